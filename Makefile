@@ -1,0 +1,50 @@
+# `make demo` and `make test` work as the first command on a clean checkout: they create .venv and install what they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint format bench clean
+
+help:
+	@echo "make demo    upload a CRM export to a local Criteo and show the report"
+	@echo "make test    run the tests with branch coverage"
+	@echo "make lint    ruff, mypy --strict, basedpyright"
+	@echo "make format  let ruff format the code"
+	@echo "make bench   measure event-loop gaps, memory and calls of an upload of a million e-mails"
+
+$(VENV)/.cli: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing criteo-audiences into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.cli
+	@echo "Installing what the tests need into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.cli
+	@$(BIN)/criteo-audiences demo
+
+test: $(VENV)/.dev
+	@$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage report
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	$(BIN)/python benchmarks/upload.py
+
+clean:
+	rm -rf $(VENV) dist build .coverage .coverage.*
