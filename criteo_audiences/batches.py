@@ -1,0 +1,92 @@
+"""Cuts a stream of prepared identifiers into batches of ready JSON bytes; does no I/O."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import orjson
+from attrs import field, frozen
+
+MAX_BATCH_SIZE: Final = 50_000
+"""Identifiers a call may carry (Criteo's guides on contact lists)."""
+
+DEFAULT_MAX_BODY_BYTES: Final = 8_000_000
+"""Bytes of identifiers a call carries at most: Criteo answers 413 somewhere, but publishes no figure."""
+
+_PIECE: Final = 500
+
+
+@frozen(kw_only=True)
+class Batch:
+    """Identifiers as they go out: encoded once, in pieces, so that none of them is sent in one long step.
+
+    Attributes:
+        number: from 1, in the order of the source.
+        count: identifiers in it.
+        full: whether the size or the bytes ended it, rather than the source or the time.
+        pieces: joined, they are the inside of a JSON array of strings.
+    """
+
+    number: int
+    count: int
+    full: bool
+    pieces: tuple[bytes, ...] = field(repr=False)
+
+    @property
+    def size(self) -> int:
+        """Bytes of the array's inside."""
+        return sum(map(len, self.pieces))
+
+
+class Batcher:
+    """Collects identifiers and cuts a batch whenever one is full, by count or by bytes."""
+
+    def __init__(self, *, size: int = MAX_BATCH_SIZE, max_bytes: int = DEFAULT_MAX_BODY_BYTES) -> None:
+        self._size = size
+        self._max_bytes = max_bytes
+        self._waiting: list[str] = []
+        self._pieces: list[bytes] = []
+        self._count = 0
+        self._bytes = 0
+        self._cut = 0
+
+    @property
+    def pending(self) -> int:
+        """Identifiers taken in that no batch holds yet."""
+        return self._count + len(self._waiting)
+
+    def feed(self, identifiers: Sequence[str]) -> Iterator[Batch]:
+        """Takes identifiers in and yields each batch they fill."""
+        taken = 0
+        while taken < len(identifiers):
+            room = min(_PIECE - len(self._waiting), self._size - self.pending)
+            self._waiting += identifiers[taken : taken + room]
+            taken += room
+            if len(self._waiting) == _PIECE or self.pending == self._size:
+                yield from self._encode()
+                if self._count == self._size:
+                    yield self._cut_batch(full=True)
+
+    def flush(self) -> Iterator[Batch]:
+        """Yields what is left, an incomplete batch, if there is anything."""
+        yield from self._encode()
+        if self._count:
+            yield self._cut_batch(full=False)
+
+    def _encode(self) -> Iterator[Batch]:
+        """Turns the waiting identifiers into one piece; a batch that has no room for it is cut first."""
+        if not self._waiting:
+            return
+        encoded = orjson.dumps(self._waiting)
+        if self._count and self._bytes + len(encoded) > self._max_bytes:
+            yield self._cut_batch(full=True)
+        piece = (b"," if self._count else b"") + memoryview(encoded)[1:-1]
+        self._pieces.append(piece)
+        self._bytes += len(piece)
+        self._count += len(self._waiting)
+        self._waiting = []
+
+    def _cut_batch(self, *, full: bool) -> Batch:
+        self._cut += 1
+        batch = Batch(number=self._cut, count=self._count, full=full, pieces=tuple(self._pieces))
+        self._pieces, self._count, self._bytes = [], 0, 0
+        return batch

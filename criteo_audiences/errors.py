@@ -1,0 +1,260 @@
+"""The exceptions. The class says what the caller can do.
+
+```
+CriteoError
+├── TransportError              no answer came
+│   ├── ConnectError            no connection: nothing was sent
+│   └── RequestTimeout          no progress for too long: whether Criteo applied the call is not known
+├── ResponseError               an answer: .status .problems .trace_id
+│   ├── AuthenticationError     401: wrong or expired credentials
+│   ├── PermissionDeniedError   403: the application or the user may not
+│   ├── NotFoundError           404: no such segment, account or path
+│   ├── InvalidRequestError     any other 4xx
+│   │   ├── ApiVersionGoneError    410: this API version has ended
+│   │   └── PayloadTooLargeError   413: the body is too large
+│   ├── RateLimitExceeded       429: .rate_limit
+│   └── ServerError             5xx
+├── InvalidResponseError        an answer that cannot be read: .paths, never values
+├── PartialFailureError         a 200 with problems where one result was demanded
+├── UploadFailedError           from report.raise_for_failures(): counts, codes, .report
+├── QuotaWaitError              the quota would make a call wait longer than max_quota_wait
+├── JournalError                a journal that is locked, of another job, or damaged
+├── SyncRefusedError            a mirror that the guard stopped
+├── ConfigurationError          wrong or missing settings, before anything is sent
+└── InvalidIdentifierError      also a ValueError; never holds the identifier
+```
+
+No message holds an identifier, a token or a secret: a problem's `title` and `detail`, which may echo one, stay
+attributes.
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from criteo_audiences.models import Problem, RateLimit, printable_trace_id
+
+
+class CriteoError(Exception):
+    """The root: everything this library raises on purpose.
+
+    Attributes:
+        outcome_unknown: whether a request of the failed call got no answer, so that Criteo may have applied it.
+    """
+
+    outcome_unknown: bool = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles by state, so that an error crosses process borders whatever its constructor takes."""
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(kind: type[CriteoError], args: tuple[Any, ...], state: dict[str, Any]) -> CriteoError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
+
+class TransportError(CriteoError):
+    """No answer came: the connection broke, so whether Criteo applied the call is not known."""
+
+    outcome_unknown = True
+
+
+class ConnectError(TransportError):
+    """No connection could be made: nothing was sent."""
+
+    outcome_unknown = False
+
+
+class RequestTimeout(TransportError):  # noqa: N818 - the promised public name
+    """Nothing moved for `timeout` seconds, or the call's deadline passed; whether Criteo applied it is not known."""
+
+
+class ResponseError(CriteoError):
+    """Criteo answered with an error status.
+
+    Attributes:
+        status: the HTTP status.
+        problems: the problems the answer listed.
+        trace_id: Criteo's correlation id, or `None`.
+        retry_after: seconds the server asked to wait, or `None`.
+    """
+
+    advice: ClassVar[str] = ""
+
+    def __init__(
+        self,
+        status: int,
+        problems: Sequence[Problem] = (),
+        *,
+        what: str = "Criteo answered",
+        trace_id: str | None = None,
+        retry_after: float | None = None,
+        advice: str | None = None,
+    ) -> None:
+        self.status = status
+        self.problems = tuple(problems)
+        self.trace_id = trace_id or next((p.trace_id for p in self.problems if p.trace_id), None)
+        self.retry_after = retry_after
+        super().__init__(describe(f"{what} HTTP {status}", self.problems, self.trace_id, advice or self.advice))
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of the problems, in order."""
+        return tuple(problem.code for problem in self.problems if problem.code)
+
+
+class AuthenticationError(ResponseError):
+    """401: the credentials or the token were refused."""
+
+    advice = "Check the client id and the client secret of the application."
+
+
+class PermissionDeniedError(ResponseError):
+    """403: the application or the consenting user may not do this."""
+
+    advice = "Check that the application has the Audiences permission (Manage) and consent for this advertiser."
+
+
+class NotFoundError(ResponseError):
+    """404: there is no such segment, account or path."""
+
+    advice = "Check the id, and that the application has access to its owner."
+
+
+class InvalidRequestError(ResponseError):
+    """Any other 4xx: Criteo refused what was sent."""
+
+
+class ApiVersionGoneError(InvalidRequestError):
+    """410: this API version has been decommissioned."""
+
+    advice = "This API version has ended: choose a newer api_version."
+
+
+class PayloadTooLargeError(InvalidRequestError):
+    """413: the body is larger than Criteo takes."""
+
+    advice = "Use a smaller batch_size."
+
+
+class RateLimitExceeded(ResponseError):  # noqa: N818 - the promised public name
+    """429: the quota is used up.
+
+    Attributes:
+        rate_limit: what the answer's headers announced, or `None`.
+    """
+
+    advice = "Wait for the next window, or leave the waiting to the client's rate limiter."
+
+    def __init__(
+        self,
+        status: int = 429,
+        problems: Sequence[Problem] = (),
+        *,
+        rate_limit: RateLimit | None = None,
+        what: str = "Criteo answered",
+        trace_id: str | None = None,
+        retry_after: float | None = None,
+        advice: str | None = None,
+    ) -> None:
+        self.rate_limit = rate_limit
+        super().__init__(status, problems, what=what, trace_id=trace_id, retry_after=retry_after, advice=advice)
+
+
+class ServerError(ResponseError):
+    """5xx: Criteo failed; the call may be repeated when it is repeatable."""
+
+    advice = "Criteo has a fault or is overloaded: try again later."
+
+
+class InvalidResponseError(CriteoError):
+    """An answer that cannot be read.
+
+    Attributes:
+        paths: where it is wrong, such as `required field missing @ $.data[0].type`; never a value.
+        status: the HTTP status of the answer.
+    """
+
+    def __init__(self, paths: Sequence[str], *, status: int | None = None) -> None:
+        self.paths = tuple(paths)
+        self.status = status
+        listed = "; ".join(self.paths[:5]) + ("; …" if len(self.paths) > 5 else "")  # noqa: PLR2004 - enough to see
+        answered = f"Criteo's answer (HTTP {status})" if status else "Criteo's answer"
+        super().__init__(f"{answered} cannot be read: {listed}.")
+
+
+class PartialFailureError(CriteoError):
+    """A 200 that carried problems where exactly one result was demanded.
+
+    Attributes:
+        problems: the problems the answer listed.
+        trace_id: Criteo's correlation id, or `None`.
+    """
+
+    def __init__(self, problems: Sequence[Problem], *, what: str = "Criteo answered HTTP 200 with problems") -> None:
+        self.problems = tuple(problems)
+        self.trace_id = next((p.trace_id for p in self.problems if p.trace_id), None)
+        super().__init__(describe(what, self.problems, self.trace_id, ""))
+
+
+class UploadFailedError(CriteoError):
+    """An upload that did not end well, raised by `report.raise_for_failures()`.
+
+    Attributes:
+        report: the `UploadReport`.
+    """
+
+    def __init__(self, message: str, *, report: Any) -> None:
+        self.report = report
+        super().__init__(message)
+
+
+class QuotaWaitError(CriteoError):
+    """The quota would make a call wait longer than `max_quota_wait`.
+
+    Attributes:
+        wait: seconds the call would have to wait.
+    """
+
+    def __init__(self, wait: float, longest: float) -> None:
+        self.wait = wait
+        super().__init__(
+            f"The quota would make this call wait {wait:.1f} s, longer than max_quota_wait={longest:g} s. "
+            "Try again later or raise max_quota_wait."
+        )
+
+
+class JournalError(CriteoError):
+    """A journal that is locked, belongs to another job, or is damaged."""
+
+
+class SyncRefusedError(CriteoError):
+    """A mirror that its guard stopped."""
+
+
+class ConfigurationError(CriteoError):
+    """Wrong or missing settings, found before anything was sent."""
+
+
+class InvalidIdentifierError(CriteoError, ValueError):
+    """A value that is no identifier of its kind; the message never holds the value.
+
+    Attributes:
+        reason: why, as a word such as `no_at_sign`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"Not a valid identifier: {reason.replace('_', ' ')}.")
+
+
+def describe(what: str, problems: Sequence[Problem], trace_id: str | None, advice: str) -> str:
+    """Puts an answer's problems into one sentence: codes, items and the trace id, never `title` or `detail`."""
+    shown = 3
+    listed = ", ".join(str(problem) for problem in problems[:shown])
+    more = f" and {len(problems) - shown} more" if len(problems) > shown else ""
+    trace = printable_trace_id(trace_id)
+    sentence = what + (f": {listed}{more}" if listed else "") + (f" (trace {trace})" if trace else "") + "."
+    return f"{sentence} {advice}" if advice else sentence

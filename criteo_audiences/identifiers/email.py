@@ -1,0 +1,134 @@
+"""E-mail addresses: normalized as Criteo asks, validated as far as its matching can use them."""
+
+import re
+from typing import Final
+
+from criteo_audiences.errors import InvalidIdentifierError
+from criteo_audiences.identifiers.hashing import digest, is_hashed
+from criteo_audiences.identifiers.reasons import RejectReason
+from criteo_audiences.models import HashAlgorithm
+from criteo_audiences.validation import choose
+
+# What `str.strip()` takes for white space, and the characters of no width that spreadsheets and mail programs leave.
+_ZERO_WIDTH: Final = (
+    "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
+_WHITE_SPACE: Final = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+BLANKS: Final = _WHITE_SPACE + _ZERO_WIDTH
+
+# The address nearly every row holds. What matches is valid by the full rule below, which is only asked for the others.
+_PLAIN = re.compile(
+    r"[a-z0-9._+-]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,8}[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
+)
+
+_INSIDE = re.compile(f"[{re.escape(BLANKS)}]")
+_WRAPPED = re.compile(r"[^<>]*<([^<>]*)>")
+_MAILTO = "mailto:"
+# RFC 5321 §4.1.2 and RFC 6531: an atom's ASCII characters, and anything beyond ASCII. Dots are free: real mailboxes
+# with two in a row or one at the end exist. Quoted local parts are not taken: Criteo's matching cannot use them.
+_LOCAL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+")
+_LABEL = re.compile(r"[a-z0-9\u0080-\U0010ffff](?:[a-z0-9\u0080-\U0010ffff-]*[a-z0-9\u0080-\U0010ffff])?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+# RFC 5321 §4.5.3.1 (local part 64 octets), RFC 3696 erratum 1690 (address 254), RFC 1035 §2.3.4 (label 63).
+_LONGEST_ADDRESS, _LONGEST_LOCAL, _LONGEST_LABEL = 254, 64, 63
+
+
+def normalize_email(value: str) -> str:
+    """Returns an address trimmed and in lower case, the form Criteo matches and hashes.
+
+    White space and characters of no width are trimmed, `Name <address>` and `mailto:` unwrapped. Dots and plus-tags
+    stay: Criteo asks nowhere for their removal. A value that is a digest already is returned in lower case.
+
+    Args:
+        value: an address as people write it.
+
+    Raises:
+        InvalidIdentifierError: when it is no address; `.reason` says why.
+        TypeError: when it is no `str`.
+
+    Source: Criteo's help center, "Contact lists" (trimmed and in lower case before hashing); RFC 5321, RFC 6531.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"an e-mail must be a str, not {type(value).__name__}")
+    text = value.strip(BLANKS).lower()
+    if is_hashed(text):
+        return text
+    address = _unwrap(text)
+    reason = _fault(address)
+    if reason is not None:
+        raise InvalidIdentifierError(reason)
+    return address
+
+
+def hash_email(value: str, algorithm: HashAlgorithm | str = HashAlgorithm.SHA256) -> str:
+    """Normalizes an address and hashes it; a value that is a digest already is returned in lower case, not hashed.
+
+    Args:
+        value: an address as people write it.
+        algorithm: `"sha256"`, `"md5"` or `"sha256_of_md5"`.
+
+    Raises:
+        InvalidIdentifierError: when it is no address; `.reason` says why.
+        ConfigurationError: when the algorithm is none of these.
+
+    Source: Criteo's help center and its published vectors for `john.doe@gmail.com`.
+    """
+    chosen = choose(HashAlgorithm, algorithm, "algorithm")
+    text = normalize_email(value)
+    return text if is_hashed(text) else digest(text, chosen)
+
+
+def fast_email(value: str) -> str | None:
+    """Returns what `normalize_email` would for the addresses most rows hold, or `None` where the full rule decides."""
+    text = value.strip().lower()
+    return text if _PLAIN.fullmatch(text) and len(text) <= _LONGEST_ADDRESS else None
+
+
+def _unwrap(text: str) -> str:
+    """Takes the address out of `Name <address>` and of a `mailto:` URI (RFC 6068), which may carry a query."""
+    wrapped = _WRAPPED.fullmatch(text)
+    if wrapped:
+        text = wrapped[1].strip(BLANKS)
+    if text.startswith(_MAILTO):
+        text = text.removeprefix(_MAILTO).partition("?")[0].strip(BLANKS)
+    return text
+
+
+def _fault(address: str) -> RejectReason | None:
+    """Returns why a normalized text is no address, or `None`."""
+    if not address:
+        return RejectReason.EMPTY
+    local, at_sign, domain = address.partition("@")
+    if not at_sign:
+        return RejectReason.NO_AT_SIGN
+    if "@" in domain:
+        return RejectReason.SEVERAL_AT_SIGNS
+    if _INSIDE.search(address):
+        return RejectReason.WHITE_SPACE_INSIDE
+    if _CONTROL.search(address):
+        return RejectReason.FORBIDDEN_CHARACTER
+    return _local_fault(local) or _domain_fault(domain) or _length_fault(address, local, domain)
+
+
+def _local_fault(local: str) -> RejectReason | None:
+    if not local:
+        return RejectReason.NO_LOCAL_PART
+    return None if _LOCAL.fullmatch(local) else RejectReason.FORBIDDEN_CHARACTER
+
+
+def _domain_fault(domain: str) -> RejectReason | None:
+    if "." not in domain.strip("."):
+        return RejectReason.NO_DOT_IN_DOMAIN
+    labels = domain.split(".")
+    if not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
+        return RejectReason.BAD_DOMAIN
+    return None
+
+
+def _length_fault(address: str, local: str, domain: str) -> RejectReason | None:
+    if len(address.encode()) > _LONGEST_ADDRESS or len(local.encode()) > _LONGEST_LOCAL:
+        return RejectReason.TOO_LONG
+    return RejectReason.TOO_LONG if any(len(label.encode()) > _LONGEST_LABEL for label in domain.split(".")) else None

@@ -1,0 +1,291 @@
+"""What Marketing Solutions reads and writes about audience segments (OpenAPI 2026-07)."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from attrs import field, fields, frozen
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.models import Word
+from criteo_audiences.validation import choose, require_text
+
+W = TypeVar("W", bound=Word)
+
+
+class SegmentType(Word):
+    """The kinds of audience segment."""
+
+    UNKNOWN = "Unknown"
+    IN_MARKET = "InMarket"
+    PROSPECTING = "Prospecting"
+    CONTACT_LIST = "ContactList"
+    LOCATION = "Location"
+    BEHAVIORAL = "Behavioral"
+    RETARGETING = "Retargeting"
+    LOOKALIKE = "Lookalike"
+
+
+class Gender(Word):
+    """Whom the products are made for."""
+
+    UNKNOWN = "Unknown"
+    MALE = "Male"
+    FEMALE = "Female"
+
+
+class BuyingPower(Word):
+    """How expensive the products are that people often buy."""
+
+    UNKNOWN = "Unknown"
+    LOW = "Low"
+    MEDIUM = "Medium"
+    HIGH = "High"
+    VERY_HIGH = "VeryHigh"
+
+
+class PriceRange(Word):
+    """How expensive the products are that people look at."""
+
+    UNKNOWN = "Unknown"
+    LOW = "Low"
+    MEDIUM = "Medium"
+    HIGH = "High"
+
+
+class UsersType(Word):
+    """Whom a prospecting segment reaches."""
+
+    UNKNOWN = "Unknown"
+    PROSPECTS = "Prospects"
+    PROSPECTS_OR_NON_BUYERS = "ProspectsOrNonBuyers"
+
+
+class VisitorsType(Word):
+    """Whom a retargeting segment reaches."""
+
+    UNKNOWN = "Unknown"
+    ALL = "All"
+    BUYERS = "Buyers"
+    NON_BUYERS = "NonBuyers"
+
+
+class RegistryType(Word):
+    """The kind of place a location segment is drawn around."""
+
+    UNKNOWN = "Unknown"
+    POINT_OF_INTEREST = "PointOfInterest"
+
+
+class BehavioralCategory(Word):
+    """The kinds of behavioral segment that Criteo makes."""
+
+    UNKNOWN = "Unknown"
+    LIFESTYLES = "Lifestyles"
+    LIFE_EVENTS = "LifeEvents"
+    SEASONAL = "Seasonal"
+    BUYING_PATTERNS = "BuyingPatterns"
+
+
+def _word(words: type[W], name: str) -> Callable[[object], W | None]:
+    return lambda value: None if value is None else choose(words, value, name)
+
+
+def _words(words: type[W], name: str) -> Callable[[Iterable[object] | None], tuple[W, ...] | None]:
+    return lambda values: None if values is None else tuple(choose(words, value, name) for value in values)
+
+
+def _tuple(values: Iterable[str] | None) -> tuple[str, ...] | None:
+    if isinstance(values, str):
+        raise ConfigurationError("A list of ids was expected, not a single str.")
+    return None if values is None else tuple(values)
+
+
+# --- what a segment is made of, as Criteo returns it: every field may be missing ---------------------------------
+
+
+@frozen(kw_only=True)
+class ContactList:
+    """Settings of a contact list. `is_read_only`: it was made outside the public API and cannot be amended."""
+
+    is_read_only: bool | None = None
+
+
+@frozen(kw_only=True)
+class InMarket:
+    """Settings of a segment of people in the market for something."""
+
+    country: str | None = None
+    interest_ids: tuple[str, ...] | None = None
+    brand_ids: tuple[str, ...] | None = None
+    gender: Gender | None = None
+    buying_power: tuple[BuyingPower, ...] | None = None
+    price_range: tuple[PriceRange, ...] | None = None
+
+
+@frozen(kw_only=True)
+class PointOfInterest:
+    """A named place; Criteo rounds coordinates (ISO 6709, degrees) to 5 decimals."""
+
+    name: str | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@frozen(kw_only=True)
+class Location:
+    """Settings of a segment of people seen around places."""
+
+    points_of_interest: tuple[PointOfInterest, ...] | None = None
+    radius_in_km: int | None = None
+    registry_type: RegistryType | None = None
+
+
+@frozen(kw_only=True)
+class Lookalike:
+    """Settings of a segment of people who behave like those of another segment."""
+
+    seed_segment_id: str | None = None
+    target_size: int | None = None
+
+
+@frozen(kw_only=True)
+class Prospecting:
+    """Settings of a segment of people who are new to the advertiser."""
+
+    users_type: UsersType | None = None
+    days_since_last_visit_min: int | None = None
+    days_since_last_visit_max: int | None = None
+
+
+@frozen(kw_only=True)
+class Retargeting:
+    """Settings of a segment of people who visited the advertiser's site."""
+
+    visitors_type: VisitorsType | None = None
+    days_since_last_visit_min: int | None = None
+    days_since_last_visit_max: int | None = None
+
+
+@frozen(kw_only=True)
+class Behavioral:
+    """Settings of a segment that Criteo made; read-only."""
+
+    category: BehavioralCategory | None = None
+    country: str | None = None
+    start_date: dt.datetime | None = None
+    end_date: dt.datetime | None = None
+
+
+@frozen(kw_only=True)
+class AudienceSegment:
+    """An audience segment as Criteo returns it.
+
+    The settings object may be missing even for the segment's own `type`; timestamps are aware, UTC.
+    """
+
+    id: str | None = None
+    advertiser_id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    type: SegmentType | None = None
+    created_at: dt.datetime | None = None
+    updated_at: dt.datetime | None = None
+    contact_list: ContactList | None = None
+    in_market: InMarket | None = None
+    location: Location | None = None
+    lookalike: Lookalike | None = None
+    prospecting: Prospecting | None = None
+    retargeting: Retargeting | None = None
+    behavioral: Behavioral | None = None
+
+
+# --- what is sent to create one: required fields have no default -------------------------------------------------
+
+
+@frozen(kw_only=True)
+class ContactListCreate:
+    """Makes the new segment a contact list; it has no settings."""
+
+
+@frozen(kw_only=True)
+class InMarketCreate:
+    """Settings for an in-market segment. `country` is an ISO 3166-1 alpha-2 code."""
+
+    country: str
+    interest_ids: tuple[str, ...] | None = field(default=None, converter=_tuple)
+    brand_ids: tuple[str, ...] | None = field(default=None, converter=_tuple)
+    gender: Gender | None = field(default=None, converter=_word(Gender, "gender"))
+    buying_power: tuple[BuyingPower, ...] | None = field(default=None, converter=_words(BuyingPower, "buying_power"))
+    price_range: tuple[PriceRange, ...] | None = field(default=None, converter=_words(PriceRange, "price_range"))
+
+
+@frozen(kw_only=True)
+class LocationCreate:
+    """Settings for a location segment: places, and a radius in kilometers."""
+
+    points_of_interest: tuple[PointOfInterest, ...] = field(converter=tuple)
+    radius_in_km: int
+
+
+@frozen(kw_only=True)
+class LookalikeCreate:
+    """Settings for a lookalike segment: the segment to resemble, and the wished number of people."""
+
+    seed_segment_id: str
+    target_size: int | None = None
+
+
+@frozen(kw_only=True)
+class ProspectingCreate:
+    """Settings for a prospecting segment; days count back from today."""
+
+    users_type: UsersType = field(converter=lambda value: choose(UsersType, value, "users_type"))
+    days_since_last_visit_min: int | None = None
+    days_since_last_visit_max: int | None = None
+
+
+@frozen(kw_only=True)
+class RetargetingCreate:
+    """Settings for a retargeting segment; days count back from today."""
+
+    visitors_type: VisitorsType = field(converter=lambda value: choose(VisitorsType, value, "visitors_type"))
+    days_since_last_visit_min: int
+    days_since_last_visit_max: int
+
+
+@frozen(kw_only=True)
+class AudienceSegmentCreate:
+    """An audience segment to create.
+
+    Attributes:
+        advertiser_id: its owner.
+        name: unique among the advertiser's segments.
+        description: free text.
+        contact_list, in_market, location, lookalike, prospecting, retargeting: its settings, exactly one of them.
+
+    Raises:
+        ConfigurationError: when the name or the advertiser is missing, or not exactly one settings object is given.
+    """
+
+    advertiser_id: str
+    name: str
+    description: str | None = None
+    contact_list: ContactListCreate | None = None
+    in_market: InMarketCreate | None = None
+    location: LocationCreate | None = None
+    lookalike: LookalikeCreate | None = None
+    prospecting: ProspectingCreate | None = None
+    retargeting: RetargetingCreate | None = None
+
+    def __attrs_post_init__(self) -> None:
+        require_text(self.advertiser_id, "advertiser_id")
+        require_text(self.name, "name")
+        settings = [entry.name for entry in fields(type(self)) if entry.name in _SETTINGS]
+        given = [name for name in settings if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) if given else "none"
+            raise ConfigurationError(f"Exactly one of {', '.join(settings)} must be given; found {found}.")
+
+
+_SETTINGS = frozenset({"contact_list", "in_market", "location", "lookalike", "prospecting", "retargeting"})

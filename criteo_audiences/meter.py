@@ -1,0 +1,49 @@
+"""Counts what a piece of work costs: requests, and the time the quota held it back."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from attrs import define
+
+
+@define
+class CallMeter:
+    """A counter that an upload hands down to its calls.
+
+    Attributes:
+        parent: a meter that counts the same again, for the whole of which this is a part.
+        calls: requests made, retries included.
+    """
+
+    parent: "CallMeter | None" = None
+    calls: int = 0
+    _waited: float = 0.0
+    _waiting: int = 0
+    _since: float = 0.0
+
+    def count_call(self) -> None:
+        """Counts a request that is about to be made."""
+        self.calls += 1
+        if self.parent is not None:
+            self.parent.count_call()
+
+    @contextmanager
+    def waiting(self, now: Callable[[], float]) -> Iterator[None]:
+        """Counts the time inside as waiting for the quota; calls that wait at the same time count once."""
+        if self.parent is not None:
+            with self.parent.waiting(now):
+                yield
+            return
+        if not self._waiting:
+            self._since = now()
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._waited += now() - self._since
+
+    def waited(self) -> float:
+        """Returns the seconds during which at least one call waited, as far as they are over."""
+        return self._waited

@@ -1,0 +1,230 @@
+"""Frozen data that every service shares: words, problems, rate limits, contact-list results."""
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from enum import Enum, StrEnum
+from typing import Final, Self
+
+from attrs import field, frozen
+
+_KEBAB = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_INSTANCE = re.compile(r"(?:@data/\d{1,9})?(?:/[A-Za-z0-9._{}-]{0,64}){0,12}")
+_TRACE = re.compile(r"[A-Za-z0-9-]{1,64}")
+_ITEM = re.compile(r"@data/(\d{1,9})(?![0-9])")
+
+
+class Unset(Enum):
+    """The type of `UNSET`, which says "not given" where `None` means "set to null" or "send plain"."""
+
+    UNSET = "UNSET"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNSET: Final = Unset.UNSET
+
+
+def _fold(word: str) -> str:
+    return "".join(character for character in word.casefold() if character.isalnum())
+
+
+class Word(StrEnum):
+    """A word of Criteo's vocabulary, tolerant of spelling and of words that do not exist yet.
+
+    Criteo's documents spell the same word in several ways (`email`, `Email`; `InMarket`, `In-market`), so case and
+    punctuation are ignored. A word this release does not know becomes a member named `UNKNOWN` which keeps its text
+    as `value`, has `is_known` false and equals nothing but itself, so that one new word never loses a whole response.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        folded = _fold(value)
+        for member in cls:
+            if _fold(member.value) == folded:
+                return member
+        unknown = str.__new__(cls, value)
+        unknown._name_ = "UNKNOWN"
+        unknown._value_ = value
+        return unknown
+
+    @property
+    def is_known(self) -> bool:
+        """Whether this release knows the word."""
+        return self._name_ != "UNKNOWN"
+
+    def __eq__(self, other: object) -> bool:
+        if self.is_known:
+            return str.__eq__(self, other)
+        return type(other) is type(self) and str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}.{self._name_}>"
+
+
+class IdentifierType(Word):
+    """The kinds of identifier Criteo's three services take; each service maps them to its own wire word."""
+
+    EMAIL = "email"
+    PHONE_NUMBER = "phone_number"
+    MADID = "madid"
+    IDENTITY_LINK = "identity_link"
+    GUM = "gum"
+    CUSTOMER_ID = "customer_id"
+    USER_IDENTIFIER = "user_identifier"
+    BIDSWITCH_ID = "bidswitch_id"
+    FTRACK_ID = "ftrack_id"
+    PANORAMA_ID = "panorama_id"
+    HADRON_ID = "hadron_id"
+    IP_ADDRESS_V4 = "ip_address_v4"
+    PAGE_URL = "page_url"
+    PAGE_DOMAIN = "page_domain"
+    APP_ID = "app_id"
+
+
+class HashAlgorithm(Word):
+    """The hashed forms of an identifier that Criteo accepts (S4: plain, MD5, SHA-256, SHA-256 of MD5)."""
+
+    SHA256 = "sha256"
+    MD5 = "md5"
+    SHA256_OF_MD5 = "sha256_of_md5"
+
+
+class Operation(Word):
+    """What an amendment does with its identifiers."""
+
+    ADD = "add"
+    REMOVE = "remove"
+
+
+class ProblemType(Word):
+    """Criteo's classes of problem (OpenAPI `CommonProblem.type`)."""
+
+    UNKNOWN = "unknown"
+    ACCESS_CONTROL = "access-control"
+    AUTHENTICATION = "authentication"
+    AUTHORIZATION = "authorization"
+    AVAILABILITY = "availability"
+    DEPRECATION = "deprecation"
+    QUOTA = "quota"
+    VALIDATION = "validation"
+
+
+def _show(pattern: re.Pattern[str]) -> Callable[[str | None], str]:
+    """Returns a `repr` that hides text out of shape: a server may echo an identifier in any field."""
+
+    def show(text: str | None) -> str:
+        return repr(text) if text is None or pattern.fullmatch(text) else "'…'"
+
+    return show
+
+
+@frozen(kw_only=True)
+class Problem:
+    """One entry of an answer's `errors` or `warnings`.
+
+    `title` and `detail` are free text that may echo an identifier: they are attributes, never part of a `repr` or of
+    an exception's message.
+
+    Attributes:
+        type: Criteo's class of the problem.
+        code: kebab-case code such as `name-must-be-unique`.
+        instance: what it is about: `@data/N` for the item N of a bulk call, otherwise a path.
+        title: short text for people.
+        detail: longer text for people.
+        trace_id: Criteo's correlation id, worth quoting to its support.
+    """
+
+    type: ProblemType | None = None
+    code: str | None = field(default=None, repr=_show(_KEBAB))
+    instance: str | None = field(default=None, repr=_show(_INSTANCE))
+    title: str | None = field(default=None, repr=False)
+    detail: str | None = field(default=None, repr=False)
+    trace_id: str | None = field(default=None, repr=_show(_TRACE))
+
+    @property
+    def index(self) -> int | None:
+        """Position of the item in the request, from `@data/N`; `None` when the problem names no item."""
+        found = _ITEM.match(self.instance or "")
+        return int(found[1]) if found else None
+
+    def __str__(self) -> str:
+        code = self.code if self.code and _KEBAB.fullmatch(self.code) else "no readable code"
+        if not self.instance or not _INSTANCE.fullmatch(self.instance):
+            return code
+        return f"{code} at {self.instance}"
+
+
+def printable_trace_id(trace_id: str | None) -> str | None:
+    """Returns the trace id when it has a trace id's shape, so that it may stand in a message or a log."""
+    return trace_id if trace_id and _TRACE.fullmatch(trace_id) else None
+
+
+@frozen(kw_only=True)
+class RateLimit:
+    """What the server last announced in its `x-ratelimit-*` headers.
+
+    Attributes:
+        limit: calls this caller may make in a window.
+        remaining: calls left at the moment of the answer.
+        reset_at: when a new call can be made (the header holds epoch seconds, not a number of seconds to wait).
+        reset_in: the same as seconds from the answer, counted on the server's own clock where it sent its `Date`.
+    """
+
+    limit: int | None = None
+    remaining: int | None = None
+    reset_at: datetime | None = None
+    reset_in: float | None = None
+
+
+def wire_name(name: str) -> Mapping[str, str]:
+    """Returns the field metadata for an attribute whose name on the wire is not just its camel case."""
+    return {"wire": name}
+
+
+@frozen(kw_only=True)
+class ContactListOperation:
+    """Criteo's receipt of an amendment: what it accepted and counted at once; matching follows later.
+
+    Attributes:
+        contact_list_id: id of the list, as text.
+        operation: what was done.
+        request_date: when Criteo recorded it, aware, UTC.
+        identifier_type: the kind of identifier it read.
+        valid: identifiers accepted (`nbValidIdentifiers`).
+        invalid: identifiers refused (`nbInvalidIdentifiers`).
+        sample_invalid: a few of the refused ones, in clear text: an attribute, never in a `repr`.
+    """
+
+    operation: Operation | None = None
+    contact_list_id: str | None = None
+    request_date: datetime | None = None
+    identifier_type: IdentifierType | None = None
+    valid: int | None = field(default=None, metadata=wire_name("nbValidIdentifiers"))
+    invalid: int | None = field(default=None, metadata=wire_name("nbInvalidIdentifiers"))
+    sample_invalid: tuple[str, ...] | None = field(
+        default=None, repr=False, metadata=wire_name("sampleInvalidIdentifiers")
+    )
+
+
+@frozen(kw_only=True)
+class ContactListStatistics:
+    """How many identifiers a contact list holds and how many of them Criteo matched.
+
+    Attributes:
+        number_of_identifiers: identifiers in the list.
+        number_of_matches: identifiers matched to users.
+        match_rate: a ratio such as 0.5; may differ from matches divided by identifiers.
+    """
+
+    number_of_identifiers: int | None = None
+    number_of_matches: int | None = None
+    match_rate: float | None = None

@@ -1,0 +1,250 @@
+"""A local Criteo for tests: a real server on a loopback port, with tokens, quota, contact lists and faults on demand.
+
+It is written from Criteo's OpenAPI documents and guides alone and shares no code with the client, so that a mistake
+made in one of them cannot cancel itself out in the other.
+"""
+
+import ipaddress
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from aiohttp import web
+
+from criteo_audiences.sandbox.contact_list import ContactList
+from criteo_audiences.sandbox.creation import SERVICE
+from criteo_audiences.sandbox.faults import Fault
+from criteo_audiences.sandbox.quota import Quota, Window
+from criteo_audiences.sandbox.recording import RecordedRequest
+from criteo_audiences.sandbox.segments import timestamp
+from criteo_audiences.sandbox.server import application
+from criteo_audiences.sandbox.settings import KINDS
+from criteo_audiences.sandbox.state import ServerState
+from criteo_audiences.sandbox.tokens import TokenIssuer
+
+if TYPE_CHECKING:
+    from criteo_audiences.session.auth import ClientCredentials
+
+__all__ = ["ContactList", "RecordedRequest", "Sandbox"]
+
+# Handlers that still run when the sandbox closes get this long, in seconds, before they are canceled.
+_SHUTDOWN_TIMEOUT = 0.1
+
+
+class Sandbox:
+    """A Criteo of one's own, for as long as the ``async with`` lasts. It runs in the caller's event loop.
+
+    Args:
+        latency: Seconds between the handling of a call and its answer.
+        rate_limit: Calls, and the seconds they are counted within; ``None`` for no limit and no headers about it.
+        host: A loopback address to listen on.
+        port: Port to listen on; 0 for any free one.
+        client_id: The application's id; random when left out.
+        client_secret: The application's secret; random when left out.
+        token_lifetime: Seconds that an access token is good for.
+        max_identifiers: Most identifiers in one call.
+        max_body_bytes: Size of a body, in bytes, above which the answer is 413.
+        clock: Epoch seconds, for tokens, quota and timestamps.
+        match_rate: Share of identifiers that the statistics report as matched.
+        window: Whether the quota counts calls within the last seconds (``"sliding"``) or from one multiple of its
+            period to the next (``"fixed"``).
+    """
+
+    def __init__(
+        self,
+        *,
+        latency: float = 0.0,
+        rate_limit: tuple[int, float] | None = (250, 60.0),
+        host: str = "127.0.0.1",
+        port: int = 0,
+        client_id: str | None = None,
+        client_secret: str | None = None,
+        token_lifetime: float = 900,
+        max_identifiers: int = 50_000,
+        max_body_bytes: int = 10_000_000,
+        clock: Callable[[], float] = time.time,
+        match_rate: float = 0.6,
+        window: Window = "sliding",
+    ) -> None:
+        self._host = _loopback(host)
+        self._port = port
+        self._runner: web.AppRunner | None = None
+        self._state = ServerState(
+            tokens=TokenIssuer(
+                client_id=secrets.token_hex(8) if client_id is None else client_id,
+                client_secret=secrets.token_hex(16) if client_secret is None else client_secret,
+                lifetime=token_lifetime,
+                clock=clock,
+            ),
+            quota=None if rate_limit is None else Quota.of(*rate_limit, window),
+            latency=latency,
+            max_identifiers=max_identifiers,
+            max_body_bytes=max_body_bytes,
+            match_rate=match_rate,
+            clock=clock,
+        )
+
+    async def __aenter__(self) -> Self:
+        if self._runner is not None:
+            raise RuntimeError("this sandbox is running already")
+        runner = web.AppRunner(application(self._state), access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, self._host, self._port).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+
+    def __repr__(self) -> str:
+        return f"<Sandbox {self.url if self._runner else 'not running'}>"
+
+    @property
+    def url(self) -> str:
+        """Where the server listens: the base URL for a client.
+
+        Raises:
+            RuntimeError: The sandbox is not running.
+        """
+        if self._runner is None:
+            raise RuntimeError("the sandbox has a URL only within its async with block")
+        host, port = self._runner.addresses[0][:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    @property
+    def credentials(self) -> "ClientCredentials":
+        """The credentials that the server accepts."""
+        # Here and not above, because nothing else in the package may know the client.
+        from criteo_audiences.session.auth import ClientCredentials  # noqa: PLC0415
+
+        tokens = self._state.tokens
+        return ClientCredentials(client_id=tokens.client_id, client_secret=tokens.client_secret)
+
+    @property
+    def client_id(self) -> str:
+        """The id of the one application that the server knows."""
+        return self._state.tokens.client_id
+
+    @property
+    def client_secret(self) -> str:
+        """The secret of that application."""
+        return self._state.tokens.client_secret
+
+    @property
+    def requests(self) -> list[RecordedRequest]:
+        """The calls so far, token calls included, in order of arrival."""
+        return self._state.recording.requests
+
+    @property
+    def max_in_flight(self) -> int:
+        """The most API calls that were handled at the same moment so far."""
+        return self._state.recording.max_in_flight
+
+    def add_contact_list(self, name: str | None = None, *, advertiser_id: str = "1", read_only: bool = False) -> str:
+        """Create an empty contact list of Marketing Solutions without a call.
+
+        Args:
+            name: Unique per advertiser; made up when left out.
+            advertiser_id: The advertiser that it belongs to; any id will do.
+            read_only: Whether it counts as made outside the API, so that calls cannot change it.
+
+        Returns:
+            The id of its segment.
+        """
+        segment = self._state.segments.add(
+            name=name,
+            service=SERVICE,
+            owner_id=advertiser_id,
+            kind=KINDS["contactList"].type,
+            settings={"contactList": {"isReadOnly": read_only}},
+            contact_list=ContactList(read_only=read_only),
+            created_at=timestamp(self._state.clock()),
+        )
+        return segment.id
+
+    def contact_list(self, segment_id: str) -> ContactList:
+        """Returns what the server really holds, also after it has stopped.
+
+        Raises:
+            LookupError: There is no contact list of that id.
+        """
+        contact_list = self._state.segments[segment_id].contact_list
+        if contact_list is None:
+            raise LookupError(f"segment {segment_id} is not a contact list")
+        return contact_list
+
+    def deny(self, segment_id: str) -> None:
+        """Answer 403 to every further call on a segment, as if its advertiser had withdrawn consent."""
+        self._state.segments[segment_id].denied = True
+
+    def expire_tokens(self) -> None:
+        """Make every access token issued so far an expired one."""
+        self._state.tokens.expire_all()
+
+    def fail_next(
+        self,
+        *,
+        status: int | None = None,
+        times: int = 1,
+        delay: float = 0.0,
+        drop_connection: bool = False,
+        lose_reply: bool = False,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        rate_limit_headers: bool = True,
+        body: bytes | None = None,
+        on: str = "",
+    ) -> None:
+        """Let the next calls go wrong. Several faults wait in line; each call meets the first that concerns it.
+
+        Args:
+            status: Answer this HTTP status with a problem, and do nothing else.
+            times: Number of calls concerned.
+            delay: Seconds before the call is handled; alone, it is handled normally afterwards.
+            drop_connection: Cut the connection after part of the body; nothing is applied.
+            lose_reply: Do as asked, then cut the connection instead of answering.
+            code: The problem's code, instead of the usual one of the status.
+            headers: Further headers of the answer; these win over the rate-limit headers.
+            rate_limit_headers: Whether an answer with ``status`` or ``body`` has them; a 429 says that no call is left.
+            body: Answer with these bytes, with status 200 unless ``status`` is given, and do nothing else.
+            on: Part of the path of the calls concerned. Token calls are concerned only when they are named here,
+                as in ``on="oauth2"``.
+        """
+        fault = Fault(
+            status=status,
+            delay=delay,
+            drop_connection=drop_connection,
+            lose_reply=lose_reply,
+            code=code,
+            headers=dict(headers or {}),
+            rate_limit_headers=rate_limit_headers,
+            body=body,
+            on=on,
+        )
+        self._state.faults.add(fault, times=times)
+
+
+def _loopback(host: str) -> str:
+    """Returns the address, once it is certain that no other machine can reach it.
+
+    The server speaks plain HTTP and knows its secrets by heart, so it has no business on a network.
+    """
+    # The name can stand for two addresses, which would get two different free ports.
+    address = "127.0.0.1" if host == "localhost" else host
+    try:
+        is_loopback = ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise ValueError("the sandbox listens on loopback addresses only")
+    return address

@@ -1,0 +1,144 @@
+"""The web application: what every call goes through before and after its endpoint."""
+
+import asyncio
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from criteo_audiences.sandbox import marketing_solutions, oauth
+from criteo_audiences.sandbox.bodies import discard_body
+from criteo_audiences.sandbox.faults import Fault
+from criteo_audiences.sandbox.problems import ProblemError, problem_response
+from criteo_audiences.sandbox.quota import rate_limit_headers
+from criteo_audiences.sandbox.recording import ENTRY, RecordedRequest
+from criteo_audiences.sandbox.state import STATE, ServerState
+
+# "preview" is the old name of "experimental" and still answers.
+_VERSION = "/{version:[0-9]{4}-[0-9]{2}|experimental|preview}"
+
+# Criteo's limit for client credentials, announced by an injected 429 when the sandbox itself has no limit.
+_USUAL_LIMIT = 250
+
+
+class NoReply(web.Response):
+    """Stands for the answer on a connection that was cut; the client gets nothing of it."""
+
+
+def application(state: ServerState) -> web.Application:
+    """Returns the server of all services."""
+    # In this order from the outside in.
+    app = web.Application(middlewares=[recorded, faulty, announced, explained, admitted])
+    app[STATE] = state
+    app.add_routes([web.post(oauth.PATH, oauth.issue_token), *marketing_solutions.routes(_VERSION)])
+    return app
+
+
+@web.middleware
+async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Keeps an account of the call, from its arrival to its answer."""
+    state = request.app[STATE]
+    entry = request[ENTRY] = RecordedRequest(request.method, request.path)
+    state.recording.requests.append(entry)
+    if _is_token_call(request):
+        response = await _answer(request, handler)
+    else:
+        with state.recording.in_flight():
+            response = await _answer(request, handler)
+    entry.status = None if isinstance(response, NoReply) else response.status
+    return response
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    try:
+        response = await handler(request)
+    except (web.RequestPayloadError, ConnectionError):
+        # The client left in the middle of its body.
+        return _cut(request)
+    await asyncio.sleep(request.app[STATE].latency)
+    return response
+
+
+@web.middleware
+async def faulty(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Lets go wrong what a test asked for."""
+    fault = request.app[STATE].faults.take(request.path, is_token_call=_is_token_call(request))
+    if fault is None:
+        return await handler(request)
+    await asyncio.sleep(fault.delay)
+    if fault.drop_connection:
+        await request.content.readany()
+        return _cut(request)
+    response = await _injected(request, fault) if fault.replaces_answer else await handler(request)
+    response.headers.update(fault.headers)
+    return _cut(request) if fault.lose_reply else response
+
+
+async def _injected(request: web.Request, fault: Fault) -> web.Response:
+    state = request.app[STATE]
+    status = fault.status or 200
+    await discard_body(request, max_bytes=state.max_discarded_bytes)
+    response = problem_response(request, ProblemError(status, "The test asked for this answer.", code=fault.code))
+    if fault.body is not None:
+        response.body = fault.body
+    if fault.rate_limit_headers and (status == web.HTTPTooManyRequests.status_code or not _is_token_call(request)):
+        response.headers.update(_headers_beside(status, state))
+    return response
+
+
+def _headers_beside(status: int, state: ServerState) -> dict[str, str]:
+    now = state.clock()
+    if status != web.HTTPTooManyRequests.status_code:
+        return state.quota.headers(now) if state.quota else {}
+    if state.quota is None:
+        return rate_limit_headers(_USUAL_LIMIT, 0, now)
+    return rate_limit_headers(state.quota.limit, 0, state.quota.window.reset(now))
+
+
+@web.middleware
+async def announced(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Puts the standing of the quota on every answer of the API."""
+    response = await handler(request)
+    state = request.app[STATE]
+    if state.quota is not None and not _is_token_call(request):
+        response.headers.update(state.quota.headers(state.clock()))
+    return response
+
+
+@web.middleware
+async def explained(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns an error into an answer with problems, once the client has finished sending."""
+    try:
+        return await handler(request)
+    except ProblemError as error:
+        response = problem_response(request, error)
+    except web.HTTPNotFound:
+        response = problem_response(request, ProblemError(404, "There is no such endpoint.", code="route-not-found"))
+    except web.HTTPMethodNotAllowed as error:
+        response = problem_response(request, ProblemError(405, "The endpoint does not know this method."))
+        response.headers["Allow"] = error.headers["Allow"]
+    if not await discard_body(request, max_bytes=request.app[STATE].max_discarded_bytes):
+        response.force_close()
+    return response
+
+
+@web.middleware
+async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Lets a call in that shows a good token and stays within the quota, in this order."""
+    state = request.app[STATE]
+    if _is_token_call(request):
+        return await handler(request)
+    if code := state.tokens.fault(request.headers.get("Authorization")):
+        raise ProblemError(401, "The access token is missing, expired or unknown.", code=code)
+    if state.quota is not None and not state.quota.window.take(state.clock()):
+        raise ProblemError(429, "The quota of the application is used up.")
+    return await handler(request)
+
+
+def _is_token_call(request: web.Request) -> bool:
+    return request.path == oauth.PATH
+
+
+def _cut(request: web.Request) -> NoReply:
+    if request.transport is not None:
+        request.transport.abort()
+    return NoReply()

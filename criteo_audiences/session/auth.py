@@ -1,0 +1,185 @@
+"""Tokens: where they come from, how long they are used, and that one refresh serves everybody who waits."""
+
+import math
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol, runtime_checkable
+
+import anyio
+from attrs import field, frozen
+
+from criteo_audiences.errors import ConfigurationError, CriteoError, InvalidResponseError
+from criteo_audiences.session.clock import Clock
+from criteo_audiences.validation import require_text
+
+_LONGEST_LIFE: Final = 86_400.0
+_MARGIN: Final = 60.0
+_MARGIN_SHARE: Final = 0.1
+
+
+@frozen(kw_only=True)
+class AccessToken:
+    """A bearer token and how long it is good for.
+
+    Attributes:
+        value: the token; never in a `repr`.
+        lifetime: seconds from the moment it was asked for, `None` for a token without a known end.
+    """
+
+    value: str = field(repr=False)
+    lifetime: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if not (self.value and self.value.isascii() and self.value.isprintable()):
+            raise ConfigurationError("The token has characters that no HTTP header can carry; give it as Criteo did.")
+
+
+Grant = Callable[[Mapping[str, str]], Awaitable[Any]]
+"""Posts form fields to Criteo's token endpoint and returns the JSON document of its answer."""
+
+
+@runtime_checkable
+class TokenSource(Protocol):
+    """Where tokens come from: credentials, a vault, another service of yours."""
+
+    async def token(self, grant: Grant) -> AccessToken:
+        """Returns a fresh token.
+
+        Args:
+            grant: posts form fields to Criteo's token endpoint, with retries; a source that gets its tokens
+                elsewhere leaves it alone.
+        """
+
+
+@frozen(kw_only=True)
+class ClientCredentials:
+    """The OAuth client-credentials grant: an application acting for itself.
+
+    Attributes:
+        client_id: the application's id.
+        client_secret: its secret; both are kept out of every `repr`.
+
+    Source: Criteo's API guide, "Authentication"; RFC 6749 §4.4.
+    """
+
+    client_id: str = field(repr=False)
+    client_secret: str = field(repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        require_text(self.client_id, "client_id")
+        require_text(self.client_secret, "client_secret")
+
+    async def token(self, grant: Grant) -> AccessToken:
+        """See `TokenSource.token`."""
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self.client_id,
+            "client_secret": self.client_secret,
+        }
+        return read_token(await grant(form))
+
+
+@frozen
+class StaticToken:
+    """A token obtained elsewhere, used until Criteo refuses it.
+
+    Attributes:
+        value: the token; kept out of every `repr`.
+    """
+
+    value: str = field(repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        require_text(self.value, "the token")
+
+    async def token(self, grant: Grant) -> AccessToken:  # noqa: ARG002 - no call is needed
+        """See `TokenSource.token`."""
+        return AccessToken(value=self.value)
+
+
+def read_token(document: Any) -> AccessToken:
+    """Reads a token endpoint's answer; a `refresh_token` may be absent or `null`.
+
+    Raises:
+        InvalidResponseError: naming the field that is wrong, never its value.
+    """
+    if not isinstance(document, dict):
+        raise InvalidResponseError(["expected an object @ $"])
+    value, lifetime = document.get("access_token"), document.get("expires_in")
+    if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
+        raise InvalidResponseError(["expected a token @ $.access_token"])
+    if isinstance(lifetime, bool) or not isinstance(lifetime, (int, float)) or lifetime <= 0:
+        raise InvalidResponseError(["expected a number of seconds above 0 @ $.expires_in"])
+    return AccessToken(value=value, lifetime=min(float(lifetime), _LONGEST_LIFE))
+
+
+class TokenCache:
+    """Holds the token in use: renewed before its end, never used after it, one refresh for all who wait.
+
+    A token of 900 s is renewed from 60 s before its end (a shorter one from a tenth of its life), counted from the
+    moment it was asked for, so that network time never lengthens its life.
+    """
+
+    def __init__(self, source: TokenSource, grant: Grant, clock: Clock) -> None:
+        self._source = source
+        self._grant = grant
+        self._clock = clock
+        self._held: AccessToken | None = None
+        self._renew_at = 0.0
+        self._lock = anyio.Lock()
+        self._refreshes = 0
+        self._failure: CriteoError | None = None
+
+    async def get(self) -> str:
+        """Returns a token that is good now.
+
+        Raises:
+            CriteoError: when none can be had; everybody who waited for the same refresh gets the same error.
+        """
+        return self._usable() or await self._refresh(None)
+
+    async def replace(self, refused: str) -> str | None:
+        """Returns another token than the refused one, or `None` when the source has no other."""
+        usable = self._usable()
+        if usable is not None and usable != refused:
+            return usable
+        renewed = await self._refresh(refused)
+        return renewed if renewed != refused else None
+
+    def _usable(self) -> str | None:
+        return self._held.value if self._held is not None and self._clock.now() < self._renew_at else None
+
+    async def _refresh(self, refused: str | None) -> str:
+        """Gets a new token, unless another task has just got one, or has just failed to, while this one waited."""
+        seen = self._refreshes
+        async with self._lock:
+            if self._refreshes != seen:
+                if self._failure is not None:
+                    raise _again(self._failure)
+                usable = self._usable()
+                if usable is not None and usable != refused:
+                    return usable
+            return await self._renew()
+
+    async def _renew(self) -> str:
+        asked_at = self._clock.now()
+        try:
+            token = await self._source.token(self._grant)
+        except CriteoError as error:
+            self._refreshes += 1
+            self._failure = error
+            self._held = None
+            raise
+        self._refreshes += 1
+        self._failure = None
+        lifetime = math.inf if token.lifetime is None else token.lifetime
+        self._held = token
+        self._renew_at = asked_at + lifetime - min(_MARGIN, lifetime * _MARGIN_SHARE)
+        return token.value
+
+
+def _again(error: CriteoError) -> CriteoError:
+    """Copies an error, so that each task that waited raises one with a traceback of its own."""
+    copy = type(error).__new__(type(error))
+    copy.args = error.args
+    copy.__dict__.update(error.__dict__)
+    return copy

@@ -1,0 +1,53 @@
+"""Time as a parameter: what the session core asks of a clock."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+
+class Timer(Protocol):
+    """A callback that was scheduled and can be cancelled."""
+
+    def cancel(self) -> None:
+        """Makes the callback never run."""
+
+
+class Clock(Protocol):
+    """A source of time; tests give one that they move themselves."""
+
+    def now(self) -> float:
+        """Seconds that only ever go forward, also while the machine is suspended where the system can tell."""
+
+    def time(self) -> float:
+        """Seconds since the Unix epoch, by this machine's clock."""
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Runs a callback after `delay` seconds."""
+
+    async def sleep(self, delay: float) -> None:
+        """Returns after `delay` seconds."""
+
+
+# CLOCK_MONOTONIC stands still on Linux while a laptop sleeps; a token that expired meanwhile would look valid.
+_STEADY: Final = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+class SystemClock:
+    """The real time."""
+
+    def now(self) -> float:
+        """See `Clock.now`."""
+        return time.monotonic() if _STEADY is None else time.clock_gettime(_STEADY)
+
+    def time(self) -> float:
+        """See `Clock.time`."""
+        return time.time()
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """See `Clock.call_later`."""
+        return asyncio.get_running_loop().call_later(delay, callback)
+
+    async def sleep(self, delay: float) -> None:
+        """See `Clock.sleep`."""
+        await asyncio.sleep(delay)

@@ -1,0 +1,213 @@
+"""Criteo's HTTP conventions without I/O: what a call is, and what its answer means."""
+
+import datetime as dt
+import math
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+import orjson
+from attrs import field, frozen
+
+from criteo_audiences.errors import (
+    ApiVersionGoneError,
+    AuthenticationError,
+    InvalidRequestError,
+    InvalidResponseError,
+    NotFoundError,
+    PayloadTooLargeError,
+    PermissionDeniedError,
+    RateLimitExceeded,
+    ResponseError,
+    ServerError,
+)
+from criteo_audiences.meter import CallMeter
+from criteo_audiences.models import Problem, RateLimit
+from criteo_audiences.session.clock import Clock
+from criteo_audiences.session.codec import read_problems
+
+JSON: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
+
+_ERRORS: Final[Mapping[int, type[ResponseError]]] = {
+    401: AuthenticationError,
+    403: PermissionDeniedError,
+    404: NotFoundError,
+    410: ApiVersionGoneError,
+    413: PayloadTooLargeError,
+}
+_SERVER_ERROR = 500
+_DIGITS = re.compile(r"\d{1,15}(?:\.\d{1,9})?")
+_LONGEST_WAIT: Final = 3600.0
+_CLOCKS_AGREE: Final = 2.0
+
+
+@frozen(kw_only=True)
+class Request:
+    """One call, before the session gives it a version, a token and a slot of the quota.
+
+    Attributes:
+        method: the HTTP method.
+        path: a template below the API version, such as `/marketing-solutions/audience-segments/{segment_id}/...`.
+        path_parameters: what goes into the template; quoted here.
+        query: query parameters.
+        body: the encoded body in pieces, so that a large one is never sent in one step.
+        content_type: of the body.
+        repeatable: whether a repeat after a lost answer does no harm; the call's meaning decides, not its verb.
+        versioned: whether the path lies below the API version.
+        authorized: whether it needs a token and uses quota; only the token call itself does not.
+        background: whether single calls go first: an upload's batch.
+        labels: identify an upload's batch in events: `upload_id`, `segment_id`, `batch`.
+        meter: counts the requests and the quota waits, or `None`.
+    """
+
+    method: str
+    path: str
+    path_parameters: Mapping[str, str] = field(factory=dict)
+    query: Mapping[str, str] = field(factory=dict)
+    body: Sequence[bytes] = field(default=(), repr=False)
+    content_type: str = JSON
+    repeatable: bool = True
+    versioned: bool = True
+    authorized: bool = True
+    background: bool = False
+    labels: Mapping[str, Any] = field(factory=dict)
+    meter: CallMeter | None = field(default=None, repr=False)
+
+    def waiting(self, clock: Clock) -> AbstractContextManager[None]:
+        """Measures, where a meter is given, the wait for the quota inside."""
+        return self.meter.waiting(clock.now) if self.meter is not None else nullcontext()
+
+    def target(self, api_version: str) -> str:
+        """Returns the path and query to ask for."""
+        path = self.path.format_map({name: quote(value, safe="") for name, value in self.path_parameters.items()})
+        prefix = f"/{api_version}" if self.versioned else ""
+        return prefix + path + (f"?{urlencode(self.query)}" if self.query else "")
+
+
+def json_request(method: str, path: str, payload: object, **options: Any) -> Request:
+    """Builds a call whose body is a small JSON document."""
+    return Request(method=method, path=path, body=(orjson.dumps(payload),), **options)
+
+
+@frozen(kw_only=True)
+class Response:
+    """An answer as it came, read to its bounded end.
+
+    Attributes:
+        status: the HTTP status.
+        headers: names in lower case.
+        body: the bytes, decompressed.
+        received_at: when it came, epoch seconds by this machine's clock.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(factory=dict, repr=False)
+    body: bytes = field(default=b"", repr=False)
+    received_at: float = 0.0
+
+
+def decipher(response: Response) -> Any:
+    """Returns an answer's JSON document, `None` for an empty one.
+
+    Raises:
+        ResponseError: of the class that says what the caller can do, for every status but 2xx. Redirects are never
+            followed, because one could carry identifiers elsewhere.
+        InvalidResponseError: for a 2xx that is not JSON.
+    """
+    status = response.status
+    if 200 <= status < 300:  # noqa: PLR2004 - RFC 9110 §15.3, the class of success
+        return _document(response)
+    problems = _problems_of(response)
+    if status == 429:  # noqa: PLR2004 - RFC 6585 §4
+        limit = read_rate_limit(response)
+        raise RateLimitExceeded(problems=problems, rate_limit=limit, retry_after=_retry_after(response, limit))
+    if 300 <= status < 400:  # noqa: PLR2004 - RFC 9110 §15.4, the class of redirects
+        raise InvalidRequestError(status, problems, advice="Redirects are not followed: check the base URL.")
+    kind = ServerError if status >= _SERVER_ERROR else _ERRORS.get(status, InvalidRequestError)
+    raise kind(status, problems, retry_after=_retry_after(response, None))
+
+
+def _document(response: Response) -> Any:
+    if not response.body.strip():
+        return None
+    try:
+        return orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        # `from None`: the decoder's exception carries the document.
+        raise InvalidResponseError(["not a JSON document @ $"], status=response.status) from None
+
+
+def _problems_of(response: Response) -> tuple[Problem, ...]:
+    """Reads an error answer's problems; a page of HTML or half a document has none."""
+    try:
+        document = orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        return ()
+    if not isinstance(document, dict):
+        return ()
+    if isinstance(document.get("error"), str):  # RFC 6749 §5.2: how a token endpoint refuses
+        return (Problem(code=document["error"]),)
+    return read_problems(document.get("errors"), lenient=True)
+
+
+def read_rate_limit(response: Response) -> RateLimit | None:
+    """Reads the `x-ratelimit-*` headers; `None` when there is none of them.
+
+    `x-ratelimit-reset` is "the timestamp at which a new call could be performed" (Criteo's API guide): epoch seconds.
+    """
+    headers = response.headers
+    limit = _whole(headers.get("x-ratelimit-limit"))
+    remaining = _whole(headers.get("x-ratelimit-remaining"))
+    reset_at = _moment(headers.get("x-ratelimit-reset"))
+    if limit is None and remaining is None and reset_at is None:
+        return None
+    reset_in = None if reset_at is None else reset_at.timestamp() - _server_time(response)
+    return RateLimit(limit=limit, remaining=remaining, reset_at=reset_at, reset_in=reset_in)
+
+
+def _retry_after(response: Response, limit: RateLimit | None) -> float | None:
+    """Seconds to wait by `Retry-After` (RFC 9110 §10.2.3: seconds or a date), otherwise by the rate limit's reset."""
+    text = response.headers.get("retry-after", "").strip()
+    if _DIGITS.fullmatch(text):
+        wait: float | None = float(text)
+    elif moment := _date(text):
+        wait = moment.timestamp() - _server_time(response)
+    else:
+        wait = limit.reset_in if limit else None
+    return None if wait is None else max(0.0, min(wait, _LONGEST_WAIT))
+
+
+def _server_time(response: Response) -> float:
+    """Epoch seconds on the server's clock, which may be minutes from ours; its `Date` is cut to whole seconds, so
+    ours is the better one where the two agree.
+    """  # noqa: D205 - one sentence
+    moment = _date(response.headers.get("date", ""))
+    if moment is None or abs(moment.timestamp() - response.received_at) < _CLOCKS_AGREE:
+        return response.received_at
+    return moment.timestamp()
+
+
+def _date(text: str) -> dt.datetime | None:
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
+
+
+def _whole(text: str | None) -> int | None:
+    return int(float(text)) if text and _DIGITS.fullmatch(text.strip()) else None
+
+
+def _moment(text: str | None) -> dt.datetime | None:
+    if not text or not _DIGITS.fullmatch(text.strip()):
+        return None
+    seconds = float(text)
+    try:
+        return dt.datetime.fromtimestamp(seconds, dt.UTC) if math.isfinite(seconds) else None
+    except (OverflowError, ValueError, OSError):
+        return None

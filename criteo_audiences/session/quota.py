@@ -1,0 +1,199 @@
+"""How many calls may be made, and when: a local limiter that believes what the server announces."""
+
+import asyncio
+import heapq
+import itertools
+import math
+from collections import deque
+from typing import Final, Protocol
+
+from attrs import define, field, frozen
+
+from criteo_audiences.errors import ConfigurationError, QuotaWaitError
+from criteo_audiences.models import RateLimit
+from criteo_audiences.session.clock import Clock, SystemClock, Timer
+from criteo_audiences.validation import require_range
+
+_MOST_CALLS: Final = 1_000_000
+
+
+@frozen
+class Quota:
+    """How many calls the application may make.
+
+    Attributes:
+        calls: calls a window, for the whole application. Criteo: 250 a minute for client credentials.
+        period: length of the window, seconds.
+        share: how much of the window this client may use, above 0 and up to 1; the rest is left to other tools of
+            the same application.
+    """
+
+    calls: int = 250
+    period: float = field(default=60.0, kw_only=True)
+    share: float = field(default=1.0, kw_only=True)
+
+    def __attrs_post_init__(self) -> None:
+        if isinstance(self.calls, bool) or not isinstance(self.calls, int):
+            raise ConfigurationError(f"Quota calls must be a whole number, not {type(self.calls).__name__}.")
+        require_range(self.calls, "Quota calls", least=1, most=_MOST_CALLS)
+        require_range(self.period, "Quota period", least=0.001, most=86_400)
+        require_range(self.share, "Quota share", least=0.001, most=1)
+
+
+class RateLimiter(Protocol):
+    """What the session asks of a limiter; give one of your own to share a quota between processes."""
+
+    async def acquire(self, *, background: bool = False, longest: float | None = None) -> float:
+        """Returns once a call may be made.
+
+        Args:
+            background: an upload's batch, which lets single calls go first.
+            longest: refuse to wait longer than this, seconds; `None` waits as long as it takes.
+
+        Returns:
+            The seconds waited.
+
+        Raises:
+            QuotaWaitError: when the wait would be longer than `longest`.
+        """
+
+    def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0) -> None:
+        """Says that a call that was acquired has ended, whatever became of it; never blocks.
+
+        Args:
+            announced: what its answer's headers said.
+            pause: seconds during which nobody may call: the server answered 429.
+        """
+
+
+@define(order=True)
+class _Waiter:
+    background: bool
+    number: int
+    since: float = field(order=False)
+    granted: "asyncio.Future[None]" = field(order=False)
+
+
+class LocalRateLimiter:
+    """A sliding window over the calls of one process.
+
+    A full window may be spent at once: spreading calls out would only make a short upload slower. A call holds its
+    place from its start until `period` seconds after its answer came, which is never shorter than the server counts
+    it, for a fixed window as for a sliding one.
+    """
+
+    def __init__(self, quota: Quota | None = None, *, clock: Clock | None = None) -> None:
+        self._quota = quota or Quota()
+        self._clock = clock or SystemClock()
+        self._limit = self._quota.calls
+        self._in_flight = 0
+        self._answered: deque[float] = deque()
+        self._foreign = 0
+        self._foreign_until = 0.0
+        self._paused_until = 0.0
+        self._waiters: list[_Waiter] = []
+        self._numbers = itertools.count()
+        self._timer: Timer | None = None
+
+    async def acquire(self, *, background: bool = False, longest: float | None = None) -> float:
+        """See `RateLimiter.acquire`."""
+        now = self._clock.now()
+        if not self._waiters and self._free(now) > 0:
+            self._in_flight += 1
+            return 0.0
+        wait = self.expected_wait(background=background)
+        if longest is not None and wait > longest:
+            raise QuotaWaitError(wait, longest)
+        waiter = _Waiter(background, next(self._numbers), now, asyncio.get_running_loop().create_future())
+        heapq.heappush(self._waiters, waiter)
+        self._admit()
+        try:
+            await waiter.granted
+        except asyncio.CancelledError:
+            self._withdraw(waiter)
+            raise
+        return self._clock.now() - waiter.since
+
+    def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0) -> None:
+        """See `RateLimiter.settle`."""
+        now = self._clock.now()
+        self._in_flight -= 1
+        self._answered.append(now)
+        if pause > 0:
+            self._paused_until = max(self._paused_until, now + pause)
+        if announced is not None:
+            self._believe(announced, now)
+        self._admit()
+
+    def expected_wait(self, *, background: bool = False) -> float:
+        """Seconds a call asked for now would wait, by what is known now."""
+        now = self._clock.now()
+        ahead = sum(1 for waiter in self._waiters if background or not waiter.background)
+        missing = ahead + 1 - max(0, self._free(now, paused=False))
+        return max(0.0, self._paused_until - now, self._due(missing, now) - now)
+
+    def _free(self, now: float, *, paused: bool = True) -> int:
+        """Calls that may be made at this moment."""
+        if paused and now < self._paused_until:
+            return 0
+        while self._answered and self._answered[0] + self._quota.period <= now:
+            self._answered.popleft()
+        if now >= self._foreign_until:
+            self._foreign = 0
+        used = self._in_flight + len(self._answered)
+        mine = max(1, math.floor(self._limit * self._quota.share))
+        return min(mine - used, self._limit - used - self._foreign)
+
+    def _due(self, missing: int, now: float) -> float:
+        """When `missing` more places will be free, if the calls in flight were answered now."""
+        if missing <= 0:
+            return now
+        if self._foreign and now < self._foreign_until:
+            return self._foreign_until
+        windows, place = divmod(missing - 1, max(1, math.floor(self._limit * self._quota.share)))
+        first = self._answered[place] if place < len(self._answered) else now
+        return first + self._quota.period * (windows + 1)
+
+    def _believe(self, announced: RateLimit, now: float) -> None:
+        """Corrects the window by the server's own count, which includes the calls of other tools."""
+        if announced.limit:
+            self._limit = min(announced.limit, _MOST_CALLS)
+        if announced.remaining is None:
+            return
+        used = self._in_flight + len(self._answered)
+        self._foreign = max(0, self._limit - announced.remaining - used)
+        reset_in = announced.reset_in
+        known = reset_in is not None and 0 < reset_in <= self._quota.period
+        self._foreign_until = now + (reset_in if known and reset_in is not None else self._quota.period)
+
+    def _admit(self) -> None:
+        """Lets waiters go while places are free, and wakes up again when the next one will be."""
+        now = self._clock.now()
+        while self._waiters and self._free(now) > 0:
+            waiter = heapq.heappop(self._waiters)
+            if not waiter.granted.done():  # done: its caller was cancelled a moment ago
+                self._in_flight += 1
+                waiter.granted.set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiters and (due := self._next_change(now)) is not None:
+            self._timer = self._clock.call_later(max(0.0, due - now), self._admit)
+
+    def _next_change(self, now: float) -> float | None:
+        """When a place may become free without an answer coming; `None` when only an answer can free one."""
+        if now < self._paused_until:
+            return self._paused_until
+        changes = [self._answered[0] + self._quota.period] if self._answered else []
+        if self._foreign:
+            changes.append(self._foreign_until)
+        return min(changes, default=None)
+
+    def _withdraw(self, waiter: _Waiter) -> None:
+        """Takes a cancelled waiter out of the queue; a place it was granted meanwhile goes to the next one."""
+        if not waiter.granted.cancelled():
+            self._in_flight -= 1
+        elif waiter in self._waiters:
+            self._waiters.remove(waiter)
+            heapq.heapify(self._waiters)
+        self._admit()

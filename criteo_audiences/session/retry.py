@@ -1,0 +1,75 @@
+"""Whether and when a failed call is repeated: a pure policy around which the session loops."""
+
+import random
+from collections.abc import Callable
+from typing import Final
+
+from attrs import field, frozen
+
+from criteo_audiences.errors import (
+    ConnectError,
+    CriteoError,
+    InvalidResponseError,
+    RateLimitExceeded,
+    ResponseError,
+    TransportError,
+)
+from criteo_audiences.session.protocol import Request
+from criteo_audiences.validation import require_range
+
+# RFC 9110 §15.5.9, §15.6: statuses that say nothing about the request itself.
+_PASSING: Final = frozenset({408, 500, 502, 503, 504})
+_DAY: Final = 86_400
+
+
+@frozen(kw_only=True)
+class RetryPolicy:
+    """Exponential back-off with full jitter, bounded by attempts and by time (Criteo's advice: 1 s, 2 s, 4 s …).
+
+    Attributes:
+        attempts: requests a call may make in all. A 429 that says how long to wait uses up none: it is an
+            instruction, not a failure.
+        first_delay: upper bound of the first delay, seconds; it doubles with each attempt.
+        max_delay: upper bound of every later one, seconds.
+        deadline: seconds after its first request at which a call ends, whatever it is doing; `None` sets no limit.
+        jitter: returns a number from 0 to 1 that shortens a delay, so that clients do not return all at once.
+    """
+
+    attempts: int = 5
+    first_delay: float = 1.0
+    max_delay: float = 30.0
+    deadline: float | None = 900.0
+    jitter: Callable[[], float] = field(default=random.random, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        require_range(self.attempts, "RetryPolicy attempts", least=1, most=100)
+        require_range(self.first_delay, "RetryPolicy first_delay", least=0, most=_DAY)
+        require_range(self.max_delay, "RetryPolicy max_delay", least=0, most=_DAY)
+        if self.deadline is not None:
+            require_range(self.deadline, "RetryPolicy deadline", least=0.001, most=_DAY)
+
+    def delay(self, request: Request, attempt: int, error: CriteoError) -> float | None:
+        """Returns the seconds to wait before a repeat, or `None` when there is to be none.
+
+        Args:
+            request: the call; one that is not repeatable is repeated only when Criteo cannot have applied it.
+            attempt: how many attempts have failed, from 1.
+            error: how the last one failed.
+        """
+        if isinstance(error, RateLimitExceeded) and error.retry_after is not None:
+            return error.retry_after
+        if attempt >= self.attempts or not _may_repeat(request, error):
+            return None
+        if isinstance(error, ResponseError) and error.retry_after is not None:
+            return error.retry_after
+        return self.jitter() * min(self.max_delay, self.first_delay * 2.0 ** (attempt - 1))
+
+
+def _may_repeat(request: Request, error: CriteoError) -> bool:
+    if isinstance(error, (ConnectError, RateLimitExceeded)):
+        return True  # nothing was sent, or nothing was done with it
+    if not request.repeatable:
+        return False
+    if isinstance(error, (TransportError, InvalidResponseError)):
+        return True
+    return isinstance(error, ResponseError) and error.status in _PASSING

@@ -1,0 +1,245 @@
+"""Sends a call: quota, token, transport, meaning, retry."""
+
+import asyncio
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from attrs import define, evolve, field
+
+from criteo_audiences.errors import AuthenticationError, CriteoError, RateLimitExceeded, RequestTimeout, ResponseError
+from criteo_audiences.models import RateLimit, printable_trace_id
+from criteo_audiences.session.auth import TokenCache, TokenSource
+from criteo_audiences.session.clock import Clock, SystemClock
+from criteo_audiences.session.events import Event, EventName, OnEvent, emit
+from criteo_audiences.session.protocol import FORM, JSON, Request, Response, decipher, read_rate_limit
+from criteo_audiences.session.quota import LocalRateLimiter, RateLimiter
+from criteo_audiences.session.retry import RetryPolicy
+from criteo_audiences.session.transport import Exchange, Transport
+
+_TOKEN_CALL: Final = Request(method="POST", path="/oauth2/token", content_type=FORM, versioned=False, authorized=False)
+_NOTICEABLE_WAIT: Final = 0.01
+
+
+@define
+class _Call:
+    """Where one call stands.
+
+    Attributes:
+        request: what is asked.
+        attempt: requests made so far.
+        failures: those that used up an attempt of the policy.
+        delay: seconds before the next one, `None` when there is to be none.
+        ends_at: when the deadline passes.
+        token: the token the last request carried.
+        renewed: whether a refused token was replaced already.
+        unknown: whether a request got no answer, so that Criteo may have applied it.
+        sent_at: when the last request started.
+    """
+
+    request: Request
+    attempt: int = 0
+    failures: int = 0
+    delay: float | None = None
+    ends_at: float = math.inf
+    token: str | None = field(default=None, repr=False)
+    renewed: bool = False
+    unknown: bool = False
+    sent_at: float = 0.0
+
+
+class Session:
+    """The one way to Criteo: every call of every service goes through `send`.
+
+    Args:
+        credentials: where tokens come from.
+        transport: carries the bytes.
+        base_url: checked already.
+        api_version: such as `2026-07`.
+        user_agent: names this library to the server.
+        limiter: says when a call may be made.
+        retry: says whether a failed one is repeated.
+        max_quota_wait: seconds a call may wait for the quota, `None` for as long as it takes.
+        on_event: is told what happens.
+        clock: the time.
+    """
+
+    def __init__(
+        self,
+        credentials: TokenSource,
+        transport: Transport,
+        *,
+        base_url: str,
+        api_version: str,
+        user_agent: str = "criteo-audiences",
+        limiter: RateLimiter | None = None,
+        retry: RetryPolicy | None = None,
+        max_quota_wait: float | None = None,
+        on_event: OnEvent | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock = clock or SystemClock()
+        self._transport = transport
+        self._base_url = base_url
+        self._api_version = api_version
+        self._user_agent = user_agent
+        self._limiter = limiter or LocalRateLimiter(clock=self._clock)
+        self._retry = retry or RetryPolicy()
+        self._max_quota_wait = max_quota_wait
+        self._on_event = on_event
+        self._tokens = TokenCache(credentials, self._grant, self._clock)
+        self._rate_limit: RateLimit | None = None
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the server last announced, `None` before the first answer."""
+        return self._rate_limit
+
+    async def authenticate(self) -> None:
+        """Gets a token if none is held; uses no quota.
+
+        Raises:
+            CriteoError: when none can be had.
+        """
+        await self._tokens.get()
+
+    async def aclose(self) -> None:
+        """Closes the transport."""
+        await self._transport.aclose()
+
+    async def send(self, request: Request) -> Any:
+        """Makes a call, repeats it as the retry policy says, and returns the answer's JSON document.
+
+        Raises:
+            CriteoError: of the class that says what the caller can do; `outcome_unknown` is true when a request got
+                no answer, so that Criteo may have applied it.
+        """
+        call = _Call(request)
+        await self._acquire(call)
+        deadline = self._retry.deadline
+        call.ends_at = math.inf if deadline is None else self._clock.now() + deadline
+        try:
+            async with asyncio.timeout(deadline):
+                return await self._send_until_settled(call)
+        except TimeoutError:
+            error = RequestTimeout(f"The call did not end within its deadline of {deadline:g} s.")
+            raise self._failed(call, error) from None
+
+    async def _send_until_settled(self, call: _Call) -> Any:
+        """Repeats requests until one succeeds or the policy gives up; a slot of the quota is held at each start."""
+        while True:
+            call.attempt += 1
+            try:
+                return await self._request_once(call)
+            except CriteoError as error:
+                await self._prepare_repeat(call, error)
+            await self._acquire(call)
+
+    async def _request_once(self, call: _Call) -> Any:
+        """Makes one request with the slot held, and gives the slot back whatever becomes of it."""
+        announced: RateLimit | None = None
+        pause = 0.0
+        try:
+            call.token = await self._tokens.get() if call.request.authorized else None
+            response = await self._exchange(call)
+            announced = self._note_rate_limit(call, response)
+            document = decipher(response)
+        except CriteoError as error:
+            call.delay = self._delay_after(call, error)
+            # Not only this call waits: anybody else's would be refused as well.
+            pause = (call.delay or 0.0) if isinstance(error, RateLimitExceeded) else 0.0
+            raise
+        else:
+            self._tell("request.completed", call, status=response.status, seconds=self._clock.now() - call.sent_at)
+            return document
+        finally:
+            if call.request.authorized:
+                self._limiter.settle(announced, pause=pause)
+
+    async def _exchange(self, call: _Call) -> Response:
+        request = call.request
+        headers = {"Accept": JSON, "Content-Type": request.content_type, "User-Agent": self._user_agent}
+        if call.token is not None:
+            headers["Authorization"] = f"Bearer {call.token}"
+        url = self._base_url + request.target(self._api_version)
+        if request.meter is not None:
+            request.meter.count_call()
+        call.sent_at = self._clock.now()
+        self._tell("request.started", call)
+        return await self._transport.send(
+            Exchange(method=request.method, url=url, headers=headers, body=request.body)
+        )
+
+    def _note_rate_limit(self, call: _Call, response: Response) -> RateLimit | None:
+        announced = read_rate_limit(response) if call.request.authorized else None
+        self._rate_limit = announced or self._rate_limit
+        return announced
+
+    def _delay_after(self, call: _Call, error: CriteoError) -> float | None:
+        """Returns the delay before a repeat; a wait the server announced uses up no attempt."""
+        announced_wait = isinstance(error, RateLimitExceeded) and error.retry_after is not None
+        call.failures += not announced_wait
+        delay = self._retry.delay(call.request, call.failures, error)
+        return None if delay is None or self._clock.now() + delay > call.ends_at else delay
+
+    async def _prepare_repeat(self, call: _Call, error: CriteoError) -> None:
+        """Does what must happen before the next request, or raises the error when there is to be none."""
+        call.unknown = call.unknown or error.outcome_unknown
+        if isinstance(error, AuthenticationError) and await self._has_other_token(call):
+            call.renewed = True
+            call.delay = 0.0
+        if call.delay is None:
+            raise self._failed(call, error)
+        self._tell("request.retried", call, error=error, seconds=call.delay)
+        if not (isinstance(error, RateLimitExceeded) and call.request.authorized):  # there the limiter holds it back
+            await self._clock.sleep(call.delay)
+
+    async def _has_other_token(self, call: _Call) -> bool:
+        """After a 401: whether to ask once more, with a fresh token; a token call itself is just asked once more."""
+        if call.renewed:
+            return False
+        return call.token is None or await self._tokens.replace(call.token) is not None
+
+    async def _acquire(self, call: _Call) -> None:
+        """Waits for a slot of the quota, which single calls get before an upload's batches."""
+        request = call.request
+        if not request.authorized:
+            return
+        with request.waiting(self._clock):
+            waited = await self._limiter.acquire(background=request.background, longest=self._max_quota_wait)
+        if waited > _NOTICEABLE_WAIT:
+            self._tell("quota.waited", call, seconds=waited)
+
+    def _failed(self, call: _Call, error: CriteoError) -> CriteoError:
+        """Returns the error the call ends with, told and marked."""
+        error.outcome_unknown = error.outcome_unknown or call.unknown
+        self._tell("request.failed", call, error=error, seconds=self._clock.now() - call.sent_at)
+        return error
+
+    def _tell(
+        self,
+        name: EventName,
+        call: _Call,
+        *,
+        seconds: float | None = None,
+        status: int | None = None,
+        error: CriteoError | None = None,
+    ) -> None:
+        answered = error if isinstance(error, ResponseError) else None
+        event = Event(
+            name=name,
+            method=call.request.method,
+            path=call.request.path,
+            attempt=max(1, call.attempt),
+            status=answered.status if answered else status,
+            seconds=seconds,
+            trace_id=printable_trace_id(answered.trace_id) if answered else None,
+            error=type(error).__name__ if error else None,
+            **call.request.labels,
+        )
+        emit(event, self._on_event)
+
+    async def _grant(self, form: Mapping[str, str]) -> Any:
+        """Posts to the token endpoint, with the same retries as any call."""
+        return await self.send(evolve(_TOKEN_CALL, body=(urlencode(form).encode("ascii"),)))

@@ -1,0 +1,101 @@
+"""Reads a source, prepares its values and hands on batches, without keeping the event loop from others."""
+
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing
+from typing import Any, Final
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from criteo_audiences.batches import Batch, Batcher
+from criteo_audiences.identifiers import Preparation
+from criteo_audiences.uploads.sources import Reading
+
+_TURN: Final = 0.0007
+"""Seconds of work after which the event loop gets its turn."""
+
+
+class Intake:
+    """From a source to batches.
+
+    Args:
+        reading: the source.
+        preparation: normalizes, hashes and counts.
+        batcher: cuts batches.
+        deliver: takes a batch, waiting until somebody is free to send it.
+        flush_after: seconds an incomplete batch waits for more, `None` until the source ends.
+    """
+
+    def __init__(
+        self,
+        reading: Reading,
+        preparation: Preparation,
+        batcher: Batcher,
+        deliver: Callable[[Batch], Awaitable[None]],
+        *,
+        flush_after: float | None,
+    ) -> None:
+        self._reading = reading
+        self._preparation = preparation
+        self._batcher = batcher
+        self._deliver = deliver
+        self._flush_after = flush_after
+        self._buffer: list[Any] = []
+        self._delivering_late = anyio.Lock()
+        self._waiting_since = math.inf
+        self._something_waits = anyio.Event()
+        self._turn_began = 0.0
+
+    async def run(self) -> None:
+        """Reads to the end of the source and delivers every batch, also an incomplete last one."""
+        async with anyio.create_task_group() as group:
+            if self._flush_after is not None:
+                group.start_soon(self._flush_late, self._flush_after)
+            await self._read()
+            async with self._delivering_late:
+                group.cancel_scope.cancel()
+        for batch in self._batcher.flush():
+            await self._deliver(batch)
+
+    async def _read(self) -> None:
+        self._turn_began = time.perf_counter()
+        async with aclosing(self._reading.slices(self._buffer, self._note_arrival)) as slices:
+            async for _ in slices:
+                for batch in self._absorb():
+                    await self._deliver(batch)
+                    self._note_cut()
+                self._note_arrival()
+                if time.perf_counter() - self._turn_began > _TURN:
+                    await checkpoint()
+                    self._turn_began = time.perf_counter()
+
+    def _absorb(self) -> Iterator[Batch]:
+        """Empties the buffer into the batcher; yields the batches that this fills."""
+        values = self._buffer.copy()
+        self._buffer.clear()
+        return self._batcher.feed(self._preparation.prepare(values))
+
+    def _note_arrival(self) -> None:
+        """Remembers since when something waits for its batch to fill up."""
+        if self._waiting_since == math.inf:
+            self._waiting_since = anyio.current_time()
+            self._something_waits.set()
+
+    def _note_cut(self) -> None:
+        self._waiting_since = math.inf
+        self._something_waits = anyio.Event()
+
+    async def _flush_late(self, flush_after: float) -> None:
+        """Delivers an incomplete batch that has waited long enough."""
+        while True:
+            await self._something_waits.wait()
+            await anyio.sleep_until(self._waiting_since + flush_after)
+            if anyio.current_time() < self._waiting_since + flush_after:
+                continue  # a batch was cut meanwhile
+            async with self._delivering_late:
+                batches = [*self._absorb(), *self._batcher.flush()]
+                self._note_cut()
+                for batch in batches:
+                    await self._deliver(batch)

@@ -1,0 +1,114 @@
+"""What a caller may choose about an upload, checked before anything is read or sent."""
+
+from collections.abc import Callable
+from typing import Final, TypedDict
+
+from attrs import field, frozen
+
+from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
+from criteo_audiences.uploads.report import Progress
+from criteo_audiences.validation import choose, require_range
+
+_LEAST_BODY: Final = 200_000
+_MOST_IN_FLIGHT: Final = 100
+
+
+class UploadOptions(TypedDict, total=False):
+    """The keywords of `upload_contact_list` and `stream_contact_list`; `Settings` says what each means."""
+
+    identifier_type: IdentifierType | str | None
+    hash: HashAlgorithm | str | None
+    column: str | None
+    operation: Operation | str
+    dedupe: bool | None
+    max_concurrency: int
+    batch_size: int
+    max_body_bytes: int
+    flush_after: float | None
+    max_rejected: float
+    max_invalid: float
+    drain_timeout: float
+    dry_run: bool
+    on_progress: Callable[[Progress], object] | None
+
+
+@frozen(kw_only=True)
+class Settings:
+    """The choices of one upload.
+
+    Attributes:
+        identifier_type: the kind of identifier; e-mail when left out.
+        hash: `"sha256"`, `"md5"`, `"sha256_of_md5"`, or `None` to send normalized addresses in clear. It must be
+            chosen: clear text matches best, a hash shows nobody an address on the way.
+        column: the column of a file.
+        operation: `"add"` or `"remove"`.
+        dedupe: send each identifier once. `None`: on for files, off for iterables, where it costs some 16 bytes of
+            memory an identifier.
+        max_concurrency: batches in flight at the same time.
+        batch_size: identifiers a batch, at most 50,000 (Criteo's bound).
+        max_body_bytes: bytes of identifiers a batch.
+        flush_after: seconds after which an incomplete batch goes out, for a source that trickles; `None` waits for
+            a full one or the source's end.
+        max_rejected: share of the rows read that may be rejected before the report is not `.ok`, 0 to 1.
+        max_invalid: share of the identifiers sent that Criteo may refuse, 0 to 1; a first full batch beyond it also
+            stops the upload, because the rest would fare the same.
+        drain_timeout: seconds that batches in flight get to finish when the upload is canceled.
+        dry_run: read, prepare and count, but send nothing.
+        on_progress: is called with a `Progress` after every batch and at least some times a second.
+
+    Raises:
+        ConfigurationError: naming the option and what it may be.
+    """
+
+    identifier_type: IdentifierType | str | None = None
+    hash: HashAlgorithm | str | Unset | None = UNSET
+    column: str | None = None
+    operation: Operation | str = field(default=Operation.ADD, converter=lambda value: choose(Operation, value, "operation"))
+    dedupe: bool | None = None
+    max_concurrency: int = 4
+    batch_size: int = MAX_BATCH_SIZE
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    flush_after: float | None = None
+    max_rejected: float = 0.5
+    max_invalid: float = 0.5
+    drain_timeout: float = 0.0
+    dry_run: bool = False
+    on_progress: Callable[[Progress], object] | None = field(default=None, repr=False)
+    kind: IdentifierType = field(init=False)
+    algorithm: HashAlgorithm | None = field(init=False)
+
+    @kind.default
+    def _chosen_kind(self) -> IdentifierType:
+        if self.identifier_type is None:
+            return IdentifierType.EMAIL
+        kind = choose(IdentifierType, self.identifier_type, "identifier_type")
+        if kind is not IdentifierType.EMAIL:
+            raise ConfigurationError(
+                f"An upload takes identifier_type='email' so far; '{kind.value}' can be sent with amend_contact_list."
+            )
+        return kind
+
+    @algorithm.default
+    def _chosen_algorithm(self) -> HashAlgorithm | None:
+        if self.hash is None:
+            return None
+        if isinstance(self.hash, Unset):
+            raise ConfigurationError(
+                "hash must be chosen: 'sha256', 'md5' or 'sha256_of_md5', or None to send normalized addresses in clear."
+            )
+        return choose(HashAlgorithm, self.hash, "hash")
+
+    def __attrs_post_init__(self) -> None:
+        hint = "Criteo takes at most 50,000 identifiers a call; an upload makes as many calls as it needs."
+        require_range(self.batch_size, "batch_size", least=1, most=MAX_BATCH_SIZE, hint=hint)
+        require_range(self.max_concurrency, "max_concurrency", least=1, most=_MOST_IN_FLIGHT)
+        require_range(self.max_body_bytes, "max_body_bytes", least=_LEAST_BODY)
+        require_range(self.max_rejected, "max_rejected", least=0, most=1)
+        require_range(self.max_invalid, "max_invalid", least=0, most=1)
+        require_range(self.drain_timeout, "drain_timeout", least=0, most=3_600)
+        if self.flush_after is not None:
+            require_range(self.flush_after, "flush_after", least=0.001, most=86_400)
+        if self.on_progress is not None and not callable(self.on_progress):
+            raise ConfigurationError(f"on_progress must be callable, not {type(self.on_progress).__name__}.")

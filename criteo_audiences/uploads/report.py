@@ -1,0 +1,350 @@
+"""What an upload did: every row read is accounted for, and every identifier sent."""
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from attrs import field, frozen
+
+from criteo_audiences.errors import CriteoError, InvalidResponseError, ResponseError, UploadFailedError
+from criteo_audiences.models import ContactListOperation, IdentifierType, printable_trace_id
+
+_COMPUTED_EVERY: Final = dt.timedelta(hours=12)
+_LIVE_AFTER: Final = dt.timedelta(hours=5)
+_MOST_SAMPLED: Final = 100
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What became of the identifiers that were put into calls: `sent` is the sum of the others.
+
+    Attributes:
+        valid: Criteo accepted them.
+        invalid: Criteo refused them.
+        unreported: their call answered 200 with counts that are missing or do not add up.
+        failed: their call was refused.
+        unknown: their call got no answer, so that Criteo may or may not have them; sending them again does no harm.
+    """
+
+    valid: int = 0
+    invalid: int = 0
+    unreported: int = 0
+    failed: int = 0
+    unknown: int = 0
+
+    @property
+    def sent(self) -> int:
+        """Identifiers put into calls."""
+        return self.valid + self.invalid + self.unreported + self.failed + self.unknown
+
+    def __add__(self, other: "Outcome") -> "Outcome":
+        return Outcome(
+            valid=self.valid + other.valid,
+            invalid=self.invalid + other.invalid,
+            unreported=self.unreported + other.unreported,
+            failed=self.failed + other.failed,
+            unknown=self.unknown + other.unknown,
+        )
+
+
+@frozen(kw_only=True)
+class BatchResult:
+    """What became of one batch.
+
+    Attributes:
+        number: from 1, in the order of the source.
+        sent: identifiers in it.
+        outcome: their fate, in counts.
+        receipt: Criteo's answer, `None` when the batch failed.
+        error: why it failed, `None` when it did not.
+    """
+
+    number: int
+    sent: int
+    outcome: Outcome
+    receipt: ContactListOperation | None = None
+    error: CriteoError | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether Criteo took the batch."""
+        return self.error is None
+
+    @property
+    def valid(self) -> int:
+        """Identifiers Criteo accepted."""
+        return self.outcome.valid
+
+    @property
+    def invalid(self) -> int:
+        """Identifiers Criteo refused."""
+        return self.outcome.invalid
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns JSON-safe values, without an identifier."""
+        error = self.error
+        return {
+            "batch": self.number,
+            "sent": self.sent,
+            "error": type(error).__name__ if error else None,
+            "status": getattr(error, "status", None),
+            "codes": [str(problem) for problem in getattr(error, "problems", ())],
+            "trace_id": printable_trace_id(getattr(error, "trace_id", None)),
+        }
+
+
+def result_of(number: int, count: int, receipt: ContactListOperation) -> BatchResult:
+    """Reads a receipt: what its counts leave open is `unreported`, and nothing is counted twice."""
+    valid = min(max(receipt.valid or 0, 0), count)
+    invalid = min(max(receipt.invalid or 0, 0), count - valid)
+    outcome = Outcome(valid=valid, invalid=invalid, unreported=count - valid - invalid)
+    return BatchResult(number=number, sent=count, outcome=outcome, receipt=receipt)
+
+
+def failure_of(number: int, count: int, error: CriteoError) -> BatchResult:
+    """Describes a batch that failed; without an answer that can be read its identifiers' fate is unknown."""
+    unanswered = error.outcome_unknown or isinstance(error, InvalidResponseError)
+    outcome = Outcome(unknown=count) if unanswered else Outcome(failed=count)
+    return BatchResult(number=number, sent=count, outcome=outcome, error=error)
+
+
+@frozen(kw_only=True)
+class Progress:
+    """How far an upload is.
+
+    Attributes:
+        read: rows read.
+        rejected: rows rejected.
+        duplicates: rows dropped as duplicates.
+        sent: identifiers put into calls that have ended.
+        valid: identifiers Criteo accepted.
+        in_flight: batches in flight.
+        batches: batches that have ended.
+        elapsed: seconds since the start.
+        waited: seconds during which the quota held a batch back.
+        share_read: how much of the source has been read, 0 to 1; `None` for a source that cannot tell.
+    """
+
+    read: int
+    rejected: int
+    duplicates: int
+    sent: int
+    valid: int
+    in_flight: int
+    batches: int
+    elapsed: float
+    waited: float
+    share_read: float | None = None
+
+
+def live_from(moment: dt.datetime) -> dt.datetime:
+    """Returns when what Criteo accepted at a moment will be live: audiences are computed at 00:00 and 12:00 UTC and
+    are live about five hours later (Criteo's guides on contact lists).
+    """  # noqa: D205 - one sentence
+    midnight = moment.astimezone(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    computed = midnight
+    while computed < moment:
+        computed += _COMPUTED_EVERY
+    return computed + _LIVE_AFTER
+
+
+@frozen(kw_only=True)
+class UploadReport:
+    """What an upload did.
+
+    Rows in: `read = sent + rejected + duplicates + suppressed + pending` (`duplicates` of `None` counts as 0).
+    Rows out: `sent = valid + invalid + unreported + failed + unknown`.
+
+    Attributes:
+        read: rows read from the source.
+        rejected: rows that held no identifier, by reason.
+        duplicates: rows whose identifier went out already; `None` when nothing looked for them.
+        suppressed: rows left out because a suppression list names them.
+        pending: identifiers read and not put into a call: all of them after a dry run.
+        already_hashed: identifiers that came as digests and went out as they were.
+        by_type: the outcome of what was sent, by kind of identifier.
+        batches: batches put into calls; after a dry run, batches it would take.
+        failures: the batches that failed.
+        resumed: batches an earlier run had finished.
+        calls: requests made, retries included.
+        elapsed: seconds.
+        waited: seconds of them during which the quota held a batch back.
+        live_from: when what was accepted will be live, about; `None` when nothing was accepted.
+        dry_run: whether nothing was to be sent.
+        max_rejected: share of `read` that may be rejected.
+        max_invalid: share of `sent` that Criteo may refuse.
+        sample_invalid: a few identifiers Criteo refused, in clear text: never in a `repr` nor in `to_dict()`.
+    """
+
+    read: int = 0
+    rejected: Mapping[str, int] = field(factory=dict)
+    duplicates: int | None = None
+    suppressed: int = 0
+    pending: int = 0
+    already_hashed: int = 0
+    by_type: Mapping[IdentifierType, Outcome] = field(factory=dict)
+    batches: int = 0
+    failures: tuple[BatchResult, ...] = ()
+    resumed: int = 0
+    calls: int = 0
+    elapsed: float = 0.0
+    waited: float = 0.0
+    live_from: dt.datetime | None = None
+    dry_run: bool = False
+    max_rejected: float = 0.5
+    max_invalid: float = 0.5
+    sample_invalid: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def sent(self) -> int:
+        """Identifiers put into calls."""
+        return self._total.sent
+
+    @property
+    def valid(self) -> int:
+        """Identifiers Criteo accepted."""
+        return self._total.valid
+
+    @property
+    def invalid(self) -> int:
+        """Identifiers Criteo refused."""
+        return self._total.invalid
+
+    @property
+    def unreported(self) -> int:
+        """Identifiers of calls whose counts are missing or do not add up."""
+        return self._total.unreported
+
+    @property
+    def failed(self) -> int:
+        """Identifiers of calls that were refused."""
+        return self._total.failed
+
+    @property
+    def unknown(self) -> int:
+        """Identifiers of calls that got no answer."""
+        return self._total.unknown
+
+    @property
+    def retries(self) -> int:
+        """Requests made beyond one a batch."""
+        return max(0, self.calls - self.batches) if not self.dry_run else 0
+
+    @property
+    def _total(self) -> Outcome:
+        return sum(self.by_type.values(), Outcome())
+
+    @property
+    def rejected_total(self) -> int:
+        """Rows rejected, whatever the reason."""
+        return sum(self.rejected.values())
+
+    @property
+    def ok(self) -> bool:
+        """Whether the upload did what it was asked to.
+
+        Something was sent (or the source was rightly empty), nothing is pending, failed or unknown, and the shares
+        of rejected rows and refused identifiers stay within `max_rejected` and `max_invalid`. A dry run is judged by
+        what it could see: that something would be sent, and the share of rejected rows.
+        """
+        if self.rejected_total > self.max_rejected * self.read:
+            return False
+        if self.dry_run:
+            return self.pending > 0 or self.read == 0
+        if self.pending or self.failed or self.unknown or self.failures:
+            return False
+        return (self.sent > 0 or self.read == 0) and self.invalid <= self.max_invalid * self.sent
+
+    def raise_for_failures(self) -> None:
+        """Raises when the upload is not `.ok`.
+
+        Raises:
+            UploadFailedError: with counts, codes and this report.
+        """
+        if self.ok:
+            return
+        raise UploadFailedError(self.explain(), report=self)
+
+    def explain(self) -> str:
+        """Says in a sentence or two what is not as it should be; empty when everything is."""
+        if self.ok:
+            return ""
+        faults = [f"{count:,} identifiers {what}" for what, count in self._faults() if count]
+        codes = Counter(_code(failure.error) for failure in self.failures if failure.error)
+        if codes:
+            faults.append("failures: " + ", ".join(f"{count} x {code}" for code, count in codes.most_common(5)))
+        return f"The upload is not complete: {'; '.join(faults) or 'nothing was sent'}."
+
+    def _faults(self) -> list[tuple[str, int]]:
+        over_rejected = self.rejected_total > self.max_rejected * self.read
+        over_invalid = self.invalid > self.max_invalid * self.sent
+        return [
+            ("failed", self.failed),
+            ("got no answer (unknown)", self.unknown),
+            ("were not sent (pending)", 0 if self.dry_run else self.pending),
+            (f"were rejected, more than {self.max_rejected:.0%} of the rows", self.rejected_total * over_rejected),
+            (f"were refused by Criteo, more than {self.max_invalid:.0%}", self.invalid * over_invalid),
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns JSON-safe values, without an identifier."""
+        return {
+            "ok": self.ok,
+            "dry_run": self.dry_run,
+            "read": self.read,
+            "sent": self.sent,
+            "valid": self.valid,
+            "invalid": self.invalid,
+            "unreported": self.unreported,
+            "failed": self.failed,
+            "unknown": self.unknown,
+            "pending": self.pending,
+            "rejected": {str(reason): count for reason, count in self.rejected.items()},
+            "duplicates": self.duplicates,
+            "suppressed": self.suppressed,
+            "already_hashed": self.already_hashed,
+            "by_type": {str(kind.value): outcome.sent for kind, outcome in self.by_type.items()},
+            "batches": self.batches,
+            "failures": [failure.to_dict() for failure in self.failures],
+            "resumed": self.resumed,
+            "calls": self.calls,
+            "retries": self.retries,
+            "elapsed": round(self.elapsed, 3),
+            "waited": round(self.waited, 3),
+            "live_from": self.live_from.isoformat() if self.live_from else None,
+        }
+
+    def __add__(self, other: "UploadReport") -> "UploadReport":
+        """Adds up two reports, of two files or two partitions; bounds are the stricter ones."""
+        kinds = {**self.by_type, **other.by_type}
+        times = [moment for moment in (self.live_from, other.live_from) if moment]
+        looked = [count for count in (self.duplicates, other.duplicates) if count is not None]
+        return UploadReport(
+            read=self.read + other.read,
+            rejected=dict(Counter(self.rejected) + Counter(other.rejected)),
+            duplicates=sum(looked) if looked else None,
+            suppressed=self.suppressed + other.suppressed,
+            pending=self.pending + other.pending,
+            already_hashed=self.already_hashed + other.already_hashed,
+            by_type={
+                kind: self.by_type.get(kind, Outcome()) + other.by_type.get(kind, Outcome()) for kind in kinds
+            },
+            batches=self.batches + other.batches,
+            failures=self.failures + other.failures,
+            resumed=self.resumed + other.resumed,
+            calls=self.calls + other.calls,
+            elapsed=self.elapsed + other.elapsed,
+            waited=self.waited + other.waited,
+            live_from=max(times, default=None),
+            dry_run=self.dry_run or other.dry_run,
+            max_rejected=min(self.max_rejected, other.max_rejected),
+            max_invalid=min(self.max_invalid, other.max_invalid),
+            sample_invalid=(self.sample_invalid + other.sample_invalid)[:_MOST_SAMPLED],
+        )
+
+
+def _code(error: CriteoError) -> str:
+    if isinstance(error, ResponseError):
+        return f"HTTP {error.status}" + "".join(f" {problem}" for problem in error.problems[:1])
+    return type(error).__name__

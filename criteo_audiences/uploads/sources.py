@@ -1,0 +1,131 @@
+"""The one place that tells an iterable, an async iterable and a table apart."""
+
+import itertools
+import os
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from contextlib import aclosing, closing, nullcontext
+from typing import Any, Final, Protocol
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.tables import Table
+
+Source = Iterable[str | None] | AsyncIterable[str | None] | os.PathLike[str] | Table
+"""What an upload reads from: any iterable or async iterable of text, or a file."""
+
+_SLICE: Final = 128
+
+
+class Reading(Protocol):
+    """A source being read.
+
+    Attributes:
+        dedupes: whether duplicates are looked for unless the caller says otherwise.
+    """
+
+    dedupes: bool
+
+    def slices(self, buffer: list[Any], arrived: Callable[[], None]) -> AsyncGenerator[None, None]:
+        """Fills the buffer and yields whenever it should be emptied, which the receiver does.
+
+        Args:
+            buffer: where values go.
+            arrived: is called when the first value comes into an empty buffer that will not be emptied at once.
+        """
+
+    def share(self) -> float | None:
+        """How much has been read, 0 to 1; `None` when the source cannot tell."""
+
+
+def open_source(source: object, column: str | None) -> Reading:
+    """Tells what kind of source it is; nothing is read yet.
+
+    Raises:
+        TypeError: for what only looks like a source: text, bytes, a mapping, an open file, a data frame.
+        ConfigurationError: when a column is named of something that has none.
+    """
+    if isinstance(source, os.PathLike):
+        return _TableReading(Table.from_file(source, column=column))
+    if isinstance(source, Table):
+        if column is not None and source.column not in {None, column}:
+            raise ConfigurationError("column names another column than the table does; give it once.")
+        return _TableReading(Table(source.path, column or source.column))
+    _refuse_lookalikes(source)
+    if column is not None:
+        raise ConfigurationError("column names a column of a file; an iterable has none.")
+    if isinstance(source, AsyncIterable):
+        return _AsyncReading(source)
+    if isinstance(source, Iterable):
+        return _IterableReading(source)
+    raise TypeError(f"a source must be an iterable or async iterable of str, or a file; not {type(source).__name__}")
+
+
+def _refuse_lookalikes(source: object) -> None:
+    """Refuses what can be iterated but does not yield one identifier after the other."""
+    kind = type(source).__name__
+    advice = "to read a file, pass Table.from_file(path, column=...) or a pathlib.Path"
+    if isinstance(source, (str, bytes, bytearray, memoryview)):
+        raise TypeError(f"a source must not be a single {kind}: pass a list of identifiers; {advice}")
+    if isinstance(source, Mapping):
+        raise TypeError(f"a source must not be a mapping ({kind}): pass its values or keys; {advice}")
+    if hasattr(source, "read") or hasattr(source, "readline"):
+        raise TypeError(f"a source must not be an open file ({kind}); {advice}")
+    if hasattr(source, "__arrow_c_stream__") or hasattr(source, "__dataframe__"):
+        raise TypeError(f"a {kind} is not taken directly: pass one column as a list; {advice}")
+
+
+class _IterableReading:
+    dedupes = False
+
+    def __init__(self, source: Iterable[object]) -> None:
+        self._source = source
+
+    def share(self) -> float | None:
+        return None
+
+    async def slices(self, buffer: list[Any], arrived: Callable[[], None]) -> AsyncGenerator[None, None]:  # noqa: ARG002 - never waits with a value in hand
+        iterator = iter(self._source)
+        with closing(iterator) if hasattr(iterator, "close") else nullcontext():  # type: ignore[type-var]
+            while True:
+                buffer += itertools.islice(iterator, _SLICE)
+                if not buffer:
+                    return
+                yield
+
+
+class _AsyncReading:
+    dedupes = False
+
+    def __init__(self, source: AsyncIterable[object]) -> None:
+        self._source = source
+
+    def share(self) -> float | None:
+        return None
+
+    async def slices(self, buffer: list[Any], arrived: Callable[[], None]) -> AsyncGenerator[None, None]:
+        iterator = aiter(self._source)
+        async with aclosing(iterator) if hasattr(iterator, "aclose") else nullcontext():  # type: ignore[type-var]
+            async for value in iterator:
+                if not buffer:
+                    arrived()
+                buffer.append(value)
+                if len(buffer) >= _SLICE:
+                    yield
+        yield
+
+
+class _TableReading:
+    dedupes = True
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._share: float | None = None
+
+    def share(self) -> float | None:
+        return self._share
+
+    async def slices(self, buffer: list[Any], arrived: Callable[[], None]) -> AsyncGenerator[None, None]:  # noqa: ARG002 - never waits with a value in hand
+        async with aclosing(self._table.slices()) as slices:
+            async for cells, self._share in slices:
+                for start in range(0, len(cells), _SLICE):
+                    buffer += cells[start : start + _SLICE]
+                    yield

@@ -1,0 +1,58 @@
+"""Counts an upload's batches as they go out and come back."""
+
+import datetime as dt
+import time
+from typing import Final
+
+from criteo_audiences.batches import Batch
+from criteo_audiences.uploads.report import BatchResult, Outcome
+
+_MOST_SAMPLED: Final = 100
+
+
+class Tally:
+    """Every batch is in flight, ended, abandoned in flight, or was never sent."""
+
+    def __init__(self) -> None:
+        self.started_at = time.monotonic()
+        self.elapsed: float | None = None
+        self.outcome = Outcome()
+        self.batches = 0
+        self.ended = 0
+        self.in_flight = 0
+        self.failures: list[BatchResult] = []
+        self.sample_invalid: list[str] = []
+        self.accepted_at: dt.datetime | None = None
+
+    def start(self) -> None:
+        """A batch is about to be sent."""
+        self.in_flight += 1
+
+    def finish(self, result: BatchResult) -> None:
+        """A batch has come back, one way or the other."""
+        self.in_flight -= 1
+        self.batches += 1
+        self.ended += 1
+        self.outcome += result.outcome
+        if result.error is not None:
+            self.failures.append(result)
+            return
+        self.accepted_at = dt.datetime.now(dt.UTC)
+        sample = (result.receipt.sample_invalid or ()) if result.receipt else ()
+        self.sample_invalid += sample[: _MOST_SAMPLED - len(self.sample_invalid)]
+
+    def abandon(self, batch: Batch, *, sent: bool) -> None:
+        """A batch was given up before an answer came; one that no request carried yet is not counted as sent."""
+        self.in_flight -= 1
+        if sent:
+            self.batches += 1
+            self.outcome += Outcome(unknown=batch.count)
+
+    def close(self) -> None:
+        """The upload is over."""
+        if self.elapsed is None:
+            self.elapsed = time.monotonic() - self.started_at
+
+    def seconds(self) -> float:
+        """Seconds since the start, or the whole time once it is over."""
+        return time.monotonic() - self.started_at if self.elapsed is None else self.elapsed

@@ -1,0 +1,320 @@
+"""Streams a source to a contact list: one reader, N senders, the caller; memory is bounded by the batches in flight."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+import anyio
+from anyio.abc import TaskGroup
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from attrs import field, frozen
+
+from criteo_audiences.batches import Batch, Batcher
+from criteo_audiences.errors import (
+    ApiVersionGoneError,
+    AuthenticationError,
+    CriteoError,
+    NotFoundError,
+    PermissionDeniedError,
+    RequestTimeout,
+)
+from criteo_audiences.identifiers import Fingerprints, Preparation
+from criteo_audiences.meter import CallMeter
+from criteo_audiences.models import ContactListOperation, IdentifierType, Operation
+from criteo_audiences.uploads.intake import Intake
+from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.report import BatchResult, Progress, UploadReport, failure_of, live_from, result_of
+from criteo_audiences.uploads.sources import open_source
+from criteo_audiences.uploads.tally import Tally
+
+_PROGRESS_EVERY: Final = 0.25
+
+# The next batch would fare the same, so no more calls are spent.
+_HOPELESS: Final = (PermissionDeniedError, NotFoundError, ApiVersionGoneError)
+
+
+@frozen(kw_only=True)
+class Amendment:
+    """One amend call to make.
+
+    Attributes:
+        segment_id: the contact list.
+        operation: add or remove.
+        identifier_type: the kind of identifier.
+        batch: what to send.
+        upload_id: names the upload in events.
+        meter: counts the call's requests and its wait for the quota.
+    """
+
+    segment_id: str
+    operation: Operation
+    identifier_type: IdentifierType
+    batch: Batch
+    upload_id: str
+    meter: CallMeter = field(repr=False)
+
+
+Amend = Callable[[Amendment], Awaitable[ContactListOperation]]
+"""Makes an amend call with its retries; all an upload knows of Criteo."""
+
+
+class UploadStream:
+    """A running upload: iterate over it for a `BatchResult` as each batch comes back.
+
+    Attributes:
+        upload_id: names the upload in events and logs.
+    """
+
+    def __init__(self, upload: "_Upload") -> None:
+        self._upload = upload
+        self.upload_id = upload.upload_id
+
+    @property
+    def report(self) -> UploadReport:
+        """What the upload has done so far; complete once the `async with` block is left."""
+        return self._upload.report()
+
+    def __aiter__(self) -> "UploadStream":
+        return self
+
+    async def __anext__(self) -> BatchResult:
+        return await self._upload.next_result()
+
+
+@asynccontextmanager
+async def stream(amend: Amend, segment_id: str, source: object, settings: Settings) -> AsyncIterator[UploadStream]:
+    """Runs an upload for as long as the block lasts; leaving it early cancels what still runs.
+
+    Args:
+        amend: makes the calls.
+        segment_id: the contact list.
+        source: any iterable or async iterable of text, or a file.
+        settings: the caller's choices.
+
+    Raises:
+        AuthenticationError: when the credentials are refused, at once instead of batch after batch.
+        Exception: what the source raises, as it is.
+    """
+    upload = _Upload(amend, segment_id, source, settings)
+    try:
+        async with anyio.create_task_group() as group:
+            upload.start(group)
+            try:
+                yield UploadStream(upload)
+            finally:
+                upload.wind_down()
+                group.cancel_scope.cancel()
+    except BaseExceptionGroup as failures:
+        error = _first_of(failures)
+        raise error from error.__cause__
+    finally:
+        upload.close()
+
+
+async def upload(amend: Amend, segment_id: str, source: object, settings: Settings) -> UploadReport:
+    """Runs an upload to its end; the arguments and what is raised are those of `stream`.
+
+    An exception that ends it carries a note that says how far it came.
+    """
+    running: UploadStream | None = None
+    try:
+        async with stream(amend, segment_id, source, settings) as running:
+            async for _ in running:
+                pass
+    except Exception as error:
+        if running is not None:
+            error.add_note(_how_far(running.report))
+        raise
+    return running.report
+
+
+def _how_far(report: UploadReport) -> str:
+    return (
+        f"The upload stopped early: {report.read:,} rows read, {report.valid:,} identifiers accepted by Criteo, "
+        f"{report.unknown:,} without an answer, {report.pending:,} not sent. Running it again is safe."
+    )
+
+
+def _first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Returns the first exception of a group: one thing went wrong first, the rest are its echoes."""
+    first = failures.exceptions[0]
+    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+class _Upload:
+    """The parts of one upload and how they are connected."""
+
+    def __init__(self, amend: Amend, segment_id: str, source: object, settings: Settings) -> None:
+        self.upload_id: Final = uuid.uuid4().hex[:12]
+        self._amend = amend
+        self._segment_id = segment_id
+        self._settings = settings
+        self._reading = open_source(source, settings.column)
+        dedupe = self._reading.dedupes if settings.dedupe is None else settings.dedupe
+        self._preparation = Preparation(algorithm=settings.algorithm, seen=Fingerprints() if dedupe else None)
+        self._tally = Tally()
+        self._meter = CallMeter()
+        self._stopped = False
+        self._reader_scope = anyio.CancelScope()
+        self._shields: set[anyio.CancelScope] = set()
+        self._results: MemoryObjectReceiveStream[BatchResult]
+        self._planned = 0
+
+    def start(self, group: TaskGroup) -> None:
+        """Starts the reader, the senders and the clockwork of progress."""
+        give_batch, take_batch = anyio.create_memory_object_stream[Batch](0)
+        give_result, self._results = anyio.create_memory_object_stream[BatchResult](0)
+        group.start_soon(self._read, give_batch)
+        for _ in range(self._settings.max_concurrency):
+            group.start_soon(self._send_batches, take_batch.clone(), give_result.clone())
+        take_batch.close()
+        give_result.close()
+        if self._settings.on_progress is not None:
+            group.start_soon(self._tick)
+
+    async def next_result(self) -> BatchResult:
+        """Returns the next batch that came back.
+
+        Raises:
+            StopAsyncIteration: when all have.
+        """
+        try:
+            return await self._results.receive()
+        except anyio.EndOfStream:
+            raise StopAsyncIteration from None
+
+    def wind_down(self) -> None:
+        """Starts no more batches; those in flight get `drain_timeout` seconds."""
+        self._stop()
+        for shield in self._shields:
+            shield.deadline = anyio.current_time() + self._settings.drain_timeout
+
+    def close(self) -> None:
+        """Gives back what the upload holds."""
+        self._results.close()
+        self._tally.close()
+        self._tell_progress()
+
+    async def _read(self, give_batch: MemoryObjectSendStream[Batch]) -> None:
+        settings = self._settings
+        batcher = Batcher(size=settings.batch_size, max_bytes=settings.max_body_bytes)
+        deliver = self._plan if settings.dry_run else give_batch.send
+        intake = Intake(self._reading, self._preparation, batcher, deliver, flush_after=settings.flush_after)
+        async with give_batch:
+            with self._reader_scope:
+                await intake.run()
+
+    async def _plan(self, _: Batch) -> None:
+        """Takes a batch in a dry run."""
+        self._planned += 1
+
+    async def _send_batches(
+        self, batches: MemoryObjectReceiveStream[Batch], results: MemoryObjectSendStream[BatchResult]
+    ) -> None:
+        async with batches, results:
+            async for batch in batches:
+                if not self._stopped:
+                    await results.send(await self._send(batch))
+
+    async def _send(self, batch: Batch) -> BatchResult:
+        """Sends one batch; an error of Criteo's is its result, anything else ends the upload."""
+        meter = CallMeter(parent=self._meter)
+        self._tally.start()
+        try:
+            result = result_of(batch.number, batch.count, await self._call(batch, meter))
+        except CriteoError as error:
+            if isinstance(error, AuthenticationError) and not meter.calls:
+                self._tally.abandon(batch, sent=False)
+                raise
+            result = failure_of(batch.number, batch.count, error)
+        except BaseException:
+            self._tally.abandon(batch, sent=meter.calls > 0)
+            raise
+        self._tally.finish(result)
+        self._judge(batch, result)
+        self._tell_progress()
+        return result
+
+    async def _call(self, batch: Batch, meter: CallMeter) -> ContactListOperation:
+        amendment = Amendment(
+            segment_id=self._segment_id,
+            operation=Operation(self._settings.operation),
+            identifier_type=self._settings.kind,
+            batch=batch,
+            upload_id=self.upload_id,
+            meter=meter,
+        )
+        if not self._settings.drain_timeout:
+            return await self._amend(amendment)
+        with anyio.CancelScope(shield=True) as shield:
+            self._shields.add(shield)
+            try:
+                return await self._amend(amendment)
+            finally:
+                self._shields.discard(shield)
+        raise RequestTimeout("The upload was canceled and the batch did not end within drain_timeout.")
+
+    def _judge(self, batch: Batch, result: BatchResult) -> None:
+        """Stops the upload when the batches to come would fare no better.
+
+        Raises:
+            AuthenticationError: the batch's own, when Criteo refused the credentials.
+        """
+        if isinstance(result.error, AuthenticationError):
+            raise result.error
+        mostly_refused = result.invalid > self._settings.max_invalid * batch.count
+        if isinstance(result.error, _HOPELESS) or (batch.number == 1 and batch.full and mostly_refused):
+            self._stop()
+
+    def _stop(self) -> None:
+        self._stopped = True
+        self._reader_scope.cancel()
+
+    async def _tick(self) -> None:
+        """Tells progress also while nothing comes back."""
+        while self._tally.elapsed is None:
+            self._tell_progress()
+            await anyio.sleep(_PROGRESS_EVERY)
+
+    def _tell_progress(self) -> None:
+        if self._settings.on_progress is None:
+            return
+        rows, tally = self._preparation, self._tally
+        progress = Progress(
+            read=rows.read,
+            rejected=rows.rejected.total(),
+            duplicates=rows.duplicates,
+            sent=tally.outcome.sent,
+            valid=tally.outcome.valid,
+            in_flight=tally.in_flight,
+            batches=tally.ended,
+            elapsed=tally.seconds(),
+            waited=self._meter.waited(),
+            share_read=self._reading.share(),
+        )
+        self._settings.on_progress(progress)
+
+    def report(self) -> UploadReport:
+        """Adds everything up; identifiers read that no call has carried are pending."""
+        rows, tally, settings = self._preparation, self._tally, self._settings
+        rejected = {str(reason): count for reason, count in rows.rejected.items()}
+        gone = rows.rejected.total() + rows.duplicates + tally.outcome.sent
+        return UploadReport(
+            read=rows.read,
+            rejected=rejected,
+            duplicates=rows.duplicates if rows.seen is not None else None,
+            pending=rows.read - gone,
+            already_hashed=rows.already_hashed,
+            by_type={settings.kind: tally.outcome} if tally.outcome.sent else {},
+            batches=self._planned if settings.dry_run else tally.batches,
+            failures=tuple(tally.failures),
+            calls=self._meter.calls,
+            elapsed=tally.seconds(),
+            waited=self._meter.waited(),
+            live_from=live_from(tally.accepted_at) if tally.accepted_at else None,
+            dry_run=settings.dry_run,
+            max_rejected=settings.max_rejected,
+            max_invalid=settings.max_invalid,
+            sample_invalid=tuple(tally.sample_invalid),
+        )
