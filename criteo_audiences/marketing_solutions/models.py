@@ -1,7 +1,7 @@
 """What Marketing Solutions reads and writes about audience segments (OpenAPI 2026-07)."""
 
 import datetime as dt
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TypeVar
 
 from attrs import field, fields, frozen
@@ -87,21 +87,36 @@ class BehavioralCategory(Word):
     BUYING_PATTERNS = "BuyingPatterns"
 
 
-def _word(words: type[W], name: str) -> Callable[[object], W | None]:
-    return lambda value: None if value is None else choose(words, value, name)
+def _words(words: type[W], values: Iterable[W | str] | None, name: str) -> tuple[W, ...] | None:
+    if isinstance(values, str):
+        raise ConfigurationError(f"{name} must be a list, not a single str.")
+    return None if values is None else tuple(choose(words, value, name) for value in values)
 
 
-def _words(words: type[W], name: str) -> Callable[[Iterable[object] | None], tuple[W, ...] | None]:
-    return lambda values: None if values is None else tuple(choose(words, value, name) for value in values)
+def _gender(value: Gender | str | None) -> Gender | None:
+    return None if value is None else choose(Gender, value, "gender")
 
 
-def _tuple(values: Iterable[str] | None) -> tuple[str, ...] | None:
+def _buying_power(values: Iterable[BuyingPower | str] | None) -> tuple[BuyingPower, ...] | None:
+    return _words(BuyingPower, values, "buying_power")
+
+
+def _price_range(values: Iterable[PriceRange | str] | None) -> tuple[PriceRange, ...] | None:
+    return _words(PriceRange, values, "price_range")
+
+
+def _users_type(value: UsersType | str) -> UsersType:
+    return choose(UsersType, value, "users_type")
+
+
+def _visitors_type(value: VisitorsType | str) -> VisitorsType:
+    return choose(VisitorsType, value, "visitors_type")
+
+
+def _ids(values: Iterable[str] | None) -> tuple[str, ...] | None:
     if isinstance(values, str):
         raise ConfigurationError("A list of ids was expected, not a single str.")
     return None if values is None else tuple(values)
-
-
-# --- what a segment is made of, as Criteo returns it: every field may be missing ---------------------------------
 
 
 @frozen(kw_only=True)
@@ -200,9 +215,6 @@ class AudienceSegment:
     behavioral: Behavioral | None = None
 
 
-# --- what is sent to create one: required fields have no default -------------------------------------------------
-
-
 @frozen(kw_only=True)
 class ContactListCreate:
     """Makes the new segment a contact list; it has no settings."""
@@ -213,11 +225,11 @@ class InMarketCreate:
     """Settings for an in-market segment. `country` is an ISO 3166-1 alpha-2 code."""
 
     country: str
-    interest_ids: tuple[str, ...] | None = field(default=None, converter=_tuple)
-    brand_ids: tuple[str, ...] | None = field(default=None, converter=_tuple)
-    gender: Gender | None = field(default=None, converter=_word(Gender, "gender"))
-    buying_power: tuple[BuyingPower, ...] | None = field(default=None, converter=_words(BuyingPower, "buying_power"))
-    price_range: tuple[PriceRange, ...] | None = field(default=None, converter=_words(PriceRange, "price_range"))
+    interest_ids: tuple[str, ...] | None = field(default=None, converter=_ids)
+    brand_ids: tuple[str, ...] | None = field(default=None, converter=_ids)
+    gender: Gender | None = field(default=None, converter=_gender)
+    buying_power: tuple[BuyingPower, ...] | None = field(default=None, converter=_buying_power)
+    price_range: tuple[PriceRange, ...] | None = field(default=None, converter=_price_range)
 
 
 @frozen(kw_only=True)
@@ -240,7 +252,7 @@ class LookalikeCreate:
 class ProspectingCreate:
     """Settings for a prospecting segment; days count back from today."""
 
-    users_type: UsersType = field(converter=lambda value: choose(UsersType, value, "users_type"))
+    users_type: UsersType = field(converter=_users_type)
     days_since_last_visit_min: int | None = None
     days_since_last_visit_max: int | None = None
 
@@ -249,7 +261,7 @@ class ProspectingCreate:
 class RetargetingCreate:
     """Settings for a retargeting segment; days count back from today."""
 
-    visitors_type: VisitorsType = field(converter=lambda value: choose(VisitorsType, value, "visitors_type"))
+    visitors_type: VisitorsType = field(converter=_visitors_type)
     days_since_last_visit_min: int
     days_since_last_visit_max: int
 

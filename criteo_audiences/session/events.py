@@ -58,6 +58,8 @@ _LEVELS: Final = {
 _SESSION_LOG: Final = logging.getLogger("criteo_audiences.session")
 _QUOTA_LOG: Final = logging.getLogger("criteo_audiences.quota")
 
+logging.getLogger("criteo_audiences").addHandler(logging.NullHandler())
+
 OnEvent = Callable[[Event], object]
 
 

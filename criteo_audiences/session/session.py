@@ -167,9 +167,7 @@ class Session:
             request.meter.count_call()
         call.sent_at = self._clock.now()
         self._tell("request.started", call)
-        return await self._transport.send(
-            Exchange(method=request.method, url=url, headers=headers, body=request.body)
-        )
+        return await self._transport.send(Exchange(method=request.method, url=url, headers=headers, body=request.body))
 
     def _note_rate_limit(self, call: _Call, response: Response) -> RateLimit | None:
         announced = read_rate_limit(response) if call.request.authorized else None

@@ -84,7 +84,9 @@ class DelimitedFile:
         self._closing.close()
 
     def _open_text(self, path: str) -> io.TextIOWrapper:
-        raw: Any = sys.stdin.buffer if path == STDIN else self._closing.enter_context(Path(path).open("rb"))
+        raw: Any = sys.stdin.buffer
+        if path != STDIN:
+            raw = self._closing.enter_context(Path(path).open("rb"))
         self._raw = raw
         start = raw.peek(_PEEK)
         if start.startswith(_GZIP):

@@ -15,6 +15,10 @@ _LEAST_BODY: Final = 200_000
 _MOST_IN_FLIGHT: Final = 100
 
 
+def _operation(value: Operation | str) -> Operation:
+    return choose(Operation, value, "operation")
+
+
 class UploadOptions(TypedDict, total=False):
     """The keywords of `upload_contact_list` and `stream_contact_list`; `Settings` says what each means."""
 
@@ -65,7 +69,7 @@ class Settings:
     identifier_type: IdentifierType | str | None = None
     hash: HashAlgorithm | str | Unset | None = UNSET
     column: str | None = None
-    operation: Operation | str = field(default=Operation.ADD, converter=lambda value: choose(Operation, value, "operation"))
+    operation: Operation = field(default=Operation.ADD, converter=_operation)
     dedupe: bool | None = None
     max_concurrency: int = 4
     batch_size: int = MAX_BATCH_SIZE
@@ -96,7 +100,8 @@ class Settings:
             return None
         if isinstance(self.hash, Unset):
             raise ConfigurationError(
-                "hash must be chosen: 'sha256', 'md5' or 'sha256_of_md5', or None to send normalized addresses in clear."
+                "hash must be chosen: 'sha256', 'md5' or 'sha256_of_md5', or None to send normalized addresses in "
+                "clear."
             )
         return choose(HashAlgorithm, self.hash, "hash")
 

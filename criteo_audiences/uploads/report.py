@@ -327,9 +327,7 @@ class UploadReport:
             suppressed=self.suppressed + other.suppressed,
             pending=self.pending + other.pending,
             already_hashed=self.already_hashed + other.already_hashed,
-            by_type={
-                kind: self.by_type.get(kind, Outcome()) + other.by_type.get(kind, Outcome()) for kind in kinds
-            },
+            by_type={kind: self.by_type.get(kind, Outcome()) + other.by_type.get(kind, Outcome()) for kind in kinds},
             batches=self.batches + other.batches,
             failures=self.failures + other.failures,
             resumed=self.resumed + other.resumed,

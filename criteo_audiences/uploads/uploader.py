@@ -194,7 +194,6 @@ class _Upload:
         """Gives back what the upload holds."""
         self._results.close()
         self._tally.close()
-        self._tell_progress()
 
     async def _read(self, give_batch: MemoryObjectSendStream[Batch]) -> None:
         settings = self._settings
@@ -204,6 +203,7 @@ class _Upload:
         async with give_batch:
             with self._reader_scope:
                 await intake.run()
+        self._tell_progress()
 
     async def _plan(self, _: Batch) -> None:
         """Takes a batch in a dry run."""
@@ -239,7 +239,7 @@ class _Upload:
     async def _call(self, batch: Batch, meter: CallMeter) -> ContactListOperation:
         amendment = Amendment(
             segment_id=self._segment_id,
-            operation=Operation(self._settings.operation),
+            operation=self._settings.operation,
             identifier_type=self._settings.kind,
             batch=batch,
             upload_id=self.upload_id,

@@ -1,0 +1,185 @@
+"""The client: builds the session, offers the services, owns their lifetime."""
+
+import os
+import re
+import ssl as tls
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import aiohttp
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.marketing_solutions import MarketingSolutions
+from criteo_audiences.models import RateLimit
+from criteo_audiences.session import (
+    AiohttpTransport,
+    ClientCredentials,
+    LocalRateLimiter,
+    Quota,
+    RateLimiter,
+    RetryPolicy,
+    Session,
+    SystemClock,
+    TokenSource,
+)
+from criteo_audiences.session.events import OnEvent
+from criteo_audiences.session.transport import check_base_url
+from criteo_audiences.validation import require_range
+from criteo_audiences.version import __version__
+
+_API_VERSION: Final = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])|experimental")
+_LARGEST_SECRET_FILE: Final = 64 * 1024
+_LONGEST_TIMEOUT: Final = 3_600
+_DEFAULT_BASE_URL: Final = "https://api.criteo.com"
+_DEFAULT_API_VERSION: Final = "2026-07"
+
+
+class CriteoClient:
+    """A client of Criteo's audience APIs.
+
+    Use it as `async with CriteoClient(...) as criteo:`, or call `aclose()` yourself. Nothing is sent before the first
+    call. It belongs to one event loop.
+
+    Args:
+        credentials: `ClientCredentials`, `StaticToken`, or a `TokenSource` of your own.
+        base_url: HTTPS; plain HTTP is accepted to this machine only.
+        api_version: such as `2026-07`, or `experimental`.
+        http: an `aiohttp.ClientSession` to borrow; it is left open.
+        proxy: URL of an HTTP proxy; proxy variables of the environment are honored without it.
+        ssl: an SSL context, for an authority or a client certificate of one's own.
+        timeout: seconds without any progress after which a request is given up; a slow link that moves is not cut.
+        quota: calls a window; 250 a minute when left out, corrected by what the server announces.
+        rate_limiter: a limiter of one's own instead of `quota`, to share it with others.
+        max_quota_wait: seconds a call may wait for the quota before `QuotaWaitError`; `None` waits.
+        retry: when to repeat failed calls.
+        on_event: is called with an `Event` for each step of a call; never with a body, a token or an identifier.
+
+    Raises:
+        ConfigurationError: naming the argument and what it may be.
+    """
+
+    def __init__(
+        self,
+        credentials: TokenSource,
+        *,
+        base_url: str = _DEFAULT_BASE_URL,
+        api_version: str = _DEFAULT_API_VERSION,
+        http: aiohttp.ClientSession | None = None,
+        proxy: str | None = None,
+        ssl: tls.SSLContext | None = None,
+        timeout: float = 60.0,
+        quota: Quota | None = None,
+        rate_limiter: RateLimiter | None = None,
+        max_quota_wait: float | None = None,
+        retry: RetryPolicy | None = None,
+        on_event: OnEvent | None = None,
+    ) -> None:
+        _check_credentials(credentials)
+        if not isinstance(api_version, str) or not _API_VERSION.fullmatch(api_version):
+            raise ConfigurationError("api_version must look like 2026-07, or be 'experimental'.")
+        if quota is not None and rate_limiter is not None:
+            raise ConfigurationError("Give quota or rate_limiter, not both: a limiter of your own holds its own quota.")
+        require_range(timeout, "timeout", least=0.001, most=_LONGEST_TIMEOUT)
+        if max_quota_wait is not None:
+            require_range(max_quota_wait, "max_quota_wait", least=0)
+        clock = SystemClock()
+        self._session = Session(
+            credentials,
+            AiohttpTransport(timeout=timeout, clock=clock, http=http, proxy=proxy, tls=ssl),
+            base_url=check_base_url(base_url),
+            api_version=api_version,
+            user_agent=f"criteo-audiences/{__version__}",
+            limiter=rate_limiter or LocalRateLimiter(quota, clock=clock),
+            retry=retry,
+            max_quota_wait=max_quota_wait,
+            on_event=on_event,
+            clock=clock,
+        )
+
+    @classmethod
+    def from_env(cls, **options: Any) -> Self:
+        """Builds a client from the environment.
+
+        `CRITEO_CLIENT_ID` and `CRITEO_CLIENT_SECRET` hold the credentials, or `CRITEO_CLIENT_ID_FILE` and
+        `CRITEO_CLIENT_SECRET_FILE` the paths of files that do; `CRITEO_BASE_URL` and `CRITEO_API_VERSION` may be set.
+
+        Args:
+            **options: the constructor's other arguments; one given here goes before the environment.
+
+        Raises:
+            ConfigurationError: naming the variable that is missing or cannot be used; never its value.
+        """
+        environment = os.environ
+        if environment.get("CRITEO_REFRESH_TOKEN"):
+            raise ConfigurationError("CRITEO_REFRESH_TOKEN is not supported yet; unset it and use client credentials.")
+        credentials = ClientCredentials(
+            client_id=_setting(environment, "CRITEO_CLIENT_ID"),
+            client_secret=_setting(environment, "CRITEO_CLIENT_SECRET"),
+        )
+        options.setdefault("base_url", environment.get("CRITEO_BASE_URL") or _DEFAULT_BASE_URL)
+        options.setdefault("api_version", environment.get("CRITEO_API_VERSION") or _DEFAULT_API_VERSION)
+        return cls(credentials, **options)
+
+    @cached_property
+    def marketing_solutions(self) -> MarketingSolutions:
+        """Marketing Solutions: audience segments and contact lists."""
+        return MarketingSolutions(self._session)
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the server last announced about the quota, without a call; `None` before the first answer."""
+        return self._session.rate_limit
+
+    async def authenticate(self) -> None:
+        """Gets a token if none is held, which shows that the credentials work; uses no quota.
+
+        Raises:
+            AuthenticationError: when the credentials are refused.
+            CriteoError: when no token can be had for another reason.
+        """
+        await self._session.authenticate()
+
+    async def aclose(self) -> None:
+        """Closes the connections; a borrowed session is left open."""
+        await self._session.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+
+def _check_credentials(credentials: object) -> None:
+    if isinstance(credentials, type) or not isinstance(credentials, TokenSource):
+        raise ConfigurationError(
+            "credentials must be ClientCredentials, StaticToken or an object with an async token() method, "
+            f"not {type(credentials).__name__}."
+        )
+
+
+def _setting(environment: Mapping[str, str], name: str) -> str:
+    """Returns a setting from its variable or from the file that `NAME_FILE` names."""
+    file = environment.get(f"{name}_FILE")
+    if environment.get(name) and file:
+        raise ConfigurationError(f"Both {name} and {name}_FILE are set; unset one.")
+    if not file:
+        value = environment.get(name, "").strip()
+        if not value:
+            raise ConfigurationError(f"{name} is not set: export it, or name a file that holds it in {name}_FILE.")
+        return value
+    try:
+        with Path(file).open("rb") as opened:
+            value = opened.read(_LARGEST_SECRET_FILE).decode().strip()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"The file that {name}_FILE names cannot be read ({type(error).__name__}); check its path and mode."
+        ) from None
+    if not value:
+        raise ConfigurationError(f"The file that {name}_FILE names is empty.")
+    return value

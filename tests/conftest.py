@@ -1,0 +1,76 @@
+"""Fixtures that every test may use."""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Callable
+
+import pytest
+
+
+class FakeTimer:
+    """A callback of the fake clock."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        """See `Timer.cancel`."""
+        self.cancelled = True
+
+
+class FakeClock:
+    """A clock that stands still until `advance` moves it; implements `criteo_audiences.session.Clock`."""
+
+    def __init__(self, *, epoch: float = 1_800_000_000.0) -> None:
+        self._now = 1_000.0
+        self._epoch = epoch
+        self._due: list[tuple[float, int, FakeTimer, Callable[[], None]]] = []
+        self._numbers = itertools.count()
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        """Seconds, as the test moved them."""
+        return self._now
+
+    def time(self) -> float:
+        """Epoch seconds, moved along."""
+        return self._epoch + self._now - 1_000.0
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> FakeTimer:
+        """Runs the callback when `advance` passes its time."""
+        timer = FakeTimer()
+        heapq.heappush(self._due, (self._now + delay, next(self._numbers), timer, callback))
+        return timer
+
+    async def sleep(self, delay: float) -> None:
+        """Returns when `advance` has passed the delay; keeps it in `slept`."""
+        self.slept.append(delay)
+        woken = asyncio.get_running_loop().create_future()
+        self.call_later(delay, lambda: woken.done() or woken.set_result(None))
+        await woken
+
+    async def advance(self, seconds: float) -> None:
+        """Moves the time, running what falls due on the way and letting every task go as far as it can."""
+        end = self._now + seconds
+        await settle()
+        while self._due and self._due[0][0] <= end:
+            due, _, timer, callback = heapq.heappop(self._due)
+            self._now = max(self._now, due)
+            if not timer.cancelled:
+                callback()
+                await settle()
+        self._now = end
+        await settle()
+
+
+async def settle() -> None:
+    """Lets every ready task run until all of them wait for something."""
+    for _ in range(50):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock that the test moves."""
+    return FakeClock()
