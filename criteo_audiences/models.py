@@ -64,6 +64,9 @@ class Word(StrEnum):
             return str.__eq__(self, other)
         return type(other) is type(self) and str.__eq__(self, other)
 
+    def __ne__(self, other: object) -> bool:
+        return not self == other  # `str` has a `!=` of its own, which compares the text
+
     __hash__ = str.__hash__
 
     def __repr__(self) -> str:

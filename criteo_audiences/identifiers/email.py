@@ -1,6 +1,7 @@
 """E-mail addresses: normalized as Criteo asks, validated as far as its matching can use them."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from criteo_audiences.errors import InvalidIdentifierError
@@ -19,10 +20,9 @@ _WHITE_SPACE: Final = (
 )
 BLANKS: Final = _WHITE_SPACE + _ZERO_WIDTH
 
-# The address nearly every row holds. What matches is valid by the full rule below, which is only asked for the others.
-_PLAIN = re.compile(
-    r"[a-z0-9._+-]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.){1,8}[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?"
-)
+# The address nearly every row holds, for one cheap test: what fits is valid by the full rule below, which decides about
+# the others. No label can be too long in a text of at most 64 characters.
+_PLAIN = re.compile(r"(?!.{65})[a-z0-9._+-]++@(?:[a-z0-9]++[.-])*[a-z0-9]++\.[a-z]++")
 
 _INSIDE = re.compile(f"[{re.escape(BLANKS)}]")
 _WRAPPED = re.compile(r"[^<>]*<([^<>]*)>")
@@ -81,10 +81,13 @@ def hash_email(value: str, algorithm: HashAlgorithm | str = HashAlgorithm.SHA256
     return text if is_hashed(text) else digest(text, chosen)
 
 
-def fast_email(value: str) -> str | None:
-    """Returns what `normalize_email` would for the addresses most rows hold, or `None` where the full rule decides."""
-    text = value.strip().lower()
-    return text if _PLAIN.fullmatch(text) and len(text) <= _LONGEST_ADDRESS else None
+def match_plain(texts: Iterable[str]) -> list[object]:
+    """Tells which trimmed, lower-case texts are addresses of the usual kind, which `normalize_email` leaves as they are.
+
+    Returns:
+        One entry a text, `None` where the full rule must decide. A list at a time, because the loop then runs in C.
+    """
+    return list(map(_PLAIN.fullmatch, texts))
 
 
 def _unwrap(text: str) -> str:

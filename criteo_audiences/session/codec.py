@@ -11,7 +11,7 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
 from criteo_audiences.errors import InvalidResponseError, PartialFailureError
-from criteo_audiences.models import UNSET, Problem, ProblemType, Word
+from criteo_audiences.models import UNSET, Problem, ProblemType, Unset, Word
 from criteo_audiences.results import BulkResult
 
 T = TypeVar("T")
@@ -41,11 +41,12 @@ def read_timestamp(text: str) -> dt.datetime:
     return dt.datetime.fromisoformat(f"{whole}.{micros}{offset}").astimezone(dt.UTC)
 
 
-def read_problems(entries: Any, *, lenient: bool = False) -> tuple[Problem, ...]:
+def read_problems(entries: Any, *, where: str = "$.errors", lenient: bool = False) -> tuple[Problem, ...]:
     """Reads `errors` or `warnings`, which may be missing, `null` or empty.
 
     Args:
         entries: the JSON value.
+        where: its place in the document.
         lenient: skip what is no problem object, as in the answer of a broken gateway, instead of refusing it.
 
     Raises:
@@ -55,7 +56,7 @@ def read_problems(entries: Any, *, lenient: bool = False) -> tuple[Problem, ...]
         return ()
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         if not lenient:
-            raise InvalidResponseError(["expected a list of problems @ $.errors"])
+            raise InvalidResponseError([f"expected a list of problems @ {where}"])
         entries = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
     return tuple(_problem(entry) for entry in entries)
 
@@ -103,7 +104,7 @@ def read_bulk(document: Any, kind: type[T]) -> BulkResult[T]:
     return BulkResult(
         items=tuple(structure(_flattened(entity), kind, f"$.data[{n}]") for n, entity in enumerate(data)),
         errors=read_problems(envelope.get("errors")),
-        warnings=read_problems(envelope.get("warnings")),
+        warnings=read_problems(envelope.get("warnings"), where="$.warnings"),
     )
 
 
@@ -165,6 +166,7 @@ def _converter() -> cattrs.Converter:
     converter.register_structure_hook_factory(attrs.has, lambda kind: _model_reader(kind, converter))
     converter.register_unstructure_hook_factory(attrs.has, lambda kind: _model_writer(kind, converter))
     converter.register_unstructure_hook_func(_is_word, lambda word: word.value)
+    converter.register_unstructure_hook(Unset, lambda unset: unset)  # for `_model_writer` to leave out
     return converter
 
 

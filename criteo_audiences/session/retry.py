@@ -56,11 +56,11 @@ class RetryPolicy:
             attempt: how many attempts have failed, from 1.
             error: how the last one failed.
         """
-        if isinstance(error, RateLimitExceeded) and error.retry_after is not None:
+        if isinstance(error, RateLimitExceeded) and error.retry_after:  # a moment that has passed says nothing
             return error.retry_after
         if attempt >= self.attempts or not _may_repeat(request, error):
             return None
-        if isinstance(error, ResponseError) and error.retry_after is not None:
+        if isinstance(error, ResponseError) and error.retry_after:
             return error.retry_after
         return self.jitter() * min(self.max_delay, self.first_delay * 2.0 ** (attempt - 1))
 

@@ -35,7 +35,7 @@ class _Call:
         token: the token the last request carried.
         renewed: whether a refused token was replaced already.
         unknown: whether a request got no answer, so that Criteo may have applied it.
-        sent_at: when the last request started.
+        sent_at: when the last request started, `None` before it did.
     """
 
     request: Request
@@ -46,7 +46,7 @@ class _Call:
     token: str | None = field(default=None, repr=False)
     renewed: bool = False
     unknown: bool = False
-    sent_at: float = 0.0
+    sent_at: float | None = None
 
 
 class Session:
@@ -120,11 +120,18 @@ class Session:
         deadline = self._retry.deadline
         call.ends_at = math.inf if deadline is None else self._clock.now() + deadline
         try:
-            async with asyncio.timeout(deadline):
+            async with asyncio.timeout(deadline) as alarm:
                 return await self._send_until_settled(call)
+        except CriteoError as error:
+            self._conclude(call, error)
+            raise
         except TimeoutError:
-            error = RequestTimeout(f"The call did not end within its deadline of {deadline:g} s.")
-            raise self._failed(call, error) from None
+            if not alarm.expired():
+                raise  # a token source's own
+            call.unknown = call.unknown or call.sent_at is not None
+            late = RequestTimeout(f"The call did not end within its deadline of {deadline:g} s.")
+            self._conclude(call, late)
+            raise late from None
 
     async def _send_until_settled(self, call: _Call) -> Any:
         """Repeats requests until one succeeds or the policy gives up; a slot of the quota is held at each start."""
@@ -134,6 +141,7 @@ class Session:
                 return await self._request_once(call)
             except CriteoError as error:
                 await self._prepare_repeat(call, error)
+            call.sent_at = None
             await self._acquire(call)
 
     async def _request_once(self, call: _Call) -> Any:
@@ -147,11 +155,12 @@ class Session:
             document = decipher(response)
         except CriteoError as error:
             call.delay = self._delay_after(call, error)
-            # Not only this call waits: anybody else's would be refused as well.
-            pause = (call.delay or 0.0) if isinstance(error, RateLimitExceeded) else 0.0
+            if isinstance(error, RateLimitExceeded) and call.sent_at is not None:
+                # Not only this call waits: anybody else's would be refused as well.
+                pause = error.retry_after or call.delay or 0.0
             raise
         else:
-            self._tell("request.completed", call, status=response.status, seconds=self._clock.now() - call.sent_at)
+            self._tell("request.completed", call, status=response.status, seconds=self._since_sent(call))
             return document
         finally:
             if call.request.authorized:
@@ -176,26 +185,28 @@ class Session:
 
     def _delay_after(self, call: _Call, error: CriteoError) -> float | None:
         """Returns the delay before a repeat; a wait the server announced uses up no attempt."""
-        announced_wait = isinstance(error, RateLimitExceeded) and error.retry_after is not None
+        if call.sent_at is None:
+            return None  # there is no token, and its source has had repeats of its own
+        announced_wait = isinstance(error, RateLimitExceeded) and bool(error.retry_after)
         call.failures += not announced_wait
         delay = self._retry.delay(call.request, call.failures, error)
         return None if delay is None or self._clock.now() + delay > call.ends_at else delay
 
     async def _prepare_repeat(self, call: _Call, error: CriteoError) -> None:
         """Does what must happen before the next request, or raises the error when there is to be none."""
-        call.unknown = call.unknown or error.outcome_unknown
+        call.unknown = call.unknown or (call.sent_at is not None and error.outcome_unknown)
         if isinstance(error, AuthenticationError) and await self._has_other_token(call):
             call.renewed = True
             call.delay = 0.0
         if call.delay is None:
-            raise self._failed(call, error)
+            raise error
         self._tell("request.retried", call, error=error, seconds=call.delay)
         if not (isinstance(error, RateLimitExceeded) and call.request.authorized):  # there the limiter holds it back
             await self._clock.sleep(call.delay)
 
     async def _has_other_token(self, call: _Call) -> bool:
         """After a 401: whether to ask once more, with a fresh token; a token call itself is just asked once more."""
-        if call.renewed:
+        if call.renewed or call.sent_at is None:
             return False
         return call.token is None or await self._tokens.replace(call.token) is not None
 
@@ -209,11 +220,13 @@ class Session:
         if waited > _NOTICEABLE_WAIT:
             self._tell("quota.waited", call, seconds=waited)
 
-    def _failed(self, call: _Call, error: CriteoError) -> CriteoError:
-        """Returns the error the call ends with, told and marked."""
-        error.outcome_unknown = error.outcome_unknown or call.unknown
-        self._tell("request.failed", call, error=error, seconds=self._clock.now() - call.sent_at)
-        return error
+    def _conclude(self, call: _Call, error: CriteoError) -> None:
+        """Marks and tells the error that the call ends with."""
+        error.outcome_unknown = call.unknown
+        self._tell("request.failed", call, error=error, seconds=self._since_sent(call))
+
+    def _since_sent(self, call: _Call) -> float | None:
+        return None if call.sent_at is None else self._clock.now() - call.sent_at
 
     def _tell(
         self,

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -93,6 +94,16 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def _environment_proxy(url: str) -> str | None:
+    """Returns the proxy that the environment names for a URL, and none for this machine: it would read plain HTTP.
+
+    aiohttp's own `trust_env` makes no such exception, and takes passwords out of `~/.netrc` that clash with our token.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return None if _is_loopback(host) or proxy_bypass(host) else getproxies().get(parts.scheme)
+
+
 class AiohttpTransport:
     """The real network, through a session of its own or one that is borrowed and left open.
 
@@ -140,28 +151,36 @@ class AiohttpTransport:
 
     async def _exchange(self, exchange: Exchange) -> Response:
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self._timeout) as alarm:
+        sent: _Pieces | None = None
+        try:
+            async with asyncio.timeout(self._timeout) as alarm:
 
-            def moved() -> None:
-                alarm.reschedule(loop.time() + self._timeout)
+                def moved() -> None:
+                    alarm.reschedule(loop.time() + self._timeout)
 
-            request = self._session().request(
-                exchange.method,
-                URL(exchange.url, encoded=True),
-                headers=exchange.headers,
-                data=_Pieces(exchange.body, exchange.headers["Content-Type"], moved) if exchange.body else None,
-                allow_redirects=False,
-                raise_for_status=False,
-                timeout=aiohttp.ClientTimeout(total=None),
-                **self._options,
-            )
-            async with request as answer:
-                moved()
-                body = await _read(answer, moved)
+                sent = _Pieces(exchange.body, exchange.headers["Content-Type"], moved) if exchange.body else None
+                request = self._session(exchange.url).request(
+                    exchange.method,
+                    URL(exchange.url, encoded=True),
+                    headers=exchange.headers,
+                    data=sent,
+                    allow_redirects=False,
+                    raise_for_status=False,
+                    timeout=aiohttp.ClientTimeout(total=None),
+                    **self._options,
+                )
+                async with request as answer:
+                    moved()
+                    body = await _read(answer, moved)
+        except TimeoutError:
+            if sent is not None and not sent.begun:
+                message = f"No connection could be made within {self._timeout:g} s; nothing was sent."
+                raise ConnectError(message) from None
+            raise
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Response(status=answer.status, headers=headers, body=body, received_at=self._clock.time())
 
-    def _session(self) -> aiohttp.ClientSession:
+    def _session(self, url: str) -> aiohttp.ClientSession:
         """Returns the session; an own one is made on first use, since it belongs to the running loop."""
         if self._borrowed is not None:
             return self._borrowed
@@ -169,7 +188,7 @@ class AiohttpTransport:
             self._own = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(socket_factory=_socket),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trust_env=True,
+                proxy=_environment_proxy(url),
             )
         return self._own
 
@@ -181,9 +200,11 @@ class _Pieces(aiohttp.Payload):
         super().__init__(None, content_type=content_type)
         self._pieces = pieces
         self._moved = moved
+        self.begun = False
         self._size = sum(map(len, pieces))
 
     async def write(self, writer: AbstractStreamWriter) -> None:
+        self.begun = True
         for piece in self._pieces:
             await writer.write(piece)
             self._moved()
@@ -231,8 +252,8 @@ _TRANSLATIONS: Final[Sequence[tuple[type[Exception], type[TransportError], str]]
     (aiohttp.ClientConnectorDNSError, ConnectError, "The server's name cannot be resolved; nothing was sent."),
     (aiohttp.ClientProxyConnectionError, ConnectError, "The proxy cannot be reached; nothing was sent."),
     (aiohttp.ClientHttpProxyError, ConnectError, "The proxy refused the connection; nothing was sent."),
-    (aiohttp.ClientConnectorError, ConnectError, "The server cannot be reached; nothing was sent."),
     (aiohttp.ClientSSLError, ConnectError, "No secure connection could be made; nothing was sent."),
+    (aiohttp.ClientConnectorError, ConnectError, "The server cannot be reached; nothing was sent."),
     (Exception, TransportError, "The connection broke before an answer came; whether Criteo applied it is not known."),
 )
 

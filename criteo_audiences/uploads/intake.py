@@ -13,8 +13,8 @@ from criteo_audiences.batches import Batch, Batcher
 from criteo_audiences.identifiers import Preparation
 from criteo_audiences.uploads.sources import Reading
 
-_TURN: Final = 0.0007
-"""Seconds of work after which the event loop gets its turn."""
+_TURN: Final = 0.0003
+"""Seconds of work after which the event loop gets its turn; a timer of the caller can come three turns late."""
 
 
 class Intake:
