@@ -259,6 +259,7 @@ def sandbox(
                 typer.echo(f"export CRITEO_CLIENT_ID={server.client_id}")
                 typer.echo(f"export CRITEO_CLIENT_SECRET={server.client_secret}")
                 typer.echo(f"# an empty contact list of marketing-solutions: {segment_id}")
-            await asyncio.Event().wait()
+            with contextlib.suppress(asyncio.CancelledError):  # how it is meant to end
+                await asyncio.Event().wait()
 
     run(command, Run(json=False, debug=debug))

@@ -52,6 +52,11 @@ def exit_for(error: BaseException) -> Exit:
     return next((code for kinds, code in _EXITS if isinstance(error, kinds)), Exit.BUG)
 
 
+def first_error(report: UploadReport) -> CriteoError | None:
+    """Returns the error of the batch that failed first, when nothing arrived at all."""
+    return report.failures[0].error if report.failures and not report.valid else None
+
+
 def exit_for_report(report: UploadReport) -> Exit:
     """Returns the exit code of an upload that ran to its end.
 
@@ -59,9 +64,14 @@ def exit_for_report(report: UploadReport) -> Exit:
     """
     if report.ok:
         return Exit.OK
-    if report.failures and not report.valid and report.failures[0].error is not None:
-        return exit_for(report.failures[0].error)
-    return Exit.INCOMPLETE
+    error = first_error(report)
+    return Exit.INCOMPLETE if error is None else exit_for(error)
+
+
+def shortfall(report: UploadReport) -> str:
+    """Says in one line why an upload that ran to its end is not what was asked for."""
+    error = first_error(report)
+    return report.explain() if error is None else one_line(error)
 
 
 def one_line(error: BaseException) -> str:

@@ -35,14 +35,13 @@ def _rows_in(report: UploadReport) -> Iterator[tuple[str, int | None, str]]:
     if report.pending or report.dry_run:
         yield "  not sent", report.pending, _plan(report) if report.dry_run else "pending"
     if not report.dry_run:
-        calls = f"{report.batches:,} batches, {report.calls:,} calls, {report.retries:,} retries"
-        yield "  sent", report.sent, calls
+        yield "  sent", report.sent, _cost(report)
 
 
 def _rows_out(report: UploadReport) -> Iterator[tuple[str, int | None, str]]:
     if report.dry_run:
         return
-    yield "    accepted", report.valid, f"{report.already_hashed:,} came hashed" if report.already_hashed else ""
+    yield "    accepted", report.valid, ""
     yield "    refused", report.invalid, "by Criteo, as invalid" if report.invalid else ""
     if report.unreported:
         yield "    unreported", report.unreported, "Criteo's counts leave them open"
@@ -50,11 +49,25 @@ def _rows_out(report: UploadReport) -> Iterator[tuple[str, int | None, str]]:
     yield "    unknown", report.unknown, "no answer; sending them again does no harm" if report.unknown else ""
 
 
+def _cost(report: UploadReport) -> str:
+    parts = [_counted(report.batches, "batch", "batches"), _counted(report.calls, "call", "calls")]
+    if report.retries:
+        parts.append(_counted(report.retries, "retry", "retries"))
+    if report.already_hashed:
+        parts.append(f"{report.already_hashed:,} came hashed")
+    return ", ".join(parts)
+
+
+def _counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
+
+
 def _plan(report: UploadReport) -> str:
     """Says what a real run would take of the quota."""
-    windows = max(0, math.ceil(report.pending and report.batches / _QUOTA.calls) - 1)
-    time = f"at least {windows * _QUOTA.period / 60:,.0f} min" if windows else "within one quota window"
-    return f"would take {report.batches:,} calls, {time} at {_QUOTA.calls} calls a minute"
+    calls = _counted(report.batches, "call", "calls")
+    windows = max(0, math.ceil(report.batches / _QUOTA.calls) - 1)
+    time = f"at least {windows * _QUOTA.period / 60:,.0f} min" if windows else "no wait"
+    return f"would take {calls}: {time} under a quota of {_QUOTA.calls} a minute"
 
 
 def _closing_line(report: UploadReport) -> str:

@@ -12,7 +12,7 @@ import typer
 from attrs import define, field
 
 from criteo_audiences import UploadReport
-from criteo_audiences.cli.exits import Exit, exit_for, exit_for_report, one_line
+from criteo_audiences.cli.exits import Exit, exit_for, exit_for_report, one_line, shortfall
 from criteo_audiences.cli.printing import print_report
 
 
@@ -63,7 +63,7 @@ def _finish(state: Run, report: UploadReport) -> NoReturn:
         for remark in state.remarks:
             typer.echo(remark)
     if not report.ok:
-        say(report.explain())
+        say(shortfall(report))
     raise typer.Exit(exit_for_report(report))
 
 

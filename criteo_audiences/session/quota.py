@@ -5,6 +5,7 @@ import heapq
 import itertools
 import math
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from attrs import define, field, frozen
@@ -126,33 +127,39 @@ class LocalRateLimiter:
         self._admit()
 
     def expected_wait(self, *, background: bool = False) -> float:
-        """Seconds a call asked for now would wait, by what is known now."""
+        """Seconds a call asked for now would wait, if nothing new became known and calls in flight ended now."""
         now = self._clock.now()
-        ahead = sum(1 for waiter in self._waiters if background or not waiter.background)
-        missing = ahead + 1 - max(0, self._free(now, paused=False))
-        return max(0.0, self._paused_until - now, self._due(missing, now) - now)
+        wanted = 1 + sum(1 for waiter in self._waiters if background or not waiter.background)
+        mine, shared = self._room(now)
+        own = [answered + self._quota.period for answered in self._answered]
+        everybody = sorted([*own, *[self._foreign_until] * self._foreign])
+        due = max(self._due(wanted - mine, own, now), self._due(wanted - shared, everybody, now), self._paused_until)
+        return max(0.0, due - now)
 
-    def _free(self, now: float, *, paused: bool = True) -> int:
+    def _free(self, now: float) -> int:
         """Calls that may be made at this moment."""
-        if paused and now < self._paused_until:
-            return 0
+        return 0 if now < self._paused_until else min(self._room(now))
+
+    def _share(self) -> int:
+        """Calls a window that this client may make."""
+        return max(1, math.floor(self._limit * self._quota.share))
+
+    def _room(self, now: float) -> tuple[int, int]:
+        """Places free in this client's share, and in the application's limit."""
         while self._answered and self._answered[0] + self._quota.period <= now:
             self._answered.popleft()
         if now >= self._foreign_until:
             self._foreign = 0
         used = self._in_flight + len(self._answered)
-        mine = max(1, math.floor(self._limit * self._quota.share))
-        return min(mine - used, self._limit - used - self._foreign)
+        return self._share() - used, self._limit - used - self._foreign
 
-    def _due(self, missing: int, now: float) -> float:
-        """When `missing` more places will be free, if the calls in flight were answered now."""
+    def _due(self, missing: int, releases: Sequence[float], now: float) -> float:
+        """When `missing` more places will be free."""
         if missing <= 0:
             return now
-        if self._foreign and now < self._foreign_until:
-            return self._foreign_until
-        windows, place = divmod(missing - 1, max(1, math.floor(self._limit * self._quota.share)))
-        first = self._answered[place] if place < len(self._answered) else now
-        return first + self._quota.period * (windows + 1)
+        windows, place = divmod(missing - 1, self._share())
+        first = releases[place] if place < len(releases) else now + self._quota.period
+        return first + self._quota.period * windows
 
     def _believe(self, announced: RateLimit, now: float) -> None:
         """Corrects the window by the server's own count, which includes the calls of other tools."""

@@ -43,6 +43,7 @@ _EMAIL_HEADERS: Final = frozenset(
 )
 _MOST_SHOWN: Final = 40
 _LONGEST_SHOWN: Final = 60
+_MOST_DIGITS: Final = 5  # a name with more is shown to nobody: it may be a phone number in a file without a header
 
 
 def choose_column(header: Sequence[str], column: str | None, *, file: str) -> int:
@@ -89,4 +90,6 @@ def _only(positions: Sequence[int], nothing: str, several: str, names: Sequence[
 
 
 def _shown(name: str) -> str:
+    if sum(map(str.isdigit, name)) > _MOST_DIGITS:
+        return "'…'"
     return repr(name if len(name) <= _LONGEST_SHOWN else name[:_LONGEST_SHOWN] + "…")

@@ -55,6 +55,8 @@ class DelimitedFile:
     def __init__(self, path: str) -> None:
         self.name = "standard input" if path == STDIN else Path(path).name
         self._closing = contextlib.ExitStack()
+        self._line = 0
+        self._ended = False
         self._bytes = 0 if path == STDIN else Path(path).stat().st_size
         try:
             text = self._open_text(path)
@@ -71,7 +73,7 @@ class DelimitedFile:
         Raises:
             OSError: when the file ends too early or cannot be read further.
         """
-        rows = (row for row in self._guarded(self._rows) if row)
+        rows = filter(None, self._rows)
         while cells := [row[position] if position < len(row) else None for row in itertools.islice(rows, SLICE)]:
             yield cells
 
@@ -109,16 +111,33 @@ class DelimitedFile:
 
     def _start(self, text: io.TextIOWrapper) -> tuple[Iterator[list[str]], list[str]]:
         """Reads up to the header row and finds the delimiter there, or in a spreadsheet's `sep=` line."""
-        lines = self._guarded(text)
-        first = next(lines, "")
+        lines = self._lines(text)
+        filled = filter(str.strip, lines)
+        first = next(filled, "")
         hint = _SEPARATOR_HINT.fullmatch(first)
         if hint:
-            first = next(lines, "")
-        rows = csv.reader(itertools.chain([first], lines), delimiter=hint[1] if hint else _delimiter(first))
-        header = next((row for row in self._guarded(rows) if any(cell.strip() for cell in row)), None)
+            first = next(filled, "")
+        delimiter = hint[1] if hint else _delimiter(first)
+        rows = self._complete(csv.reader(itertools.chain([first], lines), delimiter=delimiter))
+        header = next((row for row in rows if any(cell.strip() for cell in row)), None)
         if header is None:
             raise ConfigurationError(f"{self.name} is empty: it has not even a header row.")
         return rows, header
+
+    def _lines(self, text: Iterable[str]) -> Iterator[str]:
+        """Yields the lines, counting them, and remembers when there are no more."""
+        for self._line, line in enumerate(self._guarded(text), start=1):  # noqa: B020 - counts where others can see it
+            yield line
+        self._ended = True
+
+    def _complete(self, rows: Iterable[list[str]]) -> Iterator[list[str]]:
+        """Yields rows; one that goes on to the end of the file has a quote that was never closed, and others in it."""
+        began = self._line
+        for row in self._guarded(rows):
+            if self._ended:
+                raise OSError(f"{self.name} ends inside a quoted cell: a quote in line {began:,} was never closed.")
+            yield row
+            began = self._line + 1
 
     def _guarded(self, entries: Iterable[T]) -> Iterator[T]:
         """Yields what there is to read; a damaged file ends in one clear sentence that shows nothing of it."""

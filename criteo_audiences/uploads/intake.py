@@ -11,6 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from criteo_audiences.batches import Batch, Batcher
 from criteo_audiences.identifiers import Preparation
+from criteo_audiences.uploads.first_error import first_error
 from criteo_audiences.uploads.sources import Reading
 
 _TURN: Final = 0.0003
@@ -43,19 +44,19 @@ class Intake:
         self._deliver = deliver
         self._flush_after = flush_after
         self._buffer: list[Any] = []
-        self._delivering_late = anyio.Lock()
+        self._delivering = anyio.Lock(fast_acquire=True)  # one at a time: both feed the same batcher
         self._waiting_since = math.inf
-        self._something_waits = anyio.Event()
         self._turn_began = 0.0
 
     async def run(self) -> None:
         """Reads to the end of the source and delivers every batch, also an incomplete last one."""
-        async with anyio.create_task_group() as group:
-            if self._flush_after is not None:
-                group.start_soon(self._flush_late, self._flush_after)
-            await self._read()
-            async with self._delivering_late:
-                group.cancel_scope.cancel()
+        with first_error():
+            async with anyio.create_task_group() as group:
+                if self._flush_after is not None:
+                    group.start_soon(self._flush_late, self._flush_after)
+                await self._read()
+                async with self._delivering:
+                    group.cancel_scope.cancel()
         for batch in self._batcher.flush():
             await self._deliver(batch)
 
@@ -63,10 +64,12 @@ class Intake:
         self._turn_began = time.perf_counter()
         async with aclosing(self._reading.slices(self._buffer, self._note_arrival)) as slices:
             async for _ in slices:
-                for batch in self._absorb():
-                    await self._deliver(batch)
-                    self._note_cut()
-                self._note_arrival()
+                async with self._delivering:
+                    for batch in self._absorb():
+                        await self._deliver(batch)
+                        self._waiting_since = math.inf
+                if self._batcher.pending:
+                    self._note_arrival()
                 if time.perf_counter() - self._turn_began > _TURN:
                     await checkpoint()
                     self._turn_began = time.perf_counter()
@@ -79,23 +82,16 @@ class Intake:
 
     def _note_arrival(self) -> None:
         """Remembers since when something waits for its batch to fill up."""
-        if self._waiting_since == math.inf:
-            self._waiting_since = anyio.current_time()
-            self._something_waits.set()
-
-    def _note_cut(self) -> None:
-        self._waiting_since = math.inf
-        self._something_waits = anyio.Event()
+        self._waiting_since = min(self._waiting_since, anyio.current_time())
 
     async def _flush_late(self, flush_after: float) -> None:
         """Delivers an incomplete batch that has waited long enough."""
         while True:
-            await self._something_waits.wait()
-            await anyio.sleep_until(self._waiting_since + flush_after)
-            if anyio.current_time() < self._waiting_since + flush_after:
-                continue  # a batch was cut meanwhile
-            async with self._delivering_late:
-                batches = [*self._absorb(), *self._batcher.flush()]
-                self._note_cut()
-                for batch in batches:
-                    await self._deliver(batch)
+            left = self._waiting_since + flush_after - anyio.current_time()
+            await anyio.sleep(min(max(0.0, left), flush_after))
+            async with self._delivering:
+                if anyio.current_time() >= self._waiting_since + flush_after:
+                    batches = [*self._absorb(), *self._batcher.flush()]
+                    self._waiting_since = math.inf
+                    for batch in batches:
+                        await self._deliver(batch)

@@ -1,10 +1,13 @@
 """The one place that tells an iterable, an async iterable and a table apart."""
 
+import asyncio
 import itertools
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
 from contextlib import aclosing, closing, nullcontext
 from typing import Any, Final, Protocol
+
+import anyio
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables import Table
@@ -103,14 +106,28 @@ class _AsyncReading:
 
     async def slices(self, buffer: list[Any], arrived: Callable[[], None]) -> AsyncGenerator[None, None]:
         iterator = aiter(self._source)
-        async with aclosing(iterator) if hasattr(iterator, "aclose") else nullcontext():  # type: ignore[type-var]
+        try:
             async for value in iterator:
                 if not buffer:
                     arrived()
                 buffer.append(value)
                 if len(buffer) >= _SLICE:
                     yield
+        except asyncio.CancelledError as error:
+            if _is_canceled():
+                raise
+            raise RuntimeError("The source was canceled from within, so its rows are not complete.") from error
+        finally:
+            if hasattr(iterator, "aclose"):
+                with anyio.CancelScope(shield=True):  # its own clean-up may have to wait, also when we are canceled
+                    await iterator.aclose()
         yield
+
+
+def _is_canceled() -> bool:
+    """Whether somebody canceled this task; otherwise a `CancelledError` is an error like any other."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 class _TableReading:

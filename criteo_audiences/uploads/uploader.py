@@ -7,6 +7,7 @@ from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import checkpoint
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from attrs import field, frozen
 
@@ -22,6 +23,7 @@ from criteo_audiences.errors import (
 from criteo_audiences.identifiers import Fingerprints, Preparation
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import ContactListOperation, IdentifierType, Operation
+from criteo_audiences.uploads.first_error import first_error
 from criteo_audiences.uploads.intake import Intake
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.report import BatchResult, Progress, UploadReport, failure_of, live_from, result_of
@@ -98,16 +100,14 @@ async def stream(amend: Amend, segment_id: str, source: object, settings: Settin
     """
     upload = _Upload(amend, segment_id, source, settings)
     try:
-        async with anyio.create_task_group() as group:
-            upload.start(group)
-            try:
-                yield UploadStream(upload)
-            finally:
-                upload.wind_down()
-                group.cancel_scope.cancel()
-    except BaseExceptionGroup as failures:
-        error = _first_of(failures)
-        raise error from error.__cause__
+        with first_error():
+            async with anyio.create_task_group() as group:
+                upload.start(group)
+                try:
+                    yield UploadStream(upload)
+                finally:
+                    upload.wind_down()
+                    group.cancel_scope.cancel()
     finally:
         upload.close()
 
@@ -134,12 +134,6 @@ def _how_far(report: UploadReport) -> str:
         f"The upload stopped early: {report.read:,} rows read, {report.valid:,} identifiers accepted by Criteo, "
         f"{report.unknown:,} without an answer, {report.pending:,} not sent. Running it again is safe."
     )
-
-
-def _first_of(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Returns the first exception of a group: one thing went wrong first, the rest are its echoes."""
-    first = failures.exceptions[0]
-    return _first_of(first) if isinstance(first, BaseExceptionGroup) else first
 
 
 class _Upload:
@@ -253,6 +247,8 @@ class _Upload:
                 return await self._amend(amendment)
             finally:
                 self._shields.discard(shield)
+        if not amendment.meter.calls:  # nothing was sent: it still waited for the quota or a token
+            await checkpoint()  # here the cancellation comes through
         raise RequestTimeout("The upload was canceled and the batch did not end within drain_timeout.")
 
     def _judge(self, batch: Batch, result: BatchResult) -> None:

@@ -1,0 +1,123 @@
+"""What the commands do when all is well."""
+
+import asyncio
+import gzip
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from criteo_audiences import hash_email
+from criteo_audiences.sandbox import Sandbox
+
+SERVICE = "marketing-solutions"
+ANNA, LI = hash_email("anna@example.com"), hash_email("li.wei@example.org")
+
+
+async def test_upload_sends_the_column_and_shows_where_every_row_went(cli, export: Path, sandbox: Sandbox) -> None:
+    """An upload ends with 0, names what it does first, and the server holds each valid address once."""
+    segment = sandbox.add_contact_list(name="crm")
+    done = await cli("upload", SERVICE, segment, str(export), "--hash", "sha256")
+    assert done.code == 0, done.err
+    assert f"add column 'Email' of crm.csv as sha256 to {SERVICE} segment {segment}" in done.err
+    assert sandbox.contact_list(segment).identifiers == {ANNA, LI}
+    shown = {line.split()[0]: line.split()[1] for line in done.out.splitlines() if len(line.split()) > 1}
+    assert (shown["rejected"], shown["duplicates"], shown["sent"], shown["accepted"]) == ("2", "1", "2", "2")
+
+
+async def test_json_is_one_document_on_standard_output_and_nothing_else(cli, export: Path, sandbox: Sandbox) -> None:
+    """`--json` prints the report, whose equations hold."""
+    segment = sandbox.add_contact_list(name="crm")
+    done = await cli("upload", SERVICE, segment, str(export), "--hash", "sha256", "--json")
+    report = json.loads(done.out)
+    rejected = sum(report["rejected"].values())
+    assert report["read"] == report["sent"] + rejected + report["duplicates"] + report["pending"] == 5
+    assert report["valid"] == len(sandbox.contact_list(segment)) == 2
+
+
+@pytest.mark.parametrize("packed", [False, True])
+async def test_standard_input_is_read_as_a_stream(cli, export: Path, sandbox: Sandbox, packed: bool) -> None:  # noqa: FBT001
+    """`-` takes CSV, plain or gzip."""
+    segment = sandbox.add_contact_list(name="crm")
+    content = gzip.compress(export.read_bytes()) if packed else export.read_bytes()
+    done = await cli("upload", SERVICE, segment, "-", "--hash", "none", stdin=content)
+    assert done.code == 0, done.err
+    assert sandbox.contact_list(segment).identifiers == {"anna@example.com", "li.wei@example.org"}
+
+
+async def test_remove_stats_and_clear(cli, export: Path, sandbox: Sandbox) -> None:
+    """What was added can be counted, removed and cleared."""
+    segment = sandbox.add_contact_list(name="crm")
+    await cli("upload", SERVICE, segment, str(export), "--hash", "sha256")
+    counted = await cli("stats", SERVICE, segment, "--json")
+    assert json.loads(counted.out)["identifiers"] == 2
+    removed = await cli(
+        "upload", SERVICE, segment, "-", "--hash", "sha256", "--operation", "remove", stdin=b"email\nanna@example.com\n"
+    )
+    assert removed.code == 0, removed.err
+    assert sandbox.contact_list(segment).identifiers == {LI}
+    cleared = await cli("clear", SERVICE, segment, "--yes")
+    assert cleared.code == 0, cleared.err
+    assert len(sandbox.contact_list(segment)) == 0
+
+
+async def test_dry_run_sends_nothing_and_needs_no_credentials(
+    cli, environment: dict[str, str], export: Path, sandbox: Sandbox
+) -> None:
+    """`--dry-run` counts rows and calls without one request."""
+    del environment["CRITEO_CLIENT_ID"], environment["CRITEO_CLIENT_SECRET"]
+    done = await cli("upload", SERVICE, "1", str(export), "--hash", "sha256", "--dry-run")
+    assert done.code == 0, done.err
+    assert "would take 1 call" in done.out
+    assert not sandbox.requests
+
+
+async def test_demo_ends_with_the_servers_own_count_equal_to_accepted(cli) -> None:
+    """The demonstration uploads the example export in at least three batches and loses nothing."""
+    done = await cli("demo", "--json")
+    report = json.loads(done.out)
+    assert done.code == 0, done.err
+    assert report["held"] == report["valid"] == report["sent"]
+    assert report["batches"] >= 3
+    assert report["read"] >= 120_000
+
+
+async def test_version_and_help(cli) -> None:
+    """`--version` and `--help` answer without anything else being set."""
+    assert (await cli("--version")).out.strip().count(".") == 2
+    assert "upload" in (await cli("--help")).out
+
+
+async def test_secrets_may_come_from_files(cli, environment: dict[str, str], tmp_path: Path, sandbox: Sandbox) -> None:
+    """`CRITEO_CLIENT_SECRET_FILE` names a file that holds the secret."""
+    secret = tmp_path / "secret"
+    secret.write_text(environment.pop("CRITEO_CLIENT_SECRET") + "\n", encoding="utf-8")
+    environment["CRITEO_CLIENT_SECRET_FILE"] = str(secret)
+    assert (await cli("stats", SERVICE, sandbox.add_contact_list(name="crm"))).code == 0
+
+
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+async def test_a_signal_ends_an_upload_with_a_report(
+    environment: dict[str, str], tmp_path: Path, sandbox: Sandbox, stop: signal.Signals, code: int
+) -> None:
+    """Ctrl-C lets the batch in flight finish, reports what arrived and what did not, and says how to go on."""
+    segment = sandbox.add_contact_list(name="crm")
+    sandbox.fail_next(delay=0.5, on="contact-list")
+    export = tmp_path / "crm.csv"
+    export.write_text("email\n" + "".join(f"c{n}@example.com\n" for n in range(60_000)), encoding="utf-8")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "criteo_audiences", "upload", SERVICE, segment, str(export), "--hash", "sha256",
+        "--batch-size", "20000", "--max-concurrency", "1", "--json",
+        env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    while not any("contact-list" in str(request) for request in sandbox.requests):  # noqa: ASYNC110 - another process
+        await asyncio.sleep(0.01)
+    process.send_signal(stop)
+    out, err = await process.communicate()
+    report = json.loads(out)
+    assert process.returncode == code, err.decode()
+    assert report["valid"] == len(sandbox.contact_list(segment)) == 20_000
+    assert report["read"] == report["sent"] + report["pending"]
+    assert report["error"]["message"].startswith("Interrupted")

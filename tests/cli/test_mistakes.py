@@ -1,0 +1,142 @@
+"""Every mistake ends in one clear line and an exit code of its own, and shows no identifier."""
+
+import gzip
+from pathlib import Path
+
+import pytest
+
+from criteo_audiences.sandbox import Sandbox
+
+SERVICE = "marketing-solutions"
+USAGE, FILE, CREDENTIALS, PERMISSION, SEGMENT, INCOMPLETE, OUTAGE = 2, 3, 4, 5, 6, 7, 8
+
+
+def last_line(err: str) -> str:
+    """Returns the line that says what is wrong."""
+    return err.strip().splitlines()[-1]
+
+
+async def upload(cli, sandbox: Sandbox, path: Path, *options: str):  # noqa: ANN201 - the fixture's own type
+    """Uploads with the hash chosen."""
+    return await cli("upload", SERVICE, sandbox.add_contact_list(), str(path), "--hash", "sha256", *options)
+
+
+async def test_missing_column_names_the_columns_that_exist(cli, export: Path, sandbox: Sandbox) -> None:
+    """A typo in --column is answered with the header's names."""
+    done = await upload(cli, sandbox, export, "--column", "E-mails")
+    assert done.code == USAGE
+    assert "'Name', 'Email', 'Note'" in last_line(done.err)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "words"),
+    [
+        ("empty.csv", b"", USAGE, "empty"),
+        ("binary.csv", b"\x00\x01\x02\x03" * 100, USAGE, "binary"),
+        ("book.csv", b"PK\x03\x04 and so on", USAGE, "Excel"),
+        ("wide.csv", "\ufeffemail\n".encode("utf-16"), USAGE, "UTF-16"),
+        ("none.csv", b"name,phone\nx,1\n", USAGE, "'name', 'phone'"),
+        ("headerless.csv", b"anna@example.com\nli@example.org\n", USAGE, "no header row"),
+        ("twice.csv", b"email,email\na@b.cc,\n", USAGE, "several"),
+        ("cut.csv.gz", gzip.compress(b"email\n" + b"anna@example.com\n" * 200_000)[:400], FILE, "damaged"),
+    ],
+)
+async def test_a_file_that_is_not_what_it_says(
+    cli, sandbox: Sandbox, tmp_path: Path, name: str, content: bytes, code: int, words: str
+) -> None:
+    """A file that cannot be used is named with the reason, and none of its content is shown."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    done = await upload(cli, sandbox, path)
+    assert done.code == code, done.err
+    assert words in last_line(done.err)
+    assert "@example" not in done.err + done.out
+    assert "Traceback" not in done.err
+
+
+async def test_absent_and_unreadable_files(cli, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A file that is not there, and a directory, are told apart from usage."""
+    assert (await upload(cli, sandbox, tmp_path / "absent.csv")).code == FILE
+    assert "directory" in last_line((await upload(cli, sandbox, tmp_path)).err)
+
+
+async def test_wrong_credentials(cli, environment: dict[str, str], export: Path, sandbox: Sandbox) -> None:
+    """A wrong secret ends with its own code, shows no secret, and costs two token calls at most."""
+    environment["CRITEO_CLIENT_SECRET"] = "planted-wrong-secret"
+    done = await upload(cli, sandbox, export)
+    assert done.code == CREDENTIALS
+    assert "planted" not in done.err + done.out
+    assert len(sandbox.requests) <= 2
+
+
+async def test_unknown_and_read_only_segments(cli, export: Path, sandbox: Sandbox) -> None:
+    """A segment that is not there or cannot be written ends with the segment's code."""
+    unknown = await cli("upload", SERVICE, "999", str(export), "--hash", "sha256")
+    read_only = await cli("upload", SERVICE, sandbox.add_contact_list(read_only=True), str(export), "--hash", "sha256")
+    assert (unknown.code, read_only.code) == (SEGMENT, SEGMENT)
+    assert "segment-not-found" in last_line(unknown.err)
+    assert "read-only" in last_line(read_only.err)
+
+
+async def test_refused_permission(cli, export: Path, sandbox: Sandbox) -> None:
+    """A 403 ends with its own code and says what to check."""
+    segment = sandbox.add_contact_list()
+    sandbox.deny(segment)
+    done = await cli("upload", SERVICE, segment, str(export), "--hash", "sha256")
+    assert done.code == PERMISSION
+    assert "permission" in last_line(done.err)
+
+
+async def test_outage(cli, environment: dict[str, str]) -> None:
+    """A server that cannot be reached ends with the outage's code."""
+    environment["CRITEO_BASE_URL"] = "http://127.0.0.1:9"
+    assert (await cli("stats", SERVICE, "1")).code == OUTAGE
+
+
+async def test_too_many_rejects_is_incomplete(cli, sandbox: Sandbox, tmp_path: Path) -> None:
+    """An upload of which the rejected share is beyond --max-rejected says so, though the rest arrived."""
+    path = tmp_path / "crm.csv"
+    path.write_text("email\nanna@example.com\nnope\nnope either\n", encoding="utf-8")
+    assert (await upload(cli, sandbox, path)).code == INCOMPLETE
+    assert (await upload(cli, sandbox, path, "--max-rejected", "0.7")).code == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("upload", "marketing-solution", "1", "crm.csv", "--hash", "sha256"),
+        ("upload", SERVICE, "1", "crm.csv", "--hash", "sha512"),
+        ("upload", SERVICE, "1", "crm.csv"),
+        ("upload", SERVICE, "1", "crm.csv", "--hash", "sha256", "--dryrun"),
+        ("upload", SERVICE, "1", "crm.csv", "--hash", "sha256", "--batch-size", "50001"),
+        ("upload", SERVICE, "1", "crm.csv", "--hash", "sha256", "--identifier-type", "fax"),
+        ("upload", SERVICE, "1", "crm.csv", "--hash", "sha256", "--max-rejected", "2"),
+        ("clear", SERVICE, "1"),
+        ("uplaod",),
+    ],
+)
+async def test_a_typo_in_any_argument_is_a_usage_error(
+    cli, export: Path, sandbox: Sandbox, arguments: tuple[str, ...]
+) -> None:
+    """Usage errors end with 2 and reach no server."""
+    done = await cli(*(str(export) if argument == "crm.csv" else argument for argument in arguments))
+    assert done.code == USAGE, done.err
+    assert "Traceback" not in done.err
+    assert not sandbox.requests
+
+
+async def test_plain_http_to_another_machine_is_refused(cli, environment: dict[str, str]) -> None:
+    """Nothing is sent in clear to anywhere but this machine."""
+    environment["CRITEO_BASE_URL"] = "http://api.criteo.com"
+    done = await cli("stats", SERVICE, "1")
+    assert done.code == USAGE
+    assert "HTTPS" in last_line(done.err)
+
+
+async def test_a_traceback_comes_only_with_debug(cli, environment: dict[str, str]) -> None:
+    """`--debug` adds the traceback to the same line and code."""
+    environment["CRITEO_BASE_URL"] = "ftp://example.com"
+    plain, debug = await cli("stats", SERVICE, "1"), await cli("stats", SERVICE, "1", "--debug")
+    assert "Traceback" not in plain.err
+    assert "Traceback" in debug.err
+    assert plain.code == debug.code == USAGE

@@ -1,0 +1,43 @@
+import math
+import traceback
+
+import pytest
+
+from criteo_audiences.identifiers import Fingerprints, Preparation, RejectReason
+
+
+def test_missing_values_are_rejected_as_empty() -> None:
+    """None and NaN are rows without an identifier, not errors."""
+    preparation = Preparation(algorithm=None)
+    assert preparation.prepare([None, "a@b.co", math.nan, ""]) == ["a@b.co"]
+    assert preparation.rejected == {RejectReason.EMPTY: 3}
+    assert preparation.read == 4
+
+
+@pytest.mark.parametrize("value", [5, 0, 1.5, True, b"a@b.co", ("a@b.co",), {"email": "a@b.co"}], ids=repr)
+def test_any_other_value_names_its_row_and_type_only(value: object) -> None:
+    """A row that is no text stops with its number in the whole source, and never shows its value."""
+    preparation = Preparation(algorithm=None)
+    preparation.prepare(["a@b.co", None, "c@d.co"])
+    with pytest.raises(TypeError) as caught:
+        preparation.prepare(["e@f.co", value, "g@h.co"])
+    name = type(value).__name__
+    assert str(caught.value) == f"row 5 of the source: expected a str, found {name}"
+    assert "b.co" not in "".join(traceback.format_exception(caught.value))
+    assert preparation.read == 4
+
+
+def test_a_subclass_of_str_is_text() -> None:
+    """numpy's strings and the like are taken."""
+    kind = type("Text", (str,), {})
+    assert Preparation(algorithm=None).prepare([kind(" A@b.co ")]) == ["a@b.co"]
+
+
+def test_duplicates_are_looked_for_among_what_goes_out() -> None:
+    """Two spellings of one address, and its hash in two cases, are one identifier; the first of each goes out."""
+    preparation = Preparation(algorithm=None, seen=Fingerprints())
+    digest = "E13743A7F1DB7F4246BADD6FD6FF54FF"
+    rows = ["a@b.co", " A@B.co", "c@d.co", digest, digest.lower(), "nothing", "a@b.co"]
+    assert preparation.prepare(rows[:3]) + preparation.prepare(rows[3:]) == ["a@b.co", "c@d.co", digest.lower()]
+    assert preparation.duplicates == 3
+    assert preparation.read == 7

@@ -1,0 +1,359 @@
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+
+from criteo_audiences.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    CriteoError,
+    InvalidResponseError,
+    PermissionDeniedError,
+    ServerError,
+)
+from criteo_audiences.session import AccessToken, ClientCredentials, Request, Response, StaticToken, TokenSource
+from criteo_audiences.session.auth import TokenCache, read_token
+
+REFUSED = Response(status=401, body=b'{"errors":[{"type":"authorization","code":"authorization-token-expired"}]}')
+READ = Request(method="GET", path="/things")
+
+
+class Source:
+    """A token source that counts, takes `latency` seconds and hands out token-1, token-2 … or raises `failure`."""
+
+    def __init__(self, clock: Any, *, lifetime: float | None = 900.0, latency: float = 0.0) -> None:
+        self.asked = 0
+        self.failure: CriteoError | None = None
+        self.latency = latency
+        self._clock = clock
+        self._lifetime = lifetime
+
+    async def token(self, grant: object) -> AccessToken:
+        """See `TokenSource.token`."""
+        assert grant is _no_grant
+        self.asked += 1
+        value = f"token-{self.asked}"
+        await self._clock.sleep(self.latency) if self.latency else await asyncio.sleep(0)
+        if self.failure is not None:
+            raise self.failure
+        return AccessToken(value=value, lifetime=self._lifetime)
+
+
+async def _no_grant(_: object) -> Any:
+    raise AssertionError("this source needs no token endpoint")
+
+
+def cache_of(source: Source, clock: Any) -> TokenCache:
+    """Returns a cache over a source."""
+    return TokenCache(source, _no_grant, clock)
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "used_until", "renewed_at"),
+    [(900.0, 839.999, 840.0), (600.0, 539.999, 540.0), (300.0, 269.999, 270.0), (10.0, 8.999, 9.0)],
+)
+async def test_token_is_used_until_its_margin_begins(
+    clock: Any, lifetime: float, used_until: float, renewed_at: float
+) -> None:
+    """A token is used until a minute, or a tenth of its life, before its end, and renewed from then on."""
+    source = Source(clock, lifetime=lifetime)
+    tokens = cache_of(source, clock)
+    assert await tokens.get() == "token-1"
+    await clock.advance(used_until)
+    assert (await tokens.get(), source.asked) == ("token-1", 1)
+    await clock.advance(renewed_at - used_until)
+    assert (await tokens.get(), source.asked) == ("token-2", 2)
+
+
+async def test_token_without_an_end_is_kept(clock: Any) -> None:
+    """A token whose source names no end is used for ever."""
+    source = Source(clock, lifetime=None)
+    tokens = cache_of(source, clock)
+    await tokens.get()
+    await clock.advance(10.0**9)
+    assert (await tokens.get(), source.asked) == ("token-1", 1)
+
+
+async def test_life_counts_from_the_question(clock: Any) -> None:
+    """A token's life is counted from when it was asked for, not from when it arrived 30 s later."""
+    source = Source(clock, latency=30.0)
+    tokens = cache_of(source, clock)
+    waiting = asyncio.create_task(tokens.get())
+    await clock.advance(30.0)
+    assert await waiting == "token-1"
+    await clock.advance(839.999 - 30.0)
+    assert await tokens.get() == "token-1"
+    await clock.advance(0.001)
+    renewed = asyncio.create_task(tokens.get())
+    await clock.advance(30.0)
+    assert await renewed == "token-2"
+
+
+@pytest.mark.parametrize("passed", [840.0, 900.0, 10_000.0])
+async def test_ended_token_is_never_used(clock: Any, passed: float) -> None:
+    """When no new token can be had, the old one is not used in its place."""
+    source = Source(clock)
+    tokens = cache_of(source, clock)
+    await tokens.get()
+    source.failure = ServerError(503)
+    await clock.advance(passed)
+    with pytest.raises(ServerError):
+        await tokens.get()
+
+
+async def test_one_refresh_serves_all(clock: Any) -> None:
+    """A hundred tasks that need a token at once share one refresh."""
+    source = Source(clock, latency=1.0)
+    tokens = cache_of(source, clock)
+    waiting = [asyncio.create_task(tokens.get()) for _ in range(100)]
+    await clock.advance(1.0)
+    assert {await task for task in waiting} == {"token-1"}
+    assert source.asked == 1
+
+
+async def test_cancelled_refresh_is_taken_over(clock: Any) -> None:
+    """When the task that asks for the token is cancelled, another asks, and the rest still share its token."""
+    source = Source(clock, latency=1.0)
+    tokens = cache_of(source, clock)
+    first, *others = [asyncio.create_task(tokens.get()) for _ in range(10)]
+    await clock.advance(0.5)
+    first.cancel()
+    await clock.advance(1.0)
+    assert {await task for task in others} == {"token-2"}
+    assert first.cancelled()
+    assert source.asked == 2
+
+
+async def test_cancelled_waiter_disturbs_nobody(clock: Any) -> None:
+    """A waiter that is cancelled leaves the refresh, and the others, alone."""
+    source = Source(clock, latency=1.0)
+    tokens = cache_of(source, clock)
+    first, second, third = [asyncio.create_task(tokens.get()) for _ in range(3)]
+    await clock.advance(0.5)
+    second.cancel()
+    await clock.advance(0.5)
+    assert (await first, await third, source.asked) == ("token-1", "token-1", 1)
+
+
+async def test_failed_refresh_fails_all_who_waited(clock: Any) -> None:
+    """A refresh that failed is not repeated for each who waited: everybody gets an error of his own, once."""
+    source = Source(clock, latency=1.0)
+    source.failure = PermissionDeniedError(403)
+    tokens = cache_of(source, clock)
+    waiting = [asyncio.create_task(tokens.get()) for _ in range(100)]
+    await clock.advance(1.0)
+    errors = await asyncio.gather(*waiting, return_exceptions=True)
+    assert source.asked == 1
+    assert len({id(error) for error in errors}) == 100
+    assert {(type(error), str(error), error.status) for error in errors} == {
+        (PermissionDeniedError, str(source.failure), 403)
+    }
+
+
+async def test_next_call_asks_again_after_a_failure(clock: Any) -> None:
+    """A failure is not remembered: the next call asks again."""
+    source = Source(clock)
+    source.failure = ServerError(503)
+    tokens = cache_of(source, clock)
+    with pytest.raises(ServerError):
+        await tokens.get()
+    source.failure = None
+    assert (await tokens.get(), source.asked) == ("token-2", 2)
+
+
+async def test_refused_token_is_replaced_once(clock: Any) -> None:
+    """Ten calls refused with one token cause one refresh, and a straggler with the old token none."""
+    source = Source(clock)
+    tokens = cache_of(source, clock)
+    old = await tokens.get()
+    replaced = await asyncio.gather(*(tokens.replace(old) for _ in range(10)))
+    assert (set(replaced), source.asked) == ({"token-2"}, 2)
+    assert (await tokens.replace(old), source.asked) == ("token-2", 2)
+
+
+async def test_static_token_has_no_other(clock: Any) -> None:
+    """A refused static token has no replacement."""
+    tokens = TokenCache(StaticToken("abc"), _no_grant, clock)
+    assert await tokens.get() == "abc"
+    assert await tokens.replace("abc") is None
+
+
+@pytest.mark.parametrize("others", [{}, {"refresh_token": None}, {"refresh_token": "r", "scope": "x"}])
+def test_refresh_token_may_be_absent_or_null(others: dict[str, Any]) -> None:
+    """A token document is read whatever it says of a refresh token."""
+    token = read_token({"access_token": "abc", "token_type": "Bearer", "expires_in": 900, **others})
+    assert (token.value, token.lifetime) == ("abc", 900.0)
+
+
+def test_absurd_lifetime_is_cut_to_a_day() -> None:
+    """A lifetime beyond a day is not believed."""
+    assert read_token({"access_token": "abc", "expires_in": 10**12}).lifetime == 86_400.0
+
+
+@pytest.mark.parametrize(
+    ("document", "path"),
+    [
+        (None, "$"),
+        ([], "$"),
+        ("leaked-value", "$"),
+        ({}, "$.access_token"),
+        ({"access_token": None, "expires_in": 900}, "$.access_token"),
+        ({"access_token": "", "expires_in": 900}, "$.access_token"),
+        ({"access_token": 5, "expires_in": 900}, "$.access_token"),
+        ({"access_token": "leaked-value\r\nX: y", "expires_in": 900}, "$.access_token"),
+        ({"access_token": "leaked-valué", "expires_in": 900}, "$.access_token"),
+        ({"access_token": "leaked-value"}, "$.expires_in"),
+        ({"access_token": "leaked-value", "expires_in": "leaked-value"}, "$.expires_in"),
+        ({"access_token": "leaked-value", "expires_in": True}, "$.expires_in"),
+        ({"access_token": "leaked-value", "expires_in": 0}, "$.expires_in"),
+        ({"access_token": "leaked-value", "expires_in": -1}, "$.expires_in"),
+    ],
+)
+def test_bad_token_document_is_refused_by_path(document: Any, path: str) -> None:
+    """A token document that cannot be used is refused, naming where it is wrong and never what it holds."""
+    with pytest.raises(InvalidResponseError) as caught:
+        read_token(document)
+    (told,) = caught.value.paths
+    assert told.endswith(f" @ {path}")
+    assert "leaked" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", ["", "a\nb", "a\x00b", "é", "a\r\nX-Injected: 1"])
+def test_token_that_no_header_carries_is_refused(value: str) -> None:
+    """A token of a source of one's own must be able to stand in a header."""
+    with pytest.raises(ConfigurationError, match="The token has characters"):
+        AccessToken(value=value)
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: ClientCredentials(client_id="", client_secret="s"), "client_id must not be empty."),
+        (lambda: ClientCredentials(client_id="i", client_secret=" "), "client_secret must not be empty."),
+        (lambda: ClientCredentials(client_id=5, client_secret="s"), "client_id must be a str, not int."),
+        (lambda: ClientCredentials(client_id="i", client_secret=None), "client_secret must be a str, not NoneType."),
+        (lambda: StaticToken(""), "the token must not be empty."),
+        (lambda: StaticToken(b"abc"), "the token must be a str, not bytes."),
+    ],
+)
+def test_wrong_credentials_are_named(build: Callable[[], object], message: str) -> None:
+    """Credentials of the wrong kind are refused in one sentence that names the argument."""
+    with pytest.raises(ConfigurationError) as caught:
+        build()
+    assert str(caught.value) == message
+
+
+async def test_client_credentials_post_their_form() -> None:
+    """Client credentials ask for a token with the three fields of RFC 6749 §4.4."""
+    posted: list[Any] = []
+
+    async def grant(form: Any) -> Any:
+        posted.append(form)
+        return {"access_token": "abc", "expires_in": 900}
+
+    credentials = ClientCredentials(client_id="the-id", client_secret="the-secret")
+    assert isinstance(credentials, TokenSource)
+    assert (await credentials.token(grant)).value == "abc"
+    assert posted == [{"grant_type": "client_credentials", "client_id": "the-id", "client_secret": "the-secret"}]
+
+
+async def test_cold_client_makes_one_token_call(transport: Any, make_session: Any, finish: Any) -> None:
+    """A hundred concurrent calls on a cold session make one token call."""
+    transport.latency = 0.5
+    session = make_session()
+    await finish(asyncio.gather(*(session.send(READ) for _ in range(100))))
+    assert len(transport.token_calls) == 1
+    assert {sent.token for sent in transport.api_calls} == {"token-1"}
+    assert len(transport.api_calls) == 100
+
+
+@pytest.mark.parametrize("waiters", [1, 100])
+async def test_refused_credentials_cost_two_requests(
+    transport: Any, make_session: Any, finish: Any, waiters: int
+) -> None:
+    """A token endpoint that always answers 401 gets two requests, however many wait, and each gets one clear error."""
+    transport.always_token = Response(status=401, body=b'{"error":"invalid_client"}')
+    session = make_session()
+    errors = await finish(asyncio.gather(*(session.send(READ) for _ in range(waiters)), return_exceptions=True))
+    assert len(transport.token_calls) == 2
+    assert transport.api_calls == []
+    assert {type(error) for error in errors} == {AuthenticationError}
+    assert {str(error) for error in errors} == {
+        "Criteo answered HTTP 401: invalid_client. Check the client id and the client secret of the application."
+    }
+
+
+async def test_token_endpoint_that_recovers_from_a_401(transport: Any, make_session: Any, finish: Any) -> None:
+    """A single 401 of the token endpoint is passed over."""
+    transport.token_script.append(REFUSED)
+    await finish(make_session().authenticate())
+    assert len(transport.token_calls) == 2
+
+
+@pytest.mark.parametrize("code", ["authorization-token-expired", "authorization-token-invalid"])
+async def test_refused_token_is_refreshed_and_the_call_repeated(
+    transport: Any, make_session: Any, finish: Any, code: str
+) -> None:
+    """An API call refused with 401 is repeated once, with a fresh token and without delay."""
+    transport.script.append(Response(status=401, body=orjson.dumps({"errors": [{"code": code}]})))
+    assert await finish(make_session().send(READ)) == {"data": {}}
+    assert [sent.token for sent in transport.api_calls] == ["token-1", "token-2"]
+    assert transport.times == [0.0, 0.0]
+
+
+async def test_second_401_raises(transport: Any, make_session: Any, finish: Any) -> None:
+    """A call refused with a fresh token as well is given up."""
+    transport.always = REFUSED
+    with pytest.raises(AuthenticationError, match="authorization-token-expired"):
+        await finish(make_session().send(READ))
+    assert len(transport.api_calls) == 2
+    assert len(transport.token_calls) == 2
+
+
+async def test_static_token_refused_costs_one_request(transport: Any, make_session: Any, finish: Any) -> None:
+    """A refused static token is not tried again."""
+    transport.always = REFUSED
+    with pytest.raises(AuthenticationError):
+        await finish(make_session(StaticToken("abc")).send(READ))
+    assert [sent.token for sent in transport.sent] == ["abc"]
+
+
+async def test_ten_calls_refused_together_cause_one_refresh(transport: Any, make_session: Any, finish: Any) -> None:
+    """Ten calls in flight whose one token is refused cause one refresh, and all succeed."""
+    transport.latency = 1.0
+    transport.script.extend([REFUSED] * 10)
+    session = make_session()
+    answers = await finish(asyncio.gather(*(session.send(READ) for _ in range(10))))
+    assert answers == [{"data": {}}] * 10
+    assert len(transport.token_calls) == 2
+    assert [sent.token for sent in transport.api_calls] == ["token-1"] * 10 + ["token-2"] * 10
+
+
+async def test_refresh_refused_after_a_401(transport: Any, make_session: Any, finish: Any) -> None:
+    """When the credentials are revoked while a client runs, the refused refresh is the error that is raised."""
+    transport.script.append(REFUSED)
+    transport.token_script.append(transport.token("first"))
+    transport.always_token = Response(status=401, body=b'{"error":"invalid_client"}')
+    session = make_session()
+    with pytest.raises(AuthenticationError, match="invalid_client"):
+        await finish(session.send(READ))
+    assert len(transport.token_calls) == 3
+
+
+async def test_token_endpoint_failures_are_retried_once_each(transport: Any, make_session: Any, finish: Any) -> None:
+    """A token endpoint that is down gets the attempts of one call, not that number squared."""
+    transport.always_token = Response(status=503)
+    with pytest.raises(ServerError) as caught:
+        await finish(make_session().send(READ))
+    assert [sent.at - 1_000.0 for sent in transport.token_calls] == [0.0, 1.0, 3.0, 7.0, 15.0]
+    assert not caught.value.outcome_unknown
+
+
+async def test_unreadable_token_document_ends_the_call(transport: Any, make_session: Any, finish: Any) -> None:
+    """A token document without a token is an error that names the path, and the API is not asked."""
+    transport.always_token = Response(status=200, body=b'{"expires_in":900}')
+    with pytest.raises(InvalidResponseError, match=r"access_token"):
+        await finish(make_session().send(READ))
+    assert transport.api_calls == []
