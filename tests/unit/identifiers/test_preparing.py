@@ -28,7 +28,7 @@ def test_any_other_value_names_its_row_and_type_only(value: object) -> None:
 
 
 def test_a_subclass_of_str_is_text() -> None:
-    """numpy's strings and the like are taken."""
+    """Strings of numpy and the like are taken."""
     kind = type("Text", (str,), {})
     assert Preparation(algorithm=None).prepare([kind(" A@b.co ")]) == ["a@b.co"]
 

@@ -1,0 +1,115 @@
+"""What a type checker must see of the public API; checked by basedpyright, never run."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import assert_type
+
+from criteo_audiences import (
+    BatchResult,
+    BulkResult,
+    ClientCredentials,
+    CriteoClient,
+    HashAlgorithm,
+    IdentifierType,
+    Operation,
+    Problem,
+    Progress,
+    Quota,
+    RetryPolicy,
+    StaticToken,
+    Table,
+    UploadReport,
+    hash_email,
+    normalize_email,
+)
+from criteo_audiences.marketing_solutions import (
+    AudienceSegment,
+    AudienceSegmentCreate,
+    ContactListCreate,
+    InMarketCreate,
+    MarketingSolutions,
+    SegmentType,
+)
+from criteo_audiences.models import ContactListOperation, ContactListStatistics, RateLimit
+from criteo_audiences.sandbox import Sandbox
+from criteo_audiences.session import Event
+from criteo_audiences.uploads import UploadStream
+
+
+def observe(event: Event) -> None:
+    """An observer as a user writes it."""
+    assert_type(event.status, int | None)
+
+
+def watch(progress: Progress) -> None:
+    """A progress callback as a user writes it."""
+    assert_type(progress.read, int)
+
+
+async def customers() -> AsyncIterator[str]:
+    """A source as a user writes it."""
+    yield "anna@example.com"
+
+
+async def client() -> None:
+    """Builds clients in every way."""
+    credentials = ClientCredentials(client_id="id", client_secret="secret")
+    async with CriteoClient(credentials, quota=Quota(250, period=60.0, share=0.5), on_event=observe) as criteo:
+        assert_type(criteo, CriteoClient)
+        assert_type(criteo.marketing_solutions, MarketingSolutions)
+        assert_type(criteo.rate_limit, RateLimit | None)
+        assert_type(await criteo.authenticate(), None)
+    assert_type(CriteoClient.from_env(retry=RetryPolicy(attempts=2)), CriteoClient)
+    CriteoClient(StaticToken("token"))
+    CriteoClient(credentials, timeout="60")  # pyright: ignore[reportArgumentType]
+
+
+async def marketing_solutions(ms: MarketingSolutions) -> None:
+    """Awaits every coroutine."""
+    create = AudienceSegmentCreate(advertiser_id="1", name="crm", contact_list=ContactListCreate())
+    created = await ms.create_audience_segments([create])
+    assert_type(created, BulkResult[AudienceSegment])
+    assert_type(created.one().type, SegmentType | None)
+    assert_type(created.errors, tuple[Problem, ...])
+    assert_type(created.errors[0].index, int | None)
+    InMarketCreate(country="FR", gender="Male", buying_power=["High"])
+    receipt = await ms.amend_contact_list("1", operation="add", identifiers=["a"], identifier_type="email")
+    assert_type(receipt, ContactListOperation)
+    assert_type(receipt.valid, int | None)
+    assert_type(await ms.clear_contact_list("1"), None)
+    assert_type(await ms.get_contact_list_statistics("1"), ContactListStatistics)
+
+
+async def uploads(ms: MarketingSolutions) -> None:
+    """Uploads from every kind of source, with every kind of option."""
+    report = await ms.upload_contact_list("1", ["a@example.com", None], hash="sha256")
+    assert_type(report, UploadReport)
+    assert_type(report.failures, tuple[BatchResult, ...])
+    assert_type(report + report, UploadReport)
+    await ms.upload_contact_list("1", customers(), hash=None, operation=Operation.REMOVE, on_progress=watch)
+    await ms.upload_contact_list("1", Path("crm.csv"), hash=HashAlgorithm.MD5, column="Email", dedupe=False)
+    await ms.upload_contact_list("1", Table.from_file("crm.csv"), hash="md5", identifier_type=IdentifierType.EMAIL)
+    await ms.upload_contact_list("1", [1, 2], hash=None)  # pyright: ignore[reportArgumentType]
+    await ms.upload_contact_list("1", ["a"], hash=None, batchsize=1)  # pyright: ignore[reportCallIssue]
+    stream = ms.stream_contact_list("1", ["a@example.com"], hash="sha256")
+    assert_type(stream, AbstractAsyncContextManager[UploadStream, bool | None])
+    async with stream as results:
+        async for batch in results:
+            assert_type(batch, BatchResult)
+    assert_type(results.report, UploadReport)
+
+
+async def sandbox() -> None:
+    """Prepares a test."""
+    async with Sandbox(latency=0.0, rate_limit=(250, 60.0)) as server:
+        segment_id = server.add_contact_list(name="crm")
+        assert_type(segment_id, str)
+        assert_type(server.credentials, ClientCredentials)
+        CriteoClient(server.credentials, base_url=server.url)
+
+
+def functions() -> None:
+    """Calls the pure functions."""
+    assert_type(normalize_email(" A@example.com"), str)
+    assert_type(hash_email("a@example.com", "md5"), str)

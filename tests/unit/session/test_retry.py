@@ -1,0 +1,386 @@
+import asyncio
+from collections.abc import Callable
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from criteo_audiences.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    ConnectError,
+    CriteoError,
+    InvalidRequestError,
+    InvalidResponseError,
+    NotFoundError,
+    PartialFailureError,
+    PayloadTooLargeError,
+    PermissionDeniedError,
+    QuotaWaitError,
+    RateLimitExceeded,
+    RequestTimeout,
+    ServerError,
+    TransportError,
+)
+from criteo_audiences.session import LocalRateLimiter, Quota, Request, Response, RetryPolicy
+
+READ = Request(method="GET", path="/things")
+CREATE = Request(method="POST", path="/things/create", repeatable=False)
+
+
+def full(**options: Any) -> RetryPolicy:
+    """Returns a policy whose delays are not shortened."""
+    return RetryPolicy(jitter=lambda: 1.0, **options)
+
+
+def hint(seconds: float | None, status: int = 503) -> CriteoError:
+    """Returns an error answer that says how long to wait."""
+    return RateLimitExceeded(retry_after=seconds) if status == 429 else ServerError(status, retry_after=seconds)
+
+
+@pytest.mark.parametrize(
+    ("policy", "delays"),
+    [
+        (full(attempts=8), [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, None]),
+        (full(), [1.0, 2.0, 4.0, 8.0, None]),
+        (full(attempts=4, first_delay=0.5, max_delay=1.5), [0.5, 1.0, 1.5, None]),
+        (RetryPolicy(attempts=4, jitter=lambda: 0.0), [0.0, 0.0, 0.0, None]),
+        (RetryPolicy(attempts=4, jitter=lambda: 0.25), [0.25, 0.5, 1.0, None]),
+        (full(attempts=1), [None]),
+    ],
+)
+def test_delays_double_up_to_their_bound(policy: RetryPolicy, delays: list[float | None]) -> None:
+    """The delay doubles up to its bound, is shortened by the jitter, and ends with the attempts."""
+    assert [policy.delay(READ, failed, ServerError(503)) for failed in range(1, len(delays) + 1)] == delays
+
+
+def test_delay_of_the_hundredth_attempt_is_bounded() -> None:
+    """A large number of attempts overflows nothing."""
+    assert full(attempts=100).delay(READ, 99, ServerError(503)) == 30.0
+
+
+def test_default_jitter_is_random() -> None:
+    """Left alone, a delay lies between zero and its bound and differs from time to time."""
+    delays = {RetryPolicy().delay(READ, 3, ServerError(503)) for _ in range(50)}
+    assert len(delays) > 40
+    assert all(delay is not None and 0.0 <= delay <= 4.0 for delay in delays)
+
+
+@pytest.mark.parametrize(
+    ("error", "repeated", "create_repeated"),
+    [
+        (ConnectError(), True, True),
+        (RateLimitExceeded(), True, True),
+        (RateLimitExceeded(retry_after=5.0), True, True),
+        (TransportError(), True, False),
+        (RequestTimeout(), True, False),
+        (InvalidResponseError(["x @ $"]), True, False),
+        (ServerError(500), True, False),
+        (ServerError(502), True, False),
+        (ServerError(503), True, False),
+        (ServerError(504), True, False),
+        (InvalidRequestError(408), True, False),
+        (ServerError(501), False, False),
+        (ServerError(505), False, False),
+        (InvalidRequestError(302), False, False),
+        (InvalidRequestError(400), False, False),
+        (InvalidRequestError(409), False, False),
+        (AuthenticationError(401), False, False),
+        (PermissionDeniedError(403), False, False),
+        (NotFoundError(404), False, False),
+        (PayloadTooLargeError(413), False, False),
+        (PartialFailureError([]), False, False),
+        (QuotaWaitError(5.0, 1.0), False, False),
+        (ConfigurationError(), False, False),
+    ],
+    ids=lambda value: f"{type(value).__name__}-{getattr(value, 'status', '')}" if isinstance(value, Exception) else "",
+)
+def test_what_is_repeated(error: CriteoError, *, repeated: bool, create_repeated: bool) -> None:
+    """Passing faults are repeated; a create only when Criteo cannot have applied it."""
+    assert (full().delay(READ, 1, error) is not None) is repeated
+    assert (full().delay(CREATE, 1, error) is not None) is create_repeated
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_server_says_how_long(status: int) -> None:
+    """`Retry-After` goes before the policy's own delay, longer or shorter; a moment that has passed says nothing."""
+    assert full().delay(READ, 1, hint(77.0, status)) == 77.0
+    assert full().delay(READ, 4, hint(0.25, status)) == 0.25
+    assert full().delay(READ, 2, hint(0.0, status)) == 2.0
+    assert full().delay(READ, 5, hint(0.0, status)) is None
+
+
+def test_announced_429_is_obeyed_beyond_the_attempts() -> None:
+    """A 429 that says how long to wait is an instruction; one that does not is a failure like others."""
+    assert full(attempts=2).delay(CREATE, 50, hint(9.0, 429)) == 9.0
+    assert full(attempts=2).delay(CREATE, 2, hint(None, 429)) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"attempts": 0}, "RetryPolicy attempts must be between 1 and 100, not 0."),
+        ({"attempts": 101}, "RetryPolicy attempts must be between 1 and 100, not 101."),
+        ({"first_delay": -1}, "RetryPolicy first_delay must be between 0 and 86,400, not -1."),
+        ({"max_delay": float("inf")}, "RetryPolicy max_delay must be between 0 and 86,400, not inf."),
+        ({"deadline": 0}, "RetryPolicy deadline must be between 0.001 and 86,400, not 0."),
+        ({"deadline": "1"}, "RetryPolicy deadline must be a number, not str."),
+    ],
+)
+def test_wrong_policy_is_refused(options: dict[str, Any], message: str) -> None:
+    """A policy that makes no sense is refused in one sentence that names what is wrong."""
+    with pytest.raises(ConfigurationError) as caught:
+        RetryPolicy(**options)
+    assert str(caught.value) == message
+
+
+async def test_call_is_repeated_on_schedule(transport: Any, make_session: Any, finish: Any) -> None:
+    """Four failures and a success make five requests after 1, 2, 4 and 8 s."""
+    transport.script.extend([Response(status=503)] * 4)
+    assert await finish(make_session().send(READ)) == {"data": {}}
+    assert transport.times == [0.0, 1.0, 3.0, 7.0, 15.0]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [Response(status=500), Response(status=408), TransportError("lost"), RequestTimeout("late"), ConnectError("down")],
+    ids=str,
+)
+async def test_attempts_are_bounded(transport: Any, make_session: Any, finish: Any, failure: Any) -> None:
+    """A call that always fails makes as many requests as it has attempts, then raises."""
+    transport.always = failure
+    with pytest.raises(CriteoError):
+        await finish(make_session(retry=full(attempts=3)).send(READ))
+    assert transport.times == [0.0, 1.0, 3.0]
+
+
+@pytest.mark.parametrize(("deadline", "times"), [(3.0, [0.0, 1.0, 3.0]), (2.999, [0.0, 1.0]), (0.999, [0.0])])
+async def test_no_repeat_beyond_the_deadline(
+    transport: Any, make_session: Any, finish: Any, deadline: float, times: list[float]
+) -> None:
+    """A repeat that would start after the deadline is not waited for; one exactly at it is made."""
+    transport.always = Response(status=503)
+    with pytest.raises(ServerError):
+        await finish(make_session(retry=full(deadline=deadline)).send(READ))
+    assert transport.times == times
+
+
+async def test_deadline_none_sets_no_limit(transport: Any, make_session: Any, finish: Any) -> None:
+    """Without a deadline a call waits as long as the server says, up to an hour at a time."""
+    transport.script.append(Response(status=503, headers={"retry-after": "3000"}))
+    await finish(make_session(retry=full(deadline=None)).send(READ))
+    assert transport.times == [0.0, 3_000.0]
+
+
+async def test_deadline_ends_a_request_under_way(transport: Any, make_session: Any, clock: Any) -> None:
+    """The deadline ends a call in the middle of a request, whose outcome is unknown then, and frees its place."""
+    transport.latency = 1_000_000.0
+    limiter = LocalRateLimiter(Quota(2), clock=clock)
+    session = make_session(retry=full(deadline=0.05), limiter=limiter)
+    transport.always_token = transport.token("t")
+    call = asyncio.create_task(session.send(READ))
+    with pytest.raises(RequestTimeout, match=r"did not end within its deadline of 0\.05 s") as caught:
+        await call
+    assert not caught.value.outcome_unknown  # it was still asking for a token
+    assert limiter.expected_wait() == 0.0
+    transport.latency = 0.0
+    await session.authenticate()
+    transport.latency = 1_000_000.0
+    with pytest.raises(RequestTimeout) as caught:
+        await session.send(READ)
+    assert caught.value.outcome_unknown
+    assert len(transport.api_calls) == 1
+
+
+async def test_timeout_of_a_token_source_is_its_own(make_session: Any) -> None:
+    """A `TimeoutError` that a token source of one's own raises is not mistaken for the deadline."""
+
+    class Vault:
+        async def token(self, grant: object) -> Any:
+            raise TimeoutError("the vault is closed")
+
+    for deadline in (None, 60.0):
+        with pytest.raises(TimeoutError, match="the vault is closed"):
+            await make_session(Vault(), retry=full(deadline=deadline)).send(READ)
+
+
+@pytest.mark.parametrize(
+    ("headers", "delay"),
+    [
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after": "0.5"}, 0.5),
+        ({"retry-after": formatdate(1_800_000_012, usegmt=True)}, 12.0),
+        ({"retry-after": formatdate(1_799_999_712, usegmt=True), "date": formatdate(1_799_999_700, usegmt=True)}, 12.0),
+        ({"retry-after": formatdate(1_799_999_990, usegmt=True)}, 1.0),
+        ({"retry-after": "soon"}, 1.0),
+        ({}, 1.0),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+async def test_retry_after_is_honored(
+    transport: Any, make_session: Any, finish: Any, status: int, headers: dict[str, str], delay: float
+) -> None:
+    """`Retry-After` is read as seconds or as a date by the server's clock; without a usable one the policy decides."""
+    transport.script.append(Response(status=status, headers=headers))
+    await finish(make_session().send(READ))
+    assert transport.times == pytest.approx([0.0, delay])
+
+
+async def test_announced_429_uses_up_no_attempt(transport: Any, make_session: Any, finish: Any) -> None:
+    """Three announced waits leave both attempts of a call untouched."""
+    wait = Response(status=429, headers={"retry-after": "10"})
+    transport.script.extend([wait, wait, Response(status=503), wait])
+    await finish(make_session(retry=full(attempts=2)).send(READ))
+    assert transport.times == [0.0, 10.0, 20.0, 21.0, 31.0]
+
+
+async def test_reset_of_the_rate_limit_is_an_announced_wait(transport: Any, make_session: Any, finish: Any) -> None:
+    """A 429 whose `x-ratelimit-reset` lies ahead is repeated then, also beyond the attempts."""
+    headers = {"x-ratelimit-limit": "250", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1800000040"}
+    transport.script.append(Response(status=429, headers=headers))
+    await finish(make_session(retry=full(attempts=1)).send(CREATE))
+    assert transport.times == pytest.approx([0.0, 40.0])
+
+
+@pytest.mark.parametrize("headers", [{"retry-after": "0"}, {"x-ratelimit-reset": "1799999999"}])
+async def test_429_that_announces_the_past_is_no_hot_loop(
+    transport: Any, make_session: Any, finish: Any, headers: dict[str, str]
+) -> None:
+    """A 429 whose wait is over already counts as a failure and is backed off, it does not hammer the server."""
+    transport.always = Response(status=429, headers=headers)
+    with pytest.raises(RateLimitExceeded):
+        await finish(make_session(retry=full(attempts=4)).send(READ))
+    assert transport.times == [0.0, 1.0, 3.0, 7.0]
+
+
+async def test_429_delays_all_calls_of_the_session(transport: Any, make_session: Any, clock: Any) -> None:
+    """One call's announced 429 holds back every other call until the wait is over."""
+    transport.script.append(Response(status=429, headers={"retry-after": "10"}))
+    session = make_session()
+    refused = asyncio.create_task(session.send(READ))
+    await clock.advance(1.0)
+    other = asyncio.create_task(session.send(READ))
+    await clock.advance(8.999)
+    assert len(transport.api_calls) == 1
+    await clock.advance(0.001)
+    assert [refused.done(), other.done()] == [True, True]
+    assert transport.times == pytest.approx([0.0, 10.0, 10.0])
+
+
+async def test_429_beyond_the_deadline_still_delays_the_others(transport: Any, make_session: Any, clock: Any) -> None:
+    """A call that cannot wait as long as announced is given up at once, and the others wait all the same."""
+    transport.script.append(Response(status=429, headers={"retry-after": "60"}))
+    session = make_session(retry=full(deadline=30.0))
+    with pytest.raises(RateLimitExceeded):
+        await session.send(READ)
+    other = asyncio.create_task(session.send(READ))
+    await clock.advance(59.999)
+    assert len(transport.api_calls) == 1
+    await clock.advance(0.001)
+    assert await other == {"data": {}}
+
+
+async def test_429_of_the_token_endpoint_holds_back_no_api_call(transport: Any, make_session: Any, clock: Any) -> None:
+    """The token endpoint's 429 delays the token call alone."""
+    limiter = LocalRateLimiter(clock=clock)
+    transport.token_script.append(Response(status=429, headers={"retry-after": "10"}))
+    session = make_session(limiter=limiter)
+    call = asyncio.create_task(session.send(READ))
+    await clock.advance(9.999)
+    assert (limiter.expected_wait(), len(transport.token_calls)) == (0.0, 1)
+    await clock.advance(0.001)
+    assert await call == {"data": {}}
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        Response(status=500),
+        Response(status=502),
+        Response(status=503, headers={"retry-after": "1"}),
+        Response(status=504),
+        Response(status=408),
+        Response(status=200, body=b"<html>"),
+        RequestTimeout("late"),
+        TransportError("lost"),
+    ],
+    ids=str,
+)
+async def test_create_is_not_repeated_when_it_may_have_been_applied(
+    transport: Any, make_session: Any, finish: Any, failure: Any
+) -> None:
+    """A create that may have been applied is sent once."""
+    transport.script.append(failure)
+    with pytest.raises(CriteoError) as caught:
+        await finish(make_session().send(CREATE))
+    assert len(transport.api_calls) == 1
+    assert caught.value.outcome_unknown is isinstance(failure, TransportError)
+
+
+@pytest.mark.parametrize(
+    "failure", [ConnectError("down"), Response(status=429), Response(status=401)], ids=["connect", "429", "401"]
+)
+async def test_create_is_repeated_when_it_cannot_have_been_applied(
+    transport: Any, make_session: Any, finish: Any, failure: Any
+) -> None:
+    """A create that Criteo never got, or turned away unread, is sent again."""
+    transport.script.append(failure)
+    assert await finish(make_session().send(CREATE)) == {"data": {}}
+    assert len(transport.api_calls) == 2
+
+
+@pytest.mark.parametrize("status", [302, 307, 400, 403, 404, 409, 410, 413, 415, 501])
+@pytest.mark.parametrize("request_", [READ, CREATE], ids=["read", "create"])
+async def test_refusals_are_never_repeated(
+    transport: Any, make_session: Any, finish: Any, status: int, request_: Request
+) -> None:
+    """What Criteo refuses is not asked again."""
+    transport.always = Response(status=status)
+    with pytest.raises(CriteoError):
+        await finish(make_session().send(request_))
+    assert len(transport.api_calls) == 1
+
+
+Scene = Callable[[Any], None]
+
+
+@pytest.mark.parametrize(
+    ("script", "unknown"),
+    [
+        ([TransportError("lost"), Response(status=400)], True),
+        ([RequestTimeout("late"), ConnectError("down"), Response(status=403)], True),
+        ([Response(status=503), Response(status=400)], False),
+        ([ConnectError("down"), Response(status=400)], False),
+    ],
+)
+async def test_lost_answer_is_remembered(
+    transport: Any, make_session: Any, finish: Any, script: list[Any], *, unknown: bool
+) -> None:
+    """An error says that the outcome is unknown when any request of its call got no answer, not only the last."""
+    transport.script.extend(script)
+    with pytest.raises(CriteoError) as caught:
+        await finish(make_session().send(READ))
+    assert caught.value.outcome_unknown is unknown
+
+
+async def test_lost_answer_is_remembered_when_the_quota_ends_the_call(
+    transport: Any, make_session: Any, finish: Any, clock: Any
+) -> None:
+    """A call whose first answer was lost and whose repeat would wait too long for the quota has an unknown outcome."""
+    transport.script.append(TransportError("lost"))
+    session = make_session(limiter=LocalRateLimiter(Quota(1), clock=clock), max_quota_wait=5.0)
+    with pytest.raises(QuotaWaitError) as caught:
+        await finish(session.send(READ))
+    assert caught.value.outcome_unknown
+
+
+@pytest.mark.parametrize("failure", [RequestTimeout("late"), TransportError("lost")], ids=["late", "lost"])
+async def test_lost_token_answer_leaves_the_call_known(
+    transport: Any, make_session: Any, finish: Any, failure: CriteoError
+) -> None:
+    """When only the token call got no answer, the API call was never sent, so its outcome is known."""
+    transport.always_token = failure
+    with pytest.raises(type(failure)) as caught:
+        await finish(make_session().send(CREATE))
+    assert not caught.value.outcome_unknown
+    assert transport.api_calls == []
