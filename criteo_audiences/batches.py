@@ -1,10 +1,13 @@
 """Cuts a stream of prepared identifiers into batches of ready JSON bytes; does no I/O."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Final
 
 import orjson
 from attrs import field, frozen
+
+from criteo_audiences.errors import ConfigurationError
 
 MAX_BATCH_SIZE: Final = 50_000
 """Identifiers a call may carry (Criteo's guides on contact lists)."""
@@ -54,14 +57,19 @@ class Batcher:
         """Identifiers taken in that no batch holds yet."""
         return self._count + len(self._waiting)
 
+    @property
+    def room(self) -> int:
+        """Identifiers that fill the next batch."""
+        return self._size - self.pending
+
     def feed(self, identifiers: Sequence[str]) -> Iterator[Batch]:
         """Takes identifiers in and yields each batch they fill."""
         taken = 0
         while taken < len(identifiers):
-            room = min(_PIECE - len(self._waiting), self._size - self.pending)
+            room = min(_PIECE - len(self._waiting), self.room)
             self._waiting += identifiers[taken : taken + room]
             taken += room
-            if len(self._waiting) == _PIECE or self.pending == self._size:
+            if len(self._waiting) == _PIECE or not self.room:
                 yield from self._encode()
                 if self._count == self._size:
                     yield self._cut_batch(full=True)
@@ -90,3 +98,27 @@ class Batcher:
         batch = Batch(number=self._cut, count=self._count, full=full, pieces=tuple(self._pieces))
         self._pieces, self._count, self._bytes = [], 0, 0
         return batch
+
+
+def single_batch(identifiers: Sequence[str]) -> Batch:
+    """Makes the one batch of a single call, of identifiers as they are given.
+
+    Raises:
+        ConfigurationError: when there is none, or more than a call takes.
+        TypeError: when one is no text; naming its position, never showing it.
+    """
+    if isinstance(identifiers, (str, bytes)):
+        raise TypeError(f"identifiers must be a list of str, not a single {type(identifiers).__name__}")
+    listed = list(identifiers)
+    if not listed:
+        raise ConfigurationError("identifiers must hold at least one identifier; found none.")
+    if len(listed) > MAX_BATCH_SIZE:
+        raise ConfigurationError(
+            f"A call takes at most {MAX_BATCH_SIZE:,} identifiers, not {len(listed):,}; "
+            "upload_contact_list splits any number into batches."
+        )
+    for position, identifier in enumerate(listed):
+        if not isinstance(identifier, str):
+            raise TypeError(f"identifier {position + 1:,}: expected a str, found {type(identifier).__name__}")
+    (batch,) = Batcher(size=len(listed), max_bytes=sys.maxsize).feed(listed)
+    return batch

@@ -11,9 +11,11 @@ from typing import Any, Final, Self
 
 import aiohttp
 
+from criteo_audiences.commerce_grid import CommerceGrid
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.marketing_solutions import MarketingSolutions
 from criteo_audiences.models import RateLimit
+from criteo_audiences.retail_media import RetailMedia
 from criteo_audiences.session import (
     AiohttpTransport,
     ClientCredentials,
@@ -127,6 +129,16 @@ class CriteoClient:
     def marketing_solutions(self) -> MarketingSolutions:
         """Marketing Solutions: audience segments and contact lists."""
         return MarketingSolutions(self._session)
+
+    @cached_property
+    def retail_media(self) -> RetailMedia:
+        """Retail Media: audience segments and contact lists of an account."""
+        return RetailMedia(self._session)
+
+    @cached_property
+    def commerce_grid(self) -> CommerceGrid:
+        """Commerce Grid: audience segments and contact lists of a data provider."""
+        return CommerceGrid(self._session)
 
     @property
     def rate_limit(self) -> RateLimit | None:

@@ -1,23 +1,177 @@
-"""Uploads to a contact list: written once, over the one primitive a service gives, its amend call."""
+"""What every service's contact lists have in common: uploads, making sure a list is there, checking whose it is."""
 
-from contextlib import AbstractAsyncContextManager
-from typing import Unpack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol, TypeVar, Unpack
 
-from criteo_audiences.uploads import Amend, Source, UploadOptions, UploadReport, UploadStream
+import orjson
+from attrs import frozen
+
+from criteo_audiences.batches import Batch, single_batch
+from criteo_audiences.errors import (
+    ConfigurationError,
+    CriteoError,
+    InvalidRequestError,
+    PartialFailureError,
+)
+from criteo_audiences.models import IdentifierType, Word
+from criteo_audiences.results import BulkResult, Search
+from criteo_audiences.uploads import Amend, Amendment, Source, UploadOptions, UploadReport, UploadStream
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.uploader import stream, upload
 from criteo_audiences.validation import require_text
 
+__all__ = [
+    "Amendment",
+    "OwnerCheck",
+    "Source",
+    "UploadOptions",
+    "UploadReport",
+    "UploadStream",
+    "amend_body",
+    "ensure_contact_list",
+    "single_batch",
+    "stream_contact_list",
+    "upload_contact_list",
+    "wire_word",
+]
+
+_NAME_TAKEN: Final = "name-must-be-unique"
+_CONTACT_LIST: Final = "ContactList"
+
+
+class Segment(Protocol):
+    """What the services' audience segments have in common."""
+
+    @property
+    def id(self) -> str | None:
+        """Its id."""
+
+    @property
+    def name(self) -> str | None:
+        """Its name."""
+
+    @property
+    def type(self) -> Word | None:
+        """Its kind."""
+
+
+S = TypeVar("S", bound=Segment)
+
+
+@frozen
+class OwnerCheck:
+    """A look at a contact list before an upload to it: whose it is, and whether it may be written.
+
+    Attributes:
+        found: a search for the segment by its id.
+        segment_id: the segment.
+        owner_name: the field that names the owner, such as `advertiser_id`.
+        owner_id: who it should be.
+    """
+
+    found: Search[Any]
+    segment_id: str
+    owner_name: str
+    owner_id: str
+
+    async def run(self, kind: IdentifierType) -> None:
+        """Makes the one search and refuses what an upload could not be meant for.
+
+        Raises:
+            ConfigurationError: when there is no such segment of that owner, it is no contact list, may not be
+                written, or takes another kind of identifier.
+            CriteoError: when the search failed.
+        """
+        page = await self.found.page()
+        segment = next((entry for entry in page.items if entry.id == self.segment_id), None)
+        subject = f"Segment {self.segment_id}"
+        if segment is None or getattr(segment, self.owner_name) != self.owner_id:
+            raise ConfigurationError(f"{subject} is no segment of {self.owner_name}={self.owner_id}; check both ids.")
+        if segment.type is not None and segment.type != _CONTACT_LIST:
+            raise ConfigurationError(f"{subject} is no contact list, so nothing can be uploaded to it.")
+        if getattr(segment.contact_list, "is_read_only", None):
+            raise ConfigurationError(f"{subject} is read-only: it was made outside Criteo's API.")
+        taken = getattr(segment.contact_list, "identifier_type", None)
+        if taken is not None and taken.is_known and taken != kind:
+            raise ConfigurationError(f"{subject} takes identifier_type='{taken.value}', not '{kind.value}'.")
+
 
 async def upload_contact_list(
-    amend: Amend, segment_id: str, source: Source, **options: Unpack[UploadOptions]
+    amend: Amend, segment_id: str, source: Source, check: OwnerCheck | None = None, **options: Unpack[UploadOptions]
 ) -> UploadReport:
     """See a service's `upload_contact_list`."""
-    return await upload(amend, require_text(segment_id, "segment_id"), source, Settings(**options))
+    settings = Settings(**options)
+    await _check(check, settings)
+    return await upload(amend, require_text(segment_id, "segment_id"), source, settings)
 
 
-def stream_contact_list(
-    amend: Amend, segment_id: str, source: Source, **options: Unpack[UploadOptions]
-) -> AbstractAsyncContextManager[UploadStream]:
+@asynccontextmanager
+async def stream_contact_list(
+    amend: Amend, segment_id: str, source: Source, check: OwnerCheck | None = None, **options: Unpack[UploadOptions]
+) -> AsyncIterator[UploadStream]:
     """See a service's `stream_contact_list`."""
-    return stream(amend, require_text(segment_id, "segment_id"), source, Settings(**options))
+    settings = Settings(**options)
+    await _check(check, settings)
+    async with stream(amend, require_text(segment_id, "segment_id"), source, settings) as running:
+        yield running
+
+
+async def _check(check: OwnerCheck | None, settings: Settings) -> None:
+    if check is not None and not settings.dry_run:
+        await check.run(settings.kind)
+
+
+async def ensure_contact_list(create: Callable[[], Awaitable[BulkResult[S]]], found: Search[S], name: str) -> S:
+    """See a service's `ensure_contact_list`.
+
+    Args:
+        create: makes the create call for the one list.
+        found: searches the segments of its owner.
+        name: the list's name.
+    """
+    try:
+        created = await _created(create)
+    except InvalidRequestError as error:
+        # Criteo's guide answers 200 with a problem; code written with Criteo meets this status with it, too.
+        if _NAME_TAKEN not in error.codes:
+            raise
+        created = BulkResult(errors=error.problems)
+    if created.items or not any(problem.code == _NAME_TAKEN for problem in (*created.errors, *created.warnings)):
+        return created.one()
+    async for segment in found:
+        if segment.name == name:
+            if segment.type is not None and segment.type != _CONTACT_LIST:
+                raise ConfigurationError(f"The name belongs to segment {segment.id}, which is no contact list.")
+            return segment
+    raise PartialFailureError(
+        (*created.errors, *created.warnings), what="The name is taken, but no segment of it was found"
+    )
+
+
+async def _created(create: Callable[[], Awaitable[BulkResult[S]]]) -> BulkResult[S]:
+    """Creates; once more when the answer was lost, since a list made then shows as a name that is taken."""
+    try:
+        return await create()
+    except CriteoError as error:
+        if not error.outcome_unknown:
+            raise
+        return await create()
+
+
+def amend_body(entity_type: str, attributes: Mapping[str, Any], batch: Batch) -> tuple[bytes, ...]:
+    """Wraps a batch into the body of an amend call, in pieces."""
+    opening = orjson.dumps({"data": {"type": entity_type, "attributes": attributes}})
+    return (opening.removesuffix(b"}}}") + b',"identifiers":[', *batch.pieces, b"]}}}")
+
+
+def wire_word(words: Mapping[IdentifierType, str], kind: IdentifierType, service: str) -> str:
+    """Returns a service's word for a kind of identifier.
+
+    Raises:
+        ConfigurationError: when the service does not take it; naming those it takes.
+    """
+    if kind not in words:
+        taken = ", ".join(word.value for word in words)
+        raise ConfigurationError(f"{service} takes no identifier_type='{kind.value}'; it takes: {taken}.")
+    return words[kind]

@@ -193,6 +193,11 @@ def wire_name(name: str) -> Mapping[str, str]:
     return {"wire": name}
 
 
+def nullable() -> Mapping[str, bool]:
+    """Returns the field metadata for what an update may set to null: it is wrapped as `{"value": …}` on the wire."""
+    return {"nullable": True}
+
+
 @frozen(kw_only=True)
 class ContactListOperation:
     """Criteo's receipt of an amendment: what it accepted and counted at once; matching follows later.

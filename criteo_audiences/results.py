@@ -1,11 +1,13 @@
-"""The result of a bulk call, in which some items may have failed though the call answered 200."""
+"""What bulk calls and searches return."""
 
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Generic, TypeVar
 
-from attrs import frozen
+from attrs import field, frozen
 
 from criteo_audiences.errors import PartialFailureError
 from criteo_audiences.models import Problem
+from criteo_audiences.validation import require_range
 
 T = TypeVar("T")
 
@@ -35,3 +37,65 @@ class BulkResult(Generic[T]):
         raise PartialFailureError(
             (*self.errors, *self.warnings), what=f"One result was expected, Criteo returned {len(self.items)}"
         )
+
+
+@frozen(kw_only=True)
+class Page(Generic[T]):
+    """One page of a search.
+
+    Attributes:
+        items: what it holds.
+        total_items: how many there are in all, where the server says so.
+        limit: the most a page may hold.
+        offset: position of the first item.
+    """
+
+    items: tuple[T, ...] = ()
+    total_items: int | None = None
+    limit: int | None = None
+    offset: int | None = None
+
+
+@frozen
+class Search(Generic[T]):
+    """A search: iterate over it with `async for` and it turns the pages by itself, or ask for one with `page`.
+
+    Nothing is sent before the first item is asked for; iterating again searches again.
+    """
+
+    _fetch: Callable[[int, int], Awaitable[Page[T]]] = field(repr=False)
+    _page_maximum: int
+    _identity: Callable[[T], object] = field(repr=False)
+
+    async def page(self, limit: int | None = None, offset: int = 0) -> Page[T]:
+        """Returns one page.
+
+        Args:
+            limit: items on it, at most the service's page maximum, which is also the default.
+            offset: position of the first item, from 0.
+
+        Raises:
+            ConfigurationError: when a bound is exceeded; nothing was sent.
+            CriteoError: when the call failed.
+        """
+        wanted = self._page_maximum if limit is None else limit
+        require_range(wanted, "limit", least=1, most=self._page_maximum)
+        require_range(offset, "offset", least=0)
+        return await self._fetch(wanted, offset)
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        """Yields every item once, though pages shift when segments come and go between two calls."""
+        seen: set[object] = set()
+        offset = 0
+        while True:
+            page = await self._fetch(self._page_maximum, offset)
+            fresh = [item for item in page.items if self._identity(item) not in seen]
+            for item in fresh:
+                seen.add(self._identity(item))
+                yield item
+            offset += len(page.items)
+            # Without a new item on it a page is the last one, whatever the total claims.
+            if not fresh or (
+                offset >= page.total_items if page.total_items is not None else len(page.items) < self._page_maximum
+            ):
+                return

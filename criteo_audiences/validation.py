@@ -1,10 +1,13 @@
 """Checks of a caller's arguments, before anything is sent."""
 
 import math
+from collections.abc import Sequence
 from typing import TypeVar
 
+import attrs
+
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.models import Word
+from criteo_audiences.models import Unset, Word
 
 W = TypeVar("W", bound=Word)
 
@@ -51,3 +54,45 @@ def require_text(value: object, name: str) -> str:
     if not value.strip():
         raise ConfigurationError(f"{name} must not be empty.")
     return value
+
+
+def require_one_of(model: object, names: Sequence[str]) -> None:
+    """Refuses a model that does not have exactly one of some fields.
+
+    Raises:
+        ConfigurationError: naming the fields and those found.
+    """
+    given = _given(model, names)
+    if len(given) != 1:
+        found = " and ".join(given) if given else "none"
+        raise ConfigurationError(f"Exactly one of {', '.join(names)} must be given; found {found}.")
+
+
+def require_at_most_one_of(model: object, names: Sequence[str]) -> None:
+    """Refuses a model that has several of some fields.
+
+    Raises:
+        ConfigurationError: naming the fields and those found.
+    """
+    given = _given(model, names)
+    if len(given) > 1:
+        raise ConfigurationError(f"At most one of {', '.join(names)} may be given; found {' and '.join(given)}.")
+
+
+def require_change(model: attrs.AttrsInstance) -> None:
+    """Refuses an update that changes nothing, or sets to null what cannot be.
+
+    Raises:
+        ConfigurationError: naming the field.
+    """
+    changes = {field: getattr(model, field.name) for field in attrs.fields(type(model)) if field.name != "id"}
+    if all(isinstance(value, Unset) for value in changes.values()):
+        names = ", ".join(field.name for field in changes)
+        raise ConfigurationError(f"An update must change something: give one of {names}.")
+    for field, value in changes.items():
+        if value is None and not field.metadata.get("nullable"):
+            raise ConfigurationError(f"{field.name} cannot be taken away; leave it out to keep it as it is.")
+
+
+def _given(model: object, names: Sequence[str]) -> list[str]:
+    return [name for name in names if not isinstance(value := getattr(model, name), Unset) and value is not None]

@@ -82,7 +82,7 @@ def hash_email(value: str, algorithm: HashAlgorithm | str = HashAlgorithm.SHA256
 
 
 def match_plain(texts: Iterable[str]) -> list[object]:
-    """Tells which trimmed, lower-case texts are addresses of the usual kind, which `normalize_email` leaves as they are.
+    """Tells which trimmed, lower-case texts are usual addresses, which `normalize_email` leaves as they are.
 
     Returns:
         One entry a text, `None` where the full rule must decide. A list at a time, because the loop then runs in C.

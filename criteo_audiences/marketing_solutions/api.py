@@ -1,24 +1,50 @@
 """Marketing Solutions: one coroutine an endpoint (OpenAPI 2026-07)."""
 
-import sys
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Final, Unpack
 
-import orjson
-
-from criteo_audiences.batches import MAX_BATCH_SIZE, Batch, Batcher
-from criteo_audiences.contact_lists import stream_contact_list, upload_contact_list
+from criteo_audiences.contact_lists import (
+    Amendment,
+    OwnerCheck,
+    Source,
+    UploadOptions,
+    UploadReport,
+    UploadStream,
+    amend_body,
+    ensure_contact_list,
+    single_batch,
+    stream_contact_list,
+    upload_contact_list,
+    wire_word,
+)
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.marketing_solutions.models import AudienceSegment, AudienceSegmentCreate
+from criteo_audiences.marketing_solutions.models import (
+    AudienceSegment,
+    AudienceSegmentCreate,
+    AudienceSegmentUpdate,
+    ContactListCreate,
+    SegmentType,
+)
 from criteo_audiences.models import ContactListOperation, ContactListStatistics, IdentifierType, Operation
-from criteo_audiences.results import BulkResult
-from criteo_audiences.session.codec import read_bulk, read_nothing, read_one, unstructure
+from criteo_audiences.results import BulkResult, Search
+from criteo_audiences.session.endpoints import (
+    entities,
+    id_list,
+    identities,
+    ids_of,
+    search,
+    send_bulk,
+    send_for_nothing,
+    send_for_one,
+    words_of,
+)
 from criteo_audiences.session.protocol import Request, json_request
 from criteo_audiences.session.session import Session
-from criteo_audiences.uploads import Amendment, Source, UploadOptions, UploadReport, UploadStream
 from criteo_audiences.validation import choose, require_text
 
+_ENTITY: Final = "AudienceSegment"
+_PAGE_MAXIMUM: Final = 100
 _SEGMENTS: Final = "/marketing-solutions/audience-segments"
 _CONTACT_LIST: Final = f"{_SEGMENTS}/{{segment_id}}/contact-list"
 
@@ -50,11 +76,91 @@ class MarketingSolutions:
             ConfigurationError: when there is nothing to create.
             CriteoError: when the call as a whole failed.
         """
-        entities = [{"type": "AudienceSegment", "attributes": unstructure(segment)} for segment in segments]
-        if not entities:
-            raise ConfigurationError("segments must hold at least one AudienceSegmentCreate; found none.")
-        request = json_request("POST", f"{_SEGMENTS}/create", {"data": entities}, repeatable=False)
-        return read_bulk(await self._session.send(request), AudienceSegment)
+        body = entities(segments, _ENTITY, "segments")
+        request = json_request("POST", f"{_SEGMENTS}/create", body, repeatable=False)
+        return await send_bulk(self._session, request, AudienceSegment)
+
+    async def update_audience_segments(self, segments: Iterable[AudienceSegmentUpdate]) -> BulkResult[AudienceSegment]:
+        """Changes audience segments: what an update leaves out stays, what it sets to `None` is taken away.
+
+        Args:
+            segments: the changes.
+
+        Returns:
+            The segments changed, and a problem for each that was not, with its position.
+
+        Raises:
+            ConfigurationError: when there is nothing to change.
+            CriteoError: when the call as a whole failed.
+        """
+        request = json_request("PATCH", _SEGMENTS, entities(segments, _ENTITY, "segments"))
+        return await send_bulk(self._session, request, AudienceSegment)
+
+    async def delete_audience_segments(self, ids: Iterable[str]) -> BulkResult[str]:
+        """Deletes audience segments; one that an audience uses stays, with a problem that says so.
+
+        Args:
+            ids: the segments.
+
+        Returns:
+            The ids deleted, and a problem for each that was not, with its position.
+
+        Raises:
+            ConfigurationError: when there is none.
+            CriteoError: when the call as a whole failed.
+        """
+        request = json_request("POST", f"{_SEGMENTS}/delete", identities(ids, _ENTITY))
+        return ids_of(await send_bulk(self._session, request, AudienceSegment))
+
+    def search_audience_segments(
+        self,
+        *,
+        audience_segment_ids: Iterable[str] | None = None,
+        advertiser_ids: Iterable[str] | None = None,
+        audience_segment_types: Iterable[SegmentType | str] | None = None,
+    ) -> Search[AudienceSegment]:
+        """Searches audience segments; a filter left out filters nothing, several must all fit.
+
+        Args:
+            audience_segment_ids: only these.
+            advertiser_ids: only segments of these advertisers.
+            audience_segment_types: only segments of these kinds.
+
+        Returns:
+            A search to iterate over with `async for`, or to take one `page` of; nothing is sent before.
+
+        Raises:
+            ConfigurationError: when a filter is no list of its kind.
+        """
+        filters = {
+            "audienceSegmentIds": id_list(audience_segment_ids, "audience_segment_ids"),
+            "advertiserIds": id_list(advertiser_ids, "advertiser_ids"),
+            "audienceSegmentTypes": words_of(SegmentType, audience_segment_types, "audience_segment_types"),
+        }
+        path = Request(method="POST", path=f"{_SEGMENTS}/search")
+        return search(self._session, path, filters, AudienceSegment, page_maximum=_PAGE_MAXIMUM)
+
+    async def ensure_contact_list(
+        self, *, advertiser_id: str, name: str, description: str | None = None
+    ) -> AudienceSegment:
+        """Returns the contact list of that name, creating it when there is none; right when two run at once.
+
+        It creates first and searches only when the name is taken, since there is no search by name.
+
+        Args:
+            advertiser_id: its owner.
+            name: unique among the advertiser's segments.
+            description: for a list that is created; one that exists keeps its own.
+
+        Raises:
+            ConfigurationError: when the name belongs to a segment of another kind.
+            CriteoError: when a call failed.
+        """
+        create = AudienceSegmentCreate(
+            advertiser_id=advertiser_id, name=name, description=description, contact_list=ContactListCreate()
+        )
+        found = self.search_audience_segments(advertiser_ids=[advertiser_id])
+        return await ensure_contact_list(lambda: self.create_audience_segments([create]), found, name)
 
     async def amend_contact_list(
         self,
@@ -81,11 +187,17 @@ class MarketingSolutions:
             ConfigurationError: when an argument cannot be sent; nothing was.
             CriteoError: when the call failed.
         """
-        checked = _checked(identifiers)
         kind = choose(IdentifierType, identifier_type, "identifier_type")
-        (batch,) = Batcher(size=len(checked), max_bytes=sys.maxsize).feed(checked)
-        request = _amend(segment_id, choose(Operation, operation, "operation"), kind, batch, gum_caller_id)
-        return read_one(await self._session.send(request), ContactListOperation)
+        amendment = Amendment(
+            segment_id=segment_id,
+            operation=choose(Operation, operation, "operation"),
+            identifier_type=kind,
+            batch=single_batch(identifiers),
+        )
+        if (kind is IdentifierType.GUM) != (gum_caller_id is not None):
+            raise ConfigurationError("gum_caller_id goes with identifier_type='gum', and that type needs it.")
+        extra = {} if gum_caller_id is None else {"gumCallerId": gum_caller_id}
+        return await self._amend(amendment, **extra)
 
     async def clear_contact_list(self, segment_id: str) -> None:
         """Removes every identifier from a contact list; the segment stays.
@@ -97,7 +209,7 @@ class MarketingSolutions:
             CriteoError: when the call failed.
         """
         request = Request(method="DELETE", path=_CONTACT_LIST, path_parameters=_path(segment_id))
-        read_nothing(await self._session.send(request))
+        await send_for_nothing(self._session, request)
 
     async def get_contact_list_statistics(self, segment_id: str) -> ContactListStatistics:
         """Returns how many identifiers a contact list holds and how many Criteo matched.
@@ -109,31 +221,33 @@ class MarketingSolutions:
             CriteoError: when the call failed.
         """
         request = Request(method="GET", path=f"{_CONTACT_LIST}/statistics", path_parameters=_path(segment_id))
-        return read_one(await self._session.send(request), ContactListStatistics)
+        return await send_for_one(self._session, request, ContactListStatistics)
 
     async def upload_contact_list(
-        self, segment_id: str, source: Source, **options: Unpack[UploadOptions]
+        self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[UploadOptions]
     ) -> UploadReport:
         """Uploads identifiers of any number to a contact list: normalized, hashed as chosen, in concurrent batches.
 
         Args:
             segment_id: the contact list.
             source: an iterable or async iterable of `str`, a `Table`, or the path of a file.
+            advertiser_id: check first, with one search, that the list is this advertiser's and may be written.
             **options: `hash` must be chosen for e-mails; see `criteo_audiences.uploads.UploadOptions` for all.
 
         Returns:
             A report in which every row is accounted for; a batch that failed is in `.failures`.
 
         Raises:
-            ConfigurationError: when an option is missing or wrong; nothing was sent.
+            ConfigurationError: when an option is missing or wrong, or the list is another's; nothing was sent.
             AuthenticationError: when the credentials are refused.
             TypeError: when the source, or a row of it, is no text.
             Exception: what the source raises, as it is.
         """
-        return await upload_contact_list(self._amend_batch, segment_id, source, **options)
+        check = self._owner_check(segment_id, advertiser_id)
+        return await upload_contact_list(self._amend, segment_id, source, check, **options)
 
     def stream_contact_list(
-        self, segment_id: str, source: Source, **options: Unpack[UploadOptions]
+        self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[UploadOptions]
     ) -> AbstractAsyncContextManager[UploadStream]:
         """Uploads like `upload_contact_list` and hands out a `BatchResult` as each batch comes back.
 
@@ -143,69 +257,35 @@ class MarketingSolutions:
         Args:
             segment_id: the contact list.
             source: an iterable or async iterable of `str`, a `Table`, or the path of a file.
+            advertiser_id: as for `upload_contact_list`.
             **options: as for `upload_contact_list`.
         """
-        return stream_contact_list(self._amend_batch, segment_id, source, **options)
+        check = self._owner_check(segment_id, advertiser_id)
+        return stream_contact_list(self._amend, segment_id, source, check, **options)
 
-    async def _amend_batch(self, amendment: Amendment) -> ContactListOperation:
-        labels = {
-            "upload_id": amendment.upload_id,
-            "segment_id": amendment.segment_id,
-            "batch": amendment.batch.number,
+    def _owner_check(self, segment_id: str, advertiser_id: str | None) -> OwnerCheck | None:
+        if advertiser_id is None:
+            return None
+        found = self.search_audience_segments(audience_segment_ids=[require_text(segment_id, "segment_id")])
+        return OwnerCheck(found, segment_id, "advertiser_id", require_text(advertiser_id, "advertiser_id"))
+
+    async def _amend(self, amendment: Amendment, **extra: Any) -> ContactListOperation:
+        attributes = {
+            "operation": amendment.operation.value,
+            "identifierType": wire_word(_WIRE_TYPES, amendment.identifier_type, "Marketing Solutions"),
+            **extra,
         }
-        request = _amend(
-            amendment.segment_id,
-            amendment.operation,
-            amendment.identifier_type,
-            amendment.batch,
-            None,
-            background=True,
-            labels=labels,
+        request = Request(
+            method="PATCH",
+            path=_CONTACT_LIST,
+            path_parameters=_path(amendment.segment_id),
+            body=amend_body("ContactlistAmendment", attributes, amendment.batch),
+            background=amendment.upload_id is not None,
+            labels=amendment.labels(),
             meter=amendment.meter,
         )
-        return read_one(await self._session.send(request), ContactListOperation)
-
-
-def _amend(
-    segment_id: str,
-    operation: Operation,
-    kind: IdentifierType,
-    batch: Batch,
-    gum_caller_id: int | None,
-    **options: Any,
-) -> Request:
-    """Wraps a batch into the amend call."""
-    if kind not in _WIRE_TYPES:
-        taken = ", ".join(word.value for word in _WIRE_TYPES)
-        raise ConfigurationError(f"Marketing Solutions takes no identifier_type='{kind.value}'; it takes: {taken}.")
-    if (kind is IdentifierType.GUM) != (gum_caller_id is not None):
-        raise ConfigurationError("gum_caller_id goes with identifier_type='gum', and that type needs it.")
-    attributes: dict[str, Any] = {"operation": operation.value, "identifierType": _WIRE_TYPES[kind]}
-    if gum_caller_id is not None:
-        attributes["gumCallerId"] = gum_caller_id
-    opening = orjson.dumps({"data": {"type": "ContactlistAmendment", "attributes": attributes}})
-    before = opening.removesuffix(b"}}}") + b',"identifiers":['
-    body = (before, *batch.pieces, b"]}}}")
-    return Request(method="PATCH", path=_CONTACT_LIST, path_parameters=_path(segment_id), body=body, **options)
+        return await send_for_one(self._session, request, ContactListOperation)
 
 
 def _path(segment_id: str) -> dict[str, str]:
     return {"segment_id": require_text(segment_id, "segment_id")}
-
-
-def _checked(identifiers: Sequence[str]) -> list[str]:
-    """Returns the identifiers of a single call, or says why they are none; never shows one."""
-    if isinstance(identifiers, (str, bytes)):
-        raise TypeError(f"identifiers must be a list of str, not a single {type(identifiers).__name__}")
-    checked = list(identifiers)
-    if not checked:
-        raise ConfigurationError("identifiers must hold at least one identifier; found none.")
-    if len(checked) > MAX_BATCH_SIZE:
-        raise ConfigurationError(
-            f"A call takes at most {MAX_BATCH_SIZE:,} identifiers, not {len(checked):,}; "
-            "upload_contact_list splits any number into batches."
-        )
-    for position, identifier in enumerate(checked):
-        if not isinstance(identifier, str):
-            raise TypeError(f"identifier {position + 1:,}: expected a str, found {type(identifier).__name__}")
-    return checked

@@ -4,11 +4,11 @@ import datetime as dt
 from collections.abc import Iterable
 from typing import TypeVar
 
-from attrs import field, fields, frozen
+from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.models import Word
-from criteo_audiences.validation import choose, require_text
+from criteo_audiences.models import UNSET, Unset, Word, nullable
+from criteo_audiences.validation import choose, require_at_most_one_of, require_change, require_one_of, require_text
 
 W = TypeVar("W", bound=Word)
 
@@ -113,6 +113,30 @@ def _visitors_type(value: VisitorsType | str) -> VisitorsType:
     return choose(VisitorsType, value, "visitors_type")
 
 
+def _gender_or_unset(value: Gender | str | Unset | None) -> Gender | Unset | None:
+    return value if isinstance(value, Unset) else _gender(value)
+
+
+def _buying_power_or_unset(values: Iterable[BuyingPower | str] | Unset) -> tuple[BuyingPower, ...] | Unset:
+    return values if isinstance(values, Unset) else _words(BuyingPower, values, "buying_power") or ()
+
+
+def _price_range_or_unset(values: Iterable[PriceRange | str] | Unset) -> tuple[PriceRange, ...] | Unset:
+    return values if isinstance(values, Unset) else _words(PriceRange, values, "price_range") or ()
+
+
+def _users_type_or_unset(value: UsersType | str | Unset) -> UsersType | Unset:
+    return value if isinstance(value, Unset) else _users_type(value)
+
+
+def _visitors_type_or_unset(value: VisitorsType | str | Unset) -> VisitorsType | Unset:
+    return value if isinstance(value, Unset) else _visitors_type(value)
+
+
+def _ids_or_unset(values: Iterable[str] | Unset) -> tuple[str, ...] | Unset:
+    return values if isinstance(values, Unset) else _ids(values) or ()
+
+
 def _ids(values: Iterable[str] | None) -> tuple[str, ...] | None:
     if isinstance(values, str):
         raise ConfigurationError("A list of ids was expected, not a single str.")
@@ -145,6 +169,10 @@ class PointOfInterest:
     name: str | None = None
     latitude: float | None = None
     longitude: float | None = None
+
+
+def _points_or_unset(values: Iterable[PointOfInterest] | Unset) -> tuple[PointOfInterest, ...] | Unset:
+    return values if isinstance(values, Unset) else tuple(values)
 
 
 @frozen(kw_only=True)
@@ -293,11 +321,81 @@ class AudienceSegmentCreate:
     def __attrs_post_init__(self) -> None:
         require_text(self.advertiser_id, "advertiser_id")
         require_text(self.name, "name")
-        settings = [entry.name for entry in fields(type(self)) if entry.name in _SETTINGS]
-        given = [name for name in settings if getattr(self, name) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) if given else "none"
-            raise ConfigurationError(f"Exactly one of {', '.join(settings)} must be given; found {found}.")
+        require_one_of(self, _SETTINGS)
 
 
-_SETTINGS = frozenset({"contact_list", "in_market", "location", "lookalike", "prospecting", "retargeting"})
+_SETTINGS = ("contact_list", "in_market", "location", "lookalike", "prospecting", "retargeting")
+
+
+@frozen(kw_only=True)
+class InMarketUpdate:
+    """Changes to an in-market segment; `gender=None` takes the gender out, what is left out stays."""
+
+    country: str | Unset = UNSET
+    interest_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=_ids_or_unset)
+    brand_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=_ids_or_unset)
+    gender: Gender | Unset | None = field(default=UNSET, converter=_gender_or_unset, metadata=nullable())
+    buying_power: tuple[BuyingPower, ...] | Unset = field(default=UNSET, converter=_buying_power_or_unset)
+    price_range: tuple[PriceRange, ...] | Unset = field(default=UNSET, converter=_price_range_or_unset)
+
+
+@frozen(kw_only=True)
+class LocationUpdate:
+    """Changes to a location segment; what is left out stays."""
+
+    points_of_interest: tuple[PointOfInterest, ...] | Unset = field(default=UNSET, converter=_points_or_unset)
+    radius_in_km: int | Unset = UNSET
+
+
+@frozen(kw_only=True)
+class LookalikeUpdate:
+    """Changes to a lookalike segment; its seed cannot be changed."""
+
+    target_size: int | Unset = UNSET
+
+
+@frozen(kw_only=True)
+class ProspectingUpdate:
+    """Changes to a prospecting segment; a bound of `None` is taken away, what is left out stays."""
+
+    users_type: UsersType | Unset = field(default=UNSET, converter=_users_type_or_unset)
+    days_since_last_visit_min: int | Unset | None = field(default=UNSET, metadata=nullable())
+    days_since_last_visit_max: int | Unset | None = field(default=UNSET, metadata=nullable())
+
+
+@frozen(kw_only=True)
+class RetargetingUpdate:
+    """Changes to a retargeting segment; what is left out stays."""
+
+    visitors_type: VisitorsType | Unset = field(default=UNSET, converter=_visitors_type_or_unset)
+    days_since_last_visit_min: int | Unset = UNSET
+    days_since_last_visit_max: int | Unset = UNSET
+
+
+@frozen(kw_only=True)
+class AudienceSegmentUpdate:
+    """Changes to an audience segment: what is left out stays as it is, `None` takes it away where that is possible.
+
+    Attributes:
+        id: the segment.
+        name: unique among the advertiser's segments.
+        description: free text, `None` to take it away.
+        in_market, location, lookalike, prospecting, retargeting: changes to its settings, at most one of them.
+
+    Raises:
+        ConfigurationError: when nothing is to be changed, or several settings are given; naming the fields.
+    """
+
+    id: str
+    name: str | Unset = UNSET
+    description: str | Unset | None = field(default=UNSET, metadata=nullable())
+    in_market: InMarketUpdate | Unset = UNSET
+    location: LocationUpdate | Unset = UNSET
+    lookalike: LookalikeUpdate | Unset = UNSET
+    prospecting: ProspectingUpdate | Unset = UNSET
+    retargeting: RetargetingUpdate | Unset = UNSET
+
+    def __attrs_post_init__(self) -> None:
+        require_text(self.id, "id")
+        require_change(self)
+        require_at_most_one_of(self, _SETTINGS[1:])

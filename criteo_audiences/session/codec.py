@@ -12,7 +12,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, overrid
 
 from criteo_audiences.errors import InvalidResponseError, PartialFailureError
 from criteo_audiences.models import UNSET, Problem, ProblemType, Unset, Word
-from criteo_audiences.results import BulkResult
+from criteo_audiences.results import BulkResult, Page
 
 T = TypeVar("T")
 
@@ -108,6 +108,29 @@ def read_bulk(document: Any, kind: type[T]) -> BulkResult[T]:
     )
 
 
+def read_page(document: Any, kind: type[T]) -> Page[T]:
+    """Reads a page of a search.
+
+    Raises:
+        PartialFailureError: when it lists problems.
+        InvalidResponseError: when it cannot be read; names paths, never values.
+    """
+    found = read_bulk(document, kind)
+    if found.errors:
+        raise PartialFailureError(found.errors)
+    meta = structure(_envelope(document).get("meta") or {}, _Meta, "$.meta")
+    return Page(items=found.items, total_items=meta.total_items, limit=meta.limit, offset=meta.offset)
+
+
+@attrs.frozen(kw_only=True)
+class _Meta:
+    """What a search says about its page."""
+
+    total_items: int | None = None
+    limit: int | None = None
+    offset: int | None = None
+
+
 def read_nothing(document: Any) -> None:
     """Reads the answer of a call whose result is that it was done.
 
@@ -156,22 +179,17 @@ def unstructure(model: object) -> Any:
 def _converter() -> cattrs.Converter:
     """Builds the converter, on first use."""
     converter = cattrs.Converter(detailed_validation=True)
-    # By identity: a hook for the class `str` would also catch the words, which are its subclasses.
-    converter.register_structure_hook_func(lambda kind: kind is str, _read_text)
+    converter.register_structure_hook(str, _read_text)
+    converter.register_structure_hook(Word, _read_word)  # nearer than `str`, of which the words are subclasses
     converter.register_structure_hook(int, _read_int)
     converter.register_structure_hook(float, _read_float)
     converter.register_structure_hook(bool, _read_bool)
     converter.register_structure_hook(dt.datetime, _read_datetime)
-    converter.register_structure_hook_func(_is_word, _read_word)
     converter.register_structure_hook_factory(attrs.has, lambda kind: _model_reader(kind, converter))
     converter.register_unstructure_hook_factory(attrs.has, lambda kind: _model_writer(kind, converter))
-    converter.register_unstructure_hook_func(_is_word, lambda word: word.value)
+    converter.register_unstructure_hook(Word, lambda word: word.value)
     converter.register_unstructure_hook(Unset, lambda unset: unset)  # for `_model_writer` to leave out
     return converter
-
-
-def _is_word(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Word)
 
 
 def _read_text(value: Any, _: type) -> str:
@@ -236,21 +254,32 @@ def _model_reader(kind: type, converter: cattrs.Converter) -> Callable[..., Any]
     def reader(value: Any, wanted: Any) -> Any:
         if not isinstance(value, dict):
             raise TypeError("expected an object")
-        return read({key: entry for key, entry in value.items() if entry is not None or key not in optional}, wanted)
+        entries = {key: _unwrapped(entry) for key, entry in value.items()}
+        return read({key: entry for key, entry in entries.items() if entry is not None or key not in optional}, wanted)
 
     return reader
 
 
+def _unwrapped(entry: Any) -> Any:
+    """Takes a text out of the `{"value": …}` that belongs in updates but appears in answers too."""
+    return entry["value"] if isinstance(entry, dict) and entry.keys() == {"value"} else entry
+
+
 def _model_writer(kind: type, converter: cattrs.Converter) -> Callable[[Any], Any]:
-    """Writes by wire name; `UNSET` is left out, and so is a `None` that is a field's default."""
+    """Writes by wire name; `UNSET` is left out, and so is a `None` that is a field's default.
+
+    What an update may set to null is wrapped as `{"value": …}` (OpenAPI `Nillable…`): leaving it out means no change.
+    """
     names = _wire_names(kind)
     defaults = {names[field.name]: field.default for field in attrs.fields(kind)}
+    nullable = {names[field.name] for field in attrs.fields(kind) if field.metadata.get("nullable")}
+    words = {names[field.name]: field.metadata["words"] for field in attrs.fields(kind) if "words" in field.metadata}
     renames: dict[str, Any] = {name: override(rename=wire) for name, wire in names.items()}
     write: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(kind, converter, **renames)
 
     def writer(model: Any) -> Any:
         return {
-            name: value
+            name: {"value": value} if name in nullable else words[name][value] if name in words else value
             for name, value in write(model).items()
             if value is not UNSET and not (value is None and defaults[name] is None)
         }

@@ -174,7 +174,7 @@ def _retry_after(response: Response, limit: RateLimit | None) -> float | None:
     text = response.headers.get("retry-after", "").strip()
     if _DIGITS.fullmatch(text):
         wait: float | None = float(text)
-    elif moment := _date(text):
+    elif moment := read_date(text):
         wait = moment.timestamp() - _server_time(response)
     else:
         wait = limit.reset_in if limit else None
@@ -185,13 +185,14 @@ def _server_time(response: Response) -> float:
     """Epoch seconds on the server's clock, which may be minutes from ours; its `Date` is cut to whole seconds, so
     ours is the better one where the two agree.
     """  # noqa: D205 - one sentence
-    moment = _date(response.headers.get("date", ""))
+    moment = read_date(response.headers.get("date", ""))
     if moment is None or abs(moment.timestamp() - response.received_at) < _CLOCKS_AGREE:
         return response.received_at
     return moment.timestamp()
 
 
-def _date(text: str) -> dt.datetime | None:
+def read_date(text: str) -> dt.datetime | None:
+    """Reads an HTTP date (RFC 9110 §5.6.7), `None` when it is none."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):

@@ -12,6 +12,7 @@ from criteo_audiences.errors import AuthenticationError, CriteoError, RateLimitE
 from criteo_audiences.models import RateLimit, printable_trace_id
 from criteo_audiences.session.auth import TokenCache, TokenSource
 from criteo_audiences.session.clock import Clock, SystemClock
+from criteo_audiences.session.deprecation import DeprecationWatch
 from criteo_audiences.session.events import Event, EventName, OnEvent, emit
 from criteo_audiences.session.protocol import FORM, JSON, Request, Response, decipher, read_rate_limit
 from criteo_audiences.session.quota import LocalRateLimiter, RateLimiter
@@ -89,6 +90,7 @@ class Session:
         self._max_quota_wait = max_quota_wait
         self._on_event = on_event
         self._tokens = TokenCache(credentials, self._grant, self._clock)
+        self._deprecations = DeprecationWatch(api_version)
         self._rate_limit: RateLimit | None = None
 
     @property
@@ -152,7 +154,9 @@ class Session:
             call.token = await self._tokens.get() if call.request.authorized else None
             response = await self._exchange(call)
             announced = self._note_rate_limit(call, response)
+            self._deprecations.look_at_response(response)
             document = decipher(response)
+            self._deprecations.look_at_document(document)
         except CriteoError as error:
             call.delay = self._delay_after(call, error)
             if isinstance(error, RateLimitExceeded) and call.sent_at is not None:

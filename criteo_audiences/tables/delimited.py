@@ -88,7 +88,7 @@ class DelimitedFile:
     def _open_text(self, path: str) -> io.TextIOWrapper:
         raw: Any = sys.stdin.buffer
         if path != STDIN:
-            raw = self._closing.enter_context(Path(path).open("rb"))
+            raw = self._closing.enter_context(Path(path).open("rb"))  # noqa: SIM115 - the stack closes it
         self._raw = raw
         start = raw.peek(_PEEK)
         if start.startswith(_GZIP):
@@ -118,7 +118,7 @@ class DelimitedFile:
         if hint:
             first = next(filled, "")
         delimiter = hint[1] if hint else _delimiter(first)
-        rows = self._complete(csv.reader(itertools.chain([first], lines), delimiter=delimiter))
+        rows = self._complete(csv.reader(itertools.chain([first] if first else [], lines), delimiter=delimiter))
         header = next((row for row in rows if any(cell.strip() for cell in row)), None)
         if header is None:
             raise ConfigurationError(f"{self.name} is empty: it has not even a header row.")
@@ -142,7 +142,7 @@ class DelimitedFile:
     def _guarded(self, entries: Iterable[T]) -> Iterator[T]:
         """Yields what there is to read; a damaged file ends in one clear sentence that shows nothing of it."""
         try:
-            for entry in entries:  # not `yield from`, which would close what it reads from
+            for entry in entries:  # noqa: UP028 - `yield from` would close what it reads from
                 yield entry
         except (EOFError, zlib.error, gzip.BadGzipFile):
             raise OSError(f"{self.name} is damaged: its gzip data end too early or cannot be read.") from None

@@ -18,6 +18,10 @@ _TURN: Final = 0.0003
 """Seconds of work after which the event loop gets its turn; a timer of the caller can come three turns late."""
 
 
+_SLICE: Final = 128
+"""Values prepared at once."""
+
+
 class Intake:
     """From a source to batches.
 
@@ -62,7 +66,7 @@ class Intake:
 
     async def _read(self) -> None:
         self._turn_began = time.perf_counter()
-        async with aclosing(self._reading.slices(self._buffer, self._note_arrival)) as slices:
+        async with aclosing(self._reading.slices(self._buffer, self._note_arrival, self._room)) as slices:
             async for _ in slices:
                 async with self._delivering:
                     for batch in self._absorb():
@@ -79,6 +83,10 @@ class Intake:
         values = self._buffer.copy()
         self._buffer.clear()
         return self._batcher.feed(self._preparation.prepare(values))
+
+    def _room(self) -> int:
+        """Values to take at once: no more than fill a batch, which would otherwise wait for those after it."""
+        return min(_SLICE, self._batcher.room)
 
     def _note_arrival(self) -> None:
         """Remembers since when something waits for its batch to fill up."""

@@ -27,12 +27,15 @@ class Reading(Protocol):
 
     dedupes: bool
 
-    def slices(self, buffer: list[Any], arrived: Callable[[], None]) -> AsyncGenerator[None, None]:
+    def slices(
+        self, buffer: list[Any], arrived: Callable[[], None], room: Callable[[], int]
+    ) -> AsyncGenerator[None, None]:
         """Fills the buffer and yields whenever it should be emptied, which the receiver does.
 
         Args:
             buffer: where values go.
             arrived: is called when the first value comes into an empty buffer that will not be emptied at once.
+            room: returns how many values the buffer should be given before it is emptied.
         """
 
     def share(self) -> float | None:
@@ -85,11 +88,16 @@ class _IterableReading:
     def share(self) -> float | None:
         return None
 
-    async def slices(self, buffer: list[Any], arrived: Callable[[], None]) -> AsyncGenerator[None, None]:  # noqa: ARG002 - never waits with a value in hand
+    async def slices(
+        self,
+        buffer: list[Any],
+        arrived: Callable[[], None],  # noqa: ARG002 - never waits with a value in hand
+        room: Callable[[], int],
+    ) -> AsyncGenerator[None, None]:
         iterator = iter(self._source)
         with closing(iterator) if hasattr(iterator, "close") else nullcontext():  # type: ignore[type-var]
             while True:
-                buffer += itertools.islice(iterator, _SLICE)
+                buffer += itertools.islice(iterator, room())
                 if not buffer:
                     return
                 yield
@@ -104,15 +112,19 @@ class _AsyncReading:
     def share(self) -> float | None:
         return None
 
-    async def slices(self, buffer: list[Any], arrived: Callable[[], None]) -> AsyncGenerator[None, None]:
+    async def slices(
+        self, buffer: list[Any], arrived: Callable[[], None], room: Callable[[], int]
+    ) -> AsyncGenerator[None, None]:
         iterator = aiter(self._source)
+        enough = room()
         try:
             async for value in iterator:
                 if not buffer:
                     arrived()
                 buffer.append(value)
-                if len(buffer) >= _SLICE:
+                if len(buffer) >= enough:
                     yield
+                    enough = room()
         except asyncio.CancelledError as error:
             if _is_canceled():
                 raise
@@ -140,7 +152,12 @@ class _TableReading:
     def share(self) -> float | None:
         return self._share
 
-    async def slices(self, buffer: list[Any], arrived: Callable[[], None]) -> AsyncGenerator[None, None]:  # noqa: ARG002 - never waits with a value in hand
+    async def slices(
+        self,
+        buffer: list[Any],
+        arrived: Callable[[], None],  # noqa: ARG002 - never waits with a value in hand
+        room: Callable[[], int],  # noqa: ARG002 - its values come in thousands
+    ) -> AsyncGenerator[None, None]:
         async with aclosing(self._table.slices()) as slices:
             async for cells, self._share in slices:
                 for start in range(0, len(cells), _SLICE):

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from anyio.abc import TaskGroup
@@ -45,7 +45,7 @@ class Amendment:
         operation: add or remove.
         identifier_type: the kind of identifier.
         batch: what to send.
-        upload_id: names the upload in events.
+        upload_id: names the upload in events, `None` for a call on its own.
         meter: counts the call's requests and its wait for the quota.
     """
 
@@ -53,8 +53,14 @@ class Amendment:
     operation: Operation
     identifier_type: IdentifierType
     batch: Batch
-    upload_id: str
-    meter: CallMeter = field(repr=False)
+    upload_id: str | None = None
+    meter: CallMeter | None = field(default=None, repr=False)
+
+    def labels(self) -> dict[str, Any]:
+        """Returns what identifies an upload's batch in events; nothing for a call on its own."""
+        if self.upload_id is None:
+            return {}
+        return {"upload_id": self.upload_id, "segment_id": self.segment_id, "batch": self.batch.number}
 
 
 Amend = Callable[[Amendment], Awaitable[ContactListOperation]]
@@ -171,11 +177,11 @@ class _Upload:
         """Returns the next batch that came back.
 
         Raises:
-            StopAsyncIteration: when all have.
+            StopAsyncIteration: when all have, or the block was left.
         """
         try:
             return await self._results.receive()
-        except anyio.EndOfStream:
+        except (anyio.EndOfStream, anyio.ClosedResourceError):
             raise StopAsyncIteration from None
 
     def wind_down(self) -> None:
@@ -247,7 +253,7 @@ class _Upload:
                 return await self._amend(amendment)
             finally:
                 self._shields.discard(shield)
-        if not amendment.meter.calls:  # nothing was sent: it still waited for the quota or a token
+        if not meter.calls:  # nothing was sent: it still waited for the quota or a token
             await checkpoint()  # here the cancellation comes through
         raise RequestTimeout("The upload was canceled and the batch did not end within drain_timeout.")
 

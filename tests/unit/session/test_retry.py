@@ -1,5 +1,4 @@
 import asyncio
-from collections.abc import Callable
 from email.utils import formatdate
 from typing import Any
 
@@ -339,9 +338,6 @@ async def test_refusals_are_never_repeated(
     with pytest.raises(CriteoError):
         await finish(make_session().send(request_))
     assert len(transport.api_calls) == 1
-
-
-Scene = Callable[[Any], None]
 
 
 @pytest.mark.parametrize(

@@ -123,3 +123,14 @@ def _assert_adds_up(report: UploadReport) -> None:
 def assert_adds_up() -> Callable[[UploadReport], None]:
     """Asserts that every row and every identifier of a report is accounted for."""
     return _assert_adds_up
+
+
+async def _settle() -> None:
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture(scope="session")
+def settle() -> Callable[[], Awaitable[None]]:
+    """Lets every ready task run until all of them wait for something."""
+    return _settle

@@ -41,7 +41,7 @@ def test_each_option_has_bounds(name: str, accepted: list[Any], refused: list[An
 
 def test_a_batch_beyond_criteos_bound_says_why() -> None:
     """The message tells the bound and that an upload splits by itself."""
-    with pytest.raises(ConfigurationError, match="between 1 and 50,000, not 50,001.* as many calls as it needs"):
+    with pytest.raises(ConfigurationError, match=r"between 1 and 50,000, not 50,001.* as many calls as it needs"):
         Settings(hash=None, batch_size=50_001)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from criteo_audiences import ConfigurationError, IdentifierType, NotFoundError, Table
-from criteo_audiences.uploads import upload
+from criteo_audiences.uploads import UploadStream, upload
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.uploader import stream
 
@@ -19,7 +19,7 @@ CLEAR = Settings(hash=None)
 class DataFrame:
     """Looks like a data frame of the Arrow kind: iterating would yield its column names."""
 
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:  # noqa: PLW3201 - Arrow's protocol
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
         """See Arrow's PyCapsule interface."""
 
     def __iter__(self) -> Iterator[str]:
@@ -155,14 +155,19 @@ async def test_what_a_source_raises_comes_out_as_it_is(
 ) -> None:
     """The very exception, also a group of the caller's own, with a note of how far the upload came."""
     rows = Rows(300, error)
-    running = None
-    with pytest.raises(type(error)) as caught:
-        async with stream(fake_amend(), "1", getattr(rows, kind)(), Settings(hash=None, batch_size=100)) as running:
-            async for _ in running:
+    seen: list[UploadStream] = []
+
+    async def consume() -> None:
+        async with stream(fake_amend(), "1", getattr(rows, kind)(), Settings(hash=None, batch_size=100)) as results:
+            seen.append(results)
+            async for _ in results:
                 pass
+
+    with pytest.raises(type(error)) as caught:
+        await consume()
     assert caught.value is error
     assert rows.closed[-1] == "closed"
-    assert_adds_up(running.report)
+    assert_adds_up(seen[0].report)
 
 
 async def test_the_note_of_an_early_end_counts(fake_amend: Callable[..., Any]) -> None:
@@ -171,7 +176,7 @@ async def test_the_note_of_an_early_end_counts(fake_amend: Callable[..., Any]) -
     with pytest.raises(ValueError, match="went away") as caught:
         await upload(fake_amend(), "1", rows.plain(), Settings(hash=None, batch_size=100))
     (note,) = caught.value.__notes__
-    assert note.startswith("The upload stopped early: 256 rows read, ")
+    assert note.startswith("The upload stopped early: 200 rows read, ")
     assert note.endswith(" Running it again is safe.")
     assert "planted" not in "".join(traceback.format_exception(caught.value))
 

@@ -1,0 +1,298 @@
+"""Commerce Grid: one coroutine an endpoint (OpenAPI 2026-07)."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Unpack
+
+from criteo_audiences.commerce_grid.models import (
+    AudienceSegment,
+    AudienceSegmentCreate,
+    AudienceSegmentUpdate,
+    ContactListCreate,
+    SegmentType,
+)
+from criteo_audiences.contact_lists import (
+    Amendment,
+    OwnerCheck,
+    Source,
+    UploadOptions,
+    UploadReport,
+    UploadStream,
+    amend_body,
+    ensure_contact_list,
+    single_batch,
+    stream_contact_list,
+    upload_contact_list,
+    wire_word,
+)
+from criteo_audiences.models import ContactListOperation, ContactListStatistics, IdentifierType, Operation
+from criteo_audiences.results import BulkResult, Search
+from criteo_audiences.session.endpoints import (
+    entities,
+    id_list,
+    identities,
+    ids_of,
+    search,
+    send_bulk,
+    send_for_nothing,
+    send_for_one,
+    words_of,
+)
+from criteo_audiences.session.protocol import Request, json_request
+from criteo_audiences.session.session import Session
+from criteo_audiences.validation import choose, require_text
+
+_ENTITY: Final = "AudienceSegment"
+_PAGE_MAXIMUM: Final = 100
+_SEGMENTS: Final = "/commerce-grid/audience-segments"
+_CONTACT_LIST: Final = f"{_SEGMENTS}/{{segment_id}}/contact-list"
+
+_WIRE_TYPES: Final = {
+    IdentifierType.EMAIL: "Email",
+    IdentifierType.MADID: "MadId",
+    IdentifierType.USER_IDENTIFIER: "UserIdentifier",
+    IdentifierType.IDENTITY_LINK: "IdentityLink",
+    IdentifierType.BIDSWITCH_ID: "BidSwitchId",
+    IdentifierType.FTRACK_ID: "FTrackId",
+    IdentifierType.PANORAMA_ID: "PanoramaId",
+    IdentifierType.HADRON_ID: "HadronId",
+    IdentifierType.IP_ADDRESS_V4: "IpAddressV4",
+    IdentifierType.PAGE_URL: "PageUrl",
+    IdentifierType.PAGE_DOMAIN: "PageDomain",
+    IdentifierType.APP_ID: "AppId",
+}
+_WIRE_OPERATIONS: Final = {Operation.ADD: "Add", Operation.REMOVE: "Remove"}
+
+
+class CommerceGrid:
+    """Criteo's Commerce Grid; reached as `client.commerce_grid`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def create_audience_segments(self, segments: Iterable[AudienceSegmentCreate]) -> BulkResult[AudienceSegment]:
+        """Creates audience segments; never repeated after a lost answer, because names are unique.
+
+        Args:
+            segments: what to create.
+
+        Returns:
+            The segments created, and a problem for each that was not, with its position.
+
+        Raises:
+            ConfigurationError: when there is nothing to create.
+            CriteoError: when the call as a whole failed.
+        """
+        body = entities(segments, _ENTITY, "segments")
+        request = json_request("POST", f"{_SEGMENTS}/create", body, repeatable=False)
+        return await send_bulk(self._session, request, AudienceSegment)
+
+    async def update_audience_segments(self, segments: Iterable[AudienceSegmentUpdate]) -> BulkResult[AudienceSegment]:
+        """Changes audience segments: what an update leaves out stays, what it sets to `None` is taken away.
+
+        Args:
+            segments: the changes.
+
+        Returns:
+            The segments changed, and a problem for each that was not, with its position.
+
+        Raises:
+            ConfigurationError: when there is nothing to change.
+            CriteoError: when the call as a whole failed.
+        """
+        request = json_request("PATCH", _SEGMENTS, entities(segments, _ENTITY, "segments"))
+        return await send_bulk(self._session, request, AudienceSegment)
+
+    async def delete_audience_segments(self, ids: Iterable[str]) -> BulkResult[str]:
+        """Deletes audience segments; one that an audience uses stays, with a problem that says so.
+
+        Args:
+            ids: the segments.
+
+        Returns:
+            The ids deleted, and a problem for each that was not, with its position.
+
+        Raises:
+            ConfigurationError: when there is none.
+            CriteoError: when the call as a whole failed.
+        """
+        request = json_request("POST", f"{_SEGMENTS}/delete", identities(ids, _ENTITY))
+        return ids_of(await send_bulk(self._session, request, AudienceSegment))
+
+    def search_audience_segments(
+        self,
+        *,
+        audience_segment_ids: Iterable[str] | None = None,
+        data_provider_ids: Iterable[str] | None = None,
+        remote_ids: Iterable[str] | None = None,
+        audience_segment_types: Iterable[SegmentType | str] | None = None,
+    ) -> Search[AudienceSegment]:
+        """Searches audience segments; a filter left out filters nothing, several must all fit.
+
+        Args:
+            audience_segment_ids: only these.
+            data_provider_ids: only segments of these data providers.
+            remote_ids: only segments that the data provider knows by these ids.
+            audience_segment_types: only segments of these kinds.
+
+        Returns:
+            A search to iterate over with `async for`, or to take one `page` of; nothing is sent before.
+
+        Raises:
+            ConfigurationError: when a filter is no list of its kind.
+        """
+        filters = {
+            "audienceSegmentIds": id_list(audience_segment_ids, "audience_segment_ids"),
+            "dataProviderIds": id_list(data_provider_ids, "data_provider_ids"),
+            "remoteIds": id_list(remote_ids, "remote_ids"),
+            "audienceSegmentTypes": words_of(SegmentType, audience_segment_types, "audience_segment_types"),
+        }
+        path = Request(method="POST", path=f"{_SEGMENTS}/search")
+        return search(self._session, path, filters, AudienceSegment, page_maximum=_PAGE_MAXIMUM)
+
+    async def ensure_contact_list(
+        self, *, data_provider_id: str, name: str, description: str | None = None, remote_id: str | None = None
+    ) -> AudienceSegment:
+        """Returns the contact list of that name, creating it when there is none; right when two run at once.
+
+        It creates first and searches only when the name is taken, since there is no search by name.
+
+        Args:
+            data_provider_id: its owner.
+            name: unique among the data provider's segments.
+            description: for a list that is created; one that exists keeps its own.
+            remote_id: the data provider's own id of a list that is created.
+
+        Raises:
+            ConfigurationError: when the name belongs to a segment of another kind.
+            CriteoError: when a call failed.
+        """
+        create = AudienceSegmentCreate(
+            data_provider_id=data_provider_id,
+            name=name,
+            description=description,
+            contact_list=ContactListCreate(remote_id=remote_id),
+        )
+        found = self.search_audience_segments(data_provider_ids=[data_provider_id])
+        return await ensure_contact_list(lambda: self.create_audience_segments([create]), found, name)
+
+    async def amend_contact_list(
+        self,
+        segment_id: str,
+        *,
+        operation: Operation | str,
+        identifiers: Sequence[str],
+        identifier_type: IdentifierType | str = IdentifierType.EMAIL,
+    ) -> ContactListOperation:
+        """Adds identifiers to a contact list, or removes them, in one call; sends them as they are given.
+
+        Args:
+            segment_id: the contact list.
+            operation: `"add"` or `"remove"`.
+            identifiers: at most 50,000, normalized, and hashed if they are to be.
+            identifier_type: their kind.
+
+        Returns:
+            Criteo's receipt with its counts of valid and invalid identifiers.
+
+        Raises:
+            ConfigurationError: when an argument cannot be sent; nothing was.
+            CriteoError: when the call failed.
+        """
+        amendment = Amendment(
+            segment_id=segment_id,
+            operation=choose(Operation, operation, "operation"),
+            identifier_type=choose(IdentifierType, identifier_type, "identifier_type"),
+            batch=single_batch(identifiers),
+        )
+        return await self._amend(amendment)
+
+    async def clear_contact_list(self, segment_id: str) -> None:
+        """Removes every identifier from a contact list; the segment stays.
+
+        Args:
+            segment_id: the contact list.
+
+        Raises:
+            CriteoError: when the call failed.
+        """
+        request = Request(method="POST", path=f"{_CONTACT_LIST}/clear", path_parameters=_path(segment_id))
+        await send_for_nothing(self._session, request)
+
+    async def get_contact_list_statistics(self, segment_id: str) -> ContactListStatistics:
+        """Returns how many identifiers a contact list holds and how many Criteo matched.
+
+        Args:
+            segment_id: the contact list.
+
+        Raises:
+            CriteoError: when the call failed.
+        """
+        request = Request(method="GET", path=f"{_CONTACT_LIST}/statistics", path_parameters=_path(segment_id))
+        return await send_for_one(self._session, request, ContactListStatistics)
+
+    async def upload_contact_list(
+        self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[UploadOptions]
+    ) -> UploadReport:
+        """Uploads identifiers of any number to a contact list: normalized, hashed as chosen, in concurrent batches.
+
+        Args:
+            segment_id: the contact list.
+            source: an iterable or async iterable of `str`, a `Table`, or the path of a file.
+            data_provider_id: check first, with one search, that the list is this data provider's and may be written.
+            **options: `hash` must be chosen for e-mails; see `criteo_audiences.uploads.UploadOptions` for all.
+
+        Returns:
+            A report in which every row is accounted for; a batch that failed is in `.failures`.
+
+        Raises:
+            ConfigurationError: when an option is missing or wrong, or the list is another's; nothing was sent.
+            AuthenticationError: when the credentials are refused.
+            TypeError: when the source, or a row of it, is no text.
+            Exception: what the source raises, as it is.
+        """
+        check = self._owner_check(segment_id, data_provider_id)
+        return await upload_contact_list(self._amend, segment_id, source, check, **options)
+
+    def stream_contact_list(
+        self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[UploadOptions]
+    ) -> AbstractAsyncContextManager[UploadStream]:
+        """Uploads like `upload_contact_list` and hands out a `BatchResult` as each batch comes back.
+
+        Use it as `async with cg.stream_contact_list(...) as results:` and iterate over `results`; leaving the block
+        early cancels what still runs. `results.report` is complete once the block is left.
+
+        Args:
+            segment_id: the contact list.
+            source: an iterable or async iterable of `str`, a `Table`, or the path of a file.
+            data_provider_id: as for `upload_contact_list`.
+            **options: as for `upload_contact_list`.
+        """
+        check = self._owner_check(segment_id, data_provider_id)
+        return stream_contact_list(self._amend, segment_id, source, check, **options)
+
+    def _owner_check(self, segment_id: str, data_provider_id: str | None) -> OwnerCheck | None:
+        if data_provider_id is None:
+            return None
+        found = self.search_audience_segments(audience_segment_ids=[require_text(segment_id, "segment_id")])
+        return OwnerCheck(found, segment_id, "data_provider_id", require_text(data_provider_id, "data_provider_id"))
+
+    async def _amend(self, amendment: Amendment) -> ContactListOperation:
+        attributes = {
+            "operation": _WIRE_OPERATIONS[amendment.operation],
+            "identifierType": wire_word(_WIRE_TYPES, amendment.identifier_type, "Commerce Grid"),
+        }
+        request = Request(
+            method="POST",
+            path=f"{_CONTACT_LIST}/add-remove",
+            path_parameters=_path(amendment.segment_id),
+            body=amend_body("AddRemoveContactlist", attributes, amendment.batch),
+            background=amendment.upload_id is not None,
+            labels=amendment.labels(),
+            meter=amendment.meter,
+        )
+        return await send_for_one(self._session, request, ContactListOperation)
+
+
+def _path(segment_id: str) -> dict[str, str]:
+    return {"segment_id": require_text(segment_id, "segment_id")}

@@ -1,0 +1,240 @@
+"""What Retail Media reads and writes about audience segments (OpenAPI 2026-07)."""
+
+import datetime as dt
+from collections.abc import Iterable
+from typing import Final
+
+from attrs import field, frozen
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.models import UNSET, IdentifierType, Unset, Word, nullable
+from criteo_audiences.validation import choose, require_change, require_one_of, require_text
+
+
+class SegmentType(Word):
+    """The kinds of audience segment."""
+
+    UNKNOWN = "Unknown"
+    CONTACT_LIST = "ContactList"
+    EVENTS = "Events"
+
+
+class Channel(Word):
+    """Where a segment can be used."""
+
+    UNKNOWN = "Unknown"
+    ONSITE = "Onsite"
+    OFFSITE = "Offsite"
+
+
+class SharingStatus(Word):
+    """Whom a retailer shares a contact list with."""
+
+    UNKNOWN = "Unknown"
+    NOT_SHARED = "NotShared"
+    SHARED_WITH_ALL = "SharedWithAll"
+    SHARED_WITH_DEMAND_ACCOUNTS = "SharedWithDemandAccounts"
+
+
+class ShopperActivity(Word):
+    """What shoppers did."""
+
+    UNKNOWN = "Unknown"
+    VIEW = "View"
+    BUY = "Buy"
+    ADD_TO_CART = "AddToCart"
+
+
+class LookbackDays(Word):
+    """How far back it counts."""
+
+    UNKNOWN = "Unknown"
+    LAST_7_DAYS = "Last7Days"
+    LAST_14_DAYS = "Last14Days"
+    LAST_30_DAYS = "Last30Days"
+    LAST_45_DAYS = "Last45Days"
+    LAST_60_DAYS = "Last60Days"
+    LAST_90_DAYS = "Last90Days"
+    LAST_120_DAYS = "Last120Days"
+    LAST_150_DAYS = "Last150Days"
+    LAST_180_DAYS = "Last180Days"
+
+
+WIRE_TYPES: Final = {
+    IdentifierType.EMAIL: "Email",
+    IdentifierType.USER_IDENTIFIER: "UserIdentifier",
+    IdentifierType.IDENTITY_LINK: "IdentityLink",
+    IdentifierType.GUM: "Gum",
+    IdentifierType.CUSTOMER_ID: "CustomerId",
+    IdentifierType.PHONE_NUMBER: "PhoneNumber",
+}
+# A list of GUM ids can be amended but not created (OpenAPI `RmContactListCreateV1`).
+_CREATABLE: Final = frozenset(WIRE_TYPES) - {IdentifierType.GUM}
+
+
+def _identifier_type(value: IdentifierType | str) -> IdentifierType:
+    kind = choose(IdentifierType, value, "identifier_type")
+    if kind not in _CREATABLE:
+        taken = ", ".join(sorted(word.value for word in _CREATABLE))
+        raise ConfigurationError(
+            f"A Retail Media list cannot hold '{kind.value}'; it can hold one of: {taken}."
+        )
+    return kind
+
+
+def _activity(value: ShopperActivity | str) -> ShopperActivity:
+    return choose(ShopperActivity, value, "shopper_activity")
+
+
+def _lookback(value: LookbackDays | str) -> LookbackDays:
+    return choose(LookbackDays, value, "lookback_days")
+
+
+def _activity_or_unset(value: ShopperActivity | str | Unset) -> ShopperActivity | Unset:
+    return value if isinstance(value, Unset) else _activity(value)
+
+
+def _lookback_or_unset(value: LookbackDays | str | Unset) -> LookbackDays | Unset:
+    return value if isinstance(value, Unset) else _lookback(value)
+
+
+def _ids(values: Iterable[str] | None) -> tuple[str, ...] | None:
+    if isinstance(values, str):
+        raise ConfigurationError("A list of ids was expected, not a single str.")
+    return None if values is None else tuple(values)
+
+
+def _ids_or_unset(values: Iterable[str] | Unset) -> tuple[str, ...] | Unset:
+    return values if isinstance(values, Unset) else _ids(values) or ()
+
+
+@frozen(kw_only=True)
+class ContactList:
+    """Settings of a contact list.
+
+    Attributes:
+        identifier_type: the one kind of identifier it takes, fixed when it was created.
+        is_read_only: it was made outside the public API and cannot be amended.
+        sharing_status: whom the retailer shares it with.
+    """
+
+    identifier_type: IdentifierType | None = None
+    is_read_only: bool | None = None
+    sharing_status: SharingStatus | None = None
+
+
+@frozen(kw_only=True)
+class Events:
+    """Settings of a segment of shoppers who did something."""
+
+    shopper_activity: ShopperActivity | None = None
+    lookback_days: LookbackDays | None = None
+    category_ids: tuple[str, ...] | None = None
+    brand_ids: tuple[str, ...] | None = None
+    min_price: float | None = None
+    max_price: float | None = None
+
+
+@frozen(kw_only=True)
+class AudienceSegment:
+    """An audience segment as Criteo returns it; timestamps are aware, UTC."""
+
+    id: str | None = None
+    account_id: str | None = None
+    retailer_id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    type: SegmentType | None = None
+    channels: tuple[Channel, ...] | None = None
+    created_by_id: str | None = None
+    created_at: dt.datetime | None = None
+    updated_at: dt.datetime | None = None
+    contact_list: ContactList | None = None
+    events: Events | None = None
+
+
+@frozen(kw_only=True)
+class ContactListCreate:
+    """Makes the new segment a contact list of one kind of identifier, which cannot be changed later."""
+
+    identifier_type: IdentifierType = field(
+        default=IdentifierType.EMAIL, converter=_identifier_type, metadata={"words": WIRE_TYPES}
+    )
+
+
+@frozen(kw_only=True)
+class EventsCreate:
+    """Settings for a segment of shoppers who did something with some categories or brands, at least one of them."""
+
+    shopper_activity: ShopperActivity = field(converter=_activity)
+    lookback_days: LookbackDays = field(converter=_lookback)
+    category_ids: tuple[str, ...] | None = field(default=None, converter=_ids)
+    brand_ids: tuple[str, ...] | None = field(default=None, converter=_ids)
+    min_price: float | None = None
+    max_price: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if not self.category_ids and not self.brand_ids:
+            raise ConfigurationError("Events settings need category_ids or brand_ids, at least one id of either.")
+
+
+@frozen(kw_only=True)
+class AudienceSegmentCreate:
+    """An audience segment to create.
+
+    Attributes:
+        retailer_id: the retailer whose shoppers it holds.
+        name: unique among the account's segments.
+        description: free text.
+        contact_list, events: its settings, exactly one of them.
+
+    Raises:
+        ConfigurationError: when the name or the retailer is missing, or not exactly one settings object is given.
+    """
+
+    retailer_id: str
+    name: str
+    description: str | None = None
+    contact_list: ContactListCreate | None = None
+    events: EventsCreate | None = None
+
+    def __attrs_post_init__(self) -> None:
+        require_text(self.retailer_id, "retailer_id")
+        require_text(self.name, "name")
+        require_one_of(self, ("contact_list", "events"))
+
+
+@frozen(kw_only=True)
+class EventsUpdate:
+    """Changes to an events segment; a price of `None` is taken away, what is left out stays."""
+
+    shopper_activity: ShopperActivity | Unset = field(default=UNSET, converter=_activity_or_unset)
+    lookback_days: LookbackDays | Unset = field(default=UNSET, converter=_lookback_or_unset)
+    category_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=_ids_or_unset)
+    brand_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=_ids_or_unset)
+    min_price: float | Unset | None = field(default=UNSET, metadata=nullable())
+    max_price: float | Unset | None = field(default=UNSET, metadata=nullable())
+
+
+@frozen(kw_only=True)
+class AudienceSegmentUpdate:
+    """Changes to an audience segment: what is left out stays as it is, `None` takes it away where that is possible.
+
+    Attributes:
+        id: the segment.
+        name: unique among the account's segments.
+        description: free text, `None` to take it away.
+        events: changes to its settings; a contact list has none to change.
+
+    Raises:
+        ConfigurationError: when nothing is to be changed, or a field cannot be taken away; naming the field.
+    """
+
+    id: str
+    name: str | Unset = UNSET
+    description: str | Unset | None = field(default=UNSET, metadata=nullable())
+    events: EventsUpdate | Unset = UNSET
+
+    def __attrs_post_init__(self) -> None:
+        require_text(self.id, "id")
+        require_change(self)

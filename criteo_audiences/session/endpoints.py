@@ -1,0 +1,130 @@
+"""The shapes that endpoints come in: a bulk call, a search, a single result, nothing."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, TypeVar
+
+from attrs import evolve
+
+from criteo_audiences.errors import ConfigurationError, InvalidRequestError
+from criteo_audiences.models import Word
+from criteo_audiences.results import BulkResult, Page, Search
+from criteo_audiences.session.codec import read_bulk, read_nothing, read_one, read_page, unstructure
+from criteo_audiences.session.protocol import Request, json_request
+from criteo_audiences.session.session import Session
+from criteo_audiences.validation import choose
+
+T = TypeVar("T")
+W = TypeVar("W", bound=Word)
+
+_BAD_REQUEST: Final = 400
+
+
+async def send_bulk(session: Session, request: Request, kind: type[T]) -> BulkResult[T]:
+    """Makes a bulk call; a 400 that blames items one by one is read like the 200 it stands for.
+
+    Criteo's guide answers 200 when every item fails; code written with Criteo also meets a 400 (name-must-be-unique).
+    """
+    try:
+        return read_bulk(await session.send(request), kind)
+    except InvalidRequestError as error:
+        if error.status != _BAD_REQUEST or not error.problems or any(entry.index is None for entry in error.problems):
+            raise
+        return BulkResult(errors=error.problems)
+
+
+async def send_for_one(session: Session, request: Request, kind: type[T]) -> T:
+    """Makes a call with a single result."""
+    return read_one(await session.send(request), kind)
+
+
+async def send_for_nothing(session: Session, request: Request) -> None:
+    """Makes a call whose result is that it was done, whether it answers with a body or without."""
+    read_nothing(await session.send(request))
+
+
+def entities(models: Iterable[object], entity_type: str, name: str) -> dict[str, Any]:
+    """Returns the body of a bulk call: each model as an entity, its `id` beside its attributes.
+
+    Raises:
+        ConfigurationError: when there is none; naming the argument.
+    """
+    data = []
+    for model in models:
+        attributes = unstructure(model)
+        identity = {"id": attributes.pop("id")} if "id" in attributes else {}
+        data.append({**identity, "type": entity_type, "attributes": attributes})
+    if not data:
+        raise ConfigurationError(f"{name} must hold at least one; found none.")
+    return {"data": data}
+
+
+def identities(ids: Iterable[str], entity_type: str) -> dict[str, Any]:
+    """Returns the body of a bulk call that only names entities.
+
+    Raises:
+        ConfigurationError: when there is none, or one is no text.
+    """
+    return {"data": [{"id": entry, "type": entity_type} for entry in id_list(ids, "ids") or _none("ids")]}
+
+
+def _none(name: str) -> list[str]:
+    raise ConfigurationError(f"{name} must hold at least one id; found none.")
+
+
+def id_list(ids: Iterable[str] | None, name: str) -> list[str] | None:
+    """Returns ids as a list; `None` stays `None`, which filters nothing.
+
+    Raises:
+        ConfigurationError: when it is a single text, or holds anything but text.
+    """
+    if ids is None:
+        return None
+    if isinstance(ids, str):
+        raise ConfigurationError(f"{name} must be a list of ids, not a single str.")
+    listed = list(ids)
+    if not all(isinstance(entry, str) and entry for entry in listed):
+        raise ConfigurationError(f"{name} must hold ids as non-empty str.")
+    return listed
+
+
+def ids_of(result: BulkResult[Any]) -> BulkResult[str]:
+    """Returns a bulk result of entities as one of their ids."""
+    ids = tuple(item.id for item in result.items if item.id is not None)
+    return BulkResult(items=ids, errors=result.errors, warnings=result.warnings)
+
+
+def words_of(words: type[W], values: Iterable[object] | None, name: str) -> list[str] | None:
+    """Returns words of a vocabulary as Criteo spells them; `None` stays `None`, which filters nothing.
+
+    Raises:
+        ConfigurationError: when it is a single text, or holds an unknown word.
+    """
+    if values is None:
+        return None
+    if isinstance(values, str):
+        raise ConfigurationError(f"{name} must be a list, not a single str.")
+    return [choose(words, value, name).value for value in values]
+
+
+def search(
+    session: Session, path: Request, filters: Mapping[str, Any], kind: type[T], *, page_maximum: int
+) -> Search[T]:
+    """Returns a search that turns the pages by itself.
+
+    Args:
+        session: sends the calls.
+        path: the call without its page.
+        filters: what to look for; a filter that is `None` is left out.
+        kind: the model of an item, which has an `id`.
+        page_maximum: the most items the service puts on a page.
+    """
+    attributes = {name: value for name, value in filters.items() if value is not None}
+    template = json_request(
+        path.method, path.path, {"data": {"attributes": attributes}}, path_parameters=path.path_parameters
+    )
+
+    async def fetch(limit: int, offset: int) -> Page[T]:
+        request = evolve(template, query={"limit": str(limit), "offset": str(offset)})
+        return read_page(await session.send(request), kind)
+
+    return Search(fetch, page_maximum, lambda item: getattr(item, "id", None))

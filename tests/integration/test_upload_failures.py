@@ -1,0 +1,219 @@
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import pytest
+
+from criteo_audiences import (
+    AuthenticationError,
+    ClientCredentials,
+    InvalidRequestError,
+    InvalidResponseError,
+    NotFoundError,
+    PayloadTooLargeError,
+    PermissionDeniedError,
+    RateLimitExceeded,
+    RetryPolicy,
+    ServerError,
+    StaticToken,
+    TransportError,
+    UploadFailedError,
+)
+
+SetStage = Callable[..., AbstractAsyncContextManager[Any]]
+LIST = "contact-list"
+
+
+def emails(count: int) -> Iterator[str]:
+    """Yields that many addresses, one at a time."""
+    return (f"{number}@example.com" for number in range(count))
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "failed", "unknown"),
+    [
+        ({"status": 400}, InvalidRequestError, 10, 0),
+        ({"status": 413}, PayloadTooLargeError, 10, 0),
+        ({"status": 418}, InvalidRequestError, 10, 0),
+        ({"status": 307, "headers": {"Location": "/elsewhere"}}, InvalidRequestError, 10, 0),
+        ({"status": 500, "times": 5}, ServerError, 10, 0),
+        ({"status": 429, "times": 5, "rate_limit_headers": False}, RateLimitExceeded, 10, 0),
+        ({"body": b"<html>planted@example.com", "times": 5}, InvalidResponseError, 0, 10),
+        ({"drop_connection": True, "times": 5}, TransportError, 0, 10),
+        ({"lose_reply": True, "times": 5}, TransportError, 0, 10),
+    ],
+    ids=str,
+)
+async def test_one_failed_batch_is_data(
+    fault: dict[str, Any], error: type[Exception], failed: int, unknown: int, stage: Any
+) -> None:
+    """It is in `failures` with its error, the other batches arrive, and the report says it is not ok."""
+    stage.sandbox.fail_next(**fault, on=LIST)
+    report = await stage.upload(emails(35), batch_size=10, max_concurrency=1)
+    (failure,) = report.failures
+    assert (failure.number, failure.ok, type(failure.error)) == (1, False, error)
+    assert (report.failed, report.unknown, report.valid) == (failed, unknown, 25)
+    assert {f"{number}@example.com" for number in range(10, 35)} <= stage.held
+    assert report.calls == len(stage.calls)
+    assert report.retries == report.calls - 4
+    with pytest.raises(UploadFailedError) as caught:
+        report.raise_for_failures()
+    assert caught.value.report is report
+
+
+@pytest.mark.parametrize("error", [NotFoundError, PermissionDeniedError])
+async def test_a_list_that_cannot_be_written_stops_the_upload_early(
+    error: type[Exception], set_stage: SetStage
+) -> None:
+    """Unknown or denied: at most `max_concurrency` calls are spent, the rest is pending."""
+    async with set_stage(latency=0.01) as stage:
+        if error is NotFoundError:
+            stage.segment_id = "999999"
+        else:
+            stage.sandbox.deny(stage.segment_id)
+        report = await stage.upload(emails(10_000), batch_size=10, max_concurrency=3)
+        assert 1 <= len(stage.calls) <= 3
+    assert {type(failure.error) for failure in report.failures} == {error}
+    assert report.failed == 10 * len(report.failures)
+    assert report.pending > 0
+    assert not report.ok
+
+
+async def test_a_read_only_list_is_refused_batch_by_batch(stage: Any) -> None:
+    """The 400 that Criteo gives is told with its code."""
+    stage.segment_id = stage.sandbox.add_contact_list(read_only=True)
+    report = await stage.upload(emails(10))
+    assert report.failed == 10
+    assert "audience-segment-read-only" in report.explain()
+
+
+async def test_a_wrong_secret_ends_the_upload_at_once(set_stage: SetStage) -> None:
+    """One clear error after at most two token calls, and no call of the API."""
+    wrong = ClientCredentials(client_id="wrong", client_secret="wrong")
+    async with set_stage({"credentials": wrong}) as stage:
+        with pytest.raises(AuthenticationError) as caught:
+            await stage.upload(emails(10_000), batch_size=10)
+        assert len(stage.token_calls) <= 2
+        assert stage.calls == []
+    assert "client secret" in str(caught.value)
+    assert "0 identifiers accepted" in caught.value.__notes__[0]
+
+
+async def test_a_token_that_cannot_be_renewed_ends_the_upload_at_once(set_stage: SetStage) -> None:
+    """A static token that Criteo refuses is refused for every batch."""
+    async with set_stage({"credentials": StaticToken("wrong")}, latency=0.01) as stage:
+        with pytest.raises(AuthenticationError):
+            await stage.upload(emails(10_000), batch_size=10, max_concurrency=3)
+        assert len(stage.calls) <= 3
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": 503, "times": 2},
+        {"status": 500},
+        {"status": 408},
+        {"drop_connection": True, "times": 2},
+        {"lose_reply": True, "times": 2},
+        {"body": b"garbage"},
+        {"body": b""},
+        {"body": b'{"data": nu'},
+        {"status": 429, "times": 4, "rate_limit_headers": False},
+        {"status": 429, "headers": {"Retry-After": "0"}, "times": 12},
+        {"status": 429, "headers": {"Retry-After": "0.01", "x-ratelimit-reset": "soon"}},
+        {"delay": 0.05, "times": 3},
+    ],
+    ids=str,
+)
+async def test_a_passing_fault_is_retried_and_the_list_ends_right(fault: dict[str, Any], stage: Any) -> None:
+    """Whether Criteo applied the first attempt or not, every identifier is there once, and the report says so."""
+    stage.sandbox.fail_next(**fault, on=LIST)
+    report = await stage.upload(emails(95), batch_size=10)
+    assert stage.held == set(emails(95))
+    assert (report.valid, report.ok, report.batches) == (95, True, 10)
+    assert report.calls == len(stage.calls)
+    assert report.retries == report.calls - 10
+
+
+async def test_a_removal_whose_reply_is_lost_ends_right_too(stage: Any) -> None:
+    """Removing twice removes once."""
+    await stage.upload(emails(20))
+    stage.sandbox.fail_next(lose_reply=True, on=LIST)
+    report = await stage.upload(emails(15), operation="remove", batch_size=5)
+    assert stage.held == {f"{number}@example.com" for number in range(15, 20)}
+    assert report.valid == 15
+
+
+async def test_a_storm_of_429_with_headers_is_waited_out(set_stage: SetStage) -> None:
+    """The quota of the server is kept by its own word, whatever the client believed; the wait is reported."""
+    async with set_stage(rate_limit=(3, 0.2)) as stage:
+        report = await stage.upload(emails(100), batch_size=10, max_concurrency=5)
+        assert stage.held == set(emails(100))
+    assert report.ok
+    assert report.waited > 0
+    assert report.elapsed >= report.waited
+
+
+async def test_tokens_that_expire_on_the_way_are_renewed_once(set_stage: SetStage) -> None:
+    """However many batches were refused at the same time, one new token serves them all."""
+    async with set_stage(latency=0.005) as stage:
+        upload = stage.criteo.marketing_solutions.stream_contact_list(
+            stage.segment_id, emails(400), hash=None, batch_size=10
+        )
+        async with upload as results:
+            async for result in results:
+                if result.number == 5:
+                    stage.sandbox.expire_tokens()
+        assert stage.held == set(emails(400))
+        assert len(stage.token_calls) == 2
+    assert results.report.ok
+    assert results.report.retries == sum(call.status == 401 for call in stage.calls) > 0
+
+
+async def test_an_outage_of_the_token_endpoint_fails_batches(set_stage: SetStage) -> None:
+    """What could not be sent for want of a token never arrived."""
+    retry = RetryPolicy(attempts=1)
+    async with set_stage({"retry": retry}) as stage:
+        stage.sandbox.fail_next(status=503, times=100, on="oauth2")
+        report = await stage.upload(emails(30), batch_size=10)
+        assert stage.held == frozenset()
+        assert stage.calls == []
+    assert report.valid == 0
+    assert not report.ok
+
+
+async def test_a_source_that_fails_mid_upload_comes_out_as_it_is(stage: Any) -> None:
+    """The very exception, with a note; what went out before stays."""
+    broken = KeyError("planted")
+
+    def source() -> Iterator[str]:
+        yield from emails(1_000)
+        raise broken
+
+    with pytest.raises(KeyError) as caught:
+        await stage.upload(source(), batch_size=100)
+    assert caught.value is broken
+    assert "Running it again is safe" in broken.__notes__[0]
+
+
+async def test_a_bug_in_on_progress_comes_out_as_it_is(stage: Any) -> None:
+    """It ends the upload, and closes what was open."""
+    told = itertools.count()
+
+    def on_progress(_: object) -> None:
+        if next(told) == 3:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await stage.upload(emails(1_000), batch_size=10, on_progress=on_progress)
+
+
+async def test_a_bug_in_on_event_ends_nothing(set_stage: SetStage) -> None:
+    """An observer of the calls does not break what it observes."""
+
+    def on_event(_: object) -> None:
+        raise ZeroDivisionError
+
+    async with set_stage({"on_event": on_event}) as stage:
+        assert (await stage.upload(emails(30), batch_size=10)).ok

@@ -1,0 +1,272 @@
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from criteo_audiences import RequestTimeout, UploadReport
+from criteo_audiences.models import ContactListOperation
+from criteo_audiences.uploads import Amendment, UploadStream
+from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.uploader import stream
+
+Fake = Callable[..., Any]
+
+
+def emails() -> Iterator[str]:
+    """Yields addresses for ever."""
+    number = 0
+    while number := number + 1:
+        yield f"{number}@example.com"
+
+
+class Run:
+    """An upload with two senders and batches of ten, in a task of its own."""
+
+    def __init__(self, amend: Any, source: object = None, **options: Any) -> None:
+        settings = Settings(**{"hash": None, "batch_size": 10, "max_concurrency": 2, **options})
+        self._stream = stream(amend, "1", emails() if source is None else source, settings)
+        self._results: UploadStream | None = None
+        self.task = asyncio.create_task(self._consume())
+
+    async def _consume(self) -> None:
+        async with self._stream as self._results:
+            async for _ in self._results:
+                pass
+
+    @property
+    def report(self) -> UploadReport:
+        """What it has done."""
+        assert self._results is not None
+        return self._results.report
+
+    async def cancel(self) -> None:
+        """Cancels the task and waits for its end, which must be a cancellation."""
+        self.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await self.task
+
+
+@pytest.fixture
+def checked(
+    run_in_virtual_time: Callable[..., Any], assert_adds_up: Callable[..., None]
+) -> Callable[..., UploadReport]:
+    """Runs a coroutine that returns an upload's report, and checks that it adds up and that no task is left."""
+
+    async def leave_nothing(main: Awaitable[UploadReport]) -> UploadReport:
+        before = asyncio.all_tasks()
+        report = await main
+        assert asyncio.all_tasks() == before
+        return report
+
+    def run(main: Awaitable[UploadReport]) -> UploadReport:
+        report = run_in_virtual_time(leave_nothing(main))
+        assert_adds_up(report)
+        gc.collect()  # a stream that nobody closed would warn now, which fails the test
+        return report
+
+    return run
+
+
+Checked = Callable[..., UploadReport]
+
+
+def test_what_was_in_flight_is_unknown(checked: Checked, fake_amend: Fake) -> None:
+    """A canceled upload counts the batches in flight as unknown, and what no call has carried as pending."""
+    amend = fake_amend(latency=1.0)
+
+    async def main() -> UploadReport:
+        run = Run(amend)
+        await asyncio.sleep(2.5)
+        await run.cancel()
+        return run.report
+
+    report = checked(main())
+    assert (report.valid, report.unknown, report.batches, report.calls) == (40, 20, 6, 6)
+    assert report.pending == report.read - 60 > 0
+    assert amend.in_flight == 0
+    assert not report.ok
+
+
+def test_a_timeout_around_an_upload_is_a_timeout(checked: Checked, fake_amend: Fake) -> None:
+    """`asyncio.timeout` works around an upload as around anything else."""
+    reports = []
+
+    async def consume() -> None:
+        settings = Settings(hash=None, batch_size=10)
+        async with asyncio.timeout(2.5), stream(fake_amend(latency=1.0), "1", emails(), settings) as results:
+            reports.append(results)
+            async for _ in results:
+                pass
+
+    async def main() -> UploadReport:
+        with pytest.raises(TimeoutError):
+            await consume()
+        return reports[0].report
+
+    assert checked(main()).unknown == 40
+
+
+@pytest.mark.parametrize("taken", [0, 1, 3])
+def test_leaving_the_block_early_cancels_what_still_runs(taken: int, checked: Checked, fake_amend: Fake) -> None:
+    """No exception, no task, and a report of what is known."""
+
+    async def main() -> UploadReport:
+        settings = Settings(hash=None, batch_size=10, max_concurrency=2)
+        async with stream(fake_amend(latency=1.0), "1", emails(), settings) as results:
+            for _ in range(taken):
+                await anext(results)
+        return results.report
+
+    report = checked(main())
+    assert report.valid >= 10 * taken
+    assert report.valid + report.unknown == 10 * report.batches
+
+
+def test_a_batch_that_still_waits_for_the_quota_is_pending(checked: Checked) -> None:
+    """Canceled before a request was made, it was not sent, whatever the drain allowed it."""
+
+    async def amend(_: Amendment) -> ContactListOperation:
+        await asyncio.sleep(1_000)
+        raise AssertionError
+
+    async def main(drain: float) -> UploadReport:
+        run = Run(amend, drain_timeout=drain)
+        await asyncio.sleep(1)
+        await run.cancel()
+        return run.report
+
+    for drain in (0, 5):
+        report = checked(main(drain))
+        assert (report.sent, report.unknown, report.batches, report.failures) == (0, 0, 0, ())
+        assert report.pending == report.read > 0
+
+
+def test_batches_in_flight_may_finish_within_drain_timeout(checked: Checked, fake_amend: Fake) -> None:
+    """What was in flight arrives and is counted; nothing else is begun."""
+    amend = fake_amend(latency=3.0)
+
+    async def main() -> UploadReport:
+        run = Run(amend, drain_timeout=5)
+        await asyncio.sleep(1)
+        await run.cancel()
+        assert asyncio.get_running_loop().time() == pytest.approx(3.0, abs=0.01)
+        return run.report
+
+    report = checked(main())
+    assert (report.valid, report.unknown, len(amend.received)) == (20, 0, 2)
+
+
+def test_drain_timeout_ends_too(checked: Checked, fake_amend: Fake) -> None:
+    """What does not finish in time is unknown, and its batch is among the failures."""
+    amend = fake_amend(latency=1_000)
+
+    async def main() -> UploadReport:
+        run = Run(amend, drain_timeout=5)
+        await asyncio.sleep(1)
+        await run.cancel()
+        assert asyncio.get_running_loop().time() == pytest.approx(6.0, abs=0.01)
+        return run.report
+
+    report = checked(main())
+    assert (report.unknown, report.batches) == (20, 2)
+    assert {type(failure.error) for failure in report.failures} == {RequestTimeout}
+
+
+def test_an_impatient_second_cancellation_does_no_harm(checked: Checked, fake_amend: Fake) -> None:
+    """Canceled again during the drain, the upload still ends in order and within the drain's time."""
+
+    async def main() -> UploadReport:
+        run = Run(fake_amend(latency=1_000), drain_timeout=5)
+        await asyncio.sleep(1)
+        run.task.cancel()
+        await asyncio.sleep(1)
+        await run.cancel()
+        assert asyncio.get_running_loop().time() <= 6.01
+        return run.report
+
+    assert checked(main()).unknown == 20
+
+
+def test_waiting_for_the_drain_costs_nothing(checked: Checked, fake_amend: Fake) -> None:
+    """The event loop is not kept busy while batches drain."""
+    turns = 0
+
+    async def main() -> UploadReport:
+        nonlocal turns
+        run = Run(fake_amend(latency=1_000), drain_timeout=5)
+        await asyncio.sleep(1)
+        loop = asyncio.get_running_loop()
+        selecting = loop._selector.select
+
+        def select(timeout: float | None) -> Any:
+            nonlocal turns
+            turns += 1
+            return selecting(timeout)
+
+        loop._selector.select = select
+        await run.cancel()
+        return run.report
+
+    checked(main())
+    assert turns < 50
+
+
+@pytest.mark.parametrize("error", [None, ValueError("mine")])
+def test_a_block_left_before_anything_began(error: Exception | None, checked: Checked, fake_amend: Fake) -> None:
+    """Nothing is sent, nothing is left open, and an exception comes out unchanged."""
+    amend = fake_amend()
+
+    async def main() -> UploadReport:
+        try:
+            async with stream(amend, "1", emails(), Settings(hash=None, batch_size=10)) as results:
+                if error is not None:
+                    raise error
+        except ValueError as caught:
+            assert caught is error  # noqa: PT017 - that very object
+        return results.report
+
+    report = checked(main())
+    assert (report.sent, amend.received) == (0, [])
+
+
+def test_canceling_while_the_source_waits(checked: Checked, fake_amend: Fake) -> None:
+    """A source that is waited for gets a CancelledError, and what it gave is accounted for."""
+    ended: list[str] = []
+
+    async def source() -> AsyncIterator[str]:
+        try:
+            for number in range(25):
+                yield f"{number}@example.com"
+            await asyncio.Event().wait()
+        finally:
+            ended.append("ended")
+
+    async def main() -> UploadReport:
+        run = Run(fake_amend(), source())
+        await asyncio.sleep(1)
+        await run.cancel()
+        return run.report
+
+    report = checked(main())
+    assert ended == ["ended"]
+    assert (report.valid, report.unknown) == (20, 0)
+
+
+def test_canceling_while_a_flush_waits_for_a_sender(checked: Checked, fake_amend: Fake) -> None:
+    """A batch that a flush has cut and nobody has taken is pending, not lost."""
+
+    async def source() -> AsyncIterator[str]:
+        for number in range(25):
+            yield f"{number}@example.com"
+        await asyncio.Event().wait()
+
+    async def main() -> UploadReport:
+        run = Run(fake_amend(latency=1_000), source(), flush_after=1)
+        await asyncio.sleep(5)
+        await run.cancel()
+        return run.report
+
+    report = checked(main())
+    assert (report.read, report.unknown, report.pending) == (25, 20, 5)

@@ -1,0 +1,194 @@
+import datetime as dt
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from criteo_audiences import (
+    CriteoError,
+    IdentifierType,
+    InvalidRequestError,
+    InvalidResponseError,
+    NotFoundError,
+    Problem,
+    RequestTimeout,
+    UploadFailedError,
+    UploadReport,
+)
+from criteo_audiences.models import ContactListOperation
+from criteo_audiences.uploads import Outcome
+from criteo_audiences.uploads.report import failure_of, live_from, result_of
+
+EMAIL = IdentifierType.EMAIL
+COUNTS = st.integers(0, 1_000)
+
+
+def report(**counts: Any) -> UploadReport:
+    """Builds a report whose rows in add up; counts of `Outcome` go into one kind of identifier."""
+    fields = {
+        name: counts.pop(name) for name in ("valid", "invalid", "unreported", "failed", "unknown") if name in counts
+    }
+    by_type = {EMAIL: Outcome(**fields)} if fields else {}
+    rows = sum(fields.values()) + sum(counts.get("rejected", {}).values())
+    rows += (counts.get("duplicates") or 0) + counts.get("pending", 0)
+    return UploadReport(**{"read": rows, "by_type": by_type, **counts})
+
+
+@pytest.mark.parametrize(
+    ("counts", "ok"),
+    [
+        ({}, True),
+        ({"valid": 1}, True),
+        ({"valid": 1, "unreported": 9}, True),
+        ({"unreported": 9}, True),
+        ({"valid": 1, "duplicates": 99}, True),
+        ({"valid": 5, "invalid": 5}, True),
+        ({"valid": 5, "invalid": 6}, False),
+        ({"valid": 5, "invalid": 6, "max_invalid": 0.6}, True),
+        ({"valid": 99, "invalid": 1, "max_invalid": 0}, False),
+        ({"invalid": 9, "max_invalid": 1}, True),
+        ({"valid": 5, "rejected": {"empty": 3, "too_long": 2}}, True),
+        ({"valid": 5, "rejected": {"empty": 3, "too_long": 3}}, False),
+        ({"valid": 99, "rejected": {"empty": 1}, "max_rejected": 0}, False),
+        ({"rejected": {"empty": 9}}, False),
+        ({"rejected": {"empty": 9}, "max_rejected": 1}, False),
+        ({"valid": 1, "rejected": {"empty": 9}, "max_rejected": 1}, True),
+        ({"valid": 9, "pending": 1}, False),
+        ({"valid": 9, "failed": 1}, False),
+        ({"valid": 9, "unknown": 1}, False),
+        ({"dry_run": True}, True),
+        ({"dry_run": True, "pending": 9}, True),
+        ({"dry_run": True, "pending": 9, "rejected": {"empty": 10}}, False),
+        ({"dry_run": True, "rejected": {"empty": 1}, "max_rejected": 1}, False),
+    ],
+)
+def test_ok_says_whether_the_upload_did_what_it_was_asked_to(
+    counts: dict[str, Any],
+    ok: bool,  # noqa: FBT001 - a column of the table
+    assert_adds_up: Callable[..., None],
+) -> None:
+    """Both sides of each bound; an empty source is fine, one without an identifier is not."""
+    judged = report(**counts)
+    assert_adds_up(judged)
+    assert judged.ok is ok
+    assert (judged.explain() == "") is ok
+    if ok:
+        judged.raise_for_failures()
+    else:
+        with pytest.raises(UploadFailedError) as caught:
+            judged.raise_for_failures()
+        assert caught.value.report is judged
+
+
+def test_a_failed_upload_is_explained_in_counts_and_codes() -> None:
+    """The message says how many identifiers suffered what, and which answers did it, most frequent first."""
+    refused = InvalidRequestError(
+        400, [Problem(code="invalid", instance="/contact-list", detail="planted@example.com")]
+    )
+    failures = [
+        failure_of(number, 10, error) for number, error in enumerate([RequestTimeout("…"), refused, refused], 1)
+    ]
+    judged = report(valid=5, failed=20, unknown=10, pending=1_000, failures=tuple(failures))
+    assert judged.explain() == (
+        "The upload is not complete: 20 identifiers failed; 10 identifiers got no answer (unknown); "
+        "1,000 identifiers were not sent (pending); "
+        "failures: 2 x HTTP 400 invalid at /contact-list, 1 x RequestTimeout."
+    )
+    assert report(rejected={"empty": 3}, max_rejected=1).explain() == "The upload is not complete: nothing was sent."
+
+
+@given(data=st.data())
+def test_reports_add_up(data: st.DataObject, assert_adds_up: Callable[..., None]) -> None:
+    """The sum of two reports has the sums of their counts and the stricter bounds."""
+    one, other = (
+        report(
+            **{name: data.draw(COUNTS) for name in ("valid", "invalid", "unreported", "failed", "unknown", "pending")},
+            duplicates=data.draw(st.none() | COUNTS),
+            rejected=data.draw(st.dictionaries(st.sampled_from(["empty", "too_long"]), st.integers(1, 9))),
+            max_invalid=data.draw(st.floats(0, 1)),
+            calls=data.draw(COUNTS),
+            batches=data.draw(COUNTS),
+        )
+        for _ in range(2)
+    )
+    both = one + other
+    assert_adds_up(both)
+    for name in ("read", "sent", "valid", "failed", "unknown", "pending", "rejected_total", "calls", "batches"):
+        assert getattr(both, name) == getattr(one, name) + getattr(other, name)
+    assert both.max_invalid == min(one.max_invalid, other.max_invalid)
+    nobody_looked = one.duplicates is None and other.duplicates is None
+    assert both.duplicates == (None if nobody_looked else (one.duplicates or 0) + (other.duplicates or 0))
+
+
+def test_a_report_shows_no_identifier() -> None:
+    """The sample of refused identifiers is an attribute alone: not in the repr, nor in the JSON-safe dictionary."""
+    receipt = ContactListOperation(valid=1, invalid=1, sample_invalid=("planted@example.com",))
+    moment = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    failure = failure_of(2, 3, NotFoundError(404, [Problem(code="x", detail="planted@example.com")], trace_id="t-1"))
+    shown = report(
+        valid=1, invalid=1, failed=3, sample_invalid=("planted@example.com",), failures=(failure,), live_from=moment
+    )
+    assert shown.sample_invalid == ("planted@example.com",)
+    text = json.dumps(shown.to_dict())
+    assert json.loads(text)["failures"] == [
+        {"batch": 2, "sent": 3, "error": "NotFoundError", "status": 404, "codes": ["x"], "trace_id": "t-1"}
+    ]
+    assert json.loads(text)["live_from"] == "2026-01-01T00:00:00+00:00"
+    assert "planted" not in text + repr(shown) + str(shown) + repr(receipt) + repr(result_of(1, 2, receipt))
+
+
+@pytest.mark.parametrize(
+    ("valid", "invalid", "expected"),
+    [
+        (10, 0, (10, 0, 0)),
+        (7, 3, (7, 3, 0)),
+        (None, None, (0, 0, 10)),
+        (None, 4, (0, 4, 6)),
+        (6, None, (6, 0, 4)),
+        (3, 3, (3, 3, 4)),
+        (11, 0, (10, 0, 0)),
+        (8, 8, (8, 2, 0)),
+        (-1, -5, (0, 0, 10)),
+        (0, 0, (0, 0, 10)),
+    ],
+)
+def test_what_a_receipt_leaves_open_is_unreported(
+    valid: int | None, invalid: int | None, expected: tuple[int, int, int]
+) -> None:
+    """Counts that are null, too small or too large never count an identifier twice or not at all."""
+    outcome = result_of(1, 10, ContactListOperation(valid=valid, invalid=invalid)).outcome
+    assert (outcome.valid, outcome.invalid, outcome.unreported) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (NotFoundError(404), Outcome(failed=10)),
+        (RequestTimeout("…"), Outcome(unknown=10)),
+        (InvalidResponseError(["not a JSON document @ $"], status=200), Outcome(unknown=10)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_failed_batch_is_refused_or_unknown(error: CriteoError, outcome: Outcome) -> None:
+    """An answer that refuses means failed; none, or one that cannot be read, means unknown."""
+    assert failure_of(1, 10, error).outcome == outcome
+    error.outcome_unknown = True  # an earlier attempt of the same call got no answer
+    assert failure_of(1, 10, error).outcome == Outcome(unknown=10)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "live"),
+    [
+        ("2026-03-01T00:00:00+00:00", "2026-03-01T05:00:00+00:00"),
+        ("2026-03-01T00:00:01+00:00", "2026-03-01T17:00:00+00:00"),
+        ("2026-03-01T12:00:00+00:00", "2026-03-01T17:00:00+00:00"),
+        ("2026-03-01T12:00:01+00:00", "2026-03-02T05:00:00+00:00"),
+        ("2026-03-01T23:30:00-05:00", "2026-03-02T17:00:00+00:00"),
+    ],
+)
+def test_live_from_is_five_hours_after_the_next_computation(accepted: str, live: str) -> None:
+    """Criteo computes audiences at 00:00 and 12:00 UTC."""
+    assert live_from(dt.datetime.fromisoformat(accepted)) == dt.datetime.fromisoformat(live)
