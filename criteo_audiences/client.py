@@ -28,7 +28,7 @@ from criteo_audiences.session import (
     TokenSource,
 )
 from criteo_audiences.session.events import OnEvent
-from criteo_audiences.session.transport import check_base_url
+from criteo_audiences.session.transport import check_base_url, check_proxy
 from criteo_audiences.validation import require_range
 from criteo_audiences.version import __version__
 
@@ -87,10 +87,14 @@ class CriteoClient:
         require_range(timeout, "timeout", least=0.001, most=_LONGEST_TIMEOUT)
         if max_quota_wait is not None:
             require_range(max_quota_wait, "max_quota_wait", least=0)
+        _check_kind(quota, Quota, "quota")
+        _check_kind(retry, RetryPolicy, "retry")
+        _check_kind(http, aiohttp.ClientSession, "http")
+        _check_kind(ssl, tls.SSLContext, "ssl")  # aiohttp would take False for "verify nothing"
         clock = SystemClock()
         self._session = Session(
             credentials,
-            AiohttpTransport(timeout=timeout, clock=clock, http=http, proxy=proxy, tls=ssl),
+            AiohttpTransport(timeout=timeout, clock=clock, http=http, proxy=check_proxy(proxy), tls=ssl),
             base_url=check_base_url(base_url),
             api_version=api_version,
             user_agent=f"criteo-audiences/{__version__}",
@@ -173,6 +177,11 @@ def _check_credentials(credentials: object) -> None:
             "credentials must be ClientCredentials, StaticToken or an object with an async token() method, "
             f"not {type(credentials).__name__}."
         )
+
+
+def _check_kind(value: object, kind: type, name: str) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise ConfigurationError(f"{name} must be {kind.__name__}, not {type(value).__name__}.")
 
 
 def _setting(environment: Mapping[str, str], name: str) -> str:

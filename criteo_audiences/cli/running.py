@@ -26,6 +26,7 @@ class Run:
         report: of an upload, as far as it came.
         remarks: lines to print after the report.
         facts: what the JSON document holds beside the report.
+        code: how a command without a report ends.
     """
 
     json: bool = False
@@ -33,6 +34,7 @@ class Run:
     report: UploadReport | None = None
     remarks: list[str] = field(factory=list)
     facts: dict[str, Any] = field(factory=dict)
+    code: Exit = Exit.OK
 
 
 def run(command: Callable[[], Coroutine[Any, Any, Any]], state: Run) -> None:
@@ -45,6 +47,7 @@ def run(command: Callable[[], Coroutine[Any, Any, Any]], state: Run) -> None:
         _stop(state, error, exit_for(error), one_line(error))
     if state.report is not None:
         _finish(state, state.report)
+    raise typer.Exit(state.code)
 
 
 async def _until_terminated(command: Coroutine[Any, Any, Any]) -> None:

@@ -85,6 +85,24 @@ def check_base_url(base_url: str) -> str:
     return base_url.rstrip("/")
 
 
+def check_proxy(proxy: str | None) -> str | None:
+    """Returns the URL of a proxy, which may be `None`.
+
+    Raises:
+        ConfigurationError: when it is no HTTP URL; never showing it, since it may hold a password.
+    """
+    if proxy is None:
+        return None
+    try:
+        parts = urlsplit(proxy)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except (ValueError, AttributeError, TypeError):
+        usable = False
+    if not usable:
+        raise ConfigurationError("proxy must be the URL of an HTTP proxy, such as http://proxy.example.com:3128.")
+    return proxy
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
@@ -101,7 +119,8 @@ def _environment_proxy(url: str) -> str | None:
     """
     parts = urlsplit(url)
     host = parts.hostname or ""
-    return None if _is_loopback(host) or proxy_bypass(host) else getproxies().get(parts.scheme)
+    proxy = None if _is_loopback(host) or proxy_bypass(host) else getproxies().get(parts.scheme)
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 class AiohttpTransport:
