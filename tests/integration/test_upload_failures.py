@@ -13,6 +13,7 @@ from criteo_audiences import (
     NotFoundError,
     PayloadTooLargeError,
     PermissionDeniedError,
+    Quota,
     RateLimitExceeded,
     RetryPolicy,
     ServerError,
@@ -40,6 +41,8 @@ def emails(count: int) -> Iterator[str]:
         ({"status": 500, "times": 5}, ServerError, 10, 0),
         ({"status": 429, "times": 5, "rate_limit_headers": False}, RateLimitExceeded, 10, 0),
         ({"body": b"<html>planted@example.com", "times": 5}, InvalidResponseError, 0, 10),
+        ({"body": b""}, InvalidResponseError, 0, 10),
+        ({"body": b'{"data": {"attributes": {"operation": 5}}}'}, InvalidResponseError, 0, 10),
         ({"drop_connection": True, "times": 5}, TransportError, 0, 10),
         ({"lose_reply": True, "times": 5}, TransportError, 0, 10),
     ],
@@ -117,7 +120,6 @@ async def test_a_token_that_cannot_be_renewed_ends_the_upload_at_once(set_stage:
         {"drop_connection": True, "times": 2},
         {"lose_reply": True, "times": 2},
         {"body": b"garbage"},
-        {"body": b""},
         {"body": b'{"data": nu'},
         {"status": 429, "times": 4, "rate_limit_headers": False},
         {"status": 429, "headers": {"Retry-After": "0"}, "times": 12},
@@ -147,7 +149,7 @@ async def test_a_removal_whose_reply_is_lost_ends_right_too(stage: Any) -> None:
 
 async def test_a_storm_of_429_with_headers_is_waited_out(set_stage: SetStage) -> None:
     """The quota of the server is kept by its own word, whatever the client believed; the wait is reported."""
-    async with set_stage(rate_limit=(3, 0.2)) as stage:
+    async with set_stage({"quota": Quota(250, period=0.2)}, rate_limit=(3, 0.2)) as stage:
         report = await stage.upload(emails(100), batch_size=10, max_concurrency=5)
         assert stage.held == set(emails(100))
     assert report.ok
