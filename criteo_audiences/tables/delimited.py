@@ -41,6 +41,13 @@ _PEEK: Final = 64 * 1024
 _LONGEST_CELL: Final = 1_000_000
 
 
+class Cells(list[str | None]):
+    """Cells of a column; shows none of them, because asyncio's debug log shows what a worker thread returns."""
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} cells>"
+
+
 class DelimitedFile:
     """An open file: its header, then its rows.
 
@@ -67,14 +74,14 @@ class DelimitedFile:
             self._closing.close()
             raise
 
-    def slices(self, position: int) -> Iterator[list[str | None]]:
+    def slices(self, position: int) -> Iterator[Cells]:
         """Yields the cells of one column, some thousand rows at a time; `None` where a row has no such cell.
 
         Raises:
             OSError: when the file ends too early or cannot be read further.
         """
         rows = filter(None, self._rows)
-        while cells := [row[position] if position < len(row) else None for row in itertools.islice(rows, SLICE)]:
+        while cells := Cells(row[position] if position < len(row) else None for row in itertools.islice(rows, SLICE)):
             yield cells
 
     def share(self) -> float | None:

@@ -122,7 +122,7 @@ async def test_a_token_that_cannot_be_renewed_ends_the_upload_at_once(set_stage:
         {"body": b"garbage"},
         {"body": b'{"data": nu'},
         {"status": 429, "times": 4, "rate_limit_headers": False},
-        {"status": 429, "headers": {"Retry-After": "0"}, "times": 12},
+        {"status": 429, "headers": {"Retry-After": "0"}, "times": 6},
         {"status": 429, "headers": {"Retry-After": "0.01", "x-ratelimit-reset": "soon"}},
         {"delay": 0.05, "times": 3},
     ],
@@ -149,7 +149,7 @@ async def test_a_removal_whose_reply_is_lost_ends_right_too(stage: Any) -> None:
 
 async def test_a_storm_of_429_with_headers_is_waited_out(set_stage: SetStage) -> None:
     """The quota of the server is kept by its own word, whatever the client believed; the wait is reported."""
-    async with set_stage({"quota": Quota(250, period=0.2)}, rate_limit=(3, 0.2)) as stage:
+    async with set_stage({"quota": Quota(250, period=0.1)}, rate_limit=(3, 0.1)) as stage:
         report = await stage.upload(emails(100), batch_size=10, max_concurrency=5)
         assert stage.held == set(emails(100))
     assert report.ok

@@ -92,10 +92,12 @@ Open = Callable[..., AbstractAsyncContextManager[Any]]
 
 @pytest.fixture
 def open_stage(set_stage: Open, spoken: Spoken) -> Open:
-    """Sets up a sandbox with planted credentials under a loop in debug mode, and notes what the client shows."""
+    """Sets up a sandbox with planted credentials under a loop that logs each callback, and notes what is shown."""
 
     def stage(**options: Any) -> AbstractAsyncContextManager[Any]:
-        asyncio.get_running_loop().set_debug(True)
+        loop = asyncio.get_running_loop()
+        loop.set_debug(True)
+        loop.slow_callback_duration = 0
         inner = ClientCredentials(client_id=CLIENT_ID, client_secret=options.pop("client_secret", SECRET))
         credentials = ListeningCredentials(spoken, inner)
         client = {"credentials": credentials, "on_event": spoken.note}

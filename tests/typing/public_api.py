@@ -23,15 +23,21 @@ from criteo_audiences import (
     hash_email,
     normalize_email,
 )
+from criteo_audiences import commerce_grid as cg
+from criteo_audiences import retail_media as rm
+from criteo_audiences.commerce_grid import CommerceGrid
 from criteo_audiences.marketing_solutions import (
     AudienceSegment,
     AudienceSegmentCreate,
+    AudienceSegmentUpdate,
     ContactListCreate,
     InMarketCreate,
     MarketingSolutions,
     SegmentType,
 )
 from criteo_audiences.models import ContactListOperation, ContactListStatistics, RateLimit
+from criteo_audiences.results import Page, Search
+from criteo_audiences.retail_media import RetailMedia
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.session import Event
 from criteo_audiences.uploads import UploadStream
@@ -58,6 +64,8 @@ async def client() -> None:
     async with CriteoClient(credentials, quota=Quota(250, period=60.0, share=0.5), on_event=observe) as criteo:
         assert_type(criteo, CriteoClient)
         assert_type(criteo.marketing_solutions, MarketingSolutions)
+        assert_type(criteo.retail_media, RetailMedia)
+        assert_type(criteo.commerce_grid, CommerceGrid)
         assert_type(criteo.rate_limit, RateLimit | None)
         assert_type(await criteo.authenticate(), None)
     assert_type(CriteoClient.from_env(retry=RetryPolicy(attempts=2)), CriteoClient)
@@ -79,6 +87,55 @@ async def marketing_solutions(ms: MarketingSolutions) -> None:
     assert_type(receipt.valid, int | None)
     assert_type(await ms.clear_contact_list("1"), None)
     assert_type(await ms.get_contact_list_statistics("1"), ContactListStatistics)
+
+
+async def segments(ms: MarketingSolutions) -> None:
+    """Changes, deletes and searches segments."""
+    change = AudienceSegmentUpdate(id="1", description=None)
+    assert_type(await ms.update_audience_segments([change]), BulkResult[AudienceSegment])
+    assert_type(await ms.delete_audience_segments(["1"]), BulkResult[str])
+    found = ms.search_audience_segments(advertiser_ids=["1"], audience_segment_types=["ContactList"])
+    assert_type(found, Search[AudienceSegment])
+    assert_type(await found.page(limit=10, offset=20), Page[AudienceSegment])
+    async for segment in found:
+        assert_type(segment, AudienceSegment)
+    assert_type(await ms.ensure_contact_list(advertiser_id="1", name="crm"), AudienceSegment)
+    await ms.upload_contact_list("1", ["a"], hash=None, advertiser_id="1")
+    await ms.upload_contact_list("1", ["a"], hash=None, account_id="1")  # pyright: ignore[reportCallIssue]
+
+
+async def retail_media(lists: RetailMedia) -> None:
+    """Awaits every coroutine of Retail Media."""
+    create = rm.AudienceSegmentCreate(retailer_id="1", name="crm", contact_list=rm.ContactListCreate())
+    assert_type(await lists.create_audience_segments("7", [create]), BulkResult[rm.AudienceSegment])
+    change = rm.AudienceSegmentUpdate(id="1", events=rm.EventsUpdate(min_price=None))
+    assert_type(await lists.update_audience_segments("7", [change]), BulkResult[rm.AudienceSegment])
+    assert_type(await lists.delete_audience_segments("7", ["1"]), BulkResult[str])
+    assert_type(lists.search_audience_segments("7", retailer_ids=["1"]), Search[rm.AudienceSegment])
+    assert_type(await lists.ensure_contact_list("7", retailer_id="1", name="crm"), rm.AudienceSegment)
+    receipt = await lists.amend_contact_list("1", operation="add", identifiers=["a"], identifier_type="customer_id")
+    assert_type(receipt, ContactListOperation)
+    assert_type(await lists.clear_contact_list("1"), None)
+    assert_type(await lists.get_contact_list_statistics("7", "1"), ContactListStatistics)
+    assert_type(await lists.upload_contact_list("1", ["a"], hash="sha256", account_id="7"), UploadReport)
+    lists.stream_contact_list("1", customers(), hash="sha256")
+
+
+async def commerce_grid(lists: CommerceGrid) -> None:
+    """Awaits every coroutine of Commerce Grid."""
+    create = cg.AudienceSegmentCreate(data_provider_id="1", name="crm")
+    assert_type(await lists.create_audience_segments([create]), BulkResult[cg.AudienceSegment])
+    change = cg.AudienceSegmentUpdate(id="1", name="new")
+    assert_type(await lists.update_audience_segments([change]), BulkResult[cg.AudienceSegment])
+    assert_type(await lists.delete_audience_segments(["1"]), BulkResult[str])
+    assert_type(lists.search_audience_segments(remote_ids=["1"]), Search[cg.AudienceSegment])
+    assert_type(await lists.ensure_contact_list(data_provider_id="1", name="crm"), cg.AudienceSegment)
+    receipt = await lists.amend_contact_list("1", operation="add", identifiers=["a"], identifier_type="madid")
+    assert_type(receipt, ContactListOperation)
+    assert_type(await lists.clear_contact_list("1"), None)
+    assert_type(await lists.get_contact_list_statistics("1"), ContactListStatistics)
+    assert_type(await lists.upload_contact_list("1", ["a"], hash="sha256", data_provider_id="7"), UploadReport)
+    lists.stream_contact_list("1", customers(), hash="sha256")
 
 
 async def uploads(ms: MarketingSolutions) -> None:

@@ -24,7 +24,15 @@ from criteo_audiences import (
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.session import AccessToken, Event, LocalRateLimiter
 
-VARIABLES = ["CLIENT_ID", "CLIENT_SECRET", "CLIENT_ID_FILE", "CLIENT_SECRET_FILE", "REFRESH_TOKEN", "BASE_URL", "API_VERSION"]
+VARIABLES = [
+    "CLIENT_ID",
+    "CLIENT_SECRET",
+    "CLIENT_ID_FILE",
+    "CLIENT_SECRET_FILE",
+    "REFRESH_TOKEN",
+    "BASE_URL",
+    "API_VERSION",
+]
 TOKEN = StaticToken("planted-token")
 
 
@@ -46,11 +54,26 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"credentials": None}, "credentials must be ClientCredentials, StaticToken or an object with an async token() method, not NoneType."),
-        ({"credentials": "planted-token"}, "credentials must be ClientCredentials, StaticToken or an object with an async token() method, not str."),
-        ({"credentials": ClientCredentials}, "credentials must be ClientCredentials, StaticToken or an object with an async token() method, not type."),
-        ({"base_url": "http://api.criteo.com"}, "The base URL must use HTTPS: plain HTTP is for this machine only; expected one such as https://api.criteo.com."),
-        ({"base_url": None}, "The base URL must be an HTTPS URL without credentials; expected one such as https://api.criteo.com."),
+        (
+            {"credentials": None},
+            "credentials must be ClientCredentials, StaticToken or an object with an async token() method, not NoneType.",
+        ),
+        (
+            {"credentials": "planted-token"},
+            "credentials must be ClientCredentials, StaticToken or an object with an async token() method, not str.",
+        ),
+        (
+            {"credentials": ClientCredentials},
+            "credentials must be ClientCredentials, StaticToken or an object with an async token() method, not type.",
+        ),
+        (
+            {"base_url": "http://api.criteo.com"},
+            "The base URL must use HTTPS: plain HTTP is for this machine only; expected one such as https://api.criteo.com.",
+        ),
+        (
+            {"base_url": None},
+            "The base URL must be an HTTPS URL without credentials; expected one such as https://api.criteo.com.",
+        ),
         ({"api_version": "2026-7"}, "api_version must look like 2026-07, or be 'experimental'."),
         ({"api_version": "2026-13"}, "api_version must look like 2026-07, or be 'experimental'."),
         ({"api_version": "2026-07/../x"}, "api_version must look like 2026-07, or be 'experimental'."),
@@ -70,7 +93,10 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         ({"ssl": False}, "ssl must be SSLContext, not bool."),
         ({"proxy": "127.0.0.1:3128"}, "proxy must be the URL of an HTTP proxy, such as http://proxy.example.com:3128."),
         ({"proxy": "socks5://x:y@z"}, "proxy must be the URL of an HTTP proxy, such as http://proxy.example.com:3128."),
-        ({"proxy": "http://me:planted-secret@"}, "proxy must be the URL of an HTTP proxy, such as http://proxy.example.com:3128."),
+        (
+            {"proxy": "http://me:planted-secret@"},
+            "proxy must be the URL of an HTTP proxy, such as http://proxy.example.com:3128.",
+        ),
         ({"proxy": "http://[::1"}, "proxy must be the URL of an HTTP proxy, such as http://proxy.example.com:3128."),
         ({"proxy": 5}, "proxy must be the URL of an HTTP proxy, such as http://proxy.example.com:3128."),
         (
@@ -101,7 +127,7 @@ def test_wrong_argument_is_refused(options: dict[str, Any], message: str) -> Non
         {"rate_limiter": LocalRateLimiter()},
         {"proxy": "http://proxy.example.com:3128", "ssl": ssl.create_default_context()},
     ],
-    ids=lambda options: ",".join(options),
+    ids=",".join,
 )
 async def test_right_arguments_are_taken(options: dict[str, Any]) -> None:
     """Values at the bounds are taken; a client can be made, entered, left and closed twice without a call."""
@@ -164,33 +190,39 @@ async def test_token_source_of_ones_own(sandbox: Sandbox) -> None:
         await criteo.authenticate()
 
 
-async def test_options_reach_their_parts(sandbox: Sandbox) -> None:
+@pytest.fixture
+async def silent_sandbox() -> AsyncIterator[Sandbox]:
+    """A local Criteo that announces no rate limit, so that the client's own stands."""
+    async with Sandbox(rate_limit=None) as running:
+        yield running
+
+
+async def test_options_reach_their_parts(silent_sandbox: Sandbox) -> None:
     """`quota`, `max_quota_wait` and `retry` are those of the calls."""
-    segment_id = sandbox.add_contact_list(name="crm")
-    sandbox.fail_next(status=503, times=10)
-    async with CriteoClient(
-        sandbox.credentials, base_url=sandbox.url, quota=Quota(2), max_quota_wait=0.0, retry=RetryPolicy(jitter=lambda: 0.0)
-    ) as criteo:
+    segment_id = silent_sandbox.add_contact_list(name="crm")
+    silent_sandbox.fail_next(status=503, times=10)
+    options: dict[str, Any] = {"quota": Quota(2), "max_quota_wait": 59.0, "retry": RetryPolicy(jitter=lambda: 0.0)}
+    async with CriteoClient(silent_sandbox.credentials, base_url=silent_sandbox.url, **options) as criteo:
         with pytest.raises(QuotaWaitError):
             await criteo.marketing_solutions.get_contact_list_statistics(segment_id)
-    assert sum(request.status == 503 for request in sandbox.requests) == 2
+    assert sum(request.status == 503 for request in silent_sandbox.requests) == 2
 
 
-async def test_limiter_can_be_shared(sandbox: Sandbox) -> None:
+async def test_limiter_can_be_shared(silent_sandbox: Sandbox) -> None:
     """Two clients with one limiter share one quota."""
-    segment_id = sandbox.add_contact_list(name="crm")
-    shared = LocalRateLimiter(Quota(2))
-    options: dict[str, Any] = {"base_url": sandbox.url, "rate_limiter": shared, "max_quota_wait": 0.0}
+    segment_id = silent_sandbox.add_contact_list(name="crm")
+    options: dict[str, Any] = {
+        "base_url": silent_sandbox.url,
+        "rate_limiter": LocalRateLimiter(Quota(1)),
+        "max_quota_wait": 59.0,
+    }
     async with (
-        CriteoClient(sandbox.credentials, **options) as one,
-        CriteoClient(sandbox.credentials, **options) as two,
+        CriteoClient(silent_sandbox.credentials, **options) as one,
+        CriteoClient(silent_sandbox.credentials, **options) as two,
     ):
-        sandbox.rate_limit = None
-        await one.authenticate()
-        await two.authenticate()
-        async with asyncio.TaskGroup() as group:
-            for criteo in (one, two):
-                group.create_task(criteo.marketing_solutions.get_contact_list_statistics(segment_id))
+        await one.marketing_solutions.get_contact_list_statistics(segment_id)
+        with pytest.raises(QuotaWaitError):
+            await two.marketing_solutions.get_contact_list_statistics(segment_id)
 
 
 async def test_borrowed_session_is_left_open(sandbox: Sandbox) -> None:

@@ -123,9 +123,7 @@ async def test_delete_names_the_segments(criteo, service, arguments, path) -> No
         ("cg", (), {"data_provider_ids": ["1"]}, GRID, 100),
     ],
 )
-async def test_search_turns_pages_of_the_services_maximum(
-    criteo, service, arguments, filters, path, maximum
-) -> None:
+async def test_search_turns_pages_of_the_services_maximum(criteo, service, arguments, filters, path, maximum) -> None:
     """A search asks for the largest page (26: RM's default differs between documents, so it is never left to it)."""
     full = [{"id": str(n), "attributes": {"name": "x"}} for n in range(maximum)]
     criteo.will_answer({"data": full, "meta": {"totalItems": maximum + 1}})

@@ -21,7 +21,6 @@ from criteo_audiences.marketing_solutions import (
     LookalikeCreate,
     PointOfInterest,
     ProspectingCreate,
-    RegistryType,
     RetargetingCreate,
     SegmentType,
 )
@@ -79,7 +78,15 @@ def test_timestamps_are_read_in_all_spellings(text: str, expected: dt.datetime) 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "yesterday", "2024-01-15", "2024-13-15T00:00:00Z", "2024-01-15T25:00:00Z", "2024-01-15T12:23:18.Z", "1700000000"],
+    [
+        "",
+        "yesterday",
+        "2024-01-15",
+        "2024-13-15T00:00:00Z",
+        "2024-01-15T25:00:00Z",
+        "2024-01-15T12:23:18.Z",
+        "1700000000",
+    ],
 )
 def test_what_is_no_timestamp_is_refused(text: str) -> None:
     """Text that is no timestamp is a `ValueError`."""
@@ -149,7 +156,8 @@ def test_nulls_are_defaults() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "expected"), [(True, True), (False, False), ("true", True), ("True", True), ("FALSE", False), (None, None)]
+    ("value", "expected"),
+    [(True, True), (False, False), ("true", True), ("True", True), ("FALSE", False), (None, None)],
 )
 def test_bool_may_be_text(value: object, expected: object) -> None:
     """`isReadOnly` is a bool also where the wire has its text."""
@@ -191,7 +199,10 @@ def test_segment_is_read_whole() -> None:
     assert segment.created_at == moment(2024, 1, 15, 12, 23, 18, 180_000)
     assert segment.updated_at is None
     assert segment.in_market == InMarket(
-        country="US", interest_ids=("632", "11"), gender=Gender.FEMALE, buying_power=(BuyingPower.LOW, BuyingPower("Galactic"))
+        country="US",
+        interest_ids=("632", "11"),
+        gender=Gender.FEMALE,
+        buying_power=(BuyingPower.LOW, BuyingPower("Galactic")),
     )
     assert segment.location == Location(points_of_interest=(PointOfInterest(name="A", latitude=48.0, longitude=2.5),))
 
@@ -336,7 +347,17 @@ def test_what_is_no_number_is_refused(value: object) -> None:
 def test_problems_of_any_kind_are_read() -> None:
     """A problem's fields of the wrong kind are left out, and its stack trace is not kept."""
     (problem,) = read_problems(
-        [{"type": 5, "code": ["x"], "instance": None, "title": 1, "traceId": {}, "stackTrace": [LEAK], "source": {LEAK: LEAK}}]
+        [
+            {
+                "type": 5,
+                "code": ["x"],
+                "instance": None,
+                "title": 1,
+                "traceId": {},
+                "stackTrace": [LEAK],
+                "source": {LEAK: LEAK},
+            }
+        ]
     )
     assert (problem.type, problem.code, problem.instance, problem.title, problem.trace_id) == (None,) * 5
     assert LEAK not in repr(problem)
@@ -407,7 +428,16 @@ COMMON = {"advertiserId": "5", "name": "crm"}
             {"retargeting": {"visitorsType": "NonBuyers", "daysSinceLastVisitMin": 0, "daysSinceLastVisitMax": 30}},
         ),
     ],
-    ids=["contact list", "in-market", "in-market full", "location", "lookalike", "lookalike short", "prospecting", "retargeting"],
+    ids=[
+        "contact list",
+        "in-market",
+        "in-market full",
+        "location",
+        "lookalike",
+        "lookalike short",
+        "prospecting",
+        "retargeting",
+    ],
 )
 def test_create_is_spelled_as_in_the_schema(settings: dict[str, Any], wire: dict[str, Any]) -> None:
     """A segment to create is written exactly as Criteo's OpenAPI spells it, and nothing that was not given is sent."""
@@ -425,7 +455,7 @@ class Change:
     """A model whose fields may be left alone or set to null."""
 
     plain_name: str | Unset = UNSET
-    may_be_null: str | None | Unset = UNSET
+    may_be_null: str | Unset | None = UNSET
     small_count: int = 3
 
 
@@ -458,10 +488,22 @@ def test_required_field_is_demanded() -> None:
 
 values: Any = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.just(LEAK) | st.text(max_size=4),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "attributes", LEAK]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["id", "attributes", LEAK]), inner, max_size=3)
+    ),
     max_leaves=8,
 )
-FIELDS = ["advertiserId", "name", "type", "createdAt", "contactList", "inMarket", "location", "isReadOnly", "pointsOfInterest"]
+FIELDS = [
+    "advertiserId",
+    "name",
+    "type",
+    "createdAt",
+    "contactList",
+    "inMarket",
+    "location",
+    "isReadOnly",
+    "pointsOfInterest",
+]
 
 
 @given(attributes=st.dictionaries(st.sampled_from(FIELDS), values | st.dictionaries(st.sampled_from(FIELDS), values)))

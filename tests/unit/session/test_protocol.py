@@ -87,7 +87,9 @@ def test_success_is_its_document(status: int, body: bytes, document: object) -> 
     assert decipher(Response(status=status, body=body)) == document
 
 
-@pytest.mark.parametrize("body", [b"<html>secret@example.com</html>", b'{"data": "secret@exam', b"\xff\xfe", b"{'a': 1}"])
+@pytest.mark.parametrize(
+    "body", [b"<html>secret@example.com</html>", b'{"data": "secret@exam', b"\xff\xfe", b"{'a': 1}"]
+)
 def test_success_that_is_no_json_is_unreadable(body: bytes) -> None:
     """A 2xx answer that is no JSON is refused without showing it, also not in the traceback's chain."""
     with pytest.raises(InvalidResponseError) as caught:
@@ -268,7 +270,9 @@ json_values: Any = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["errors", "error", "code", "type", "instance", "traceId"]), inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["errors", "error", "code", "type", "instance", "traceId"]), inner, max_size=4
+        )
     ),
     max_leaves=12,
 )
@@ -293,7 +297,10 @@ def test_no_document_breaks_the_reading_of_problems(document: Any) -> None:
             Request(method="GET", path="/x/{segment_id}/y", path_parameters={"segment_id": "1/../2?a=b#c é"}),
             "/2026-07/x/1%2F..%2F2%3Fa%3Db%23c%20%C3%A9/y",
         ),
-        (Request(method="GET", path="/x", query={"advertiser-id": "5", "q": "a b&c"}), "/2026-07/x?advertiser-id=5&q=a+b%26c"),
+        (
+            Request(method="GET", path="/x", query={"advertiser-id": "5", "q": "a b&c"}),
+            "/2026-07/x?advertiser-id=5&q=a+b%26c",
+        ),
     ],
 )
 def test_target_is_quoted(request_: Request, target: str) -> None:
@@ -304,7 +311,11 @@ def test_target_is_quoted(request_: Request, target: str) -> None:
 def test_json_request_encodes_its_payload() -> None:
     """A small payload becomes one piece of JSON, with its content type."""
     request = json_request("POST", "/x", {"data": ["é"]}, repeatable=False)
-    assert (request.body, request.content_type, request.repeatable) == (('{"data":["é"]}'.encode(),), "application/json", False)
+    assert (request.body, request.content_type, request.repeatable) == (
+        ('{"data":["é"]}'.encode(),),
+        "application/json",
+        False,
+    )
 
 
 def test_request_shows_no_body() -> None:

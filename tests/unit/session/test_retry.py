@@ -195,7 +195,7 @@ async def test_timeout_of_a_token_source_is_its_own(make_session: Any) -> None:
     """A `TimeoutError` that a token source of one's own raises is not mistaken for the deadline."""
 
     class Vault:
-        async def token(self, grant: object) -> Any:
+        async def token(self, _: object) -> Any:
             raise TimeoutError("the vault is closed")
 
     for deadline in (None, 60.0):

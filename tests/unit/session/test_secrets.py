@@ -16,8 +16,11 @@ from criteo_audiences.session.protocol import json_request
 
 SECRET, CLIENT, TOKEN, EMAIL = "planted-secret", "planted-client", "planted-token", "john.doe@example.com"
 PLANTED = (SECRET, CLIENT, TOKEN, EMAIL, "john.doe", "planted")
-AMEND = json_request("PATCH", "/lists/{segment_id}", {"identifiers": [EMAIL]}, path_parameters={"segment_id": "planted-id"})
-ECHO = {name: EMAIL for name in ("type", "code", "instance", "traceId", "traceIdentifier", "title", "detail", "stackTrace")}
+AMEND = json_request(
+    "PATCH", "/lists/{segment_id}", {"identifiers": [EMAIL]}, path_parameters={"segment_id": "planted-id"}
+)
+FIELDS = ("type", "code", "instance", "traceId", "traceIdentifier", "title", "detail", "stackTrace")
+ECHO = dict.fromkeys(FIELDS, EMAIL)
 ECHOES = [
     {"errors": [ECHO]},
     {"errors": [{**ECHO, "instance": f"@data/0/{EMAIL}"}]},

@@ -179,7 +179,7 @@ async def test_meter_counts_requests_and_waits(transport: Any, make_session: Any
     assert (meter.calls, meter.waited()) == (2, 59.0)
 
 
-async def test_events_of_a_call(transport: Any, make_session: Any, finish: Any, clock: Any) -> None:
+async def test_events_of_a_call(transport: Any, make_session: Any, finish: Any) -> None:
     """A call tells each of its steps: name, attempt, status, seconds, path template; never the id in the path."""
     events: list[Event] = []
     transport.latency = 0.25
@@ -191,7 +191,15 @@ async def test_events_of_a_call(transport: Any, make_session: Any, finish: Any, 
     common = {"method": "GET", "path": path}
     assert events == [
         Event(name="request.started", attempt=1, **common),
-        Event(name="request.retried", attempt=1, status=503, seconds=1.0, trace_id="trace-1", error="ServerError", **common),
+        Event(
+            name="request.retried",
+            attempt=1,
+            status=503,
+            seconds=1.0,
+            trace_id="trace-1",
+            error="ServerError",
+            **common,
+        ),
         Event(name="request.started", attempt=2, **common),
         Event(name="request.retried", attempt=2, seconds=2.0, error="ConnectError", **common),
         Event(name="request.started", attempt=3, **common),
@@ -246,9 +254,7 @@ async def test_events_of_a_batch_carry_its_labels(make_session: Any) -> None:
     session = make_session(StaticToken("abc"), on_event=events.append)
     await session.send(Request(method="PATCH", path="/x", labels=labels))
     assert {(event.upload_id, event.segment_id, event.batch) for event in events} == {("u-1", "812345", 3)}
-    assert str(events[0]) == (
-        "request.started method=PATCH path=/x attempt=1 upload_id=u-1 segment_id=812345 batch=3"
-    )
+    assert str(events[0]) == ("request.started method=PATCH path=/x attempt=1 upload_id=u-1 segment_id=812345 batch=3")
 
 
 @pytest.mark.parametrize(
@@ -293,12 +299,15 @@ async def test_observer_that_raises_breaks_nothing(
 ) -> None:
     """An `on_event` that raises ends no call; its error is logged by its class, without its text."""
 
-    def broken(event: Event) -> None:
+    def broken(_: Event) -> None:
         raise RuntimeError("planted-secret")
 
     assert await finish(make_session(StaticToken("abc"), on_event=broken).send(READ)) == {"data": {}}
     errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
-    assert errors == ["on_event raised RuntimeError at request.started", "on_event raised RuntimeError at request.completed"]
+    assert errors == [
+        "on_event raised RuntimeError at request.started",
+        "on_event raised RuntimeError at request.completed",
+    ]
     assert "planted-secret" not in caplog.text
 
 

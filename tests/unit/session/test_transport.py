@@ -15,7 +15,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from criteo_audiences.errors import ConfigurationError, ConnectError, InvalidResponseError, RequestTimeout, TransportError
+from criteo_audiences.errors import (
+    ConfigurationError,
+    ConnectError,
+    InvalidResponseError,
+    RequestTimeout,
+    TransportError,
+)
 from criteo_audiences.session import AiohttpTransport, Exchange, SystemClock
 from criteo_audiences.session.transport import check_base_url
 
@@ -24,7 +30,9 @@ Serve = Callable[..., Awaitable[int]]
 MEGABYTE = 1024 * 1024
 
 
-def exchange(port: int, *, method: str = "POST", body: tuple[bytes, ...] = (b'{"a":', b"1}"), scheme: str = "http") -> Exchange:
+def exchange(
+    port: int, *, method: str = "POST", body: tuple[bytes, ...] = (b'{"a":', b"1}"), scheme: str = "http"
+) -> Exchange:
     """Returns a request to a loopback port."""
     headers = {"Content-Type": "application/json", "Authorization": "Bearer planted-token"}
     return Exchange(method=method, url=f"{scheme}://127.0.0.1:{port}/x/1%2F2?a=b", headers=headers, body=body)
@@ -33,7 +41,12 @@ def exchange(port: int, *, method: str = "POST", body: tuple[bytes, ...] = (b'{"
 def answer(body: bytes = b"{}", status: str = "200 OK", **headers: str) -> bytes:
     """Returns an HTTP answer."""
     lines = {"Content-Length": str(len(body)), **{name.replace("_", "-"): value for name, value in headers.items()}}
-    return f"HTTP/1.1 {status}\r\n".encode() + b"".join(f"{n}: {v}\r\n".encode() for n, v in lines.items()) + b"\r\n" + body
+    return (
+        f"HTTP/1.1 {status}\r\n".encode()
+        + b"".join(f"{n}: {v}\r\n".encode() for n, v in lines.items())
+        + b"\r\n"
+        + body
+    )
 
 
 async def receive(reader: Reader) -> bytes:
@@ -275,7 +288,9 @@ async def test_unknown_name_sent_nothing(make: Any) -> None:
         await make(timeout=30.0).send(nowhere)
 
 
-@pytest.mark.parametrize("beginning", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"])
+@pytest.mark.parametrize(
+    "beginning", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"]
+)
 async def test_dropped_connection_leaves_the_outcome_unknown(serve: Serve, make: Any, beginning: bytes) -> None:
     """A connection that breaks after the request, before or within the answer, leaves the outcome unknown."""
     port = await serve(answering(beginning))
@@ -297,7 +312,7 @@ async def test_answer_that_is_no_http_is_a_broken_connection(serve: Serve, make:
 async def test_stalled_server_is_given_up(serve: Serve, make: Any) -> None:
     """A server that takes the request and never answers is given up after `timeout` seconds without progress."""
 
-    async def stall(reader: Reader, writer: Writer) -> None:
+    async def stall(reader: Reader, _: Writer) -> None:
         await receive(reader)
         await asyncio.sleep(60)
 
@@ -325,6 +340,21 @@ async def test_answer_that_stalls_is_given_up(serve: Serve, make: Any) -> None:
     assert (await make(timeout=0.45).send(exchange(port))).body == b"{    }"
     with pytest.raises(RequestTimeout):
         await make(timeout=0.3).send(exchange(port, method="PUT"))
+
+
+async def test_socket_that_cannot_be_set_up_is_closed(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A socket that cannot be prepared is closed, and the call is a `ConnectError`."""
+    opened: list[socket.socket] = []
+
+    class Stubborn(socket.socket):
+        def setblocking(self, flag: bool, /) -> None:  # noqa: FBT001 - the standard library's signature
+            opened.append(self)
+            raise OSError(f"no {flag}")
+
+    monkeypatch.setattr(socket, "socket", Stubborn)
+    with pytest.raises(ConnectError, match="nothing was sent"):
+        await make().send(exchange(9))
+    assert [each.fileno() for each in opened] == [-1]
 
 
 def narrow_listener() -> socket.socket:
@@ -359,7 +389,7 @@ async def test_slow_link_that_moves_is_not_cut(serve: Serve, make: Any) -> None:
 async def test_link_that_stops_within_the_body_is_cut(serve: Serve, make: Any) -> None:
     """A server that stops reading in the middle of the body is given up after `timeout` seconds."""
 
-    async def stuck(reader: Reader, writer: Writer) -> None:
+    async def stuck(reader: Reader, _: Writer) -> None:
         await reader.read(200_000)
         await asyncio.sleep(60)
 
@@ -402,7 +432,9 @@ async def test_loop_stays_responsive_while_a_large_body_is_sent(serve: Serve, ma
     assert turns >= len(LARGE)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux leaves a connection unanswered when the backlog is full")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux leaves a connection unanswered when the backlog is full"
+)
 async def test_connection_that_is_never_made_sent_nothing(make: Any) -> None:
     """A server that never completes the connection is given up as a `ConnectError`: the outcome is known."""
     with socket.socket() as listener, contextlib.ExitStack() as fillers:
@@ -412,7 +444,9 @@ async def test_connection_that_is_never_made_sent_nothing(make: Any) -> None:
             filler = fillers.enter_context(socket.socket())
             filler.setblocking(False)  # noqa: FBT003 - the standard library's signature
             filler.connect_ex(listener.getsockname())
-        with pytest.raises(ConnectError, match=r"No connection could be made within 0\.3 s; nothing was sent") as caught:
+        with pytest.raises(
+            ConnectError, match=r"No connection could be made within 0\.3 s; nothing was sent"
+        ) as caught:
             await make(timeout=0.3).send(exchange(listener.getsockname()[1]))
     assert not caught.value.outcome_unknown
 
@@ -420,7 +454,7 @@ async def test_connection_that_is_never_made_sent_nothing(make: Any) -> None:
 async def test_handshake_that_stalls_sent_nothing(serve: Serve, make: Any) -> None:
     """A TLS handshake that stalls is given up as a `ConnectError`."""
 
-    async def silent(reader: Reader, writer: Writer) -> None:
+    async def silent(*_: object) -> None:
         await asyncio.sleep(60)
 
     port = await serve(silent)
@@ -535,7 +569,7 @@ async def test_cancellation_leaves_no_connection(
     ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
     arrived = asyncio.Event()
 
-    async def hang(reader: Reader, writer: Writer) -> None:
+    async def hang(reader: Reader, _: Writer) -> None:
         await reader.read(10)
         arrived.set()
         with contextlib.suppress(ConnectionError):

@@ -124,11 +124,16 @@ async def test_each_call_says_what_it_is_for(go: Go, fake_amend: Fake) -> None:
 
 
 @pytest.mark.parametrize("senders", [1, 3, 7])
-async def test_no_more_batches_are_in_flight_than_asked_for(senders: int, go: Go, fake_amend: Fake) -> None:
-    """As many as `max_concurrency`, never one more."""
-    amend = fake_amend(latency=0.001)
-    await go(amend, emails(300), max_concurrency=senders)
+def test_no_more_batches_are_in_flight_than_asked_for(
+    senders: int, run_in_virtual_time: Callable[..., Any], fake_amend: Fake
+) -> None:
+    """As many as `max_concurrency`, never one more, so that the upload takes as long as it has to."""
+    amend = fake_amend(latency=1.0)
+    settings = Settings(hash=None, batch_size=10, max_concurrency=senders)
+    report = run_in_virtual_time(upload(amend, "1", emails(210), settings))
     assert amend.max_in_flight == senders
+    assert report.batches == 21
+    assert max(amend.arrived_at) == pytest.approx(21 // senders - 1, abs=0.01)
 
 
 async def test_a_source_is_read_no_further_than_needed(fake_amend: Fake, settle: Callable[[], Awaitable[None]]) -> None:

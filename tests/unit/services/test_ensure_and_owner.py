@@ -1,0 +1,159 @@
+"""Making sure a list is there, and checking whose it is before anything is sent to it."""
+
+from typing import Any
+
+import pytest
+
+from criteo_audiences import ConfigurationError, PartialFailureError, ServerError, TransportError
+
+TAKEN = {"type": "validation", "code": "name-must-be-unique", "instance": "@data/0"}
+LIST = {"id": "5", "attributes": {"name": "crm", "type": "ContactList", "advertiserId": "1", "contactList": {}}}
+OTHER = {"id": "4", "attributes": {"name": "other", "type": "ContactList"}}
+
+
+def paths(criteo) -> list[str]:
+    """Returns the last words of the paths asked for."""
+    return [exchange.url.partition("?")[0].rpartition("/")[2] for exchange in criteo.asked]
+
+
+async def test_ensure_creates_and_does_not_search(criteo) -> None:
+    """A name that is free costs one call."""
+    criteo.will_answer({"data": [LIST]})
+    assert (await criteo.ms.ensure_contact_list(advertiser_id="1", name="crm")).id == "5"
+    assert paths(criteo) == ["create"]
+
+
+@pytest.mark.parametrize(
+    ("status", "where", "instance"),
+    [(200, "errors", "@data/0"), (200, "warnings", "@data/0"), (400, "errors", "@data/0"), (400, "errors", "/create")],
+)
+async def test_ensure_searches_only_when_the_name_is_taken(criteo, status: int, where: str, instance: str) -> None:
+    """A name that is taken is searched, however the server says so (21, 22)."""
+    criteo.will_answer({"data": [], where: [{**TAKEN, "instance": instance}]}, status=status)
+    criteo.will_answer({"data": [OTHER, LIST], "meta": {"totalItems": 2}})
+    found = await criteo.ms.ensure_contact_list(advertiser_id="1", name="crm")
+    assert found.id == "5"
+    assert paths(criteo) == ["create", "search"]
+    assert criteo.last[2]["data"]["attributes"] == {"advertiserIds": ["1"]}
+
+
+async def test_ensure_does_not_take_a_segment_of_another_kind(criteo) -> None:
+    """A lookalike of that name is no contact list."""
+    criteo.will_answer({"data": [], "errors": [TAKEN]})
+    criteo.will_answer({"data": [{"id": "5", "attributes": {"name": "crm", "type": "Lookalike"}}]})
+    with pytest.raises(ConfigurationError, match="segment 5"):
+        await criteo.ms.ensure_contact_list(advertiser_id="1", name="crm")
+
+
+async def test_ensure_says_so_when_the_name_is_taken_by_what_nobody_sees(criteo) -> None:
+    """A name that is taken by a segment the search does not show ends in an error, not in a loop."""
+    criteo.will_answer({"data": [], "errors": [TAKEN]})
+    criteo.will_answer({"data": [OTHER], "meta": {"totalItems": 1}})
+    with pytest.raises(PartialFailureError, match="no segment of it was found"):
+        await criteo.ms.ensure_contact_list(advertiser_id="1", name="crm")
+
+
+async def test_ensure_passes_other_problems_on(criteo) -> None:
+    """Any other problem is raised as it came, without a search."""
+    criteo.will_answer({"data": [], "errors": [{**TAKEN, "code": "cannot-create-contact-list"}]})
+    with pytest.raises(PartialFailureError, match="cannot-create-contact-list"):
+        await criteo.ms.ensure_contact_list(advertiser_id="1", name="crm")
+    assert paths(criteo) == ["create"]
+
+
+async def test_ensure_survives_a_lost_answer(criteo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the answer to the create is lost, a second create finds the name taken, and the search finds the list."""
+    criteo.will_answer({"data": [], "errors": [TAKEN]})
+    criteo.will_answer({"data": [LIST]})
+    send, lost = criteo.send, [TransportError("lost")]
+
+    async def lossy(exchange: Any) -> Any:
+        if lost:
+            criteo.asked.append(exchange)
+            raise lost.pop()
+        return await send(exchange)
+
+    monkeypatch.setattr(criteo, "send", lossy)
+    assert (await criteo.ms.ensure_contact_list(advertiser_id="1", name="crm")).id == "5"
+    assert paths(criteo) == ["create", "create", "search"]
+
+
+async def test_a_create_is_not_repeated_after_a_server_error(criteo) -> None:
+    """A 503 may have created the segments, so a create is not made again."""
+    criteo.will_answer({"errors": []}, status=503)
+    with pytest.raises(ServerError):
+        await criteo.ms.ensure_contact_list(advertiser_id="1", name="crm")
+    assert paths(criteo) == ["create"]
+
+
+@pytest.mark.parametrize(
+    ("service", "owner", "arguments", "attributes"),
+    [
+        ("rm", "account_id", {"account_id": "7"}, {"accountId": "7", "contactList": {"identifierType": "Email"}}),
+        ("cg", "data_provider_id", {"data_provider_id": "7"}, {"dataProviderId": "7"}),
+        ("ms", "advertiser_id", {"advertiser_id": "7"}, {"advertiserId": "7", "contactList": {"isReadOnly": False}}),
+    ],
+)
+async def test_an_owner_costs_one_search_before_the_upload(
+    criteo, service: str, owner: str, arguments: dict[str, str], attributes: dict[str, Any]
+) -> None:
+    """With an owner an upload makes one search first; without one it makes no other call."""
+    assert owner in arguments
+    criteo.will_answer({"data": [{"id": "5", "attributes": {"type": "ContactList", **attributes}}]})
+    criteo.will_answer({"data": {"attributes": {"nbValidIdentifiers": 1, "nbInvalidIdentifiers": 0}}})
+    upload = getattr(criteo, service).upload_contact_list
+    assert (await upload("5", ["a@example.com"], hash=None, **arguments)).ok
+    assert paths(criteo)[0] == "search"
+    assert len(criteo.asked) == 2
+    criteo.will_answer({"data": {"attributes": {"nbValidIdentifiers": 1, "nbInvalidIdentifiers": 0}}})
+    await upload("5", ["a@example.com"], hash=None)
+    assert len(criteo.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        ([], "no segment of advertiser_id=1"),
+        ([{"id": "6", "attributes": {"advertiserId": "1"}}], "no segment of advertiser_id=1"),
+        ([{"id": "5", "attributes": {"advertiserId": "2", "type": "ContactList"}}], "no segment of advertiser_id=1"),
+        ([{"id": "5", "attributes": {"advertiserId": "1", "type": "InMarket"}}], "no contact list"),
+        (
+            [
+                {
+                    "id": "5",
+                    "attributes": {"advertiserId": "1", "type": "ContactList", "contactList": {"isReadOnly": "true"}},
+                }
+            ],
+            "read-only",
+        ),
+    ],
+)
+async def test_a_list_that_cannot_be_meant_is_refused(criteo, found: list[Any], words: str) -> None:
+    """Another's list, none at all, another kind of segment and a read-only list are refused before anything is sent."""
+    criteo.will_answer({"data": found})
+    with pytest.raises(ConfigurationError, match=words):
+        await criteo.ms.upload_contact_list("5", ["a@example.com"], hash=None, advertiser_id="1")
+    assert paths(criteo) == ["search"]
+
+
+async def test_a_retail_media_list_of_another_kind_of_identifier_is_refused(criteo) -> None:
+    """Retail Media fixes a list's kind when it is made; an upload of another kind is refused before it is sent."""
+    attributes = {"accountId": "7", "type": "ContactList", "contactList": {"identifierType": "customerId"}}
+    criteo.will_answer({"data": [{"id": "5", "attributes": attributes}]})
+    with pytest.raises(ConfigurationError, match="takes identifier_type='customer_id', not 'email'"):
+        await criteo.rm.upload_contact_list("5", ["a@example.com"], hash=None, account_id="7")
+
+
+async def test_a_stream_checks_its_owner_as_well(criteo) -> None:
+    """A stream of results begins with the same search."""
+    criteo.will_answer({"data": []})
+    with pytest.raises(ConfigurationError):
+        async with criteo.ms.stream_contact_list("5", ["a@example.com"], hash=None, advertiser_id="1"):
+            pass
+
+
+async def test_a_dry_run_makes_no_search(criteo) -> None:
+    """A dry run sends nothing at all."""
+    report = await criteo.ms.upload_contact_list("5", ["a@example.com"], hash=None, advertiser_id="1", dry_run=True)
+    assert report.dry_run
+    assert not criteo.asked

@@ -1,0 +1,168 @@
+import ast
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import criteo_audiences
+from criteo_audiences import CriteoError, errors
+
+OPTIONAL = ["typer", "rich", "duckdb", "pyarrow", "pandas", "polars", "redis", "pyspark", "opentelemetry", "pytest"]
+
+
+def packages() -> list[str]:
+    """Returns the names of the package and of the packages below it."""
+    below = pkgutil.walk_packages(criteo_audiences.__path__, "criteo_audiences.")
+    return ["criteo_audiences", *(found.name for found in below if found.ispkg)]
+
+
+def promised() -> Iterator[tuple[str, Any]]:
+    """Yields every promised name with its object."""
+    for name in packages():
+        module = importlib.import_module(name)
+        yield from ((f"{name}.{each}", getattr(module, each, None)) for each in getattr(module, "__all__", ()))
+
+
+PROMISED = dict(promised())
+
+
+@pytest.mark.parametrize("package", packages())
+def test_promised_names_exist(package: str) -> None:
+    """Every package lists its public names, once each, and every one of them exists."""
+    module = importlib.import_module(package)
+    assert len(set(module.__all__)) == len(module.__all__)
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+
+
+def public_names(module: ModuleType) -> set[str]:
+    """Returns the public names of a module, other modules left out."""
+    return {name for name, value in vars(module).items() if not name.startswith("_") and not inspect.ismodule(value)}
+
+
+def test_root_promises_all_that_it_defines() -> None:
+    """What the package's root has in public is promised, and nothing else but the version."""
+    assert public_names(criteo_audiences) == set(criteo_audiences.__all__) - {"__version__"}
+
+
+def test_root_has_no_logic() -> None:
+    """The package's root is a docstring, imports and `__all__`."""
+    docstring, *rest = ast.parse(Path(criteo_audiences.__file__).read_text("utf-8")).body
+    assert isinstance(docstring, ast.Expr)
+    assert all(isinstance(node, (ast.ImportFrom, ast.Assign)) for node in rest)
+    assert [node.targets[0].id for node in rest if isinstance(node, ast.Assign)] == ["__all__"]  # type: ignore[attr-defined]
+
+
+def test_whole_exception_tree_is_promised() -> None:
+    """Every exception of the tree can be imported from the root."""
+    tree = {name for name, kind in vars(errors).items() if inspect.isclass(kind) and issubclass(kind, CriteoError)}
+    assert tree <= set(criteo_audiences.__all__)
+
+
+def exceptions() -> dict[str, type[BaseException]]:
+    """Returns every public exception class that any module of the client's side defines."""
+    names = [found.name for found in pkgutil.walk_packages(criteo_audiences.__path__, "criteo_audiences.")]
+    modules = [
+        importlib.import_module(name) for name in names if name.split(".")[1] not in {"sandbox", "cli", "__main__"}
+    ]
+    values = [pair for module in modules for pair in vars(module).items()]
+    kinds = {name: kind for name, kind in values if inspect.isclass(kind) and issubclass(kind, BaseException)}
+    return {name: kind for name, kind in kinds.items() if kind.__module__.startswith("criteo_audiences")}
+
+
+def test_every_exception_hangs_under_the_root() -> None:
+    """Whatever this library raises on purpose is a `CriteoError`."""
+    found = exceptions()
+    assert {name for name, kind in found.items() if not issubclass(kind, CriteoError)} == set()
+    assert len(found) > 15
+
+
+def described(name: str, value: Any) -> Iterator[tuple[str, str | None]]:
+    """Yields a public class or function, and a class's own public methods and properties, with their docstrings."""
+    if inspect.isfunction(value):
+        yield name, value.__doc__
+    if not inspect.isclass(value) or not value.__module__.startswith("criteo_audiences"):
+        return
+    yield name, vars(value).get("__doc__")
+    for member, inner in vars(value).items():
+        function = inner.__func__ if isinstance(inner, (classmethod, staticmethod)) else inner
+        if isinstance(function, cached_property):
+            function = function.func
+        if not member.startswith("_") and (inspect.isfunction(function) or isinstance(function, property)):
+            yield f"{name}.{member}", function.__doc__
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_promised_names_are_documented(name: str) -> None:
+    """Every promised class and function, and every public method and property, has a docstring of its own."""
+    missing = [each for each, docstring in described(name, PROMISED[name]) if not (docstring or "").strip()]
+    assert missing == []
+
+
+def test_documentation_was_looked_for() -> None:
+    """The test above finds what lacks a docstring."""
+
+    class Sample:
+        """Documented."""
+
+        def documented(self) -> None:
+            """Documented."""
+
+        def bare(self) -> None: ...
+
+        @property
+        def bare_property(self) -> None: ...
+
+        @classmethod
+        def bare_class_method(cls) -> None: ...
+
+        @cached_property
+        def bare_cached_property(self) -> None: ...
+
+    Sample.__module__ = "criteo_audiences.sample"
+    bare = [name for name, docstring in described("S", Sample) if not docstring]
+    assert bare == ["S.bare", "S.bare_property", "S.bare_class_method", "S.bare_cached_property"]
+    assert sum(1 for name, value in PROMISED.items() for _ in described(name, value)) > 150
+
+
+def run(code: str) -> str:
+    """Runs code in a fresh interpreter in which a warning is an error; returns what it prints."""
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def test_optional_dependencies_stay_unloaded() -> None:
+    """`import criteo_audiences` loads no optional dependency, neither the command line nor the sandbox."""
+    loaded = run(
+        "import sys, criteo_audiences\n"
+        f"print([name for name in {OPTIONAL!r} if name in sys.modules]"
+        " + [name for name in sys.modules if name.split('.')[1:2] in (['cli'], ['sandbox'])])"
+    )
+    assert loaded == "[]"
+
+
+def test_package_works_without_the_optional_dependencies() -> None:
+    """Where the extra of the command line is missing, the package works and the command says what to install."""
+    said = run(
+        "import sys\n"
+        "sys.modules.update(dict.fromkeys(('typer', 'rich')))\n"
+        "import criteo_audiences.sandbox\n"
+        "from criteo_audiences.__main__ import main\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    print(end)"
+    )
+    assert said == "The command line needs the extra 'cli': pip install 'criteo-audiences[cli]'"
+
+
+def test_import_prints_and_opens_nothing() -> None:
+    """`import criteo_audiences` prints nothing, starts no thread and makes no event loop."""
+    assert run("import criteo_audiences, threading; print(threading.active_count())") == "1"

@@ -1,0 +1,215 @@
+"""Who may import whom (the design's table of layers), held against the imports that the package really makes."""
+
+import ast
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+
+import criteo_audiences
+
+ROOT = "criteo_audiences"
+PUBLIC_ROOT = "the public root"
+PACKAGE = Path(criteo_audiences.__file__).parent
+
+MAY_IMPORT: dict[str, frozenset[str]] = {}
+
+
+def layer(*names: str, may: Iterable[str] = (), and_what_may: Iterable[str] = ()) -> None:
+    """Adds rows to the table: what these may import, and others with all that those may import."""
+    reached = frozenset(may) | {each for other in and_what_may for each in MAY_IMPORT[other] | {other}}
+    MAY_IMPORT.update(dict.fromkeys(names, reached))
+
+
+SERVICES = ("marketing_solutions", "retail_media", "commerce_grid")
+layer("models", "meter", "version")
+layer("errors", may=["models"])
+layer("validation", may=["errors", "models"])
+layer("results", may=["validation", "errors", "models"])
+layer("identifiers", may=["validation", "errors", "models"])
+layer("session", may=["results", "validation", "errors", "models", "meter"])
+layer("batches", "audiences", may=["errors", "models"])
+layer("tables", may=["batches", "identifiers", "validation", "errors", "models"])
+layer("uploads", may=["tables", "batches", "identifiers", "results", "validation", "errors", "models", "meter"])
+layer("sync", and_what_may=["uploads", "tables"])
+layer("contact_lists", and_what_may=["uploads", "sync"])
+layer(*SERVICES, may=["contact_lists", "session", "results", "validation", "errors", "models", "audiences"])
+layer("client", may=["session", *SERVICES, "validation", "errors", "models", "version"])
+layer("jobs", and_what_may=["client", "contact_lists"])
+layer("integrations", may=[PUBLIC_ROOT])
+layer("sandbox")
+layer("cli", may=[PUBLIC_ROOT, "sandbox"])
+layer("__main__", may=["cli"])
+# The package itself promises names and has no logic.
+layer(PUBLIC_ROOT, and_what_may=["client", "jobs", "audiences"])
+
+# The sandbox's handle gives out the credentials that its server accepts; the server itself knows nothing of ours.
+EXCEPTIONS = {("sandbox/__init__.py", "criteo_audiences.session.auth", "ClientCredentials")}
+HTTP_CLIENT = {"session/transport.py", "client.py"}
+
+
+@frozen
+class Import:
+    """One name that a module imports from another."""
+
+    path: str
+    module: str
+    name: str | None
+
+    @property
+    def importer(self) -> str:
+        """The layer that imports."""
+        head = Path(self.path).with_suffix("").parts[0]
+        return PUBLIC_ROOT if head == "__init__" else head
+
+    @property
+    def imported(self) -> str:
+        """The layer that is imported: a module or package below the root, or the root for one of its names."""
+        below = self.module.split(".")[1:] or ([self.name] if self.name in MAY_IMPORT else [PUBLIC_ROOT])
+        return str(below[0])
+
+    def __str__(self) -> str:
+        return f"{self.path} imports {self.name or 'all'} from {self.module}"
+
+
+def modules() -> dict[str, str]:
+    """Returns the source of every module by its path below the package."""
+    return {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imports(path: str, source: str) -> Iterator[Import]:
+    """Yields what a module imports anywhere in it, relative imports resolved."""
+    package = [ROOT, *Path(path).parts[:-1]]
+    for node in ast.walk(ast.parse(source, path)):
+        if isinstance(node, ast.Import):
+            yield from (Import(path, alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            yield from (Import(path, module, alias.name) for alias in node.names)
+
+
+def own_imports(sources: Mapping[str, str]) -> Iterator[Import]:
+    """Yields the imports of our own modules, those that are excepted left out."""
+    for path, source in sources.items():
+        for each in imports(path, source):
+            if each.module.split(".")[0] == ROOT and (path, each.module, each.name) not in EXCEPTIONS:
+                yield each
+
+
+def crossing(sources: Mapping[str, str]) -> list[str]:
+    """Returns every import that the table does not allow, and every module that it does not list."""
+    unlisted = [f"{path} is in no layer" for path in sources if Import(path, "", None).importer not in MAY_IMPORT]
+    return unlisted + [
+        str(each)
+        for each in own_imports(sources)
+        if each.importer != each.imported and each.imported not in MAY_IMPORT.get(each.importer, frozenset())
+    ]
+
+
+def private(sources: Mapping[str, str]) -> list[str]:
+    """Returns every private name, or private module, that is imported from another package."""
+    return [
+        str(each)
+        for each in own_imports(sources)
+        if each.importer != each.imported
+        and any(part.startswith("_") and not part.endswith("__") for part in [*each.module.split("."), each.name or ""])
+    ]
+
+
+def http_clients(sources: Mapping[str, str]) -> set[str]:
+    """Returns the modules on the client's side that import aiohttp."""
+    everything = (each for path, source in sources.items() for each in imports(path, source))
+    return {each.path for each in everything if each.module.split(".")[0] == "aiohttp" and each.importer != "sandbox"}
+
+
+def test_imports_run_downwards_only() -> None:
+    """No module imports what its layer may not know."""
+    assert crossing(modules()) == []
+
+
+def test_private_names_stay_at_home() -> None:
+    """No package imports a private name of another."""
+    assert private(modules()) == []
+
+
+def test_only_the_transport_speaks_http() -> None:
+    """On the client's side aiohttp is imported by the transport, and by the client for the type of `http` alone."""
+    assert http_clients(modules()) == HTTP_CLIENT
+
+
+def test_client_uses_http_for_a_type_only() -> None:
+    """The client names `aiohttp.ClientSession` and nothing else of aiohttp."""
+    tree = ast.parse(modules()["client.py"])
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "aiohttp"
+    }
+    assert used == {"ClientSession"}
+
+
+def test_sandbox_server_knows_nothing_of_ours() -> None:
+    """The sandbox imports itself only, so that a mistake of the client cannot cancel itself out in it."""
+    reached = {each.imported for each in own_imports(modules()) if each.importer == "sandbox"}
+    assert reached == {"sandbox"}
+
+
+def test_package_was_parsed() -> None:
+    """The tests above look at the whole package."""
+    parsed = modules()
+    assert {"__init__.py", "client.py", "session/transport.py", "sandbox/server.py"} <= parsed.keys()
+    assert len(list(own_imports(parsed))) > 100
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "verdicts"),
+    [
+        ("models.py", "from criteo_audiences.errors import CriteoError", ["models.py imports CriteoError from criteo_audiences.errors"]),
+        ("models.py", "import criteo_audiences.errors", ["models.py imports all from criteo_audiences.errors"]),
+        ("models.py", "from criteo_audiences import errors", ["models.py imports errors from criteo_audiences"]),
+        ("models.py", "from . import errors", ["models.py imports errors from criteo_audiences"]),
+        ("models.py", "from .errors import CriteoError", ["models.py imports CriteoError from criteo_audiences.errors"]),
+        ("session/auth.py", "from ..uploads import x", ["session/auth.py imports x from criteo_audiences.uploads"]),
+        ("session/auth.py", "def f():\n    from criteo_audiences.client import x", ["session/auth.py imports x from criteo_audiences.client"]),
+        ("session/auth.py", "from .codec import x\nfrom ..errors import y\nimport errors", []),
+        ("uploads/x.py", "from criteo_audiences import CriteoClient", ["uploads/x.py imports CriteoClient from criteo_audiences"]),
+        ("retail_media/api.py", "from criteo_audiences.marketing_solutions import x", ["retail_media/api.py imports x from criteo_audiences.marketing_solutions"]),
+        ("cli/app.py", "from criteo_audiences import CriteoClient\nfrom criteo_audiences.sandbox import Sandbox", []),
+        ("cli/app.py", "from criteo_audiences.client import CriteoClient", ["cli/app.py imports CriteoClient from criteo_audiences.client"]),
+        ("sandbox/server.py", "from criteo_audiences.session.auth import ClientCredentials", ["sandbox/server.py imports ClientCredentials from criteo_audiences.session.auth"]),
+        ("sandbox/__init__.py", "from criteo_audiences.session.auth import ClientCredentials", []),
+        ("sandbox/__init__.py", "from criteo_audiences.session.auth import TokenCache", ["sandbox/__init__.py imports TokenCache from criteo_audiences.session.auth"]),
+        ("newcomer/x.py", "", ["newcomer/x.py is in no layer"]),
+        ("newcomer.py", "from criteo_audiences.models import x", ["newcomer.py is in no layer", "newcomer.py imports x from criteo_audiences.models"]),
+        ("session/auth.py", "from criteo_audiences.newcomer import x", ["session/auth.py imports x from criteo_audiences.newcomer"]),
+    ],
+)  # fmt: skip
+def test_table_is_enforced(path: str, source: str, verdicts: list[str]) -> None:
+    """An import that the table does not allow is found however it is spelled, and so is a package it does not list."""
+    assert crossing({path: source}) == verdicts
+
+
+def test_private_imports_are_found() -> None:
+    """A private name, or a private module, is found where it crosses packages and not at home."""
+    sources = {
+        "uploads/x.py": "from criteo_audiences.session.auth import _secret\nfrom criteo_audiences.session._inner import y",
+        "session/x.py": "from criteo_audiences.session.auth import _secret",
+        "client.py": "from criteo_audiences.version import __version__",
+    }
+    assert private(sources) == [
+        "uploads/x.py imports _secret from criteo_audiences.session.auth",
+        "uploads/x.py imports y from criteo_audiences.session._inner",
+    ]
+
+
+def test_http_imports_are_found() -> None:
+    """An import of aiohttp is found in any spelling, also in a function."""
+    sources = {
+        "a.py": "import aiohttp.web",
+        "b.py": "def f():\n    from aiohttp import x",
+        "c.py": "import aiohttp_extra",
+        "sandbox/d.py": "import aiohttp",
+    }
+    assert http_clients(sources) == {"a.py", "b.py"}
