@@ -1,5 +1,7 @@
 """`clear` and `stats`: what a contact list holds."""
 
+from typing import Any
+
 import typer
 
 from criteo_audiences import CriteoClient
@@ -15,7 +17,6 @@ from criteo_audiences.cli.options import (
     required_owner_id,
 )
 from criteo_audiences.cli.running import Run, run, write_json
-from criteo_audiences.models import ContactListStatistics
 
 
 def clear(
@@ -66,7 +67,7 @@ def stats(
 
 async def _statistics(
     criteo: CriteoClient, service: Service, segment_id: str, account_id: str | None
-) -> ContactListStatistics:
+) -> Any:
     if service is Service.RETAIL_MEDIA:
         account = required_owner_id(service, {"account_id": account_id})
         return await criteo.retail_media.get_contact_list_statistics(account, segment_id)
