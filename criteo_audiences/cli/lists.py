@@ -65,9 +65,7 @@ def stats(
     run(command, Run(json=json, debug=debug))
 
 
-async def _statistics(
-    criteo: CriteoClient, service: Service, segment_id: str, account_id: str | None
-) -> Any:
+async def _statistics(criteo: CriteoClient, service: Service, segment_id: str, account_id: str | None) -> Any:
     if service is Service.RETAIL_MEDIA:
         account = required_owner_id(service, {"account_id": account_id})
         return await criteo.retail_media.get_contact_list_statistics(account, segment_id)

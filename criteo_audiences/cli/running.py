@@ -1,6 +1,7 @@
 """Runs a command's coroutine: signals, errors, exit codes, the one line on standard error."""
 
 import asyncio
+import os
 import signal
 import sys
 import traceback
@@ -27,6 +28,7 @@ class Run:
         remarks: lines to print after the report.
         facts: what the JSON document holds beside the report.
         code: how a command without a report ends.
+        reads_standard_input: whether a thread may still wait for it when the command ends.
     """
 
     json: bool = False
@@ -35,10 +37,23 @@ class Run:
     remarks: list[str] = field(factory=list)
     facts: dict[str, Any] = field(factory=dict)
     code: Exit = Exit.OK
+    reads_standard_input: bool = False
 
 
 def run(command: Callable[[], Coroutine[Any, Any, Any]], state: Run) -> None:
     """Runs a command and ends the process with the code that says how it went."""
+    try:
+        _run(command, state)
+    except typer.Exit as ended:
+        if state.reads_standard_input:  # the interpreter would wait for that thread, and so for the input's end
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(ended.exit_code)
+        raise
+
+
+def _run(command: Callable[[], Coroutine[Any, Any, Any]], state: Run) -> NoReturn:
+    """Runs a command and raises the exit that says how it went."""
     try:
         asyncio.run(_until_terminated(command()))
     except (KeyboardInterrupt, asyncio.CancelledError) as error:

@@ -41,9 +41,6 @@ DedupeOption = Annotated[bool, typer.Option(help="Send each identifier once.")]
 ConcurrencyOption = Annotated[int, typer.Option(help="Batches in flight at the same time.")]
 SizeOption = Annotated[int, typer.Option(help="Identifiers a batch, at most 50,000.")]
 BytesOption = Annotated[int | None, typer.Option(help="Bytes of identifiers a batch.")]
-FlushOption = Annotated[
-    float | None, typer.Option(help="Seconds after which an incomplete batch goes out, for a trickling input.")
-]
 RejectedOption = Annotated[float, typer.Option(help="Share of rows that may be rejected, 0 to 1.")]
 InvalidOption = Annotated[float, typer.Option(help="Share of identifiers Criteo may refuse, 0 to 1.")]
 DrainOption = Annotated[float, typer.Option(help="Seconds batches in flight get after Ctrl-C.")]
@@ -65,7 +62,6 @@ def upload(
     max_concurrency: ConcurrencyOption = 4,
     batch_size: SizeOption = 50_000,
     max_body_bytes: BytesOption = None,
-    flush_after: FlushOption = None,
     max_rejected: RejectedOption = 0.5,
     max_invalid: InvalidOption = 0.5,
     drain_timeout: DrainOption = 10.0,
@@ -84,7 +80,6 @@ def upload(
         "dedupe": dedupe,
         "max_concurrency": max_concurrency,
         "batch_size": batch_size,
-        "flush_after": flush_after,
         "max_rejected": max_rejected,
         "max_invalid": max_invalid,
         "drain_timeout": drain_timeout,
@@ -93,7 +88,7 @@ def upload(
     if max_body_bytes is not None:
         options["max_body_bytes"] = max_body_bytes
     owners = {"advertiser_id": advertiser_id, "account_id": account_id, "data_provider_id": data_provider_id}
-    state = Run(json=json, debug=debug)
+    state = Run(json=json, debug=debug, reads_standard_input=file == "-")
 
     async def command() -> None:
         options["hash"] = _algorithm(hash_)
@@ -125,7 +120,6 @@ def remove(
     max_concurrency: ConcurrencyOption = 4,
     batch_size: SizeOption = 50_000,
     max_body_bytes: BytesOption = None,
-    flush_after: FlushOption = None,
     max_rejected: RejectedOption = 0.5,
     max_invalid: InvalidOption = 0.5,
     drain_timeout: DrainOption = 10.0,

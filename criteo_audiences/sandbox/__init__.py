@@ -1,36 +1,32 @@
-"""A local Criteo for tests: a real server on a loopback port, with tokens, quota, contact lists and faults on demand.
+"""A local Criteo for tests: a server on a loopback port, with tokens, quota, segments, contact lists and faults.
 
 It is written from Criteo's OpenAPI documents and guides alone and shares no code with the client, so that a mistake
 made in one of them cannot cancel itself out in the other.
 """
 
-import ipaddress
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from aiohttp import web
-
+from criteo_audiences.sandbox import preparation
 from criteo_audiences.sandbox.contact_list import ContactList
-from criteo_audiences.sandbox.creation import SERVICE
+from criteo_audiences.sandbox.dialect import DialectName
 from criteo_audiences.sandbox.faults import Fault
+from criteo_audiences.sandbox.listener import Listener
 from criteo_audiences.sandbox.quota import Quota, Window
 from criteo_audiences.sandbox.recording import RecordedRequest
-from criteo_audiences.sandbox.segments import timestamp
-from criteo_audiences.sandbox.server import application
-from criteo_audiences.sandbox.settings import KINDS
+from criteo_audiences.sandbox.services import ServiceName
 from criteo_audiences.sandbox.state import ServerState
 from criteo_audiences.sandbox.tokens import TokenIssuer
+from criteo_audiences.sandbox.wording import dialect_of
 
 if TYPE_CHECKING:
     from criteo_audiences.session.auth import ClientCredentials
 
 __all__ = ["ContactList", "RecordedRequest", "Sandbox"]
-
-# Handlers that still run when the sandbox closes get this long, in seconds, before they are canceled.
-_SHUTDOWN_TIMEOUT = 0.1
 
 
 class Sandbox:
@@ -50,6 +46,8 @@ class Sandbox:
         match_rate: Share of identifiers that the statistics report as matched.
         window: Whether the quota counts calls within the last seconds (``"sliding"``) or from one multiple of its
             period to the next (``"fixed"``).
+        dialect: Whether answers have the shapes of OpenAPI (``"openapi"``) or, where Criteo's guides contradict it,
+            those of the guides (``"guides"``). What OpenAPI allows is accepted in both.
     """
 
     def __init__(
@@ -67,10 +65,8 @@ class Sandbox:
         clock: Callable[[], float] = time.time,
         match_rate: float = 0.6,
         window: Window = "sliding",
+        dialect: DialectName = "openapi",
     ) -> None:
-        self._host = _loopback(host)
-        self._port = port
-        self._runner: web.AppRunner | None = None
         self._state = ServerState(
             tokens=TokenIssuer(
                 client_id=secrets.token_hex(8) if client_id is None else client_id,
@@ -84,30 +80,21 @@ class Sandbox:
             max_body_bytes=max_body_bytes,
             match_rate=match_rate,
             clock=clock,
+            dialect=dialect_of(dialect),
         )
+        self._listener = Listener(self._state, host, port)
 
     async def __aenter__(self) -> Self:
-        if self._runner is not None:
-            raise RuntimeError("this sandbox is running already")
-        runner = web.AppRunner(application(self._state), access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
-        try:
-            await runner.setup()
-            await web.TCPSite(runner, self._host, self._port).start()
-        except BaseException:
-            await runner.cleanup()
-            raise
-        self._runner = runner
+        await self._listener.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        await self._listener.stop()
 
     def __repr__(self) -> str:
-        return f"<Sandbox {self.url if self._runner else 'not running'}>"
+        return f"<Sandbox {self.url if self._listener.is_running else 'not running'}>"
 
     @property
     def url(self) -> str:
@@ -116,10 +103,7 @@ class Sandbox:
         Raises:
             RuntimeError: The sandbox is not running.
         """
-        if self._runner is None:
-            raise RuntimeError("the sandbox has a URL only within its async with block")
-        host, port = self._runner.addresses[0][:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return self._listener.url
 
     @property
     def credentials(self) -> "ClientCredentials":
@@ -150,25 +134,52 @@ class Sandbox:
         """The most API calls that were handled at the same moment so far."""
         return self._state.recording.max_in_flight
 
-    def add_contact_list(self, name: str | None = None, *, advertiser_id: str = "1", read_only: bool = False) -> str:
-        """Create an empty contact list of Marketing Solutions without a call.
+    def add_contact_list(
+        self,
+        name: str | None = None,
+        *,
+        service: ServiceName = "marketing-solutions",
+        owner_id: str | None = None,
+        advertiser_id: str | None = None,
+        account_id: str | None = None,
+        data_provider_id: str | None = None,
+        retailer_id: str | None = None,
+        identifier_type: str | None = None,
+        read_only: bool = False,
+    ) -> str:
+        """Create an empty contact list without a call. Any id will do for those that it belongs to; "1" by default.
 
         Args:
-            name: Unique per advertiser; made up when left out.
-            advertiser_id: The advertiser that it belongs to; any id will do.
+            name: Unique per owner; made up when left out.
+            service: The service that it is a list of.
+            owner_id: Its owner: an advertiser, an account or a data provider, depending on the service.
+            advertiser_id: The same, in the words of Marketing Solutions.
+            account_id: The same, in the words of Retail Media.
+            data_provider_id: The same, in the words of Commerce Grid.
+            retailer_id: The retailer of a list of Retail Media.
+            identifier_type: The only type that a list of Retail Media takes, as in ``"Email"``; any when left out.
             read_only: Whether it counts as made outside the API, so that calls cannot change it.
 
         Returns:
             The id of its segment.
+
+        Raises:
+            ValueError: The service knows no such thing, or the owner has a segment of that name.
         """
-        segment = self._state.segments.add(
+        owners = {
+            "owner_id": owner_id,
+            "advertiser_id": advertiser_id,
+            "account_id": account_id,
+            "data_provider_id": data_provider_id,
+        }
+        segment = preparation.add_contact_list(
+            self._state,
+            service,
             name=name,
-            service=SERVICE,
-            owner_id=advertiser_id,
-            kind=KINDS["contactList"].type,
-            settings={"contactList": {"isReadOnly": read_only}},
-            contact_list=ContactList(read_only=read_only),
-            created_at=timestamp(self._state.clock()),
+            owners=owners,
+            retailer_id=retailer_id,
+            identifier_type=identifier_type,
+            read_only=read_only,
         )
         return segment.id
 
@@ -186,6 +197,23 @@ class Sandbox:
     def deny(self, segment_id: str) -> None:
         """Answer 403 to every further call on a segment, as if its advertiser had withdrawn consent."""
         self._state.segments[segment_id].denied = True
+
+    def use_in_audience(self, segment_id: str) -> None:
+        """Let a segment count as used in an audience, so that it cannot be deleted."""
+        self._state.segments[segment_id].in_audience = True
+
+    def deprecate_version(self, version: str, *, sunset: datetime | None = None) -> None:
+        """Announce the end of an API version in every further answer under it, also in those that refuse a call.
+
+        Args:
+            version: As in a path: ``"2026-07"``.
+            sunset: When it ends, with a time zone; the header is left out without it.
+        """
+        self._state.versions.deprecate(version, sunset)
+
+    def retire_version(self, version: str) -> None:
+        """Answer 410 to every further call under an API version."""
+        self._state.versions.retire(version)
 
     def expire_tokens(self) -> None:
         """Make every access token issued so far an expired one."""
@@ -232,19 +260,3 @@ class Sandbox:
             on=on,
         )
         self._state.faults.add(fault, times=times)
-
-
-def _loopback(host: str) -> str:
-    """Returns the address, once it is certain that no other machine can reach it.
-
-    The server speaks plain HTTP and knows its secrets by heart, so it has no business on a network.
-    """
-    # The name can stand for two addresses, which would get two different free ports.
-    address = "127.0.0.1" if host == "localhost" else host
-    try:
-        is_loopback = ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        is_loopback = False
-    if not is_loopback:
-        raise ValueError("the sandbox listens on loopback addresses only")
-    return address

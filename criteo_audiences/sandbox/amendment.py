@@ -1,37 +1,26 @@
-"""The body of a contact-list amendment in Marketing Solutions, read as strictly as OpenAPI puts it."""
+"""The body of a contact-list amendment, read as strictly as OpenAPI puts it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
-from criteo_audiences.sandbox.identifier_rules import Rule, is_email, is_mobile_ad_id, is_opaque_id, is_phone_number
+from criteo_audiences.sandbox.identifier_rules import Rule
 from criteo_audiences.sandbox.problems import invalid
-
-_OPERATIONS = "add", "remove"
-_RULES: Mapping[str, Rule] = {
-    "email": is_email,
-    "madid": is_mobile_ad_id,
-    "identityLink": is_opaque_id,
-    "gum": is_opaque_id,
-    "phoneNumber": is_phone_number,
-}
-# OpenAPI lets the type be left out and does not say what is assumed then.
-_ASSUMED_TYPE = "email"
+from criteo_audiences.sandbox.services import Service
 
 
 @attrs.frozen
 class Amendment:
     """What a call asks for."""
 
+    adds: bool
     operation: str
+    """The word that was sent, for the answer; so is the next."""
     identifier_type: str
     identifiers: list[str] = attrs.field(repr=False)
-
-    @property
-    def is_valid(self) -> Rule:
-        """The rule for identifiers of the type."""
-        return _RULES[self.identifier_type]
+    is_valid: Rule = attrs.field(repr=False)
+    """The rule for identifiers of the type."""
 
 
 def identifiers_of(document: Mapping[str, Any]) -> list[Any]:
@@ -42,29 +31,58 @@ def identifiers_of(document: Mapping[str, Any]) -> list[Any]:
     return identifiers if isinstance(identifiers, list) else []
 
 
-def read_amendment(document: Mapping[str, Any], *, max_identifiers: int) -> Amendment:
+def read_amendment(
+    document: Mapping[str, Any], service: Service, *, fixed_type: str | None, max_identifiers: int
+) -> Amendment:
     """Returns the amendment.
+
+    Args:
+        document: The body.
+        service: Whose words it must use.
+        fixed_type: The identifier type of the list, where it was chosen when the list was created.
+        max_identifiers: Most identifiers in one call.
 
     Raises:
         ProblemError: 400, at the first thing that is not as OpenAPI demands.
     """
     data = _object(document, "data")
-    if not isinstance(_required(data, "type"), str):
-        raise invalid("type must be a string.")
+    _check_type(data, service)
     attributes = _object(data, "attributes")
     operation = _required(attributes, "operation")
-    if operation not in _OPERATIONS:
-        raise invalid('operation must be "add" or "remove".')
-    identifier_type = attributes.get("identifierType", _ASSUMED_TYPE)
-    if not isinstance(identifier_type, str) or identifier_type not in _RULES:
-        raise invalid(f"identifierType must be one of {', '.join(_RULES)}.")
-    _check_caller(attributes, identifier_type)
-    return Amendment(operation, identifier_type, _identifiers(attributes, max_identifiers))
+    if not isinstance(operation, str) or operation not in service.operations:
+        raise invalid(f"operation must be one of {', '.join(service.operations)}.")
+    identifier_type = _identifier_type(attributes, service, fixed_type)
+    _check_caller(attributes, identifier_type, service)
+    return Amendment(
+        operation == service.operations[0],
+        operation,
+        identifier_type,
+        _identifiers(attributes, max_identifiers),
+        service.identifiers[identifier_type],
+    )
 
 
-def _check_caller(attributes: Mapping[str, Any], identifier_type: str) -> None:
-    # OpenAPI lists it as optional; Criteo's guide demands it for gum.
-    if identifier_type == "gum":
+def _check_type(data: Mapping[str, Any], service: Service) -> None:
+    type_ = _required(data, "type") if service.amendment_needs_type else data.get("type", "")
+    if not isinstance(type_, str):
+        raise invalid("type must be a string.")
+
+
+def _identifier_type(attributes: Mapping[str, Any], service: Service, fixed_type: str | None) -> str:
+    # OpenAPI lets the type be left out and does not say what is assumed then.
+    identifier_type = attributes.get("identifierType", fixed_type or service.default_identifier)
+    if not isinstance(identifier_type, str) or identifier_type not in service.identifiers:
+        raise invalid(f"identifierType must be one of {', '.join(service.identifiers)}.")
+    if fixed_type not in {None, identifier_type}:
+        # Criteo documents that the type cannot change, but not what another one is answered.
+        raise invalid("The contact list is of another identifier type.", code="type-must-be-the-same")
+    return identifier_type
+
+
+def _check_caller(attributes: Mapping[str, Any], identifier_type: str, service: Service) -> None:
+    if service.caller_id_for is None:
+        return
+    if identifier_type == service.caller_id_for:
         _required(attributes, "gumCallerId")
     if type(attributes.get("gumCallerId", 0)) is not int:
         raise invalid("gumCallerId must be an integer.")

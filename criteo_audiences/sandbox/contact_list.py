@@ -46,15 +46,15 @@ class ContactList:
     def __repr__(self) -> str:
         return f"<ContactList of {len(self)} identifiers>"
 
-    async def amend(self, operation: str, identifiers: Sequence[str], is_valid: Rule) -> Outcome:
+    async def amend(self, identifiers: Sequence[str], is_valid: Rule, *, adds: bool) -> Outcome:
         """Add or remove the valid ones, a slice at a time; calls that overlap are not kept apart.
 
         Args:
-            operation: ``"add"``; anything else removes.
             identifiers: The strings of one call, in its order.
             is_valid: The rule for their kind.
+            adds: Whether they come or go.
         """
-        change = self._members.update if operation == "add" else self._members.difference_update
+        change = self._members.update if adds else self._members.difference_update
         outcome = Outcome()
         for start in range(0, len(identifiers), _SLICE):
             valid, invalid = _divided(identifiers[start : start + _SLICE], is_valid)

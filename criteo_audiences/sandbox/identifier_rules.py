@@ -19,9 +19,13 @@ is_phone_number: Final = re.compile(r"\+[0-9](?:[ -]*[0-9])+|[0-9a-fA-F]{64}").f
 # IDFA and AAID are UUIDs; Criteo publishes no rule on their case.
 is_mobile_ad_id: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 
+# OpenAPI names the type IpAddressV4; Criteo publishes no more about it.
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+is_ip_address_v4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}").fullmatch
+
 
 def is_opaque_id(text: str) -> bool:
-    """Returns whether the text can be an id whose form its issuer decides (identityLink, gum)."""
+    """Returns whether the text can be an id whose form its issuer decides (identityLink, gum, customerId …)."""
     return text.isprintable() and not text.isspace() and bool(text)
 
 

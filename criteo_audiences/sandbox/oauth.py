@@ -25,6 +25,11 @@ class _OAuthError(Exception):
         self.body = {"error": error, "error_description": description}
 
 
+def is_token_call(request: web.Request) -> bool:
+    """Returns whether a request is for this endpoint, which has no version, no quota and no dialect."""
+    return request.path == PATH
+
+
 async def issue_token(request: web.Request) -> web.Response:
     """Answers a request for a token."""
     state = request.app[STATE]

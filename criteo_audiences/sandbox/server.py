@@ -5,16 +5,16 @@ import asyncio
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from criteo_audiences.sandbox import marketing_solutions, oauth
+from criteo_audiences.sandbox import endpoints, oauth, versions
 from criteo_audiences.sandbox.bodies import discard_body
 from criteo_audiences.sandbox.faults import Fault
 from criteo_audiences.sandbox.problems import ProblemError, problem_response
 from criteo_audiences.sandbox.quota import rate_limit_headers
 from criteo_audiences.sandbox.recording import ENTRY, RecordedRequest
 from criteo_audiences.sandbox.state import STATE, ServerState
+from criteo_audiences.sandbox.wording import worded
 
-# "preview" is the old name of "experimental" and still answers.
-_VERSION = "/{version:[0-9]{4}-[0-9]{2}|experimental|preview}"
+_PREFIX = f"/{{version:{versions.PATTERN}}}"
 
 # Criteo's limit for client credentials, announced by an injected 429 when the sandbox itself has no limit.
 _USUAL_LIMIT = 250
@@ -27,9 +27,11 @@ class NoReply(web.Response):
 def application(state: ServerState) -> web.Application:
     """Returns the server of all services."""
     # In this order from the outside in.
-    app = web.Application(middlewares=[recorded, faulty, announced, explained, admitted])
+    app = web.Application(middlewares=[recorded, faulty, announced, worded, explained, admitted])
     app[STATE] = state
-    app.add_routes([web.post(oauth.PATH, oauth.issue_token), *marketing_solutions.routes(_VERSION)])
+    app.router.add_post(oauth.PATH, oauth.issue_token)
+    for service in state.services:
+        app.add_routes(endpoints.routes(_PREFIX, service))
     return app
 
 
@@ -39,7 +41,7 @@ async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse
     state = request.app[STATE]
     entry = request[ENTRY] = RecordedRequest(request.method, request.path)
     state.recording.requests.append(entry)
-    if _is_token_call(request):
+    if oauth.is_token_call(request):
         response = await _answer(request, handler)
     else:
         with state.recording.in_flight():
@@ -61,7 +63,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
 @web.middleware
 async def faulty(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Lets go wrong what a test asked for."""
-    fault = request.app[STATE].faults.take(request.path, is_token_call=_is_token_call(request))
+    fault = request.app[STATE].faults.take(request.path, is_token_call=oauth.is_token_call(request))
     if fault is None:
         return await handler(request)
     await asyncio.sleep(fault.delay)
@@ -80,7 +82,7 @@ async def _injected(request: web.Request, fault: Fault) -> web.Response:
     response = problem_response(request, ProblemError(status, "The test asked for this answer.", code=fault.code))
     if fault.body is not None:
         response.body = fault.body
-    if fault.rate_limit_headers and (status == web.HTTPTooManyRequests.status_code or not _is_token_call(request)):
+    if fault.rate_limit_headers and (status == web.HTTPTooManyRequests.status_code or not oauth.is_token_call(request)):
         response.headers.update(_headers_beside(status, state))
     return response
 
@@ -99,7 +101,7 @@ async def announced(request: web.Request, handler: Handler) -> web.StreamRespons
     """Puts the standing of the quota on every answer of the API."""
     response = await handler(request)
     state = request.app[STATE]
-    if state.quota is not None and not _is_token_call(request):
+    if state.quota is not None and not oauth.is_token_call(request):
         response.headers.update(state.quota.headers(state.clock()))
     return response
 
@@ -123,19 +125,16 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
 
 @web.middleware
 async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Lets a call in that shows a good token and stays within the quota, in this order."""
+    """Lets a call in that shows a good token, stays within the quota and names a living version, in this order."""
     state = request.app[STATE]
-    if _is_token_call(request):
+    if oauth.is_token_call(request):
         return await handler(request)
     if code := state.tokens.fault(request.headers.get("Authorization")):
         raise ProblemError(401, "The access token is missing, expired or unknown.", code=code)
     if state.quota is not None and not state.quota.window.take(state.clock()):
         raise ProblemError(429, "The quota of the application is used up.")
+    state.versions.check(request.path)
     return await handler(request)
-
-
-def _is_token_call(request: web.Request) -> bool:
-    return request.path == oauth.PATH
 
 
 def _cut(request: web.Request) -> NoReply:

@@ -1,87 +1,27 @@
-"""What a segment of each kind must say about itself when it is created, by the ``…CreateV1`` schemas of OpenAPI.
+"""What a segment of each kind says about itself, by the ``…CreateV1`` and ``…UpdateV1`` schemas of OpenAPI.
 
 Codes are those of Criteo's guide ("Error codes") where it has one; ``required-field`` and ``invalid`` elsewhere.
 """
 
-import re
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from typing import Any
+from collections.abc import Hashable, Mapping
+from typing import Any, Final
 
-import attrs
-
+from criteo_audiences.sandbox.checks import (
+    is_country,
+    is_int32,
+    is_int64,
+    is_list_of,
+    is_number,
+    is_one_of,
+    is_point_of_interest,
+    is_positive,
+    is_set_of,
+    is_text,
+)
+from criteo_audiences.sandbox.kinds import Field, Kind
 from criteo_audiences.sandbox.problems import Violation
 
-_INT32 = range(-(2**31), 2**31)
-_INT64 = range(-(2**63), 2**63)
 _RETARGETING_DAYS = range(401)
-
-Check = Callable[[object], bool]
-
-
-def is_text(value: object) -> bool:
-    """Returns whether the value is a string."""
-    return isinstance(value, str)
-
-
-def _is_one_of(*words: str) -> Check:
-    return lambda value: isinstance(value, str) and value in words
-
-
-def _is_set_of(check: Check) -> Check:
-    def is_set(value: object) -> bool:
-        return isinstance(value, list) and all(map(check, value)) and len(set(value)) == len(value)
-
-    return is_set
-
-
-def _is_integer(within: range) -> Check:
-    # "true" is an integer to Python, not to JSON.
-    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value in within
-
-
-def _is_country(value: object) -> bool:
-    return isinstance(value, str) and re.fullmatch("[A-Z]{2}", value) is not None
-
-
-def _is_coordinate(value: object, limit: float) -> bool:
-    return value is None or (
-        isinstance(value, int | float) and not isinstance(value, bool) and -limit <= value <= limit
-    )
-
-
-def _is_point_of_interest(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and (value.get("name") is None or is_text(value["name"]))
-        and _is_coordinate(value.get("latitude"), 90)
-        and _is_coordinate(value.get("longitude"), 180)
-    )
-
-
-def _are_points_of_interest(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_point_of_interest, value))
-
-
-@attrs.frozen
-class Field:
-    """A field of a settings object."""
-
-    name: str
-    check: Check
-    code: str = "invalid"
-    """The problem when the check fails."""
-    missing: str | None = None
-    """The problem when it is left out; ``None`` for an optional field."""
-
-    def violation(self, settings: Mapping[str, Any]) -> Violation | None:
-        """Returns what is wrong with the field, if anything."""
-        if self.name not in settings:
-            return Violation(self.missing, f"{self.name} is missing.") if self.missing else None
-        return None if self.check(settings[self.name]) else Violation(self.code, f"{self.name} is not valid.")
-
-
-def _nothing(_: Mapping[str, Any]) -> Violation | None:
-    return None
 
 
 def _points_differ(settings: Mapping[str, Any]) -> Violation | None:
@@ -110,94 +50,99 @@ def _rounded(settings: Mapping[str, Any]) -> dict[str, Any]:
         point | {axis: round(point[axis], 5) for axis in ("latitude", "longitude") if point.get(axis) is not None}
         for point in settings["pointsOfInterest"]
     ]
-    return {**settings, "pointsOfInterest": points, "registryType": "PointOfInterest"}
+    return {**settings, "pointsOfInterest": points}
 
 
-def _writable(_: Mapping[str, Any]) -> dict[str, Any]:
-    # What is created through the API can be changed through it.
-    return {"isReadOnly": False}
-
-
-@attrs.frozen
-class Kind:
-    """A kind of segment: its name, its fields, a rule across them, and what the server makes of them."""
-
-    type: str
-    fields: tuple[Field, ...] = ()
-    across: Callable[[Mapping[str, Any]], Violation | None] = _nothing
-    completed: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
-
-    def violations(self, settings: Mapping[str, Any]) -> Iterator[Violation]:
-        """Returns everything that is wrong with the settings."""
-        wrong = [violation for field in self.fields if (violation := field.violation(settings))]
-        yield from wrong
-        if not wrong and (violation := self.across(settings)):
-            yield violation
-
-    def kept(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the settings as the server gives them back: without fields it does not know."""
-        return self.completed({field.name: settings[field.name] for field in self.fields if field.name in settings})
-
-
-KINDS: Mapping[str, Kind] = {
-    "contactList": Kind("ContactList", completed=_writable),
-    "inMarket": Kind(
-        "InMarket",
-        (
-            Field("country", _is_country, "country-code-must-be-valid", missing="country-code-is-required"),
-            Field("interestIds", _is_set_of(is_text), "interests-list-must-be-valid"),
-            Field("brandIds", _is_set_of(is_text), "brand-list-must-be-valid"),
-            Field("gender", _is_one_of("Male", "Female"), "gender-must-be-valid"),
-            Field(
-                "buyingPower",
-                _is_set_of(_is_one_of("Low", "Medium", "High", "VeryHigh")),
-                "buying-power-must-be-valid",
-            ),
-            Field("priceRange", _is_set_of(_is_one_of("Low", "Medium", "High")), "price-range-must-be-valid"),
-        ),
+_IN_MARKET = Kind(
+    "InMarket",
+    (
+        Field("country", is_country, "country-code-must-be-valid", missing="country-code-is-required"),
+        Field("interestIds", is_set_of(is_text), "interests-list-must-be-valid"),
+        Field("brandIds", is_set_of(is_text), "brand-list-must-be-valid"),
+        Field("gender", is_one_of("Male", "Female"), "gender-must-be-valid", is_nillable=True),
+        Field("buyingPower", is_set_of(is_one_of("Low", "Medium", "High", "VeryHigh")), "buying-power-must-be-valid"),
+        Field("priceRange", is_set_of(is_one_of("Low", "Medium", "High")), "price-range-must-be-valid"),
     ),
-    "location": Kind(
-        "Location",
-        (
-            Field(
-                "pointsOfInterest",
-                _are_points_of_interest,
-                "poi-coordinates-must-be-valid",
-                missing="poi-list-must-be-not-empty",
-            ),
-            Field(
-                "radiusInKm",
-                _is_integer(range(1, _INT32.stop)),
-                "radius-must-be-in-range",
-                missing="poi-radius-must-be-not-null",
-            ),
+)
+_LOCATION = Kind(
+    "Location",
+    (
+        Field(
+            "pointsOfInterest",
+            is_list_of(is_point_of_interest),
+            "poi-coordinates-must-be-valid",
+            missing="poi-list-must-be-not-empty",
         ),
-        across=_points_differ,
-        completed=_rounded,
+        Field("radiusInKm", is_positive, "radius-must-be-in-range", missing="poi-radius-must-be-not-null"),
+        Field("registryType", is_one_of("PointOfInterest"), "registry-type-must-be-valid", in_creation=False),
     ),
-    "lookalike": Kind(
-        "Lookalike",
-        (
-            Field("seedSegmentId", is_text, "segment-must-have-valid-segment-id", missing="required-field"),
-            Field("targetSize", _is_integer(_INT64)),
+    across=_points_differ,
+    completed=_rounded,
+    defaults={"registryType": "PointOfInterest"},
+)
+_LOOKALIKE = Kind(
+    "Lookalike",
+    (
+        Field(
+            "seedSegmentId",
+            is_text,
+            "segment-must-have-valid-segment-id",
+            missing="required-field",
+            in_update=False,
         ),
+        Field("targetSize", is_int64),
     ),
-    "prospecting": Kind(
-        "Prospecting",
-        (
-            Field("usersType", _is_one_of("Prospects", "ProspectsOrNonBuyers"), missing="required-field"),
-            Field("daysSinceLastVisitMin", _is_integer(_INT32), "days-must-be-in-range"),
-            Field("daysSinceLastVisitMax", _is_integer(_INT32), "days-must-be-in-range"),
-        ),
+)
+_PROSPECTING = Kind(
+    "Prospecting",
+    (
+        Field("usersType", is_one_of("Prospects", "ProspectsOrNonBuyers"), missing="required-field"),
+        Field("daysSinceLastVisitMin", is_int32, "days-must-be-in-range", is_nillable=True),
+        Field("daysSinceLastVisitMax", is_int32, "days-must-be-in-range", is_nillable=True),
     ),
-    "retargeting": Kind(
-        "Retargeting",
-        (
-            Field("visitorsType", _is_one_of("All", "Buyers", "NonBuyers"), missing="required-field"),
-            Field("daysSinceLastVisitMin", _is_integer(_INT32), missing="required-field"),
-            Field("daysSinceLastVisitMax", _is_integer(_INT32), missing="required-field"),
-        ),
-        across=_days_make_a_range,
+)
+_RETARGETING = Kind(
+    "Retargeting",
+    (
+        Field("visitorsType", is_one_of("All", "Buyers", "NonBuyers"), missing="required-field"),
+        Field("daysSinceLastVisitMin", is_int32, missing="required-field"),
+        Field("daysSinceLastVisitMax", is_int32, missing="required-field"),
     ),
+    across=_days_make_a_range,
+)
+_LOOKBACK_DAYS = 7, 14, 30, 45, 60, 90, 120, 150, 180
+_EVENTS = Kind(
+    "Events",
+    (
+        Field("shopperActivity", is_one_of("View", "Buy", "AddToCart"), missing="required-field"),
+        Field("lookbackDays", is_one_of(*(f"Last{days}Days" for days in _LOOKBACK_DAYS)), missing="required-field"),
+        # OpenAPI demands unique items of a creation only.
+        *(Field(name, is_set_of(is_text), in_update=False) for name in ("categoryIds", "brandIds")),
+        *(Field(name, is_list_of(is_text), in_creation=False) for name in ("categoryIds", "brandIds")),
+        Field("minPrice", is_number, is_nillable=True),
+        Field("maxPrice", is_number, is_nillable=True),
+    ),
+)
+_RETAIL_MEDIA_LIST_TYPES = "Email", "UserIdentifier", "IdentityLink", "CustomerId", "PhoneNumber"
+
+# By the name of the settings object in the attributes of a segment. What is created through the API can be changed
+# through it, so that no new contact list is read-only.
+MARKETING_SOLUTIONS: Final[Mapping[str, Kind]] = {
+    "contactList": Kind("ContactList", defaults={"isReadOnly": False}),
+    "inMarket": _IN_MARKET,
+    "location": _LOCATION,
+    "lookalike": _LOOKALIKE,
+    "prospecting": _PROSPECTING,
+    "retargeting": _RETARGETING,
 }
-"""By the name of the settings object in the attributes of a segment."""
+RETAIL_MEDIA: Final[Mapping[str, Kind]] = {
+    "contactList": Kind(
+        "ContactList",
+        (Field("identifierType", is_one_of(*_RETAIL_MEDIA_LIST_TYPES), in_update=False),),
+        defaults={"identifierType": None, "isReadOnly": False, "sharingStatus": "NotShared"},
+    ),
+    "events": _EVENTS,
+}
+COMMERCE_GRID: Final[Mapping[str, Kind]] = {
+    "contactList": Kind("ContactList", (Field("remoteId", is_text, in_update=False, in_answer=False),)),
+}

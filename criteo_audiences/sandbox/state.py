@@ -1,15 +1,19 @@
 """All that the server knows while it runs."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 
 import attrs
 from aiohttp import web
 
+from criteo_audiences.sandbox.dialect import Dialect
 from criteo_audiences.sandbox.faults import FaultQueue
 from criteo_audiences.sandbox.quota import Quota
 from criteo_audiences.sandbox.recording import Recording
 from criteo_audiences.sandbox.segments import SegmentStore
+from criteo_audiences.sandbox.services import SERVICES, Service
 from criteo_audiences.sandbox.tokens import TokenIssuer
+from criteo_audiences.sandbox.versions import Versions
 
 # A refused body is read on for as long as four of the largest that would have been taken.
 _DISCARDED_BODIES = 4
@@ -26,9 +30,18 @@ class ServerState:
     max_body_bytes: int
     match_rate: float
     clock: Callable[[], float]
+    dialect: Dialect
+    versions: Versions = attrs.field(factory=Versions)
+    turns: Iterator[int] = attrs.field(factory=itertools.count)
+    """Numbers the answers, for what a dialect says now in one way and now in another."""
     faults: FaultQueue = attrs.field(factory=FaultQueue)
     recording: Recording = attrs.field(factory=Recording)
     segments: SegmentStore = attrs.field(factory=SegmentStore)
+
+    @property
+    def services(self) -> list[Service]:
+        """Every service, as the dialect has it."""
+        return [self.dialect.described(service) for service in SERVICES.values()]
 
     @property
     def max_discarded_bytes(self) -> int:

@@ -245,8 +245,12 @@ def _wire_names(kind: type) -> dict[str, str]:
 
 
 def _model_reader(kind: type, converter: cattrs.Converter) -> Callable[..., Any]:
-    """Reads by wire name; an object is demanded, an unknown field ignored, a `null` in a field with a default too."""
+    """Reads by wire name, whatever its case (`accountId`, `accountID`).
+
+    An object is demanded; an unknown field is ignored, and so is a `null` in a field with a default.
+    """
     names = _wire_names(kind)
+    known = {wire.casefold(): wire for wire in names.values()}
     optional = {names[field.name] for field in attrs.fields(kind) if field.default is not attrs.NOTHING}
     renames: dict[str, Any] = {name: override(rename=wire) for name, wire in names.items()}
     read: Callable[..., Any] = make_dict_structure_fn(kind, converter, **renames)
@@ -254,7 +258,7 @@ def _model_reader(kind: type, converter: cattrs.Converter) -> Callable[..., Any]
     def reader(value: Any, wanted: Any) -> Any:
         if not isinstance(value, dict):
             raise TypeError("expected an object")
-        entries = {key: _unwrapped(entry) for key, entry in value.items()}
+        entries = {known.get(key.casefold(), key): _unwrapped(entry) for key, entry in value.items()}
         return read({key: entry for key, entry in entries.items() if entry is not None or key not in optional}, wanted)
 
     return reader

@@ -1,7 +1,6 @@
 """Criteo's HTTP conventions without I/O: what a call is, and what its answer means."""
 
 import datetime as dt
-import math
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -40,7 +39,7 @@ _ERRORS: Final[Mapping[int, type[ResponseError]]] = {
     413: PayloadTooLargeError,
 }
 _SERVER_ERROR = 500
-_DIGITS = re.compile(r"\d{1,15}(?:\.\d{1,9})?")
+_DIGITS = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _LONGEST_WAIT: Final = 3600.0
 _CLOCKS_AGREE: Final = 2.0
 
@@ -200,15 +199,19 @@ def read_date(text: str) -> dt.datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)
 
 
+def _number(text: str | None) -> float | None:
+    digits = (text or "").strip()
+    return float(digits) if _DIGITS.fullmatch(digits) else None
+
+
 def _whole(text: str | None) -> int | None:
-    return int(float(text)) if text and _DIGITS.fullmatch(text.strip()) else None
+    number = _number(text)
+    return None if number is None else int(number)
 
 
 def _moment(text: str | None) -> dt.datetime | None:
-    if not text or not _DIGITS.fullmatch(text.strip()):
-        return None
-    seconds = float(text)
+    seconds = _number(text)
     try:
-        return dt.datetime.fromtimestamp(seconds, dt.UTC) if math.isfinite(seconds) else None
+        return None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.UTC)
     except (OverflowError, ValueError, OSError):
         return None

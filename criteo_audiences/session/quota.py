@@ -4,6 +4,7 @@ import asyncio
 import heapq
 import itertools
 import math
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Sequence
 from typing import Final, Protocol
@@ -58,12 +59,13 @@ class RateLimiter(Protocol):
             QuotaWaitError: when the wait would be longer than `longest`.
         """
 
-    def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0) -> None:
+    def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0, sent_at: float | None = None) -> None:
         """Says that a call that was acquired has ended, whatever became of it; never blocks.
 
         Args:
             announced: what its answer's headers said.
             pause: seconds during which nobody may call: the server answered 429.
+            sent_at: when it was sent, on the session's clock: tells which other calls its answer has counted.
         """
 
 
@@ -80,7 +82,7 @@ class LocalRateLimiter:
 
     A full window may be spent at once: spreading calls out would only make a short upload slower. A call holds its
     place from its start until `period` seconds after its answer came, which is never shorter than the server counts
-    it, for a fixed window as for a sliding one.
+    it, for a fixed window as for a sliding one; or until the server shows by its own count that it does not any more.
     """
 
     def __init__(self, quota: Quota | None = None, *, clock: Clock | None = None) -> None:
@@ -92,6 +94,7 @@ class LocalRateLimiter:
         self._foreign = 0
         self._foreign_until = 0.0
         self._paused_until = 0.0
+        self._reopens_at: float | None = None
         self._waiters: list[_Waiter] = []
         self._numbers = itertools.count()
         self._timer: Timer | None = None
@@ -115,7 +118,7 @@ class LocalRateLimiter:
             raise
         return self._clock.now() - waiter.since
 
-    def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0) -> None:
+    def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0, sent_at: float | None = None) -> None:
         """See `RateLimiter.settle`."""
         now = self._clock.now()
         self._in_flight -= 1
@@ -123,7 +126,7 @@ class LocalRateLimiter:
         if pause > 0:
             self._paused_until = max(self._paused_until, now + pause)
         if announced is not None:
-            self._believe(announced, now)
+            self._believe(announced, now, now if sent_at is None else sent_at)
         self._admit()
 
     def expected_wait(self, *, background: bool = False) -> float:
@@ -150,6 +153,8 @@ class LocalRateLimiter:
             self._answered.popleft()
         if now >= self._foreign_until:
             self._foreign = 0
+        if self._reopens_at is not None and now >= self._reopens_at and not self._in_flight:
+            self._reopen()
         used = self._in_flight + len(self._answered)
         return self._share() - used, self._limit - used - self._foreign
 
@@ -161,17 +166,31 @@ class LocalRateLimiter:
         first = releases[place] if place < len(releases) else now + self._quota.period
         return first + self._quota.period * windows
 
-    def _believe(self, announced: RateLimit, now: float) -> None:
+    def _believe(self, announced: RateLimit, now: float, sent_at: float) -> None:
         """Corrects the window by the server's own count, which includes the calls of other tools."""
         if announced.limit:
             self._limit = min(announced.limit, _MOST_CALLS)
         if announced.remaining is None:
             return
-        used = self._in_flight + len(self._answered)
-        self._foreign = max(0, self._limit - announced.remaining - used)
+        counted = self._limit - announced.remaining
+        # Calls answered before this one was sent are in the server's count, unless they have left its window; the
+        # count holds this call as well.
+        answered_before = bisect_left(self._answered, sent_at)
+        for _ in range(answered_before - max(0, counted - 1)):
+            self._answered.popleft()
+        self._foreign = max(0, counted - self._in_flight - len(self._answered))
         reset_in = announced.reset_in
-        known = reset_in is not None and 0 < reset_in <= self._quota.period
-        self._foreign_until = now + (reset_in if known and reset_in is not None else self._quota.period)
+        if reset_in is None or not 0 < reset_in <= self._quota.period:
+            reset_in = self._quota.period
+        self._foreign_until = now + reset_in
+        self._reopens_at = now + reset_in if announced.remaining == 0 else None
+
+    def _reopen(self) -> None:
+        """Frees one place: the server said that a call could be made now; its answer will tell how many more can."""
+        self._reopens_at = None
+        self._foreign = 0
+        while len(self._answered) >= self._share():
+            self._answered.popleft()
 
     def _admit(self) -> None:
         """Lets waiters go while places are free, and wakes up again when the next one will be."""
@@ -194,6 +213,8 @@ class LocalRateLimiter:
         changes = [self._answered[0] + self._quota.period] if self._answered else []
         if self._foreign:
             changes.append(self._foreign_until)
+        if self._reopens_at is not None and not self._in_flight:
+            changes.append(self._reopens_at)
         return min(changes, default=None)
 
     def _withdraw(self, waiter: _Waiter) -> None:

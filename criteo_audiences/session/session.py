@@ -168,7 +168,7 @@ class Session:
             return document
         finally:
             if call.request.authorized:
-                self._limiter.settle(announced, pause=pause)
+                self._limiter.settle(announced, pause=pause, sent_at=call.sent_at)
 
     async def _exchange(self, call: _Call) -> Response:
         request = call.request

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import AsyncGenerator
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
@@ -57,13 +58,22 @@ class Table:
             OSError: when the file cannot be opened or read to its end.
             ConfigurationError: when it is no delimited text, or none or several columns fit.
         """
-        file, position = await anyio.to_thread.run_sync(self._start)
+        # Standard input may stay silent for ever: a thread that waits for it is left behind when we are canceled.
+        in_thread = partial(anyio.to_thread.run_sync, abandon_on_cancel=self.path == STDIN)
+        file, position = await in_thread(self._start)
+        slices = file.slices(position)
+        waiting = False
         try:
-            slices = file.slices(position)
-            while (cells := await anyio.to_thread.run_sync(next, slices, None)) is not None:
+            while True:
+                waiting = True
+                cells = await in_thread(next, slices, None)
+                waiting = False
+                if cells is None:
+                    return
                 yield cells, file.share()
         finally:
-            file.close()
+            if not (waiting and self.path == STDIN):
+                file.close()
 
     def _start(self) -> tuple[DelimitedFile, int]:
         file = self._open()

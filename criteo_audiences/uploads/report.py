@@ -54,7 +54,7 @@ class BatchResult:
 
     Attributes:
         number: from 1, in the order of the source.
-        sent: identifiers in it.
+        sent: identifiers put into calls: all of the batch, or none when no request carried it.
         outcome: their fate, in counts.
         receipt: Criteo's answer, `None` when the batch failed.
         error: why it failed, `None` when it did not.
@@ -102,8 +102,18 @@ def result_of(number: int, count: int, receipt: ContactListOperation) -> BatchRe
     return BatchResult(number=number, sent=count, outcome=outcome, receipt=receipt)
 
 
-def failure_of(number: int, count: int, error: CriteoError) -> BatchResult:
-    """Describes a batch that failed; without an answer that can be read its identifiers' fate is unknown."""
+def failure_of(number: int, count: int, error: CriteoError, *, carried: bool) -> BatchResult:
+    """Describes a batch that failed.
+
+    Args:
+        number: of the batch.
+        count: identifiers in it.
+        error: why it failed.
+        carried: whether a request carried it; otherwise (no token, no quota) its identifiers stay pending.
+    """
+    if not carried:
+        return BatchResult(number=number, sent=0, outcome=Outcome(), error=error)
+    # Without an answer that can be read, what became of them is unknown.
     unanswered = error.outcome_unknown or isinstance(error, InvalidResponseError)
     outcome = Outcome(unknown=count) if unanswered else Outcome(failed=count)
     return BatchResult(number=number, sent=count, outcome=outcome, error=error)

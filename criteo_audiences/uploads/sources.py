@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping
 from contextlib import aclosing, closing, nullcontext
 from typing import Any, Final, Protocol
 
@@ -95,7 +95,8 @@ class _IterableReading:
         room: Callable[[], int],
     ) -> AsyncGenerator[None, None]:
         iterator = iter(self._source)
-        with closing(iterator) if hasattr(iterator, "close") else nullcontext():  # type: ignore[type-var]
+        # A generator belongs to whoever iterates over it; a cursor that has a `close` belongs to the caller.
+        with closing(iterator) if isinstance(iterator, Generator) else nullcontext():
             while True:
                 buffer += itertools.islice(iterator, room())
                 if not buffer:
@@ -130,7 +131,7 @@ class _AsyncReading:
                 raise
             raise RuntimeError("The source was canceled from within, so its rows are not complete.") from error
         finally:
-            if hasattr(iterator, "aclose"):
+            if isinstance(iterator, AsyncGenerator):
                 with anyio.CancelScope(shield=True):  # its own clean-up may have to wait, also when we are canceled
                     await iterator.aclose()
         yield

@@ -31,7 +31,7 @@ class Tally:
     def finish(self, result: BatchResult) -> None:
         """A batch has come back, one way or the other."""
         self.in_flight -= 1
-        self.batches += 1
+        self.batches += result.sent > 0
         self.ended += 1
         self.outcome += result.outcome
         if result.error is not None:

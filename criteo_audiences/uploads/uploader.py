@@ -227,7 +227,7 @@ class _Upload:
             if isinstance(error, AuthenticationError) and not meter.calls:
                 self._tally.abandon(batch, sent=False)
                 raise
-            result = failure_of(batch.number, batch.count, error)
+            result = failure_of(batch.number, batch.count, error, carried=meter.calls > 0)
         except BaseException:
             self._tally.abandon(batch, sent=meter.calls > 0)
             raise

@@ -121,3 +121,16 @@ async def test_a_signal_ends_an_upload_with_a_report(
     assert report["valid"] == len(sandbox.contact_list(segment)) == 20_000
     assert report["read"] == report["sent"] + report["pending"]
     assert report["error"]["message"].startswith("Interrupted")
+
+
+async def test_a_silent_standard_input_can_be_interrupted(environment: dict[str, str], sandbox: Sandbox) -> None:
+    """Ctrl-C ends a command that waits for rows which never come."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "criteo_audiences", "upload", SERVICE, sandbox.add_contact_list(), "-", "--hash", "sha256",
+        env=environment, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    await process.stderr.readline()  # what it is about to do
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 130
+    process.stdin.close()

@@ -9,6 +9,28 @@ import pytest
 
 from criteo_audiences.sandbox import Sandbox
 
+# The paths of OpenAPI for segments and for what can be done with a contact list; account 1 where one is named.
+SEGMENTS = {
+    "marketing-solutions": "/marketing-solutions/audience-segments",
+    "retail-media": "/retail-media/accounts/1/audience-segments",
+    "commerce-grid": "/commerce-grid/audience-segments",
+}
+STATISTICS = {
+    "marketing-solutions": "/marketing-solutions/audience-segments/{}/contact-list/statistics",
+    "retail-media": "/retail-media/accounts/1/audience-segments/{}/contact-list",
+    "commerce-grid": "/commerce-grid/audience-segments/{}/contact-list/statistics",
+}
+AMENDMENT = {
+    "marketing-solutions": ("PATCH", "/marketing-solutions/audience-segments/{}/contact-list"),
+    "retail-media": ("POST", "/retail-media/audience-segments/{}/contact-list/add-remove"),
+    "commerce-grid": ("POST", "/commerce-grid/audience-segments/{}/contact-list/add-remove"),
+}
+CLEARING = {
+    "marketing-solutions": ("DELETE", "/marketing-solutions/audience-segments/{}/contact-list"),
+    "retail-media": ("POST", "/retail-media/audience-segments/{}/contact-list/clear"),
+    "commerce-grid": ("POST", "/commerce-grid/audience-segments/{}/contact-list/clear"),
+}
+
 
 @attrs.define
 class FakeClock:
@@ -99,6 +121,45 @@ class Caller:
         """Returns the answer to a bulk creation."""
         items = [{"type": "AudienceSegment", "attributes": each} for each in attributes]
         return await self("POST", "/2026-07/marketing-solutions/audience-segments/create", json={"data": items})
+
+    async def bulk(self, service: str, endpoint: str, *items: Any, body: Any = None, version: str = "2026-07") -> Reply:
+        """Returns the answer to a bulk call: "create", "update" or "delete" of items as they are, or another body."""
+        method, end = ("PATCH", "") if endpoint == "update" else ("POST", f"/{endpoint}")
+        body = {"data": list(items)} if body is None else body
+        return await self(method, f"/{version}{SEGMENTS[service]}{end}", json=body)
+
+    async def new(self, service: str, name: str = "new", **attributes: Any) -> Reply:
+        """Returns the answer to the creation of one segment of owner and retailer 1, a contact list by default."""
+        owner = {"marketing-solutions": "advertiserId", "retail-media": "retailerId", "commerce-grid": "dataProviderId"}
+        kinds = {"contactList", "inMarket", "location", "lookalike", "prospecting", "retargeting", "events"}
+        settings = {} if kinds & attributes.keys() else {"contactList": {}}
+        return await self.bulk(
+            service, "create", {"attributes": {owner[service]: "1", "name": name, **settings, **attributes}}
+        )
+
+    async def update(self, service: str, segment_id: str, **attributes: Any) -> Reply:
+        """Returns the answer to an update of one segment."""
+        return await self.bulk(service, "update", {"id": segment_id, "attributes": attributes})
+
+    async def search(self, service: str, filters: Any = None, query: str = "") -> Reply:
+        """Returns the answer to a search."""
+        body = {} if filters is None else {"data": {"type": "AudienceSegment", "attributes": filters}}
+        return await self("POST", f"/2026-07{SEGMENTS[service]}/search{query}", json=body)
+
+    async def change(self, service: str, segment_id: str, **attributes: Any) -> Reply:
+        """Returns the answer to an amendment of a contact list."""
+        method, path = AMENDMENT[service]
+        body = {"data": {"type": "AddRemoveContactlist", "attributes": attributes}}
+        return await self(method, f"/2026-07{path.format(segment_id)}", json=body)
+
+    async def clear(self, service: str, segment_id: str) -> Reply:
+        """Returns the answer to the clearing of a contact list."""
+        method, path = CLEARING[service]
+        return await self(method, f"/2026-07{path.format(segment_id)}")
+
+    async def statistics(self, service: str, segment_id: str) -> Reply:
+        """Returns the answer to a call for statistics."""
+        return await self("GET", f"/2026-07{STATISTICS[service].format(segment_id)}")
 
 
 @pytest.fixture

@@ -11,9 +11,18 @@ from criteo_audiences.errors import (
     CriteoError,
     InvalidResponseError,
     PermissionDeniedError,
+    RequestTimeout,
     ServerError,
 )
-from criteo_audiences.session import AccessToken, ClientCredentials, Request, Response, StaticToken, TokenSource
+from criteo_audiences.session import (
+    AccessToken,
+    ClientCredentials,
+    Request,
+    Response,
+    RetryPolicy,
+    StaticToken,
+    TokenSource,
+)
 from criteo_audiences.session.auth import TokenCache, read_token
 
 REFUSED = Response(status=401, body=b'{"errors":[{"type":"authorization","code":"authorization-token-expired"}]}')
@@ -171,6 +180,18 @@ async def test_refused_token_is_replaced_once(clock: Any) -> None:
     replaced = await asyncio.gather(*(tokens.replace(old) for _ in range(10)))
     assert (set(replaced), source.asked) == ({"token-2"}, 2)
     assert (await tokens.replace(old), source.asked) == ("token-2", 2)
+
+
+async def test_refused_token_is_not_used_again_when_its_refresh_failed(clock: Any) -> None:
+    """A token that was refused is not handed out again because no other could be had: the next call asks anew."""
+    source = Source(clock)
+    tokens = cache_of(source, clock)
+    old = await tokens.get()
+    source.failure = ServerError(503)
+    with pytest.raises(ServerError):
+        await tokens.replace(old)
+    source.failure = None
+    assert (await tokens.get(), source.asked) == ("token-3", 3)
 
 
 async def test_static_token_has_no_other(clock: Any) -> None:
@@ -349,6 +370,18 @@ async def test_token_endpoint_failures_are_retried_once_each(transport: Any, mak
         await finish(make_session().send(READ))
     assert [sent.at - 1_000.0 for sent in transport.token_calls] == [0.0, 1.0, 3.0, 7.0, 15.0]
     assert not caught.value.outcome_unknown
+
+
+async def test_token_lost_between_two_attempts(transport: Any, make_session: Any, finish: Any) -> None:
+    """When the token ends while a call waits for its repeat and no new one can be had, that ends the call at once."""
+    transport.script.append(Response(status=503, headers={"retry-after": "850"}))
+    transport.token_script.append(transport.token("first"))
+    transport.always_token = RequestTimeout("late")
+    with pytest.raises(RequestTimeout) as caught:
+        await finish(make_session(retry=RetryPolicy(jitter=lambda: 1.0, deadline=None)).send(READ))
+    assert [sent.at - 1_000.0 for sent in transport.token_calls] == [0.0, 850.0, 851.0, 853.0, 857.0, 865.0]
+    assert not caught.value.outcome_unknown
+    assert len(transport.api_calls) == 1
 
 
 async def test_unreadable_token_document_ends_the_call(transport: Any, make_session: Any, finish: Any) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences.errors import InvalidResponseError, PartialFailureError
@@ -42,6 +42,8 @@ from criteo_audiences.session.codec import (
     structure,
     unstructure,
 )
+
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 
 
 def moment(*parts: int) -> dt.datetime:
@@ -94,6 +96,7 @@ def test_what_is_no_timestamp_is_refused(text: str) -> None:
         read_timestamp(text)
 
 
+@PATIENT
 @given(st.datetimes(min_value=dt.datetime(1900, 1, 1)), st.integers(0, 9))  # noqa: DTZ001 - the zone is what varies
 def test_any_time_is_read_back(when: dt.datetime, digits: int) -> None:
     """A time written with any number of digits is read back cut to what was written."""
@@ -506,6 +509,7 @@ FIELDS = [
 ]
 
 
+@PATIENT
 @given(attributes=st.dictionaries(st.sampled_from(FIELDS), values | st.dictionaries(st.sampled_from(FIELDS), values)))
 def test_any_document_is_read_or_refused_without_its_values(attributes: dict[str, Any]) -> None:
     """Whatever an entity holds, it is read, or refused without showing a value."""

@@ -1,5 +1,6 @@
 import asyncio
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -146,6 +147,47 @@ async def test_exhausted_window_waits_for_the_reset(clock: Any) -> None:
     assert waiting.done()
 
 
+async def test_announced_reset_lets_one_call_find_out(clock: Any) -> None:
+    """At the server's reset one call goes, though our own have not aged yet; its answer tells how many more can."""
+    limiter = LocalRateLimiter(Quota(3), clock=clock)
+    await spend(limiter, 2)
+    await take(limiter, 1)
+    limiter.settle(RateLimit(limit=3, remaining=0, reset_in=7.0))
+    waiting = [ask(limiter) for _ in range(3)]
+    await clock.advance(6.999)
+    assert sum(done(waiting)) == 0
+    await clock.advance(0.001)
+    assert sum(done(waiting)) == 1
+    limiter.settle(RateLimit(limit=3, remaining=2, reset_in=0.0), sent_at=clock.now())
+    await clock.advance(0.0)
+    assert sum(done(waiting)) == 3
+
+
+async def test_calls_the_server_has_forgotten_give_their_places_back(clock: Any) -> None:
+    """Our calls that the server's count does not hold any more hold no place here either."""
+    limiter = LocalRateLimiter(Quota(3), clock=clock)
+    await spend(limiter, 2)
+    await clock.advance(30.0)
+    await take(limiter, 1)
+    limiter.settle(RateLimit(limit=3, remaining=2), sent_at=clock.now())
+    await take(limiter, 2)
+    with pytest.raises(QuotaWaitError):
+        await limiter.acquire(longest=0.0)
+
+
+async def test_calls_the_server_may_not_have_seen_keep_their_places(clock: Any) -> None:
+    """A count made before our other calls were answered says nothing about them."""
+    limiter = LocalRateLimiter(Quota(3), clock=clock)
+    await take(limiter, 3)
+    sent_at = clock.now()
+    await clock.advance(5.0)
+    limiter.settle()
+    limiter.settle()
+    limiter.settle(RateLimit(limit=3, remaining=2), sent_at=sent_at)
+    with pytest.raises(QuotaWaitError):
+        await limiter.acquire(longest=0.0)
+
+
 @pytest.mark.parametrize("reset_in", [None, 0.0, -5.0, 60.001, 10**9])
 async def test_unusable_reset_means_a_period(clock: Any, reset_in: float | None) -> None:
     """A reset that is missing, past or beyond a period is taken for a whole period."""
@@ -235,6 +277,19 @@ async def test_batch_does_not_overtake_a_waiter(clock: Any) -> None:
     await clock.advance(60.0)
     assert done([first, second]) == [True, False]
     await drop(second)
+
+
+async def test_newcomer_does_not_overtake_when_the_timer_is_late(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A place whose time has come goes to who waits for it, also when a newcomer asks before the timer has run."""
+    limiter = LocalRateLimiter(Quota(1), clock=clock)
+    await spend(limiter, 1)
+    monkeypatch.setattr(clock, "call_later", lambda *_: Mock())
+    first = ask(limiter)
+    await clock.advance(60.0)
+    newcomer = ask(limiter)
+    await clock.advance(0.0)
+    assert done([first, newcomer]) == [True, False]
+    await drop(newcomer)
 
 
 @pytest.mark.parametrize(("longest", "refused"), [(60.0, False), (59.999, True), (0.0, True), (None, False)])
@@ -377,7 +432,9 @@ def test_wrong_quota_is_refused(arguments: tuple[Any, ...], options: dict[str, A
 CALLS, PERIOD = 3, 8
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(plan=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12), st.booleans()), max_size=25))
 def test_server_never_sees_too_many(clock: Any, plan: list[tuple[int, int, bool]]) -> None:
     """However calls arrive and whenever between start and answer the server counts them, no window holds too many."""
@@ -408,3 +465,60 @@ def test_server_never_sees_too_many(clock: Any, plan: list[tuple[int, int, bool]
     for moment, _ in spans:  # a window fills up only when a call starts
         # The worst case: every call that can have been counted within (moment - PERIOD, moment] was.
         assert sum(started <= moment < answered + PERIOD for started, answered in spans) <= CALLS
+
+
+class Server:
+    """Counts calls in a window that slides, or begins anew at each multiple of the period, and announces its count."""
+
+    def __init__(self, *, sliding: bool) -> None:
+        self.refused = 0
+        self._sliding = sliding
+        self._counted: list[float] = []
+
+    def take(self, now: float) -> tuple[int, float]:
+        """Counts a call; returns what remains, and when a new call can be made."""
+        begin = now - PERIOD if self._sliding else now // PERIOD * PERIOD - 0.5
+        self._counted = [moment for moment in self._counted if moment > begin]
+        if len(self._counted) >= CALLS:
+            self.refused += 1
+        self._counted.append(now)
+        remaining = max(0, CALLS - len(self._counted))
+        reset = self._counted[0] + PERIOD if self._sliding else now // PERIOD * PERIOD + PERIOD
+        return remaining, (now if remaining else reset)
+
+
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(
+    sliding=st.booleans(),
+    plan=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12), st.integers(0, 12), st.booleans()), max_size=25),
+)
+def test_server_that_announces_its_count_refuses_nothing(
+    clock: Any, plan: list[tuple[int, int, int, bool]], *, sliding: bool
+) -> None:
+    """Whatever a server announces of a quota that is ours alone, and however late, it never has to refuse a call."""
+
+    async def follow() -> Server:
+        time, server = type(clock)(), Server(sliding=sliding)
+        limiter = LocalRateLimiter(Quota(CALLS, period=PERIOD), clock=time)
+
+        async def call(arrival: int, there: int, back: int, *, background: bool) -> None:
+            await time.sleep(arrival)
+            await limiter.acquire(background=background)
+            sent_at = time.now()
+            await time.sleep(there)
+            remaining, reset = server.take(time.now())
+            await time.sleep(back)
+            announced = RateLimit(limit=CALLS, remaining=remaining, reset_in=reset - time.now())
+            limiter.settle(announced, sent_at=sent_at)
+
+        arrival, tasks = 0, []
+        for gap, there, back, background in plan:
+            arrival += gap
+            tasks.append(asyncio.create_task(call(arrival, there, back, background=background)))
+        await time.advance(arrival + (len(plan) + 1) * (2 * PERIOD + 25))
+        await asyncio.gather(*tasks)
+        return server
+
+    assert asyncio.run(follow()).refused == 0

@@ -291,6 +291,17 @@ async def test_429_of_the_token_endpoint_holds_back_no_api_call(transport: Any, 
     assert await call == {"data": {}}
 
 
+async def test_429_of_the_token_endpoint_that_ends_a_call_holds_back_no_other(
+    transport: Any, make_session: Any, clock: Any
+) -> None:
+    """A call given up because the token endpoint asked to wait too long does not make the API's quota pause."""
+    limiter = LocalRateLimiter(clock=clock)
+    transport.token_script.append(Response(status=429, headers={"retry-after": "60"}))
+    with pytest.raises(RateLimitExceeded):
+        await make_session(limiter=limiter, retry=full(deadline=30.0)).send(READ)
+    assert limiter.expected_wait() == 0.0
+
+
 @pytest.mark.parametrize(
     "failure",
     [

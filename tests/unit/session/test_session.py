@@ -20,17 +20,17 @@ class Diary:
 
     def __init__(self) -> None:
         self.entries: list[str] = []
-        self.settled: list[tuple[RateLimit | None, float]] = []
+        self.settled: list[tuple[RateLimit | None, float, float | None]] = []
 
     async def acquire(self, *, background: bool = False, longest: float | None = None) -> float:
         """See `RateLimiter.acquire`."""
         self.entries.append(f"quota background={background} longest={longest}")
         return 0.0
 
-    def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0) -> None:
+    def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0, sent_at: float | None = None) -> None:
         """See `RateLimiter.settle`."""
         self.entries.append("settle")
-        self.settled.append((announced, pause))
+        self.settled.append((announced, pause, sent_at))
 
     async def token(self, grant: object) -> AccessToken:
         """See `TokenSource.token`."""
@@ -121,16 +121,18 @@ async def test_place_is_given_back_when_cancelled(transport: Any, make_session: 
 
 
 async def test_limiter_learns_what_the_server_announces(transport: Any, make_session: Any, finish: Any) -> None:
-    """The limiter is told the rate limit of every answer, and after a 429 how long to pause."""
+    """The limiter is told the rate limit of every answer, when its request was sent, and after a 429 how long to pause."""
     diary = Diary()
+    transport.latency = 0.5
     transport.script.extend(
         [Response(status=429, headers={"retry-after": "8"}), Response(status=200, body=b"{}", headers=HEADERS)]
     )
     await finish(make_session(diary, limiter=diary).send(READ))
-    (first, pause), (second, none) = diary.settled
+    (first, pause, sent_at), (second, none, sent_again_at) = diary.settled
     assert (first, pause, none) == (None, 8.0, 0.0)
+    assert (sent_at, sent_again_at) == (1_000.0, 1_000.5)
     assert second is not None
-    assert (second.limit, second.remaining, second.reset_in) == (250, 249, 60.0)
+    assert (second.limit, second.remaining, second.reset_in) == (250, 249, 59.0)
 
 
 async def test_rate_limit_is_the_last_announced(transport: Any, make_session: Any) -> None:

@@ -265,6 +265,19 @@ async def test_compressed_answer_is_unpacked(serve: Serve, make: Any) -> None:
     assert (await make().send(exchange(port))).body == b'{"a":1}'
 
 
+async def test_answer_in_two_steps_is_waited_for(serve: Serve, make: Any) -> None:
+    """The head of an answer is progress: the body after it may take as long again."""
+
+    async def hesitate(reader: Reader, writer: Writer) -> None:
+        await receive(reader)
+        for part in (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", b"{}"):
+            await asyncio.sleep(0.3)
+            writer.write(part)
+
+    port = await serve(hesitate)
+    assert (await make(timeout=0.5).send(exchange(port))).body == b"{}"
+
+
 def closed_port() -> int:
     """Returns a port on which nobody listens."""
     with socket.socket() as probe:

@@ -14,6 +14,7 @@ from criteo_audiences import (
     InvalidResponseError,
     NotFoundError,
     Problem,
+    QuotaWaitError,
     RequestTimeout,
     UploadFailedError,
     UploadReport,
@@ -89,7 +90,8 @@ def test_a_failed_upload_is_explained_in_counts_and_codes() -> None:
         400, [Problem(code="invalid", instance="/contact-list", detail="planted@example.com")]
     )
     failures = [
-        failure_of(number, 10, error) for number, error in enumerate([RequestTimeout("…"), refused, refused], 1)
+        failure_of(number, 10, error, carried=True)
+        for number, error in enumerate([RequestTimeout("…"), refused, refused], 1)
     ]
     judged = report(valid=5, failed=20, unknown=10, pending=1_000, failures=tuple(failures))
     assert judged.explain() == (
@@ -127,7 +129,9 @@ def test_a_report_shows_no_identifier() -> None:
     """The sample of refused identifiers is an attribute alone: not in the repr, nor in the JSON-safe dictionary."""
     receipt = ContactListOperation(valid=1, invalid=1, sample_invalid=("planted@example.com",))
     moment = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
-    failure = failure_of(2, 3, NotFoundError(404, [Problem(code="x", detail="planted@example.com")], trace_id="t-1"))
+    failure = failure_of(
+        2, 3, NotFoundError(404, [Problem(code="x", detail="planted@example.com")], trace_id="t-1"), carried=True
+    )
     shown = report(
         valid=1, invalid=1, failed=3, sample_invalid=("planted@example.com",), failures=(failure,), live_from=moment
     )
@@ -174,9 +178,9 @@ def test_what_a_receipt_leaves_open_is_unreported(
 )
 def test_a_failed_batch_is_refused_or_unknown(error: CriteoError, outcome: Outcome) -> None:
     """An answer that refuses means failed; none, or one that cannot be read, means unknown."""
-    assert failure_of(1, 10, error).outcome == outcome
+    assert failure_of(1, 10, error, carried=True).outcome == outcome
     error.outcome_unknown = True  # an earlier attempt of the same call got no answer
-    assert failure_of(1, 10, error).outcome == Outcome(unknown=10)
+    assert failure_of(1, 10, error, carried=True).outcome == Outcome(unknown=10)
 
 
 @pytest.mark.parametrize(
@@ -192,3 +196,9 @@ def test_a_failed_batch_is_refused_or_unknown(error: CriteoError, outcome: Outco
 def test_live_from_is_five_hours_after_the_next_computation(accepted: str, live: str) -> None:
     """Criteo computes audiences at 00:00 and 12:00 UTC."""
     assert live_from(dt.datetime.fromisoformat(accepted)) == dt.datetime.fromisoformat(live)
+
+
+def test_a_batch_that_no_request_carried_sends_nothing() -> None:
+    """Without a token or a place in the quota nothing was put into a call: the identifiers stay pending."""
+    result = failure_of(1, 10, QuotaWaitError(9.0, 1.0), carried=False)
+    assert (result.sent, result.outcome, result.ok) == (0, Outcome(), False)

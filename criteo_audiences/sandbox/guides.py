@@ -1,0 +1,239 @@
+"""The dialect of Criteo's guides: what they show where they contradict OpenAPI, or each other.
+
+Where a thing is shown in several ways, the ways take turns: each answer has a number, and the same numbers give the
+same answers. What OpenAPI allows in a request is understood as well.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from criteo_audiences.sandbox.dialect import Answer, Dialect, Document, Occasion
+from criteo_audiences.sandbox.services import COMMERCE_GRID, MARKETING_SOLUTIONS, RETAIL_MEDIA, Service
+
+Word = Callable[[Any], Any]
+"""Takes the value of a field and returns what stands there instead."""
+
+
+def _described(service: Service) -> Service:
+    return attrs.evolve(service, default_page=500) if service.name == RETAIL_MEDIA.name else service
+
+
+# What requests may say besides: the spelling of words, and values in or out of their wrappers.
+
+
+def _spelled(words: Iterable[str]) -> Word:
+    known = {word.lower(): word for word in words}
+    return lambda word: known.get(word.replace("-", "").lower(), word) if isinstance(word, str) else word
+
+
+def _each_spelled(words: Iterable[str]) -> Word:
+    spelled = _spelled(words)
+    return lambda values: list(map(spelled, values)) if isinstance(values, list) else values
+
+
+def _unwrapped(value: Any) -> Any:
+    return value["value"] if isinstance(value, dict) and value.keys() == {"value"} else value
+
+
+def _wrapped(value: Any) -> Any:
+    return {"value": value} if isinstance(value, str) else value
+
+
+def _with_users(prospecting: Any) -> Any:
+    # The guide sends an empty object, and does not say what is assumed.
+    return {"usersType": "Prospects", **prospecting} if isinstance(prospecting, dict) else prospecting
+
+
+_REQUEST_WORDS: Mapping[tuple[str, str], Mapping[str, Word]] = {
+    (MARKETING_SOLUTIONS.name, "create"): {"description": _unwrapped, "prospecting": _with_users},
+    (RETAIL_MEDIA.name, "update"): {"description": _wrapped},
+}
+
+
+def _understood(document: Document, service: Service, endpoint: str) -> Document:
+    words: dict[str, Word] = {
+        # Named only to be passed over: there may be 50,000 of them.
+        "identifiers": lambda identifiers: identifiers,
+        "identifierType": _spelled(service.identifiers),
+        "audienceSegmentTypes": _each_spelled(service.types),
+        **_REQUEST_WORDS.get((service.name, endpoint), {}),
+    }
+    return {name: _reworded(value, words) for name, value in document.items()}
+
+
+def _reworded(value: Any, words: Mapping[str, Word]) -> Any:
+    if isinstance(value, list):
+        return [_reworded(each, words) for each in value]
+    if isinstance(value, dict):
+        return {name: words[name](each) if name in words else _reworded(each, words) for name, each in value.items()}
+    return value
+
+
+# What answers say instead: first words anywhere, then whole entities, then problems and what is around them.
+
+# The fraction has seven digits. The last is not zero, so that cutting to microseconds differs from rounding.
+_TIMESTAMPS = (
+    "{second}.{fraction:.3}Z",
+    "{second}.{fraction:.2}Z",
+    "{second}.{fraction}Z",
+    "{second}.{fraction}",
+    "{second}.{fraction:.2}",
+    "{second}.{fraction}+00:00",
+    "{second}Z",
+)
+_BEYOND_MILLISECONDS = "0009"
+
+
+def _in_lower_case(word: Any) -> Any:
+    return word.lower() if isinstance(word, str) else word
+
+
+# The misspellings of one service each; ids of contact lists in the samples of Marketing Solutions are text.
+_WORDS: Mapping[str, Mapping[str, Word]] = {
+    MARKETING_SOLUTIONS.name: {
+        "contactListId": str,
+        "identifierType": lambda word: "phonenumber" if word == "phoneNumber" else word,
+        "registryType": lambda _: "PointsOfInterest",
+    },
+    RETAIL_MEDIA.name: {"identifierType": _in_lower_case, "isReadOnly": lambda flag: str(flag).lower()},
+}
+
+
+def _words(occasion: Occasion) -> dict[str, Word]:
+    turns = itertools.count(occasion.turn)
+
+    def timestamp(text: Any) -> Any:
+        return _timestamp(text, next(turns)) if isinstance(text, str) else text
+
+    return {**dict.fromkeys(("createdAt", "updatedAt", "requestDate"), timestamp), **_WORDS.get(occasion.service, {})}
+
+
+def _timestamp(text: str, turn: int) -> str:
+    second, _, fraction = text.removesuffix("Z").partition(".")
+    return _TIMESTAMPS[turn % len(_TIMESTAMPS)].format(second=second, fraction=fraction + _BEYOND_MILLISECONDS)
+
+
+def _renamed(document: Document, old: str, new: str) -> Document:
+    return {new if name == old else name: value for name, value in document.items()}
+
+
+def _with(entity: Document, **attributes: Any) -> Document:
+    return {**entity, "attributes": {**entity["attributes"], **attributes}}
+
+
+# Each of these is a sample of the guides: for a new segment, for one service, for one call.
+
+
+def _never_updated(entity: Document) -> Document:
+    return _with(entity, updatedAt=None)
+
+
+def _description_in_wrapper(entity: Document) -> Document:
+    description = entity["attributes"]["description"]
+    return entity if description is None else _with(entity, description={"value": description})
+
+
+def _without_in_market(entity: Document) -> Document:
+    return {**entity, "attributes": _without(entity["attributes"], "inMarket")}
+
+
+def _account_in_capitals(entity: Document) -> Document:
+    return {**entity, "attributes": _renamed(entity["attributes"], "accountId", "accountID")}
+
+
+def _keyed_by_identifier_type(entity: Document) -> Document:
+    return _renamed(entity, "type", "identifierType")
+
+
+def _typed(type_: str) -> Callable[[Document], Document]:
+    return lambda entity: {**entity, "type": type_}
+
+
+def _nested(operation: Document) -> Document:
+    attributes = _without(operation, "contactListId") if operation["operation"] == "remove" else operation
+    return {"type": "ContactlistAmendment", "attributes": attributes}
+
+
+_ENTITIES: Mapping[tuple[str, str], tuple[Callable[[Document], Document], ...]] = {
+    (MARKETING_SOLUTIONS.name, "create"): (_never_updated, _description_in_wrapper, _without_in_market),
+    (MARKETING_SOLUTIONS.name, "clear"): (_typed("ContactListAudienceSegment"),),
+    (RETAIL_MEDIA.name, "create"): (_never_updated, _account_in_capitals),
+    (RETAIL_MEDIA.name, "update"): (_account_in_capitals, _typed("Audience Segment"), _keyed_by_identifier_type),
+    (RETAIL_MEDIA.name, "delete"): (_typed("Audience Segment"), _keyed_by_identifier_type),
+    (RETAIL_MEDIA.name, "search"): (_account_in_capitals, _typed("AudienceSegment")),
+    (RETAIL_MEDIA.name, "statistics"): (_keyed_by_identifier_type,),
+    (RETAIL_MEDIA.name, "amend"): (_nested,),
+    (COMMERCE_GRID.name, "create"): (_never_updated,),
+}
+
+
+def _entity(entity: Document, occasion: Occasion) -> Document:
+    for change in _ENTITIES.get((occasion.service, occasion.endpoint), ()):
+        entity = change(entity)
+    return entity
+
+
+def _problem(problem: Document, turn: int) -> Document:
+    # OpenAPI has both forms of a trace, one in CommonProblem and one in AudienceError; samples keep to neither.
+    trace = ["at Criteo", "at the gateway"]
+    return {
+        **_renamed(problem, "traceId", "traceIdentifier"),
+        "code": _code(problem["code"], turn),
+        "stackTrace": "\n".join(trace) if turn % 2 else trace,
+    }
+
+
+def _code(code: str, turn: int) -> str:
+    if code == "segment-not-found":
+        return ("segment-has-not-been-found", "audience-segment-not-found")[turn % 2]
+    return f"audience-{code}" if code.startswith("segment-size-") else code
+
+
+_BULK_CALLS = frozenset({"create", "update", "delete"})
+
+
+def _worded(answer: Answer, occasion: Occasion) -> Answer:
+    if answer.body is None:
+        return _cleared(answer, occasion)
+    body: Document = _reworded(answer.body, _words(occasion))
+    for name in ("errors", "warnings"):
+        body[name] = [_problem(each, turn) for turn, each in enumerate(body.get(name, ()), start=occasion.turn)]
+    if "data" in body:
+        body["data"] = _entities(body["data"], occasion)
+        # Nowhere in the guides has an answer a type at its top.
+        body.pop("type", None)
+    status, body = _placed(answer.status, body, occasion)
+    return Answer(status, body if body["errors"] or body["warnings"] else _without(body, "errors", "warnings"))
+
+
+def _cleared(answer: Answer, occasion: Occasion) -> Answer:
+    if occasion.service != RETAIL_MEDIA.name:
+        return answer
+    entity = {"id": occasion.segment_id, "type": "AudienceSegment"}
+    return Answer(201, None) if occasion.turn % 2 else Answer(200, {"data": entity})
+
+
+def _entities(data: Any, occasion: Occasion) -> Any:
+    return [_entity(each, occasion) for each in data] if isinstance(data, list) else _entity(data, occasion)
+
+
+def _placed(status: int, body: Document, occasion: Occasion) -> tuple[int, Document]:
+    """Returns the answer to a bulk call with its failures where the guides have them."""
+    failures = body["errors"]
+    if occasion.endpoint not in _BULK_CALLS or "data" not in body or not failures:
+        return status, body
+    if occasion.endpoint == "create" and not body["data"]:
+        return 400, _without(body, "data")
+    if occasion.service == MARKETING_SOLUTIONS.name:
+        return status, body
+    return status, {**body, "errors": [], "warnings": [*failures, *body["warnings"]]}
+
+
+def _without(document: Document, *names: str) -> Document:
+    return {name: value for name, value in document.items() if name not in names}
+
+
+GUIDES: Final = Dialect(_described, _understood, _worded)

@@ -1,0 +1,164 @@
+"""Criteo's three services as data: where they differ in their paths, fields and words.
+
+Everything here is OpenAPI's unless a comment says otherwise.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import attrs
+
+from criteo_audiences.sandbox import settings
+from criteo_audiences.sandbox.identifier_rules import (
+    Rule,
+    is_email,
+    is_ip_address_v4,
+    is_mobile_ad_id,
+    is_opaque_id,
+    is_phone_number,
+)
+from criteo_audiences.sandbox.kinds import Kind
+
+ServiceName = Literal["marketing-solutions", "retail-media", "commerce-grid"]
+
+
+@attrs.frozen(kw_only=True)
+class Service:
+    """One service, as far as its segments and contact lists are concerned."""
+
+    name: ServiceName
+    """Its word in a path."""
+    segments: str = "audience-segments"
+    """Path of the segments below the service; the owner's id is in it where the body does not name the owner."""
+    owner: str
+    """The attribute that holds the id of the owner, within whose segments a name is unique."""
+    required: tuple[str, ...]
+    """The string attributes that a creation must have, besides the name."""
+    kinds: Mapping[str, Kind]
+    """The kinds that can be created, by the name of their settings object."""
+    default_kind: str | None = None
+    """The settings object that is assumed when a creation has none, since OpenAPI demands none; ``None`` when it must
+    have one, by Criteo's guide."""
+    read_only_types: tuple[str, ...] = ()
+    """Types of segments that only Criteo makes."""
+    attributes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
+    """Further attributes of an answer, and where a creation has them."""
+    constants: Mapping[str, object] = attrs.field(factory=dict)
+    """Attributes that are the same in every answer."""
+    filters: Mapping[str, str]
+    """The attribute that each filter of a search compares, ``id`` for the segment's own id."""
+    default_page: int = 50
+    max_page: int = 100
+    entity_type: str = "AudienceSegment"
+    id_offset: int = 0
+    """Added to the number of a segment to make its id."""
+    operations: tuple[str, str] = ("add", "remove")
+    identifiers: Mapping[str, Rule]
+    """The identifier types of an amendment, and the rule for each."""
+    default_identifier: str
+    caller_id_for: str | None = None
+    """The identifier type that needs a ``gumCallerId``."""
+    amendment_needs_type: bool = False
+    amend: tuple[str, str] = ("POST", "/add-remove")
+    """Method and end of the path, here and below."""
+    clear: tuple[str, str] = ("POST", "/clear")
+    statistics: str = "/statistics"
+    operation_type: str = "AddRemoveContactlistResult"
+    operation_is_flat: bool = False
+    """Whether the answer to an amendment has its type at the top and no ``attributes``."""
+    cleared_type: str | None = None
+    """The type of the entity that clearing answers; ``None`` for an answer without a body."""
+
+    @property
+    def types(self) -> frozenset[str]:
+        """The words of the filter by type."""
+        return frozenset({"Unknown", *self.read_only_types, *(kind.type for kind in self.kinds.values())})
+
+
+MARKETING_SOLUTIONS: Final = Service(
+    name="marketing-solutions",
+    owner="advertiserId",
+    required=("advertiserId",),
+    kinds=settings.MARKETING_SOLUTIONS,
+    read_only_types=("Behavioral",),
+    filters={"audienceSegmentIds": "id", "advertiserIds": "advertiserId", "audienceSegmentTypes": "type"},
+    identifiers={
+        "email": is_email,
+        "madid": is_mobile_ad_id,
+        "identityLink": is_opaque_id,
+        "gum": is_opaque_id,
+        "phoneNumber": is_phone_number,
+    },
+    default_identifier="email",
+    # OpenAPI lists it as optional; Criteo's guide demands it for gum.
+    caller_id_for="gum",
+    amendment_needs_type=True,
+    amend=("PATCH", ""),
+    clear=("DELETE", ""),
+    operation_type="ContactlistAmendment",
+    cleared_type="AudienceContactlist",
+)
+RETAIL_MEDIA: Final = Service(
+    name="retail-media",
+    segments="accounts/{owner_id}/audience-segments",
+    owner="accountId",
+    required=("retailerId",),
+    kinds=settings.RETAIL_MEDIA,
+    default_kind="contactList",
+    attributes={"retailerId": ("retailerId",)},
+    # The creator is null when a service made the segment (Criteo's guide); nothing is said of the channels.
+    constants={"channels": ["Onsite", "Offsite"], "createdById": None},
+    filters={"audienceSegmentIds": "id", "retailerIds": "retailerId", "audienceSegmentTypes": "type"},
+    max_page=500,
+    # In the samples of Criteo's guide; OpenAPI has any string.
+    entity_type="RetailMediaAudienceSegment",
+    # Ids of 18 digits as in Criteo's guide: more than a float can hold.
+    id_offset=300_000_000_000_000_000,
+    identifiers={
+        "Email": is_email,
+        "UserIdentifier": is_opaque_id,
+        "IdentityLink": is_opaque_id,
+        "Gum": is_opaque_id,
+        "CustomerId": is_opaque_id,
+        "PhoneNumber": is_phone_number,
+    },
+    default_identifier="Email",
+    statistics="",
+    operation_is_flat=True,
+)
+COMMERCE_GRID: Final = Service(
+    name="commerce-grid",
+    owner="dataProviderId",
+    required=("dataProviderId",),
+    kinds=settings.COMMERCE_GRID,
+    default_kind="contactList",
+    attributes={"remoteId": ("contactList", "remoteId")},
+    filters={
+        "audienceSegmentIds": "id",
+        "dataProviderIds": "dataProviderId",
+        "remoteIds": "remoteId",
+        "audienceSegmentTypes": "type",
+    },
+    operations=("Add", "Remove"),
+    identifiers={
+        "Email": is_email,
+        "MadId": is_mobile_ad_id,
+        "IpAddressV4": is_ip_address_v4,
+        **dict.fromkeys(
+            (
+                "UserIdentifier",
+                "IdentityLink",
+                "BidSwitchId",
+                "FTrackId",
+                "PanoramaId",
+                "HadronId",
+                "PageUrl",
+                "PageDomain",
+                "AppId",
+            ),
+            is_opaque_id,
+        ),
+    },
+    default_identifier="Email",
+)
+SERVICES: Final = {service.name: service for service in (MARKETING_SOLUTIONS, RETAIL_MEDIA, COMMERCE_GRID)}

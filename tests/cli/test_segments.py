@@ -1,0 +1,106 @@
+"""`segments`, `remove` and the owner check, in all three services."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from criteo_audiences.sandbox import Sandbox
+
+OWNERS = {
+    "marketing-solutions": ("--advertiser-id", "1"),
+    "retail-media": ("--account-id", "1"),
+    "commerce-grid": ("--data-provider-id", "1"),
+}
+
+
+def account(service: str) -> tuple[str, ...]:
+    """Returns the option that Retail Media wants everywhere."""
+    return OWNERS[service] if service == "retail-media" else ()
+
+
+@pytest.mark.parametrize("service", OWNERS)
+async def test_a_segments_life(cli, sandbox: Sandbox, service: str) -> None:
+    """Create twice, list, update and delete a segment of each service."""
+    retailer = ("--retailer-id", "1") if service == "retail-media" else ()
+    created = await cli("segments", "create", service, "CRM buyers", *OWNERS[service], *retailer)
+    assert created.code == 0, created.err
+    segment = created.out.strip()
+    again = await cli("segments", "create", service, "CRM buyers", *OWNERS[service], *retailer, "--json")
+    assert json.loads(again.out)["segment"]["id"] == segment
+    renamed = await cli("segments", "update", service, segment, "--name", "Buyers", *account(service))
+    assert renamed.code == 0, renamed.err
+    listed = await cli("segments", "list", service, *OWNERS[service], "--json")
+    found = [entry["name"] for entry in json.loads(listed.out)["segments"] if entry["id"] == segment]
+    assert found == ["Buyers"]
+    assert "Buyers" in (await cli("segments", "list", service, *OWNERS[service])).out
+    assert sandbox.contact_list(segment) is not None
+    deleted = await cli("segments", "delete", service, segment, "--yes", *account(service))
+    assert (deleted.code, deleted.out.strip()) == (0, segment)
+
+
+async def test_a_segment_in_use_is_not_deleted(cli, sandbox: Sandbox) -> None:
+    """What could be deleted is, what could not is named with the reason, and the exit code says so."""
+    used, free = sandbox.add_contact_list(name="a"), sandbox.add_contact_list(name="b")
+    sandbox.use_in_audience(used)
+    done = await cli("segments", "delete", "marketing-solutions", used, free, "--yes", "--json")
+    document = json.loads(done.out)
+    assert done.code == 7
+    assert document["deleted"] == [free]
+    assert document["problems"] == [{"segment_id": used, "problem": "segment-must-not-be-used-in-audience at @data/0"}]
+    assert used in done.err
+
+
+async def test_remove_takes_a_file_out_of_a_list(cli, export: Path, sandbox: Sandbox) -> None:
+    """`remove` undoes `upload`, names the list's owner, and checks it first."""
+    segment = sandbox.add_contact_list(name="crm", advertiser_id="9")
+    await cli("upload", "marketing-solutions", segment, str(export), "--hash", "md5")
+    assert len(sandbox.contact_list(segment)) == 2
+    done = await cli("remove", "marketing-solutions", segment, str(export), "--hash", "md5", "--advertiser-id", "9")
+    assert done.code == 0, done.err
+    assert f"from marketing-solutions segment {segment} of advertiser_id 9" in done.err
+    assert len(sandbox.contact_list(segment)) == 0
+
+
+@pytest.mark.parametrize("service", ["retail-media", "commerce-grid"])
+async def test_upload_to_the_other_services(cli, export: Path, sandbox: Sandbox, service: str) -> None:
+    """The same command uploads to each service, statistics included."""
+    segment = sandbox.add_contact_list(name="crm", service=service, owner_id="1")
+    done = await cli("upload", service, segment, str(export), "--hash", "sha256", *OWNERS[service], "--json")
+    assert done.code == 0, done.err
+    counted = await cli("stats", service, segment, *account(service), "--json")
+    assert json.loads(counted.out)["identifiers"] == json.loads(done.out)["valid"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("segments", "list", "retail-media"), "needs --account-id"),
+        (("segments", "list", "marketing-solutions", "--account-id", "1"), "has no --account-id"),
+        (("segments", "create", "retail-media", "n", "--account-id", "1"), "needs --retailer-id"),
+        (
+            ("segments", "create", "commerce-grid", "n", "--data-provider-id", "1", "--retailer-id", "1"),
+            "no --retailer-id",
+        ),
+        (("segments", "create", "marketing-solutions", "n"), "needs --advertiser-id"),
+        (("segments", "update", "marketing-solutions", "1"), "must change something"),
+        (("segments", "update", "commerce-grid", "1", "--description", "d", "--no-description"), "not both"),
+        (("segments", "delete", "commerce-grid", "1"), "--yes"),
+        (("stats", "retail-media", "1"), "needs --account-id"),
+    ],
+)
+async def test_mistakes_name_the_option(cli, sandbox: Sandbox, arguments: tuple[str, ...], words: str) -> None:
+    """An option that is missing or does not fit is named, and no call is spent."""
+    done = await cli(*arguments)
+    assert done.code == 2, done.err
+    assert words in done.err
+    assert not [request for request in sandbox.requests if "oauth" not in str(request)]
+
+
+async def test_anothers_list_is_refused_before_anything_is_sent(cli, export: Path, sandbox: Sandbox) -> None:
+    """An upload with the wrong owner ends with a usage error and an unchanged list."""
+    segment = sandbox.add_contact_list(name="crm", advertiser_id="9")
+    done = await cli("upload", "marketing-solutions", segment, str(export), "--hash", "md5", "--advertiser-id", "8")
+    assert done.code == 2
+    assert "no segment of advertiser_id=8" in done.err
+    assert len(sandbox.contact_list(segment)) == 0
