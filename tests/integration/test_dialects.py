@@ -233,8 +233,9 @@ async def test_a_deprecated_version_warns_by_name(server: Sandbox) -> None:
     segment_id = server.add_contact_list(name="crm")
     async with CriteoClient(server.credentials, base_url=server.url, api_version="2026-01") as criteo:
         with pytest.warns(DeprecationWarning, match="API version 2026-01") as caught:
-            for _ in range(3):
-                await criteo.marketing_solutions.get_contact_list_statistics(segment_id)
+            await asyncio.gather(
+                *(criteo.marketing_solutions.get_contact_list_statistics(segment_id) for _ in range(3))
+            )
     assert len(caught) == 2
     assert "ends on 2027-02-02" in str(caught[0].message)
     assert "endpoint-deprecated" in str(caught[1].message)
