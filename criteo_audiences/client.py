@@ -1,5 +1,6 @@
 """The client: builds the session, offers the services, owns their lifetime."""
 
+import inspect
 import os
 import re
 import ssl as tls
@@ -90,6 +91,7 @@ class CriteoClient:
         _check_kind(quota, Quota, "quota")
         _check_kind(retry, RetryPolicy, "retry")
         _check_kind(http, aiohttp.ClientSession, "http")
+        _check_callables(on_event, rate_limiter)
         _check_kind(ssl, tls.SSLContext, "ssl")  # aiohttp would take False for "verify nothing"
         clock = SystemClock()
         self._session = Session(
@@ -182,6 +184,15 @@ def _check_credentials(credentials: object) -> None:
 def _check_kind(value: object, kind: type, name: str) -> None:
     if value is not None and not isinstance(value, kind):
         raise ConfigurationError(f"{name} must be {kind.__name__}, not {type(value).__name__}.")
+
+
+def _check_callables(on_event: object, rate_limiter: object) -> None:
+    if on_event is not None and (not callable(on_event) or inspect.iscoroutinefunction(on_event)):
+        raise ConfigurationError("on_event must be a plain function that takes an Event; it is not awaited.")
+    if rate_limiter is not None and not all(
+        callable(getattr(rate_limiter, name, None)) for name in ("acquire", "settle")
+    ):
+        raise ConfigurationError("rate_limiter must have acquire() and settle(), as RateLimiter describes them.")
 
 
 def _setting(environment: Mapping[str, str], name: str) -> str:

@@ -7,13 +7,21 @@ from typing import Any, Final, Protocol, runtime_checkable
 import anyio
 from attrs import field, frozen
 
-from criteo_audiences.errors import ConfigurationError, CriteoError, InvalidResponseError
+from criteo_audiences.errors import (
+    ConfigurationError,
+    CriteoError,
+    InvalidResponseError,
+    RateLimitExceeded,
+    ServerError,
+    TransportError,
+)
 from criteo_audiences.session.clock import Clock
 from criteo_audiences.validation import require_text
 
 _LONGEST_LIFE: Final = 86_400.0
 _MARGIN: Final = 60.0
 _MARGIN_SHARE: Final = 0.1
+_RENEW_AGAIN_AFTER: Final = 5.0
 
 
 @frozen(kw_only=True)
@@ -89,7 +97,7 @@ class StaticToken:
     value: str = field(repr=False)
 
     def __attrs_post_init__(self) -> None:
-        require_text(self.value, "the token")
+        AccessToken(value=require_text(self.value, "the token"))
 
     async def token(self, grant: Grant) -> AccessToken:  # noqa: ARG002 - no call is needed
         """See `TokenSource.token`."""
@@ -116,7 +124,8 @@ class TokenCache:
     """Holds the token in use: renewed before its end, never used after it, one refresh for all who wait.
 
     A token of 900 s is renewed from 60 s before its end (a shorter one from a tenth of its life), counted from the
-    moment it was asked for, so that network time never lengthens its life.
+    moment it was asked for, so that network time never lengthens its life. A renewal that fails for a passing reason
+    is tried again some seconds later, while the token at hand is still good.
     """
 
     def __init__(self, source: TokenSource, grant: Grant, clock: Clock) -> None:
@@ -125,6 +134,7 @@ class TokenCache:
         self._clock = clock
         self._held: AccessToken | None = None
         self._renew_at = 0.0
+        self._ends_at = 0.0
         self._lock = anyio.Lock()
         self._refreshes = 0
         self._failure: CriteoError | None = None
@@ -158,14 +168,16 @@ class TokenCache:
                 usable = self._usable()
                 if usable is not None and usable != refused:
                     return usable
-            return await self._renew()
+            return await self._renew(refused)
 
-    async def _renew(self) -> str:
+    async def _renew(self, refused: str | None) -> str:
         asked_at = self._clock.now()
         try:
             token = await self._source.token(self._grant)
         except CriteoError as error:
             self._refreshes += 1
+            if self._held is not None and self._outlives(self._held, error, refused):
+                return self._held.value
             self._failure = _again(error)  # without the traceback, and with it whatever the first caller holds
             self._held = None
             raise
@@ -173,8 +185,19 @@ class TokenCache:
         self._failure = None
         lifetime = math.inf if token.lifetime is None else token.lifetime
         self._held = token
-        self._renew_at = asked_at + lifetime - min(_MARGIN, lifetime * _MARGIN_SHARE)
+        self._ends_at = asked_at + lifetime
+        self._renew_at = self._ends_at - min(_MARGIN, lifetime * _MARGIN_SHARE)
         return token.value
+
+    def _outlives(self, held: AccessToken, error: CriteoError, refused: str | None) -> bool:
+        """Whether the token at hand is still good after a renewal failed; then it is used some seconds longer."""
+        passing = isinstance(error, (TransportError, ServerError, RateLimitExceeded))
+        now = self._clock.now()
+        if not passing or held.value == refused or now >= self._ends_at:
+            return False
+        self._failure = None
+        self._renew_at = min(now + _RENEW_AGAIN_AFTER, self._ends_at)
+        return True
 
 
 def _again(error: CriteoError) -> CriteoError:

@@ -14,6 +14,7 @@ from attrs import field, frozen
 from criteo_audiences.errors import (
     ApiVersionGoneError,
     AuthenticationError,
+    ConfigurationError,
     InvalidRequestError,
     InvalidResponseError,
     NotFoundError,
@@ -82,9 +83,16 @@ class Request:
 
     def target(self, api_version: str) -> str:
         """Returns the path and query to ask for."""
-        path = self.path.format_map({name: quote(value, safe="") for name, value in self.path_parameters.items()})
+        path = self.path.format_map({name: _quoted(value, name) for name, value in self.path_parameters.items()})
         prefix = f"/{api_version}" if self.versioned else ""
         return prefix + path + (f"?{urlencode(self.query)}" if self.query else "")
+
+
+def _quoted(value: str, name: str) -> str:
+    """Quotes a path parameter; the two that no quoting keeps from moving through a path are refused."""
+    if value in {".", ".."}:
+        raise ConfigurationError(f"{name} is no id.")
+    return quote(value, safe="")
 
 
 def json_request(method: str, path: str, payload: object, **options: Any) -> Request:

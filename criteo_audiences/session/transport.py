@@ -148,12 +148,15 @@ class AiohttpTransport:
         self._clock = clock
         self._borrowed = http
         self._own: aiohttp.ClientSession | None = None
+        self._closed = False
         self._options: dict[str, Any] = {"proxy": proxy} if proxy else {}
         if tls is not None:
             self._options["ssl"] = tls
 
     async def send(self, exchange: Exchange) -> Response:
         """See `Transport.send`."""
+        if self._closed:
+            raise ConfigurationError("This client is closed; make a new one.")
         try:
             return await self._exchange(exchange)
         except CriteoError:
@@ -163,7 +166,8 @@ class AiohttpTransport:
             raise _translated(error, self._timeout) from None
 
     async def aclose(self) -> None:
-        """Closes the session if it is our own."""
+        """Closes the session if it is our own; nothing can be sent afterwards."""
+        self._closed = True
         own, self._own = self._own, None
         if own is not None:
             await own.close()

@@ -1,8 +1,6 @@
 import asyncio
 import logging
-import os
 import ssl
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -355,14 +353,15 @@ def test_from_env_names_what_is_wrong(
     assert "planted" not in str(caught.value)
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="root reads every file")
-def test_from_env_names_an_unreadable_file(environment: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_from_env_names_an_unreadable_file(environment: pytest.MonkeyPatch) -> None:
     """A file that may not be read is named by its variable."""
-    secret = tmp_path / "secret"
-    secret.write_text("planted-secret")
-    secret.chmod(0)
+
+    def refuse(*_: object) -> Any:
+        raise PermissionError("planted-path")
+
+    environment.setattr(Path, "open", refuse)
     environment.setenv("CRITEO_CLIENT_ID", "i")
-    environment.setenv("CRITEO_CLIENT_SECRET_FILE", str(secret))
+    environment.setenv("CRITEO_CLIENT_SECRET_FILE", "/run/secrets/criteo")
     with pytest.raises(ConfigurationError, match=r"CRITEO_CLIENT_SECRET_FILE names cannot be read \(PermissionError\)"):
         CriteoClient.from_env()
 
@@ -388,3 +387,33 @@ async def test_server_out_of_reach_is_one_clear_error(caplog: pytest.LogCaptureF
         with pytest.raises(ConnectError, match="The server cannot be reached; nothing was sent"):
             await criteo.authenticate()
     assert "planted" not in caplog.text
+
+
+async def _asynchronous(_: object) -> None:
+    """An observer that would never be awaited."""
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"on_event": _asynchronous}, "on_event"), ({"on_event": 5}, "on_event"), ({"rate_limiter": 5}, "rate_limiter")],
+)
+def test_callbacks_of_the_wrong_kind_are_refused_when_given(options: dict[str, Any], words: str) -> None:
+    """What would fail at the first call, or never be called, is refused by name."""
+    with pytest.raises(ConfigurationError, match=words):
+        CriteoClient(StaticToken("token"), **options)
+
+
+async def test_a_closed_client_sends_nothing() -> None:
+    """A call after `aclose` is refused instead of opening a session that nobody closes."""
+    criteo = CriteoClient(StaticToken("token"), base_url="http://127.0.0.1:9")
+    await criteo.aclose()
+    with pytest.raises(ConfigurationError, match="closed"):
+        await criteo.marketing_solutions.get_contact_list_statistics("1")
+
+
+@pytest.mark.parametrize("segment_id", [".", ".."])
+async def test_an_id_that_moves_through_the_path_is_refused(segment_id: str) -> None:
+    """Dots are no id."""
+    async with CriteoClient(StaticToken("token"), base_url="http://127.0.0.1:9") as criteo:
+        with pytest.raises(ConfigurationError, match="segment_id"):
+            await criteo.marketing_solutions.get_contact_list_statistics(segment_id)

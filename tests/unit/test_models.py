@@ -177,8 +177,9 @@ def test_problem_hides_free_text() -> None:
         (None, None),
         ("", None),
         ("0HMVB-1", "0HMVB-1"),
-        ("a" * 64, "a" * 64),
-        ("a" * 65, None),
+        ("a" * 48, "a" * 48),
+        ("a" * 49, None),
+        ("33612345678", None),
         (EMAIL, None),
         ("a b", None),
         ("a\n", None),
@@ -223,3 +224,17 @@ def test_receipt_hides_its_sample() -> None:
     receipt = ContactListOperation(valid=1, invalid=1, sample_invalid=(EMAIL,))
     assert EMAIL not in repr(receipt)
     assert receipt.sample_invalid == (EMAIL,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "33612345678",
+        "e13743a7f1db7f4246badd6fd6ff54ff",
+        "a-375320dd9ae7ed408002f3768e16cb5f28c861062fd50dff9a3bff62e9dce4ef",
+    ],
+)
+def test_a_code_that_may_be_an_identifier_is_not_shown(text: str) -> None:
+    """A phone number or a digest echoed as a code has a code's characters and still stays out of sight."""
+    problem = Problem(code=text)
+    assert text not in str(problem) + repr(problem)
