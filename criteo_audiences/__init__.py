@@ -1,5 +1,6 @@
 """Push customer lists into Criteo audiences, asynchronously. Unofficial, not affiliated with Criteo."""
 
+from criteo_audiences.audiences import Segment
 from criteo_audiences.client import CriteoClient
 from criteo_audiences.errors import (
     ApiVersionGoneError,
@@ -62,6 +63,7 @@ __all__ = [
     "RequestTimeout",
     "ResponseError",
     "RetryPolicy",
+    "Segment",
     "ServerError",
     "StaticToken",
     "SyncRefusedError",

@@ -238,3 +238,22 @@ class ContactListStatistics:
     number_of_identifiers: int | None = None
     number_of_matches: int | None = None
     match_rate: float | None = None
+
+
+@frozen(kw_only=True)
+class Application:
+    """The application that the credentials belong to.
+
+    Attributes:
+        application_id: its id.
+        name: its name.
+        description: free text.
+        criteo_service: the service it was made for.
+        organization_id: whose it is.
+    """
+
+    application_id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    criteo_service: str | None = None
+    organization_id: str | None = None

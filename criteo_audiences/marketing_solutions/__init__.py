@@ -1,6 +1,18 @@
-"""Criteo's Marketing Solutions: audience segments and contact lists."""
+"""Criteo's Marketing Solutions: audience segments, contact lists and audiences."""
 
 from criteo_audiences.marketing_solutions.api import MarketingSolutions
+from criteo_audiences.marketing_solutions.audience_models import (
+    AdSetAudience,
+    Advertiser,
+    Audience,
+    AudienceCreate,
+    AudienceEstimate,
+    AudienceSegmentEstimate,
+    AudienceUpdate,
+    InMarketBrand,
+    InMarketInterest,
+    Size,
+)
 from criteo_audiences.marketing_solutions.models import (
     AudienceSegment,
     AudienceSegmentCreate,
@@ -35,9 +47,16 @@ from criteo_audiences.marketing_solutions.models import (
 )
 
 __all__ = [
+    "AdSetAudience",
+    "Advertiser",
+    "Audience",
+    "AudienceCreate",
+    "AudienceEstimate",
     "AudienceSegment",
     "AudienceSegmentCreate",
+    "AudienceSegmentEstimate",
     "AudienceSegmentUpdate",
+    "AudienceUpdate",
     "Behavioral",
     "BehavioralCategory",
     "BuyingPower",
@@ -45,7 +64,9 @@ __all__ = [
     "ContactListCreate",
     "Gender",
     "InMarket",
+    "InMarketBrand",
     "InMarketCreate",
+    "InMarketInterest",
     "InMarketUpdate",
     "Location",
     "LocationCreate",
@@ -64,6 +85,7 @@ __all__ = [
     "RetargetingCreate",
     "RetargetingUpdate",
     "SegmentType",
+    "Size",
     "UsersType",
     "VisitorsType",
 ]

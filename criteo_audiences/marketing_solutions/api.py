@@ -1,4 +1,4 @@
-"""Marketing Solutions: one coroutine an endpoint (OpenAPI 2026-07)."""
+"""Marketing Solutions: audience segments and contact lists, one coroutine an endpoint (OpenAPI 2026-07)."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -19,6 +19,7 @@ from criteo_audiences.contact_lists import (
     wire_word,
 )
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.marketing_solutions.audience_api import Audiences
 from criteo_audiences.marketing_solutions.models import (
     AudienceSegment,
     AudienceSegmentCreate,
@@ -40,7 +41,6 @@ from criteo_audiences.session.endpoints import (
     words_of,
 )
 from criteo_audiences.session.protocol import Request, json_request
-from criteo_audiences.session.session import Session
 from criteo_audiences.validation import choose, require_text
 
 _ENTITY: Final = "AudienceSegment"
@@ -57,11 +57,8 @@ _WIRE_TYPES: Final = {
 }
 
 
-class MarketingSolutions:
+class MarketingSolutions(Audiences):
     """Criteo's Marketing Solutions; reached as `client.marketing_solutions`."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     async def create_audience_segments(self, segments: Iterable[AudienceSegmentCreate]) -> BulkResult[AudienceSegment]:
         """Creates audience segments; never repeated after a lost answer, because names are unique.

@@ -189,7 +189,14 @@ def _converter() -> cattrs.Converter:
     converter.register_unstructure_hook_factory(attrs.has, lambda kind: _model_writer(kind, converter))
     converter.register_unstructure_hook(Word, lambda word: word.value)
     converter.register_unstructure_hook(Unset, lambda unset: unset)  # for `_model_writer` to leave out
+    # What reads and writes itself, such as the audience algebra.
+    converter.register_structure_hook_func(_reads_itself, lambda value, kind: kind.from_wire(value))
+    converter.register_unstructure_hook_func(_reads_itself, lambda value: value.to_wire())
     return converter
+
+
+def _reads_itself(kind: Any) -> bool:
+    return isinstance(kind, type) and hasattr(kind, "from_wire") and hasattr(kind, "to_wire")
 
 
 def _read_text(value: Any, _: type) -> str:

@@ -5,7 +5,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import evolve
 
-from criteo_audiences.errors import ConfigurationError, InvalidRequestError
+from criteo_audiences.errors import ConfigurationError, InvalidRequestError, PartialFailureError
 from criteo_audiences.models import Word
 from criteo_audiences.results import BulkResult, Page, Search
 from criteo_audiences.session.codec import read_bulk, read_nothing, read_one, read_page, unstructure
@@ -19,13 +19,22 @@ W = TypeVar("W", bound=Word)
 _BAD_REQUEST: Final = 400
 
 
-async def send_bulk(session: Session, request: Request, kind: type[T]) -> BulkResult[T]:
+async def send_bulk(
+    session: Session, request: Request, kind: type[T], *, when_empty: Iterable[T] = ()
+) -> BulkResult[T]:
     """Makes a bulk call; a 400 that blames items one by one is read like the 200 it stands for.
 
     Criteo's guide answers 200 when every item fails; code written with Criteo also meets a 400 (name-must-be-unique).
+
+    Args:
+        session: sends the call.
+        request: the call.
+        kind: the model of an item.
+        when_empty: what an answer without a body (204) means.
     """
     try:
-        return read_bulk(await session.send(request), kind)
+        document = await session.send(request)
+        return BulkResult(items=tuple(when_empty)) if document is None and when_empty else read_bulk(document, kind)
     except InvalidRequestError as error:
         if error.status != _BAD_REQUEST or not error.problems or any(entry.index is None for entry in error.problems):
             raise
@@ -35,6 +44,14 @@ async def send_bulk(session: Session, request: Request, kind: type[T]) -> BulkRe
 async def send_for_one(session: Session, request: Request, kind: type[T]) -> T:
     """Makes a call with a single result."""
     return read_one(await session.send(request), kind)
+
+
+async def send_for_list(session: Session, request: Request, kind: type[T]) -> tuple[T, ...]:
+    """Makes a call that answers a whole list at once."""
+    found = read_bulk(await session.send(request), kind)
+    if found.errors:
+        raise PartialFailureError(found.errors)
+    return found.items
 
 
 async def send_for_nothing(session: Session, request: Request) -> None:

@@ -1,0 +1,170 @@
+"""The audience algebra: which segments' people an audience holds, written as Python.
+
+`Segment("1") & (Segment("2") | Segment("3")) & ~Segment("4")` is people of 1 who are in 2 or 3 and not in 4.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Self
+
+from criteo_audiences.errors import ConfigurationError
+
+_SEGMENT: Final = "audienceSegmentId"
+_SYMBOLS: Final = {"and": " & ", "or": " | "}
+# How tightly a written part holds together: one that holds less tightly than its surroundings gets parentheses.
+_TIGHTNESS: Final = {"or": 1, "and": 2, "not": 3, "": 4}
+
+# An expression is kept in postfix order: an id, or a tuple of an operator and the number of parts it joins. So depth
+# costs no recursion, whether it is compared, hashed, printed, sent or read.
+Token = str | tuple[str, int]
+
+
+class Expression:
+    """A combination of segments by `&`, `|` and `~`; immutable, comparable, hashable.
+
+    Parts that are joined by the same operator are flattened, and a double negation vanishes: neither changes the
+    meaning.
+    """
+
+    __slots__ = ("_tokens",)
+
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self._tokens = tuple(tokens)
+
+    def __and__(self, other: "Expression") -> "Expression":
+        return _joined("and", [self, other]) if isinstance(other, Expression) else NotImplemented
+
+    def __or__(self, other: "Expression") -> "Expression":
+        return _joined("or", [self, other]) if isinstance(other, Expression) else NotImplemented
+
+    def __invert__(self) -> "Expression":
+        if self._tokens[-1] == ("not", 1):
+            return Expression(self._tokens[:-1])
+        return Expression((*self._tokens, ("not", 1)))
+
+    def __eq__(self, other: object) -> bool:
+        return self._tokens == other._tokens if isinstance(other, Expression) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._tokens)
+
+    def __repr__(self) -> str:
+        """Writes the expression as Python, with no more parentheses than it needs."""
+        stack: list[tuple[str, str]] = []
+        for token in self._tokens:
+            if isinstance(token, str):
+                stack.append((f"Segment({token!r})", ""))
+                continue
+            operator, count = token
+            parts = [_parenthesized(part, operator) for part in stack[-count:]]
+            del stack[-count:]
+            text = "~" + parts[0] if operator == "not" else _SYMBOLS[operator].join(parts)
+            stack.append((text, operator))
+        return stack[0][0]
+
+    @property
+    def segment_ids(self) -> tuple[str, ...]:
+        """The segments it names, each once, in order of appearance."""
+        return tuple(dict.fromkeys(token for token in self._tokens if isinstance(token, str)))
+
+    def to_wire(self) -> dict[str, Any]:
+        """Returns the node that Criteo reads (OpenAPI `AlgebraNodeV1`)."""
+        stack: list[dict[str, Any]] = []
+        for token in self._tokens:
+            if isinstance(token, str):
+                stack.append({_SEGMENT: token})
+                continue
+            operator, count = token
+            parts = stack[-count:]
+            del stack[-count:]
+            stack.append({operator: parts[0] if operator == "not" else parts})
+        return stack[0]
+
+    @classmethod
+    def from_wire(cls, node: Any) -> "Expression":
+        """Reads a node of any depth.
+
+        Raises:
+            ValueError: when a part of it is none of a segment, `and`, `or` and `not`; never showing it.
+        """
+        tokens: list[Token] = []
+        # Read from the end, an operator before its parts, and turned round: that is postfix order.
+        waiting = [node]
+        while waiting:
+            part = waiting.pop()
+            operator, value = _read(part)
+            if operator == _SEGMENT:
+                tokens.append(value)
+                continue
+            parts = [value] if operator == "not" else value
+            tokens.append((operator, len(parts)))
+            waiting += parts
+        return _flattened(tokens[::-1])
+
+
+class Segment(Expression):
+    """One audience segment: a leaf of the algebra.
+
+    Args:
+        segment_id: its id.
+
+    Raises:
+        ConfigurationError: when the id is no text.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, segment_id: str) -> None:
+        if not isinstance(segment_id, str) or not segment_id:
+            raise ConfigurationError("segment_id must be a non-empty str.")
+        super().__init__((segment_id,))
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, ...]]:
+        return type(self), (str(self._tokens[0]),)
+
+
+def _joined(operator: str, parts: Sequence[Expression]) -> Expression:
+    """Joins expressions; one that is joined by the same operator already gives its parts."""
+    tokens: list[Token] = []
+    count = 0
+    for part in parts:
+        last = part._tokens[-1]  # noqa: SLF001 - the same module
+        if isinstance(last, tuple) and last[0] == operator:
+            tokens += part._tokens[:-1]  # noqa: SLF001
+            count += last[1]
+        else:
+            tokens += part._tokens  # noqa: SLF001
+            count += 1
+    return Expression((*tokens, (operator, count)))
+
+
+def _flattened(tokens: Sequence[Token]) -> Expression:
+    """Builds an expression anew from its parts, so that it compares with one written by hand."""
+    stack: list[Expression] = []
+    for token in tokens:
+        if isinstance(token, str):
+            stack.append(Segment(token))
+            continue
+        operator, count = token
+        parts = stack[-count:]
+        del stack[-count:]
+        stack.append(~parts[0] if operator == "not" else parts[0] if count == 1 else _joined(operator, parts))
+    return stack[0]
+
+
+def _read(part: Any) -> tuple[str, Any]:
+    """Returns a node's one operator and its operand."""
+    given = {name: value for name, value in part.items() if value is not None} if isinstance(part, Mapping) else {}
+    if len(given) != 1:
+        raise ValueError("expected a node with one of audienceSegmentId, and, or, not")
+    operator, value = next(iter(given.items()))
+    fits = {_SEGMENT: isinstance(value, (str, int)), "not": isinstance(value, Mapping)}.get(
+        operator, operator in _SYMBOLS and isinstance(value, list) and bool(value)
+    )
+    if not fits:
+        raise ValueError("expected a node with one of audienceSegmentId, and, or, not")
+    return operator, str(value) if operator == _SEGMENT else value
+
+
+def _parenthesized(part: tuple[str, str], within: str) -> str:
+    text, operator = part
+    return text if _TIGHTNESS[operator] > _TIGHTNESS[within] else f"({text})"
