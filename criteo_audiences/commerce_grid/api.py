@@ -25,7 +25,7 @@ from criteo_audiences.contact_lists import (
     upload_contact_list,
     wire_word,
 )
-from criteo_audiences.models import ContactListOperation, ContactListStatistics, IdentifierType, Operation
+from criteo_audiences.models import Application, ContactListOperation, ContactListStatistics, IdentifierType, Operation
 from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.session.endpoints import (
     entities,
@@ -276,6 +276,14 @@ class CommerceGrid:
             return None
         found = self.search_audience_segments(audience_segment_ids=[require_text(segment_id, "segment_id")])
         return OwnerCheck(found, segment_id, "data_provider_id", require_text(data_provider_id, "data_provider_id"))
+
+    async def get_application(self) -> Application:
+        """Returns the application that the credentials belong to.
+
+        Raises:
+            CriteoError: when the call failed.
+        """
+        return await send_for_one(self._session, Request(method="GET", path="/commerce-grid/me"), Application)
 
     async def _amend(self, amendment: Amendment) -> ContactListOperation:
         attributes = {

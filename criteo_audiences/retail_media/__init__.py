@@ -1,6 +1,19 @@
-"""Criteo's Retail Media: audience segments and contact lists."""
+"""Criteo's Retail Media: audience segments, contact lists, audiences and their targeting."""
 
 from criteo_audiences.retail_media.api import RetailMedia
+from criteo_audiences.retail_media.audience_models import (
+    Account,
+    AccountSubtype,
+    AccountType,
+    Audience,
+    AudienceCreate,
+    AudienceEstimate,
+    AudienceSegmentEstimate,
+    AudienceTarget,
+    AudienceUpdate,
+    Scope,
+    Size,
+)
 from criteo_audiences.retail_media.models import (
     AudienceSegment,
     AudienceSegmentCreate,
@@ -18,9 +31,18 @@ from criteo_audiences.retail_media.models import (
 )
 
 __all__ = [
+    "Account",
+    "AccountSubtype",
+    "AccountType",
+    "Audience",
+    "AudienceCreate",
+    "AudienceEstimate",
     "AudienceSegment",
     "AudienceSegmentCreate",
+    "AudienceSegmentEstimate",
     "AudienceSegmentUpdate",
+    "AudienceTarget",
+    "AudienceUpdate",
     "Channel",
     "ContactList",
     "ContactListCreate",
@@ -29,7 +51,9 @@ __all__ = [
     "EventsUpdate",
     "LookbackDays",
     "RetailMedia",
+    "Scope",
     "SegmentType",
     "SharingStatus",
     "ShopperActivity",
+    "Size",
 ]

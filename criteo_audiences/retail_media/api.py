@@ -1,4 +1,4 @@
-"""Retail Media: one coroutine an endpoint (OpenAPI 2026-07)."""
+"""Retail Media: audience segments and contact lists, one coroutine an endpoint (OpenAPI 2026-07)."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -20,6 +20,7 @@ from criteo_audiences.contact_lists import (
 )
 from criteo_audiences.models import ContactListOperation, ContactListStatistics, IdentifierType, Operation
 from criteo_audiences.results import BulkResult, Search
+from criteo_audiences.retail_media.audience_api import Audiences
 from criteo_audiences.retail_media.models import (
     WIRE_TYPES,
     AudienceSegment,
@@ -40,7 +41,6 @@ from criteo_audiences.session.endpoints import (
     words_of,
 )
 from criteo_audiences.session.protocol import Request, json_request
-from criteo_audiences.session.session import Session
 from criteo_audiences.validation import choose, require_text
 
 _ENTITY: Final = "RetailMediaAudienceSegment"
@@ -50,11 +50,8 @@ _STATISTICS: Final = f"{_SEGMENTS}/{{segment_id}}/contact-list"
 _CONTACT_LIST: Final = "/retail-media/audience-segments/{segment_id}/contact-list"
 
 
-class RetailMedia:
+class RetailMedia(Audiences):
     """Criteo's Retail Media; reached as `client.retail_media`. Where the path has an account, it comes first."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
 
     async def create_audience_segments(
         self, account_id: str, segments: Iterable[AudienceSegmentCreate]

@@ -48,7 +48,18 @@ async def send_for_one(session: Session, request: Request, kind: type[T]) -> T:
 
 async def send_for_list(session: Session, request: Request, kind: type[T]) -> tuple[T, ...]:
     """Makes a call that answers a whole list at once."""
-    found = read_bulk(await session.send(request), kind)
+    return _items(await session.send(request), kind)
+
+
+async def send_for_page(session: Session, request: Request, kind: type[T]) -> tuple[tuple[T, ...], bool]:
+    """Makes a call that answers numbered pages (`metadata.nextPage`); returns the items and whether more follow."""
+    document = await session.send(request)
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    return _items(document, kind), isinstance(metadata, dict) and bool(metadata.get("nextPage"))
+
+
+def _items(document: Any, kind: type[T]) -> tuple[T, ...]:
+    found = read_bulk(document, kind)
     if found.errors:
         raise PartialFailureError(found.errors)
     return found.items

@@ -94,6 +94,11 @@ class Session:
         self._rate_limit: RateLimit | None = None
 
     @property
+    def api_version(self) -> str:
+        """The version of Criteo's API that calls go to."""
+        return self._api_version
+
+    @property
     def rate_limit(self) -> RateLimit | None:
         """What the server last announced, `None` before the first answer."""
         return self._rate_limit

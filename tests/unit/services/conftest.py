@@ -1,6 +1,5 @@
 """Services over a transport that answers what a test says and keeps what was asked."""
 
-from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -16,14 +15,15 @@ from criteo_audiences.session import Exchange, Response, RetryPolicy, Session
 class Scripted:
     """A transport whose answers are given beforehand; also the services that speak through it."""
 
-    def __init__(self) -> None:
+    def __init__(self, api_version: str = "2026-07") -> None:
+        self._version = api_version
         self.answers: list[Response] = []
         self.asked: list[Exchange] = []
         session = Session(
             StaticToken("token"),
             self,
             base_url="https://api.example.com",
-            api_version="2026-07",
+            api_version=api_version,
             retry=RetryPolicy(attempts=2, first_delay=0.0),
         )
         self.ms = MarketingSolutions(session)
@@ -50,7 +50,7 @@ class Scripted:
         body = b"".join(exchange.body)
         return (
             exchange.method,
-            exchange.url.removeprefix("https://api.example.com/2026-07"),
+            exchange.url.removeprefix(f"https://api.example.com/{self._version}"),
             orjson.loads(body or b"null"),
         )
 
@@ -62,10 +62,6 @@ def criteo() -> Scripted:
 
 
 @pytest.fixture
-def envelope() -> Callable[..., dict[str, Any]]:
-    """Builds an answer around entities, with both lists of problems."""
-
-    def build(*data: Any, errors: Any = (), warnings: Any = (), one: bool = False) -> dict[str, Any]:
-        return {"data": data[0] if one else list(data), "errors": list(errors), "warnings": list(warnings)}
-
-    return build
+def experimental() -> Scripted:
+    """The services under the experimental version."""
+    return Scripted("experimental")

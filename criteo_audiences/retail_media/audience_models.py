@@ -1,0 +1,207 @@
+"""What Retail Media reads and writes about audiences, sizes, targeting and accounts (OpenAPI 2026-07, experimental)."""
+
+import datetime as dt
+from collections.abc import Iterable
+
+from attrs import field, frozen
+
+from criteo_audiences.audiences import Expression
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.models import UNSET, Unset, Word, nullable
+from criteo_audiences.retail_media.models import Channel, EventsCreate
+from criteo_audiences.validation import choose, require_change, require_text
+
+_LONGEST_NAME = 256
+_LONGEST_DESCRIPTION = 500
+
+
+class Scope(Word):
+    """Whether a line item's audiences are the people it reaches or those it leaves out."""
+
+    UNKNOWN = "unknown"
+    INCLUDE = "include"
+    EXCLUDE = "exclude"
+
+
+class AccountType(Word):
+    """Which side of the market an account is on."""
+
+    UNKNOWN = "unknown"
+    SUPPLY = "supply"
+    DEMAND = "demand"
+
+
+class AccountSubtype(Word):
+    """What a demand account is."""
+
+    UNKNOWN = "unknown"
+    BRAND = "brand"
+    SELLER = "seller"
+
+
+def _algebra(value: Expression) -> Expression:
+    if not isinstance(value, Expression):
+        raise ConfigurationError('algebra must be an expression such as Segment("1") & ~Segment("2").')
+    return value
+
+
+def _algebra_or_unset(value: Expression | Unset) -> Expression | Unset:
+    return value if isinstance(value, Unset) else _algebra(value)
+
+
+def _channel(value: Channel | str) -> Channel:
+    return choose(Channel, value, "channel")
+
+
+def _scope(value: Scope | str) -> Scope:
+    return choose(Scope, value, "scope")
+
+
+def _ids(values: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise ConfigurationError("audience_ids must be a list of ids, not a single str.")
+    return tuple(values)
+
+
+def _check_texts(name: str | Unset, description: str | Unset | None) -> None:
+    """Holds both texts against the bounds of Criteo's guide on Retail Media audiences."""
+    for text, field_name, longest in (
+        (name, "name", _LONGEST_NAME),
+        (description, "description", _LONGEST_DESCRIPTION),
+    ):
+        if isinstance(text, str) and len(text) > longest:
+            raise ConfigurationError(f"{field_name} must have at most {longest} characters, not {len(text)}.")
+
+
+@frozen(kw_only=True)
+class Audience:
+    """An audience as Criteo returns it; timestamps are aware, UTC."""
+
+    id: str | None = None
+    account_id: str | None = None
+    retailer_id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    algebra: Expression | None = None
+    channels: tuple[Channel, ...] | None = None
+    created_by_id: str | None = None
+    created_at: dt.datetime | None = None
+    updated_at: dt.datetime | None = None
+
+
+@frozen(kw_only=True)
+class AudienceCreate:
+    """An audience to create.
+
+    Attributes:
+        retailer_id: the retailer whose shoppers it holds.
+        name: unique among the account's audiences, at most 256 characters.
+        algebra: whom it holds, such as `Segment("1") & ~Segment("2")`.
+        description: free text, at most 500 characters.
+
+    Raises:
+        ConfigurationError: naming the field that is missing or wrong.
+    """
+
+    retailer_id: str
+    name: str
+    algebra: Expression = field(converter=_algebra)
+    description: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        require_text(self.retailer_id, "retailer_id")
+        require_text(self.name, "name")
+        _check_texts(self.name, self.description)
+
+
+@frozen(kw_only=True)
+class AudienceUpdate:
+    """Changes to an audience: what is left out stays as it is.
+
+    Attributes:
+        id: the audience.
+        name: unique among the account's audiences, at most 256 characters.
+        description: free text, at most 500 characters, `None` to take it away.
+        algebra: whom it is to hold.
+
+    Raises:
+        ConfigurationError: when nothing is to be changed, or a field cannot be taken away.
+    """
+
+    id: str
+    name: str | Unset = UNSET
+    description: str | Unset | None = field(default=UNSET, metadata=nullable())
+    algebra: Expression | Unset = field(default=UNSET, converter=_algebra_or_unset)
+
+    def __attrs_post_init__(self) -> None:
+        require_text(self.id, "id")
+        require_change(self)
+        _check_texts(self.name, self.description)
+
+
+@frozen(kw_only=True)
+class Size:
+    """How many people a segment or an audience holds.
+
+    Attributes:
+        id: the segment or the audience; `None` for an estimate of one that does not exist.
+        size: people; hidden without the permission to see it.
+        relative_size: their share of the retailer's users, 0 to 1.
+    """
+
+    id: str | None = None
+    size: int | None = None
+    relative_size: float | None = None
+
+
+@frozen(kw_only=True)
+class AudienceSegmentEstimate:
+    """An events segment whose size to estimate before it is made."""
+
+    retailer_id: str
+    channel: Channel = field(converter=_channel)
+    events: EventsCreate
+
+    def __attrs_post_init__(self) -> None:
+        require_text(self.retailer_id, "retailer_id")
+
+
+@frozen(kw_only=True)
+class AudienceEstimate:
+    """An audience whose size to estimate before it is made."""
+
+    retailer_id: str
+    channel: Channel = field(converter=_channel)
+    algebra: Expression = field(converter=_algebra)
+
+    def __attrs_post_init__(self) -> None:
+        require_text(self.retailer_id, "retailer_id")
+
+
+@frozen(kw_only=True)
+class AudienceTarget:
+    """The audiences a line item reaches, or leaves out.
+
+    Attributes:
+        scope: whether they are included or excluded.
+        audience_ids: the audiences.
+    """
+
+    scope: Scope = field(converter=_scope)
+    audience_ids: tuple[str, ...] = field(converter=_ids)
+
+
+@frozen(kw_only=True)
+class Account:
+    """An account that the application may work for."""
+
+    id: str | None = None
+    name: str | None = None
+    type: AccountType | None = None
+    subtype: AccountSubtype | None = None
+    countries: tuple[str, ...] | None = None
+    currency: str | None = None
+    parent_account_label: str | None = None
+    time_zone: str | None = None
+    company_name: str | None = None
+    on_behalf_company_name: str | None = None
