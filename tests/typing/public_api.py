@@ -17,6 +17,7 @@ from criteo_audiences import (
     Progress,
     Quota,
     RetryPolicy,
+    Segment,
     StaticToken,
     Table,
     UploadReport,
@@ -24,7 +25,9 @@ from criteo_audiences import (
     normalize_email,
 )
 from criteo_audiences import commerce_grid as cg
+from criteo_audiences import marketing_solutions as mso
 from criteo_audiences import retail_media as rm
+from criteo_audiences.audiences import Expression
 from criteo_audiences.commerce_grid import CommerceGrid
 from criteo_audiences.marketing_solutions import (
     AudienceSegment,
@@ -35,7 +38,7 @@ from criteo_audiences.marketing_solutions import (
     MarketingSolutions,
     SegmentType,
 )
-from criteo_audiences.models import ContactListOperation, ContactListStatistics, RateLimit
+from criteo_audiences.models import Application, ContactListOperation, ContactListStatistics, RateLimit
 from criteo_audiences.results import Page, Search
 from criteo_audiences.retail_media import RetailMedia
 from criteo_audiences.sandbox import Sandbox
@@ -104,6 +107,56 @@ async def segments(ms: MarketingSolutions) -> None:
     await ms.upload_contact_list("1", ["a"], hash=None, account_id="1")  # pyright: ignore[reportCallIssue]
 
 
+async def audiences(ms: MarketingSolutions) -> None:
+    """Creates, changes, finds and sizes audiences."""
+    algebra = Segment("1") & (Segment("2") | Segment("3")) & ~Segment("4")
+    assert_type(algebra, Expression)
+    created = await ms.create_audiences([mso.AudienceCreate(advertiser_id="1", name="a", algebra=algebra)])
+    assert_type(created, BulkResult[mso.Audience])
+    assert_type(created.items[0].algebra, Expression | None)
+    change = mso.AudienceUpdate(id="1", description=None, algebra=Segment("9"))
+    assert_type(await ms.update_audiences([change]), BulkResult[mso.Audience])
+    assert_type(await ms.delete_audiences(["1"]), BulkResult[str])
+    assert_type(ms.search_audiences(ad_set_ids=["1"]), Search[mso.Audience])
+    assert_type(await ms.compute_audience_sizes(["1"]), BulkResult[mso.Size])
+    estimate = mso.AudienceEstimate(advertiser_id="1", algebra=algebra)
+    assert_type(await ms.estimate_audience_size(estimate), mso.Size)
+    assert_type(await ms.compute_audience_segment_sizes(["1"]), BulkResult[mso.Size])
+    definition = mso.AudienceSegmentEstimate(advertiser_id="1", in_market=InMarketCreate(country="FR"))
+    assert_type(await ms.estimate_audience_segment_size(definition), mso.Size)
+    assert_type(await ms.list_in_market_interests("1", "FR"), tuple[mso.InMarketInterest, ...])
+    assert_type(await ms.list_in_market_brands("1", "FR"), tuple[mso.InMarketBrand, ...])
+    assert_type(await ms.set_ad_set_audience("1", None), mso.AdSetAudience)
+    assert_type(await ms.get_application(), Application)
+    assert_type(await ms.list_advertisers(), tuple[mso.Advertiser, ...])
+    await ms.create_audiences([{"name": "a"}])  # pyright: ignore[reportArgumentType]
+
+
+async def retail_media_audiences(lists: RetailMedia) -> None:
+    """The same in Retail Media, with the account first."""
+    algebra = Segment("1") | Segment("2")
+    create = rm.AudienceCreate(retailer_id="1", name="a", algebra=algebra)
+    assert_type(await lists.create_audiences("7", [create]), BulkResult[rm.Audience])
+    assert_type(await lists.update_audiences("7", [rm.AudienceUpdate(id="1", name="b")]), BulkResult[rm.Audience])
+    assert_type(await lists.delete_audiences("7", ["1"]), BulkResult[str])
+    assert_type(lists.search_audiences("7"), Search[rm.Audience])
+    assert_type(await lists.compute_audience_sizes("7", ["1"], channel="Onsite"), BulkResult[rm.Size])
+    whole = rm.AudienceEstimate(retailer_id="1", channel=rm.Channel.ONSITE, algebra=algebra)
+    assert_type(await lists.estimate_audience_size("7", whole), rm.Size)
+    assert_type(await lists.compute_audience_segment_sizes("7", ["1"], channel="Onsite"), BulkResult[rm.Size])
+    events = rm.EventsCreate(shopper_activity="View", lookback_days="Last7Days", brand_ids=["1"])
+    part = rm.AudienceSegmentEstimate(retailer_id="1", channel="Offsite", events=events)
+    assert_type(await lists.estimate_audience_segment_size("7", part), rm.Size)
+    target = rm.AudienceTarget(scope="include", audience_ids=["1"])
+    assert_type(await lists.get_line_item_audiences("5"), rm.AudienceTarget)
+    assert_type(await lists.set_line_item_audiences("5", target), rm.AudienceTarget)
+    assert_type(await lists.append_line_item_audiences("5", ["1"]), rm.AudienceTarget)
+    assert_type(await lists.delete_line_item_audiences("5", ["1"]), rm.AudienceTarget)
+    assert_type(await lists.get_application(), Application)
+    async for account in lists.list_accounts():
+        assert_type(account, rm.Account)
+
+
 async def retail_media(lists: RetailMedia) -> None:
     """Awaits every coroutine of Retail Media."""
     create = rm.AudienceSegmentCreate(retailer_id="1", name="crm", contact_list=rm.ContactListCreate())
@@ -123,6 +176,7 @@ async def retail_media(lists: RetailMedia) -> None:
 
 async def commerce_grid(lists: CommerceGrid) -> None:
     """Awaits every coroutine of Commerce Grid."""
+    assert_type(await lists.get_application(), Application)
     create = cg.AudienceSegmentCreate(data_provider_id="1", name="crm")
     assert_type(await lists.create_audience_segments([create]), BulkResult[cg.AudienceSegment])
     change = cg.AudienceSegmentUpdate(id="1", name="new")
