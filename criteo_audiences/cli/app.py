@@ -5,6 +5,8 @@ from typing import Annotated
 import typer
 
 from criteo_audiences import __version__
+from criteo_audiences.cli.audiences import audiences
+from criteo_audiences.cli.identity import in_market, whoami
 from criteo_audiences.cli.lists import clear, stats
 from criteo_audiences.cli.local import demo, sandbox
 from criteo_audiences.cli.segments import segments
@@ -19,9 +21,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # they would show local variables, and with them identifiers
 )
-for command in (upload, remove, clear, stats, demo, sandbox):
+for command in (upload, remove, clear, stats, whoami, demo, sandbox):
     app.command()(command)
 app.add_typer(segments, name="segments")
+app.add_typer(audiences, name="audiences")
+app.add_typer(in_market, name="in-market")
 
 
 def _print_version(wanted: bool) -> None:

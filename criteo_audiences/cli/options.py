@@ -1,11 +1,13 @@
 """Arguments and options that several commands share."""
 
+import functools
+from collections.abc import Callable, Coroutine
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from criteo_audiences import ConfigurationError
+from criteo_audiences import ConfigurationError, CriteoClient
 
 
 class Service(StrEnum):
@@ -78,3 +80,19 @@ def confirm(question: str) -> None:
         raise ConfigurationError("Nothing was done: confirm with --yes where nobody can be asked.") from None
     if not agreed:
         raise ConfigurationError("Nothing was done.")
+
+
+def in_account(
+    criteo: CriteoClient, service: Service, account_id: str | None, method: str
+) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """Returns a service's method, with the account that Retail Media wants first.
+
+    Raises:
+        ConfigurationError: when Retail Media's account is missing, or another service was given one.
+    """
+    bound: Callable[..., Coroutine[Any, Any, Any]] = getattr(getattr(criteo, service.name.lower()), method)
+    if service is Service.RETAIL_MEDIA:
+        return functools.partial(bound, required_owner_id(service, {"account_id": account_id}))
+    if account_id is not None:
+        raise ConfigurationError(f"{service.value} has no --account-id.")
+    return bound

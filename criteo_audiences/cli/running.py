@@ -5,14 +5,14 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NoReturn
 
 import orjson
 import typer
 from attrs import define, field
 
-from criteo_audiences import UploadReport
+from criteo_audiences import BulkResult, CriteoClient, UploadReport
 from criteo_audiences.cli.exits import Exit, exit_for, exit_for_report, one_line, shortfall
 from criteo_audiences.cli.printing import print_report
 
@@ -50,6 +50,28 @@ def run(command: Callable[[], Coroutine[Any, Any, Any]], state: Run) -> None:
             sys.stderr.flush()
             os._exit(ended.exit_code)
         raise
+
+
+def run_connected(command: Callable[[CriteoClient], Coroutine[Any, Any, None]], state: Run) -> None:
+    """Runs a command that needs a client, which the environment describes."""
+
+    async def connected() -> None:
+        async with CriteoClient.from_env() as criteo:
+            await command(criteo)
+
+    run(connected, state)
+
+
+def tell_problems(state: Run, result: BulkResult[Any], ids: Sequence[str]) -> list[dict[str, str]]:
+    """Says which items of a bulk call failed, each by its id, and lets the command end as incomplete if any did."""
+    told = []
+    for problem in (*result.errors, *result.warnings):
+        named = problem.index is not None and problem.index < len(ids)
+        told.append({"id": ids[problem.index or 0] if named else "", "problem": str(problem)})
+        say(" ".join(told[-1].values()).strip())
+    if told:
+        state.code = Exit.INCOMPLETE
+    return told
 
 
 def _run(command: Callable[[], Coroutine[Any, Any, Any]], state: Run) -> NoReturn:

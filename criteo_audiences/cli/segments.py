@@ -1,18 +1,17 @@
-"""`segments`: list, create, update and delete the segments of a service."""
+"""`segments`: list, create, update, delete and size the segments of a service."""
 
-import functools
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Table as Grid
 
-from criteo_audiences import BulkResult, ConfigurationError, CriteoClient, Problem
+from criteo_audiences import BulkResult, ConfigurationError, CriteoClient
 from criteo_audiences import commerce_grid as cg
 from criteo_audiences import marketing_solutions as ms
 from criteo_audiences import retail_media as rm
-from criteo_audiences.cli.exits import Exit
+from criteo_audiences.cli.audiences import ChannelOption, print_sizes
 from criteo_audiences.cli.options import (
     AccountOption,
     AdvertiserOption,
@@ -23,12 +22,13 @@ from criteo_audiences.cli.options import (
     ServiceArgument,
     YesOption,
     confirm,
+    in_account,
     owner_id,
     required_owner_id,
 )
-from criteo_audiences.cli.running import Run, run, say, write_json
+from criteo_audiences.cli.running import Run, run_connected, tell_problems, write_json
 
-segments = typer.Typer(no_args_is_help=True, help="List, create, update and delete audience segments.")
+segments = typer.Typer(no_args_is_help=True, help="List, create, update, delete and size audience segments.")
 
 IdArgument = Annotated[str, typer.Argument(help="Id of the segment.", show_default=False)]
 NameArgument = Annotated[str, typer.Argument(help="Name, unique among the owner's segments.", show_default=False)]
@@ -63,7 +63,7 @@ def list_segments(
             grid.add_row(row["id"], row["name"], row["type"], (row["updated_at"] or "")[:16])
         Console(highlight=False, soft_wrap=True, markup=False).print(grid)
 
-    _run(command, Run(json=json, debug=debug))
+    run_connected(command, Run(json=json, debug=debug))
 
 
 @segments.command()
@@ -92,7 +92,7 @@ def create(
         else:
             typer.echo(segment.id)
 
-    _run(command, Run(json=json, debug=debug))
+    run_connected(command, Run(json=json, debug=debug))
 
 
 @segments.command()
@@ -115,13 +115,13 @@ def update(
         if description is not None and no_description:
             raise ConfigurationError("Give --description or --no-description, not both.")
         change = _UPDATES[service](id=segment_id, **changes)
-        result = await _in_account(criteo, service, account_id, "update_audience_segments")([change])
+        result = await in_account(criteo, service, account_id, "update_audience_segments")([change])
         if json:
             write_json({"ok": True, "segment": _shown(result.one())})
         else:
             typer.echo(result.one().id)
 
-    _run(command, Run(json=json, debug=debug))
+    run_connected(command, Run(json=json, debug=debug))
 
 
 @segments.command()
@@ -139,29 +139,58 @@ def delete(
     async def command(criteo: CriteoClient) -> None:
         if not yes:
             confirm(f"Delete {len(segment_ids)} segment(s) of {service.value}?")
-        result: BulkResult[str] = await _in_account(criteo, service, account_id, "delete_audience_segments")(
-            segment_ids
-        )
-        problems = [*result.errors, *result.warnings]
+        result: BulkResult[str] = await in_account(criteo, service, account_id, "delete_audience_segments")(segment_ids)
+        told = tell_problems(state, result, segment_ids)
         if json:
-            told = [_told(problem, segment_ids) for problem in problems]
-            write_json({"ok": not problems, "deleted": list(result.items), "problems": told})
+            write_json({"ok": not told, "deleted": list(result.items), "problems": told})
         else:
-            for deleted in result.items:
-                typer.echo(deleted)
-        for problem in problems:
-            say(" ".join(_told(problem, segment_ids).values()))
-            state.code = Exit.INCOMPLETE
+            typer.echo("\n".join(result.items))
 
-    _run(command, state)
+    run_connected(command, state)
 
 
-def _run(command: Callable[[CriteoClient], Coroutine[Any, Any, None]], state: Run) -> None:
-    async def connected() -> None:
-        async with CriteoClient.from_env() as criteo:
-            await command(criteo)
+@segments.command()
+def size(
+    service: ServiceArgument,
+    segment_ids: Annotated[list[str], typer.Argument(help="Ids of the segments.", show_default=False)],
+    account_id: AccountOption = None,
+    channel: ChannelOption = None,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Compute how many people segments hold; Retail Media needs --account-id and --channel, and is experimental."""
+    state = Run(json=json, debug=debug)
 
-    run(connected, state)
+    async def command(criteo: CriteoClient) -> None:
+        if service is Service.COMMERCE_GRID:
+            raise ConfigurationError("commerce-grid computes no sizes; see stats.")
+        await print_sizes(criteo, state, service, account_id, "compute_audience_segment_sizes", segment_ids, channel)
+
+    run_connected(command, state)
+
+
+@segments.command()
+def estimate(
+    advertiser_id: Annotated[str, typer.Argument(help="Id of the advertiser.", show_default=False)],
+    country: Annotated[str, typer.Option(help="ISO 3166-1 alpha-2 code, such as FR.")],
+    interest: Annotated[list[str] | None, typer.Option(help="Id of an interest; may be repeated.")] = None,
+    brand: Annotated[list[str] | None, typer.Option(help="Id of a brand; may be repeated.")] = None,
+    gender: Annotated[str | None, typer.Option(help="Male or Female.")] = None,
+    json: JsonOption = False,
+    debug: DebugOption = False,
+) -> None:
+    """Estimate how many people an in-market segment of Marketing Solutions would hold."""
+
+    async def command(criteo: CriteoClient) -> None:
+        settings = ms.InMarketCreate(country=country, interest_ids=interest, brand_ids=brand, gender=gender)
+        definition = ms.AudienceSegmentEstimate(advertiser_id=advertiser_id, in_market=settings)
+        found = await criteo.marketing_solutions.estimate_audience_segment_size(definition)
+        if json:
+            write_json({"ok": True, "size": found.size})
+        else:
+            typer.echo("not shown" if found.size is None else f"{found.size:,}")
+
+    run_connected(command, Run(json=json, debug=debug))
 
 
 def _search(criteo: CriteoClient, service: Service, owners: dict[str, str | None]) -> Any:
@@ -193,16 +222,6 @@ async def _ensure(
     return await criteo.retail_media.ensure_contact_list(owner, name=name, **options)
 
 
-def _in_account(
-    criteo: CriteoClient, service: Service, account_id: str | None, method: str
-) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Returns a service's method, with the account that Retail Media wants first."""
-    bound: Callable[..., Coroutine[Any, Any, Any]] = getattr(getattr(criteo, service.name.lower()), method)
-    if service is not Service.RETAIL_MEDIA:
-        return bound
-    return functools.partial(bound, required_owner_id(service, {"account_id": account_id}))
-
-
 def _shown(segment: Any) -> dict[str, Any]:
     return {
         "id": segment.id,
@@ -211,12 +230,4 @@ def _shown(segment: Any) -> dict[str, Any]:
         "description": segment.description,
         "created_at": segment.created_at.isoformat() if segment.created_at else None,
         "updated_at": segment.updated_at.isoformat() if segment.updated_at else None,
-    }
-
-
-def _told(problem: Problem, segment_ids: list[str]) -> dict[str, str]:
-    known = problem.index is not None and problem.index < len(segment_ids)
-    return {
-        "segment_id": segment_ids[problem.index] if known and problem.index is not None else "",
-        "problem": str(problem),
     }

@@ -47,7 +47,7 @@ async def test_a_segment_in_use_is_not_deleted(cli, sandbox: Sandbox) -> None:
     document = json.loads(done.out)
     assert done.code == 7
     assert document["deleted"] == [free]
-    assert document["problems"] == [{"segment_id": used, "problem": "segment-must-not-be-used-in-audience at @data/0"}]
+    assert document["problems"] == [{"id": used, "problem": "segment-must-not-be-used-in-audience at @data/0"}]
     assert used in done.err
 
 

@@ -39,7 +39,7 @@ layer("client", may=["session", *SERVICES, "validation", "errors", "models", "ve
 layer("jobs", and_what_may=["client", "contact_lists"])
 layer("integrations", may=[PUBLIC_ROOT])
 layer("sandbox")
-layer("cli", may=[PUBLIC_ROOT, "sandbox", *SERVICES])  # a service's package holds its public models
+layer("cli", may=[PUBLIC_ROOT, "sandbox", "audiences", *SERVICES])  # public names all, the services' models included
 layer("__main__", may=["cli"])
 # The package itself promises names and has no logic.
 layer(PUBLIC_ROOT, and_what_may=["client", "jobs", "audiences"])
