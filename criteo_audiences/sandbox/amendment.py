@@ -7,6 +7,7 @@ import attrs
 
 from criteo_audiences.sandbox.identifier_rules import Rule
 from criteo_audiences.sandbox.problems import invalid
+from criteo_audiences.sandbox.reading import required, required_object
 from criteo_audiences.sandbox.services import Service
 
 
@@ -45,10 +46,10 @@ def read_amendment(
     Raises:
         ProblemError: 400, at the first thing that is not as OpenAPI demands.
     """
-    data = _object(document, "data")
+    data = required_object(document, "data")
     _check_type(data, service)
-    attributes = _object(data, "attributes")
-    operation = _required(attributes, "operation")
+    attributes = required_object(data, "attributes")
+    operation = required(attributes, "operation")
     if not isinstance(operation, str) or operation not in service.operations:
         raise invalid(f"operation must be one of {', '.join(service.operations)}.")
     identifier_type = _identifier_type(attributes, service, fixed_type)
@@ -63,7 +64,7 @@ def read_amendment(
 
 
 def _check_type(data: Mapping[str, Any], service: Service) -> None:
-    type_ = _required(data, "type") if service.amendment_needs_type else data.get("type", "")
+    type_ = required(data, "type") if service.amendment_needs_type else data.get("type", "")
     if not isinstance(type_, str):
         raise invalid("type must be a string.")
 
@@ -83,29 +84,16 @@ def _check_caller(attributes: Mapping[str, Any], identifier_type: str, service: 
     if service.caller_id_for is None:
         return
     if identifier_type == service.caller_id_for:
-        _required(attributes, "gumCallerId")
+        required(attributes, "gumCallerId")
     if type(attributes.get("gumCallerId", 0)) is not int:
         raise invalid("gumCallerId must be an integer.")
 
 
 def _identifiers(attributes: Mapping[str, Any], max_identifiers: int) -> list[str]:
-    identifiers = _required(attributes, "identifiers")
+    identifiers = required(attributes, "identifiers")
     if not isinstance(identifiers, list) or not set(map(type, identifiers)) <= {str}:
         raise invalid("identifiers must be a list of strings.")
     # The number is in Criteo's guide; OpenAPI sets none.
     if len(identifiers) > max_identifiers:
         raise invalid(f"There are more than {max_identifiers} identifiers.", code="invalid-range")
     return identifiers
-
-
-def _required(parent: Mapping[str, Any], name: str) -> object:
-    if name not in parent:
-        raise invalid(f"{name} is missing.", code="required-field")
-    return parent[name]
-
-
-def _object(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    value = _required(parent, name)
-    if not isinstance(value, dict):
-        raise invalid(f"{name} must be an object.")
-    return value

@@ -7,7 +7,7 @@ import attrs
 
 from criteo_audiences.sandbox.problems import Violation, invalid
 from criteo_audiences.sandbox.scope import Scope
-from criteo_audiences.sandbox.segments import Segment
+from criteo_audiences.sandbox.store import Entity
 
 
 @attrs.frozen
@@ -24,10 +24,8 @@ class Action:
 
     violations: Callable[[Item, Scope], Iterator[Violation]]
     """Everything that keeps an item from being carried out."""
-    carry_out: Callable[[Item, Scope], Segment]
-    """For an item without violations."""
-    entity: Callable[[Segment], dict[str, Any]]
-    """The item's part of the answer."""
+    carry_out: Callable[[Item, Scope], dict[str, Any]]
+    """For an item without violations; returns its part of the answer."""
 
 
 def items(document: Mapping[str, Any]) -> list[Item]:
@@ -44,11 +42,11 @@ def items(document: Mapping[str, Any]) -> list[Item]:
     return [Item(item.get("id"), item.get("attributes", {})) for item in data]
 
 
-def full_entity(segment: Segment) -> dict[str, Any]:
-    """Returns the segment as ``…AudienceSegmentEntityV1Resource`` of OpenAPI."""
-    return {**id_entity(segment), "attributes": segment.document()}
+def full_entity(entity: Entity) -> dict[str, Any]:
+    """Returns the ``…EntityV1Resource`` of OpenAPI."""
+    return {**id_entity(entity), "attributes": entity.document()}
 
 
-def id_entity(segment: Segment) -> dict[str, Any]:
-    """Returns the segment as ``…AudienceSegmentIdEntityV1Resource`` of OpenAPI."""
-    return {"id": segment.id, "type": segment.service.entity_type}
+def id_entity(entity: Entity) -> dict[str, Any]:
+    """Returns the ``…IdEntityV1Resource`` of OpenAPI."""
+    return {"id": entity.id, "type": entity.entity_type}

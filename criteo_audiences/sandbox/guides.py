@@ -24,6 +24,10 @@ def _described(service: Service) -> Service:
 # What requests may say besides: the spelling of words, and values in or out of their wrappers.
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 def _spelled(words: Iterable[str]) -> Word:
     known = {word.lower(): word for word in words}
     return lambda word: known.get(word.replace("-", "").lower(), word) if isinstance(word, str) else word
@@ -55,8 +59,8 @@ _REQUEST_WORDS: Mapping[tuple[str, str], Mapping[str, Word]] = {
 
 def _understood(document: Document, service: Service, endpoint: str) -> Document:
     words: dict[str, Word] = {
-        # Named only to be passed over: there may be 50,000 of them.
-        "identifiers": lambda identifiers: identifiers,
+        # Named only to be passed over: there may be 50,000 of the first, and the second may be too deep.
+        **dict.fromkeys(("identifiers", "algebra"), _as_it_is),
         "identifierType": _spelled(service.identifiers),
         "audienceSegmentTypes": _each_spelled(service.types),
         **_REQUEST_WORDS.get((service.name, endpoint), {}),
@@ -108,7 +112,8 @@ def _words(occasion: Occasion) -> dict[str, Word]:
     def timestamp(text: Any) -> Any:
         return _timestamp(text, next(turns)) if isinstance(text, str) else text
 
-    return {**dict.fromkeys(("createdAt", "updatedAt", "requestDate"), timestamp), **_WORDS.get(occasion.service, {})}
+    dates = dict.fromkeys(("createdAt", "updatedAt", "requestDate"), timestamp)
+    return {**dates, "algebra": _as_it_is, **_WORDS.get(occasion.service, {})}
 
 
 def _timestamp(text: str, turn: int) -> str:
@@ -192,12 +197,16 @@ def _code(code: str, turn: int) -> str:
     return f"audience-{code}" if code.startswith("segment-size-") else code
 
 
-_BULK_CALLS = frozenset({"create", "update", "delete"})
+_CREATIONS = frozenset({"create", "audiences.create"})
+# The guide of audiences leaves theirs in errors.
+_WITH_WARNINGS = frozenset({"create", "update", "delete"})
 
 
 def _worded(answer: Answer, occasion: Occasion) -> Answer:
     if answer.body is None:
         return _cleared(answer, occasion)
+    if occasion.endpoint == "audiences.delete" and answer.body.get("errors") == []:
+        return Answer(204, None)
     body: Document = _reworded(answer.body, _words(occasion))
     for name in ("errors", "warnings"):
         body[name] = [_problem(each, turn) for turn, each in enumerate(body.get(name, ()), start=occasion.turn)]
@@ -223,11 +232,11 @@ def _entities(data: Any, occasion: Occasion) -> Any:
 def _placed(status: int, body: Document, occasion: Occasion) -> tuple[int, Document]:
     """Returns the answer to a bulk call with its failures where the guides have them."""
     failures = body["errors"]
-    if occasion.endpoint not in _BULK_CALLS or "data" not in body or not failures:
+    if "data" not in body or not failures:
         return status, body
-    if occasion.endpoint == "create" and not body["data"]:
+    if occasion.endpoint in _CREATIONS and not body["data"]:
         return 400, _without(body, "data")
-    if occasion.service == MARKETING_SOLUTIONS.name:
+    if occasion.service == MARKETING_SOLUTIONS.name or occasion.endpoint not in _WITH_WARNINGS:
         return status, body
     return status, {**body, "errors": [], "warnings": [*failures, *body["warnings"]]}
 

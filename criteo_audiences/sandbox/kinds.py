@@ -25,6 +25,8 @@ class Field:
     """Whether the schema of a creation has it; otherwise it is ignored there, like any unknown field."""
     in_update: bool = True
     """The same for the schema of an update."""
+    names_segment: bool = False
+    """Whether it is the id of a segment, which must be of the same owner."""
     in_answer: bool = True
     """Whether the answer shows it among the settings."""
 
@@ -74,6 +76,9 @@ class Kind:
     completed: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
     defaults: Mapping[str, Any] = attrs.field(factory=dict)
     """What the server adds when a segment is created."""
+    size: Callable[[Mapping[str, Any]], int | None] | None = None
+    """How many users settings come to, ``None`` when that cannot be said of these; ``None`` itself for a kind whose
+    size is not supported."""
 
     @property
     def is_updatable(self) -> bool:
@@ -91,6 +96,10 @@ class Kind:
         """Returns the settings as the server gives them back: without fields it does not know."""
         shown = [field.name for field in self.fields if field.in_creation and field.in_answer]
         return self.completed({**self.defaults, **{name: settings[name] for name in shown if name in settings}})
+
+    def segment_ids(self, settings: Mapping[str, Any]) -> list[str]:
+        """Returns the ids of the segments that settings name."""
+        return [settings[field.name] for field in self.fields if field.names_segment]
 
     def update_violations(self, changes: Mapping[str, Any], settings: Mapping[str, Any]) -> Iterator[Violation]:
         """Returns everything that keeps the settings of a segment from being changed."""

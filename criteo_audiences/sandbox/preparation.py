@@ -6,7 +6,7 @@ from typing import Any
 from criteo_audiences.sandbox.bulk import Item
 from criteo_audiences.sandbox.contact_list import ContactList
 from criteo_audiences.sandbox.creation import create
-from criteo_audiences.sandbox.scope import Scope
+from criteo_audiences.sandbox.scope import scope_of
 from criteo_audiences.sandbox.segments import Segment
 from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.state import ServerState
@@ -39,7 +39,7 @@ def add_contact_list(
         "contactList": {} if identifier_type is None else {"identifierType": identifier_type},
         **({} if name is None else {"name": name}),
     }
-    segment = create(Item(None, attributes), Scope(service, state.segments, state.clock(), owner_id))
+    segment = create(Item(None, attributes), scope_of(state, service, owner_id))
     segment.contact_list = ContactList(read_only=read_only)
     # The contact list of Commerce Grid does not show it.
     if "isReadOnly" in segment.settings:

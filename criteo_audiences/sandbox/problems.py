@@ -9,8 +9,9 @@ from http import HTTPStatus
 from typing import Any
 
 import attrs
-import orjson
 from aiohttp import web
+
+from criteo_audiences.sandbox.encoding import dumps
 
 TRACE_ID = web.RequestKey("trace_id", str)
 
@@ -93,7 +94,7 @@ def problem(request: web.Request, violation: Violation, *, instance: str | None 
 
 def json_response(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """Returns an answer with a JSON body."""
-    return web.Response(body=orjson.dumps(body), status=status, headers=headers, content_type="application/json")
+    return web.Response(body=dumps(body), status=status, headers=headers, content_type="application/json")
 
 
 def problem_response(request: web.Request, error: ProblemError) -> web.Response:

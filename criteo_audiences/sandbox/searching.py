@@ -1,19 +1,19 @@
-"""Searching segments: a page of those that pass every filter."""
+"""Searching segments and audiences: a page of those that pass every filter."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import attrs
 
 from criteo_audiences.sandbox.problems import invalid
-from criteo_audiences.sandbox.segments import Segment
 from criteo_audiences.sandbox.services import Service
+from criteo_audiences.sandbox.store import E
 
-_MAX_OFFSET = 2**31 - 1
+_INT32_MAX = 2**31 - 1
 
 Filters = Mapping[str, frozenset[str]]
-"""The values that let a segment through, by the attribute that must have one of them."""
+"""The values that let an entity through, by the attribute that must have one of them."""
 
 
 @attrs.frozen
@@ -23,7 +23,7 @@ class Page:
     limit: int
     offset: int
 
-    def of(self, found: list[Segment]) -> list[Segment]:
+    def of(self, found: list[E]) -> list[E]:
         """Returns the part."""
         return found[self.offset :][: self.limit]
 
@@ -39,28 +39,41 @@ def read_page(query: Mapping[str, str], service: Service) -> Page:
         ProblemError: 400, for a number that OpenAPI does not allow.
     """
     return Page(
-        limit=_number(query, "limit", service.default_page, service.max_page),
-        offset=_number(query, "offset", 0, _MAX_OFFSET),
+        limit=read_number(query, "limit", service.default_page, service.max_page),
+        offset=read_number(query, "offset", 0),
     )
 
 
-def read_filters(document: Mapping[str, Any], service: Service) -> Filters:
+def read_filters(document: Mapping[str, Any], names: Mapping[str, str], types: Collection[str] = ()) -> Filters:
     """Returns the filters. Null lets everything through (Criteo's samples send it), and so does an empty list.
+
+    Args:
+        document: The body.
+        names: The attribute that each filter compares.
+        types: The words that a filter of the attribute ``type`` may have.
 
     Raises:
         ProblemError: 400, at the first thing that is not as OpenAPI demands.
     """
     values = _object(_object(document, "data"), "attributes")
-    return {attribute: _words(values, name, service) for name, attribute in service.filters.items() if values.get(name)}
+    return {
+        attribute: _words(values, name, types if attribute == "type" else None)
+        for name, attribute in names.items()
+        if values.get(name)
+    }
 
 
-def matching(segments: Iterable[Segment], filters: Filters) -> list[Segment]:
-    """Returns the segments that pass every filter."""
-    return [each for each in segments if _passes({"id": each.id, **each.document()}, filters)]
+def matching(entities: Iterable[E], filters: Filters) -> list[E]:
+    """Returns the entities that pass every filter."""
+    return [each for each in entities if _passes(each.searchable(), filters)]
 
 
 def _passes(attributes: Mapping[str, Any], filters: Filters) -> bool:
-    return all(attributes[attribute] in wanted for attribute, wanted in filters.items())
+    return all(not wanted.isdisjoint(_values(attributes[attribute])) for attribute, wanted in filters.items())
+
+
+def _values(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def _object(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -71,16 +84,21 @@ def _object(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return value
 
 
-def _words(values: Mapping[str, Any], name: str, service: Service) -> frozenset[str]:
+def _words(values: Mapping[str, Any], name: str, allowed: Collection[str] | None) -> frozenset[str]:
     words = values[name]
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise invalid(f"{name} must be a list of strings.")
-    if service.filters[name] == "type" and not service.types.issuperset(words):
-        raise invalid(f"{name} must be among {', '.join(sorted(service.types))}.")
+    if allowed is not None and not set(words) <= set(allowed):
+        raise invalid(f"{name} must be among {', '.join(sorted(allowed))}.")
     return frozenset(words)
 
 
-def _number(query: Mapping[str, str], name: str, default: int, maximum: int) -> int:
+def read_number(query: Mapping[str, str], name: str, default: int, maximum: int = _INT32_MAX) -> int:
+    """Returns an integer of the query.
+
+    Raises:
+        ProblemError: 400, for anything but an integer from 0 to the maximum.
+    """
     text = query.get(name)
     if text is None:
         return default

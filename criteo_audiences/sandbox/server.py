@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from criteo_audiences.sandbox import endpoints, oauth, versions
+from criteo_audiences.sandbox import oauth, routing
 from criteo_audiences.sandbox.bodies import discard_body
 from criteo_audiences.sandbox.faults import Fault
 from criteo_audiences.sandbox.problems import ProblemError, problem_response
@@ -13,8 +13,6 @@ from criteo_audiences.sandbox.quota import rate_limit_headers
 from criteo_audiences.sandbox.recording import ENTRY, RecordedRequest
 from criteo_audiences.sandbox.state import STATE, ServerState
 from criteo_audiences.sandbox.wording import worded
-
-_PREFIX = f"/{{version:{versions.PATTERN}}}"
 
 # Criteo's limit for client credentials, announced by an injected 429 when the sandbox itself has no limit.
 _USUAL_LIMIT = 250
@@ -31,7 +29,7 @@ def application(state: ServerState) -> web.Application:
     app[STATE] = state
     app.router.add_post(oauth.PATH, oauth.issue_token)
     for service in state.services:
-        app.add_routes(endpoints.routes(_PREFIX, service))
+        app.add_routes(routing.routes(service))
     return app
 
 

@@ -3,12 +3,13 @@
 Everything here is OpenAPI's unless a comment says otherwise.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Final, Literal
 
 import attrs
 
-from criteo_audiences.sandbox import settings
+from criteo_audiences.sandbox import settings, versions
 from criteo_audiences.sandbox.identifier_rules import (
     Rule,
     is_email,
@@ -23,8 +24,35 @@ ServiceName = Literal["marketing-solutions", "retail-media", "commerce-grid"]
 
 
 @attrs.frozen(kw_only=True)
+class Limits:
+    """The most characters that a name and a description may have."""
+
+    name: float = math.inf
+    description: float = math.inf
+
+
+@attrs.frozen(kw_only=True)
+class Audiences:
+    """What a service has besides segments: audiences, and the sizes of both."""
+
+    path: str = "audiences"
+    entity_type: str = "Audience"
+    filters: Mapping[str, str]
+    """As for segments; ``segmentIds`` for the segments in the algebra."""
+    limits: Limits = attrs.field(factory=Limits)
+    on_ad_sets: bool = False
+    """Whether an audience says which ad sets it is linked with."""
+    channels: tuple[str, ...] = ()
+    """The channels that a size can be asked for; without any, none is named."""
+    estimable: tuple[str, ...]
+    """The settings objects of segments whose size can be estimated before they exist."""
+    versions: str = versions.ANY
+    """The versions that have all of it; the others have the search of audiences only."""
+
+
+@attrs.frozen(kw_only=True)
 class Service:
-    """One service, as far as its segments and contact lists are concerned."""
+    """One service, as far as its segments, contact lists and audiences are concerned."""
 
     name: ServiceName
     """Its word in a path."""
@@ -69,6 +97,19 @@ class Service:
     cleared_type: str | None = None
     """The type of the entity that clearing answers; ``None`` for an answer without a body."""
 
+    audiences: Audiences | None = None
+
+    @property
+    def with_audiences(self) -> Audiences:
+        """What it has besides segments.
+
+        Raises:
+            LookupError: It has nothing besides.
+        """
+        if self.audiences is None:
+            raise LookupError(f"{self.name} has no audiences")
+        return self.audiences
+
     @property
     def types(self) -> frozenset[str]:
         """The words of the filter by type."""
@@ -97,6 +138,16 @@ MARKETING_SOLUTIONS: Final = Service(
     clear=("DELETE", ""),
     operation_type="ContactlistAmendment",
     cleared_type="AudienceContactlist",
+    audiences=Audiences(
+        filters={
+            "audienceIds": "id",
+            "advertiserIds": "advertiserId",
+            "adSetIds": "adSetIds",
+            "audienceSegmentIds": "segmentIds",
+        },
+        on_ad_sets=True,
+        estimable=("inMarket", "location"),
+    ),
 )
 RETAIL_MEDIA: Final = Service(
     name="retail-media",
@@ -125,6 +176,17 @@ RETAIL_MEDIA: Final = Service(
     default_identifier="Email",
     statistics="",
     operation_is_flat=True,
+    audiences=Audiences(
+        path="accounts/{owner_id}/audiences",
+        # By analogy with the segments: neither OpenAPI nor the guide has a word for it.
+        entity_type="RetailMediaAudience",
+        filters={"audienceIds": "id", "retailerIds": "retailerId", "audienceSegmentIds": "segmentIds"},
+        # In Criteo's guide; OpenAPI sets none.
+        limits=Limits(name=256, description=500),
+        channels=("Onsite", "Offsite"),
+        estimable=("events",),
+        versions=versions.EXPERIMENTAL,
+    ),
 )
 COMMERCE_GRID: Final = Service(
     name="commerce-grid",

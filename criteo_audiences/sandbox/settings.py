@@ -6,6 +6,7 @@ Codes are those of Criteo's guide ("Error codes") where it has one; ``required-f
 from collections.abc import Hashable, Mapping
 from typing import Any, Final
 
+from criteo_audiences.sandbox import sizes
 from criteo_audiences.sandbox.checks import (
     is_country,
     is_int32,
@@ -63,6 +64,7 @@ _IN_MARKET = Kind(
         Field("buyingPower", is_set_of(is_one_of("Low", "Medium", "High", "VeryHigh")), "buying-power-must-be-valid"),
         Field("priceRange", is_set_of(is_one_of("Low", "Medium", "High")), "price-range-must-be-valid"),
     ),
+    size=sizes.in_market,
 )
 _LOCATION = Kind(
     "Location",
@@ -79,6 +81,7 @@ _LOCATION = Kind(
     across=_points_differ,
     completed=_rounded,
     defaults={"registryType": "PointOfInterest"},
+    size=sizes.location,
 )
 _LOOKALIKE = Kind(
     "Lookalike",
@@ -89,9 +92,11 @@ _LOOKALIKE = Kind(
             "segment-must-have-valid-segment-id",
             missing="required-field",
             in_update=False,
+            names_segment=True,
         ),
         Field("targetSize", is_int64),
     ),
+    size=sizes.lookalike,
 )
 _PROSPECTING = Kind(
     "Prospecting",
@@ -122,6 +127,7 @@ _EVENTS = Kind(
         Field("minPrice", is_number, is_nillable=True),
         Field("maxPrice", is_number, is_nillable=True),
     ),
+    size=sizes.events,
 )
 _RETAIL_MEDIA_LIST_TYPES = "Email", "UserIdentifier", "IdentityLink", "CustomerId", "PhoneNumber"
 

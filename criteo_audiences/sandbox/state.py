@@ -6,17 +6,28 @@ from collections.abc import Callable, Iterator
 import attrs
 from aiohttp import web
 
+from criteo_audiences.sandbox import audiences, segments
+from criteo_audiences.sandbox.audiences import Audience
 from criteo_audiences.sandbox.dialect import Dialect
 from criteo_audiences.sandbox.faults import FaultQueue
 from criteo_audiences.sandbox.quota import Quota
 from criteo_audiences.sandbox.recording import Recording
-from criteo_audiences.sandbox.segments import SegmentStore
+from criteo_audiences.sandbox.segments import Segment
 from criteo_audiences.sandbox.services import SERVICES, Service
+from criteo_audiences.sandbox.store import Store
 from criteo_audiences.sandbox.tokens import TokenIssuer
 from criteo_audiences.sandbox.versions import Versions
 
 # A refused body is read on for as long as four of the largest that would have been taken.
 _DISCARDED_BODIES = 4
+
+
+@attrs.frozen
+class Target:
+    """The audiences of a line item."""
+
+    scope: str = "include"
+    audience_ids: list[str] = attrs.field(factory=list)
 
 
 @attrs.define(kw_only=True)
@@ -36,7 +47,9 @@ class ServerState:
     """Numbers the answers, for what a dialect says now in one way and now in another."""
     faults: FaultQueue = attrs.field(factory=FaultQueue)
     recording: Recording = attrs.field(factory=Recording)
-    segments: SegmentStore = attrs.field(factory=SegmentStore)
+    segments: Store[Segment] = attrs.field(factory=segments.new_store)
+    audiences: Store[Audience] = attrs.field(factory=audiences.new_store)
+    line_items: dict[str, Target] = attrs.field(factory=dict)
 
     @property
     def services(self) -> list[Service]:

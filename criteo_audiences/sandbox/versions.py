@@ -13,8 +13,10 @@ import attrs
 
 from criteo_audiences.sandbox.problems import ProblemError, Violation
 
+STABLE: Final = "[0-9]{4}-[0-9]{2}"
 # "preview" is the old name of "experimental" and still answers.
-PATTERN: Final = "[0-9]{4}-[0-9]{2}|experimental|preview"
+EXPERIMENTAL: Final = "experimental|preview"
+ANY: Final = f"{STABLE}|{EXPERIMENTAL}"
 
 
 @attrs.frozen
@@ -76,5 +78,5 @@ def _version(path: str) -> str:
 
 
 def _check(version: str) -> None:
-    if not re.fullmatch(PATTERN, version):
+    if not re.fullmatch(ANY, version):
         raise ValueError('a version is "YYYY-MM", "experimental" or "preview"')

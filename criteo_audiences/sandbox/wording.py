@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler
 
 from criteo_audiences.sandbox import oauth
 from criteo_audiences.sandbox.dialect import OPENAPI, Answer, Dialect, Occasion
+from criteo_audiences.sandbox.encoding import dumps
 from criteo_audiences.sandbox.guides import GUIDES
 from criteo_audiences.sandbox.problems import problem
 from criteo_audiences.sandbox.scope import CALL
@@ -59,6 +60,6 @@ def _occasion(request: web.Request) -> Occasion:
 
 def _write(response: web.Response, answer: Answer) -> None:
     response.set_status(answer.status)
-    response.body = None if answer.body is None else orjson.dumps(answer.body)
+    response.body = None if answer.body is None else dumps(answer.body)
     if answer.body is not None:
         response.content_type = "application/json"

@@ -209,7 +209,9 @@ async def test_a_read_only_list_cannot_be_changed(sandbox: Sandbox, call: Any) -
 
 async def test_a_segment_of_another_kind_has_no_contact_list(sandbox: Sandbox, call: Any) -> None:
     """Its amendment and its statistics are refused, and the handle says so too."""
-    created = await call.create({"advertiserId": "1", "name": "fans", "lookalike": {"seedSegmentId": "1"}})
+    created = await call.create(
+        {"advertiserId": "1", "name": "fans", "lookalike": {"seedSegmentId": sandbox.add_contact_list()}}
+    )
     segment_id = created.body["data"][0]["id"]
     assert (await call.amend(segment_id, ["a@b.co"])).problem["code"] == "invalid"
     reply = await call("GET", f"{call.contact_list_path(segment_id)}/statistics")

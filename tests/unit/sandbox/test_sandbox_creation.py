@@ -39,7 +39,7 @@ async def test_a_contact_list_is_created(sandbox: Sandbox, call: Any) -> None:
     ("name", "kind", "settings", "kept"),
     [
         ("inMarket", "InMarket", {"country": "FR", "gender": "Male", "buyingPower": ["Low", "VeryHigh"], "x": 1}, None),
-        ("lookalike", "Lookalike", {"seedSegmentId": "1", "targetSize": 2**40}, None),
+        ("lookalike", "Lookalike", {"seedSegmentId": "300001", "targetSize": 2**40}, None),
         ("prospecting", "Prospecting", {"usersType": "Prospects"}, None),
         (
             "retargeting",
@@ -60,9 +60,10 @@ async def test_a_contact_list_is_created(sandbox: Sandbox, call: Any) -> None:
     ],
 )
 async def test_every_kind_of_segment_can_be_created(
-    call: Any, name: str, kind: str, settings: dict[str, Any], kept: dict[str, Any] | None
+    sandbox: Sandbox, call: Any, name: str, kind: str, settings: dict[str, Any], kept: dict[str, Any] | None
 ) -> None:
     """The settings come back under their name, and unknown fields are left out."""
+    sandbox.add_contact_list("seed")
     reply = await call.create(segment("new", **{name: settings}))
     attributes = reply.body["data"][0]["attributes"]
     assert attributes["type"] == kind

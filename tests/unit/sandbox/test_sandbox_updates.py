@@ -66,9 +66,9 @@ async def test_a_wrapper_sets_to_null_and_its_absence_changes_nothing(
         ),
         (
             "lookalike",
-            {"seedSegmentId": "1"},
+            {"seedSegmentId": "300001"},
             {"targetSize": 9, "seedSegmentId": "2"},
-            {"seedSegmentId": "1", "targetSize": 9},
+            {"seedSegmentId": "300001", "targetSize": 9},
         ),
         (
             "prospecting",
@@ -86,9 +86,10 @@ async def test_a_wrapper_sets_to_null_and_its_absence_changes_nothing(
     ],
 )
 async def test_settings_of_marketing_solutions_are_updated(
-    call: Any, kind: str, settings: dict[str, Any], change: dict[str, Any], result: dict[str, Any]
+    sandbox: Sandbox, call: Any, kind: str, settings: dict[str, Any], change: dict[str, Any], result: dict[str, Any]
 ) -> None:
     """Nullable fields come in wrappers, others plain; what an update has no field for is ignored."""
+    sandbox.add_contact_list("seed")
     segment_id = await created(call, **{kind: settings})
     reply = await call.update(MS, segment_id, **{kind: change})
     assert reply.body["errors"] == []

@@ -1,0 +1,121 @@
+"""Segments and audiences, kept alike: one sequence of numbers per store, names unique per owner."""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar
+
+import attrs
+
+from criteo_audiences.sandbox.services import Service
+
+
+def timestamp(epoch_seconds: float) -> str:
+    """Returns a moment in the spelling of Criteo's samples: ``2024-01-15T12:23:18.180Z``."""
+    moment = datetime.fromtimestamp(epoch_seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@attrs.define(kw_only=True)
+class Entity:
+    """A thing of one service. ``owner_id`` is what that service calls advertiser, account or data provider."""
+
+    id: str
+    service: Service
+    owner_id: str
+    name: str
+    created_at: str
+    updated_at: str
+    description: str | None = None
+    attributes: Mapping[str, Any] = attrs.field(factory=dict)
+    """Attributes that only this service has."""
+    denied: bool = False
+
+    @property
+    def entity_type(self) -> str:
+        """The word for such an entity in its service."""
+        raise NotImplementedError
+
+    def document(self) -> dict[str, Any]:
+        """Returns its attributes as OpenAPI has them."""
+        raise NotImplementedError
+
+    def searchable(self) -> dict[str, Any]:
+        """Returns what the filters of a search look at."""
+        return {"id": self.id, **self.document()}
+
+    def common(self) -> dict[str, Any]:
+        """Returns the attributes that a segment and an audience both have."""
+        return {
+            self.service.owner: self.owner_id,
+            "name": self.name,
+            "description": self.description,
+            "createdAt": self.created_at,
+            "updatedAt": self.updated_at,
+            **self.service.constants,
+            **self.attributes,
+        }
+
+
+E = TypeVar("E", bound=Entity)
+
+
+class Store(Generic[E]):
+    """Every entity of a kind.
+
+    Args:
+        make: Makes an entity of its fields.
+        word: What such an entity is called.
+        first_number: Where the numbers begin.
+    """
+
+    def __init__(self, make: Callable[..., E], word: str, first_number: int) -> None:
+        self.word = word
+        self._make = make
+        self._numbers = itertools.count(first_number)
+        self._entities: dict[str, E] = {}
+        self._names: set[tuple[str, str, str]] = set()
+
+    def has_name(self, service: Service, owner_id: str, name: str) -> bool:
+        """Returns whether the owner has one of that name already."""
+        return (service.name, owner_id, name) in self._names
+
+    def add(self, *, name: str | None = None, service: Service, owner_id: str, **fields: Any) -> E:
+        """Keep a new entity and give it an id.
+
+        Raises:
+            ValueError: The owner has one of that name.
+        """
+        entity_id = str(service.id_offset + next(self._numbers))
+        name = f"{self.word} {entity_id}" if name is None else name
+        if self.has_name(service, owner_id, name):
+            raise ValueError(f"the owner has a {self.word} of that name already")
+        entity = self._make(id=entity_id, service=service, owner_id=owner_id, name=name, **fields)
+        self._names.add((service.name, owner_id, name))
+        self._entities[entity_id] = entity
+        return entity
+
+    def rename(self, entity: E, name: str) -> None:
+        """Give an entity another name, which frees its old one."""
+        self._names.discard((entity.service.name, entity.owner_id, entity.name))
+        self._names.add((entity.service.name, entity.owner_id, name))
+        entity.name = name
+
+    def remove(self, entity: E) -> None:
+        """Forget an entity and its name."""
+        self._names.discard((entity.service.name, entity.owner_id, entity.name))
+        del self._entities[entity.id]
+
+    def find(self, entity_id: str, *, service: Service) -> E | None:
+        """Returns the entity, unless it belongs to another service or to none."""
+        entity = self._entities.get(entity_id)
+        return entity if entity is not None and entity.service.name == service.name else None
+
+    def __iter__(self) -> Iterator[E]:
+        return iter(self._entities.values())
+
+    def __getitem__(self, entity_id: str) -> E:
+        try:
+            return self._entities[entity_id]
+        except KeyError:
+            raise LookupError(f"the sandbox has no {self.word} {entity_id!r}") from None
