@@ -22,6 +22,9 @@ $(VENV)/.cli: pyproject.toml
 $(VENV)/.dev: $(VENV)/.cli
 	@echo "Installing what the tests need into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@# Retail Media's experimental calls are only in the preview line of Criteo's SDK, which bears the same name.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
+		--target $(VENV)/criteo-preview 'criteo-api-retailmedia-sdk==0.0.*'
 	@touch $@
 
 demo: $(VENV)/.cli

@@ -90,7 +90,7 @@ class BehavioralCategory(Word):
 def _words(words: type[W], values: Iterable[W | str] | None, name: str) -> tuple[W, ...] | None:
     if isinstance(values, str):
         raise ConfigurationError(f"{name} must be a list, not a single str.")
-    return None if values is None else tuple(choose(words, value, name) for value in values)
+    return None if values is None else tuple(dict.fromkeys(choose(words, value, name) for value in values))
 
 
 def _gender(value: Gender | str | None) -> Gender | None:
@@ -140,7 +140,7 @@ def _ids_or_unset(values: Iterable[str] | Unset) -> tuple[str, ...] | Unset:
 def _ids(values: Iterable[str] | None) -> tuple[str, ...] | None:
     if isinstance(values, str):
         raise ConfigurationError("A list of ids was expected, not a single str.")
-    return None if values is None else tuple(values)
+    return None if values is None else tuple(dict.fromkeys(values))  # OpenAPI: uniqueItems
 
 
 @frozen(kw_only=True)

@@ -99,7 +99,7 @@ def _lookback_or_unset(value: LookbackDays | str | Unset) -> LookbackDays | Unse
 def _ids(values: Iterable[str] | None) -> tuple[str, ...] | None:
     if isinstance(values, str):
         raise ConfigurationError("A list of ids was expected, not a single str.")
-    return None if values is None else tuple(values)
+    return None if values is None else tuple(dict.fromkeys(values))  # OpenAPI: uniqueItems
 
 
 def _ids_or_unset(values: Iterable[str] | Unset) -> tuple[str, ...] | Unset:
