@@ -195,6 +195,11 @@ def wire_name(name: str) -> Mapping[str, str]:
     return {"wire": name}
 
 
+def int64() -> Mapping[str, int]:
+    """Returns the field metadata for a number that may need 64 bits; others have 32."""
+    return {"most": 2**63 - 1}
+
+
 def nullable() -> Mapping[str, bool]:
     """Returns the field metadata for what an update may set to null: it is wrapped as `{"value": …}` on the wire."""
     return {"nullable": True}

@@ -80,7 +80,7 @@ class Search(Generic[T]):
         """
         wanted = self._page_maximum if limit is None else limit
         require_range(wanted, "limit", least=1, most=self._page_maximum)
-        require_range(offset, "offset", least=0)
+        require_range(offset, "offset", least=0, most=2**31 - 1)
         return await self._fetch(wanted, offset)
 
     async def __aiter__(self) -> AsyncIterator[T]:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.models import UNSET, Unset, Word, nullable
+from criteo_audiences.models import UNSET, Unset, Word, int64, nullable
 from criteo_audiences.validation import choose, require_at_most_one_of, require_change, require_one_of, require_text
 
 W = TypeVar("W", bound=Word)
@@ -273,7 +273,7 @@ class LookalikeCreate:
     """Settings for a lookalike segment: the segment to resemble, and the wished number of people."""
 
     seed_segment_id: str
-    target_size: int | None = None
+    target_size: int | None = field(default=None, metadata=int64())
 
 
 @frozen(kw_only=True)
@@ -351,7 +351,7 @@ class LocationUpdate:
 class LookalikeUpdate:
     """Changes to a lookalike segment; its seed cannot be changed."""
 
-    target_size: int | Unset = UNSET
+    target_size: int | Unset = field(default=UNSET, metadata=int64())
 
 
 @frozen(kw_only=True)

@@ -1,6 +1,7 @@
 """The only converter between Criteo's JSON and our models: tolerant in, strict out."""
 
 import datetime as dt
+import math
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -10,7 +11,7 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
 
-from criteo_audiences.errors import InvalidResponseError, PartialFailureError
+from criteo_audiences.errors import ConfigurationError, InvalidResponseError, PartialFailureError
 from criteo_audiences.models import UNSET, Problem, ProblemType, Unset, Word
 from criteo_audiences.results import BulkResult, Page
 
@@ -20,6 +21,7 @@ _TIMESTAMP = re.compile(
     r"(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?\s?(Z|z|[+-]\d{2}:?\d{2})?",
 )
 _WHOLE = re.compile(r"[+-]?\d{1,19}")
+_INT32: Final = 2**31 - 1
 _BOOLS: Final = {"true": True, "false": False}
 _PROBLEM_TEXTS: Final = ("code", "instance", "title", "detail")
 
@@ -277,22 +279,31 @@ def _unwrapped(entry: Any) -> Any:
 
 
 def _model_writer(kind: type, converter: cattrs.Converter) -> Callable[[Any], Any]:
-    """Writes by wire name; `UNSET` is left out, and so is a `None` that is a field's default.
-
-    What an update may set to null is wrapped as `{"value": …}` (OpenAPI `Nillable…`): leaving it out means no change.
-    """
+    """Writes by wire name; `UNSET` is left out, and so is a `None` that is a field's default."""
     names = _wire_names(kind)
-    defaults = {names[field.name]: field.default for field in attrs.fields(kind)}
-    nullable = {names[field.name] for field in attrs.fields(kind) if field.metadata.get("nullable")}
-    words = {names[field.name]: field.metadata["words"] for field in attrs.fields(kind) if "words" in field.metadata}
+    fields = {names[field.name]: field for field in attrs.fields(kind)}
     renames: dict[str, Any] = {name: override(rename=wire) for name, wire in names.items()}
     write: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(kind, converter, **renames)
 
     def writer(model: Any) -> Any:
         return {
-            name: {"value": value} if name in nullable else words[name][value] if name in words else value
+            name: _wire_value(value, fields[name])
             for name, value in write(model).items()
-            if value is not UNSET and not (value is None and defaults[name] is None)
+            if value is not UNSET and not (value is None and fields[name].default is None)
         }
 
     return writer
+
+
+def _wire_value(value: Any, field: "attrs.Attribute[Any]") -> Any:
+    """Returns a field's value as it goes out, or refuses a number that JSON or Criteo's schema cannot hold.
+
+    What an update may set to null is wrapped as `{"value": …}` (OpenAPI `Nillable…`): leaving it out means no change.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigurationError(f"{field.name} must be a finite number.")
+    if isinstance(value, int) and not -_INT32 - 1 <= value <= field.metadata.get("most", _INT32):
+        raise ConfigurationError(f"{field.name} is a number larger than Criteo's schema holds.")
+    if "words" in field.metadata:
+        value = field.metadata["words"][value]
+    return {"value": value} if field.metadata.get("nullable") else value

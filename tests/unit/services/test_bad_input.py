@@ -85,3 +85,30 @@ def test_impossible_filters(criteo, filters) -> None:
     """A filter that is no list of its kind is refused when it is given."""
     with pytest.raises(ConfigurationError, match=next(iter(filters))):
         criteo.ms.search_audience_segments(**filters)
+
+
+NUMBERS = [
+    (lambda: ms.RetargetingCreate(visitors_type="All", days_since_last_visit_min=0, days_since_last_visit_max=2**31), "retargeting"),
+    (lambda: ms.LookalikeCreate(seed_segment_id="1", target_size=2**63), "lookalike"),
+    (lambda: ms.LocationCreate(points_of_interest=[ms.PointOfInterest(latitude=float("nan"))], radius_in_km=1), "location"),
+    (lambda: ms.LocationCreate(points_of_interest=[], radius_in_km=2**40), "location"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("build", "settings"), NUMBERS)
+async def test_numbers_that_no_schema_holds(criteo, build, settings) -> None:
+    """A number beyond the schema's bits, or none that JSON knows, is refused by its field before a call."""
+    create = ms.AudienceSegmentCreate(advertiser_id="1", name="n", **{settings: build()})
+    with pytest.raises(ConfigurationError, match=r"days_since_last_visit_max|target_size|latitude|radius_in_km"):
+        await criteo.ms.create_audience_segments([create])
+    assert not criteo.asked
+
+
+async def test_a_lookalike_may_need_64_bits(criteo) -> None:
+    """A target size beyond 32 bits goes out."""
+    criteo.will_answer({"data": []})
+    lookalike = ms.LookalikeCreate(seed_segment_id="1", target_size=2**40)
+    await criteo.ms.create_audience_segments(
+        [ms.AudienceSegmentCreate(advertiser_id="1", name="n", lookalike=lookalike)]
+    )
+    assert criteo.last[2]["data"][0]["attributes"]["lookalike"]["targetSize"] == 2**40
