@@ -11,7 +11,7 @@ from attrs import field, frozen
 # What a server puts into these may be shown only in their own shape; runs of digits or of hexadecimal text are kept
 # out, because a phone number or a digest would have that shape.
 _KEBAB = re.compile(r"(?!.*[0-9]{7})(?!.*[0-9a-fA-F]{32})[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-_INSTANCE = re.compile(r"(?:@data/\d{1,9})?(?:/[A-Za-z0-9._{}-]{0,64}){0,12}")
+_INSTANCE = re.compile(r"(?!.*[0-9a-fA-F]{32})(?:@data/\d{1,9})?(?:/[A-Za-z0-9._{}-]{0,64}){0,12}")
 _TRACE = re.compile(r"(?![0-9]{7,15}$)[A-Za-z0-9-]{1,48}")
 _ITEM = re.compile(r"@data/(\d{1,9})(?![0-9])")
 

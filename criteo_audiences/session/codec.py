@@ -20,6 +20,7 @@ T = TypeVar("T")
 _TIMESTAMP = re.compile(
     r"(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?\s?(Z|z|[+-]\d{2}:?\d{2})?",
 )
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,15})?")
 _WHOLE = re.compile(r"[+-]?\d{1,19}")
 _INT32: Final = 2**31 - 1
 _BOOLS: Final = {"true": True, "false": False}
@@ -213,6 +214,8 @@ def _read_text(value: Any, _: type) -> str:
 def _read_int(value: Any, _: type) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
     if isinstance(value, str) and _WHOLE.fullmatch(value):
         return int(value)
     raise ValueError("expected a whole number")
@@ -220,6 +223,8 @@ def _read_int(value: Any, _: type) -> int:
 
 def _read_float(value: Any, _: type) -> float:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
         return float(value)
     raise ValueError("expected a number")
 
@@ -302,7 +307,8 @@ def _wire_value(value: Any, field: "attrs.Attribute[Any]") -> Any:
     """
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigurationError(f"{field.name} must be a finite number.")
-    if isinstance(value, int) and not -_INT32 - 1 <= value <= field.metadata.get("most", _INT32):
+    most = field.metadata.get("most", _INT32)
+    if isinstance(value, int) and not -most - 1 <= value <= most:
         raise ConfigurationError(f"{field.name} is a number larger than Criteo's schema holds.")
     if "words" in field.metadata:
         value = field.metadata["words"][value]

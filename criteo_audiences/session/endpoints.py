@@ -92,11 +92,7 @@ def identities(ids: Iterable[str], entity_type: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: when there is none, or one is no text.
     """
-    return {"data": [{"id": entry, "type": entity_type} for entry in id_list(ids, "ids") or _none("ids")]}
-
-
-def _none(name: str) -> list[str]:
-    raise ConfigurationError(f"{name} must hold at least one id; found none.")
+    return {"data": [{"id": entry, "type": entity_type} for entry in id_list(ids, "ids") or ()]}
 
 
 def id_list(ids: Iterable[str] | None, name: str) -> list[str] | None:
@@ -112,6 +108,8 @@ def id_list(ids: Iterable[str] | None, name: str) -> list[str] | None:
     listed = list(ids)
     if not all(isinstance(entry, str) and entry for entry in listed):
         raise ConfigurationError(f"{name} must hold ids as non-empty str.")
+    if not listed:  # Criteo takes an empty filter for none, and would answer with everybody's
+        raise ConfigurationError(f"{name} must hold at least one id; found none.")
     return listed
 
 
@@ -131,7 +129,10 @@ def words_of(words: type[W], values: Iterable[object] | None, name: str) -> list
         return None
     if isinstance(values, str):
         raise ConfigurationError(f"{name} must be a list, not a single str.")
-    return [choose(words, value, name).value for value in values]
+    chosen = [choose(words, value, name).value for value in values]
+    if not chosen:
+        raise ConfigurationError(f"{name} must hold at least one word; leave it out to filter nothing.")
+    return chosen
 
 
 def search(

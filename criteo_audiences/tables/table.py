@@ -84,6 +84,10 @@ class Table:
             raise
 
     def _open(self) -> DelimitedFile:
-        if self.path != STDIN and Path(self.path).is_dir():
-            raise ConfigurationError(f"{Path(self.path).name} is a directory; expected a file.")
+        if self.path != STDIN:
+            path = Path(self.path)
+            if path.is_dir():
+                raise ConfigurationError(f"{path.name} is a directory; expected a file.")
+            if path.exists() and not path.is_file():  # it can be read only once, and may never end
+                raise ConfigurationError(f"{path.name} is no regular file; pipe it to standard input and name it '-'.")
         return DelimitedFile(self.path)

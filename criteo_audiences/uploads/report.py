@@ -258,11 +258,11 @@ class UploadReport:
         of rejected rows and refused identifiers stay within `max_rejected` and `max_invalid`. A dry run is judged by
         what it could see: that something would be sent, and the share of rejected rows.
         """
-        if self.rejected_total > self.max_rejected * self.read:
+        if self.rejected_total > self.max_rejected * self.read or self.failed or self.unknown or self.failures:
             return False
         if self.dry_run:
             return self.pending > 0 or self.read == 0
-        if self.pending or self.failed or self.unknown or self.failures:
+        if self.pending:
             return False
         return (self.sent > 0 or self.read == 0) and self.invalid <= self.max_invalid * self.sent
 

@@ -15,6 +15,7 @@ from criteo_audiences.batches import Batch, Batcher
 from criteo_audiences.errors import (
     ApiVersionGoneError,
     AuthenticationError,
+    ConfigurationError,
     CriteoError,
     NotFoundError,
     PermissionDeniedError,
@@ -224,7 +225,7 @@ class _Upload:
         try:
             result = result_of(batch.number, batch.count, await self._call(batch, meter))
         except CriteoError as error:
-            if isinstance(error, AuthenticationError) and not meter.calls:
+            if isinstance(error, ConfigurationError) or (isinstance(error, AuthenticationError) and not meter.calls):
                 self._tally.abandon(batch, sent=False)
                 raise
             result = failure_of(batch.number, batch.count, error, carried=meter.calls > 0)

@@ -8,6 +8,8 @@ import pytest
 from criteo_audiences import (
     AuthenticationError,
     ClientCredentials,
+    ConfigurationError,
+    CriteoClient,
     InvalidRequestError,
     InvalidResponseError,
     NotFoundError,
@@ -21,6 +23,7 @@ from criteo_audiences import (
     TransportError,
     UploadFailedError,
 )
+from criteo_audiences.sandbox import Sandbox
 
 SetStage = Callable[..., AbstractAsyncContextManager[Any]]
 LIST = "contact-list"
@@ -219,3 +222,14 @@ async def test_a_bug_in_on_event_ends_nothing(set_stage: SetStage) -> None:
 
     async with set_stage({"on_event": on_event}) as stage:
         assert (await stage.upload(emails(30), batch_size=10)).ok
+
+
+async def test_a_closed_client_ends_an_upload() -> None:
+    """Misuse is an exception, not a failed batch."""
+    async with Sandbox() as sandbox:
+        segment_id = sandbox.add_contact_list(name="crm")
+        criteo = CriteoClient(sandbox.credentials, base_url=sandbox.url)
+        await criteo.authenticate()
+        await criteo.aclose()
+        with pytest.raises(ConfigurationError, match="closed"):
+            await criteo.marketing_solutions.upload_contact_list(segment_id, ["a@b.co"], hash=None)

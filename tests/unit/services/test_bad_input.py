@@ -112,3 +112,12 @@ async def test_a_lookalike_may_need_64_bits(criteo) -> None:
         [ms.AudienceSegmentCreate(advertiser_id="1", name="n", lookalike=lookalike)]
     )
     assert criteo.last[2]["data"][0]["attributes"]["lookalike"]["targetSize"] == 2**40
+
+
+@pytest.mark.parametrize(
+    "filters", [{"advertiser_ids": []}, {"audience_segment_ids": []}, {"audience_segment_types": []}]
+)
+def test_an_empty_filter_is_refused(criteo, filters) -> None:
+    """A list of ids that came out empty does not find everybody's segments."""
+    with pytest.raises(ConfigurationError, match=next(iter(filters))):
+        criteo.ms.search_audience_segments(**filters)

@@ -1,5 +1,6 @@
 import gzip
 import io
+import os
 import sys
 import zipfile
 from collections.abc import Callable
@@ -198,3 +199,11 @@ async def test_standard_input_is_read_and_stays_open(compressed: bool, monkeypat
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(b""))))
     with pytest.raises(ConfigurationError, match=r"^standard input is empty"):
         await cells("-")
+
+
+def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
+    """A named pipe is not waited for: it belongs on standard input."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ConfigurationError, match="no regular file"):
+        Table.from_file(pipe).chosen_column()

@@ -202,3 +202,10 @@ def test_a_batch_that_no_request_carried_sends_nothing() -> None:
     """Without a token or a place in the quota nothing was put into a call: the identifiers stay pending."""
     result = failure_of(1, 10, QuotaWaitError(9.0, 1.0), carried=False)
     assert (result.sent, result.outcome, result.ok) == (0, Outcome(), False)
+
+
+def test_a_failure_shows_through_a_dry_run_that_is_added() -> None:
+    """Adding a dry run to a report does not hide what failed."""
+    total = report(failed=10) + report(pending=5, dry_run=True)
+    assert not total.ok
+    assert "10 identifiers failed" in total.explain()
