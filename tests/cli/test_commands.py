@@ -16,6 +16,11 @@ SERVICE = "marketing-solutions"
 ANNA, LI = hash_email("anna@example.com"), hash_email("li.wei@example.org")
 
 
+def _heed_interrupts() -> None:
+    """Undoes what a test run in the background hands down: a shell makes those ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 async def test_upload_sends_the_column_and_shows_where_every_row_went(cli, export: Path, sandbox: Sandbox) -> None:
     """An upload ends with 0, names what it does first, and the server holds each valid address once."""
     segment = sandbox.add_contact_list(name="crm")
@@ -110,7 +115,7 @@ async def test_a_signal_ends_an_upload_with_a_report(
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "criteo_audiences", "upload", SERVICE, segment, str(export), "--hash", "sha256",
         "--batch-size", "20000", "--max-concurrency", "1", "--json",
-        env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, preexec_fn=_heed_interrupts,
     )  # fmt: skip
     while not any("contact-list" in str(request) for request in sandbox.requests):  # noqa: ASYNC110 - another process
         await asyncio.sleep(0.01)
@@ -128,6 +133,7 @@ async def test_a_silent_standard_input_can_be_interrupted(environment: dict[str,
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "criteo_audiences", "upload", SERVICE, sandbox.add_contact_list(), "-", "--hash", "sha256",
         env=environment, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        preexec_fn=_heed_interrupts,
     )  # fmt: skip
     assert process.stderr is not None
     await process.stderr.readline()  # what it is about to do
