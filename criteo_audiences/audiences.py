@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.models import Unset
 
 _SEGMENT: Final = "audienceSegmentId"
 _SYMBOLS: Final = {"and": " & ", "or": " | "}
@@ -120,6 +121,22 @@ class Segment(Expression):
 
     def __reduce__(self) -> tuple[type[Self], tuple[str, ...]]:
         return type(self), (str(self._tokens[0]),)
+
+
+def require_expression(value: Expression) -> Expression:
+    """Returns an expression, or refuses what is none.
+
+    Raises:
+        ConfigurationError: saying what an expression looks like.
+    """
+    if not isinstance(value, Expression):
+        raise ConfigurationError('algebra must be an expression such as Segment("1") & ~Segment("2").')
+    return value
+
+
+def require_expression_or_unset(value: Expression | Unset) -> Expression | Unset:
+    """Does the same for an update, in which a field may be left out."""
+    return value if isinstance(value, Unset) else require_expression(value)
 
 
 def _joined(operator: str, parts: Sequence[Expression]) -> Expression:

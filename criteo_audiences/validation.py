@@ -1,7 +1,7 @@
 """Checks of a caller's arguments, before anything is sent."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import attrs
@@ -96,3 +96,19 @@ def require_change(model: attrs.AttrsInstance) -> None:
 
 def _given(model: object, names: Sequence[str]) -> list[str]:
     return [name for name in names if not isinstance(value := getattr(model, name), Unset) and value is not None]
+
+
+def unique_ids(values: Iterable[str] | None) -> tuple[str, ...] | None:
+    """Returns ids each once, as OpenAPI's `uniqueItems` asks; `None` stays `None`.
+
+    Raises:
+        ConfigurationError: when a single text was given for a list.
+    """
+    if isinstance(values, str):
+        raise ConfigurationError("A list of ids was expected, not a single str.")
+    return None if values is None else tuple(dict.fromkeys(values))
+
+
+def unique_ids_or_unset(values: Iterable[str] | Unset) -> tuple[str, ...] | Unset:
+    """Does the same for an update, in which a field may be left out."""
+    return values if isinstance(values, Unset) else unique_ids(values) or ()

@@ -4,21 +4,10 @@ import datetime as dt
 
 from attrs import field, frozen
 
-from criteo_audiences.audiences import Expression
-from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.audiences import Expression, require_expression, require_expression_or_unset
 from criteo_audiences.marketing_solutions.models import InMarketCreate, LocationCreate
 from criteo_audiences.models import UNSET, Unset, nullable
 from criteo_audiences.validation import require_change, require_one_of, require_text
-
-
-def _algebra(value: Expression) -> Expression:
-    if not isinstance(value, Expression):
-        raise ConfigurationError('algebra must be an expression such as Segment("1") & ~Segment("2").')
-    return value
-
-
-def _algebra_or_unset(value: Expression | Unset) -> Expression | Unset:
-    return value if isinstance(value, Unset) else _algebra(value)
 
 
 @frozen(kw_only=True)
@@ -51,7 +40,7 @@ class AudienceCreate:
 
     advertiser_id: str
     name: str
-    algebra: Expression = field(converter=_algebra)
+    algebra: Expression = field(converter=require_expression)
     description: str | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -76,7 +65,7 @@ class AudienceUpdate:
     id: str
     name: str | Unset = UNSET
     description: str | Unset | None = field(default=UNSET, metadata=nullable())
-    algebra: Expression | Unset = field(default=UNSET, converter=_algebra_or_unset)
+    algebra: Expression | Unset = field(default=UNSET, converter=require_expression_or_unset)
 
     def __attrs_post_init__(self) -> None:
         require_text(self.id, "id")
@@ -127,7 +116,7 @@ class AudienceEstimate:
     """
 
     advertiser_id: str
-    algebra: Expression = field(converter=_algebra)
+    algebra: Expression = field(converter=require_expression)
 
     def __attrs_post_init__(self) -> None:
         require_text(self.advertiser_id, "advertiser_id")

@@ -8,7 +8,15 @@ from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, Unset, Word, int64, nullable
-from criteo_audiences.validation import choose, require_at_most_one_of, require_change, require_one_of, require_text
+from criteo_audiences.validation import (
+    choose,
+    require_at_most_one_of,
+    require_change,
+    require_one_of,
+    require_text,
+    unique_ids,
+    unique_ids_or_unset,
+)
 
 W = TypeVar("W", bound=Word)
 
@@ -133,16 +141,6 @@ def _visitors_type_or_unset(value: VisitorsType | str | Unset) -> VisitorsType |
     return value if isinstance(value, Unset) else _visitors_type(value)
 
 
-def _ids_or_unset(values: Iterable[str] | Unset) -> tuple[str, ...] | Unset:
-    return values if isinstance(values, Unset) else _ids(values) or ()
-
-
-def _ids(values: Iterable[str] | None) -> tuple[str, ...] | None:
-    if isinstance(values, str):
-        raise ConfigurationError("A list of ids was expected, not a single str.")
-    return None if values is None else tuple(dict.fromkeys(values))  # OpenAPI: uniqueItems
-
-
 @frozen(kw_only=True)
 class ContactList:
     """Settings of a contact list. `is_read_only`: it was made outside the public API and cannot be amended."""
@@ -253,8 +251,8 @@ class InMarketCreate:
     """Settings for an in-market segment. `country` is an ISO 3166-1 alpha-2 code."""
 
     country: str
-    interest_ids: tuple[str, ...] | None = field(default=None, converter=_ids)
-    brand_ids: tuple[str, ...] | None = field(default=None, converter=_ids)
+    interest_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids)
+    brand_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids)
     gender: Gender | None = field(default=None, converter=_gender)
     buying_power: tuple[BuyingPower, ...] | None = field(default=None, converter=_buying_power)
     price_range: tuple[PriceRange, ...] | None = field(default=None, converter=_price_range)
@@ -332,8 +330,8 @@ class InMarketUpdate:
     """Changes to an in-market segment; `gender=None` takes the gender out, what is left out stays."""
 
     country: str | Unset = UNSET
-    interest_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=_ids_or_unset)
-    brand_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=_ids_or_unset)
+    interest_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset)
+    brand_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset)
     gender: Gender | Unset | None = field(default=UNSET, converter=_gender_or_unset, metadata=nullable())
     buying_power: tuple[BuyingPower, ...] | Unset = field(default=UNSET, converter=_buying_power_or_unset)
     price_range: tuple[PriceRange, ...] | Unset = field(default=UNSET, converter=_price_range_or_unset)

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from attrs import field, frozen
 
-from criteo_audiences.audiences import Expression
+from criteo_audiences.audiences import Expression, require_expression, require_expression_or_unset
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, Unset, Word, nullable
 from criteo_audiences.retail_media.models import Channel, EventsCreate
@@ -37,16 +37,6 @@ class AccountSubtype(Word):
     UNKNOWN = "unknown"
     BRAND = "brand"
     SELLER = "seller"
-
-
-def _algebra(value: Expression) -> Expression:
-    if not isinstance(value, Expression):
-        raise ConfigurationError('algebra must be an expression such as Segment("1") & ~Segment("2").')
-    return value
-
-
-def _algebra_or_unset(value: Expression | Unset) -> Expression | Unset:
-    return value if isinstance(value, Unset) else _algebra(value)
 
 
 def _channel(value: Channel | str) -> Channel:
@@ -105,7 +95,7 @@ class AudienceCreate:
 
     retailer_id: str
     name: str
-    algebra: Expression = field(converter=_algebra)
+    algebra: Expression = field(converter=require_expression)
     description: str | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -131,7 +121,7 @@ class AudienceUpdate:
     id: str
     name: str | Unset = UNSET
     description: str | Unset | None = field(default=UNSET, metadata=nullable())
-    algebra: Expression | Unset = field(default=UNSET, converter=_algebra_or_unset)
+    algebra: Expression | Unset = field(default=UNSET, converter=require_expression_or_unset)
 
     def __attrs_post_init__(self) -> None:
         require_text(self.id, "id")
@@ -172,7 +162,7 @@ class AudienceEstimate:
 
     retailer_id: str
     channel: Channel = field(converter=_channel)
-    algebra: Expression = field(converter=_algebra)
+    algebra: Expression = field(converter=require_expression)
 
     def __attrs_post_init__(self) -> None:
         require_text(self.retailer_id, "retailer_id")

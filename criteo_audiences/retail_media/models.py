@@ -1,14 +1,20 @@
 """What Retail Media reads and writes about audience segments (OpenAPI 2026-07)."""
 
 import datetime as dt
-from collections.abc import Iterable
 from typing import Final
 
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, IdentifierType, Unset, Word, nullable
-from criteo_audiences.validation import choose, require_change, require_one_of, require_text
+from criteo_audiences.validation import (
+    choose,
+    require_change,
+    require_one_of,
+    require_text,
+    unique_ids,
+    unique_ids_or_unset,
+)
 
 
 class SegmentType(Word):
@@ -96,16 +102,6 @@ def _lookback_or_unset(value: LookbackDays | str | Unset) -> LookbackDays | Unse
     return value if isinstance(value, Unset) else _lookback(value)
 
 
-def _ids(values: Iterable[str] | None) -> tuple[str, ...] | None:
-    if isinstance(values, str):
-        raise ConfigurationError("A list of ids was expected, not a single str.")
-    return None if values is None else tuple(dict.fromkeys(values))  # OpenAPI: uniqueItems
-
-
-def _ids_or_unset(values: Iterable[str] | Unset) -> tuple[str, ...] | Unset:
-    return values if isinstance(values, Unset) else _ids(values) or ()
-
-
 @frozen(kw_only=True)
 class ContactList:
     """Settings of a contact list.
@@ -166,8 +162,8 @@ class EventsCreate:
 
     shopper_activity: ShopperActivity = field(converter=_activity)
     lookback_days: LookbackDays = field(converter=_lookback)
-    category_ids: tuple[str, ...] | None = field(default=None, converter=_ids)
-    brand_ids: tuple[str, ...] | None = field(default=None, converter=_ids)
+    category_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids)
+    brand_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids)
     min_price: float | None = None
     max_price: float | None = None
 
@@ -208,8 +204,8 @@ class EventsUpdate:
 
     shopper_activity: ShopperActivity | Unset = field(default=UNSET, converter=_activity_or_unset)
     lookback_days: LookbackDays | Unset = field(default=UNSET, converter=_lookback_or_unset)
-    category_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=_ids_or_unset)
-    brand_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=_ids_or_unset)
+    category_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset)
+    brand_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset)
     min_price: float | Unset | None = field(default=UNSET, metadata=nullable())
     max_price: float | Unset | None = field(default=UNSET, metadata=nullable())
 
