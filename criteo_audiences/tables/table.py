@@ -1,93 +1,108 @@
-"""A column of a file, as a source of identifiers."""
+"""A table as a source of identifiers: files, a query, or anything that speaks Arrow."""
 
+import glob
 import os
-from collections.abc import AsyncGenerator
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Final
 
-import anyio.to_thread
-from attrs import frozen
+from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables.columns import choose_column
-from criteo_audiences.tables.delimited import STDIN, DelimitedFile
+
+STDIN: Final = "-"
+
+FilePath = str | os.PathLike[str]
 
 
-@frozen
+@frozen(kw_only=True)
 class Table:
-    """A column of a file: opened when it is read, never held in memory.
+    """Rows to read identifiers from; opened when an upload reads it, never held in memory.
 
     Attributes:
-        path: the file, `-` for standard input.
-        column: the column asked for, `None` for the one whose header is unmistakably an e-mail.
+        paths: files, one after the other; `-` is standard input.
+        query: a query that the engine runs.
+        stream: an object with `__arrow_c_stream__`.
+        column: the column asked for, `None` for the one whose header and values tell.
+        where: a condition on the other columns, in SQL.
     """
 
-    path: str
+    paths: tuple[str, ...] = ()
+    query: str | None = None
+    stream: Any = field(default=None, repr=False)
     column: str | None = None
+    where: str | None = None
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str], *, column: str | None = None) -> "Table":
-        """Describes a column of a CSV or TSV file in UTF-8, plain or gzip; nothing is read yet.
+    def from_file(
+        cls, path: FilePath | Sequence[FilePath], *, column: str | None = None, where: str | None = None
+    ) -> "Table":
+        """Describes files: CSV, TSV or other delimited text, JSON lines (plain, gzip or zstd), or Parquet.
 
         Args:
-            path: the file; `"-"` is standard input.
-            column: the header of the column; may be left out when one header is unmistakably an e-mail.
-        """
-        return cls(os.fspath(path), column)
-
-    def chosen_column(self) -> str:
-        """Returns the header of the column that will be read.
+            path: a file, a list of files, a pattern such as `exports/*.csv.gz`, a directory of Parquet files, or `"-"`
+                for standard input.
+            column: the header of the column; may be left out when one is unmistakable by its header and its values.
+            where: a condition in DuckDB's SQL on the columns, such as `"consent = 'yes' AND country <> 'DE'"`; rows it
+                does not hold for are not read. Columns of text files are text.
 
         Raises:
-            OSError: when the file cannot be opened or read.
-            ConfigurationError: when it is no delimited text, or none or several columns fit; standard input cannot
-                be looked at beforehand.
+            ConfigurationError: when a pattern matches nothing, or the list is empty.
         """
-        if self.path == STDIN:
-            raise ConfigurationError("Standard input can be read only once; name the column with column=.")
-        file, position = self._start()
-        file.close()
-        return file.header[position].strip()
+        paths = [path] if isinstance(path, str | os.PathLike) else list(path)
+        found = tuple(name for given in paths for name in _matching(os.fspath(given)))
+        if not found:
+            raise ConfigurationError("path must name at least one file; the list is empty.")
+        return cls(paths=found, column=column, where=where)
 
-    async def slices(self) -> AsyncGenerator[tuple[list[str | None], float | None], None]:
-        """Yields the column's cells, some thousand at a time, read in a worker thread, and how much has been read.
+    @classmethod
+    def from_query(cls, query: str, *, column: str | None = None) -> "Table":
+        """Describes the rows of a query in DuckDB's SQL, such as `SELECT email FROM 'crm/*.parquet' WHERE consent`.
 
-        The second value is a share of the file's bytes, 0 to 1, or `None` for standard input.
+        Args:
+            query: one SELECT statement; it sees files, not the caller's variables.
+            column: the column of its result.
+        """
+        if not isinstance(query, str) or not query.strip():
+            raise ConfigurationError("query must be a SELECT statement.")
+        return cls(query=query.strip().rstrip(";"), column=column)
+
+    @classmethod
+    def from_arrow(cls, stream: Any, *, column: str | None = None, where: str | None = None) -> "Table":
+        """Describes an object that exports an Arrow stream: a polars, pandas, pyarrow or DuckDB table.
+
+        Args:
+            stream: an object with `__arrow_c_stream__`.
+            column: the name of its column.
+            where: see `from_file`.
 
         Raises:
-            OSError: when the file cannot be opened or read to its end.
-            ConfigurationError: when it is no delimited text, or none or several columns fit.
+            TypeError: when the object exports none.
         """
-        # Standard input may stay silent for ever: a thread that waits for it is left behind when we are canceled.
-        in_thread = partial(anyio.to_thread.run_sync, abandon_on_cancel=self.path == STDIN)
-        file, position = await in_thread(self._start)
-        slices = file.slices(position)
-        waiting = False
-        try:
-            while True:
-                waiting = True
-                cells = await in_thread(next, slices, None)
-                waiting = False
-                if cells is None:
-                    return
-                yield cells, file.share()
-        finally:
-            if not (waiting and self.path == STDIN):
-                file.close()
+        if not hasattr(stream, "__arrow_c_stream__"):
+            raise TypeError(f"expected an object with __arrow_c_stream__, not {type(stream).__name__}")
+        return cls(stream=stream, column=column, where=where)
 
-    def _start(self) -> tuple[DelimitedFile, int]:
-        file = self._open()
-        try:
-            return file, choose_column(file.header, self.column, file=file.name)
-        except BaseException:
-            file.close()
-            raise
+    @property
+    def label(self) -> str:
+        """What messages call it: the file's name, never its path."""
+        if self.query is not None:
+            return "the query"
+        if self.stream is not None:
+            return f"the {type(self.stream).__name__}"
+        first = "standard input" if self.paths[0] == STDIN else Path(self.paths[0]).name
+        return first if len(self.paths) == 1 else f"{first} and {len(self.paths) - 1} more"
 
-    def _open(self) -> DelimitedFile:
-        if self.path != STDIN:
-            path = Path(self.path)
-            if path.is_dir():
-                raise ConfigurationError(f"{path.name} is a directory; expected a file.")
-            if path.exists() and not path.is_file():  # it can be read only once, and may never end
-                raise ConfigurationError(f"{path.name} is no regular file; pipe it to standard input and name it '-'.")
-        return DelimitedFile(self.path)
+
+def _matching(path: str) -> list[str]:
+    """Returns the files a pattern matches, in alphabetical order; a path without one as it is.
+
+    Raises:
+        ConfigurationError: when nothing matches.
+    """
+    if path == STDIN or os.path.exists(path) or not glob.has_magic(path):
+        return [path]
+    found = sorted(glob.glob(path, recursive=True))
+    if not found:
+        raise ConfigurationError("No file matches the pattern; check it, and quote it for your shell.")
+    return found

@@ -1,0 +1,123 @@
+"""The columnar engine: one DuckDB of our own a run, that downloads nothing and writes only into its own directory."""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from criteo_audiences.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    import duckdb
+
+DEFAULT_MEMORY_LIMIT: Final = "512MB"
+_SIZE = re.compile(r"[0-9]+(?:\.[0-9]+)?\s*(?:[KMGT]i?B)", re.IGNORECASE)
+
+
+def default_threads() -> int:
+    """All cores but one, which the caller's event loop keeps."""
+    return max(1, available_cores() - 1)
+
+
+def available_cores() -> int:
+    """Cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_memory_limit(limit: str) -> str:
+    """Returns a memory limit that the engine understands.
+
+    Raises:
+        ConfigurationError: when it is no number with a unit.
+    """
+    if not isinstance(limit, str) or not _SIZE.fullmatch(limit.strip()):
+        raise ConfigurationError("memory_limit must be a size such as '512MB' or '2GB'.")
+    return limit.strip()
+
+
+@contextmanager
+def workspace() -> Iterator[Path]:
+    """Makes a directory that only its owner can enter, and removes it with all it holds."""
+    directory = Path(tempfile.mkdtemp(prefix="criteo-audiences-"))  # mode 0700
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def connect(directory: Path, *, threads: int, memory_limit: str) -> "duckdb.DuckDBPyConnection":
+    """Opens an engine.
+
+    Args:
+        directory: where it may write.
+        threads: worker threads.
+        memory_limit: beyond it, it writes to `directory`.
+
+    Raises:
+        ConfigurationError: when DuckDB is not installed.
+    """
+    return import_duckdb().connect(
+        config={
+            "threads": threads,
+            "memory_limit": memory_limit,
+            "temp_directory": str(directory),
+            "autoinstall_known_extensions": False,  # nothing is downloaded behind the user's back
+            "autoload_known_extensions": False,
+        }
+    )
+
+
+def import_duckdb() -> Any:
+    """Returns the `duckdb` module.
+
+    Raises:
+        ConfigurationError: when it is not installed.
+    """
+    try:
+        import duckdb  # noqa: PLC0415 - an extra, imported where it is used
+    except ImportError:
+        raise ConfigurationError(
+            "Files and tables are read with DuckDB, which is not installed: pip install 'criteo-audiences[files]'."
+        ) from None
+    return duckdb
+
+
+@contextmanager
+def translated(name: str) -> Iterator[None]:
+    """Says in one sentence what the engine could not do with a table; its own messages may show values.
+
+    Raises:
+        ConfigurationError: for a condition or a query that does not parse, or does not fit the columns.
+        OSError: for what cannot be read or written.
+    """
+    duckdb = import_duckdb()
+    try:
+        yield
+    except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException) as error:
+        raise ConfigurationError(f"The condition or query on {name} is not understood: {_first_line(error)}") from None
+    except (duckdb.ConversionException, duckdb.OutOfRangeException):
+        raise ConfigurationError(
+            f"The condition or query on {name} fails on a row, because a value cannot be converted; "
+            "columns of a text file are text: use TRY_CAST(column AS type)."
+        ) from None
+    except duckdb.OutOfMemoryException:
+        raise OSError(
+            f"{name} does not fit into memory_limit and the free space of the temporary directory; "
+            "raise memory_limit, or let TMPDIR name a larger disk."
+        ) from None
+    except duckdb.InterruptException:
+        raise OSError(f"Reading {name} was interrupted.") from None
+    except duckdb.Error as error:
+        if os.environ.get("LAB"): print(error)
+        raise OSError(f"{name} cannot be read further ({type(error).__name__}).") from None
+
+
+def _first_line(error: BaseException) -> str:
+    """Returns what DuckDB says of a condition: its kind and the words of the condition, never a row."""
+    return str(error).partition("\n")[0].strip().rstrip(".") + "."

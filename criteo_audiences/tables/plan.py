@@ -1,0 +1,60 @@
+"""What is wanted of a table."""
+
+from collections.abc import Sequence
+
+from attrs import field, frozen
+
+from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE
+from criteo_audiences.identifiers import Rule
+from criteo_audiences.models import HashAlgorithm, IdentifierType
+from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, default_threads
+from criteo_audiences.tables.table import Table
+
+
+@frozen(kw_only=True)
+class Selection:
+    """A kind of identifier, and where in a row it stands.
+
+    Attributes:
+        kind: the kind.
+        rule: what becomes of its values.
+        algorithm: how they are hashed, `None` sends them in clear.
+        columns: their columns; none where the header and the values must tell.
+    """
+
+    kind: IdentifierType
+    rule: Rule
+    algorithm: HashAlgorithm | None = None
+    columns: tuple[str, ...] = ()
+
+
+@frozen(kw_only=True)
+class Plan:
+    """What is wanted of a table.
+
+    Attributes:
+        selections: the kinds of identifier.
+        where: a condition on the other columns, in SQL.
+        suppress: opt-outs of the first kind, which must not go out: a table, or raw values.
+        dedupe: whether each identifier goes out once.
+        counted: whether the total must be known before the first batch.
+        batch_size: identifiers a batch.
+        max_body_bytes: bytes of identifiers a batch.
+        threads: the engine's threads.
+        memory_limit: beyond it the engine writes to disk.
+    """
+
+    selections: tuple[Selection, ...]
+    where: str | None = None
+    suppress: Table | Sequence[str] | None = field(default=None, repr=False)
+    dedupe: bool = True
+    counted: bool = False
+    batch_size: int = MAX_BATCH_SIZE
+    max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    threads: int = field(factory=default_threads)
+    memory_limit: str = DEFAULT_MEMORY_LIMIT
+
+    @property
+    def staged(self) -> bool:
+        """Whether all rows are read before the first batch is cut."""
+        return self.dedupe or self.counted or self.suppress is not None or len(self.selections) > 1

@@ -1,0 +1,82 @@
+"""Connects a table's raw values with the rules of their kinds: what SQL cannot judge, a function of ours does."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from attrs import evolve
+
+from criteo_audiences.errors import InvalidIdentifierError
+from criteo_audiences.identifiers import RejectReason, Rule
+from criteo_audiences.tables import query
+from criteo_audiences.tables.opening import Opened, open_table
+from criteo_audiences.tables.plan import Plan
+from criteo_audiences.tables.table import Table
+
+if TYPE_CHECKING:
+    import duckdb
+
+_log = logging.getLogger("criteo_audiences.tables")
+
+_YIELD_EVERY: Final = 64
+_AT_ONCE: Final = 10_000
+
+
+def coded_rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Plan) -> str:
+    """Returns the query whose rows are a table's values, prepared and coded, and registers the functions it calls."""
+    kinds = [selection.kind for selection in plan.selections]
+    for at, selection in enumerate(plan.selections):
+        engine.create_function(query.function(at), _judge(selection.rule), ["VARCHAR"], "VARCHAR", null_handling="special")
+    rows = " UNION ALL ".join(query.rows(relation.sql, relation.fields, plan.where) for relation in opened.relations)
+    return query.coded(query.prepared(rows, kinds), kinds)
+
+
+def load_opt_outs(engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Plan) -> None:
+    """Prepares the opt-outs by the rule of the first selection, into a table of the engine's own.
+
+    Raises:
+        ConfigurationError: when their table cannot be used.
+        OSError: when it cannot be read to its end.
+    """
+    first = plan.selections[0]
+    rows = "SELECT 0::UTINYINT AS k, v FROM listed"
+    if isinstance(plan.suppress, Table):
+        columns = (plan.suppress.column,) if plan.suppress.column else ()
+        opened = open_table(plan.suppress, evolve(plan, selections=(evolve(first, columns=columns),)), engine, directory)
+        rows = " UNION ALL ".join(
+            query.rows(relation.sql, relation.fields, plan.suppress.where) for relation in opened.relations
+        )
+    else:
+        _list(engine, plan.suppress or ())
+    coded = query.coded(query.prepared(rows, [first.kind]), [first.kind])
+    engine.execute(f"CREATE TEMP TABLE opted_out AS SELECT p, code FROM ({coded})")
+    unusable = engine.execute(f"SELECT count(*) FROM opted_out WHERE code > {query.HASHED}").fetchone()
+    engine.execute(f"DELETE FROM opted_out WHERE code > {query.HASHED}")
+    if unusable and unusable[0]:
+        _log.warning("%s opt-outs are no valid identifiers and match nothing", f"{unusable[0]:,}")
+
+
+def _list(engine: "duckdb.DuckDBPyConnection", values: Sequence[str]) -> None:
+    engine.execute("CREATE TEMP TABLE listed (v VARCHAR)")
+    for start in range(0, len(values), _AT_ONCE):
+        engine.execute("INSERT INTO listed SELECT unnest(?::VARCHAR[])", [list(values[start : start + _AT_ONCE])])
+
+
+def _judge(rule: Rule) -> Callable[[str | None], str]:
+    """Makes the function that the engine asks about values of an unusual form."""
+    asked = count(1)
+
+    def prepare(value: str | None) -> str:
+        if not next(asked) % _YIELD_EVERY:
+            time.sleep(0)  # lets the caller's event loop have the interpreter
+        if value is None:
+            return query.MARK + RejectReason.EMPTY
+        try:
+            return rule.normalize(value)
+        except InvalidIdentifierError as error:
+            return query.MARK + error.reason
+
+    return prepare

@@ -1,0 +1,201 @@
+"""The engine's work in SQL: pure functions from what is wanted to the statements that do it.
+
+Only values proved safe are prepared by SQL: ASCII of the usual form, for which the engine and Python agree on lower case
+and white space. A function of ours judges all others by the same rule as every other source.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from attrs import frozen
+
+from criteo_audiences.identifiers import RejectReason
+from criteo_audiences.models import HashAlgorithm, IdentifierType
+
+PREPARED, HASHED = 0, 1
+DUPLICATE, SUPPRESSED = 2, 3
+REASONS: Final[tuple[RejectReason, ...]] = tuple(RejectReason)
+FIRST_REASON: Final = 4
+"""Codes of rows: an identifier, one that came as a digest, two ways of not going out, then the reject reasons."""
+
+MARK: Final = "\x01"
+"""Begins what our function returns for a value it rejects: no identifier can hold it."""
+
+# What identifiers.PLAIN_ADDRESS takes in lower case, written for an engine without look-ahead, in either case.
+_ADDRESS: Final = "[a-zA-Z0-9._+-]+@(?:[a-zA-Z0-9]+[.-])*[a-zA-Z0-9]+[.][a-zA-Z]+"
+_LONGEST: Final = 64
+_DIGEST: Final = "[0-9a-fA-F]{64}|[0-9a-fA-F]{32}"
+
+
+@frozen
+class Field:
+    """A value of a row that is wanted.
+
+    Attributes:
+        selection: which selection it belongs to, counted from 0.
+        column: the column's name.
+        is_text: whether the column holds text already.
+    """
+
+    selection: int
+    column: str
+    is_text: bool = True
+
+    @property
+    def sql(self) -> str:
+        """Returns the value as text."""
+        return name(self.column) if self.is_text else f"CAST({name(self.column)} AS VARCHAR)"
+
+
+def name(text: str) -> str:
+    """Quotes a name."""
+    return '"' + text.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quotes a text."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def function(selection: int) -> str:
+    """Names our function that judges the values of a selection."""
+    return f"prepare_{selection}"
+
+
+def rows(relation: str, fields: Sequence[Field], where: str | None) -> str:
+    """Selects the raw values: one row a value, with the selection it belongs to.
+
+    Args:
+        relation: what to read from.
+        fields: the values wanted of each row.
+        where: the caller's condition.
+    """
+    condition = f" WHERE ({where}\n)" if where else ""
+    if len(fields) == 1:
+        return f"SELECT 0::UTINYINT AS k, {fields[0].sql} AS v FROM {relation}{condition}"
+    values = ", ".join(_cells(selection, fields) for selection in sorted({field.selection for field in fields}))
+    inner = f"SELECT unnest(flatten([{values}])) AS one FROM {relation}{condition}"
+    return f"SELECT one.k AS k, one.v AS v FROM ({inner})"
+
+
+def _cells(selection: int, fields: Sequence[Field]) -> str:
+    """Lists what a row holds for one selection: its filled cells, or one empty cell when it has none."""
+    cells = ", ".join(field.sql for field in fields if field.selection == selection)
+    filled = f"list_filter([{cells}], lambda cell: trim(cell) <> '')"
+    tagged = f"lambda cell: {{'k': {selection}::UTINYINT, 'v': cell}}"
+    return f"list_transform(CASE WHEN len({filled}) > 0 THEN {filled} ELSE [NULL] END, {tagged})"
+
+
+def prepared(source: str, kinds: Sequence[IdentifierType], *, keep: str = "") -> str:
+    """Normalizes raw values: `p` is the identifier in clear, its digest as it came, or the mark and a reason."""
+    expression = _prepare(0, kinds[0])
+    if len(kinds) > 1:
+        cases = " ".join(f"WHEN {at} THEN {_prepare(at, kind)}" for at, kind in enumerate(kinds))
+        expression = f"CASE k {cases} END"
+    return f"SELECT k, {expression} AS p{keep} FROM ({source})"
+
+
+def _prepare(selection: int, kind: IdentifierType) -> str:
+    fast = ""
+    if kind is IdentifierType.EMAIL:
+        fast = (
+            f"WHEN regexp_full_match(v, '{_ADDRESS}') AND strlen(v) <= {_LONGEST} THEN lower(v) "
+            f"WHEN regexp_full_match(v, '{_DIGEST}') THEN lower(v) "
+            f"WHEN regexp_full_match(v, ' *(?:{_ADDRESS}) *') AND strlen(trim(v)) <= {_LONGEST} THEN lower(trim(v)) "
+        )
+    empty = literal(MARK + RejectReason.EMPTY)
+    return f"CASE {fast}WHEN v IS NULL OR v = '' THEN {empty} ELSE {function(selection)}(v) END"
+
+
+def coded(source: str, kinds: Sequence[IdentifierType], *, keep: str = "") -> str:
+    """Adds each row's code to its identifier."""
+    reasons = ", ".join(literal(reason) for reason in REASONS)
+    rejected = f"list_position([{reasons}], substr(p, 2)) + {FIRST_REASON - 1}"
+    hashed = _is_hashed(kinds[0])
+    if len(kinds) > 1:
+        hashed = "CASE k " + " ".join(f"WHEN {at} THEN {_is_hashed(kind)}" for at, kind in enumerate(kinds)) + " END"
+    code = f"CASE WHEN starts_with(p, {literal(MARK)}) THEN {rejected} WHEN {hashed} THEN {HASHED} ELSE {PREPARED} END"
+    return f"SELECT k, p, ({code})::UTINYINT AS code{keep} FROM ({source})"
+
+
+def _is_hashed(kind: IdentifierType) -> str:
+    """Whether a normalized identifier is a digest."""
+    if kind is IdentifierType.EMAIL:
+        return "NOT contains(p, '@')"
+    return "NOT starts_with(p, '+')" if kind is IdentifierType.PHONE_NUMBER else "false"
+
+
+def digest(kind: IdentifierType, algorithm: HashAlgorithm | None, text: str = "p") -> str:
+    """Hashes a normalized identifier."""
+    if kind is IdentifierType.PHONE_NUMBER:
+        text = f"substr({text}, 2)" if algorithm else text  # the digits, without the plus sign
+    return {
+        None: text,
+        HashAlgorithm.SHA256: f"sha256({text})",
+        HashAlgorithm.MD5: f"md5({text})",
+        HashAlgorithm.SHA256_OF_MD5: f"sha256(md5({text}))",
+    }[algorithm]
+
+
+def on_the_wire(kind: IdentifierType, algorithm: HashAlgorithm | None) -> str:
+    """Returns the identifier as it goes out."""
+    if algorithm is None:
+        return "p"
+    return f"CASE WHEN code = {PREPARED} THEN {digest(kind, algorithm)} ELSE p END"
+
+
+def framed(source: str, kind: IdentifierType, algorithm: HashAlgorithm | None, *, order: str = "") -> str:
+    """Selects what the batches are cut from: each row's code, and its JSON string behind a comma."""
+    wire = on_the_wire(kind, algorithm)
+    if kind not in {IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER}:  # theirs hold nothing that JSON escapes
+        wire = f"replace(replace({wire}, '\\', '\\\\'), '\"', '\\\"')"
+    piece = f"CASE WHEN code <= {HASHED} THEN ',\"' || {wire} || '\"' END"
+    return f"SELECT code, {piece} AS piece FROM ({source}){order}"
+
+
+def read_csv(path: str, columns: Sequence[str], delimiter: str, *, skip: int, compression: str, parallel: bool) -> str:
+    """Reads delimited text, with nothing left to guess; a short row lacks its last cells, a long one keeps the first.
+
+    Args:
+        path: the file.
+        columns: a name for each column.
+        delimiter: between cells.
+        skip: lines before the first row.
+        compression: `none`, `gzip` or `zstd`.
+        parallel: in several threads, which a cell with a line break in it forbids.
+    """
+    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
+    options: Mapping[str, str] = {
+        "auto_detect": "false",
+        "header": "false",
+        "skip": str(skip),
+        "delim": literal(delimiter),
+        "quote": "'\"'",
+        "escape": "'\"'",
+        "columns": "{" + types + "}",
+        "null_padding": "true",
+        "strict_mode": "false",
+        "compression": literal(compression),
+        "parallel": str(parallel).lower(),
+        "max_line_size": str(_LONGEST_LINE),
+    }
+    read = f"read_csv({literal(path)}, {', '.join(f'{key} = {value}' for key, value in options.items())})"
+    # A blank line is no row; the engine skips it by itself where a row has several cells.
+    return read if len(columns) > 1 else f"(SELECT * FROM {read} WHERE {name(columns[0])} IS NOT NULL)"
+
+
+_LONGEST_LINE: Final = 4_000_000
+
+
+def read_parquet(path: str) -> str:
+    """Reads Parquet."""
+    return f"read_parquet({literal(path)})"
+
+
+def read_json(path: str, columns: Sequence[str], compression: str) -> str:
+    """Reads JSON objects, one a line; a value that is no text is taken as it is written."""
+    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
+    return (
+        f"read_json({literal(path)}, format = 'newline_delimited', columns = {{{types}}}, "
+        f"compression = {literal(compression)})"
+    )

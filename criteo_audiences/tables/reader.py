@@ -1,0 +1,124 @@
+"""Reads a table from its first row to its last batch; blocking, for a thread of its own."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import frozen
+
+from criteo_audiences.batches import Batch
+from criteo_audiences.models import IdentifierType
+from criteo_audiences.tables import query
+from criteo_audiences.tables.arrow import read_stream
+from criteo_audiences.tables.cutting import Cutter
+from criteo_audiences.tables.engine import connect, translated, workspace
+from criteo_audiences.tables.opening import open_table
+from criteo_audiences.tables.plan import Plan
+from criteo_audiences.tables.preparing import coded_rows, load_opt_outs
+from criteo_audiences.tables.staging import Staging
+
+if TYPE_CHECKING:
+    import duckdb
+
+    from criteo_audiences.tables.table import Table
+
+
+
+@frozen(kw_only=True)
+class Chunk:
+    """Some rows of a table, read and prepared.
+
+    Attributes:
+        codes: how many rows have which code.
+        batches: the batches they filled, and the kind each holds.
+        columns: the columns that were chosen, in the first chunk only.
+        expected: rows there will be, where that is known or can be estimated; in the first chunk only.
+        exact: whether every row has been counted with this chunk, though not every batch is cut.
+    """
+
+    codes: Counter[int]
+    batches: tuple[tuple[IdentifierType, Batch], ...] = ()
+    columns: tuple[str, ...] = ()
+    expected: int | None = None
+    exact: bool = False
+
+
+class Reader:
+    """One pass over a table.
+
+    Args:
+        table: the table.
+        plan: what is wanted of it.
+    """
+
+    def __init__(self, table: "Table", plan: Plan) -> None:
+        self._table = table
+        self._plan = plan
+        self._engine: duckdb.DuckDBPyConnection | None = None
+        self._numbers = count(1)
+
+    def interrupt(self) -> None:
+        """Ends what the engine is doing; may be called from another thread."""
+        if self._engine is not None:
+            self._engine.interrupt()
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Yields what was read and prepared, some hundred thousand rows at a time.
+
+        Raises:
+            ConfigurationError: when the table or a column cannot be used.
+            OSError: when it cannot be read to its end.
+        """
+        plan = self._plan
+        with ExitStack() as stack:
+            directory = stack.enter_context(workspace())
+            stack.enter_context(translated(self._table.label))
+            engine = stack.enter_context(closing(connect(directory, threads=plan.threads, memory_limit=plan.memory_limit)))
+            self._engine = engine
+            stack.callback(self._forget)
+            opened = open_table(self._table, plan, engine, directory)
+            yield Chunk(codes=Counter(), columns=opened.columns, expected=opened.rows)
+            coded = coded_rows(engine, opened, plan)
+            yield from self._staged(engine, directory, coded) if plan.staged else self._direct(engine, coded)
+
+    def _forget(self) -> None:
+        self._engine = None
+
+    def _direct(self, engine: "duckdb.DuckDBPyConnection", coded: str) -> Iterator[Chunk]:
+        """Cuts batches while the rows are read."""
+        yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, counted=False)
+
+    def _staged(self, engine: "duckdb.DuckDBPyConnection", directory: Path, coded: str) -> Iterator[Chunk]:
+        """Reads all rows, then cuts batches of what is left of them."""
+        staging = Staging(engine, self._plan, coded)
+        if self._plan.suppress is not None:
+            load_opt_outs(engine, directory, self._plan)
+            staging.suppress()
+        if self._plan.dedupe:
+            staging.drop_duplicates()
+        yield Chunk(codes=staging.codes, exact=True)
+        for at in range(len(self._plan.selections)):
+            remaining = f"SELECT code, p FROM staged WHERE k = {at} AND code <= {query.HASHED}"
+            yield from self._cut(engine, remaining, at, counted=True)
+
+    def _cut(
+        self, engine: "duckdb.DuckDBPyConnection", source: str, at: int, *, counted: bool
+    ) -> Iterator[Chunk]:
+        selection = self._plan.selections[at]
+        cutter = Cutter(
+            size=self._plan.batch_size, max_bytes=self._plan.max_body_bytes, number=self._numbers.__next__
+        )
+        stream = engine.sql(query.framed(source, selection.kind, selection.algorithm))
+        for codes, pieces in read_stream(stream.__arrow_c_stream__()):
+            seen = codes.tobytes()
+            batches = tuple((selection.kind, batch) for batch in cutter.feed(seen, pieces))
+            yield Chunk(codes=Counter() if counted else _count(seen), batches=batches)
+        yield Chunk(codes=Counter(), batches=tuple((selection.kind, batch) for batch in cutter.flush()))
+
+
+def _count(codes: bytes) -> Counter[int]:
+    most = query.FIRST_REASON + len(query.REASONS)
+    return Counter({code: number for code in range(most) if (number := codes.count(code))})

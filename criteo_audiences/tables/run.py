@@ -1,0 +1,76 @@
+"""Reads a table in a thread of its own while the event loop goes on; one chunk ahead, so that neither waits long."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncGenerator
+from concurrent.futures import ThreadPoolExecutor
+
+import anyio
+
+from criteo_audiences.identifiers import RejectReason
+from criteo_audiences.tables import query
+from criteo_audiences.tables.plan import Plan
+from criteo_audiences.tables.reader import Chunk, Reader
+from criteo_audiences.tables.table import Table
+
+
+class TableRun:
+    """One pass over a table, and what it has counted so far.
+
+    Attributes:
+        read: values taken in.
+        rejected: values rejected, by reason.
+        duplicates: values whose identifier had gone before them, `None` when nobody looks.
+        suppressed: values that have opted out.
+        already_hashed: identifiers that came as digests.
+        columns: the columns that were chosen, once it has begun.
+    """
+
+    def __init__(self, table: Table, plan: Plan) -> None:
+        self._reader = Reader(table, plan)
+        self.read = 0
+        self.rejected: Counter[RejectReason] = Counter()
+        self.duplicates = 0 if plan.dedupe else None
+        self.suppressed = 0
+        self.already_hashed = 0
+        self.columns: tuple[str, ...] = ()
+        self._expected: int | None = None
+
+    def share(self) -> float | None:
+        """How much has been read, 0 to 1; `None` when the number of rows cannot be told."""
+        if not self._expected:
+            return None
+        return min(1.0, self.read / self._expected)
+
+    async def chunks(self) -> AsyncGenerator[Chunk, None]:
+        """Yields what was read; leaving it early interrupts the engine and waits until it has cleaned up."""
+        loop = asyncio.get_running_loop()
+        executor = ThreadPoolExecutor(1, thread_name_prefix="criteo-audiences-table")
+        chunks = self._reader.chunks()
+        coming = loop.run_in_executor(executor, next, chunks, None)
+        try:
+            while (chunk := await coming) is not None:
+                coming = loop.run_in_executor(executor, next, chunks, None)
+                self._count(chunk)
+                yield chunk
+        finally:
+            self._reader.interrupt()
+            coming.cancel()
+            closed = loop.run_in_executor(executor, chunks.close)  # after what the thread is doing now
+            executor.shutdown(wait=False)
+            with anyio.CancelScope(shield=True):
+                await closed
+
+    def _count(self, chunk: Chunk) -> None:
+        self.columns = self.columns or chunk.columns
+        self._expected = self._expected or chunk.expected
+        for code, number in chunk.codes.items():
+            self.read += number
+            if code >= query.FIRST_REASON:
+                self.rejected[query.REASONS[code - query.FIRST_REASON]] += number
+            elif code == query.DUPLICATE:
+                self.duplicates = (self.duplicates or 0) + number
+            elif code == query.SUPPRESSED:
+                self.suppressed += number
+            elif code == query.HASHED:
+                self.already_hashed += number

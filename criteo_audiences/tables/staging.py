@@ -1,0 +1,79 @@
+"""Rows read and prepared before the first batch: duplicates and opt-outs are found among them, on disk if need be."""
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from criteo_audiences.tables import query
+from criteo_audiences.tables.plan import Plan
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+class Staging:
+    """The prepared rows of a table, in a table of the engine's own.
+
+    Attributes:
+        codes: how many rows have which code.
+    """
+
+    def __init__(self, engine: "duckdb.DuckDBPyConnection", plan: Plan, coded: str) -> None:
+        self._engine = engine
+        self._plan = plan
+        engine.execute(f"CREATE TEMP TABLE staged AS {coded}")
+        hashed = engine.execute(f"SELECT DISTINCT k FROM staged WHERE code = {query.HASHED}").fetchall()
+        self._hashed = {selection for (selection,) in hashed}
+        self.codes: Counter[int] = Counter()
+        self._recount()
+
+    def suppress(self) -> None:
+        """Marks the rows of the first selection whose identifier has opted out, in whatever form either is written."""
+        selection = self._plan.selections[0]
+        digests = [query.digest(selection.kind, algorithm) for algorithm in sorted(selection.rule.algorithms)]
+        if digests and 0 in self._hashed:  # a digest of the list may be of an address that opted out in clear
+            self._engine.execute(
+                f"INSERT INTO opted_out SELECT unnest([{', '.join(digests)}]), {query.HASHED} FROM opted_out "
+                f"WHERE code = {query.PREPARED}"
+            )
+        forms = ["p"]
+        if digests and self._count(f"SELECT count(*) FROM opted_out WHERE code = {query.HASHED}"):
+            forms += [f"CASE WHEN code = {query.PREPARED} THEN {digest} END" for digest in digests]
+        opted_out = " OR ".join(f"coalesce({form} IN (SELECT p FROM opted_out), false)" for form in forms)
+        self._engine.execute(
+            f"UPDATE staged SET code = {query.SUPPRESSED} WHERE k = 0 AND code <= {query.HASHED} AND ({opted_out})"
+        )
+        self._recount()
+
+    def drop_duplicates(self) -> None:
+        """Finds the rows whose identifier has gone before them."""
+        for at, selection in enumerate(self._plan.selections):
+            # A digest and the address it was made of are the same identifier once the address is hashed.
+            mixed = at in self._hashed and selection.algorithm is not None
+            key = query.on_the_wire(selection.kind, selection.algorithm) if mixed else "p"
+            self._drop_duplicates(at, key)
+        self._recount()
+
+    def _drop_duplicates(self, selection: int, key: str) -> None:
+        """Marks all but the first of each identifier; only those whose hash occurs twice are compared."""
+        mine = f"SELECT rowid AS r, {key} AS key FROM staged WHERE k = {selection} AND code <= {query.HASHED}"
+        self._engine.execute(
+            f"CREATE OR REPLACE TEMP TABLE again AS SELECT hash(key) AS h FROM ({mine}) GROUP BY h HAVING count(*) > 1"
+        )
+        if not self._count("SELECT count(*) FROM again"):
+            return
+        self._engine.execute(
+            "CREATE OR REPLACE TEMP TABLE later AS SELECT r FROM ("
+            f"SELECT r, min(r) OVER (PARTITION BY key) AS first FROM ({mine}) WHERE hash(key) IN (SELECT h FROM again)"
+            ") WHERE r <> first"
+        )
+        self._engine.execute(
+            f"UPDATE staged SET code = {query.DUPLICATE} WHERE rowid IN (SELECT r FROM later)"
+        )
+
+    def _count(self, statement: str) -> int:
+        row = self._engine.execute(statement).fetchone()
+        return int(row[0]) if row else 0
+
+    def _recount(self) -> None:
+        counts = self._engine.execute("SELECT code, count(*) FROM staged GROUP BY code").fetchall()
+        self.codes = Counter(dict(counts))
