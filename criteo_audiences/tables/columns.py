@@ -1,95 +1,188 @@
-"""Which column of a file holds the e-mails; pure functions over its header."""
+"""Which column of a file holds the identifiers: by name, or by its header and the first values."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
-from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.identifiers import is_hashed
+from attrs import frozen
 
-# Headers that say e-mail and nothing else, as CRMs export them in several languages, folded to letters and digits.
-_EMAIL_HEADERS: Final = frozenset(
-    {
-        "email",
-        "emailaddress",
-        "emailaddresses",
-        "emailid",
-        "useremail",
-        "customeremail",
-        "contactemail",
-        "primaryemail",
-        "workemail",
-        "personalemail",
-        "adresseemail",
-        "adressemail",
-        "courriel",
-        "emailadresse",
-        "mailadresse",
-        "correo",
-        "correoelectronico",
-        "correoelectrónico",
-        "indirizzoemail",
-        "enderecodeemail",
-        "endereçodeemail",
-        "emailadres",
-        "epost",
-        "epostadress",
-        "sähköposti",
-        "adresemail",
-        "элпочта",
-        "メールアドレス",
-        "邮箱",
-        "이메일",
-    }
-)
-_MOST_SHOWN: Final = 40
-_LONGEST_SHOWN: Final = 60
-_MOST_DIGITS: Final = 5  # a name with more is shown to nobody: it may be a phone number in a file without a header
+from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
+from criteo_audiences.identifiers import is_hashed, normalize_email
+from criteo_audiences.models import IdentifierType
+from criteo_audiences.tables.layout import Layout
+from criteo_audiences.tables.names import fold, listed, shown
+from criteo_audiences.tables.wording import Wording, has_wording, wording
+
+_KIND_NAMES: Final = {
+    IdentifierType.EMAIL: ("an e-mail", "e-mails"),
+    IdentifierType.PHONE_NUMBER: ("a phone number", "phone numbers"),
+    IdentifierType.MADID: ("an advertising id", "advertising ids"),
+}
+_ADVICE: Final = "Choose one with column= (--column on the command line)."
+_CONFIRMED: Final = 0.5  # a column whose header only mentions an identifier holds some: consent flags and dates do not
+_ENOUGH: Final = 20  # values of which not one fits, before a column that was asked for is refused
+
+_UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
+_PHONE = re.compile(r"(?:p:|tel:)?[+'\d\s()./x\-\u00a0\u200b-\u202f]+", re.IGNORECASE)
+_DATE = re.compile(r"\d{4}[-./]\d\d?[-./]\d\d?(?:[ T].*)?|\d\d?[-./]\d\d?[-./]\d{4}(?: .*)?")
+_FEWEST_DIGITS, _MOST_DIGITS = 7, 17
 
 
-def choose_column(header: Sequence[str], column: str | None, *, file: str) -> int:
-    """Returns the position of the named column, or of the one whose header is unmistakably an e-mail.
+@frozen
+class Choice:
+    """The column that will be read.
+
+    Attributes:
+        position: from zero, in the file's order.
+        name: its header.
+        share: of the sample's values that are not empty, how many fit the kind of identifier, 0 to 1.
+    """
+
+    position: int
+    name: str
+    share: float
+
+
+@frozen
+class _Column:
+    """A column and what the sample shows of it."""
+
+    position: int
+    name: str
+    wording: Wording
+    values: int
+    fitting: int
+
+    @property
+    def share(self) -> float:
+        return self.fitting / self.values if self.values else 0.0
+
+    @property
+    def viable(self) -> bool:
+        """Whether the values bear out what the header says; an empty column bears out nothing."""
+        if self.wording <= Wording.OWNED:
+            return self.fitting > 0
+        return self.wording is Wording.MENTIONED and self.share >= _CONFIRMED
+
+    def __str__(self) -> str:
+        return f"{shown(self.name)} ({self.share:.0%} fit)" if self.values else f"{shown(self.name)} (empty)"
+
+
+def choose_column(layout: Layout, asked: str | None, kind: IdentifierType) -> Choice:
+    """Returns the column asked for, or the one that holds the identifiers by its header and its first values.
 
     Args:
-        header: the file's first row.
-        column: the name asked for, compared exactly, otherwise without case and surrounding space.
-        file: the file's name, for messages.
+        layout: the file, with its first rows.
+        asked: a column's name, compared exactly, otherwise without case, space, punctuation and accents.
+        kind: of identifier; only e-mails, phone numbers and advertising ids can be found without a name.
 
     Raises:
-        ConfigurationError: naming the columns that exist, when none or several fit. A first row that holds data is
-            never shown.
+        ConfigurationError: when none or several columns fit; names the columns, never a value.
     """
-    names = [name.strip() for name in header]
-    if any("@" in name or is_hashed(name) for name in names):
-        raise ConfigurationError(f"{file} has no header row: its first line already holds data. Add a line of names.")
-    if column is not None:
-        return _only(_positions(names, column), f"{file} has no column of that name", "several of that name", names)
-    candidates = [position for position, name in enumerate(names) if _fold(name) in _EMAIL_HEADERS]
-    advice = "Choose one with column= (--column on the command line)."
-    return _only(
-        candidates, f"No column of {file} is clearly an e-mail by its header", "several that may be", names, advice
+    if asked is not None:
+        return _asked(layout, asked, kind)
+    if not has_wording(kind):
+        raise ConfigurationError(
+            f"A column of this kind cannot be told by its header; the columns of {layout.name} are: "
+            f"{listed(layout.names)}. {_ADVICE}"
+        )
+    return _found([_examined(layout, position, kind) for position in range(len(layout.names))], layout, kind)
+
+
+def _asked(layout: Layout, asked: str, kind: IdentifierType) -> Choice:
+    positions = _positions(layout.names, asked)
+    if not positions:
+        raise ConfigurationError(f"{layout.name} has no column of that name; its columns are: {listed(layout.names)}.")
+    if len(positions) > 1:
+        found = listed(layout.names[position] for position in positions)
+        raise ConfigurationError(f"{layout.name} has several columns of that name: {found}. Rename all but one.")
+    column = _examined(layout, positions[0], kind)
+    if kind in _KIND_NAMES and column.values >= _ENOUGH and not column.fitting:
+        raise ConfigurationError(
+            f"The column {shown(column.name)} of {layout.name} holds no {_KIND_NAMES[kind][1]}: 0% of its first "
+            f"{column.values:,} values are any; its columns are: {listed(layout.names)}. {_ADVICE}"
+        )
+    return Choice(column.position, column.name, column.share)
+
+
+def _positions(names: Sequence[str], asked: str) -> list[int]:
+    exact = [position for position, name in enumerate(names) if name == asked.strip()]
+    folded = fold(asked)
+    return exact or [position for position, name in enumerate(names) if folded and fold(name) == folded]
+
+
+def _found(columns: Sequence[_Column], layout: Layout, kind: IdentifierType) -> Choice:
+    viable = [column for column in columns if column.viable] or _unseen(columns)
+    clearest = min((column.wording for column in viable), default=None)
+    best = [column for column in viable if column.wording is clearest]
+    doubtful = any(column.share < _CONFIRMED for column in best) and any(
+        column.share >= _CONFIRMED for column in viable
     )
+    if not best:
+        raise _nothing(columns, layout, kind)
+    chosen = best[0]
+    if len(best) > 1 or doubtful or layout.names.count(chosen.name) > 1:
+        candidates = [column for column in viable if doubtful or column in best]
+        raise ConfigurationError(
+            f"{layout.name} has several columns that may hold the {_KIND_NAMES[kind][1]}: "
+            f"{_several(candidates)}. {_ADVICE}"
+        )
+    return Choice(chosen.position, chosen.name, chosen.share)
 
 
-def _positions(names: Sequence[str], column: str) -> list[int]:
-    exact = [position for position, name in enumerate(names) if name == column.strip()]
-    return exact or [position for position, name in enumerate(names) if _fold(name) == _fold(column) != ""]
+def _unseen(columns: Iterable[_Column]) -> list[_Column]:
+    """Returns the columns with a clear header of which the sample shows no value."""
+    return [column for column in columns if column.wording <= Wording.OWNED and not column.values]
 
 
-def _fold(name: str) -> str:
-    return "".join(character for character in name.casefold() if character.isalnum())
+def _nothing(columns: Sequence[_Column], layout: Layout, kind: IdentifierType) -> ConfigurationError:
+    likely = [column for column in columns if column.share >= _CONFIRMED or column.wording is not Wording.OTHER]
+    looked_at = f"No column of {layout.name} is clearly {_KIND_NAMES[kind][0]} by its header and its values; "
+    if likely:
+        return ConfigurationError(f"{looked_at}nearest are: {_several(likely)}. {_ADVICE}")
+    return ConfigurationError(f"{looked_at}its columns are: {listed(layout.names)}. {_ADVICE}")
 
 
-def _only(positions: Sequence[int], nothing: str, several: str, names: Sequence[str], advice: str = "") -> int:
-    if len(positions) == 1:
-        return positions[0]
-    if positions:
-        found = ", ".join(_shown(names[position]) for position in positions)
-        raise ConfigurationError(f"The columns include {several}: {found}. {advice}".rstrip())
-    existing = ", ".join(_shown(name) for name in names[:_MOST_SHOWN]) + (", …" if len(names) > _MOST_SHOWN else "")
-    raise ConfigurationError(f"{nothing}; its columns are: {existing}. {advice}".rstrip())
+def _several(columns: Sequence[_Column]) -> str:
+    most = 10
+    return ", ".join(map(str, columns[:most])) + (", …" if len(columns) > most else "")
 
 
-def _shown(name: str) -> str:
-    if sum(map(str.isdigit, name)) > _MOST_DIGITS:
-        return "'…'"
-    return repr(name if len(name) <= _LONGEST_SHOWN else name[:_LONGEST_SHOWN] + "…")
+def _examined(layout: Layout, position: int, kind: IdentifierType) -> _Column:
+    cells = (row[position] for row in layout.sample)
+    values = [cell for cell in cells if cell is not None and cell.strip()]
+    fits = _FITS.get(kind, bool)
+    name = layout.names[position]
+    clear = wording(name, kind) if has_wording(kind) else Wording.OTHER
+    return _Column(position, name, clear, len(values), sum(map(fits, values)))
+
+
+def _is_email(value: str) -> bool:
+    try:
+        normalize_email(value)
+    except InvalidIdentifierError:
+        return False
+    return True
+
+
+def _is_phone(value: str) -> bool:
+    text = value.strip()
+    if is_hashed(text):
+        return True
+    digits = sum(map(str.isdigit, text))
+    return _FEWEST_DIGITS <= digits <= _MOST_DIGITS and bool(_PHONE.fullmatch(text)) and not _DATE.fullmatch(text)
+
+
+def _is_madid(value: str) -> bool:
+    text = value.strip()
+    return bool(_UUID.fullmatch(text)) or is_hashed(text)
+
+
+_FITS: Final[Mapping[IdentifierType, Callable[[str], bool]]] = MappingProxyType(
+    {
+        IdentifierType.EMAIL: _is_email,
+        IdentifierType.PHONE_NUMBER: _is_phone,
+        IdentifierType.MADID: _is_madid,
+    }
+)

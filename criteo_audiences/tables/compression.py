@@ -1,0 +1,137 @@
+"""The bytes of a file, decompressed and checked to their end, a bounded piece at a time."""
+
+import sys
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Final
+
+from attrs import define
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.tables.layout import Compression
+
+CHUNK: Final = 256 * 1024
+"""Bytes a piece: a look at one holds Python's lock for well below a millisecond."""
+
+_FED: Final = 64 * 1024
+_GZIP: Final = b"\x1f\x8b"
+_ZSTD: Final = b"\x28\xb5\x2f\xfd"
+_SKIPPABLE: Final = tuple(bytes([low]) + b"\x2a\x4d\x18" for low in range(0x50, 0x60))
+_GZIP_HEADER: Final = 10
+_FLAGS: Final = 3
+_HAS_A_NAME: Final = 0b1000
+
+
+class _DamagedError(Exception):
+    """Compressed data that cannot be read."""
+
+
+@define
+class Content:
+    """What a file holds, decompressed.
+
+    Attributes:
+        path: where it is.
+        name: the file's name, for messages.
+        compression: how it is compressed.
+        portable: whether the engine reads it as it is, known at its end: DuckDB refuses gzip members with an extra
+            field (bgzip's), a comment or a checksum in their header, and zeros after the last one.
+    """
+
+    path: Path
+    name: str
+    compression: Compression
+    portable: bool = True
+
+    @classmethod
+    def of(cls, path: Path, name: str, start: bytes) -> "Content":
+        """Tells by a file's first bytes, never by its name, how it is compressed."""
+        if start.startswith(_GZIP):
+            return cls(path, name, "gzip")
+        return cls(path, name, "zstd" if start.startswith((_ZSTD, *_SKIPPABLE)) else "none")
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yields pieces of at most `CHUNK` bytes, so that a small file cannot fill the memory.
+
+        Raises:
+            OSError: when the file cannot be read, or its compressed data are cut or damaged anywhere.
+            ConfigurationError: when it is zstd and no decompressor is installed.
+        """
+        with self.path.open("rb", buffering=0) as file:
+            if self.compression == "none":
+                yield from iter(lambda: file.read(CHUNK), b"")
+                return
+            fed = iter(lambda: file.read(_FED), b"")
+            try:
+                yield from self._gunzipped(fed) if self.compression == "gzip" else _unframed(fed)
+            except (EOFError, zlib.error, _DamagedError):
+                raise OSError(
+                    f"{self.name} is damaged: its {self.compression} data end too early or cannot be read. "
+                    "Fetch or export it again."
+                ) from None
+
+    def _gunzipped(self, fed: Iterator[bytes]) -> Iterator[bytes]:
+        """Yields the content of all members; zlib checks the checksum and length of each."""
+        data = next(fed)
+        while data:
+            while len(data) < _GZIP_HEADER:
+                data += _more(fed)
+            self.portable = self.portable and not data[_FLAGS] & ~_HAS_A_NAME
+            member = zlib.decompressobj(wbits=31)
+            while not member.eof:
+                content = member.decompress(data, CHUNK)
+                if content:
+                    yield content
+                data = member.unconsumed_tail
+                if not (data or content or member.eof):
+                    data = _more(fed)
+            data = self._after_padding(member.unused_data, fed)
+
+    def _after_padding(self, data: bytes, fed: Iterator[bytes]) -> bytes:
+        """Returns what follows the zeros that tapes and block devices leave after a member."""
+        data = data or next(fed, b"")
+        while data:
+            stripped = data.lstrip(b"\0")
+            self.portable = self.portable and len(stripped) == len(data)
+            if stripped:
+                return stripped
+            data = next(fed, b"")
+        return b""
+
+
+def _unframed(fed: Iterator[bytes]) -> Iterator[bytes]:
+    """Yields the content of all zstd frames, each checked to its end and against its checksum if it has one."""
+    zstd = _zstd()
+    data = next(fed)
+    while data:
+        frame = zstd.ZstdDecompressor()
+        while not frame.eof:
+            try:
+                content = frame.decompress(data, CHUNK)
+            except zstd.ZstdError:
+                raise _DamagedError from None
+            if content:
+                yield content
+            data = _more(fed) if frame.needs_input and not frame.eof else b""
+        data = frame.unused_data or next(fed, b"")
+
+
+def _more(fed: Iterator[bytes]) -> bytes:
+    data = next(fed, b"")
+    if not data:
+        raise EOFError
+    return data
+
+
+def _zstd() -> ModuleType:
+    """Returns Python's module for zstd, or what brings it to a Python that has none."""
+    try:
+        if sys.version_info >= (3, 14):
+            from compression import zstd  # noqa: PLC0415 - an extra
+        else:
+            from backports import zstd  # noqa: PLC0415 - an extra
+    except ImportError:
+        raise ConfigurationError("Reading zstd needs an extra: pip install 'criteo-audiences[files]'.") from None
+    return zstd

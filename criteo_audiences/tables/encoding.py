@@ -1,0 +1,64 @@
+"""Which encoding a text is in, and the same text in UTF-8."""
+
+import codecs
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+REPLACEMENT: Final = "\ufffd"
+"""Stands for what could not be decoded; no identifier may hold it."""
+
+# Longer marks stand before the shorter ones that they begin with.
+_MARKS: Final = (
+    (b"\xff\xfe\x00\x00", "utf-32-le"),
+    (b"\x00\x00\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
+_PEEK: Final = 4096
+_ASCII: Final = bytes(range(0x80))
+# Of the bytes beyond ASCII, how many must be well-formed UTF-8 for the others to be damage and not another encoding.
+# Text of a code page hardly ever is, by accident.
+_WELL_FORMED: Final = 0.5
+
+
+def wide_encoding(start: bytes) -> str | None:
+    """Returns UTF-16 or UTF-32 when a file begins with its mark, or like UTF-16 without one; `None` otherwise."""
+    for mark, encoding in _MARKS:
+        if start.startswith(mark):
+            return encoding
+    even, odd = start[:_PEEK:2], start[1:_PEEK:2]
+    # Half of the bytes of Western text in UTF-16 are zero, all on the same side.
+    for zeros, letters, encoding in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
+        if zeros.count(0) > len(zeros) // 2 and not letters.count(0):
+            return encoding
+    return None
+
+
+def narrow_encoding(chunks: Iterable[bytes]) -> str:
+    """Returns `utf-8` for UTF-8 with damaged places, `cp1252` for what is no UTF-8: the one that explains more bytes.
+
+    Args:
+        chunks: the whole text, which is not clean UTF-8.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+    beyond_ascii = well_formed = 0
+    for chunk in chunks:
+        ascii_bytes = len(chunk) - len(chunk.translate(None, _ASCII))
+        beyond_ascii += len(chunk) - ascii_bytes
+        well_formed += len(decoder.decode(chunk).encode()) - ascii_bytes
+    return "utf-8" if well_formed >= beyond_ascii * _WELL_FORMED else "cp1252"
+
+
+def transcoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """Yields a text in UTF-8 without a byte order mark, `REPLACEMENT` where bytes mean nothing."""
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    begun = False
+    for chunk in chunks:
+        text = decoder.decode(chunk)
+        if text and not begun:
+            begun, text = True, text.removeprefix("\ufeff")
+        if text:
+            yield text.encode()
+    rest = decoder.decode(b"", final=True)
+    if rest:
+        yield rest.encode()

@@ -1,0 +1,139 @@
+"""Settles what a file is before it is read: one look at all of it, and a clean copy where the engine needs one."""
+
+import codecs
+import os
+import stat
+import sys
+from collections import deque
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.tables import json_lines, parquet
+from criteo_audiences.tables.compression import CHUNK, Content
+from criteo_audiences.tables.delimiting import read_beginning
+from criteo_audiences.tables.encoding import narrow_encoding, transcoded, wide_encoding
+from criteo_audiences.tables.foreign import binary, require_rows
+from criteo_audiences.tables.layout import SAMPLED_ROWS, STDIN, Layout
+from criteo_audiences.tables.quotes import require_closed_quotes
+from criteo_audiences.tables.scan import Scan
+
+_PEEK: Final = 4096
+_OWNER_ONLY: Final = 0o600
+
+
+def inspect(path: str, workspace: Path) -> Layout:
+    """Looks at a whole file: its format, compression, encoding, header and first rows. Blocks; hashes nothing.
+
+    Args:
+        path: a file, a directory of Parquet files, or `-` for standard input.
+        workspace: a directory only its owner can read, for a copy of what the engine cannot read as it is.
+
+    Raises:
+        OSError: when it cannot be read, or is damaged or cut: in its compressed data or within a quoted cell.
+        ConfigurationError: when it is no list of rows with a header.
+    """
+    if path == STDIN:
+        name, file = "standard input", _written(workspace, "input", _input())
+    else:
+        file = Path(path)
+        name = file.name or "The path"
+        if file.is_dir():
+            return parquet.directory(file, name)
+        _require_regular(file, name)
+    with file.open("rb") as opened:
+        start = opened.read(_PEEK)
+    if parquet.begins(start):
+        return parquet.layout(file, name)
+    return _text(Content.of(file, name, start), workspace)
+
+
+def _require_regular(file: Path, name: str) -> None:
+    # A pipe can be read only once, and a device may never end.
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise ConfigurationError(f"{name} is no regular file; pipe it to standard input and name it '-'.")
+
+
+def _input() -> Iterator[bytes]:
+    reader: Any = sys.stdin.buffer
+    return iter(lambda: reader.read1(CHUNK), b"")
+
+
+def _text(content: Content, workspace: Path) -> Layout:
+    content, scan = _clean(content, workspace)
+    if not scan.head.strip():
+        raise ConfigurationError(f"{content.name} is empty: it has not even a header row.")
+    head = codecs.getincrementaldecoder("utf-8-sig")().decode(scan.head, final=scan.whole)
+    if json_lines.begins(head):
+        return json_lines.layout(content, scan, head)
+    return _delimited(content, scan, head)
+
+
+def _delimited(content: Content, scan: Scan, head: str) -> Layout:
+    beginning = read_beginning(head, content.name, whole=scan.whole)
+    if scan.quotes % 2:
+        require_closed_quotes(content.chunks(), beginning.delimiter, content.name)
+    sample = beginning.sample
+    all_sampled = scan.whole and len(sample) < SAMPLED_ROWS
+    lines = scan.line_ends + (not scan.ends_line) - beginning.skip
+    return Layout(
+        path=str(content.path),
+        name=content.name,
+        format="csv",
+        names=beginning.names,
+        delimiter=beginning.delimiter,
+        skip=beginning.skip,
+        compression=content.compression,
+        quotes=scan.quotes > beginning.quotes,
+        rows=len(sample) if all_sampled else max(lines, 0),
+        sample=sample,
+    )
+
+
+def _clean(content: Content, workspace: Path) -> tuple[Content, Scan]:
+    """Returns the content itself when it is clean UTF-8 that the engine can read, otherwise a copy that is."""
+    start = next(content.chunks(), b"")
+    encoding = wide_encoding(start)
+    if encoding is None:
+        require_rows(start[:_PEEK], content.name)
+        scan = Scan()
+        scan.read(content.chunks())
+        if scan.has_nul:
+            _refuse_binary(content)
+        if scan.is_utf8 and content.portable:
+            return content, scan
+        encoding = "utf-8" if scan.is_utf8 else narrow_encoding(content.chunks())
+    scan = Scan()
+    copy = _written(workspace, "copy", _seen(transcoded(content.chunks(), encoding), scan))
+    if scan.has_nul:
+        raise binary(content.name)
+    return Content(copy, content.name, "none"), scan
+
+
+def _refuse_binary(content: Content) -> None:
+    """Raises that the content is binary, unless it is so because its compressed data are damaged."""
+    if content.compression != "none":
+        deque(content.chunks(), maxlen=0)
+    raise binary(content.name)
+
+
+def _seen(chunks: Iterable[bytes], scan: Scan) -> Iterator[bytes]:
+    for chunk in chunks:
+        scan.look(chunk)
+        yield chunk
+
+
+def _written(workspace: Path, name: str, chunks: Iterable[bytes]) -> Path:
+    """Writes a file that only its owner can read."""
+    path = workspace / name
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY), "wb", buffering=0) as file:
+        for chunk in chunks:
+            _write_all(file, chunk)
+    return path
+
+
+def _write_all(file: Any, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[file.write(view) :]

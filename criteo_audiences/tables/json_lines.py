@@ -1,0 +1,65 @@
+"""JSON lines: one object a line, the columns being their keys."""
+
+import io
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.tables.compression import Content
+from criteo_audiences.tables.layout import SAMPLED_ROWS, Layout
+from criteo_audiences.tables.scan import Scan
+
+_BEGINS = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"\]])')
+_EXPECTED: Final = "expected JSON lines: one object a line, without a list around them"
+
+
+def begins(head: str) -> bool:
+    """Tells whether a text begins as a JSON object or list does."""
+    return _BEGINS.match(head) is not None
+
+
+def layout(content: Content, scan: Scan, head: str) -> Layout:
+    """Reads the first objects.
+
+    Raises:
+        ConfigurationError: when a line is no JSON object.
+    """
+    text = head if scan.whole else head[: head.rfind("\n") + 1]
+    objects = list(itertools.islice(_objects(text, content.name), SAMPLED_ROWS))
+    names = tuple(dict.fromkeys(key for each in objects for key in each))
+    all_sampled = scan.whole and len(objects) < SAMPLED_ROWS
+    return Layout(
+        path=str(content.path),
+        name=content.name,
+        format="json",
+        names=names,
+        compression=content.compression,
+        rows=len(objects) if all_sampled else scan.line_ends + (not scan.ends_line),
+        sample=tuple(tuple(_cell(each.get(name)) for name in names) for each in objects),
+    )
+
+
+def _objects(text: str, name: str) -> Iterator[Mapping[str, Any]]:
+    if text.lstrip().startswith("["):
+        raise ConfigurationError(f"{name} is one JSON list; {_EXPECTED}. 'jq -c .[]' turns it into them.")
+    for number, line in enumerate(io.StringIO(text), start=1):
+        if not line.strip():
+            continue
+        try:
+            # Numbers stay the text that they are.
+            parsed = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
+        except (ValueError, RecursionError):
+            parsed = None
+        if not isinstance(parsed, dict):
+            raise ConfigurationError(f"Line {number:,} of {name} is no JSON object; {_EXPECTED}.")
+        yield parsed
+
+
+def _cell(value: object) -> str | None:
+    """Returns a value as the engine shows it as text; what is nested holds no identifier."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else None

@@ -1,0 +1,46 @@
+"""What a file is: format, encoding, delimiter, header and the first rows."""
+
+from typing import Final, Literal
+
+from attrs import field, frozen
+
+Compression = Literal["none", "gzip", "zstd"]
+Format = Literal["csv", "parquet", "json"]
+Row = tuple[str | None, ...]
+
+STDIN: Final = "-"
+"""The path that stands for standard input."""
+
+SAMPLED_ROWS: Final = 1_000
+"""Data rows that are looked at before a column is chosen."""
+
+
+@frozen(kw_only=True)
+class Layout:
+    """How a file must be read: settled before the engine opens it, so that nothing is guessed twice.
+
+    Attributes:
+        path: what the engine reads: the file itself, a clean copy of it, or a pattern that a directory's files fit.
+        name: the file's own name, for messages.
+        format: `json` is one JSON object a line.
+        names: the columns' names in order, trimmed; of JSON, the sampled objects' keys in order of first appearance.
+        types: the engine's types of Parquet columns; empty for the other formats.
+        delimiter: the character between a CSV file's cells.
+        skip: lines of a CSV file before its first row of data.
+        compression: of what `path` holds.
+        quotes: whether a quote occurs after a CSV file's header, so that rows may span lines.
+        rows: about how many rows of data there are, `None` when that is unknown.
+        sample: the first rows, one entry a column, `None` where a row has no such cell.
+    """
+
+    path: str
+    name: str
+    format: Format
+    names: tuple[str, ...]
+    types: tuple[str, ...] = ()
+    delimiter: str = ","
+    skip: int = 0
+    compression: Compression = "none"
+    quotes: bool = False
+    rows: int | None = None
+    sample: tuple[Row, ...] = field(default=(), repr=False)

@@ -1,0 +1,45 @@
+"""Column names: how they are compared, and which may be shown."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Final
+
+from criteo_audiences.identifiers import is_hashed
+
+_MOST_SHOWN: Final = 40
+_LONGEST_SHOWN: Final = 60
+_MOST_DIGITS: Final = 5  # a name with more is shown to nobody: it may be a phone number in a file without a header
+
+_ADDRESS = re.compile(r"[^\s@]@[^\s@]")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_NUMBER = re.compile(r"\+?[\d\s()./\-]{7,}")
+_DATE = re.compile(r"\d{4}[-./]?\d{2}[-./]?\d{2}|\d{2}[-./]\d{2}[-./]\d{4}")
+_FEWEST_DIGITS: Final = 7
+
+
+def fold(name: str) -> str:
+    """Returns a name's letters and digits without case, width and accents, as names are compared."""
+    decomposed = unicodedata.normalize("NFKD", name.casefold())
+    return "".join(character for character in decomposed if character.isalnum())
+
+
+def looks_like_data(name: str) -> bool:
+    """Tells whether a name is an address, a digest, a device's id or a phone number, and so a row's cell."""
+    if _ADDRESS.search(name) or is_hashed(name) or _UUID.fullmatch(name):
+        return True
+    digits = sum(map(str.isdigit, name))
+    return digits >= _FEWEST_DIGITS and bool(_NUMBER.fullmatch(name)) and not _DATE.fullmatch(name)
+
+
+def shown(name: str) -> str:
+    """Returns a name for a message; what may be a person's datum is masked."""
+    if looks_like_data(name) or sum(map(str.isdigit, name)) > _MOST_DIGITS:
+        return "'…'"
+    return repr(name if len(name) <= _LONGEST_SHOWN else name[:_LONGEST_SHOWN] + "…")
+
+
+def listed(names: Iterable[str]) -> str:
+    """Returns names for a message, at most forty of them."""
+    texts = [shown(name) for name in names]
+    return ", ".join(texts[:_MOST_SHOWN]) + (", …" if len(texts) > _MOST_SHOWN else "")
