@@ -114,7 +114,6 @@ def translated(name: str) -> Iterator[None]:
     except duckdb.InterruptException:
         raise OSError(f"Reading {name} was interrupted.") from None
     except duckdb.Error as error:
-        if os.environ.get("LAB"): print(error)
         raise OSError(f"{name} cannot be read further ({type(error).__name__}).") from None
 
 

@@ -33,6 +33,7 @@ class Chunk:
 
     Attributes:
         codes: how many rows have which code.
+        already_hashed: rows among them that came as digests.
         batches: the batches they filled, and the kind each holds.
         columns: the columns that were chosen, in the first chunk only.
         expected: rows there will be, where that is known or can be estimated; in the first chunk only.
@@ -40,6 +41,7 @@ class Chunk:
     """
 
     codes: Counter[int]
+    already_hashed: int = 0
     batches: tuple[tuple[IdentifierType, Batch], ...] = ()
     columns: tuple[str, ...] = ()
     expected: int | None = None
@@ -99,7 +101,7 @@ class Reader:
             staging.suppress()
         if self._plan.dedupe:
             staging.drop_duplicates()
-        yield Chunk(codes=staging.codes, exact=True)
+        yield Chunk(codes=staging.codes, already_hashed=staging.already_hashed, exact=True)
         for at in range(len(self._plan.selections)):
             remaining = f"SELECT code, p FROM staged WHERE k = {at} AND code <= {query.HASHED}"
             yield from self._cut(engine, remaining, at, counted=True)
@@ -115,7 +117,8 @@ class Reader:
         for codes, pieces in read_stream(stream.__arrow_c_stream__()):
             seen = codes.tobytes()
             batches = tuple((selection.kind, batch) for batch in cutter.feed(seen, pieces))
-            yield Chunk(codes=Counter() if counted else _count(seen), batches=batches)
+            found = Counter[int]() if counted else _count(seen)
+            yield Chunk(codes=found, already_hashed=found[query.HASHED], batches=batches)
         yield Chunk(codes=Counter(), batches=tuple((selection.kind, batch) for batch in cutter.flush()))
 
 

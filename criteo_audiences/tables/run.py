@@ -64,6 +64,7 @@ class TableRun:
     def _count(self, chunk: Chunk) -> None:
         self.columns = self.columns or chunk.columns
         self._expected = self._expected or chunk.expected
+        self.already_hashed += chunk.already_hashed
         for code, number in chunk.codes.items():
             self.read += number
             if code >= query.FIRST_REASON:
@@ -72,5 +73,3 @@ class TableRun:
                 self.duplicates = (self.duplicates or 0) + number
             elif code == query.SUPPRESSED:
                 self.suppressed += number
-            elif code == query.HASHED:
-                self.already_hashed += number

@@ -15,6 +15,7 @@ class Staging:
 
     Attributes:
         codes: how many rows have which code.
+        already_hashed: rows that came as digests, whatever became of them.
     """
 
     def __init__(self, engine: "duckdb.DuckDBPyConnection", plan: Plan, coded: str) -> None:
@@ -25,6 +26,7 @@ class Staging:
         self._hashed = {selection for (selection,) in hashed}
         self.codes: Counter[int] = Counter()
         self._recount()
+        self.already_hashed = self.codes[query.HASHED]
 
     def suppress(self) -> None:
         """Marks the rows of the first selection whose identifier has opted out, in whatever form either is written."""
