@@ -21,10 +21,11 @@ from criteo_audiences.errors import (
     TransportError,
 )
 from criteo_audiences.session.clock import Clock
-from criteo_audiences.session.environment import address, environment_proxy, is_loopback, keeps_login
-from criteo_audiences.session.environment import check_proxy as check_proxy
+from criteo_audiences.session.environment import address, check_proxy, environment_proxy, is_loopback, keeps_login
 from criteo_audiences.session.handshakes import handshake_error
 from criteo_audiences.session.protocol import Response
+
+__all__ = ["AiohttpTransport", "Exchange", "Transport", "check_base_url", "check_proxy"]
 
 _LARGEST_ANSWER: Final = 32 * 1024 * 1024
 _CHUNK: Final = 64 * 1024
@@ -205,7 +206,7 @@ class AiohttpTransport:
         if isinstance(error, aiohttp.ClientHttpProxyError):
             return _refused_by_proxy(error.status, self._proxy)
         table = _BEFORE_THE_BODY if began is False else _TRANSLATIONS
-        ours, message = next((row[1:] for row in table if isinstance(error, row[0])))
+        ours, message = next(row[1:] for row in table if isinstance(error, row[0]))
         return ours(message.format(timeout=self._timeout, proxy=_named(self._proxy)))
 
 
@@ -299,7 +300,7 @@ def _check_logins(http: aiohttp.ClientSession, url: str) -> None:
     Raises:
         ConfigurationError: saying where the login comes from.
     """
-    if http.auth is not None or "Authorization" in http.headers:
+    if getattr(http, "auth", None) is not None or "Authorization" in http.headers:
         where = "in its auth or headers; leave it out"
     elif http.trust_env and keeps_login(urlsplit(url).hostname or ""):
         where = "from the netrc file that trust_env=True reads; take the host out of that file, or leave trust_env out"

@@ -255,9 +255,9 @@ async def test_a_full_batch_arrives_over_tls(authority: trustme.CA, connect: Cli
         assert (report.ok, report.valid, len(sandbox.contact_list(segment))) == (True, 50_000, 50_000)
 
 
-async def send_large(url: str, authority: trustme.CA, *, timeout: float) -> int:
+async def send_large(url: str, authority: trustme.CA, *, patience: float) -> int:
     """Sends 1.4 MB and returns the status of the answer."""
-    transport = AiohttpTransport(timeout=timeout, clock=SystemClock(), tls=trusting(authority))
+    transport = AiohttpTransport(timeout=patience, clock=SystemClock(), tls=trusting(authority))
     pieces = tuple(b"x" * 34_000 for _ in range(41))
     try:
         headers = {"Content-Type": "application/json"}
@@ -270,15 +270,15 @@ async def test_a_slow_link_that_moves_is_not_cut(authority: trustme.CA) -> None:
     """What TLS holds back unsent is little, so that the body's last bytes are not waited for longer than `timeout`."""
     started = time.monotonic()
     with PlainTlsServer(server_context(authority), pause=0.02).listen() as url:
-        assert await send_large(url, authority, timeout=0.75) == 200
+        assert await send_large(url, authority, patience=0.75) == 200
     assert time.monotonic() - started > 1.5
 
 
 async def test_a_link_that_stops_is_cut(authority: trustme.CA) -> None:
     """After `timeout` seconds without progress, in the middle of the body."""
-    with PlainTlsServer(server_context(authority), pause=1).listen() as url:
-        with pytest.raises(RequestTimeout, match=r"Nothing moved for 0\.3 s") as caught:
-            await send_large(url, authority, timeout=0.3)
+    server = PlainTlsServer(server_context(authority), pause=1)
+    with server.listen() as url, pytest.raises(RequestTimeout, match=r"Nothing moved for 0\.3 s") as caught:
+        await send_large(url, authority, patience=0.3)
     assert caught.value.outcome_unknown
 
 

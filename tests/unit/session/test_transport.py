@@ -631,7 +631,9 @@ async def test_proxy_tunnel_carries_no_token(serve: Serve, make: Any) -> None:
     """To an HTTPS server the proxy is asked for a tunnel only; one that refuses is a `ConnectError`."""
     proxy = Proxy(answer(b"", "403 Forbidden"))
     port = await serve(proxy)
-    with pytest.raises(ConnectError, match=r"The proxy 127\.0\.0\.1:\d+ refused the connection \(HTTP 403\); nothing was sent"):
+    with pytest.raises(
+        ConnectError, match=r"The proxy 127\.0\.0\.1:\d+ refused the connection \(HTTP 403\); nothing was sent"
+    ):
         await make(proxy=f"http://127.0.0.1:{port}").send(exchange(9, scheme="https"))
     assert proxy.asked[0].startswith(b"CONNECT 127.0.0.1:9 HTTP/1.1\r\n")
     assert b"planted-token" not in proxy.asked[0]
