@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
-from attrs import field, frozen
+from attrs import define, field, frozen
 from yarl import URL
 
 from criteo_audiences.errors import (
@@ -146,8 +146,9 @@ class AiohttpTransport:
             await own.close()
 
     async def _exchange(self, exchange: Exchange, options: dict[str, Any], progress: "_Progress") -> Response:
+        loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._timeout) as alarm:
-            progress.watch(alarm, self._timeout)
+            progress.note = lambda: alarm.reschedule(loop.time() + self._timeout)
             request = self._session().request(
                 exchange.method,
                 URL(exchange.url, encoded=True),
@@ -210,26 +211,17 @@ class AiohttpTransport:
         return ours(message.format(timeout=self._timeout, proxy=_named(self._proxy)))
 
 
+@define
 class _Progress:
-    """Puts off the alarm of a request whenever something moves.
+    """How far a request has come.
 
     Attributes:
+        note: is called whenever something moves; a function alone, since a body's payload may be copied with it.
         began: whether the body was begun; `None` for a request without one.
     """
 
-    def __init__(self) -> None:
-        self.began: bool | None = None
-        self._alarm: asyncio.Timeout | None = None
-        self._timeout = 0.0
-
-    def watch(self, alarm: asyncio.Timeout, timeout: float) -> None:
-        """Takes the alarm over."""
-        self._alarm, self._timeout = alarm, timeout
-
-    def note(self) -> None:
-        """Something moved."""
-        if self._alarm is not None:
-            self._alarm.reschedule(asyncio.get_running_loop().time() + self._timeout)
+    note: Callable[[], None] = lambda: None
+    began: bool | None = None
 
 
 class _Pieces(aiohttp.Payload):

@@ -180,6 +180,7 @@ async def test_netrc_is_not_read_by_an_own_session(
     assert "Authorization" not in proxy.heads[0]
 
 
+@pytest.mark.filterwarnings("ignore:.*BasicAuth is deprecated", "ignore:The 'auth' parameter is deprecated")
 @pytest.mark.parametrize("where", [f"machine {HOST}", "default", "auth", "headers"])
 async def test_a_borrowed_session_with_a_login_of_its_own_is_refused(
     where: str, proxy: Proxy, sandbox: Sandbox, connect: Client
@@ -187,8 +188,7 @@ async def test_a_borrowed_session_with_a_login_of_its_own_is_refused(
     """It would go to Criteo beside our credentials: nothing is sent, and the line says where it comes from."""
     own: dict[str, Any] = {"trust_env": True, "proxy": proxy.url}
     if where == "auth":
-        with pytest.deprecated_call():
-            own["auth"] = aiohttp.BasicAuth("planted-user", "planted-password")
+        own["auth"] = aiohttp.BasicAuth("planted-user", "planted-password")
     elif where == "headers":
         own["headers"] = {"authorization": "planted"}
     else:
