@@ -14,6 +14,7 @@ from criteo_audiences import (
     ConfigurationError,
     CriteoClient,
     InvalidRequestError,
+    PartialFailureError,
     Problem,
     RetryPolicy,
     Segment,
@@ -215,7 +216,7 @@ async def test_a_bad_item_among_good_ones(world: World, case: Refusal, request: 
     dialect = request.node.callspec.params["world"]
     assert [(problem.index, problem.code) for problem in failures(result)] == [(1, case.expected(dialect))]
     assert len(result.items) == 2
-    with pytest.raises(Exception, match=case.expected(dialect)):
+    with pytest.raises(PartialFailureError, match=case.expected(dialect)):
         result.one()
 
 
