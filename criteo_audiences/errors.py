@@ -62,9 +62,18 @@ class TransportError(CriteoError):
 
 
 class ConnectError(TransportError):
-    """No connection could be made: nothing was sent."""
+    """No connection could be made: nothing was sent.
+
+    Attributes:
+        passing: whether it may pass by itself; a certificate that is not trusted or a proxy that wants a password
+            does not, so the call is not repeated.
+    """
 
     outcome_unknown = False
+
+    def __init__(self, message: str = "", *, passing: bool = True) -> None:
+        self.passing = passing
+        super().__init__(message)
 
 
 class RequestTimeout(TransportError):  # noqa: N818 - the promised public name

@@ -1,14 +1,16 @@
 """Checks of a caller's arguments, before anything is sent."""
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Mapping
+from types import NoneType
+from typing import Any, TypeVar, cast
 
 import attrs
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import Unset, Word
 
+T = TypeVar("T")
 W = TypeVar("W", bound=Word)
 
 
@@ -43,6 +45,17 @@ def require_range(value: float, name: str, *, least: float, most: float = math.i
         raise ConfigurationError(f"{name} must be {bounds}, not {value:,}.{' ' + hint if hint else ''}")
 
 
+def require_whole(value: object, name: str, *, least: int, most: int = 2**31 - 1) -> None:
+    """Refuses anything but a whole number within bounds, both inclusive.
+
+    Raises:
+        ConfigurationError: naming the argument, its bounds and what was found.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigurationError(f"{name} must be a whole number, not {type(value).__name__}.")
+    require_range(value, name, least=least, most=most)
+
+
 def require_text(value: object, name: str) -> str:
     """Returns a non-empty text argument.
 
@@ -56,31 +69,80 @@ def require_text(value: object, name: str) -> str:
     return value
 
 
-def require_one_of(model: object, names: Sequence[str]) -> None:
-    """Refuses a model that does not have exactly one of some fields.
+def require_kind(value: object, kind: type[T], name: str) -> T:
+    """Returns an argument that is of a class, such as one of a service's models.
+
+    Raises:
+        ConfigurationError: naming the argument and the class.
+    """
+    if not isinstance(value, kind):
+        raise ConfigurationError(f"{name} must be {kind.__name__}, not {type(value).__name__}.")
+    return value
+
+
+def require_list(values: Iterable[object], name: str) -> list[Any]:
+    """Returns what a bulk call is about as a list; one object or one text is none.
+
+    Raises:
+        ConfigurationError: naming the argument.
+    """
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise ConfigurationError(f"{name} must be a list, not a single {type(values).__name__}.")
+    return list(values)
+
+
+def require_models(models: Iterable[T], kind: type[T], name: str) -> list[T]:
+    """Returns the models of a bulk call as a list.
+
+    Raises:
+        ConfigurationError: naming the argument and the class that each must be of.
+    """
+    return [require_kind(model, kind, f"each of {name}") for model in require_list(models, name)]
+
+
+def require_naming(name: object, description: object) -> None:
+    """Refuses a name without a letter and a description that is no text; an update may leave either out.
+
+    Raises:
+        ConfigurationError: naming the field.
+    """
+    if not isinstance(name, Unset):
+        require_text(name, "name")
+    if not isinstance(description, (str, Unset, NoneType)):
+        raise ConfigurationError(f"description must be a str, not {type(description).__name__}.")
+
+
+def require_one_of(model: object, kinds: Mapping[str, type]) -> None:
+    """Refuses a model that does not have exactly one of some fields, of its own class.
 
     Raises:
         ConfigurationError: naming the fields and those found.
     """
-    given = _given(model, names)
+    given = _given(model, kinds)
     if len(given) != 1:
         found = " and ".join(given) if given else "none"
-        raise ConfigurationError(f"Exactly one of {', '.join(names)} must be given; found {found}.")
+        raise ConfigurationError(f"Exactly one of {', '.join(kinds)} must be given; found {found}.")
 
 
-def require_at_most_one_of(model: object, names: Sequence[str]) -> None:
-    """Refuses a model that has several of some fields.
+def require_changes_to_one(model: object, kinds: Mapping[str, type[attrs.AttrsInstance]]) -> None:
+    """Refuses an update with changes to several settings, or with settings in which nothing is to be changed.
 
     Raises:
         ConfigurationError: naming the fields and those found.
     """
-    given = _given(model, names)
+    given = _given(model, kinds)
     if len(given) > 1:
-        raise ConfigurationError(f"At most one of {', '.join(names)} may be given; found {' and '.join(given)}.")
+        raise ConfigurationError(f"At most one of {', '.join(kinds)} may be given; found {' and '.join(given)}.")
+    for name in given:
+        require_change(getattr(model, name), name)
 
 
-def require_change(model: attrs.AttrsInstance) -> None:
+def require_change(model: attrs.AttrsInstance, subject: str = "An update") -> None:
     """Refuses an update that changes nothing, or sets to null what cannot be.
+
+    Args:
+        model: the update.
+        subject: what it is called in the message.
 
     Raises:
         ConfigurationError: naming the field.
@@ -88,27 +150,59 @@ def require_change(model: attrs.AttrsInstance) -> None:
     changes = {field: getattr(model, field.name) for field in attrs.fields(type(model)) if field.name != "id"}
     if all(isinstance(value, Unset) for value in changes.values()):
         names = ", ".join(field.name for field in changes)
-        raise ConfigurationError(f"An update must change something: give one of {names}.")
+        raise ConfigurationError(f"{subject} must change something: give one of {names}.")
     for field, value in changes.items():
         if value is None and not field.metadata.get("nullable"):
             raise ConfigurationError(f"{field.name} cannot be taken away; leave it out to keep it as it is.")
 
 
-def _given(model: object, names: Sequence[str]) -> list[str]:
-    return [name for name in names if not isinstance(value := getattr(model, name), Unset) and value is not None]
+def _given(model: object, kinds: Mapping[str, type]) -> list[str]:
+    values = {name: getattr(model, name) for name in kinds}
+    given = [name for name, value in values.items() if not isinstance(value, (Unset, NoneType))]
+    for name in given:
+        require_kind(values[name], kinds[name], name)
+    return given
 
 
 def unique_ids(values: Iterable[str] | None) -> tuple[str, ...] | None:
     """Returns ids each once, as OpenAPI's `uniqueItems` asks; `None` stays `None`.
 
-    Raises:
-        ConfigurationError: when a single text was given for a list.
+    What holds anything else is returned as it is, for `id_field` to refuse, which knows the field's name.
     """
-    if isinstance(values, str):
-        raise ConfigurationError("A list of ids was expected, not a single str.")
-    return None if values is None else tuple(dict.fromkeys(values))
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        return cast("None", values)
+    listed = tuple(values)
+    return tuple(dict.fromkeys(listed)) if all(map(_is_id, listed)) else listed
 
 
 def unique_ids_or_unset(values: Iterable[str] | Unset) -> tuple[str, ...] | Unset:
     """Does the same for an update, in which a field may be left out."""
     return values if isinstance(values, Unset) else unique_ids(values) or ()
+
+
+def id_field(_model: object, field: "attrs.Attribute[Any]", value: object) -> None:
+    """Refuses a field that should hold ids and does not; an attrs validator.
+
+    Raises:
+        ConfigurationError: naming the field; never showing what it holds.
+    """
+    if isinstance(value, (Unset, NoneType)):
+        return
+    if not isinstance(value, tuple):
+        raise ConfigurationError(f"{field.name} must be a list of ids, not a single {type(value).__name__}.")
+    if not all(map(_is_id, value)):
+        raise ConfigurationError(f"{field.name} must hold ids as non-empty str.")
+
+
+def text_field(_model: object, field: "attrs.Attribute[Any]", value: object) -> None:
+    """Refuses an empty text, or none, unless an update leaves it out; an attrs validator.
+
+    Raises:
+        ConfigurationError: naming the field.
+    """
+    if not isinstance(value, Unset):
+        require_text(value, field.name)
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and bool(value)

@@ -40,7 +40,7 @@ from criteo_audiences.session.endpoints import (
 )
 from criteo_audiences.session.protocol import Request, json_request
 from criteo_audiences.session.session import Session
-from criteo_audiences.validation import choose, require_text
+from criteo_audiences.validation import choose, require_list, require_models, require_text
 
 _ENTITY: Final = "AudienceSegment"
 _PAGE_MAXIMUM: Final = 100
@@ -83,7 +83,7 @@ class CommerceGrid:
             ConfigurationError: when there is nothing to create.
             CriteoError: when the call as a whole failed.
         """
-        body = entities(segments, _ENTITY, "segments")
+        body = entities(require_models(segments, AudienceSegmentCreate, "segments"), _ENTITY, "segments")
         request = json_request("POST", f"{_SEGMENTS}/create", body, repeatable=False)
         return await send_bulk(self._session, request, AudienceSegment)
 
@@ -100,7 +100,8 @@ class CommerceGrid:
             ConfigurationError: when there is nothing to change.
             CriteoError: when the call as a whole failed.
         """
-        request = json_request("PATCH", _SEGMENTS, entities(segments, _ENTITY, "segments"))
+        body = entities(require_models(segments, AudienceSegmentUpdate, "segments"), _ENTITY, "segments")
+        request = json_request("PATCH", _SEGMENTS, body)
         return await send_bulk(self._session, request, AudienceSegment)
 
     async def delete_audience_segments(self, ids: Iterable[str]) -> BulkResult[str]:
@@ -116,7 +117,7 @@ class CommerceGrid:
             ConfigurationError: when there is none.
             CriteoError: when the call as a whole failed.
         """
-        request = json_request("POST", f"{_SEGMENTS}/delete", identities(ids, _ENTITY))
+        request = json_request("POST", f"{_SEGMENTS}/delete", identities(require_list(ids, "ids"), _ENTITY))
         return ids_of(await send_bulk(self._session, request, AudienceSegment))
 
     def search_audience_segments(

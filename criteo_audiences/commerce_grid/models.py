@@ -5,7 +5,7 @@ import datetime as dt
 from attrs import field, frozen
 
 from criteo_audiences.models import UNSET, Unset, Word, nullable
-from criteo_audiences.validation import require_change, require_text
+from criteo_audiences.validation import require_change, require_kind, require_naming, require_text
 
 
 class SegmentType(Word):
@@ -63,7 +63,8 @@ class AudienceSegmentCreate:
 
     def __attrs_post_init__(self) -> None:
         require_text(self.data_provider_id, "data_provider_id")
-        require_text(self.name, "name")
+        require_naming(self.name, self.description)
+        require_kind(self.contact_list, ContactListCreate, "contact_list")
 
 
 @frozen(kw_only=True)
@@ -86,3 +87,4 @@ class AudienceSegmentUpdate:
     def __attrs_post_init__(self) -> None:
         require_text(self.id, "id")
         require_change(self)
+        require_naming(self.name, self.description)

@@ -25,8 +25,8 @@ from criteo_audiences.marketing_solutions.models import (
     AudienceSegmentCreate,
     AudienceSegmentUpdate,
     ContactListCreate,
-    SegmentType,
 )
+from criteo_audiences.marketing_solutions.words import SegmentType
 from criteo_audiences.models import ContactListOperation, ContactListStatistics, IdentifierType, Operation
 from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.session.endpoints import (
@@ -41,7 +41,7 @@ from criteo_audiences.session.endpoints import (
     words_of,
 )
 from criteo_audiences.session.protocol import Request, json_request
-from criteo_audiences.validation import choose, require_text
+from criteo_audiences.validation import choose, require_list, require_models, require_text, require_whole
 
 _ENTITY: Final = "AudienceSegment"
 _PAGE_MAXIMUM: Final = 100
@@ -73,7 +73,7 @@ class MarketingSolutions(Audiences):
             ConfigurationError: when there is nothing to create.
             CriteoError: when the call as a whole failed.
         """
-        body = entities(segments, _ENTITY, "segments")
+        body = entities(require_models(segments, AudienceSegmentCreate, "segments"), _ENTITY, "segments")
         request = json_request("POST", f"{_SEGMENTS}/create", body, repeatable=False)
         return await send_bulk(self._session, request, AudienceSegment)
 
@@ -90,7 +90,8 @@ class MarketingSolutions(Audiences):
             ConfigurationError: when there is nothing to change.
             CriteoError: when the call as a whole failed.
         """
-        request = json_request("PATCH", _SEGMENTS, entities(segments, _ENTITY, "segments"))
+        body = entities(require_models(segments, AudienceSegmentUpdate, "segments"), _ENTITY, "segments")
+        request = json_request("PATCH", _SEGMENTS, body)
         return await send_bulk(self._session, request, AudienceSegment)
 
     async def delete_audience_segments(self, ids: Iterable[str]) -> BulkResult[str]:
@@ -106,7 +107,7 @@ class MarketingSolutions(Audiences):
             ConfigurationError: when there is none.
             CriteoError: when the call as a whole failed.
         """
-        request = json_request("POST", f"{_SEGMENTS}/delete", identities(ids, _ENTITY))
+        request = json_request("POST", f"{_SEGMENTS}/delete", identities(require_list(ids, "ids"), _ENTITY))
         return ids_of(await send_bulk(self._session, request, AudienceSegment))
 
     def search_audience_segments(
@@ -193,6 +194,8 @@ class MarketingSolutions(Audiences):
         )
         if (kind is IdentifierType.GUM) != (gum_caller_id is not None):
             raise ConfigurationError("gum_caller_id goes with identifier_type='gum', and that type needs it.")
+        if gum_caller_id is not None:
+            require_whole(gum_caller_id, "gum_caller_id", least=0)
         extra = {} if gum_caller_id is None else {"gumCallerId": gum_caller_id}
         return await self._amend(amendment, **extra)
 

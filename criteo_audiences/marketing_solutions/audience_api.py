@@ -30,7 +30,7 @@ from criteo_audiences.session.endpoints import (
 )
 from criteo_audiences.session.protocol import Request, json_request
 from criteo_audiences.session.session import Session
-from criteo_audiences.validation import require_text
+from criteo_audiences.validation import require_kind, require_list, require_models, require_text
 
 _SERVICE: Final = "/marketing-solutions"
 _AUDIENCES: Final = f"{_SERVICE}/audiences"
@@ -56,7 +56,7 @@ class Audiences:
             ConfigurationError: when there is none.
             CriteoError: when the call as a whole failed.
         """
-        request = json_request("POST", f"{_SEGMENTS}/compute-sizes", identities(ids, _SEGMENT))
+        request = json_request("POST", f"{_SEGMENTS}/compute-sizes", identities(require_list(ids, "ids"), _SEGMENT))
         return await send_bulk(self._session, request, Size)
 
     async def estimate_audience_segment_size(self, definition: AudienceSegmentEstimate) -> Size:
@@ -68,7 +68,8 @@ class Audiences:
         Raises:
             CriteoError: when the call failed.
         """
-        body = {"data": {"type": _SEGMENT, "attributes": unstructure(definition)}}
+        attributes = unstructure(require_kind(definition, AudienceSegmentEstimate, "definition"))
+        body = {"data": {"type": _SEGMENT, "attributes": attributes}}
         return await send_for_one(self._session, json_request("POST", f"{_SEGMENTS}/estimate-size", body), Size)
 
     async def list_in_market_interests(self, advertiser_id: str, country: str) -> tuple[InMarketInterest, ...]:
@@ -105,7 +106,7 @@ class Audiences:
             ConfigurationError: when there is nothing to create.
             CriteoError: when the call as a whole failed.
         """
-        body = entities(audiences, _AUDIENCE, "audiences")
+        body = entities(require_models(audiences, AudienceCreate, "audiences"), _AUDIENCE, "audiences")
         return await send_bulk(
             self._session, json_request("POST", f"{_AUDIENCES}/create", body, repeatable=False), Audience
         )
@@ -120,7 +121,8 @@ class Audiences:
             ConfigurationError: when there is nothing to change.
             CriteoError: when the call as a whole failed.
         """
-        request = json_request("PATCH", _AUDIENCES, entities(audiences, _AUDIENCE, "audiences"))
+        body = entities(require_models(audiences, AudienceUpdate, "audiences"), _AUDIENCE, "audiences")
+        request = json_request("PATCH", _AUDIENCES, body)
         return await send_bulk(self._session, request, Audience)
 
     async def delete_audiences(self, ids: Iterable[str]) -> BulkResult[str]:
@@ -136,7 +138,7 @@ class Audiences:
             ConfigurationError: when there is none.
             CriteoError: when the call as a whole failed.
         """
-        asked = id_list(ids, "ids") or []
+        asked = id_list(require_list(ids, "ids"), "ids") or []
         request = json_request("POST", f"{_AUDIENCES}/delete", identities(asked, _AUDIENCE))
         return ids_of(
             await send_bulk(self._session, request, Audience, when_empty=[Audience(id=each) for each in asked])
@@ -180,7 +182,7 @@ class Audiences:
             ConfigurationError: when there is none.
             CriteoError: when the call as a whole failed.
         """
-        request = json_request("POST", f"{_AUDIENCES}/compute-sizes", identities(ids, _AUDIENCE))
+        request = json_request("POST", f"{_AUDIENCES}/compute-sizes", identities(require_list(ids, "ids"), _AUDIENCE))
         return await send_bulk(self._session, request, Size)
 
     async def estimate_audience_size(self, definition: AudienceEstimate) -> Size:
@@ -192,7 +194,8 @@ class Audiences:
         Raises:
             CriteoError: when the call failed.
         """
-        body = {"data": {"type": _AUDIENCE, "attributes": unstructure(definition)}}
+        attributes = unstructure(require_kind(definition, AudienceEstimate, "definition"))
+        body = {"data": {"type": _AUDIENCE, "attributes": attributes}}
         return await send_for_one(self._session, json_request("POST", f"{_AUDIENCES}/estimate-size", body), Size)
 
     async def set_ad_set_audience(self, ad_set_id: str, audience_id: str | None) -> AdSetAudience:
@@ -206,6 +209,7 @@ class Audiences:
             CriteoError: when the call failed.
         """
         ad_set_id = require_text(ad_set_id, "ad_set_id")
+        audience_id = None if audience_id is None else require_text(audience_id, "audience_id")
         body = {"data": {"id": ad_set_id, "type": "AdSetAudience", "attributes": {"audienceId": audience_id}}}
         request = json_request(
             "PUT", f"{_SERVICE}/ad-sets/{{ad_set_id}}/audience", body, path_parameters={"ad_set_id": ad_set_id}

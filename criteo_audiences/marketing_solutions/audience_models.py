@@ -7,7 +7,7 @@ from attrs import field, frozen
 from criteo_audiences.audiences import Expression, require_expression, require_expression_or_unset
 from criteo_audiences.marketing_solutions.models import InMarketCreate, LocationCreate
 from criteo_audiences.models import UNSET, Unset, nullable
-from criteo_audiences.validation import require_change, require_one_of, require_text
+from criteo_audiences.validation import require_change, require_naming, require_one_of, require_text
 
 
 @frozen(kw_only=True)
@@ -45,7 +45,7 @@ class AudienceCreate:
 
     def __attrs_post_init__(self) -> None:
         require_text(self.advertiser_id, "advertiser_id")
-        require_text(self.name, "name")
+        require_naming(self.name, self.description)
 
 
 @frozen(kw_only=True)
@@ -70,6 +70,7 @@ class AudienceUpdate:
     def __attrs_post_init__(self) -> None:
         require_text(self.id, "id")
         require_change(self)
+        require_naming(self.name, self.description)
 
 
 @frozen(kw_only=True)
@@ -103,7 +104,7 @@ class AudienceSegmentEstimate:
 
     def __attrs_post_init__(self) -> None:
         require_text(self.advertiser_id, "advertiser_id")
-        require_one_of(self, ("in_market", "location"))
+        require_one_of(self, {"in_market": InMarketCreate, "location": LocationCreate})
 
 
 @frozen(kw_only=True)

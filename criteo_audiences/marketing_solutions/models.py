@@ -2,143 +2,50 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from typing import TypeVar
+from types import NoneType
+from typing import Any, Final
 
+import attrs
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.models import UNSET, Unset, Word, int64, nullable
+from criteo_audiences.marketing_solutions.words import (
+    BehavioralCategory,
+    BuyingPower,
+    Gender,
+    PriceRange,
+    RegistryType,
+    SegmentType,
+    UsersType,
+    VisitorsType,
+    to_buying_power,
+    to_buying_power_or_unset,
+    to_gender,
+    to_gender_or_unset,
+    to_price_range,
+    to_price_range_or_unset,
+    to_users_type,
+    to_users_type_or_unset,
+    to_visitors_type,
+    to_visitors_type_or_unset,
+)
+from criteo_audiences.models import UNSET, Unset, int64, nullable
 from criteo_audiences.validation import (
-    choose,
-    require_at_most_one_of,
+    id_field,
     require_change,
+    require_changes_to_one,
+    require_models,
+    require_naming,
     require_one_of,
     require_text,
+    require_whole,
+    text_field,
     unique_ids,
     unique_ids_or_unset,
 )
 
-W = TypeVar("W", bound=Word)
-
-
-class SegmentType(Word):
-    """The kinds of audience segment."""
-
-    UNKNOWN = "Unknown"
-    IN_MARKET = "InMarket"
-    PROSPECTING = "Prospecting"
-    CONTACT_LIST = "ContactList"
-    LOCATION = "Location"
-    BEHAVIORAL = "Behavioral"
-    RETARGETING = "Retargeting"
-    LOOKALIKE = "Lookalike"
-
-
-class Gender(Word):
-    """Whom the products are made for."""
-
-    UNKNOWN = "Unknown"
-    MALE = "Male"
-    FEMALE = "Female"
-
-
-class BuyingPower(Word):
-    """How expensive the products are that people often buy."""
-
-    UNKNOWN = "Unknown"
-    LOW = "Low"
-    MEDIUM = "Medium"
-    HIGH = "High"
-    VERY_HIGH = "VeryHigh"
-
-
-class PriceRange(Word):
-    """How expensive the products are that people look at."""
-
-    UNKNOWN = "Unknown"
-    LOW = "Low"
-    MEDIUM = "Medium"
-    HIGH = "High"
-
-
-class UsersType(Word):
-    """Whom a prospecting segment reaches."""
-
-    UNKNOWN = "Unknown"
-    PROSPECTS = "Prospects"
-    PROSPECTS_OR_NON_BUYERS = "ProspectsOrNonBuyers"
-
-
-class VisitorsType(Word):
-    """Whom a retargeting segment reaches."""
-
-    UNKNOWN = "Unknown"
-    ALL = "All"
-    BUYERS = "Buyers"
-    NON_BUYERS = "NonBuyers"
-
-
-class RegistryType(Word):
-    """The kind of place a location segment is drawn around."""
-
-    UNKNOWN = "Unknown"
-    POINT_OF_INTEREST = "PointOfInterest"
-
-
-class BehavioralCategory(Word):
-    """The kinds of behavioral segment that Criteo makes."""
-
-    UNKNOWN = "Unknown"
-    LIFESTYLES = "Lifestyles"
-    LIFE_EVENTS = "LifeEvents"
-    SEASONAL = "Seasonal"
-    BUYING_PATTERNS = "BuyingPatterns"
-
-
-def _words(words: type[W], values: Iterable[W | str] | None, name: str) -> tuple[W, ...] | None:
-    if isinstance(values, str):
-        raise ConfigurationError(f"{name} must be a list, not a single str.")
-    return None if values is None else tuple(dict.fromkeys(choose(words, value, name) for value in values))
-
-
-def _gender(value: Gender | str | None) -> Gender | None:
-    return None if value is None else choose(Gender, value, "gender")
-
-
-def _buying_power(values: Iterable[BuyingPower | str] | None) -> tuple[BuyingPower, ...] | None:
-    return _words(BuyingPower, values, "buying_power")
-
-
-def _price_range(values: Iterable[PriceRange | str] | None) -> tuple[PriceRange, ...] | None:
-    return _words(PriceRange, values, "price_range")
-
-
-def _users_type(value: UsersType | str) -> UsersType:
-    return choose(UsersType, value, "users_type")
-
-
-def _visitors_type(value: VisitorsType | str) -> VisitorsType:
-    return choose(VisitorsType, value, "visitors_type")
-
-
-def _gender_or_unset(value: Gender | str | Unset | None) -> Gender | Unset | None:
-    return value if isinstance(value, Unset) else _gender(value)
-
-
-def _buying_power_or_unset(values: Iterable[BuyingPower | str] | Unset) -> tuple[BuyingPower, ...] | Unset:
-    return values if isinstance(values, Unset) else _words(BuyingPower, values, "buying_power") or ()
-
-
-def _price_range_or_unset(values: Iterable[PriceRange | str] | Unset) -> tuple[PriceRange, ...] | Unset:
-    return values if isinstance(values, Unset) else _words(PriceRange, values, "price_range") or ()
-
-
-def _users_type_or_unset(value: UsersType | str | Unset) -> UsersType | Unset:
-    return value if isinstance(value, Unset) else _users_type(value)
-
-
-def _visitors_type_or_unset(value: VisitorsType | str | Unset) -> VisitorsType | Unset:
-    return value if isinstance(value, Unset) else _visitors_type(value)
+# Criteo's error list: 400 >= to > from >= 0, in days.
+_OLDEST_VISIT: Final = 400
 
 
 @frozen(kw_only=True)
@@ -169,8 +76,15 @@ class PointOfInterest:
     longitude: float | None = None
 
 
+def _points(values: Iterable[PointOfInterest]) -> tuple[PointOfInterest, ...]:
+    points = require_models(values, PointOfInterest, "points_of_interest")
+    if not points:
+        raise ConfigurationError("points_of_interest must hold at least one; found none.")
+    return tuple(points)
+
+
 def _points_or_unset(values: Iterable[PointOfInterest] | Unset) -> tuple[PointOfInterest, ...] | Unset:
-    return values if isinstance(values, Unset) else tuple(values)
+    return values if isinstance(values, Unset) else _points(values)
 
 
 @frozen(kw_only=True)
@@ -241,6 +155,12 @@ class AudienceSegment:
     behavioral: Behavioral | None = None
 
 
+def _days(_model: object, field: "attrs.Attribute[Any]", value: object) -> None:
+    """Refuses what is no number of days; what is optional may be missing."""
+    if not isinstance(value, (Unset, NoneType)) or (value is None and field.default is attrs.NOTHING):
+        require_whole(value, field.name, least=0)
+
+
 @frozen(kw_only=True)
 class ContactListCreate:
     """Makes the new segment a contact list; it has no settings."""
@@ -250,19 +170,19 @@ class ContactListCreate:
 class InMarketCreate:
     """Settings for an in-market segment. `country` is an ISO 3166-1 alpha-2 code."""
 
-    country: str
-    interest_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids)
-    brand_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids)
-    gender: Gender | None = field(default=None, converter=_gender)
-    buying_power: tuple[BuyingPower, ...] | None = field(default=None, converter=_buying_power)
-    price_range: tuple[PriceRange, ...] | None = field(default=None, converter=_price_range)
+    country: str = field(validator=text_field)
+    interest_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids, validator=id_field)
+    brand_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids, validator=id_field)
+    gender: Gender | None = field(default=None, converter=to_gender)
+    buying_power: tuple[BuyingPower, ...] | None = field(default=None, converter=to_buying_power)
+    price_range: tuple[PriceRange, ...] | None = field(default=None, converter=to_price_range)
 
 
 @frozen(kw_only=True)
 class LocationCreate:
     """Settings for a location segment: places, and a radius in kilometers."""
 
-    points_of_interest: tuple[PointOfInterest, ...] = field(converter=tuple)
+    points_of_interest: tuple[PointOfInterest, ...] = field(converter=_points)
     radius_in_km: int
 
 
@@ -270,7 +190,7 @@ class LocationCreate:
 class LookalikeCreate:
     """Settings for a lookalike segment: the segment to resemble, and the wished number of people."""
 
-    seed_segment_id: str
+    seed_segment_id: str = field(validator=text_field)
     target_size: int | None = field(default=None, metadata=int64())
 
 
@@ -278,18 +198,33 @@ class LookalikeCreate:
 class ProspectingCreate:
     """Settings for a prospecting segment; days count back from today."""
 
-    users_type: UsersType = field(converter=_users_type)
-    days_since_last_visit_min: int | None = None
-    days_since_last_visit_max: int | None = None
+    users_type: UsersType = field(converter=to_users_type)
+    days_since_last_visit_min: int | None = field(default=None, validator=_days)
+    days_since_last_visit_max: int | None = field(default=None, validator=_days)
+
+
+def _require_visit_range(settings: "RetargetingCreate | RetargetingUpdate") -> None:
+    """Refuses days that no retargeting segment can have; the server knows the one that an update leaves out."""
+    first, last = settings.days_since_last_visit_min, settings.days_since_last_visit_max
+    for days, name in ((first, "days_since_last_visit_min"), (last, "days_since_last_visit_max")):
+        if isinstance(days, int):
+            require_whole(days, name, least=0, most=_OLDEST_VISIT)
+    if isinstance(first, int) and isinstance(last, int) and last <= first:
+        raise ConfigurationError(
+            f"days_since_last_visit_max must be greater than days_since_last_visit_min, not {last} against {first}."
+        )
 
 
 @frozen(kw_only=True)
 class RetargetingCreate:
-    """Settings for a retargeting segment; days count back from today."""
+    """Settings for a retargeting segment; days count back from today, from 0 to 400, the minimum below the maximum."""
 
-    visitors_type: VisitorsType = field(converter=_visitors_type)
-    days_since_last_visit_min: int
-    days_since_last_visit_max: int
+    visitors_type: VisitorsType = field(converter=to_visitors_type)
+    days_since_last_visit_min: int = field(validator=_days)
+    days_since_last_visit_max: int = field(validator=_days)
+
+    def __attrs_post_init__(self) -> None:
+        _require_visit_range(self)
 
 
 @frozen(kw_only=True)
@@ -318,23 +253,30 @@ class AudienceSegmentCreate:
 
     def __attrs_post_init__(self) -> None:
         require_text(self.advertiser_id, "advertiser_id")
-        require_text(self.name, "name")
+        require_naming(self.name, self.description)
         require_one_of(self, _SETTINGS)
 
 
-_SETTINGS = ("contact_list", "in_market", "location", "lookalike", "prospecting", "retargeting")
+_SETTINGS: Final = {
+    "contact_list": ContactListCreate,
+    "in_market": InMarketCreate,
+    "location": LocationCreate,
+    "lookalike": LookalikeCreate,
+    "prospecting": ProspectingCreate,
+    "retargeting": RetargetingCreate,
+}
 
 
 @frozen(kw_only=True)
 class InMarketUpdate:
     """Changes to an in-market segment; `gender=None` takes the gender out, what is left out stays."""
 
-    country: str | Unset = UNSET
-    interest_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset)
-    brand_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset)
-    gender: Gender | Unset | None = field(default=UNSET, converter=_gender_or_unset, metadata=nullable())
-    buying_power: tuple[BuyingPower, ...] | Unset = field(default=UNSET, converter=_buying_power_or_unset)
-    price_range: tuple[PriceRange, ...] | Unset = field(default=UNSET, converter=_price_range_or_unset)
+    country: str | Unset = field(default=UNSET, validator=text_field)
+    interest_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset, validator=id_field)
+    brand_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset, validator=id_field)
+    gender: Gender | Unset | None = field(default=UNSET, converter=to_gender_or_unset, metadata=nullable())
+    buying_power: tuple[BuyingPower, ...] | Unset = field(default=UNSET, converter=to_buying_power_or_unset)
+    price_range: tuple[PriceRange, ...] | Unset = field(default=UNSET, converter=to_price_range_or_unset)
 
 
 @frozen(kw_only=True)
@@ -356,18 +298,21 @@ class LookalikeUpdate:
 class ProspectingUpdate:
     """Changes to a prospecting segment; a bound of `None` is taken away, what is left out stays."""
 
-    users_type: UsersType | Unset = field(default=UNSET, converter=_users_type_or_unset)
-    days_since_last_visit_min: int | Unset | None = field(default=UNSET, metadata=nullable())
-    days_since_last_visit_max: int | Unset | None = field(default=UNSET, metadata=nullable())
+    users_type: UsersType | Unset = field(default=UNSET, converter=to_users_type_or_unset)
+    days_since_last_visit_min: int | Unset | None = field(default=UNSET, validator=_days, metadata=nullable())
+    days_since_last_visit_max: int | Unset | None = field(default=UNSET, validator=_days, metadata=nullable())
 
 
 @frozen(kw_only=True)
 class RetargetingUpdate:
     """Changes to a retargeting segment; what is left out stays."""
 
-    visitors_type: VisitorsType | Unset = field(default=UNSET, converter=_visitors_type_or_unset)
-    days_since_last_visit_min: int | Unset = UNSET
-    days_since_last_visit_max: int | Unset = UNSET
+    visitors_type: VisitorsType | Unset = field(default=UNSET, converter=to_visitors_type_or_unset)
+    days_since_last_visit_min: int | Unset = field(default=UNSET, validator=_days)
+    days_since_last_visit_max: int | Unset = field(default=UNSET, validator=_days)
+
+    def __attrs_post_init__(self) -> None:
+        _require_visit_range(self)
 
 
 @frozen(kw_only=True)
@@ -396,4 +341,14 @@ class AudienceSegmentUpdate:
     def __attrs_post_init__(self) -> None:
         require_text(self.id, "id")
         require_change(self)
-        require_at_most_one_of(self, _SETTINGS[1:])
+        require_naming(self.name, self.description)
+        require_changes_to_one(self, _CHANGES)
+
+
+_CHANGES: Final = {
+    "in_market": InMarketUpdate,
+    "location": LocationUpdate,
+    "lookalike": LookalikeUpdate,
+    "prospecting": ProspectingUpdate,
+    "retargeting": RetargetingUpdate,
+}

@@ -41,7 +41,7 @@ from criteo_audiences.session.endpoints import (
     words_of,
 )
 from criteo_audiences.session.protocol import Request, json_request
-from criteo_audiences.validation import choose, require_text
+from criteo_audiences.validation import choose, require_list, require_models, require_text
 
 _ENTITY: Final = "RetailMediaAudienceSegment"
 _PAGE_MAXIMUM: Final = 500
@@ -69,7 +69,7 @@ class RetailMedia(Audiences):
             ConfigurationError: when there is nothing to create.
             CriteoError: when the call as a whole failed.
         """
-        body = entities(segments, _ENTITY, "segments")
+        body = entities(require_models(segments, AudienceSegmentCreate, "segments"), _ENTITY, "segments")
         path = _account(account_id)
         request = json_request("POST", f"{_SEGMENTS}/create", body, path_parameters=path, repeatable=False)
         return await send_bulk(self._session, request, AudienceSegment)
@@ -90,7 +90,7 @@ class RetailMedia(Audiences):
             ConfigurationError: when there is nothing to change.
             CriteoError: when the call as a whole failed.
         """
-        body = entities(segments, _ENTITY, "segments")
+        body = entities(require_models(segments, AudienceSegmentUpdate, "segments"), _ENTITY, "segments")
         request = json_request("PATCH", _SEGMENTS, body, path_parameters=_account(account_id))
         return await send_bulk(self._session, request, AudienceSegment)
 
@@ -108,7 +108,7 @@ class RetailMedia(Audiences):
             ConfigurationError: when there is none.
             CriteoError: when the call as a whole failed.
         """
-        body = identities(ids, _ENTITY)
+        body = identities(require_list(ids, "ids"), _ENTITY)
         request = json_request("POST", f"{_SEGMENTS}/delete", body, path_parameters=_account(account_id))
         return ids_of(await send_bulk(self._session, request, AudienceSegment))
 

@@ -30,7 +30,7 @@ from criteo_audiences.session.endpoints import (
 )
 from criteo_audiences.session.protocol import Request, json_request
 from criteo_audiences.session.session import Session
-from criteo_audiences.validation import choose, require_text
+from criteo_audiences.validation import choose, require_kind, require_list, require_models, require_text
 
 _EXPERIMENTAL: Final = "experimental"
 _ACCOUNT: Final = "/retail-media/accounts/{account_id}"
@@ -76,7 +76,12 @@ class Audiences:
             ConfigurationError: under another version.
             CriteoError: when the call failed.
         """
-        return await self._estimate(f"{_SEGMENTS}/estimate-size", account_id, definition, _SEGMENT)
+        return await self._estimate(
+            f"{_SEGMENTS}/estimate-size",
+            account_id,
+            require_kind(definition, AudienceSegmentEstimate, "definition"),
+            _SEGMENT,
+        )
 
     async def create_audiences(self, account_id: str, audiences: Iterable[AudienceCreate]) -> BulkResult[Audience]:
         """Creates audiences; never repeated after a lost answer, because names are unique. Experimental.
@@ -90,7 +95,7 @@ class Audiences:
             CriteoError: when the call as a whole failed.
         """
         self._require_experimental()
-        body = entities(audiences, _AUDIENCE, "audiences")
+        body = entities(require_models(audiences, AudienceCreate, "audiences"), _AUDIENCE, "audiences")
         path = _in_account(account_id)
         request = json_request("POST", f"{_AUDIENCES}/create", body, path_parameters=path, repeatable=False)
         return await send_bulk(self._session, request, Audience)
@@ -107,7 +112,7 @@ class Audiences:
             CriteoError: when the call as a whole failed.
         """
         self._require_experimental()
-        body = entities(audiences, _AUDIENCE, "audiences")
+        body = entities(require_models(audiences, AudienceUpdate, "audiences"), _AUDIENCE, "audiences")
         request = json_request("PATCH", _AUDIENCES, body, path_parameters=_in_account(account_id))
         return await send_bulk(self._session, request, Audience)
 
@@ -126,7 +131,7 @@ class Audiences:
             CriteoError: when the call as a whole failed.
         """
         self._require_experimental()
-        asked = id_list(ids, "ids") or []
+        asked = id_list(require_list(ids, "ids"), "ids") or []
         body = identities(asked, _AUDIENCE)
         request = json_request("POST", f"{_AUDIENCES}/delete", body, path_parameters=_in_account(account_id))
         gone = [Audience(id=each) for each in asked]
@@ -186,7 +191,12 @@ class Audiences:
             ConfigurationError: under another version.
             CriteoError: when the call failed.
         """
-        return await self._estimate(f"{_AUDIENCES}/estimate-size", account_id, definition, _AUDIENCE)
+        return await self._estimate(
+            f"{_AUDIENCES}/estimate-size",
+            account_id,
+            require_kind(definition, AudienceEstimate, "definition"),
+            _AUDIENCE,
+        )
 
     async def get_line_item_audiences(self, line_item_id: str) -> AudienceTarget:
         """Returns the audiences a preferred line item reaches or leaves out; needs the Campaign permission.
@@ -212,7 +222,12 @@ class Audiences:
             ConfigurationError: under `experimental`, which has no targeting.
             CriteoError: when the call failed.
         """
-        body = {"data": {"type": "AudienceTarget", "attributes": unstructure(target)}}
+        body = {
+            "data": {
+                "type": "AudienceTarget",
+                "attributes": unstructure(require_kind(target, AudienceTarget, "target")),
+            }
+        }
         request = json_request("PUT", _TARGETING, body, path_parameters=self._line_item(line_item_id))
         return await send_for_one(self._session, request, AudienceTarget)
 
@@ -271,7 +286,7 @@ class Audiences:
 
     async def _sizes(self, path: str, account_id: str, ids: Iterable[str], channel: Channel | str) -> BulkResult[Size]:
         self._require_experimental()
-        wanted = id_list(ids, "ids")
+        wanted = id_list(require_list(ids, "ids"), "ids")
         if not wanted:
             raise ConfigurationError("ids must hold at least one id; found none.")
         attributes = {"channel": choose(Channel, channel, "channel").value, "ids": wanted}
@@ -286,7 +301,7 @@ class Audiences:
         return await send_for_one(self._session, request, Size)
 
     async def _change_line_item(self, verb: str, line_item_id: str, audience_ids: Iterable[str]) -> AudienceTarget:
-        wanted = id_list(audience_ids, "audience_ids")
+        wanted = id_list(require_list(audience_ids, "audience_ids"), "audience_ids")
         if not wanted:
             raise ConfigurationError("audience_ids must hold at least one id; found none.")
         body = {"data": {"type": "AudienceIds", "attributes": {"audienceIds": wanted}}}

@@ -9,7 +9,15 @@ from criteo_audiences.audiences import Expression, require_expression, require_e
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, Unset, Word, nullable
 from criteo_audiences.retail_media.models import Channel, EventsCreate
-from criteo_audiences.validation import choose, require_change, require_text
+from criteo_audiences.validation import (
+    choose,
+    id_field,
+    require_change,
+    require_kind,
+    require_list,
+    require_naming,
+    require_text,
+)
 
 _LONGEST_NAME = 256
 _LONGEST_DESCRIPTION = 500
@@ -48,9 +56,7 @@ def _scope(value: Scope | str) -> Scope:
 
 
 def _ids(values: Iterable[str]) -> tuple[str, ...]:
-    if isinstance(values, str):
-        raise ConfigurationError("audience_ids must be a list of ids, not a single str.")
-    return tuple(values)
+    return tuple(require_list(values, "audience_ids"))
 
 
 def _check_texts(name: str | Unset, description: str | Unset | None) -> None:
@@ -100,7 +106,7 @@ class AudienceCreate:
 
     def __attrs_post_init__(self) -> None:
         require_text(self.retailer_id, "retailer_id")
-        require_text(self.name, "name")
+        require_naming(self.name, self.description)
         _check_texts(self.name, self.description)
 
 
@@ -126,6 +132,7 @@ class AudienceUpdate:
     def __attrs_post_init__(self) -> None:
         require_text(self.id, "id")
         require_change(self)
+        require_naming(self.name, self.description)
         _check_texts(self.name, self.description)
 
 
@@ -154,6 +161,7 @@ class AudienceSegmentEstimate:
 
     def __attrs_post_init__(self) -> None:
         require_text(self.retailer_id, "retailer_id")
+        require_kind(self.events, EventsCreate, "events")
 
 
 @frozen(kw_only=True)
@@ -178,7 +186,7 @@ class AudienceTarget:
     """
 
     scope: Scope = field(converter=_scope)
-    audience_ids: tuple[str, ...] = field(converter=_ids)
+    audience_ids: tuple[str, ...] = field(converter=_ids, validator=id_field)
 
 
 @frozen(kw_only=True)

@@ -9,7 +9,10 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, IdentifierType, Unset, Word, nullable
 from criteo_audiences.validation import (
     choose,
+    id_field,
     require_change,
+    require_changes_to_one,
+    require_naming,
     require_one_of,
     require_text,
     unique_ids,
@@ -162,8 +165,8 @@ class EventsCreate:
 
     shopper_activity: ShopperActivity = field(converter=_activity)
     lookback_days: LookbackDays = field(converter=_lookback)
-    category_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids)
-    brand_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids)
+    category_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids, validator=id_field)
+    brand_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids, validator=id_field)
     min_price: float | None = None
     max_price: float | None = None
 
@@ -194,8 +197,8 @@ class AudienceSegmentCreate:
 
     def __attrs_post_init__(self) -> None:
         require_text(self.retailer_id, "retailer_id")
-        require_text(self.name, "name")
-        require_one_of(self, ("contact_list", "events"))
+        require_naming(self.name, self.description)
+        require_one_of(self, {"contact_list": ContactListCreate, "events": EventsCreate})
 
 
 @frozen(kw_only=True)
@@ -204,8 +207,8 @@ class EventsUpdate:
 
     shopper_activity: ShopperActivity | Unset = field(default=UNSET, converter=_activity_or_unset)
     lookback_days: LookbackDays | Unset = field(default=UNSET, converter=_lookback_or_unset)
-    category_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset)
-    brand_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset)
+    category_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset, validator=id_field)
+    brand_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset, validator=id_field)
     min_price: float | Unset | None = field(default=UNSET, metadata=nullable())
     max_price: float | Unset | None = field(default=UNSET, metadata=nullable())
 
@@ -232,3 +235,5 @@ class AudienceSegmentUpdate:
     def __attrs_post_init__(self) -> None:
         require_text(self.id, "id")
         require_change(self)
+        require_naming(self.name, self.description)
+        require_changes_to_one(self, {"events": EventsUpdate})

@@ -5,6 +5,7 @@ made in one of them cannot cancel itself out in the other.
 """
 
 import secrets
+import ssl
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -48,6 +49,7 @@ class Sandbox:
             period to the next (``"fixed"``).
         dialect: Whether answers have the shapes of OpenAPI (``"openapi"``) or, where Criteo's guides contradict it,
             those of the guides (``"guides"``). What OpenAPI allows is accepted in both.
+        tls: A server's context with its certificate, to listen as ``https://localhost``; plain HTTP when left out.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Sandbox:
         match_rate: float = 0.6,
         window: Window = "sliding",
         dialect: DialectName = "openapi",
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._state = ServerState(
             tokens=TokenIssuer(
@@ -82,7 +85,7 @@ class Sandbox:
             clock=clock,
             dialect=dialect_of(dialect),
         )
-        self._listener = Listener(self._state, host, port)
+        self._listener = Listener(self._state, host, port, tls)
 
     async def __aenter__(self) -> Self:
         await self._listener.start()

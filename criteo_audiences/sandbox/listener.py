@@ -1,6 +1,7 @@
 """The server as something that starts, stops and has an address."""
 
 import ipaddress
+import ssl
 
 from aiohttp import web
 
@@ -9,15 +10,17 @@ from criteo_audiences.sandbox.state import ServerState
 
 # Handlers that still run when the sandbox closes get this long, in seconds, before they are canceled.
 _SHUTDOWN_TIMEOUT = 0.1
+_USUAL = "127.0.0.1"
 
 
 class Listener:
-    """Serves a state on a loopback address, in the caller's event loop."""
+    """Serves a state on a loopback address, in the caller's event loop; over TLS when given a context for it."""
 
-    def __init__(self, state: ServerState, host: str, port: int) -> None:
+    def __init__(self, state: ServerState, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         self._state = state
         self._host = _loopback(host)
         self._port = port
+        self._tls = tls
         self._runner: web.AppRunner | None = None
 
     @property
@@ -35,7 +38,10 @@ class Listener:
         if self._runner is None:
             raise RuntimeError("the sandbox has a URL only within its async with block")
         host, port = self._runner.addresses[0][:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        if self._tls is not None and host == _USUAL:
+            host = "localhost"  # certificates are made out to names
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     async def start(self) -> None:
         """Answer calls from now on.
@@ -49,7 +55,7 @@ class Listener:
         runner = web.AppRunner(application(self._state), access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
         try:
             await runner.setup()
-            await web.TCPSite(runner, self._host, self._port).start()
+            await web.TCPSite(runner, self._host, self._port, ssl_context=self._tls).start()
         except BaseException:
             await runner.cleanup()
             raise
@@ -65,10 +71,10 @@ class Listener:
 def _loopback(host: str) -> str:
     """Returns the address, once it is certain that no other machine can reach it.
 
-    The server speaks plain HTTP and knows its secrets by heart, so it has no business on a network.
+    The server knows its secrets by heart and hands them out, so it has no business on a network.
     """
     # The name can stand for two addresses, which would get two different free ports.
-    address = "127.0.0.1" if host == "localhost" else host
+    address = _USUAL if host == "localhost" else host
     try:
         is_loopback = ipaddress.ip_address(address).is_loopback
     except ValueError:

@@ -66,8 +66,10 @@ class RetryPolicy:
 
 
 def _may_repeat(request: Request, error: CriteoError) -> bool:
-    if isinstance(error, (ConnectError, RateLimitExceeded)):
-        return True  # nothing was sent, or nothing was done with it
+    if isinstance(error, ConnectError):
+        return error.passing  # nothing was sent
+    if isinstance(error, RateLimitExceeded):
+        return True  # nothing was done with it
     if not request.repeatable:
         return False
     if isinstance(error, (TransportError, InvalidResponseError)):

@@ -1,17 +1,15 @@
 """Bytes out, bytes in, over aiohttp; foreign exceptions become ours here and nowhere else."""
 
 import asyncio
-import ipaddress
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
-from attrs import field, frozen
+from attrs import define, field, frozen
 from yarl import URL
 
 from criteo_audiences.errors import (
@@ -23,12 +21,21 @@ from criteo_audiences.errors import (
     TransportError,
 )
 from criteo_audiences.session.clock import Clock
+from criteo_audiences.session.environment import address, check_proxy, environment_proxy, is_loopback, keeps_login
+from criteo_audiences.session.handshakes import handshake_error
 from criteo_audiences.session.protocol import Response
+
+__all__ = ["AiohttpTransport", "Exchange", "Transport", "check_base_url", "check_proxy"]
 
 _LARGEST_ANSWER: Final = 32 * 1024 * 1024
 _CHUNK: Final = 64 * 1024
 # Bytes the kernel may hold unsent: with more, a slow link would look idle to us long after the last piece was written.
 _UNSENT: Final = 128 * 1024
+# Bytes the event loop may hold, for the same reason; it is the default of plain connections, and that of TLS is 512 kB.
+_UNWRITTEN: Final = 64 * 1024
+_END: Final = 0.01  # seconds
+_PROXY_LOGIN_REQUIRED: Final = 407  # RFC 9110 §15.5.8
+_SERVER_FAULT: Final = 500
 
 
 @frozen(kw_only=True)
@@ -80,47 +87,9 @@ def check_base_url(base_url: str) -> str:
         raise ConfigurationError(f"The base URL must be an HTTPS URL without credentials; {expected}.")
     if parts.query or parts.fragment:
         raise ConfigurationError(f"The base URL must not have a query or a fragment; {expected}.")
-    if parts.scheme == "http" and not _is_loopback(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(f"The base URL must use HTTPS: plain HTTP is for this machine only; {expected}.")
     return base_url.rstrip("/")
-
-
-def check_proxy(proxy: str | None) -> str | None:
-    """Returns the URL of a proxy, which may be `None`.
-
-    Raises:
-        ConfigurationError: when it is no HTTP URL; never showing it, since it may hold a password.
-    """
-    if proxy is None:
-        return None
-    try:
-        parts = urlsplit(proxy)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except (ValueError, AttributeError, TypeError):
-        usable = False
-    if not usable:
-        raise ConfigurationError("proxy must be the URL of an HTTP proxy, such as http://proxy.example.com:3128.")
-    return proxy
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _environment_proxy(url: str) -> str | None:
-    """Returns the proxy that the environment names for a URL, and none for this machine: it would read plain HTTP.
-
-    aiohttp's own `trust_env` makes no such exception, and takes passwords out of `~/.netrc` that clash with our token.
-    """
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    proxy = None if _is_loopback(host) or proxy_bypass(host) else getproxies().get(parts.scheme)
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
 
 
 class AiohttpTransport:
@@ -149,21 +118,25 @@ class AiohttpTransport:
         self._borrowed = http
         self._own: aiohttp.ClientSession | None = None
         self._closed = False
-        self._options: dict[str, Any] = {"proxy": proxy} if proxy else {}
-        if tls is not None:
-            self._options["ssl"] = tls
+        self._proxy = proxy
+        self._tls = tls
+        self._options: dict[str, Any] | None = None
 
     async def send(self, exchange: Exchange) -> Response:
         """See `Transport.send`."""
         if self._closed:
             raise ConfigurationError("This client is closed; make a new one.")
+        if self._options is None:
+            self._options = self._choose_route(exchange.url)
+        progress = _Progress()
         try:
-            return await self._exchange(exchange)
+            return await self._exchange(exchange, self._options, progress)
         except CriteoError:
             raise
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            # `from None`: aiohttp's exceptions may show request headers, and with them the token.
-            raise _translated(error, self._timeout) from None
+            failure = self._translated(error, began=progress.began)
+        # Out here, so that it has no context: aiohttp's exceptions may show the token and the proxy's password.
+        raise failure
 
     async def aclose(self) -> None:
         """Closes the session if it is our own; nothing can be sent afterwards."""
@@ -172,38 +145,46 @@ class AiohttpTransport:
         if own is not None:
             await own.close()
 
-    async def _exchange(self, exchange: Exchange) -> Response:
+    async def _exchange(self, exchange: Exchange, options: dict[str, Any], progress: "_Progress") -> Response:
         loop = asyncio.get_running_loop()
-        sent: _Pieces | None = None
-        try:
-            async with asyncio.timeout(self._timeout) as alarm:
-
-                def moved() -> None:
-                    alarm.reschedule(loop.time() + self._timeout)
-
-                sent = _Pieces(exchange.body, exchange.headers["Content-Type"], moved) if exchange.body else None
-                request = self._session(exchange.url).request(
-                    exchange.method,
-                    URL(exchange.url, encoded=True),
-                    headers=exchange.headers,
-                    data=sent,
-                    allow_redirects=False,
-                    raise_for_status=False,
-                    timeout=aiohttp.ClientTimeout(total=None),
-                    **self._options,
-                )
-                async with request as answer:
-                    moved()
-                    body = await _read(answer, moved)
-        except TimeoutError:
-            if sent is not None and not sent.begun:
-                message = f"No connection could be made within {self._timeout:g} s; nothing was sent."
-                raise ConnectError(message) from None
-            raise
+        async with asyncio.timeout(self._timeout) as alarm:
+            progress.note = lambda: alarm.reschedule(loop.time() + self._timeout)
+            request = self._session().request(
+                exchange.method,
+                URL(exchange.url, encoded=True),
+                headers=exchange.headers,
+                data=_Pieces(exchange.body, exchange.headers["Content-Type"], progress) if exchange.body else None,
+                allow_redirects=False,
+                raise_for_status=False,
+                timeout=aiohttp.ClientTimeout(total=None),
+                **options,
+            )
+            async with request as answer:
+                progress.note()
+                if answer.status == _PROXY_LOGIN_REQUIRED:
+                    raise _refused_by_proxy(answer.status, self._proxy)
+                body = await _read(answer, progress.note)
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Response(status=answer.status, headers=headers, body=body, received_at=self._clock.time())
 
-    def _session(self, url: str) -> aiohttp.ClientSession:
+    def _choose_route(self, url: str) -> dict[str, Any]:
+        """Returns what goes with every request: the proxy and the SSL context.
+
+        Raises:
+            ConfigurationError: when the proxy would read what is sent, or a borrowed session would log in elsewhere.
+        """
+        if self._borrowed is not None:
+            _check_logins(self._borrowed, url)
+        elif self._proxy is None:
+            self._proxy = environment_proxy(url)
+        if self._proxy and url.startswith("http:") and not is_loopback(urlsplit(self._proxy).hostname or ""):
+            raise ConfigurationError(
+                "Plain HTTP is for this machine only, so no proxy elsewhere may carry it: use an HTTPS base URL."
+            )
+        route = {"proxy": self._proxy, "ssl": self._tls}
+        return {name: value for name, value in route.items() if value}
+
+    def _session(self) -> aiohttp.ClientSession:
         """Returns the session; an own one is made on first use, since it belongs to the running loop."""
         if self._borrowed is not None:
             return self._borrowed
@@ -211,26 +192,67 @@ class AiohttpTransport:
             self._own = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(socket_factory=_socket),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                proxy=_environment_proxy(url),
             )
         return self._own
+
+    def _translated(self, error: Exception, *, began: bool | None) -> TransportError:
+        """Returns our exception for a foreign one.
+
+        Args:
+            error: the foreign one.
+            began: whether the body was begun; `None` for a call without one.
+        """
+        if (failed_handshake := _handshake(error)) is not None:
+            return handshake_error(failed_handshake)
+        if isinstance(error, aiohttp.ClientHttpProxyError):
+            return _refused_by_proxy(error.status, self._proxy)
+        table = _BEFORE_THE_BODY if began is False else _TRANSLATIONS
+        ours, message = next(row[1:] for row in table if isinstance(error, row[0]))
+        return ours(message.format(timeout=self._timeout, proxy=_named(self._proxy)))
+
+
+@define
+class _Progress:
+    """How far a request has come.
+
+    Attributes:
+        note: is called whenever something moves; a function alone, since a body's payload may be copied with it.
+        began: whether the body was begun; `None` for a request without one.
+    """
+
+    note: Callable[[], None] = lambda: None
+    began: bool | None = None
 
 
 class _Pieces(aiohttp.Payload):
     """A body written piece by piece, giving way to the event loop after each."""
 
-    def __init__(self, pieces: Sequence[bytes], content_type: str, moved: Callable[[], None]) -> None:
+    def __init__(self, pieces: Sequence[bytes], content_type: str, progress: _Progress) -> None:
         super().__init__(None, content_type=content_type)
         self._pieces = pieces
-        self._moved = moved
-        self.begun = False
+        self._progress = progress
         self._size = sum(map(len, pieces))
+        progress.began = False
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        self.begun = True
+        self._progress.began = True
+        transport = getattr(writer, "transport", None)
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.set_write_buffer_limits(high=_UNWRITTEN)
+        try:
+            await self._write_all(writer)
+        except ConnectionError:
+            await asyncio.sleep(_END)  # the other side may have said why, which is told when the connection has ended
+            raise
+        except BaseException:
+            if isinstance(transport, asyncio.WriteTransport):
+                transport.abort()  # a mere close would first send what is held, for as long as the link takes
+            raise
+
+    async def _write_all(self, writer: AbstractStreamWriter) -> None:
         for piece in self._pieces:
             await writer.write(piece)
-            self._moved()
+            self._progress.note()
             await asyncio.sleep(0)
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
@@ -264,25 +286,52 @@ def _socket(address: Any) -> socket.socket:
     return opened
 
 
+def _check_logins(http: aiohttp.ClientSession, url: str) -> None:
+    """Refuses a borrowed session that would send a login of its own beside our token, or in its place.
+
+    Raises:
+        ConfigurationError: saying where the login comes from.
+    """
+    if getattr(http, "auth", None) is not None or "Authorization" in http.headers:
+        where = "in its auth or headers; leave it out"
+    elif http.trust_env and keeps_login(urlsplit(url).hostname or ""):
+        where = "from the netrc file that trust_env=True reads; take the host out of that file, or leave trust_env out"
+    else:
+        return
+    raise ConfigurationError(f"The borrowed ClientSession has a login of its own for the base URL {where}.")
+
+
 # The first class that fits decides.
 _TRANSLATIONS: Final[Sequence[tuple[type[Exception], type[TransportError], str]]] = (
-    (TimeoutError, RequestTimeout, "Nothing moved for {timeout:g} s; whether Criteo applied the call is not known."),
-    (
-        aiohttp.ClientConnectorCertificateError,
-        ConnectError,
-        "The server's certificate is not trusted; nothing was sent. Check the base URL, or give an ssl context.",
-    ),
     (aiohttp.ClientConnectorDNSError, ConnectError, "The server's name cannot be resolved; nothing was sent."),
-    (aiohttp.ClientProxyConnectionError, ConnectError, "The proxy cannot be reached; nothing was sent."),
-    (aiohttp.ClientHttpProxyError, ConnectError, "The proxy refused the connection; nothing was sent."),
-    (aiohttp.ClientSSLError, ConnectError, "No secure connection could be made; nothing was sent."),
+    (aiohttp.ClientProxyConnectionError, ConnectError, "{proxy} cannot be reached; nothing was sent."),
     (aiohttp.ClientConnectorError, ConnectError, "The server cannot be reached; nothing was sent."),
+    (TimeoutError, RequestTimeout, "Nothing moved for {timeout:g} s; whether Criteo applied the call is not known."),
     (Exception, TransportError, "The connection broke before an answer came; whether Criteo applied it is not known."),
+)
+_BEFORE_THE_BODY: Final[Sequence[tuple[type[Exception], type[TransportError], str]]] = (
+    *_TRANSLATIONS[:-2],
+    (TimeoutError, ConnectError, "No connection could be made within {timeout:g} s; nothing was sent."),
+    (Exception, ConnectError, "The connection broke before anything was sent."),
 )
 
 
-def _translated(error: Exception, timeout: float) -> TransportError:
-    for foreign, ours, message in _TRANSLATIONS:
-        if isinstance(error, foreign):
-            return ours(message.format(timeout=timeout))
-    raise AssertionError("the last row fits every exception")
+def _handshake(error: BaseException | None) -> ssl.SSLError | None:
+    """Returns the TLS error that a foreign exception stems from, if it does."""
+    while error is not None:
+        if isinstance(error, ssl.SSLError) and not isinstance(error, aiohttp.ClientError):
+            return error
+        error = error.__cause__
+    return None
+
+
+def _refused_by_proxy(status: int, proxy: str | None) -> ConnectError:
+    """Says what a proxy answered instead of passing the call on; only a fault of its own may pass by itself."""
+    refused = f"{_named(proxy)} refused the connection (HTTP {status}); nothing was sent."
+    if status == _PROXY_LOGIN_REQUIRED:
+        refused += " Put user name and password into its URL, as in http://user:password@host:port."
+    return ConnectError(refused, passing=status >= _SERVER_FAULT)
+
+
+def _named(proxy: str | None) -> str:
+    return f"The proxy {address(proxy)}" if proxy else "The proxy"

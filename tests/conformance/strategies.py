@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
-from attrs import frozen
+from attrs import asdict, frozen, has
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -70,7 +70,9 @@ IDS: Final = st.integers(1, 2**63 - 1).map(str) | st.text("ab1/%?#&+ é.", min_s
 )
 INT32: Final = st.integers(-(2**31), 2**31 - 1)
 INT64: Final = st.integers(-(2**63), 2**63 - 1)
-DAYS: Final = st.integers(0, 400) | INT32
+DAYS: Final = st.integers(0, 400) | st.integers(0, 2**31 - 1)
+# 400 >= to > from >= 0, by Criteo's error list.
+VISITS: Final = st.tuples(st.integers(0, 400), st.integers(0, 400)).filter(lambda days: days[0] < days[1])
 PRICES: Final = st.integers(0, 10**6) | st.floats(allow_nan=False, allow_infinity=False)
 COUNTRIES: Final = st.sampled_from(["FR", "US", "GB"]) | NAMES
 IDENTIFIERS: Final = st.integers(0, 99).map("user{}@example.com".format) | st.text(min_size=1, max_size=20)
@@ -83,6 +85,17 @@ PLACES: Final = st.builds(
     longitude=optional(st.floats(-180, 180)),
 )
 
+
+def _visits(model: Callable[..., T], visitors: Any, days: tuple[Any, Any]) -> T:
+    """Retargeting settings: both numbers of days are drawn at once, because they must make a range."""
+    return model(visitors_type=visitors, days_since_last_visit_min=days[0], days_since_last_visit_max=days[1])
+
+
+def _changes_something(settings: Any) -> bool:
+    """Whether settings in an update say anything."""
+    return not has(type(settings)) or any(value is not UNSET for value in asdict(settings, recurse=False).values())
+
+
 MS_SETTINGS: Final[dict[str, SearchStrategy[Any]]] = {
     "contact_list": st.builds(ms.ContactListCreate),
     "in_market": st.builds(
@@ -94,7 +107,9 @@ MS_SETTINGS: Final[dict[str, SearchStrategy[Any]]] = {
         buying_power=optional(some(words(ms.BuyingPower))),
         price_range=optional(some(words(ms.PriceRange))),
     ),
-    "location": st.builds(ms.LocationCreate, points_of_interest=some(PLACES), radius_in_km=st.integers(1, 50) | INT32),
+    "location": st.builds(
+        ms.LocationCreate, points_of_interest=some(PLACES, least=1), radius_in_km=st.integers(1, 50) | INT32
+    ),
     "lookalike": st.builds(ms.LookalikeCreate, seed_segment_id=IDS, target_size=optional(INT64)),
     "prospecting": st.builds(
         ms.ProspectingCreate,
@@ -102,12 +117,7 @@ MS_SETTINGS: Final[dict[str, SearchStrategy[Any]]] = {
         days_since_last_visit_min=optional(DAYS),
         days_since_last_visit_max=optional(DAYS),
     ),
-    "retargeting": st.builds(
-        ms.RetargetingCreate,
-        visitors_type=words(ms.VisitorsType),
-        days_since_last_visit_min=DAYS,
-        days_since_last_visit_max=DAYS,
-    ),
+    "retargeting": st.builds(_visits, st.just(ms.RetargetingCreate), words(ms.VisitorsType), VISITS),
 }
 MS_SETTINGS_CHANGES: Final[dict[str, SearchStrategy[Any]]] = {
     "in_market": st.builds(
@@ -121,7 +131,7 @@ MS_SETTINGS_CHANGES: Final[dict[str, SearchStrategy[Any]]] = {
     ),
     "location": st.builds(
         ms.LocationUpdate,
-        points_of_interest=changed(some(PLACES)),
+        points_of_interest=changed(some(PLACES, least=1)),
         radius_in_km=changed(st.integers(1, 50) | INT32),
     ),
     "lookalike": st.builds(ms.LookalikeUpdate, target_size=changed(INT64)),
@@ -132,10 +142,10 @@ MS_SETTINGS_CHANGES: Final[dict[str, SearchStrategy[Any]]] = {
         days_since_last_visit_max=removable(DAYS),
     ),
     "retargeting": st.builds(
-        ms.RetargetingUpdate,
-        visitors_type=changed(words(ms.VisitorsType)),
-        days_since_last_visit_min=changed(DAYS),
-        days_since_last_visit_max=changed(DAYS),
+        _visits,
+        st.just(ms.RetargetingUpdate),
+        changed(words(ms.VisitorsType)),
+        VISITS | VISITS.map(lambda days: (UNSET, days[1])) | VISITS.map(lambda days: (days[0], UNSET)),
     ),
 }
 RM_SETTINGS: Final[dict[str, SearchStrategy[Any]]] = {
@@ -176,7 +186,7 @@ def _change(model: Callable[..., T], fields: _Fields, settings: dict[str, Search
     either = [
         fields | {"name": NAMES},
         fields | {"description": optional(TEXTS)},
-        *(fields | {name: each} for name, each in settings.items()),
+        *(fields | {name: each.filter(_changes_something)} for name, each in settings.items()),
     ]
     return st.one_of([st.builds(model, **each) for each in either])
 

@@ -1,4 +1,7 @@
-"""What a type checker must see of the public API; checked by basedpyright, never run."""
+"""What a type checker must see of the public API; checked by mypy and basedpyright, never run.
+
+Each public method of the client and of the services stands in an `assert_type` here; a unit test looks for it.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
@@ -66,28 +69,33 @@ async def client() -> None:
     credentials = ClientCredentials(client_id="id", client_secret="secret")
     async with CriteoClient(credentials, quota=Quota(250, period=60.0, share=0.5), on_event=observe) as criteo:
         assert_type(criteo, CriteoClient)
-        assert_type(criteo.marketing_solutions, MarketingSolutions)
-        assert_type(criteo.retail_media, RetailMedia)
-        assert_type(criteo.commerce_grid, CommerceGrid)
-        assert_type(criteo.rate_limit, RateLimit | None)
-        assert_type(await criteo.authenticate(), None)
     assert_type(CriteoClient.from_env(retry=RetryPolicy(attempts=2)), CriteoClient)
     CriteoClient(StaticToken("token"))
-    CriteoClient(credentials, timeout="60")  # pyright: ignore[reportArgumentType]
+    CriteoClient(credentials, timeout="60")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def ready_client(criteo: CriteoClient) -> None:
+    """Uses what a client offers."""
+    assert_type(criteo.marketing_solutions, MarketingSolutions)
+    assert_type(criteo.retail_media, RetailMedia)
+    assert_type(criteo.commerce_grid, CommerceGrid)
+    assert_type(criteo.rate_limit, RateLimit | None)
+    assert_type(await criteo.authenticate(), None)
+    assert_type(await criteo.aclose(), None)
 
 
 async def marketing_solutions(ms: MarketingSolutions) -> None:
     """Awaits every coroutine."""
     create = AudienceSegmentCreate(advertiser_id="1", name="crm", contact_list=ContactListCreate())
-    created = await ms.create_audience_segments([create])
-    assert_type(created, BulkResult[AudienceSegment])
+    assert_type(await ms.create_audience_segments([create]), BulkResult[AudienceSegment])
+    created = await ms.create_audience_segments(iter([create]))
     assert_type(created.one().type, SegmentType | None)
     assert_type(created.errors, tuple[Problem, ...])
     assert_type(created.errors[0].index, int | None)
     InMarketCreate(country="FR", gender="Male", buying_power=["High"])
     receipt = await ms.amend_contact_list("1", operation="add", identifiers=["a"], identifier_type="email")
-    assert_type(receipt, ContactListOperation)
     assert_type(receipt.valid, int | None)
+    assert_type(await ms.amend_contact_list("1", operation="add", identifiers=["a"]), ContactListOperation)
     assert_type(await ms.clear_contact_list("1"), None)
     assert_type(await ms.get_contact_list_statistics("1"), ContactListStatistics)
 
@@ -97,22 +105,23 @@ async def segments(ms: MarketingSolutions) -> None:
     change = AudienceSegmentUpdate(id="1", description=None)
     assert_type(await ms.update_audience_segments([change]), BulkResult[AudienceSegment])
     assert_type(await ms.delete_audience_segments(["1"]), BulkResult[str])
+    assert_type(ms.search_audience_segments(), Search[AudienceSegment])
     found = ms.search_audience_segments(advertiser_ids=["1"], audience_segment_types=["ContactList"])
-    assert_type(found, Search[AudienceSegment])
     assert_type(await found.page(limit=10, offset=20), Page[AudienceSegment])
     async for segment in found:
         assert_type(segment, AudienceSegment)
     assert_type(await ms.ensure_contact_list(advertiser_id="1", name="crm"), AudienceSegment)
     await ms.upload_contact_list("1", ["a"], hash=None, advertiser_id="1")
-    await ms.upload_contact_list("1", ["a"], hash=None, account_id="1")  # pyright: ignore[reportCallIssue]
+    await ms.upload_contact_list("1", ["a"], hash=None, account_id="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
 async def audiences(ms: MarketingSolutions) -> None:
     """Creates, changes, finds and sizes audiences."""
     algebra = Segment("1") & (Segment("2") | Segment("3")) & ~Segment("4")
     assert_type(algebra, Expression)
-    created = await ms.create_audiences([mso.AudienceCreate(advertiser_id="1", name="a", algebra=algebra)])
-    assert_type(created, BulkResult[mso.Audience])
+    create = mso.AudienceCreate(advertiser_id="1", name="a", algebra=algebra)
+    assert_type(await ms.create_audiences([create]), BulkResult[mso.Audience])
+    created = await ms.create_audiences((create,))
     assert_type(created.items[0].algebra, Expression | None)
     change = mso.AudienceUpdate(id="1", description=None, algebra=Segment("9"))
     assert_type(await ms.update_audiences([change]), BulkResult[mso.Audience])
@@ -129,7 +138,7 @@ async def audiences(ms: MarketingSolutions) -> None:
     assert_type(await ms.set_ad_set_audience("1", None), mso.AdSetAudience)
     assert_type(await ms.get_application(), Application)
     assert_type(await ms.list_advertisers(), tuple[mso.Advertiser, ...])
-    await ms.create_audiences([{"name": "a"}])  # pyright: ignore[reportArgumentType]
+    await ms.create_audiences([{"name": "a"}])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
 
 
 async def retail_media_audiences(lists: RetailMedia) -> None:
@@ -153,8 +162,7 @@ async def retail_media_audiences(lists: RetailMedia) -> None:
     assert_type(await lists.append_line_item_audiences("5", ["1"]), rm.AudienceTarget)
     assert_type(await lists.delete_line_item_audiences("5", ["1"]), rm.AudienceTarget)
     assert_type(await lists.get_application(), Application)
-    async for account in lists.list_accounts():
-        assert_type(account, rm.Account)
+    assert_type(lists.list_accounts(), AsyncIterator[rm.Account])
 
 
 async def retail_media(lists: RetailMedia) -> None:
@@ -166,12 +174,16 @@ async def retail_media(lists: RetailMedia) -> None:
     assert_type(await lists.delete_audience_segments("7", ["1"]), BulkResult[str])
     assert_type(lists.search_audience_segments("7", retailer_ids=["1"]), Search[rm.AudienceSegment])
     assert_type(await lists.ensure_contact_list("7", retailer_id="1", name="crm"), rm.AudienceSegment)
-    receipt = await lists.amend_contact_list("1", operation="add", identifiers=["a"], identifier_type="customer_id")
-    assert_type(receipt, ContactListOperation)
+    receipt = lists.amend_contact_list("1", operation="add", identifiers=["a"], identifier_type="customer_id")
+    assert_type(await receipt, ContactListOperation)
+    assert_type(await lists.amend_contact_list("1", operation="add", identifiers=["a"]), ContactListOperation)
     assert_type(await lists.clear_contact_list("1"), None)
     assert_type(await lists.get_contact_list_statistics("7", "1"), ContactListStatistics)
     assert_type(await lists.upload_contact_list("1", ["a"], hash="sha256", account_id="7"), UploadReport)
-    lists.stream_contact_list("1", customers(), hash="sha256")
+    assert_type(
+        lists.stream_contact_list("1", customers(), hash="sha256"),
+        AbstractAsyncContextManager[UploadStream, bool | None],
+    )
 
 
 async def commerce_grid(lists: CommerceGrid) -> None:
@@ -184,27 +196,33 @@ async def commerce_grid(lists: CommerceGrid) -> None:
     assert_type(await lists.delete_audience_segments(["1"]), BulkResult[str])
     assert_type(lists.search_audience_segments(remote_ids=["1"]), Search[cg.AudienceSegment])
     assert_type(await lists.ensure_contact_list(data_provider_id="1", name="crm"), cg.AudienceSegment)
-    receipt = await lists.amend_contact_list("1", operation="add", identifiers=["a"], identifier_type="madid")
-    assert_type(receipt, ContactListOperation)
+    receipt = lists.amend_contact_list("1", operation="add", identifiers=["a"], identifier_type="madid")
+    assert_type(await receipt, ContactListOperation)
+    assert_type(await lists.amend_contact_list("1", operation="add", identifiers=["a"]), ContactListOperation)
     assert_type(await lists.clear_contact_list("1"), None)
     assert_type(await lists.get_contact_list_statistics("1"), ContactListStatistics)
     assert_type(await lists.upload_contact_list("1", ["a"], hash="sha256", data_provider_id="7"), UploadReport)
-    lists.stream_contact_list("1", customers(), hash="sha256")
+    assert_type(
+        lists.stream_contact_list("1", customers(), hash="sha256"),
+        AbstractAsyncContextManager[UploadStream, bool | None],
+    )
 
 
 async def uploads(ms: MarketingSolutions) -> None:
     """Uploads from every kind of source, with every kind of option."""
     report = await ms.upload_contact_list("1", ["a@example.com", None], hash="sha256")
-    assert_type(report, UploadReport)
+    assert_type(await ms.upload_contact_list("1", ["a@example.com"], hash="sha256"), UploadReport)
     assert_type(report.failures, tuple[BatchResult, ...])
     assert_type(report + report, UploadReport)
     await ms.upload_contact_list("1", customers(), hash=None, operation=Operation.REMOVE, on_progress=watch)
     await ms.upload_contact_list("1", Path("crm.csv"), hash=HashAlgorithm.MD5, column="Email", dedupe=False)
     await ms.upload_contact_list("1", Table.from_file("crm.csv"), hash="md5", identifier_type=IdentifierType.EMAIL)
-    await ms.upload_contact_list("1", [1, 2], hash=None)  # pyright: ignore[reportArgumentType]
-    await ms.upload_contact_list("1", ["a"], hash=None, batchsize=1)  # pyright: ignore[reportCallIssue]
+    await ms.upload_contact_list("1", [1, 2], hash=None)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    await ms.upload_contact_list("1", ["a"], hash=None, batchsize=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     stream = ms.stream_contact_list("1", ["a@example.com"], hash="sha256")
-    assert_type(stream, AbstractAsyncContextManager[UploadStream, bool | None])
+    assert_type(
+        ms.stream_contact_list("1", Path("crm.csv"), hash=None), AbstractAsyncContextManager[UploadStream, bool | None]
+    )
     async with stream as results:
         async for batch in results:
             assert_type(batch, BatchResult)

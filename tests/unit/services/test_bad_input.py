@@ -9,6 +9,12 @@ from criteo_audiences import commerce_grid as cg
 from criteo_audiences import marketing_solutions as ms
 from criteo_audiences import retail_media as rm
 
+
+def retargeting(first: float | None, last: int) -> ms.RetargetingCreate:
+    """Builds settings of visits between two numbers of days ago."""
+    return ms.RetargetingCreate(visitors_type="All", days_since_last_visit_min=first, days_since_last_visit_max=last)
+
+
 MODELS: list[tuple[Callable[[], object], str]] = [
     (lambda: ms.AudienceSegmentCreate(advertiser_id="1", name="n"), "contact_list"),
     (
@@ -38,6 +44,53 @@ MODELS: list[tuple[Callable[[], object], str]] = [
     (lambda: rm.AudienceSegmentUpdate(id="1", events=None), "events cannot be taken away"),
     (lambda: cg.AudienceSegmentCreate(data_provider_id="1", name=""), "name"),
     (lambda: cg.AudienceSegmentUpdate(id="", name="n"), "id"),
+    # Names and descriptions.
+    (lambda: ms.AudienceSegmentUpdate(id="1", name=""), "name must not be empty"),
+    (lambda: ms.AudienceUpdate(id="1", name=" "), "name must not be empty"),
+    (lambda: rm.AudienceSegmentUpdate(id="1", name=""), "name must not be empty"),
+    (lambda: rm.AudienceUpdate(id="1", name=""), "name must not be empty"),
+    (lambda: cg.AudienceSegmentUpdate(id="1", name=""), "name must not be empty"),
+    (lambda: cg.AudienceSegmentCreate(data_provider_id="1", name="n", description=5), "description must be a str"),
+    (lambda: ms.AudienceUpdate(id="1", description={"value": "d"}), "description must be a str"),
+    # Ids of the wrong type.
+    (lambda: ms.AudienceSegmentCreate(advertiser_id=1, name="n", contact_list=ms.ContactListCreate()), "advertiser_id must be a str"),
+    (lambda: ms.AudienceSegmentUpdate(id=1, name="n"), "id must be a str"),
+    (lambda: ms.LookalikeCreate(seed_segment_id=300001), "seed_segment_id must be a str"),
+    (lambda: ms.InMarketCreate(country="FR", interest_ids=[166]), "interest_ids must hold ids"),
+    (lambda: ms.InMarketCreate(country="FR", interest_ids="166"), "interest_ids must be a list"),
+    (lambda: ms.InMarketCreate(country="FR", brand_ids=[["101"]]), "brand_ids must hold ids"),
+    (lambda: ms.InMarketUpdate(brand_ids=101), "brand_ids must be a list"),
+    (lambda: ms.InMarketUpdate(interest_ids=[""]), "interest_ids must hold ids"),
+    (lambda: rm.EventsCreate(shopper_activity="View", lookback_days="Last7Days", brand_ids=[1]), "brand_ids must hold ids"),
+    (lambda: rm.EventsUpdate(category_ids="12"), "category_ids must be a list"),
+    (lambda: rm.AudienceTarget(scope="include", audience_ids=[1]), "audience_ids must hold ids"),
+    (lambda: rm.AudienceTarget(scope="include", audience_ids="1"), "audience_ids must be a list"),
+    # Settings.
+    (lambda: ms.AudienceSegmentCreate(advertiser_id="1", name="n", in_market={"country": "FR"}), "in_market must be InMarketCreate, not dict"),
+    (lambda: ms.AudienceSegmentUpdate(id="1", lookalike=ms.LookalikeCreate(seed_segment_id="2")), "lookalike must be LookalikeUpdate"),
+    (lambda: ms.AudienceSegmentUpdate(id="1", in_market=ms.InMarketUpdate()), "in_market must change something: give one of country"),
+    (lambda: rm.AudienceSegmentUpdate(id="1", events=rm.EventsUpdate()), "events must change something"),
+    (lambda: rm.AudienceSegmentEstimate(retailer_id="1", channel="Onsite", events={}), "events must be EventsCreate"),
+    (lambda: cg.AudienceSegmentCreate(data_provider_id="1", name="n", contact_list=None), "contact_list must be ContactListCreate"),
+    (lambda: ms.InMarketCreate(country=""), "country must not be empty"),
+    (lambda: ms.InMarketUpdate(country=None), "country must be a str"),
+    (lambda: ms.InMarketCreate(country="FR", price_range=ms.PriceRange.LOW), "price_range must be a list"),
+    # Days.
+    (lambda: retargeting(30, 30), "days_since_last_visit_max must be greater than days_since_last_visit_min"),
+    (lambda: retargeting(-1, 30), "days_since_last_visit_min must be between 0"),
+    (lambda: retargeting(0, 401), "days_since_last_visit_max must be between 0 and 400"),
+    (lambda: retargeting(0, 2**31), "days_since_last_visit_max must be between 0"),
+    (lambda: retargeting(1.5, 3), "days_since_last_visit_min must be a whole number"),
+    (lambda: retargeting(None, 3), "days_since_last_visit_min must be a whole number"),
+    (lambda: ms.RetargetingUpdate(days_since_last_visit_min=401), "days_since_last_visit_min must be between 0 and 400"),
+    (lambda: ms.RetargetingUpdate(days_since_last_visit_min=5, days_since_last_visit_max=4), "must be greater than"),
+    (lambda: ms.ProspectingCreate(users_type="Prospects", days_since_last_visit_min=-1), "days_since_last_visit_min must be between 0"),
+    (lambda: ms.ProspectingUpdate(days_since_last_visit_max=-1), "days_since_last_visit_max must be between 0"),
+    # Places.
+    (lambda: ms.LocationCreate(points_of_interest=[], radius_in_km=1), "points_of_interest must hold at least one"),
+    (lambda: ms.LocationUpdate(points_of_interest=[]), "points_of_interest must hold at least one"),
+    (lambda: ms.LocationCreate(points_of_interest=ms.PointOfInterest(), radius_in_km=1), "points_of_interest must be a list, not a single"),
+    (lambda: ms.LocationCreate(points_of_interest=[(48.8, 2.3)], radius_in_km=1), "points_of_interest must be PointOfInterest, not tuple"),
 ]  # fmt: skip
 
 
@@ -69,6 +122,97 @@ CALLS = [
 ]  # fmt: skip
 
 
+ONE_LIST = ms.AudienceSegmentCreate(advertiser_id="1", name="n", contact_list=ms.ContactListCreate())
+CALLS += [
+    # Nothing, in every bulk call.
+    (lambda c: c.ms.create_audiences([]), "audiences must hold at least one"),
+    (lambda c: c.ms.update_audiences([]), "audiences must hold at least one"),
+    (lambda c: c.ms.delete_audiences([]), "ids must hold at least one"),
+    (lambda c: c.ms.compute_audience_segment_sizes([]), "ids must hold at least one"),
+    (lambda c: c.ms.compute_audience_sizes([]), "ids must hold at least one"),
+    (lambda c: c.rm.create_audience_segments("7", []), "segments must hold at least one"),
+    (lambda c: c.rm.update_audience_segments("7", []), "segments must hold at least one"),
+    (lambda c: c.rm.delete_audience_segments("7", []), "ids must hold at least one"),
+    (lambda c: c.rm.append_line_item_audiences("7", []), "audience_ids must hold at least one"),
+    (lambda c: c.rm.delete_line_item_audiences("7", []), "audience_ids must hold at least one"),
+    (lambda c: c.cg.create_audience_segments([]), "segments must hold at least one"),
+    (lambda c: c.cg.update_audience_segments([]), "segments must hold at least one"),
+    (lambda c: c.cg.delete_audience_segments([]), "ids must hold at least one"),
+    # One, where a list of them belongs.
+    (lambda c: c.ms.create_audience_segments(ONE_LIST), "segments must be a list, not a single AudienceSegmentCreate"),
+    (lambda c: c.ms.update_audience_segments(ms.AudienceSegmentUpdate(id="1", name="n")), "segments must be a list, not a single"),
+    (lambda c: c.ms.delete_audience_segments(5), "ids must be a list, not a single int"),
+    (lambda c: c.ms.create_audiences(ONE_LIST), "audiences must be a list, not a single"),
+    (lambda c: c.ms.update_audiences({"id": "1"}), "audiences must be a list, not a single dict"),
+    (lambda c: c.ms.delete_audiences(5), "ids must be a list"),
+    (lambda c: c.ms.compute_audience_segment_sizes("5"), "ids must be a list"),
+    (lambda c: c.ms.compute_audience_sizes("5"), "ids must be a list"),
+    (lambda c: c.rm.create_audience_segments("7", rm.AudienceSegmentCreate(retailer_id="1", name="n", contact_list=rm.ContactListCreate())), "segments must be a list"),
+    (lambda c: c.rm.update_audience_segments("7", rm.AudienceSegmentUpdate(id="1", name="n")), "segments must be a list"),
+    (lambda c: c.rm.append_line_item_audiences("7", "5"), "audience_ids must be a list"),
+    (lambda c: c.rm.delete_line_item_audiences("7", 5), "audience_ids must be a list"),
+    (lambda c: c.cg.create_audience_segments(cg.AudienceSegmentCreate(data_provider_id="1", name="n")), "segments must be a list"),
+    (lambda c: c.cg.update_audience_segments(cg.AudienceSegmentUpdate(id="1", name="n")), "segments must be a list"),
+    # Models of another call, of another service, or none.
+    (lambda c: c.cg.create_audience_segments([ONE_LIST]), "each of segments must be AudienceSegmentCreate"),
+    (lambda c: c.ms.update_audience_segments([ONE_LIST]), "each of segments must be AudienceSegmentUpdate, not AudienceSegmentCreate"),
+    (lambda c: c.ms.create_audience_segments([{"name": "n"}]), "each of segments must be AudienceSegmentCreate, not dict"),
+    (lambda c: c.ms.estimate_audience_segment_size({"inMarket": {}}), "definition must be AudienceSegmentEstimate"),
+    (lambda c: c.ms.estimate_audience_size(None), "definition must be AudienceEstimate"),
+    (lambda c: c.rm.set_line_item_audiences("7", ["1"]), "target must be AudienceTarget"),
+    # Ids of the wrong type.
+    (lambda c: c.ms.compute_audience_sizes([5]), "ids must hold ids"),
+    (lambda c: c.ms.clear_contact_list(5), "segment_id must be a str"),
+    (lambda c: c.ms.get_contact_list_statistics(5), "segment_id must be a str"),
+    (lambda c: c.ms.set_ad_set_audience("5", 7), "audience_id must be a str"),
+    (lambda c: c.ms.set_ad_set_audience(5, None), "ad_set_id must be a str"),
+    (lambda c: c.ms.list_in_market_brands(5, "FR"), "advertiser_id must be a str"),
+    (lambda c: c.ms.list_in_market_interests("5", ""), "country must not be empty"),
+    (lambda c: c.ms.amend_contact_list("5", operation="add", identifiers=["a"], identifier_type="gum", gum_caller_id="12"), "gum_caller_id must be a whole number"),
+    (lambda c: c.rm.delete_audience_segments(77, ["5"]), "account_id must be a str"),
+    (lambda c: c.rm.get_line_item_audiences(5), "line_item_id must be a str"),
+]  # fmt: skip
+EXPERIMENTAL_CALLS = [
+    (lambda c: c.rm.create_audiences("7", []), "audiences must hold at least one"),
+    (lambda c: c.rm.update_audiences("7", []), "audiences must hold at least one"),
+    (lambda c: c.rm.delete_audiences("7", []), "ids must hold at least one"),
+    (lambda c: c.rm.delete_audiences("7", 5), "ids must be a list"),
+    (lambda c: c.rm.compute_audience_sizes("7", [], channel="Onsite"), "ids must hold at least one"),
+    (lambda c: c.rm.compute_audience_sizes("7", "5", channel="Onsite"), "ids must be a list"),
+    (lambda c: c.rm.compute_audience_sizes("7", ["5"], channel="Everywhere"), "channel"),
+    (lambda c: c.rm.compute_audience_segment_sizes("7", [], channel="Onsite"), "ids must hold at least one"),
+    (lambda c: c.rm.estimate_audience_size("7", None), "definition must be AudienceEstimate"),
+    (lambda c: c.rm.estimate_audience_segment_size("7", None), "definition must be AudienceSegmentEstimate"),
+]
+
+
+@pytest.mark.parametrize(("call", "words"), EXPERIMENTAL_CALLS)
+async def test_impossible_experimental_calls(experimental, call, words) -> None:
+    """The same for what only `experimental` has."""
+    with pytest.raises(ConfigurationError, match=words):
+        await call(experimental)
+    assert not experimental.asked
+
+
+def test_a_lookalikes_seed_cannot_be_changed() -> None:
+    """There is no field for it in an update, and Python names it."""
+    with pytest.raises(TypeError, match="seed_segment_id"):
+        ms.LookalikeUpdate(seed_segment_id="2")
+
+
+def test_a_refusal_never_shows_what_was_given() -> None:
+    """What stands where an id belongs may be a customer's address."""
+    with pytest.raises(ConfigurationError) as refused:
+        ms.InMarketCreate(country="FR", interest_ids=["anna@example.com", 5])
+    assert "anna" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("first", "last"), [(0, 1), (399, 400), (0, 400)])
+def test_the_widest_and_the_narrowest_visits(first, last) -> None:
+    """The bounds 0 and 400 belong to the range, and one day of difference is enough."""
+    assert retargeting(first, last).days_since_last_visit_max == last
+
+
 @pytest.mark.parametrize(("call", "words"), CALLS)
 async def test_impossible_calls(criteo, call, words) -> None:
     """A call that Criteo would refuse is not made, and the message names the argument."""
@@ -88,10 +232,9 @@ def test_impossible_filters(criteo, filters) -> None:
 
 
 NUMBERS = [
-    (lambda: ms.RetargetingCreate(visitors_type="All", days_since_last_visit_min=0, days_since_last_visit_max=2**31), "retargeting"),
     (lambda: ms.LookalikeCreate(seed_segment_id="1", target_size=2**63), "lookalike"),
     (lambda: ms.LocationCreate(points_of_interest=[ms.PointOfInterest(latitude=float("nan"))], radius_in_km=1), "location"),
-    (lambda: ms.LocationCreate(points_of_interest=[], radius_in_km=2**40), "location"),
+    (lambda: ms.LocationCreate(points_of_interest=[ms.PointOfInterest()], radius_in_km=2**40), "location"),
 ]  # fmt: skip
 
 
@@ -99,7 +242,7 @@ NUMBERS = [
 async def test_numbers_that_no_schema_holds(criteo, build, settings) -> None:
     """A number beyond the schema's bits, or none that JSON knows, is refused by its field before a call."""
     create = ms.AudienceSegmentCreate(advertiser_id="1", name="n", **{settings: build()})
-    with pytest.raises(ConfigurationError, match=r"days_since_last_visit_max|target_size|latitude|radius_in_km"):
+    with pytest.raises(ConfigurationError, match=r"target_size|latitude|radius_in_km"):
         await criteo.ms.create_audience_segments([create])
     assert not criteo.asked
 

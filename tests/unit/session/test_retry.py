@@ -69,6 +69,7 @@ def test_default_jitter_is_random() -> None:
     ("error", "repeated", "create_repeated"),
     [
         (ConnectError(), True, True),
+        (ConnectError(passing=False), False, False),
         (RateLimitExceeded(), True, True),
         (RateLimitExceeded(retry_after=5.0), True, True),
         (TransportError(), True, False),
