@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from criteo_audiences import HashAlgorithm, IdentifierType, InvalidIdentifierError
-from criteo_audiences.identifiers import Fingerprints, Preparation, RejectReason, digest, is_hashed, rule_for
+from criteo_audiences.identifiers import Fingerprints, Preparation, RejectReason, Rule, digest, is_hashed, rule_for
 
 IDFA = "6D92078A-8246-4BA4-AE5B-76104861E7DC"
 DIGEST = "375320dd9ae7ed408002f3768e16cb5f28c861062fd50dff9a3bff62e9dce4ef"
@@ -15,12 +15,12 @@ PIECES += ["\u200b", "\u00a0", "\n", "x12", "/", "00000000-0000-0000-0000-000000
 NEAR_VALUES = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
 
 
-def expected(kind: IdentifierType, texts: list[str], algorithm: HashAlgorithm | None) -> tuple[list[str], Counter[Any]]:
-    """Returns what the full rule of a kind makes of each text on its own, and why others are rejected."""
+def expected(rule: Rule, texts: list[str], algorithm: HashAlgorithm | None) -> tuple[list[str], Counter[Any]]:
+    """Returns what the full rule makes of each text on its own, and why others are rejected."""
     prepared, reasons = [], Counter[Any]()
     for text in texts:
         try:
-            value = rule_for(kind).normalize(text)
+            value = rule.normalize(text)
         except InvalidIdentifierError as error:
             reasons[RejectReason(error.reason)] += 1
         else:
@@ -29,17 +29,18 @@ def expected(kind: IdentifierType, texts: list[str], algorithm: HashAlgorithm | 
     return prepared, reasons
 
 
-@pytest.mark.parametrize("kind", IdentifierType)
+@pytest.mark.parametrize("kind", ["email", "phone_number", "madid", "ip_address_v4", "customer_id"])
 @given(texts=st.lists(NEAR_VALUES | st.text(), max_size=5))
 @example(texts=[" +33 1-23(45)67\u00a089 ", "+3301 23456789", f" {IDFA}", "\x1fC-1\x1f", "\u200bC-1"])
-def test_many_rows_are_prepared_as_one_row_alone_is(kind: IdentifierType, texts: list[str]) -> None:
-    """For every kind the fast path over a slice agrees with the full rule, and preparing again changes nothing."""
-    for algorithm in [None, *sorted(rule_for(kind).algorithms)]:
-        preparation = Preparation(algorithm=algorithm, rule=rule_for(kind))
-        prepared, reasons = expected(kind, texts, algorithm)
+def test_many_rows_are_prepared_as_one_row_alone_is(kind: str, texts: list[str]) -> None:
+    """For every rule the fast path over a slice agrees with the full rule, and preparing again changes nothing."""
+    rule = rule_for(IdentifierType(kind))
+    for algorithm in [None, *sorted(rule.algorithms)]:
+        preparation = Preparation(algorithm=algorithm, rule=rule)
+        prepared, reasons = expected(rule, texts, algorithm)
         assert preparation.prepare(texts) == prepared
         assert preparation.rejected == reasons
-        again = Preparation(algorithm=None, rule=rule_for(kind))
+        again = Preparation(algorithm=None, rule=rule)
         assert again.prepare(prepared) == prepared
         for value in prepared:
             value.encode()
