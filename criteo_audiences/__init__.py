@@ -25,7 +25,7 @@ from criteo_audiences.errors import (
     TransportError,
     UploadFailedError,
 )
-from criteo_audiences.identifiers import hash_email, normalize_email
+from criteo_audiences.identifiers import hash_email, hash_phone, normalize_email, normalize_phone
 from criteo_audiences.models import HashAlgorithm, IdentifierType, Operation, Problem
 from criteo_audiences.results import BulkResult
 from criteo_audiences.session import ClientCredentials, Quota, RateLimiter, RetryPolicy, StaticToken, TokenSource
@@ -74,5 +74,7 @@ __all__ = [
     "UploadReport",
     "__version__",
     "hash_email",
+    "hash_phone",
     "normalize_email",
+    "normalize_phone",
 ]

@@ -17,7 +17,7 @@ from criteo_audiences.errors import (
 from criteo_audiences.models import IdentifierType, Word
 from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.uploads import Amend, Amendment, Source, UploadOptions, UploadReport, UploadStream
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Settings, gum_caller_id_of
 from criteo_audiences.uploads.uploader import stream, upload
 from criteo_audiences.validation import require_text
 
@@ -28,12 +28,13 @@ __all__ = [
     "UploadOptions",
     "UploadReport",
     "UploadStream",
+    "Vocabulary",
     "amend_body",
     "ensure_contact_list",
+    "gum_caller_id_of",
     "single_batch",
     "stream_contact_list",
     "upload_contact_list",
-    "wire_word",
 ]
 
 _NAME_TAKEN: Final = "name-must-be-unique"
@@ -57,6 +58,46 @@ class Segment(Protocol):
 
 
 S = TypeVar("S", bound=Segment)
+
+
+@frozen
+class Vocabulary:
+    """The kinds of identifier that a service takes.
+
+    Attributes:
+        service: its name, for messages.
+        words: its own word for each kind.
+        wants_gum_caller: whether GUM ids need to say who asks.
+    """
+
+    service: str
+    words: Mapping[IdentifierType, str]
+    wants_gum_caller: bool = False
+
+    def word(self, kind: IdentifierType) -> str:
+        """Returns the service's word for a kind of identifier.
+
+        Raises:
+            ConfigurationError: when the service does not take it; naming those it takes.
+        """
+        if kind not in self.words:
+            taken = ", ".join(word.value for word in self.words)
+            raise ConfigurationError(f"{self.service} takes no identifier_type='{kind.value}'; it takes: {taken}.")
+        return self.words[kind]
+
+    def check(self, kind: IdentifierType, gum_caller_id: int | None) -> None:
+        """Refuses what no call to the service could send.
+
+        Raises:
+            ConfigurationError: when the service does not take the kind, or the caller id does not go with it.
+        """
+        self.word(kind)
+        needed = self.wants_gum_caller and kind is IdentifierType.GUM
+        if needed and gum_caller_id is None:
+            raise ConfigurationError("gum_caller_id goes with identifier_type='gum', and that type needs it.")
+        if not needed and gum_caller_id is not None:
+            where = "with identifier_type='gum' only" if self.wants_gum_caller else "with Marketing Solutions only"
+            raise ConfigurationError(f"gum_caller_id goes {where}.")
 
 
 @frozen
@@ -98,23 +139,39 @@ class OwnerCheck:
 
 
 async def upload_contact_list(
-    amend: Amend, segment_id: str, source: Source, check: OwnerCheck | None = None, **options: Unpack[UploadOptions]
+    amend: Amend,
+    vocabulary: Vocabulary,
+    segment_id: str,
+    source: Source,
+    check: OwnerCheck | None = None,
+    **options: Unpack[UploadOptions],
 ) -> UploadReport:
     """See a service's `upload_contact_list`."""
-    settings = Settings(**options)
+    settings = _settings(vocabulary, options)
     await _check(check, settings)
     return await upload(amend, require_text(segment_id, "segment_id"), source, settings)
 
 
 @asynccontextmanager
 async def stream_contact_list(
-    amend: Amend, segment_id: str, source: Source, check: OwnerCheck | None = None, **options: Unpack[UploadOptions]
+    amend: Amend,
+    vocabulary: Vocabulary,
+    segment_id: str,
+    source: Source,
+    check: OwnerCheck | None = None,
+    **options: Unpack[UploadOptions],
 ) -> AsyncIterator[UploadStream]:
     """See a service's `stream_contact_list`."""
-    settings = Settings(**options)
+    settings = _settings(vocabulary, options)
     await _check(check, settings)
     async with stream(amend, require_text(segment_id, "segment_id"), source, settings) as running:
         yield running
+
+
+def _settings(vocabulary: Vocabulary, options: UploadOptions) -> Settings:
+    settings = Settings(**options)
+    vocabulary.check(settings.kind, settings.gum_caller_id)
+    return settings
 
 
 async def _check(check: OwnerCheck | None, settings: Settings) -> None:
@@ -163,15 +220,3 @@ def amend_body(entity_type: str, attributes: Mapping[str, Any], batch: Batch) ->
     """Wraps a batch into the body of an amend call, in pieces."""
     opening = orjson.dumps({"data": {"type": entity_type, "attributes": attributes}})
     return (opening.removesuffix(b"}}}") + b',"identifiers":[', *batch.pieces, b"]}}}")
-
-
-def wire_word(words: Mapping[IdentifierType, str], kind: IdentifierType, service: str) -> str:
-    """Returns a service's word for a kind of identifier.
-
-    Raises:
-        ConfigurationError: when the service does not take it; naming those it takes.
-    """
-    if kind not in words:
-        taken = ", ".join(word.value for word in words)
-        raise ConfigurationError(f"{service} takes no identifier_type='{kind.value}'; it takes: {taken}.")
-    return words[kind]

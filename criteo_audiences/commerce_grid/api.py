@@ -18,12 +18,12 @@ from criteo_audiences.contact_lists import (
     UploadOptions,
     UploadReport,
     UploadStream,
+    Vocabulary,
     amend_body,
     ensure_contact_list,
     single_batch,
     stream_contact_list,
     upload_contact_list,
-    wire_word,
 )
 from criteo_audiences.models import Application, ContactListOperation, ContactListStatistics, IdentifierType, Operation
 from criteo_audiences.results import BulkResult, Search
@@ -47,20 +47,23 @@ _PAGE_MAXIMUM: Final = 100
 _SEGMENTS: Final = "/commerce-grid/audience-segments"
 _CONTACT_LIST: Final = f"{_SEGMENTS}/{{segment_id}}/contact-list"
 
-_WIRE_TYPES: Final = {
-    IdentifierType.EMAIL: "Email",
-    IdentifierType.MADID: "MadId",
-    IdentifierType.USER_IDENTIFIER: "UserIdentifier",
-    IdentifierType.IDENTITY_LINK: "IdentityLink",
-    IdentifierType.BIDSWITCH_ID: "BidSwitchId",
-    IdentifierType.FTRACK_ID: "FTrackId",
-    IdentifierType.PANORAMA_ID: "PanoramaId",
-    IdentifierType.HADRON_ID: "HadronId",
-    IdentifierType.IP_ADDRESS_V4: "IpAddressV4",
-    IdentifierType.PAGE_URL: "PageUrl",
-    IdentifierType.PAGE_DOMAIN: "PageDomain",
-    IdentifierType.APP_ID: "AppId",
-}
+_VOCABULARY: Final = Vocabulary(
+    "Commerce Grid",
+    {
+        IdentifierType.EMAIL: "Email",
+        IdentifierType.MADID: "MadId",
+        IdentifierType.USER_IDENTIFIER: "UserIdentifier",
+        IdentifierType.IDENTITY_LINK: "IdentityLink",
+        IdentifierType.BIDSWITCH_ID: "BidSwitchId",
+        IdentifierType.FTRACK_ID: "FTrackId",
+        IdentifierType.PANORAMA_ID: "PanoramaId",
+        IdentifierType.HADRON_ID: "HadronId",
+        IdentifierType.IP_ADDRESS_V4: "IpAddressV4",
+        IdentifierType.PAGE_URL: "PageUrl",
+        IdentifierType.PAGE_DOMAIN: "PageDomain",
+        IdentifierType.APP_ID: "AppId",
+    },
+)
 _WIRE_OPERATIONS: Final = {Operation.ADD: "Add", Operation.REMOVE: "Remove"}
 
 
@@ -253,7 +256,7 @@ class CommerceGrid:
             Exception: what the source raises, as it is.
         """
         check = self._owner_check(segment_id, data_provider_id)
-        return await upload_contact_list(self._amend, segment_id, source, check, **options)
+        return await upload_contact_list(self._amend, _VOCABULARY, segment_id, source, check, **options)
 
     def stream_contact_list(
         self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[UploadOptions]
@@ -270,7 +273,7 @@ class CommerceGrid:
             **options: as for `upload_contact_list`.
         """
         check = self._owner_check(segment_id, data_provider_id)
-        return stream_contact_list(self._amend, segment_id, source, check, **options)
+        return stream_contact_list(self._amend, _VOCABULARY, segment_id, source, check, **options)
 
     def _owner_check(self, segment_id: str, data_provider_id: str | None) -> OwnerCheck | None:
         if data_provider_id is None:
@@ -289,7 +292,7 @@ class CommerceGrid:
     async def _amend(self, amendment: Amendment) -> ContactListOperation:
         attributes = {
             "operation": _WIRE_OPERATIONS[amendment.operation],
-            "identifierType": wire_word(_WIRE_TYPES, amendment.identifier_type, "Commerce Grid"),
+            "identifierType": _VOCABULARY.word(amendment.identifier_type),
         }
         request = Request(
             method="POST",

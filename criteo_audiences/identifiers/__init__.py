@@ -3,7 +3,28 @@
 from criteo_audiences.identifiers.email import hash_email, normalize_email
 from criteo_audiences.identifiers.fingerprints import Fingerprints
 from criteo_audiences.identifiers.hashing import digest, is_hashed
+from criteo_audiences.identifiers.mobile import normalize_mobile_ad_id
+from criteo_audiences.identifiers.numbering_plans import require_region
+from criteo_audiences.identifiers.opaque import normalize_ip_address_v4, normalize_opaque
+from criteo_audiences.identifiers.phone import hash_phone, normalize_phone
 from criteo_audiences.identifiers.preparing import Preparation
 from criteo_audiences.identifiers.reasons import RejectReason
+from criteo_audiences.identifiers.rules import Rule, rule_for
 
-__all__ = ["Fingerprints", "Preparation", "RejectReason", "digest", "hash_email", "is_hashed", "normalize_email"]
+__all__ = [
+    "Fingerprints",
+    "Preparation",
+    "RejectReason",
+    "Rule",
+    "digest",
+    "hash_email",
+    "hash_phone",
+    "is_hashed",
+    "normalize_email",
+    "normalize_ip_address_v4",
+    "normalize_mobile_ad_id",
+    "normalize_opaque",
+    "normalize_phone",
+    "require_region",
+    "rule_for",
+]

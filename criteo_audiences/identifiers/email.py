@@ -1,28 +1,19 @@
 """E-mail addresses: normalized as Criteo asks, validated as far as its matching can use them."""
 
 import re
-from collections.abc import Iterable
 from typing import Final
+from urllib.parse import unquote
 
 from criteo_audiences.errors import InvalidIdentifierError
+from criteo_audiences.identifiers.blanks import BLANKS
 from criteo_audiences.identifiers.hashing import digest, is_hashed
 from criteo_audiences.identifiers.reasons import RejectReason
 from criteo_audiences.models import HashAlgorithm
 from criteo_audiences.validation import choose
 
-# What `str.strip()` takes for white space, and the characters of no width that spreadsheets and mail programs leave.
-_ZERO_WIDTH: Final = (
-    "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
-)
-_WHITE_SPACE: Final = (
-    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
-    "\u2028\u2029\u202f\u205f\u3000"
-)
-BLANKS: Final = _WHITE_SPACE + _ZERO_WIDTH
-
 # The address nearly every row holds, for one cheap test: what fits is valid by the full rule below, which decides about
 # the others. No label can be too long in a text of at most 64 characters.
-_PLAIN = re.compile(r"(?!.{65})[a-z0-9._+-]++@(?:[a-z0-9]++[.-])*[a-z0-9]++\.[a-z]++")
+PLAIN_ADDRESS: Final = re.compile(r"(?!.{65})[a-z0-9._+-]++@(?:[a-z0-9]++[.-])*[a-z0-9]++\.[a-z]++")
 
 _INSIDE = re.compile(f"[{re.escape(BLANKS)}]")
 _WRAPPED = re.compile(r"[^<>]*<([^<>]*)>")
@@ -81,22 +72,14 @@ def hash_email(value: str, algorithm: HashAlgorithm | str = HashAlgorithm.SHA256
     return text if is_hashed(text) else digest(text, chosen)
 
 
-def match_plain(texts: Iterable[str]) -> list[object]:
-    """Tells which trimmed, lower-case texts are usual addresses, which `normalize_email` leaves as they are.
-
-    Returns:
-        One entry a text, `None` where the full rule must decide. A list at a time, because the loop then runs in C.
-    """
-    return list(map(_PLAIN.fullmatch, texts))
-
-
 def _unwrap(text: str) -> str:
-    """Takes the address out of `Name <address>` and of a `mailto:` URI (RFC 6068), which may carry a query."""
+    """Takes the address out of `Name <address>` and of a `mailto:` URI (RFC 6068): percent-encoded, perhaps a query."""
     wrapped = _WRAPPED.fullmatch(text)
     if wrapped:
         text = wrapped[1].strip(BLANKS)
     if text.startswith(_MAILTO):
-        text = text.removeprefix(_MAILTO).partition("?")[0].strip(BLANKS)
+        address = text.removeprefix(_MAILTO).partition("?")[0]
+        text = unquote(address, errors="surrogateescape").strip(BLANKS).lower()  # what is no UTF-8 stays refusable
     return text
 
 

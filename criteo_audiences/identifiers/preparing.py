@@ -7,21 +7,22 @@ from typing import cast
 from attrs import define, field
 
 from criteo_audiences.errors import InvalidIdentifierError
-from criteo_audiences.identifiers.email import match_plain, normalize_email
 from criteo_audiences.identifiers.fingerprints import Fingerprints
-from criteo_audiences.identifiers.hashing import DIGESTS, is_hashed
+from criteo_audiences.identifiers.hashing import is_hashed
 from criteo_audiences.identifiers.reasons import RejectReason
+from criteo_audiences.identifiers.rules import EMAIL_RULE, Rule
 from criteo_audiences.models import HashAlgorithm
 
 
 @define(kw_only=True)
 class Preparation:
-    """Normalizes, validates, hashes and, asked to, de-duplicates e-mails, and counts every row it was given.
+    """Normalizes, validates, hashes and, asked to, de-duplicates identifiers, and counts every row it was given.
 
     It works on a slice of rows at a time, step by step over the whole slice: that is twice as fast as row by row.
 
     Attributes:
-        algorithm: how to hash; `None` sends the normalized address in clear, which Criteo matches best.
+        algorithm: how to hash; `None` sends the normalized value in clear, which Criteo matches best.
+        rule: what becomes of the values of their kind.
         seen: remembers what went out already; `None` looks for no duplicates.
         read: rows taken in so far; `read = prepared + rejected + duplicates`.
         rejected: rows rejected, by reason.
@@ -30,6 +31,7 @@ class Preparation:
     """
 
     algorithm: HashAlgorithm | None
+    rule: Rule = EMAIL_RULE
     seen: Fingerprints | None = None
     read: int = 0
     rejected: Counter[RejectReason] = field(factory=Counter)
@@ -39,12 +41,14 @@ class Preparation:
     def prepare(self, values: Sequence[object]) -> list[str]:
         """Returns the identifiers to send for a slice of rows; blocks for about a microsecond a row.
 
+        Rows that the full rule must judge take longer; give it `rule.slice_size` rows at most where that matters.
+
         Raises:
             TypeError: when a row is neither text nor missing (`None`, NaN); names the row and its type.
         """
         rows = self._present(values)
-        texts = [row.strip().lower() for row in rows]
-        plain = match_plain(texts)
+        texts = self.rule.tidied(rows)
+        plain = self.rule.match_plain(texts)
         digests_before = self.already_hashed
         if None in plain:
             texts = list(self._examined(rows, texts, plain))
@@ -68,24 +72,25 @@ class Preparation:
         return present
 
     def _examined(self, rows: Sequence[str], texts: Sequence[str], plain: Sequence[object]) -> Iterator[str]:
-        """Takes the rows that are no addresses of the usual kind through the full rule."""
+        """Takes the rows that are not of the usual form through the full rule."""
         for row, text, found in zip(rows, texts, plain, strict=True):
             if found is not None:
                 yield text
                 continue
             try:
-                normalized = normalize_email(row)
+                normalized = self.rule.normalize(row)
             except InvalidIdentifierError as error:
                 self.rejected[RejectReason(error.reason)] += 1
                 continue
-            self.already_hashed += is_hashed(normalized)
+            if self.rule.algorithms:
+                self.already_hashed += is_hashed(normalized)
             yield normalized
 
     def _hashed(self, texts: list[str], *, some_are_digests: bool) -> list[str]:
         """Hashes what is no digest yet."""
         if self.algorithm is None:
             return texts
-        digest = DIGESTS[self.algorithm]
+        digest = self.rule.digest(self.algorithm)
         if not some_are_digests:
             return list(map(digest, texts))
         return [text if is_hashed(text) else digest(text) for text in texts]

@@ -11,14 +11,14 @@ from criteo_audiences.contact_lists import (
     UploadOptions,
     UploadReport,
     UploadStream,
+    Vocabulary,
     amend_body,
     ensure_contact_list,
+    gum_caller_id_of,
     single_batch,
     stream_contact_list,
     upload_contact_list,
-    wire_word,
 )
-from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.marketing_solutions.audience_api import Audiences
 from criteo_audiences.marketing_solutions.models import (
     AudienceSegment,
@@ -48,13 +48,17 @@ _PAGE_MAXIMUM: Final = 100
 _SEGMENTS: Final = "/marketing-solutions/audience-segments"
 _CONTACT_LIST: Final = f"{_SEGMENTS}/{{segment_id}}/contact-list"
 
-_WIRE_TYPES: Final = {
-    IdentifierType.EMAIL: "email",
-    IdentifierType.MADID: "madid",
-    IdentifierType.IDENTITY_LINK: "identityLink",
-    IdentifierType.GUM: "gum",
-    IdentifierType.PHONE_NUMBER: "phoneNumber",
-}
+_VOCABULARY: Final = Vocabulary(
+    "Marketing Solutions",
+    {
+        IdentifierType.EMAIL: "email",
+        IdentifierType.MADID: "madid",
+        IdentifierType.IDENTITY_LINK: "identityLink",
+        IdentifierType.GUM: "gum",
+        IdentifierType.PHONE_NUMBER: "phoneNumber",
+    },
+    wants_gum_caller=True,
+)
 
 
 class MarketingSolutions(Audiences):
@@ -167,7 +171,7 @@ class MarketingSolutions(Audiences):
         operation: Operation | str,
         identifiers: Sequence[str],
         identifier_type: IdentifierType | str = IdentifierType.EMAIL,
-        gum_caller_id: int | None = None,
+        gum_caller_id: int | str | None = None,
     ) -> ContactListOperation:
         """Adds identifiers to a contact list, or removes them, in one call; sends them as they are given.
 
@@ -185,19 +189,15 @@ class MarketingSolutions(Audiences):
             ConfigurationError: when an argument cannot be sent; nothing was.
             CriteoError: when the call failed.
         """
-        kind = choose(IdentifierType, identifier_type, "identifier_type")
         amendment = Amendment(
             segment_id=segment_id,
             operation=choose(Operation, operation, "operation"),
-            identifier_type=kind,
+            identifier_type=choose(IdentifierType, identifier_type, "identifier_type"),
             batch=single_batch(identifiers),
+            gum_caller_id=gum_caller_id_of(gum_caller_id),
         )
-        if (kind is IdentifierType.GUM) != (gum_caller_id is not None):
-            raise ConfigurationError("gum_caller_id goes with identifier_type='gum', and that type needs it.")
-        if gum_caller_id is not None:
-            require_whole(gum_caller_id, "gum_caller_id", least=0)
-        extra = {} if gum_caller_id is None else {"gumCallerId": gum_caller_id}
-        return await self._amend(amendment, **extra)
+        _VOCABULARY.check(amendment.identifier_type, amendment.gum_caller_id)
+        return await self._amend(amendment)
 
     async def clear_contact_list(self, segment_id: str) -> None:
         """Removes every identifier from a contact list; the segment stays.
@@ -244,7 +244,7 @@ class MarketingSolutions(Audiences):
             Exception: what the source raises, as it is.
         """
         check = self._owner_check(segment_id, advertiser_id)
-        return await upload_contact_list(self._amend, segment_id, source, check, **options)
+        return await upload_contact_list(self._amend, _VOCABULARY, segment_id, source, check, **options)
 
     def stream_contact_list(
         self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[UploadOptions]
@@ -261,7 +261,7 @@ class MarketingSolutions(Audiences):
             **options: as for `upload_contact_list`.
         """
         check = self._owner_check(segment_id, advertiser_id)
-        return stream_contact_list(self._amend, segment_id, source, check, **options)
+        return stream_contact_list(self._amend, _VOCABULARY, segment_id, source, check, **options)
 
     def _owner_check(self, segment_id: str, advertiser_id: str | None) -> OwnerCheck | None:
         if advertiser_id is None:
@@ -269,12 +269,13 @@ class MarketingSolutions(Audiences):
         found = self.search_audience_segments(audience_segment_ids=[require_text(segment_id, "segment_id")])
         return OwnerCheck(found, segment_id, "advertiser_id", require_text(advertiser_id, "advertiser_id"))
 
-    async def _amend(self, amendment: Amendment, **extra: Any) -> ContactListOperation:
-        attributes = {
+    async def _amend(self, amendment: Amendment) -> ContactListOperation:
+        attributes: dict[str, Any] = {
             "operation": amendment.operation.value,
-            "identifierType": wire_word(_WIRE_TYPES, amendment.identifier_type, "Marketing Solutions"),
-            **extra,
+            "identifierType": _VOCABULARY.word(amendment.identifier_type),
         }
+        if amendment.gum_caller_id is not None:
+            attributes["gumCallerId"] = amendment.gum_caller_id
         request = Request(
             method="PATCH",
             path=_CONTACT_LIST,

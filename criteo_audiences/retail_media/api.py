@@ -11,12 +11,12 @@ from criteo_audiences.contact_lists import (
     UploadOptions,
     UploadReport,
     UploadStream,
+    Vocabulary,
     amend_body,
     ensure_contact_list,
     single_batch,
     stream_contact_list,
     upload_contact_list,
-    wire_word,
 )
 from criteo_audiences.models import ContactListOperation, ContactListStatistics, IdentifierType, Operation
 from criteo_audiences.results import BulkResult, Search
@@ -48,6 +48,7 @@ _PAGE_MAXIMUM: Final = 500
 _SEGMENTS: Final = "/retail-media/accounts/{account_id}/audience-segments"
 _STATISTICS: Final = f"{_SEGMENTS}/{{segment_id}}/contact-list"
 _CONTACT_LIST: Final = "/retail-media/audience-segments/{segment_id}/contact-list"
+_VOCABULARY: Final = Vocabulary("Retail Media", WIRE_TYPES)
 
 
 class RetailMedia(Audiences):
@@ -253,7 +254,7 @@ class RetailMedia(Audiences):
             Exception: what the source raises, as it is.
         """
         check = self._owner_check(segment_id, account_id)
-        return await upload_contact_list(self._amend, segment_id, source, check, **options)
+        return await upload_contact_list(self._amend, _VOCABULARY, segment_id, source, check, **options)
 
     def stream_contact_list(
         self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[UploadOptions]
@@ -267,7 +268,7 @@ class RetailMedia(Audiences):
             **options: as for `upload_contact_list`.
         """
         check = self._owner_check(segment_id, account_id)
-        return stream_contact_list(self._amend, segment_id, source, check, **options)
+        return stream_contact_list(self._amend, _VOCABULARY, segment_id, source, check, **options)
 
     def _owner_check(self, segment_id: str, account_id: str | None) -> OwnerCheck | None:
         if account_id is None:
@@ -278,7 +279,7 @@ class RetailMedia(Audiences):
     async def _amend(self, amendment: Amendment) -> ContactListOperation:
         attributes = {
             "operation": amendment.operation.value,
-            "identifierType": wire_word(WIRE_TYPES, amendment.identifier_type, "Retail Media"),
+            "identifierType": _VOCABULARY.word(amendment.identifier_type),
         }
         request = Request(
             method="POST",

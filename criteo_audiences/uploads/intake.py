@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from typing import Any, Final
 
@@ -69,20 +69,28 @@ class Intake:
         async with aclosing(self._reading.slices(self._buffer, self._note_arrival, self._room)) as slices:
             async for _ in slices:
                 async with self._delivering:
-                    for batch in self._absorb():
-                        await self._deliver(batch)
+                    if await self._absorb():
                         self._waiting_since = math.inf
                 if self._batcher.pending:
                     self._note_arrival()
-                if time.perf_counter() - self._turn_began > _TURN:
-                    await checkpoint()
-                    self._turn_began = time.perf_counter()
 
-    def _absorb(self) -> Iterator[Batch]:
-        """Empties the buffer into the batcher; yields the batches that this fills."""
+    async def _absorb(self) -> int:
+        """Empties the buffer into the batcher, some values at a time, and delivers the batches that this fills.
+
+        Returns:
+            How many batches that were.
+        """
         values = self._buffer.copy()
         self._buffer.clear()
-        return self._batcher.feed(self._preparation.prepare(values))
+        step, delivered = self._preparation.rule.slice_size, 0
+        for start in range(0, len(values), step):
+            for batch in self._batcher.feed(self._preparation.prepare(values[start : start + step])):
+                await self._deliver(batch)
+                delivered += 1
+            if time.perf_counter() - self._turn_began > _TURN:
+                await checkpoint()
+                self._turn_began = time.perf_counter()
+        return delivered
 
     def _room(self) -> int:
         """Values to take at once: no more than fill a batch, which would otherwise wait for those after it."""
@@ -99,7 +107,7 @@ class Intake:
             await anyio.sleep(min(max(0.0, left), flush_after))
             async with self._delivering:
                 if anyio.current_time() >= self._waiting_since + flush_after:
-                    batches = [*self._absorb(), *self._batcher.flush()]
-                    self._waiting_since = math.inf
-                    for batch in batches:
+                    self._waiting_since = math.inf  # what arrives from here on waits anew
+                    await self._absorb()
+                    for batch in self._batcher.flush():
                         await self._deliver(batch)

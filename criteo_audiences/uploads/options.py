@@ -7,12 +7,28 @@ from attrs import field, frozen
 
 from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.identifiers import Rule, require_region, rule_for
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
 from criteo_audiences.uploads.report import Progress
 from criteo_audiences.validation import choose, require_range
 
 _LEAST_BODY: Final = 200_000
 _MOST_IN_FLIGHT: Final = 100
+_LARGEST_CALLER_ID: Final = 2**31 - 1  # OpenAPI has an integer of 32 bits
+
+
+def gum_caller_id_of(value: object) -> int | None:
+    """Returns a GUM caller id, which Criteo wants as a number and others write as text (`"329739"`).
+
+    Raises:
+        ConfigurationError: when it is neither.
+    """
+    if value is None:
+        return None
+    number = int(value) if isinstance(value, str) and value.isascii() and value.isdigit() else value
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= _LARGEST_CALLER_ID:
+        raise ConfigurationError("gum_caller_id must be the whole number that Criteo's account team gave you.")
+    return number
 
 
 def _operation(value: Operation | str) -> Operation:
@@ -24,6 +40,8 @@ class UploadOptions(TypedDict, total=False):
 
     identifier_type: IdentifierType | str | None
     hash: HashAlgorithm | str | None
+    region: str | None
+    gum_caller_id: int | str | None
     column: str | None
     operation: Operation | str
     dedupe: bool | None
@@ -44,8 +62,12 @@ class Settings:
 
     Attributes:
         identifier_type: the kind of identifier; e-mail when left out.
-        hash: `"sha256"`, `"md5"`, `"sha256_of_md5"`, or `None` to send normalized addresses in clear. It must be
-            chosen: clear text matches best, a hash shows nobody an address on the way.
+        hash: `"sha256"`, `"md5"`, `"sha256_of_md5"`, or `None` to send normalized values in clear. It must be chosen
+            for e-mails and phone numbers: clear text matches best, a hash shows nobody an address on the way. Phone
+            numbers have SHA-256 only; other kinds are never hashed.
+        region: where phone numbers without a country code are dialed, such as `"FR"`; needs the extra `phone`.
+            Without it such numbers are rejected.
+        gum_caller_id: goes with GUM ids in Marketing Solutions, from Criteo's account team.
         column: the column of a file.
         operation: `"add"` or `"remove"`.
         dedupe: send each identifier once. `None`: on for files, off for iterables, where it costs some 16 bytes of
@@ -68,6 +90,8 @@ class Settings:
 
     identifier_type: IdentifierType | str | None = None
     hash: HashAlgorithm | str | Unset | None = UNSET
+    region: str | None = None
+    gum_caller_id: int | None = field(default=None, converter=gum_caller_id_of)
     column: str | None = None
     operation: Operation = field(default=Operation.ADD, converter=_operation)
     dedupe: bool | None = None
@@ -81,29 +105,36 @@ class Settings:
     dry_run: bool = False
     on_progress: Callable[[Progress], object] | None = field(default=None, repr=False)
     kind: IdentifierType = field(init=False)
+    rule: Rule = field(init=False, repr=False)
     algorithm: HashAlgorithm | None = field(init=False)
 
     @kind.default
     def _chosen_kind(self) -> IdentifierType:
         if self.identifier_type is None:
             return IdentifierType.EMAIL
-        kind = choose(IdentifierType, self.identifier_type, "identifier_type")
-        if kind is not IdentifierType.EMAIL:
-            raise ConfigurationError(
-                f"An upload takes identifier_type='email' so far; '{kind.value}' can be sent with amend_contact_list."
-            )
-        return kind
+        return choose(IdentifierType, self.identifier_type, "identifier_type")
+
+    @rule.default
+    def _chosen_rule(self) -> Rule:
+        if self.region is None:
+            return rule_for(self.kind)
+        if self.kind is not IdentifierType.PHONE_NUMBER:
+            raise ConfigurationError(f"region goes with identifier_type='phone_number', not with '{self.kind.value}'.")
+        return rule_for(self.kind, region=require_region(self.region))
 
     @algorithm.default
     def _chosen_algorithm(self) -> HashAlgorithm | None:
-        if self.hash is None:
+        allowed = self.rule.algorithms
+        if self.hash is None or (isinstance(self.hash, Unset) and not allowed):
             return None
+        words = ", ".join(f"'{word.value}'" for word in HashAlgorithm if word in allowed)
         if isinstance(self.hash, Unset):
-            raise ConfigurationError(
-                "hash must be chosen: 'sha256', 'md5' or 'sha256_of_md5', or None to send normalized addresses in "
-                "clear."
-            )
-        return choose(HashAlgorithm, self.hash, "hash")
+            raise ConfigurationError(f"hash must be chosen: {words}, or None to send normalized values in clear.")
+        algorithm = choose(HashAlgorithm, self.hash, "hash")
+        if algorithm not in allowed:
+            taken = f"must be {words} or None" if allowed else "must be left out: Criteo takes them as they are"
+            raise ConfigurationError(f"hash of identifier_type='{self.kind.value}' {taken}, not '{algorithm.value}'.")
+        return algorithm
 
     def __attrs_post_init__(self) -> None:
         for name in ("batch_size", "max_concurrency", "max_body_bytes"):
@@ -118,5 +149,7 @@ class Settings:
         require_range(self.drain_timeout, "drain_timeout", least=0, most=3_600)
         if self.flush_after is not None:
             require_range(self.flush_after, "flush_after", least=0.001, most=86_400)
+        if self.gum_caller_id is not None and self.kind is not IdentifierType.GUM:
+            raise ConfigurationError("gum_caller_id goes with identifier_type='gum' only.")
         if self.on_progress is not None and not callable(self.on_progress):
             raise ConfigurationError(f"on_progress must be callable, not {type(self.on_progress).__name__}.")

@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 import anyio
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 
 Source = Iterable[str | None] | AsyncIterable[str | None] | os.PathLike[str] | Table
@@ -42,19 +43,22 @@ class Reading(Protocol):
         """How much has been read, 0 to 1; `None` when the source cannot tell."""
 
 
-def open_source(source: object, column: str | None) -> Reading:
+def open_source(source: object, column: str | None, kind: IdentifierType = IdentifierType.EMAIL) -> Reading:
     """Tells what kind of source it is; nothing is read yet.
 
     Raises:
         TypeError: for what only looks like a source: text, bytes, a mapping, an open file, a data frame.
-        ConfigurationError: when a column is named of something that has none.
+        ConfigurationError: when a column is named of something that has none, or must be named and is not.
     """
     if isinstance(source, os.PathLike):
-        return _TableReading(Table.from_file(source, column=column))
+        source = Table.from_file(source)
     if isinstance(source, Table):
         if column is not None and source.column not in {None, column}:
             raise ConfigurationError("column names another column than the table does; give it once.")
-        return _TableReading(Table(source.path, column or source.column))
+        table = Table(source.path, column or source.column)
+        if table.column is None and kind is not IdentifierType.EMAIL:
+            raise ConfigurationError(f"column must name the column that holds identifier_type='{kind.value}'.")
+        return _TableReading(table)
     _refuse_lookalikes(source)
     if column is not None:
         raise ConfigurationError("column names a column of a file; an iterable has none.")

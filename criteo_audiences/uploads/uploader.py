@@ -46,6 +46,7 @@ class Amendment:
         operation: add or remove.
         identifier_type: the kind of identifier.
         batch: what to send.
+        gum_caller_id: who asks, where GUM ids need it.
         upload_id: names the upload in events, `None` for a call on its own.
         meter: counts the call's requests and its wait for the quota.
     """
@@ -54,6 +55,7 @@ class Amendment:
     operation: Operation
     identifier_type: IdentifierType
     batch: Batch
+    gum_caller_id: int | None = None
     upload_id: str | None = None
     meter: CallMeter | None = field(default=None, repr=False)
 
@@ -151,9 +153,10 @@ class _Upload:
         self._amend = amend
         self._segment_id = segment_id
         self._settings = settings
-        self._reading = open_source(source, settings.column)
+        self._reading = open_source(source, settings.column, settings.kind)
         dedupe = self._reading.dedupes if settings.dedupe is None else settings.dedupe
-        self._preparation = Preparation(algorithm=settings.algorithm, seen=Fingerprints() if dedupe else None)
+        seen = Fingerprints() if dedupe else None
+        self._preparation = Preparation(algorithm=settings.algorithm, rule=settings.rule, seen=seen)
         self._tally = Tally()
         self._meter = CallMeter()
         self._stopped = False
@@ -243,6 +246,7 @@ class _Upload:
             operation=self._settings.operation,
             identifier_type=self._settings.kind,
             batch=batch,
+            gum_caller_id=self._settings.gum_caller_id,
             upload_id=self.upload_id,
             meter=meter,
         )

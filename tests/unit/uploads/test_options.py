@@ -9,7 +9,7 @@ from criteo_audiences.uploads.options import Settings
 
 def test_hash_must_be_chosen() -> None:
     """Leaving it out is an error that lists the choices, `None` among them."""
-    with pytest.raises(ConfigurationError, match=r"hash must be chosen: 'sha256', 'md5' or 'sha256_of_md5', or None"):
+    with pytest.raises(ConfigurationError, match=r"hash must be chosen: 'sha256', 'md5', 'sha256_of_md5', or None"):
         Settings()
 
 
@@ -25,7 +25,9 @@ def test_hash_must_be_chosen() -> None:
         ("flush_after", [None, 0.001, 5, 86_400], [0, -1, math.inf, math.nan, "5"]),
         ("operation", ["add", "remove", "ADD", Operation.REMOVE], ["replace", "", None, 1]),
         ("hash", [None, "md5", "SHA256", "sha256_of_md5", HashAlgorithm.MD5], ["sha1", "", True, 256]),
-        ("identifier_type", [None, "email", "Email", IdentifierType.EMAIL], ["phone", "gum", "", 5]),
+        ("identifier_type", [None, "email", "Email", "phone-number", *IdentifierType], ["phone", "", 5]),
+        ("gum_caller_id", [None], [5, "5", -1, "x", "", 2**31, 1.5, True, "٣"]),
+        ("region", [None], ["FR", "", 5]),
         ("on_progress", [None, print], ["print", 5]),
     ],
 )
@@ -47,7 +49,67 @@ def test_a_batch_beyond_criteos_bound_says_why() -> None:
 
 def test_a_misplaced_value_is_not_shown() -> None:
     """An address in the place of an option stays out of the message."""
-    for name in ("hash", "operation", "identifier_type", "batch_size"):
+    for name in ("hash", "operation", "identifier_type", "batch_size", "region", "gum_caller_id"):
         with pytest.raises(ConfigurationError) as caught:
             Settings(**{"hash": None, name: "planted@example.com"})
         assert "planted" not in str(caught.value)
+
+
+HASHABLE = {IdentifierType.EMAIL: set(HashAlgorithm), IdentifierType.PHONE_NUMBER: {HashAlgorithm.SHA256}}
+
+
+@pytest.mark.parametrize("kind", IdentifierType)
+@pytest.mark.parametrize("algorithm", HashAlgorithm)
+def test_each_kind_is_hashed_as_criteo_matches_it_or_not_at_all(kind: IdentifierType, algorithm: HashAlgorithm) -> None:
+    """E-mails take three hashes, phone numbers one, the others none; the refusal names both."""
+    if algorithm in HASHABLE.get(kind, ()):
+        assert Settings(identifier_type=kind, hash=algorithm).algorithm is algorithm
+        return
+    with pytest.raises(ConfigurationError, match=f"hash of identifier_type='{kind.value}'.*not '{algorithm.value}'"):
+        Settings(identifier_type=kind, hash=algorithm)
+
+
+@pytest.mark.parametrize("kind", IdentifierType)
+def test_only_what_can_be_hashed_asks_for_a_choice(kind: IdentifierType) -> None:
+    """E-mails and phone numbers must choose, with `None` for clear text; the others may leave it out or say `None`."""
+    assert Settings(identifier_type=kind, hash=None).algorithm is None
+    if kind in HASHABLE:
+        with pytest.raises(ConfigurationError, match=r"hash must be chosen: 'sha256'.*or None"):
+            Settings(identifier_type=kind)
+    else:
+        assert Settings(identifier_type=kind).algorithm is None
+
+
+@pytest.mark.parametrize(("given", "kept"), [(5, 5), ("329739", 329_739), (0, 0), (2**31 - 1, 2**31 - 1), (None, None)])
+def test_a_gum_caller_id_is_a_number_however_it_is_written(given: object, kept: int | None) -> None:
+    """Criteo's schema wants a number, and its partners write text (40)."""
+    assert Settings(identifier_type="gum", gum_caller_id=given).gum_caller_id == kept
+
+
+@pytest.mark.parametrize("given", [-1, "x", "", 2**31, 1.5, True, "٣", [5]], ids=repr)
+def test_what_is_no_gum_caller_id_is_refused(given: object) -> None:
+    """Both sides of the bound, and text that is no number."""
+    with pytest.raises(ConfigurationError, match="gum_caller_id must be the whole number"):
+        Settings(identifier_type="gum", gum_caller_id=given)
+
+
+@pytest.mark.parametrize("kind", set(IdentifierType) - {IdentifierType.PHONE_NUMBER})
+def test_a_region_goes_with_phone_numbers_only(kind: IdentifierType) -> None:
+    """Another kind has no use for it."""
+    with pytest.raises(ConfigurationError, match=f"region goes with .*phone_number.*'{kind.value}'"):
+        Settings(identifier_type=kind, hash=None, region="FR")
+
+
+@pytest.mark.parametrize("region", ["fr", "FR", "US"])
+def test_a_region_is_two_letters_in_any_case(region: str) -> None:
+    """It reaches the rule that values are prepared by."""
+    settings = Settings(identifier_type="phone_number", hash=None, region=region)
+    number = {"fr": "01 23 45 67 89", "us": "201 555 0123"}[region.lower()]
+    assert settings.rule.normalize(number) in {"+33123456789", "+12015550123"}
+
+
+@pytest.mark.parametrize("region", ["", "F", "FRA", "33", 33, "UK", "ZZ", "\u0661\u0661"])
+def test_a_wrong_region_is_refused_before_anything_is_read(region: object) -> None:
+    """What is no country's two letters is refused by name."""
+    with pytest.raises(ConfigurationError, match=r"^region "):
+        Settings(identifier_type="phone_number", hash=None, region=region)

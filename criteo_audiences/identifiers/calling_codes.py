@@ -1,0 +1,110 @@
+"""International phone numbers: which calling codes exist, and which zeros belong to a number.
+
+The tables are our own, so that a number never hashes differently because an optional package is installed, or by its
+release. A test holds them against libphonenumber's metadata. Source: ITU-T E.164 and its list of assigned codes.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from criteo_audiences.errors import InvalidIdentifierError
+from criteo_audiences.identifiers.reasons import RejectReason
+
+_ASSIGNED: Final = """
+    1 7 20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66 81 82 84 86
+    90 91 92 93 94 95 98 211 212 213 216 218 220 221 222 223 224 225 226 227 228 229 230 231 232 233 234 235 236 237
+    238 239 240 241 242 243 244 245 246 247 248 249 250 251 252 253 254 255 256 257 258 260 261 262 263 264 265 266
+    267 268 269 290 291 297 298 299 350 351 352 353 354 355 356 357 358 359 370 371 372 373 374 375 376 377 378 380
+    381 382 383 385 386 387 389 420 421 423 500 501 502 503 504 505 506 507 508 509 590 591 592 593 594 595 596 597
+    598 599 670 672 673 674 675 676 677 678 679 680 681 682 683 685 686 687 688 689 690 691 692 800 808 850 852 853
+    855 856 870 878 880 881 882 883 886 888 960 961 962 963 964 965 966 967 968 970 971 972 973 974 975 976 977 979
+    992 993 994 995 996 998
+"""
+CALLING_CODES: Final = frozenset(_ASSIGNED.split())
+
+_LONGEST_CODE: Final = 3
+_FEWEST_DIGITS: Final = 7  # Niue: a code of three and a number of four
+_MOST_DIGITS: Final = 15  # E.164 §6.2.1
+
+# Where the national number itself may begin with a zero. Elsewhere the zero is the one that is dialed inside a country.
+_OWN_ZERO: Final = {
+    "39": "0[0-9]+",  # Italy, Vatican City
+    "225": "0[0-9]+",  # Ivory Coast
+    "226": "0[0-9]+",  # Burkina Faso
+    "229": "0[0-9]+",  # Benin
+    "241": "0[0-9]{7}",  # Gabon; with eight digits after it, the zero is one of the old plan
+    "242": "0[0-9]+",  # Congo
+    "250": "06[0-9]{6}",  # Rwanda's fixed lines; its mobile numbers are dialed with a zero
+    "378": "0[0-9]+",  # San Marino
+    "881": "0[0-9]+",  # satellites
+    "992": "0[0-9]+",  # Tajikistan
+}
+_OTHER_TRUNK_PREFIXES: Final = {"36": "06"}  # Hungary
+_NORTH_AMERICA: Final = "1"
+_NORTH_AMERICAN_DIGITS: Final = 10
+
+
+def _one_of(codes: Iterable[str]) -> str:
+    """Returns a pattern of calling codes with one branch for codes that differ in the last digit alone: it is fast."""
+    last_digits: dict[str, str] = {}
+    for code in sorted(codes):
+        last_digits[code[:-1]] = last_digits.get(code[:-1], "") + code[-1]
+    return "|".join(f"{first}[{last}]" for first, last in last_digits.items())
+
+
+_OTHERS = rf"(?:{_one_of(CALLING_CODES - {_NORTH_AMERICA})})[1-9][0-9]*"
+_WITH_OWN_ZERO = "|".join(f"{code}{own}" for code, own in _OWN_ZERO.items())
+PLAIN_NUMBER: Final = re.compile(
+    rf"\+(?:1[2-9][0-9]{{9}}|(?=[0-9]{{{_FEWEST_DIGITS},{_MOST_DIGITS}}}\Z)(?:{_OTHERS}|{_WITH_OWN_ZERO}))"
+)
+"""A number as `international_number` returns it, with its plus sign."""
+
+
+def international_number(digits: str) -> str:
+    """Returns the digits of an international number without the zero that is dialed inside a country only.
+
+    Args:
+        digits: what follows the plus sign, such as `330123456789`.
+
+    Raises:
+        InvalidIdentifierError: when there can be no such number; `.reason` says why.
+
+    Source: ITU-T E.164 §6 (at most 15 digits); the zeros that belong to a number are those of the national plans.
+    """
+    code = _calling_code(digits)
+    national = _without_trunk_prefix(code, digits.removeprefix(code))
+    number = code + national
+    reason = _north_american_fault(national) if code == _NORTH_AMERICA else _length_fault(number)
+    if reason is None and PLAIN_NUMBER.fullmatch(f"+{number}") is None:
+        reason = RejectReason.NO_SUCH_NUMBER
+    if reason is not None:
+        raise InvalidIdentifierError(reason)
+    return number
+
+
+def _calling_code(digits: str) -> str:
+    if digits.startswith("0"):
+        raise InvalidIdentifierError(RejectReason.NO_COUNTRY_CODE)
+    for length in range(1, _LONGEST_CODE + 1):
+        if digits[:length] in CALLING_CODES:
+            return digits[:length]
+    raise InvalidIdentifierError(RejectReason.UNKNOWN_COUNTRY_CODE)
+
+
+def _without_trunk_prefix(code: str, national: str) -> str:
+    if not national.startswith("0") or (code in _OWN_ZERO and re.fullmatch(_OWN_ZERO[code], national)):
+        return national
+    return national.removeprefix(_OTHER_TRUNK_PREFIXES.get(code, "0"))
+
+
+def _length_fault(number: str) -> RejectReason | None:
+    if len(number) < _FEWEST_DIGITS:
+        return RejectReason.TOO_SHORT
+    return RejectReason.TOO_LONG if len(number) > _MOST_DIGITS else None
+
+
+def _north_american_fault(national: str) -> RejectReason | None:
+    if len(national) == _NORTH_AMERICAN_DIGITS:
+        return None
+    return RejectReason.TOO_SHORT if len(national) < _NORTH_AMERICAN_DIGITS else RejectReason.TOO_LONG

@@ -1,0 +1,54 @@
+"""Identifiers whose form their issuer decides: checked for damage, otherwise sent as they are."""
+
+import re
+from typing import Final
+
+from criteo_audiences.errors import InvalidIdentifierError
+from criteo_audiences.identifiers.blanks import BLANKS
+from criteo_audiences.identifiers.damage import is_spreadsheet_number
+from criteo_audiences.identifiers.reasons import RejectReason
+
+PLAIN_ID: Final = re.compile("[A-Za-z0-9_-]{1,256}+")
+"""An id that `normalize_opaque` leaves as it is, for one cheap test."""
+
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_LONGEST: Final = 4_096  # our own bound: Criteo publishes none, and a page's address may be long
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IP_ADDRESS_V4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
+
+
+def normalize_opaque(value: str) -> str:
+    """Returns an id trimmed; its case and all inside it stay, since only its issuer knows what they mean.
+
+    Args:
+        value: a customer id, a user id, an IdentityLink, a GUM id or the like.
+
+    Raises:
+        InvalidIdentifierError: when it is empty, holds control characters, has more than 4,096 characters, or was
+            turned into a number such as `1.2E+10` by a spreadsheet.
+    """
+    text = value.strip(BLANKS)
+    if not text:
+        raise InvalidIdentifierError(RejectReason.EMPTY)
+    if is_spreadsheet_number(text):
+        raise InvalidIdentifierError(RejectReason.SPREADSHEET_NUMBER)
+    if _FORBIDDEN.search(text):
+        raise InvalidIdentifierError(RejectReason.FORBIDDEN_CHARACTER)
+    if len(text) > _LONGEST:
+        raise InvalidIdentifierError(RejectReason.TOO_LONG)
+    return text
+
+
+def normalize_ip_address_v4(value: str) -> str:
+    """Returns an IPv4 address in dotted decimal, trimmed.
+
+    Args:
+        value: four numbers of 0 to 255 without leading zeros, with dots between them.
+
+    Raises:
+        InvalidIdentifierError: when it is anything else.
+    """
+    text = normalize_opaque(value)
+    if not _IP_ADDRESS_V4.fullmatch(text):
+        raise InvalidIdentifierError(RejectReason.NOT_AN_IP_ADDRESS)
+    return text

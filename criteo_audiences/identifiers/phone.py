@@ -1,0 +1,160 @@
+"""Phone numbers: read in any usual spelling, normalized to `+` and digits, hashed as Criteo asks."""
+
+import re
+from typing import Final
+from urllib.parse import unquote
+
+from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
+from criteo_audiences.identifiers.calling_codes import PLAIN_NUMBER, international_number
+from criteo_audiences.identifiers.damage import is_spreadsheet_number
+from criteo_audiences.identifiers.folding import fold
+from criteo_audiences.identifiers.hashing import digest, is_hashed
+from criteo_audiences.identifiers.numbering_plans import dialed_number, require_region
+from criteo_audiences.identifiers.reasons import RejectReason
+from criteo_audiences.models import HashAlgorithm
+from criteo_audiences.validation import choose
+
+PHONE_ALGORITHMS: Final = frozenset({HashAlgorithm.SHA256})
+_MD5_LENGTH: Final = 32
+
+# An extension names a line inside an office, not the number; E.164 has no place for it.
+_EXTENSION = re.compile(
+    r"[;,]? *(?:(?:extension|extn|ext|poste|durchwahl|anexo|ramal|interno|int)[.:]?|x|#) *[0-9]{1,7}#?\Z"
+)
+_SEPARATOR = re.compile(r"[,;|&\n/]|\b(?:or|and|ou|et|oder|und|o|y)\b")
+_ALLOWED = re.compile(r"[(\[ ]*\+?[0-9 .()\[\]/~-]+")
+_ONE_NUMBER = re.compile(r"[( ]*\+?[0-9 .()-]*[0-9][0-9 .()-]*")  # what the rest of the rule would leave as it is
+_WHOLE_NUMBER: Final = 7
+"""Digits that make a number on their own."""
+_WITH_AN_ALTERNATIVE: Final = 9
+_ENDING: Final = 4
+"""Most digits of another ending, as in `01 23 45 67 89/90`."""
+_MOST_DIGITS: Final = 15
+_LONGEST_TEXT: Final = 250
+
+
+def normalize_phone(value: str, *, region: str | None = None) -> str:
+    """Returns a phone number as `+` and digits, country code first, the plain form Criteo takes.
+
+    Spaces, punctuation, extensions, `tel:`, `00` in place of the plus sign and the zero that is dialed inside a country
+    only, as in `+33 (0)1 23 45 67 89`, are taken away. An international number reads the same with and without the
+    extra `phone` and whatever the region. A value that is a SHA-256 already is returned in lower case.
+
+    Args:
+        value: a number as people write it.
+        region: where numbers without a country code are dialed, ISO 3166-1 alpha-2 such as `"FR"`; needs the extra
+            `phone`. Without it such numbers are rejected.
+
+    Raises:
+        InvalidIdentifierError: when it is no phone number; `.reason` says why.
+        ConfigurationError: when the region is none, or the extra is not installed.
+        TypeError: when it is no `str`.
+
+    Source: Criteo's guide to contact lists (plain numbers have "+" and the country code); ITU-T E.164, RFC 3966.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"a phone number must be a str, not {type(value).__name__}")
+    return normalized_phone(value, None if region is None else require_region(region))
+
+
+def hash_phone(value: str, algorithm: HashAlgorithm | str = HashAlgorithm.SHA256, *, region: str | None = None) -> str:
+    """Normalizes a phone number and hashes its digits without the plus sign; a SHA-256 is not hashed again.
+
+    Args:
+        value: a number as people write it.
+        algorithm: `"sha256"`, the only one Criteo has for phone numbers.
+        region: as for `normalize_phone`.
+
+    Raises:
+        InvalidIdentifierError: when it is no phone number; `.reason` says why.
+        ConfigurationError: when the algorithm is another, the region is none, or the extra is not installed.
+
+    Source: Criteo's guide to contact lists: digits only, with the country code, at most 15, then SHA-256.
+    """
+    chosen = choose(HashAlgorithm, algorithm, "algorithm")
+    if chosen not in PHONE_ALGORITHMS:
+        raise ConfigurationError("algorithm must be sha256: Criteo matches phone numbers by no other hash.")
+    text = normalize_phone(value, region=region)
+    return text if is_hashed(text) else digest(text.removeprefix("+"), chosen)
+
+
+def normalized_phone(value: str, region: str | None) -> str:
+    """Does what `normalize_phone` does, for a region that was checked before."""
+    text = fold(value).removeprefix("'")  # a spreadsheet's mark of a text
+    if is_hashed(text):
+        if len(text) == _MD5_LENGTH:
+            raise InvalidIdentifierError(RejectReason.MD5_OF_PHONE)
+        return text.lower()
+    if PLAIN_NUMBER.fullmatch(close := close_up(text)):
+        return close
+    return "+" + _number(_dialed(text), region)
+
+
+def close_up(text: str) -> str:
+    """Returns a text without what usually stands between digits.
+
+    A dot is not among it: it may be one that a spreadsheet has put there.
+    """
+    return text.replace(" ", "").replace("-", "").replace("(", "").replace(")", "").replace("\u00a0", "")
+
+
+def _number(dialed: str, region: str | None) -> str:
+    """Returns the international digits of a number without words around it."""
+    digits = re.sub("[^0-9]", "", dialed)
+    if "+" in dialed:
+        return international_number(digits.removeprefix("00"))
+    if region is not None:
+        return dialed_number(digits, region)
+    if digits.startswith("00"):
+        return international_number(digits.removeprefix("00"))
+    raise InvalidIdentifierError(RejectReason.TOO_LONG if len(digits) > _MOST_DIGITS else RejectReason.NO_COUNTRY_CODE)
+
+
+def _dialed(text: str) -> str:
+    """Takes the number out of a text: no URI, no extension, digits and punctuation alone."""
+    if not text:
+        raise InvalidIdentifierError(RejectReason.EMPTY)
+    if len(text) > _LONGEST_TEXT:
+        raise InvalidIdentifierError(RejectReason.TOO_LONG)
+    if is_spreadsheet_number(text):
+        raise InvalidIdentifierError(RejectReason.SPREADSHEET_NUMBER)
+    if _ONE_NUMBER.fullmatch(text):
+        return text
+    number = _without_extension(_without_uri(text.lower()))
+    if _holds_several(number):
+        raise InvalidIdentifierError(RejectReason.SEVERAL_NUMBERS)
+    if not _ALLOWED.fullmatch(number) or not _digits_of(number):
+        raise InvalidIdentifierError(RejectReason.NOT_A_PHONE)
+    return number
+
+
+def _without_uri(text: str) -> str:
+    """Returns the number of a `tel:` URI; a local one is preceded by its context where that is a number (RFC 3966)."""
+    if not text.startswith("tel:"):
+        return text
+    number, *parameters = unquote(text.removeprefix("tel:")).split(";")
+    for parameter in parameters:
+        name, _, context = parameter.partition("=")
+        if name.strip() == "phone-context" and context.startswith("+") and "+" not in number:
+            number = context + number
+    return number.strip()
+
+
+def _without_extension(text: str) -> str:
+    found = _EXTENSION.search(text)
+    return text[: found.start()].strip() if found else text
+
+
+def _holds_several(text: str) -> bool:
+    """Whether a text holds two numbers, or one with another ending (`01 23 45 67 89/90`)."""
+    before, plus, _ = text.rpartition("+")
+    if plus and _digits_of(before) >= _WHOLE_NUMBER:
+        return True
+    lengths = [_digits_of(part) for part in _SEPARATOR.split(text)]
+    if sum(length >= _WHOLE_NUMBER for length in lengths) > 1:
+        return True
+    return len(lengths) == 2 and lengths[0] >= _WITH_AN_ALTERNATIVE and 0 < lengths[1] <= _ENDING  # noqa: PLR2004
+
+
+def _digits_of(text: str) -> int:
+    return sum(map(str.isdigit, text))

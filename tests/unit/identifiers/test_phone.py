@@ -1,0 +1,275 @@
+import hashlib
+import json
+import pickle
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator
+
+import phonenumbers
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from criteo_audiences import ConfigurationError, HashAlgorithm, InvalidIdentifierError, hash_phone, normalize_phone
+from criteo_audiences.identifiers import RejectReason
+from criteo_audiences.identifiers.calling_codes import CALLING_CODES
+
+EMAIL_MD5 = "e13743a7f1db7f4246badd6fd6ff54ff"
+DIGEST = hashlib.sha256(b"33123456789").hexdigest()
+
+# Region, as written, expected digits or reason. "" is no region.
+SPELLINGS = [
+    ("", "+33 01 23 45 67 89", "33123456789"),  # this and the next two are Criteo's own examples
+    ("", "+330123456789", "33123456789"),
+    ("", "+330123-45-6789", "33123456789"),
+    ("", "+33 (0)1 23 45 67 89", "33123456789"),
+    ("", "0033 (0) 1.23.45.67.89", "33123456789"),
+    ("FR", "01 23 45 67 89", "33123456789"),
+    ("FR", "(0)1 23 45 67 89 poste 12", "33123456789"),
+    ("FR", "33612345678", "33612345678"),
+    ("FR", "06.12.34.56.78/79", RejectReason.SEVERAL_NUMBERS),
+    ("FR", "01 23 45 67 8", RejectReason.NO_SUCH_NUMBER),
+    ("", "33612345678.0", RejectReason.SPREADSHEET_NUMBER),
+    ("FR", "3,36E+10", RejectReason.SPREADSHEET_NUMBER),
+    ("", "+49 (30) 123456", "4930123456"),
+    ("", "+49 30/123456", "4930123456"),
+    ("", "+49 (0)30 123456 Durchwahl: 7", "4930123456"),
+    ("", "0049-1512-3456789", "4915123456789"),
+    ("DE", "030/123456", "4930123456"),
+    ("DE", "01512 3456789", "4915123456789"),
+    ("", "030 123456", RejectReason.NO_COUNTRY_CODE),
+    ("", "+44 (0)20 7946 0958", "442079460958"),
+    ("", "+44\u00a07400\u2011123456\u200b", "447400123456"),
+    ("GB", "07400 123456 ext. 12", "447400123456"),
+    ("GB", "020 7946 0958 or 07400 123456", RejectReason.SEVERAL_NUMBERS),
+    ("GB", "+44 7400 123456, +44 7400 123457", RejectReason.SEVERAL_NUMBERS),
+    ("", "+39 06 698 12345", "390669812345"),
+    ("", "+39 (0)6 698 12345", "390669812345"),
+    ("", "0039 312 345 6789", "393123456789"),
+    ("IT", "06 698 12345", "390669812345"),
+    ("IT", "312.345.6789", "393123456789"),
+    ("", "+1 (201) 555-0123", "12015550123"),
+    ("", "+1-201-555-0123 x12", "12015550123"),
+    ("", "tel:+1-201-555-0123;ext=12", "12015550123"),
+    ("", "tel:555-0123;phone-context=+1-201", "12015550123"),
+    ("US", "(201) 555-0123 #12", "12015550123"),
+    ("US", "011 33 1 23 45 67 89", "33123456789"),
+    ("US", "00 33 1 23 45 67 89", "33123456789"),
+    ("US", "1-800-FLOWERS", RejectReason.NOT_A_PHONE),
+    ("US", "555-0123", RejectReason.TOO_SHORT),
+    ("US", "123 456 7890", RejectReason.NO_SUCH_NUMBER),
+    ("", "+1 201 555 012", RejectReason.TOO_SHORT),
+    ("", "+1 201 555 01234", RejectReason.TOO_LONG),
+    ("", "+1 123 456 7890", RejectReason.NO_SUCH_NUMBER),
+    ("", "+55 (11) 96123-4567", "5511961234567"),
+    ("", "+55 011 2345-6789 ramal 9", "551123456789"),
+    ("BR", "(11) 96123-4567", "5511961234567"),
+    ("", "+91 81234 56789", "918123456789"),
+    ("", "\uff0b\uff19\uff11 \uff10\uff18\uff11\uff12\uff13\uff14 \uff15\uff16\uff17\uff18\uff19", "918123456789"),
+    ("", "9.18123E+11", RejectReason.SPREADSHEET_NUMBER),
+    ("IN", "081234 56789", "918123456789"),
+    ("IN", "\u0967\u0968", RejectReason.TOO_SHORT),
+    ("", "+81 3-1234-5678", "81312345678"),
+    ("JP", "\uff10\uff19\uff10\u30fc\uff11\uff12\uff13\uff14\u30fc\uff15\uff16\uff17\uff18", "819012345678"),
+    ("JP", "010 33 1 23 45 67 89", "33123456789"),
+    ("", "+34 612 34 56 78", "34612345678"),
+    ("ES", "612 345 678", "34612345678"),
+    ("ES", "612 345 678 9012", RejectReason.TOO_LONG),
+    ("", "+31 (0)6 12345678", "31612345678"),
+    ("NL", "06-12345678", "31612345678"),
+    ("", "'+48 512 345 678", "48512345678"),
+    ("PL", "512 345 678", "48512345678"),
+    ("", "+61 (0)412 345 678", "61412345678"),
+    ("AU", "0412 345 678", "61412345678"),
+    ("AU", "0011 33 1 23 45 67 89", "33123456789"),
+    ("", "+36 (06) 20 123 4567", "36201234567"),
+    ("HU", "06 20 123 4567", "36201234567"),
+    ("", "+250 0720 123 456", "250720123456"),
+    ("", "+250 06 123456", "25006123456"),
+    ("", "+241 06 03 12 34", "24106031234"),
+    ("", "+ 00 33 1 23 45 67 89", "33123456789"),
+    ("", "+\u0663\u0663\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669", "33123456789"),
+    ("", "tel:%2B33123456789", "33123456789"),
+    ("FR", "tel:7042;phone-context=example.com", RejectReason.TOO_SHORT),
+    ("", "", RejectReason.EMPTY),
+    ("", " \u200b\u00a0", RejectReason.EMPTY),
+    ("", "+", RejectReason.NOT_A_PHONE),
+    ("", "n/a", RejectReason.NOT_A_PHONE),
+    ("", "anna@example.com", RejectReason.NOT_A_PHONE),
+    ("", "+33 1 23 45 67 89\u00b2", RejectReason.NOT_A_PHONE),
+    ("", "*31#0123456789", RejectReason.NOT_A_PHONE),
+    ("", "++33123456789", RejectReason.NOT_A_PHONE),
+    ("", "+33 1 23 45 67 89\n+33 6 12 34 56 78", RejectReason.SEVERAL_NUMBERS),
+    ("", "0123456789; 0612345678", RejectReason.SEVERAL_NUMBERS),
+    ("", "+0612345678", RejectReason.NO_COUNTRY_CODE),
+    ("", "+999 123456789", RejectReason.UNKNOWN_COUNTRY_CODE),
+    ("", "+33 00 12 34 56 78", RejectReason.NO_SUCH_NUMBER),
+    ("", "+683 400", RejectReason.TOO_SHORT),
+    ("", "+683 4002", "6834002"),
+    ("", "+49 1234567890123", "491234567890123"),
+    ("", "+49 12345678901234", RejectReason.TOO_LONG),
+    ("", "1234567890123456", RejectReason.TOO_LONG),
+    ("", "+33/" + " " * 300 + "123456789", RejectReason.TOO_LONG),
+    ("", EMAIL_MD5, RejectReason.MD5_OF_PHONE),
+    ("FR", EMAIL_MD5.upper(), RejectReason.MD5_OF_PHONE),
+]
+
+# All that numbers are written with, and what must not be in them.
+NEAR_NUMBERS = st.lists(
+    st.sampled_from([*"0123456789+ ()-./x#;,'", "+33", "00", "(0)", "tel:", "ext", ".0", "E+10", "\u0663", "\u00a0"]),
+    max_size=22,
+).map("".join)
+ANY_TEXT = st.text() | st.text(st.characters(categories=None)) | NEAR_NUMBERS
+
+
+@pytest.mark.parametrize(("region", "written", "expected"), SPELLINGS)
+def test_what_people_write_becomes_digits_or_a_reason(region: str, written: str, expected: str) -> None:
+    """Spellings of a dozen countries and more: national, international, with extensions, damaged by spreadsheets."""
+    if isinstance(expected, RejectReason):
+        with pytest.raises(InvalidIdentifierError) as caught:
+            normalize_phone(written, region=region or None)
+        assert caught.value.reason == expected
+    else:
+        assert normalize_phone(written, region=region or None) == f"+{expected}"
+        # Criteo's guide: digits with the country code, without the plus sign, then SHA-256.
+        assert hash_phone(written, region=region or None) == hashlib.sha256(expected.encode()).hexdigest()
+
+
+def test_a_hash_is_the_one_of_the_digits_alone() -> None:
+    """`printf 33123456789 | sha256sum` gives the same."""
+    assert hash_phone("+33 01 23 45 67 89") == "c473fbda80d42b39ba327f6a8b30fc64390255128a1b9d411179454bb58e5ec7"
+
+
+@pytest.mark.parametrize("written", [DIGEST, DIGEST.upper(), f" {DIGEST}\u00a0", f"\u200b{DIGEST}"])
+def test_a_sha256_is_never_hashed_again(written: str) -> None:
+    """64 hexadecimal digits in any case go out in lower case."""
+    assert normalize_phone(written) == hash_phone(written) == DIGEST
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha256_of_md5", HashAlgorithm.MD5])
+def test_no_other_hash_can_be_asked_for(algorithm: str) -> None:
+    """Criteo has no MD5 form of a phone number."""
+    with pytest.raises(ConfigurationError, match="algorithm must be sha256"):
+        hash_phone("+33123456789", algorithm)
+
+
+def example_numbers() -> Iterator[tuple[str, phonenumbers.PhoneNumber]]:
+    """Yields libphonenumber's example numbers of people's lines, with their regions."""
+    kinds = phonenumbers.PhoneNumberType
+    for region in phonenumbers.SUPPORTED_REGIONS:
+        for kind in (kinds.FIXED_LINE, kinds.MOBILE, kinds.VOIP, kinds.PERSONAL_NUMBER):
+            number = phonenumbers.example_number_for_type(region, kind)
+            if number is not None:
+                yield region, number
+
+
+def test_every_regions_numbers_are_read_as_libphonenumber_reads_them() -> None:
+    """International, with a zero that is dialed at home only, from abroad, and national: the same number comes out."""
+    checked = 0
+    for region, number in example_numbers():
+        e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        international = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+        national = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)
+        uri = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.RFC3966)
+        for written in (e164, international, uri, "00" + e164[1:], f"{international} x12"):
+            assert normalize_phone(written) == e164
+            assert normalize_phone(written if "+" in written else e164, region=region) == e164
+        if phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True) == "0":
+            assert normalize_phone(f"+{number.country_code} (0){e164[1 + len(str(number.country_code)) :]}") == e164
+        assert normalize_phone(national, region=region) == e164
+        checked += 1
+    assert checked > 400
+
+
+def test_every_calling_code_is_known() -> None:
+    """The table of calling codes is libphonenumber's; a new code shows here first."""
+    assert set(map(int, CALLING_CODES)) == set(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)
+
+
+def test_a_zero_is_kept_wherever_lines_of_people_begin_with_one() -> None:
+    """No region's fixed or mobile number loses a zero that is its own."""
+    for region, number in example_numbers():
+        if number.italian_leading_zero:
+            e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+            assert normalize_phone(e164) == e164, region
+
+
+WITHOUT_EXTRA = """
+import json, sys
+sys.modules["phonenumbers"] = None
+from criteo_audiences import CriteoError, normalize_phone
+
+def outcome(text, region=None):
+    try:
+        return normalize_phone(text, region=region)
+    except CriteoError as error:
+        return getattr(error, "reason", str(error))
+
+print(json.dumps([outcome(text) for text in json.load(sys.stdin)] + [outcome("0123456789", "FR")]))
+"""
+
+
+def test_the_extra_changes_no_international_number() -> None:
+    """Without phonenumberslite every spelling without a region gives the same; a region says what to install."""
+    texts = [written for region, written, _ in SPELLINGS if not region]
+    texts += [phonenumbers.format_number(each, phonenumbers.PhoneNumberFormat.E164) for _, each in example_numbers()]
+    done = subprocess.run(  # noqa: S603 - our own code
+        [sys.executable, "-c", WITHOUT_EXTRA], input=json.dumps(texts), capture_output=True, text=True, check=True
+    )
+    *found, refused = json.loads(done.stdout)
+    assert found == [outcome(text) for text in texts]
+    assert "pip install 'criteo-audiences[phone]'" in refused
+
+
+def outcome(text: str, region: str | None = None) -> str:
+    """Returns what becomes of a text; anything but the one error fails the test."""
+    try:
+        return normalize_phone(text, region=region)
+    except InvalidIdentifierError as error:
+        return RejectReason(error.reason)
+
+
+@given(text=ANY_TEXT, region=st.sampled_from([None, "FR", "US", "IT", "UY", "RW", "HU", "SG", "AR"]))
+@example(text="\ud800", region=None)
+@example(text="00777123456", region="JP")
+def test_any_text_is_normalized_once_and_for_all_or_rejected_in_silence(text: str, region: str | None) -> None:
+    """No text raises anything but the error without its value; what comes out is digits that stay as they are."""
+    found = outcome(text, region)
+    if found.startswith("+"):
+        assert found[1:].isascii()
+        assert found[1:].isdigit()
+        assert 7 <= len(found[1:]) <= 15
+        assert outcome(found, region) == outcome(found) == found
+
+
+@given(text=NEAR_NUMBERS, region=st.sampled_from(["FR", "US", "IT", "JP"]))
+def test_a_region_changes_no_number_that_has_its_country_code(text: str, region: str) -> None:
+    """What begins with a plus sign reads the same everywhere."""
+    assert outcome(f"+{text}", region) == outcome(f"+{text}")
+
+
+@pytest.mark.parametrize("region", ["", "F", "FRA", "33", "UK", 33, "planted"])
+def test_a_wrong_region_is_refused(region: object) -> None:
+    """Also for a number that has no need of it; a misplaced value is not shown."""
+    with pytest.raises(ConfigurationError, match=r"^region ") as caught:
+        normalize_phone("+33123456789", region=region)
+    assert "planted" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [None, 33123456789, 33123456789.0, b"+33123456789", ["+33123456789"]])
+def test_what_is_no_text_is_a_type_error_without_the_value(value: object) -> None:
+    """A programming mistake is told by type alone."""
+    with pytest.raises(TypeError, match=f"^a phone number must be a str, not {type(value).__name__}$"):
+        normalize_phone(value)
+
+
+@pytest.mark.parametrize("region", [None, "FR"])
+@pytest.mark.parametrize("written", ["4242424242", "+4242424242 or +4242424243", "424242424.0", "x4242424", "42" * 9])
+def test_a_rejection_never_shows_the_number(written: str, region: str | None) -> None:
+    """Neither the message nor the traceback holds a part of it."""
+    with pytest.raises(InvalidIdentifierError) as caught:
+        normalize_phone(written, region=region)
+    shown = "".join(traceback.format_exception(caught.value)) + repr(caught.value) + repr(pickle.dumps(caught.value))
+    assert "4242" not in shown
+    assert caught.value.__context__ is None or caught.value.__suppress_context__

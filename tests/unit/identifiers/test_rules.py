@@ -1,0 +1,80 @@
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from criteo_audiences import HashAlgorithm, IdentifierType, InvalidIdentifierError
+from criteo_audiences.identifiers import Fingerprints, Preparation, RejectReason, Rule, digest, is_hashed, rule_for
+
+IDFA = "6D92078A-8246-4BA4-AE5B-76104861E7DC"
+DIGEST = "375320dd9ae7ed408002f3768e16cb5f28c861062fd50dff9a3bff62e9dce4ef"
+PIECES = ["+33 1 23 45 67 89", "+33", "00", "(0)", " 1", "234", "-567", "89", ".0", "1.2E+10", "a@b.co", IDFA, DIGEST]
+PIECES += ["\u200b", "\u00a0", "\n", "x12", "/", "00000000-0000-0000-0000-000000000000", "10.0.0.1", "{", "}", "\ud800"]
+NEAR_VALUES = st.lists(st.sampled_from(PIECES), max_size=6).map("".join)
+
+
+def expected(rule: Rule, texts: list[str], algorithm: HashAlgorithm | None) -> tuple[list[str], Counter[Any]]:
+    """Returns what the full rule makes of each text on its own, and why others are rejected."""
+    prepared, reasons = [], Counter[Any]()
+    for text in texts:
+        try:
+            value = rule.normalize(text)
+        except InvalidIdentifierError as error:
+            reasons[RejectReason(error.reason)] += 1
+        else:
+            clear = algorithm is None or is_hashed(value)
+            prepared.append(value if clear else digest(value.removeprefix("+"), algorithm))
+    return prepared, reasons
+
+
+@pytest.mark.parametrize("kind", ["email", "phone_number", "madid", "ip_address_v4", "customer_id"])
+@given(texts=st.lists(NEAR_VALUES | st.text(), max_size=5))
+@example(texts=[" +33 1-23(45)67\u00a089 ", "+3301 23456789", f" {IDFA}", "\x1fC-1\x1f", "\u200bC-1"])
+def test_many_rows_are_prepared_as_one_row_alone_is(kind: str, texts: list[str]) -> None:
+    """For every rule the fast path over a slice agrees with the full rule, and preparing again changes nothing."""
+    rule = rule_for(IdentifierType(kind))
+    for algorithm in [None, *sorted(rule.algorithms)]:
+        preparation = Preparation(algorithm=algorithm, rule=rule)
+        prepared, reasons = expected(rule, texts, algorithm)
+        assert preparation.prepare(texts) == prepared
+        assert preparation.rejected == reasons
+        again = Preparation(algorithm=None, rule=rule)
+        assert again.prepare(prepared) == prepared
+        for value in prepared:
+            value.encode()
+
+
+@pytest.mark.parametrize("kind", set(IdentifierType) - {IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER})
+def test_only_what_is_hashed_can_come_as_a_hash(kind: IdentifierType) -> None:
+    """A customer id of 64 hexadecimal digits in capitals is a customer id, whatever it looks like."""
+    preparation = Preparation(algorithm=None, rule=rule_for(kind))
+    assert preparation.prepare([DIGEST.upper()]) in ([DIGEST.upper()], [])
+    assert preparation.already_hashed == 0
+
+
+def test_spellings_of_one_phone_number_are_one_identifier() -> None:
+    """Duplicates are looked for among what goes out, a hash in two cases included."""
+    preparation = Preparation(algorithm=None, rule=rule_for(IdentifierType.PHONE_NUMBER), seen=Fingerprints())
+    rows = ["+33 1 23 45 67 89", "0033123456789", "+33 (0)123456789", DIGEST, DIGEST.upper(), "+33 1 23 45 67 90"]
+    assert preparation.prepare(rows) == ["+33123456789", DIGEST, "+33123456790"]
+    assert (preparation.duplicates, preparation.already_hashed) == (3, 2)
+
+
+def test_phone_numbers_are_hashed_without_their_plus_sign() -> None:
+    """The digest of a list's numbers is the one of their digits."""
+    rule = rule_for(IdentifierType.PHONE_NUMBER)
+    preparation = Preparation(algorithm=HashAlgorithm.SHA256, rule=rule)
+    wanted = digest("33123456789", HashAlgorithm.SHA256)
+    assert preparation.prepare(["+33123456789", "+33 (0)123456789", DIGEST]) == [wanted, wanted, DIGEST]
+
+
+def test_a_region_reads_national_numbers() -> None:
+    """The same rows, with and without one."""
+    rows = ["01 23 45 67 89", "+44 20 7946 0958"]
+    french = Preparation(algorithm=None, rule=rule_for(IdentifierType.PHONE_NUMBER, region="FR"))
+    assert french.prepare(rows) == ["+33123456789", "+442079460958"]
+    nowhere = Preparation(algorithm=None, rule=rule_for(IdentifierType.PHONE_NUMBER))
+    assert nowhere.prepare(rows) == ["+442079460958"]
+    assert nowhere.rejected == {RejectReason.NO_COUNTRY_CODE: 1}
