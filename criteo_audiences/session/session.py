@@ -14,8 +14,9 @@ from criteo_audiences.session.auth import TokenCache, TokenSource
 from criteo_audiences.session.clock import Clock, SystemClock
 from criteo_audiences.session.deprecation import DeprecationWatch
 from criteo_audiences.session.events import Event, EventName, OnEvent, emit
+from criteo_audiences.session.limiter import LocalRateLimiter
 from criteo_audiences.session.protocol import FORM, JSON, Request, Response, decipher, read_rate_limit
-from criteo_audiences.session.quota import LocalRateLimiter, RateLimiter
+from criteo_audiences.session.quota import RateLimiter
 from criteo_audiences.session.retry import RetryPolicy
 from criteo_audiences.session.transport import Exchange, Transport
 
