@@ -1,9 +1,9 @@
 """How close an upload comes to the floor that the quota sets, against a server that enforces it.
 
-Run it with `python benchmarks/quota.py`. Batches are tiny, so that the quota and nothing else is the limit, and its window
-is short, so that forty of them take a minute and a half. The server runs in a process of its own and counts the calls
-it refused. The floor of so many windows is all of them but the first: no client that is alone can be faster under a
-sliding window, and only one that happens to begin at a window's end can be under a fixed one.
+Run it with `python benchmarks/quota.py`. Batches are tiny, so that the quota and nothing else is the limit, and its
+window is short, so that forty of them take a minute and a half. The server runs in a process of its own and counts the
+calls it refused. The floor of so many windows is all of them but the first: no client that is alone can be faster under
+a sliding window, and only one that happens to begin at a window's end can be under a fixed one.
 """
 
 import argparse

@@ -46,6 +46,16 @@ class LocalRateLimiter:
         self._numbers = itertools.count()
         self._timer: Timer | None = None
 
+    @property
+    def share(self) -> float:
+        """How much of the application's window is for this limiter, above 0 and up to 1."""
+        return self._quota.share
+
+    @property
+    def window(self) -> tuple[int, float]:
+        """Calls that may be made within so many seconds, as far as is known now."""
+        return self._allowed(), self._quota.period
+
     async def acquire(self, *, background: bool = False, longest: float | None = None) -> float:
         """See `RateLimiter.acquire`."""
         now = self._clock.now()
@@ -58,11 +68,15 @@ class LocalRateLimiter:
         waiter = _Waiter(background, next(self._numbers), now, asyncio.get_running_loop().create_future())
         heapq.heappush(self._waiters, waiter)
         self._admit()
+        patience = None if longest is None else self._clock.call_later(longest, lambda: self._refuse(waiter, longest))
         try:
             await waiter.granted
         except asyncio.CancelledError:
             self._withdraw(waiter)
             raise
+        finally:
+            if patience is not None:
+                patience.cancel()
         return self._clock.now() - waiter.since
 
     def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0, sent_at: float | None = None) -> None:
@@ -90,7 +104,7 @@ class LocalRateLimiter:
         """Calls that may be made at this moment."""
         return 0 if now < self._paused_until else min(self._room(now))
 
-    def _share(self) -> int:
+    def _allowed(self) -> int:
         """Calls a window that this client may make."""
         return max(1, math.floor(self._limit * self._quota.share))
 
@@ -103,13 +117,13 @@ class LocalRateLimiter:
         if self._reopens_at is not None and now >= self._reopens_at and not self._in_flight:
             self._reopen()
         used = self._in_flight + len(self._answered)
-        return self._share() - used, self._limit - used - self._foreign
+        return self._allowed() - used, self._limit - used - self._foreign
 
     def _due(self, missing: int, releases: Sequence[float], now: float) -> float:
         """When `missing` more places will be free."""
         if missing <= 0:
             return now
-        windows, place = divmod(missing - 1, self._share())
+        windows, place = divmod(missing - 1, self._allowed())
         first = releases[place] if place < len(releases) else now + self._quota.period
         return first + self._quota.period * windows
 
@@ -136,7 +150,7 @@ class LocalRateLimiter:
         """Frees one place: the server said that a call could be made now; its answer will tell how many more can."""
         self._reopens_at = None
         self._foreign = 0
-        while len(self._answered) >= self._share():
+        while len(self._answered) >= self._allowed():
             self._answered.popleft()
 
     def _admit(self) -> None:
@@ -164,11 +178,23 @@ class LocalRateLimiter:
             changes.append(self._reopens_at)
         return min(changes, default=None)
 
+    def _refuse(self, waiter: _Waiter, longest: float) -> None:
+        """Ends a wait that turned out longer than was expected when it began, and than it may be."""
+        self._admit()  # a place may have come free at this very moment
+        if waiter.granted.done():
+            return
+        self._leave_queue(waiter)
+        wait = self._clock.now() - waiter.since + self.expected_wait(background=waiter.background)
+        waiter.granted.set_exception(QuotaWaitError(wait, longest))
+
     def _withdraw(self, waiter: _Waiter) -> None:
         """Takes a cancelled waiter out of the queue; a place it was granted meanwhile goes to the next one."""
-        if not waiter.granted.cancelled():
+        if waiter in self._waiters:
+            self._leave_queue(waiter)
+        elif not waiter.granted.cancelled() and waiter.granted.exception() is None:
             self._in_flight -= 1
-        elif waiter in self._waiters:
-            self._waiters.remove(waiter)
-            heapq.heapify(self._waiters)
         self._admit()
+
+    def _leave_queue(self, waiter: _Waiter) -> None:
+        self._waiters.remove(waiter)
+        heapq.heapify(self._waiters)

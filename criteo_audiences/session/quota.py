@@ -42,7 +42,8 @@ class RateLimiter(Protocol):
 
         Args:
             background: an upload's batch, which lets single calls go first.
-            longest: refuse to wait longer than this, seconds; `None` waits as long as it takes.
+            longest: refuse to wait longer than this, seconds: before waiting when that is known, and at the latest
+                when it is over; `None` waits as long as it takes.
 
         Returns:
             The seconds waited.
