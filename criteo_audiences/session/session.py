@@ -238,6 +238,8 @@ class Session:
             return
         with request.waiting(self._clock):
             waited = await self._limiter.acquire(background=request.background, longest=self._max_quota_wait)
+        if request.meter is not None and isinstance(self._limiter, LocalRateLimiter):
+            request.meter.note_window(self._limiter.window)
         if waited > _NOTICEABLE_WAIT:
             self._tell("quota.waited", call, seconds=waited)
 
