@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from criteo_audiences.session import applications, session
+
 
 class FakeTimer:
     """A callback of the fake clock."""
@@ -74,3 +76,9 @@ async def settle() -> None:
 def clock() -> FakeClock:
     """A clock that the test moves."""
     return FakeClock()
+
+
+@pytest.fixture(autouse=True)
+def _applications_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets no test meet the clients that an earlier one left behind."""
+    monkeypatch.setattr(session, "APPLICATIONS", applications.Applications())

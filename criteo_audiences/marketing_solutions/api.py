@@ -41,7 +41,7 @@ from criteo_audiences.session.endpoints import (
     words_of,
 )
 from criteo_audiences.session.protocol import Request, json_request
-from criteo_audiences.validation import choose, require_list, require_models, require_text, require_whole
+from criteo_audiences.validation import choose, require_list, require_models, require_text
 
 _ENTITY: Final = "AudienceSegment"
 _PAGE_MAXIMUM: Final = 100

@@ -1,22 +1,14 @@
-"""How many calls may be made, and when: a local limiter that believes what the server announces."""
+"""How many calls may be made, and what the session asks of whoever says when."""
 
-import asyncio
-import heapq
-import itertools
-import math
-from bisect import bisect_left
-from collections import deque
-from collections.abc import Sequence
 from typing import Final, Protocol
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
-from criteo_audiences.errors import ConfigurationError, QuotaWaitError
+from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import RateLimit
-from criteo_audiences.session.clock import Clock, SystemClock, Timer
 from criteo_audiences.validation import require_range
 
-_MOST_CALLS: Final = 1_000_000
+MOST_CALLS: Final = 1_000_000
 
 
 @frozen
@@ -37,7 +29,7 @@ class Quota:
     def __attrs_post_init__(self) -> None:
         if isinstance(self.calls, bool) or not isinstance(self.calls, int):
             raise ConfigurationError(f"Quota calls must be a whole number, not {type(self.calls).__name__}.")
-        require_range(self.calls, "Quota calls", least=1, most=_MOST_CALLS)
+        require_range(self.calls, "Quota calls", least=1, most=MOST_CALLS)
         require_range(self.period, "Quota period", least=0.001, most=86_400)
         require_range(self.share, "Quota share", least=0.001, most=1)
 
@@ -50,7 +42,8 @@ class RateLimiter(Protocol):
 
         Args:
             background: an upload's batch, which lets single calls go first.
-            longest: refuse to wait longer than this, seconds; `None` waits as long as it takes.
+            longest: refuse to wait longer than this, seconds: before waiting when that is known, and at the latest
+                when it is over; `None` waits as long as it takes.
 
         Returns:
             The seconds waited.
@@ -67,161 +60,3 @@ class RateLimiter(Protocol):
             pause: seconds during which nobody may call: the server answered 429.
             sent_at: when it was sent, on the session's clock: tells which other calls its answer has counted.
         """
-
-
-@define(order=True)
-class _Waiter:
-    background: bool
-    number: int
-    since: float = field(order=False)
-    granted: "asyncio.Future[None]" = field(order=False)
-
-
-class LocalRateLimiter:
-    """A sliding window over the calls of one process.
-
-    A full window may be spent at once: spreading calls out would only make a short upload slower. A call holds its
-    place from its start until `period` seconds after its answer came, which is never shorter than the server counts
-    it, for a fixed window as for a sliding one; or until the server shows by its own count that it does not any more.
-    """
-
-    def __init__(self, quota: Quota | None = None, *, clock: Clock | None = None) -> None:
-        self._quota = quota or Quota()
-        self._clock = clock or SystemClock()
-        self._limit = self._quota.calls
-        self._in_flight = 0
-        self._answered: deque[float] = deque()
-        self._foreign = 0
-        self._foreign_until = 0.0
-        self._paused_until = 0.0
-        self._reopens_at: float | None = None
-        self._waiters: list[_Waiter] = []
-        self._numbers = itertools.count()
-        self._timer: Timer | None = None
-
-    async def acquire(self, *, background: bool = False, longest: float | None = None) -> float:
-        """See `RateLimiter.acquire`."""
-        now = self._clock.now()
-        if not self._waiters and self._free(now) > 0:
-            self._in_flight += 1
-            return 0.0
-        wait = self.expected_wait(background=background)
-        if longest is not None and wait > longest:
-            raise QuotaWaitError(wait, longest)
-        waiter = _Waiter(background, next(self._numbers), now, asyncio.get_running_loop().create_future())
-        heapq.heappush(self._waiters, waiter)
-        self._admit()
-        try:
-            await waiter.granted
-        except asyncio.CancelledError:
-            self._withdraw(waiter)
-            raise
-        return self._clock.now() - waiter.since
-
-    def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0, sent_at: float | None = None) -> None:
-        """See `RateLimiter.settle`."""
-        now = self._clock.now()
-        self._in_flight -= 1
-        self._answered.append(now)
-        if pause > 0:
-            self._paused_until = max(self._paused_until, now + pause)
-        if announced is not None:
-            self._believe(announced, now, now if sent_at is None else sent_at)
-        self._admit()
-
-    def expected_wait(self, *, background: bool = False) -> float:
-        """Seconds a call asked for now would wait, if nothing new became known and calls in flight ended now."""
-        now = self._clock.now()
-        wanted = 1 + sum(1 for waiter in self._waiters if background or not waiter.background)
-        mine, shared = self._room(now)
-        own = [answered + self._quota.period for answered in self._answered]
-        everybody = sorted([*own, *[self._foreign_until] * self._foreign])
-        due = max(self._due(wanted - mine, own, now), self._due(wanted - shared, everybody, now), self._paused_until)
-        return max(0.0, due - now)
-
-    def _free(self, now: float) -> int:
-        """Calls that may be made at this moment."""
-        return 0 if now < self._paused_until else min(self._room(now))
-
-    def _share(self) -> int:
-        """Calls a window that this client may make."""
-        return max(1, math.floor(self._limit * self._quota.share))
-
-    def _room(self, now: float) -> tuple[int, int]:
-        """Places free in this client's share, and in the application's limit."""
-        while self._answered and self._answered[0] + self._quota.period <= now:
-            self._answered.popleft()
-        if now >= self._foreign_until:
-            self._foreign = 0
-        if self._reopens_at is not None and now >= self._reopens_at and not self._in_flight:
-            self._reopen()
-        used = self._in_flight + len(self._answered)
-        return self._share() - used, self._limit - used - self._foreign
-
-    def _due(self, missing: int, releases: Sequence[float], now: float) -> float:
-        """When `missing` more places will be free."""
-        if missing <= 0:
-            return now
-        windows, place = divmod(missing - 1, self._share())
-        first = releases[place] if place < len(releases) else now + self._quota.period
-        return first + self._quota.period * windows
-
-    def _believe(self, announced: RateLimit, now: float, sent_at: float) -> None:
-        """Corrects the window by the server's own count, which includes the calls of other tools."""
-        if announced.limit:
-            self._limit = min(announced.limit, _MOST_CALLS)
-        if announced.remaining is None:
-            return
-        counted = self._limit - announced.remaining
-        # Calls answered before this one was sent are in the server's count, unless they have left its window; the
-        # count holds this call as well.
-        answered_before = bisect_left(self._answered, sent_at)
-        for _ in range(answered_before - max(0, counted - 1)):
-            self._answered.popleft()
-        self._foreign = max(0, counted - self._in_flight - len(self._answered))
-        reset_in = announced.reset_in
-        if reset_in is None or not 0 < reset_in <= self._quota.period:
-            reset_in = self._quota.period
-        self._foreign_until = now + reset_in
-        self._reopens_at = now + reset_in if announced.remaining == 0 else None
-
-    def _reopen(self) -> None:
-        """Frees one place: the server said that a call could be made now; its answer will tell how many more can."""
-        self._reopens_at = None
-        self._foreign = 0
-        while len(self._answered) >= self._share():
-            self._answered.popleft()
-
-    def _admit(self) -> None:
-        """Lets waiters go while places are free, and wakes up again when the next one will be."""
-        now = self._clock.now()
-        while self._waiters and self._free(now) > 0:
-            waiter = heapq.heappop(self._waiters)
-            if not waiter.granted.done():  # done: its caller was cancelled a moment ago
-                self._in_flight += 1
-                waiter.granted.set_result(None)
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._waiters and (due := self._next_change(now)) is not None:
-            self._timer = self._clock.call_later(max(0.0, due - now), self._admit)
-
-    def _next_change(self, now: float) -> float | None:
-        """When a place may become free without an answer coming; `None` when only an answer can free one."""
-        if now < self._paused_until:
-            return self._paused_until
-        changes = [self._answered[0] + self._quota.period] if self._answered else []
-        if self._foreign:
-            changes.append(self._foreign_until)
-        if self._reopens_at is not None and not self._in_flight:
-            changes.append(self._reopens_at)
-        return min(changes, default=None)
-
-    def _withdraw(self, waiter: _Waiter) -> None:
-        """Takes a cancelled waiter out of the queue; a place it was granted meanwhile goes to the next one."""
-        if not waiter.granted.cancelled():
-            self._in_flight -= 1
-        elif waiter in self._waiters:
-            self._waiters.remove(waiter)
-            heapq.heapify(self._waiters)
-        self._admit()

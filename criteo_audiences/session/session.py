@@ -10,12 +10,14 @@ from attrs import define, evolve, field
 
 from criteo_audiences.errors import AuthenticationError, CriteoError, RateLimitExceeded, RequestTimeout, ResponseError
 from criteo_audiences.models import RateLimit, printable_trace_id
+from criteo_audiences.session.applications import APPLICATIONS
 from criteo_audiences.session.auth import TokenCache, TokenSource
 from criteo_audiences.session.clock import Clock, SystemClock
 from criteo_audiences.session.deprecation import DeprecationWatch
 from criteo_audiences.session.events import Event, EventName, OnEvent, emit
+from criteo_audiences.session.limiter import LocalRateLimiter
 from criteo_audiences.session.protocol import FORM, JSON, Request, Response, decipher, read_rate_limit
-from criteo_audiences.session.quota import LocalRateLimiter, RateLimiter
+from criteo_audiences.session.quota import RateLimiter
 from criteo_audiences.session.retry import RetryPolicy
 from criteo_audiences.session.transport import Exchange, Transport
 
@@ -89,7 +91,9 @@ class Session:
         self._retry = retry or RetryPolicy()
         self._max_quota_wait = max_quota_wait
         self._on_event = on_event
+        self._credentials = credentials
         self._tokens = TokenCache(credentials, self._grant, self._clock)
+        self._in_use = False
         self._deprecations = DeprecationWatch(api_version)
         self._rate_limit: RateLimit | None = None
 
@@ -113,6 +117,7 @@ class Session:
 
     async def aclose(self) -> None:
         """Closes the transport."""
+        APPLICATIONS.leave(self)
         await self._transport.aclose()
 
     async def send(self, request: Request) -> Any:
@@ -123,6 +128,7 @@ class Session:
                 no answer, so that Criteo may have applied it.
         """
         call = _Call(request)
+        self._enter(request)
         await self._acquire(call)
         deadline = self._retry.deadline
         call.ends_at = math.inf if deadline is None else self._clock.now() + deadline
@@ -139,6 +145,12 @@ class Session:
             late = RequestTimeout(f"The call did not end within its deadline of {deadline:g} s.")
             self._conclude(call, late)
             raise late from None
+
+    def _enter(self, request: Request) -> None:
+        """Before the first call that uses quota: lets it be noticed when another client spends the same."""
+        if request.authorized and not self._in_use:
+            self._in_use = True
+            APPLICATIONS.enter(self, self._credentials, self._base_url, self._limiter)
 
     async def _send_until_settled(self, call: _Call) -> Any:
         """Repeats requests until one succeeds or the policy gives up; a slot of the quota is held at each start."""
@@ -226,6 +238,8 @@ class Session:
             return
         with request.waiting(self._clock):
             waited = await self._limiter.acquire(background=request.background, longest=self._max_quota_wait)
+        if request.meter is not None and isinstance(self._limiter, LocalRateLimiter):
+            request.meter.note_window(self._limiter.window)
         if waited > _NOTICEABLE_WAIT:
             self._tell("quota.waited", call, seconds=waited)
 

@@ -64,6 +64,11 @@ class Intake:
         for batch in self._batcher.flush():
             await self._deliver(batch)
 
+    def count_rest(self) -> None:
+        """Prepares what was read and not prepared yet, so that it counts, when the source is left before its end."""
+        for _ in self._absorb():
+            pass
+
     async def _read(self) -> None:
         self._turn_began = time.perf_counter()
         async with aclosing(self._reading.slices(self._buffer, self._note_arrival, self._room)) as slices:

@@ -1,5 +1,6 @@
 """What a caller may choose about an upload, checked before anything is read or sent."""
 
+import datetime as dt
 from collections.abc import Callable
 from typing import Final, TypedDict
 
@@ -14,6 +15,7 @@ from criteo_audiences.validation import choose, require_range
 
 _LEAST_BODY: Final = 200_000
 _MOST_IN_FLIGHT: Final = 100
+_LONGEST: Final = 7 * 86_400
 _LARGEST_CALLER_ID: Final = 2**31 - 1  # OpenAPI has an integer of 32 bits
 
 
@@ -51,6 +53,7 @@ class UploadOptions(TypedDict, total=False):
     flush_after: float | None
     max_rejected: float
     max_invalid: float
+    deadline: float | dt.datetime | None
     drain_timeout: float
     dry_run: bool
     on_progress: Callable[[Progress], object] | None
@@ -80,7 +83,10 @@ class Settings:
         max_rejected: share of the rows read that may be rejected before the report is not `.ok`, 0 to 1.
         max_invalid: share of the identifiers sent that Criteo may refuse, 0 to 1; a first full batch beyond it also
             stops the upload, because the rest would fare the same.
-        drain_timeout: seconds that batches in flight get to finish when the upload is canceled.
+        deadline: when to end, complete or not: seconds from the moment reading begins, or an aware `datetime`. Then
+            no batch starts any more, one that waits for the quota is given up, those in flight get `drain_timeout`,
+            and the report has the rest as pending.
+        drain_timeout: seconds that batches in flight get to finish when the upload is canceled or its deadline passes.
         dry_run: read, prepare and count, but send nothing.
         on_progress: is called with a `Progress` after every batch and at least some times a second.
 
@@ -101,6 +107,7 @@ class Settings:
     flush_after: float | None = None
     max_rejected: float = 0.5
     max_invalid: float = 0.5
+    deadline: float | dt.datetime | None = None
     drain_timeout: float = 0.0
     dry_run: bool = False
     on_progress: Callable[[Progress], object] | None = field(default=None, repr=False)
@@ -146,6 +153,7 @@ class Settings:
         require_range(self.max_body_bytes, "max_body_bytes", least=_LEAST_BODY)
         require_range(self.max_rejected, "max_rejected", least=0, most=1)
         require_range(self.max_invalid, "max_invalid", least=0, most=1)
+        _check_deadline(self.deadline)
         require_range(self.drain_timeout, "drain_timeout", least=0, most=3_600)
         if self.flush_after is not None:
             require_range(self.flush_after, "flush_after", least=0.001, most=86_400)
@@ -153,3 +161,23 @@ class Settings:
             raise ConfigurationError("gum_caller_id goes with identifier_type='gum' only.")
         if self.on_progress is not None and not callable(self.on_progress):
             raise ConfigurationError(f"on_progress must be callable, not {type(self.on_progress).__name__}.")
+
+    def seconds_left(self) -> float | None:
+        """Returns the seconds until the deadline, for an upload that begins now; `None` without one."""
+        if isinstance(self.deadline, dt.datetime):
+            return max(0.0, (self.deadline - dt.datetime.now(dt.UTC)).total_seconds())
+        return self.deadline
+
+
+def _check_deadline(deadline: object) -> None:
+    """Refuses a deadline that has passed, or that nobody can tell the moment of."""
+    if isinstance(deadline, dt.datetime):
+        if deadline.utcoffset() is None:
+            raise ConfigurationError("deadline must have a time zone: give an aware datetime, or seconds.")
+        if deadline <= dt.datetime.now(dt.UTC):
+            raise ConfigurationError("deadline has passed already; give a moment that lies ahead.")
+    elif deadline is not None:
+        if isinstance(deadline, bool) or not isinstance(deadline, (int, float)):
+            kind = type(deadline).__name__
+            raise ConfigurationError(f"deadline must be seconds or an aware datetime, not {kind}.")
+        require_range(deadline, "deadline", least=0.001, most=_LONGEST)

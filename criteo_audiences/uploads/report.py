@@ -134,6 +134,7 @@ class Progress:
         elapsed: seconds since the start.
         waited: seconds during which the quota held a batch back.
         share_read: how much of the source has been read, 0 to 1; `None` for a source that cannot tell.
+        remaining: seconds the upload still takes, estimated by its pace and the quota; `None` when nothing can be said.
     """
 
     read: int
@@ -146,6 +147,7 @@ class Progress:
     elapsed: float
     waited: float
     share_read: float | None = None
+    remaining: float | None = None
 
 
 def live_from(moment: dt.datetime) -> dt.datetime:
@@ -181,6 +183,8 @@ class UploadReport:
         elapsed: seconds.
         waited: seconds of them during which the quota held a batch back.
         live_from: when what was accepted will be live, about; `None` when nothing was accepted.
+        hint: what limited it when the quota did not, and what to do about it; `None` when there is nothing to gain.
+        deadline_passed: whether its deadline ended it before it was complete.
         dry_run: whether nothing was to be sent.
         max_rejected: share of `read` that may be rejected.
         max_invalid: share of `sent` that Criteo may refuse.
@@ -201,6 +205,8 @@ class UploadReport:
     elapsed: float = 0.0
     waited: float = 0.0
     live_from: dt.datetime | None = None
+    hint: str | None = None
+    deadline_passed: bool = False
     dry_run: bool = False
     max_rejected: float = 0.5
     max_invalid: float = 0.5
@@ -254,11 +260,13 @@ class UploadReport:
     def ok(self) -> bool:
         """Whether the upload did what it was asked to.
 
-        Something was sent (or the source was rightly empty), nothing is pending, failed or unknown, and the shares
-        of rejected rows and refused identifiers stay within `max_rejected` and `max_invalid`. A dry run is judged by
-        what it could see: that something would be sent, and the share of rejected rows.
+        Something was sent (or the source was rightly empty), nothing is pending, failed or unknown, no deadline ended
+        it, and the shares of rejected rows and refused identifiers stay within `max_rejected` and `max_invalid`. A dry
+        run is judged by what it could see: that something would be sent, and the share of rejected rows.
         """
         if self.rejected_total > self.max_rejected * self.read or self.failed or self.unknown or self.failures:
+            return False
+        if self.deadline_passed:
             return False
         if self.dry_run:
             return self.pending > 0 or self.read == 0
@@ -284,6 +292,8 @@ class UploadReport:
         codes = Counter(_code(failure.error) for failure in self.failures if failure.error)
         if codes:
             faults.append("failures: " + ", ".join(f"{count} x {code}" for code, count in codes.most_common(5)))
+        if self.deadline_passed:
+            faults.insert(0, "its deadline ended it")
         return f"The upload is not complete: {'; '.join(faults) or 'nothing was sent'}."
 
     def _faults(self) -> list[tuple[str, int]]:
@@ -323,6 +333,8 @@ class UploadReport:
             "elapsed": round(self.elapsed, 3),
             "waited": round(self.waited, 3),
             "live_from": self.live_from.isoformat() if self.live_from else None,
+            "hint": self.hint,
+            "deadline_passed": self.deadline_passed,
         }
 
     def __add__(self, other: "UploadReport") -> "UploadReport":
@@ -345,6 +357,8 @@ class UploadReport:
             elapsed=self.elapsed + other.elapsed,
             waited=self.waited + other.waited,
             live_from=max(times, default=None),
+            hint=self.hint or other.hint,
+            deadline_passed=self.deadline_passed or other.deadline_passed,
             dry_run=self.dry_run or other.dry_run,
             max_rejected=min(self.max_rejected, other.max_rejected),
             max_invalid=min(self.max_invalid, other.max_invalid),

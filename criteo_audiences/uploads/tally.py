@@ -5,15 +5,21 @@ import time
 from typing import Final
 
 from criteo_audiences.batches import Batch
+from criteo_audiences.uploads.load import Load
 from criteo_audiences.uploads.report import BatchResult, Outcome
 
 _MOST_SAMPLED: Final = 100
 
 
 class Tally:
-    """Every batch is in flight, ended, abandoned in flight, or was never sent."""
+    """Every batch is in flight, ended, abandoned in flight, or was never sent.
 
-    def __init__(self) -> None:
+    Args:
+        load: is told how many batches are in flight.
+    """
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
         self.started_at = time.monotonic()
         self.elapsed: float | None = None
         self.outcome = Outcome()
@@ -26,11 +32,11 @@ class Tally:
 
     def start(self) -> None:
         """A batch is about to be sent."""
-        self.in_flight += 1
+        self._change_in_flight(1)
 
     def finish(self, result: BatchResult) -> None:
         """A batch has come back, one way or the other."""
-        self.in_flight -= 1
+        self._change_in_flight(-1)
         self.batches += result.sent > 0
         self.ended += 1
         self.outcome += result.outcome
@@ -43,10 +49,14 @@ class Tally:
 
     def abandon(self, batch: Batch, *, sent: bool) -> None:
         """A batch was given up before an answer came; one that no request carried yet is not counted as sent."""
-        self.in_flight -= 1
+        self._change_in_flight(-1)
         if sent:
             self.batches += 1
             self.outcome += Outcome(unknown=batch.count)
+
+    def _change_in_flight(self, by: int) -> None:
+        self.in_flight += by
+        self._load.change(by)
 
     def close(self) -> None:
         """The upload is over."""

@@ -25,7 +25,9 @@ from criteo_audiences.identifiers import Fingerprints, Preparation
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import ContactListOperation, IdentifierType, Operation
 from criteo_audiences.uploads.first_error import first_error
+from criteo_audiences.uploads.hints import hint_of, time_left
 from criteo_audiences.uploads.intake import Intake
+from criteo_audiences.uploads.load import Load
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.report import BatchResult, Progress, UploadReport, failure_of, live_from, result_of
 from criteo_audiences.uploads.sources import open_source
@@ -157,11 +159,15 @@ class _Upload:
         dedupe = self._reading.dedupes if settings.dedupe is None else settings.dedupe
         seen = Fingerprints() if dedupe else None
         self._preparation = Preparation(algorithm=settings.algorithm, rule=settings.rule, seen=seen)
-        self._tally = Tally()
+        self._load = Load(settings.max_concurrency)
+        self._tally = Tally(self._load)
         self._meter = CallMeter()
         self._stopped = False
+        self._overdue = False
+        self._cut_short = False
         self._reader_scope = anyio.CancelScope()
-        self._shields: set[anyio.CancelScope] = set()
+        self._reading_ended = False
+        self._carrying: dict[anyio.CancelScope, CallMeter] = {}
         self._results: MemoryObjectReceiveStream[BatchResult]
         self._planned = 0
 
@@ -176,6 +182,8 @@ class _Upload:
         give_result.close()
         if self._settings.on_progress is not None:
             group.start_soon(self._tick)
+        if (seconds_left := self._settings.seconds_left()) is not None:
+            group.start_soon(self._keep_deadline, seconds_left)
 
     async def next_result(self) -> BatchResult:
         """Returns the next batch that came back.
@@ -191,8 +199,24 @@ class _Upload:
     def wind_down(self) -> None:
         """Starts no more batches; those in flight get `drain_timeout` seconds."""
         self._stop()
-        for shield in self._shields:
-            shield.deadline = anyio.current_time() + self._settings.drain_timeout
+        if self._settings.drain_timeout:  # without it the cancellation itself ends them
+            for scope in self._carrying:
+                self._drain(scope)
+
+    async def _keep_deadline(self, seconds: float) -> None:
+        """Ends the upload at its deadline: what has not been sent by then is not, what is under way is drained."""
+        await anyio.sleep(seconds)
+        self._overdue = True
+        self._cut_short = not self._reading_ended
+        self._stop()
+        for scope, meter in list(self._carrying.items()):
+            if meter.calls:
+                self._drain(scope)
+            else:  # it waits for the quota or a token
+                scope.cancel()
+
+    def _drain(self, scope: anyio.CancelScope) -> None:
+        scope.deadline = anyio.current_time() + self._settings.drain_timeout
 
     def close(self) -> None:
         """Gives back what the upload holds."""
@@ -202,11 +226,20 @@ class _Upload:
     async def _read(self, give_batch: MemoryObjectSendStream[Batch]) -> None:
         settings = self._settings
         batcher = Batcher(size=settings.batch_size, max_bytes=settings.max_body_bytes)
-        deliver = self._plan if settings.dry_run else give_batch.send
+
+        async def hand_over(batch: Batch) -> None:
+            with self._load.handing_over():
+                await give_batch.send(batch)
+
+        deliver = self._plan if settings.dry_run else hand_over
         intake = Intake(self._reading, self._preparation, batcher, deliver, flush_after=settings.flush_after)
         async with give_batch:
             with self._reader_scope:
                 await intake.run()
+        if self._reader_scope.cancel_called:
+            intake.count_rest()
+        self._reading_ended = True
+        self._load.end_reading()
         self._tell_progress()
 
     async def _plan(self, _: Batch) -> None:
@@ -218,15 +251,23 @@ class _Upload:
     ) -> None:
         async with batches, results:
             async for batch in batches:
-                if not self._stopped:
-                    await results.send(await self._send(batch))
+                if not self._stopped and (result := await self._send(batch)) is not None:
+                    await results.send(result)
 
-    async def _send(self, batch: Batch) -> BatchResult:
-        """Sends one batch; an error of Criteo's is its result, anything else ends the upload."""
+    async def _send(self, batch: Batch) -> BatchResult | None:
+        """Sends one batch; an error of Criteo's is its result, anything else ends the upload.
+
+        Returns:
+            Its result, or `None` when the deadline came before it could start.
+        """
         meter = CallMeter(parent=self._meter)
         self._tally.start()
         try:
-            result = result_of(batch.number, batch.count, await self._call(batch, meter))
+            receipt = await self._call(batch, meter)
+            if receipt is None:
+                self._tally.abandon(batch, sent=False)
+                return None
+            result = result_of(batch.number, batch.count, receipt)
         except CriteoError as error:
             if isinstance(error, ConfigurationError) or (isinstance(error, AuthenticationError) and not meter.calls):
                 self._tally.abandon(batch, sent=False)
@@ -240,7 +281,8 @@ class _Upload:
         self._tell_progress()
         return result
 
-    async def _call(self, batch: Batch, meter: CallMeter) -> ContactListOperation:
+    async def _call(self, batch: Batch, meter: CallMeter) -> ContactListOperation | None:
+        """Makes the call, within the time that is left; `None` when nothing was sent before the deadline."""
         amendment = Amendment(
             segment_id=self._segment_id,
             operation=self._settings.operation,
@@ -250,17 +292,19 @@ class _Upload:
             upload_id=self.upload_id,
             meter=meter,
         )
-        if not self._settings.drain_timeout:
-            return await self._amend(amendment)
-        with anyio.CancelScope(shield=True) as shield:
-            self._shields.add(shield)
+        with anyio.CancelScope(shield=self._settings.drain_timeout > 0) as scope:
+            self._carrying[scope] = meter
             try:
                 return await self._amend(amendment)
             finally:
-                self._shields.discard(shield)
+                del self._carrying[scope]
         if not meter.calls:  # nothing was sent: it still waited for the quota or a token
-            await checkpoint()  # here the cancellation comes through
-        raise RequestTimeout("The upload was canceled and the batch did not end within drain_timeout.")
+            await checkpoint()  # here a cancellation comes through
+        self._cut_short = self._cut_short or self._overdue
+        if not meter.calls:
+            return None
+        reason = "Its deadline passed" if self._overdue else "The upload was canceled"
+        raise RequestTimeout(f"{reason} and the batch did not end within drain_timeout.")
 
     def _judge(self, batch: Batch, result: BatchResult) -> None:
         """Stops the upload when the batches to come would fare no better.
@@ -287,7 +331,7 @@ class _Upload:
     def _tell_progress(self) -> None:
         if self._settings.on_progress is None:
             return
-        rows, tally = self._preparation, self._tally
+        rows, tally, share_read = self._preparation, self._tally, self._reading.share()
         progress = Progress(
             read=rows.read,
             rejected=rows.rejected.total(),
@@ -298,7 +342,8 @@ class _Upload:
             batches=tally.ended,
             elapsed=tally.seconds(),
             waited=self._meter.waited(),
-            share_read=self._reading.share(),
+            share_read=share_read,
+            remaining=time_left(share_read, self._meter, tally),
         )
         self._settings.on_progress(progress)
 
@@ -320,6 +365,8 @@ class _Upload:
             elapsed=tally.seconds(),
             waited=self._meter.waited(),
             live_from=live_from(tally.accepted_at) if tally.accepted_at else None,
+            hint=hint_of(self._load, self._meter, tally, settings),
+            deadline_passed=self._cut_short,
             dry_run=settings.dry_run,
             max_rejected=settings.max_rejected,
             max_invalid=settings.max_invalid,

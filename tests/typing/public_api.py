@@ -3,6 +3,7 @@
 Each public method of the client and of the services stands in an `assert_type` here; a unit test looks for it.
 """
 
+import datetime as dt
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -214,9 +215,12 @@ async def uploads(ms: MarketingSolutions) -> None:
     assert_type(await ms.upload_contact_list("1", ["a@example.com"], hash="sha256"), UploadReport)
     assert_type(report.failures, tuple[BatchResult, ...])
     assert_type(report + report, UploadReport)
+    assert_type(report.hint, str | None)
     await ms.upload_contact_list("1", customers(), hash=None, operation=Operation.REMOVE, on_progress=watch)
     await ms.upload_contact_list("1", Path("crm.csv"), hash=HashAlgorithm.MD5, column="Email", dedupe=False)
     await ms.upload_contact_list("1", Table.from_file("crm.csv"), hash="md5", identifier_type=IdentifierType.EMAIL)
+    await ms.upload_contact_list("1", ["a"], hash=None, deadline=30.0, drain_timeout=5.0)
+    await ms.upload_contact_list("1", ["a"], hash=None, deadline=dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
     await ms.upload_contact_list("1", [1, 2], hash=None)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     await ms.upload_contact_list("1", ["a"], hash=None, batchsize=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     stream = ms.stream_contact_list("1", ["a@example.com"], hash="sha256")

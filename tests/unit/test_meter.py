@@ -22,8 +22,17 @@ def test_waits_at_the_same_time_count_once() -> None:
     second.__enter__()
     moment[0] = 15.0
     first.__exit__(None, None, None)
-    assert whole.waited() == 0.0
+    assert whole.waited() == 15.0
     moment[0] = 18.0
     second.__exit__(None, None, None)
     moment[0] = 100.0
     assert whole.waited() == 18.0
+
+
+def test_what_the_quota_allows_is_known_to_the_whole() -> None:
+    """What a call learns of the quota's window is known to its meter and to that of the whole."""
+    whole = CallMeter()
+    assert whole.window is None
+    part = CallMeter(parent=whole)
+    part.note_window((250, 60.0))
+    assert (part.window, whole.window) == ((250, 60.0), (250, 60.0))

@@ -322,6 +322,52 @@ async def test_refused_wait_books_nothing(clock: Any) -> None:
     await take(limiter, 1)
 
 
+async def test_wait_that_grows_ends_when_it_is_over(clock: Any) -> None:
+    """A pause that comes while a call waits does not keep it longer than it may wait; it takes nobody's place."""
+    limiter = LocalRateLimiter(Quota(2), clock=clock)
+    await spend(limiter, 1)
+    await take(limiter, 1)
+    patient, impatient = ask(limiter, background=True), ask(limiter, longest=61.0)
+    await clock.advance(0.0)
+    limiter.settle(pause=300.0)
+    await clock.advance(60.999)
+    assert not impatient.done()
+    await clock.advance(0.001)
+    with pytest.raises(QuotaWaitError, match=r"wait 300\.0 s, longer than max_quota_wait=61 s"):
+        await impatient
+    await clock.advance(238.999)
+    assert not patient.done()
+    await clock.advance(0.001)
+    assert patient.done()
+    await take(limiter, 1)
+
+
+async def test_impatient_waiter_cancelled_when_refused_gives_nothing_back(clock: Any) -> None:
+    """A waiter that is refused and cancelled at the same moment had no place that could go to another."""
+    limiter = LocalRateLimiter(Quota(1), clock=clock)
+    await take(limiter, 1)
+    impatient = ask(limiter, longest=60.0)
+    await clock.advance(0.0)
+    clock.call_later(60.0, impatient.cancel)  # runs after the refusal, before the waiter does
+    await clock.advance(60.0)
+    assert impatient.done()
+    with pytest.raises(QuotaWaitError):
+        await limiter.acquire(longest=0.0)
+
+
+async def test_place_that_comes_at_the_last_moment_is_taken(clock: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that may wait 60 s gets the place that comes free after 60 s, also when the limiter's own timer is late."""
+    limiter = LocalRateLimiter(Quota(1), clock=clock)
+    await spend(limiter, 1)
+    call_later = clock.call_later
+    monkeypatch.setattr(
+        clock, "call_later", lambda delay, call: call_later(delay + 1e-3 * (call == limiter._admit), call)
+    )
+    waiting = ask(limiter, longest=60.0)
+    await clock.advance(60.0)
+    assert await waiting == pytest.approx(60.0)
+
+
 async def test_expected_wait_counts_those_ahead(clock: Any) -> None:
     """A call expects to wait for who is ahead of it: a batch for everybody, a single call for single calls only."""
     limiter = LocalRateLimiter(Quota(1), clock=clock)

@@ -21,7 +21,7 @@ from criteo_audiences.errors import (
     ServerError,
     TransportError,
 )
-from criteo_audiences.session import LocalRateLimiter, Quota, Request, Response, RetryPolicy
+from criteo_audiences.session import LocalRateLimiter, Quota, Request, Response, RetryPolicy, StaticToken
 
 READ = Request(method="GET", path="/things")
 CREATE = Request(method="POST", path="/things/create", repeatable=False)
@@ -240,6 +240,43 @@ async def test_reset_of_the_rate_limit_is_an_announced_wait(transport: Any, make
     transport.script.append(Response(status=429, headers=headers))
     await finish(make_session(retry=full(attempts=1)).send(CREATE))
     assert transport.times == pytest.approx([0.0, 40.0])
+
+
+@pytest.mark.parametrize("skew", [-7 * 60, 7 * 60])
+async def test_reset_is_waited_for_on_the_servers_clock(
+    transport: Any, make_session: Any, finish: Any, skew: int
+) -> None:
+    """Clocks that are minutes apart change nothing: the wait for the reset is counted from the answer's `Date`."""
+    server = 1_800_000_000 + skew
+    headers = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(server + 40)}
+    transport.script.append(Response(status=429, headers={**headers, "date": formatdate(server, usegmt=True)}))
+    await finish(make_session(retry=full(attempts=1)).send(READ))
+    assert transport.times == pytest.approx([0.0, 40.0])
+
+
+async def test_storm_of_429_with_headers_ends_at_the_reset(transport: Any, make_session: Any, clock: Any) -> None:
+    """Sixteen calls that are all refused ask again after the reset, all of them, and none before."""
+    headers = {"x-ratelimit-limit": "250", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1800000040"}
+    transport.script.extend([Response(status=429, headers=headers)] * 16)
+    session = make_session()
+    calls = [asyncio.create_task(session.send(READ)) for _ in range(16)]
+    await clock.advance(39.999)
+    assert len(transport.api_calls) == 16
+    await clock.advance(120.0)
+    assert [await call for call in calls] == [{"data": {}}] * 16
+    assert len(transport.api_calls) == 32
+    assert min(transport.times[16:]) == pytest.approx(40.0)
+
+
+async def test_storm_of_429_without_headers_backs_off_together(transport: Any, make_session: Any, clock: Any) -> None:
+    """Refused without a word, calls double their delay; each refusal holds back all of them, not its own call alone."""
+    transport.latency = 0.1
+    transport.script.extend([Response(status=429)] * 12)
+    session = make_session(StaticToken("a-token"))
+    calls = [asyncio.create_task(session.send(READ)) for _ in range(4)]
+    await clock.advance(60.0)
+    assert [await call for call in calls] == [{"data": {}}] * 4
+    assert transport.times == pytest.approx([0.0] * 4 + [1.1] * 4 + [3.2] * 4 + [7.3] * 4)
 
 
 @pytest.mark.parametrize("headers", [{"retry-after": "0"}, {"x-ratelimit-reset": "1799999999"}])

@@ -1,3 +1,4 @@
+import datetime as dt
 import math
 from typing import Any
 
@@ -23,6 +24,7 @@ def test_hash_must_be_chosen() -> None:
         ("max_invalid", [0, 0.5, 1], [-0.01, 1.01, math.nan, "0.5", None]),
         ("drain_timeout", [0, 10.5, 3_600], [-1, 3_601, math.inf, math.nan]),
         ("flush_after", [None, 0.001, 5, 86_400], [0, -1, math.inf, math.nan, "5"]),
+        ("deadline", [None, 0.001, 30, 604_800], [0, -1, 604_801, math.inf, math.nan, True, "5", dt.date(2026, 1, 1)]),
         ("operation", ["add", "remove", "ADD", Operation.REMOVE], ["replace", "", None, 1]),
         ("hash", [None, "md5", "SHA256", "sha256_of_md5", HashAlgorithm.MD5], ["sha1", "", True, 256]),
         ("identifier_type", [None, "email", "Email", "phone-number", *IdentifierType], ["phone", "", 5]),
@@ -113,3 +115,17 @@ def test_a_wrong_region_is_refused_before_anything_is_read(region: object) -> No
     """What is no country's two letters is refused by name."""
     with pytest.raises(ConfigurationError, match=r"^region "):
         Settings(identifier_type="phone_number", hash=None, region=region)
+
+
+def test_a_deadline_lies_ahead_and_has_a_time_zone() -> None:
+    """A moment that has passed or is nobody's is refused; one ahead leaves the seconds until then."""
+    now = dt.datetime.now(dt.UTC)
+    with pytest.raises(ConfigurationError, match="deadline has passed already; give a moment that lies ahead"):
+        Settings(hash=None, deadline=now)
+    with pytest.raises(ConfigurationError, match="deadline must have a time zone"):
+        Settings(hash=None, deadline=now.replace(tzinfo=None) + dt.timedelta(days=2))
+    left = Settings(hash=None, deadline=now + dt.timedelta(seconds=60)).seconds_left()
+    assert left is not None
+    assert 50.0 < left <= 60.0
+    assert Settings(hash=None, deadline=7).seconds_left() == 7
+    assert Settings(hash=None).seconds_left() is None

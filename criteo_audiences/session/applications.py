@@ -1,0 +1,101 @@
+"""Notices clients of one application that live in one process and do not share a limiter."""
+
+import gc
+import hashlib
+import logging
+import secrets
+import threading
+import warnings
+from collections.abc import Collection
+from typing import Final
+from urllib.parse import urlsplit
+from weakref import WeakKeyDictionary
+
+from criteo_audiences.session.auth import ClientCredentials, StaticToken, TokenSource
+from criteo_audiences.session.limiter import LocalRateLimiter
+from criteo_audiences.session.quota import RateLimiter
+
+_LOG: Final = logging.getLogger("criteo_audiences.quota")
+_ROUNDING: Final = 1e-9
+_MESSAGE: Final = (
+    "Two clients of one Criteo application are in use in this process, each with a limiter of its own: together "
+    "they can exceed its quota. Use one client, or give them one rate_limiter, or a Quota(share=...) each whose sum is "
+    "at most 1."
+)
+
+
+class Applications:
+    """The sessions in use, by application; knows no secret, and keeps no session alive.
+
+    Criteo counts calls by application, a limiter counts those of its own clients: two that do not know of each other
+    believe that each has the whole window.
+    """
+
+    def __init__(self) -> None:
+        self._key = secrets.token_bytes(32)
+        self._lock = threading.Lock()
+        self._in_use: dict[bytes, WeakKeyDictionary[object, RateLimiter]] = {}
+        self._told: set[bytes] = set()
+
+    def enter(self, member: object, credentials: TokenSource, base_url: str, limiter: RateLimiter) -> None:
+        """Notes a session that is about to make its first call; warns once when its application has others.
+
+        Args:
+            member: the session; it leaves by `leave`, or when nobody holds it any more.
+            credentials: tell the application.
+            base_url: Criteo, or a server of one's own with a quota of its own.
+            limiter: the session's.
+        """
+        digest = self._digest(credentials, base_url)
+        with self._lock:
+            self._in_use.setdefault(digest, WeakKeyDictionary())[member] = limiter
+            crowded = self._is_crowded(digest)
+        if not crowded:
+            return
+        gc.collect()  # one that nobody holds any more may wait for it in a cycle
+        with self._lock:
+            if not self._is_crowded(digest):
+                return
+            self._told.add(digest)
+        _LOG.warning("%s", _MESSAGE)
+        warnings.warn(_MESSAGE, UserWarning, stacklevel=2)
+
+    def _is_crowded(self, digest: bytes) -> bool:
+        return digest not in self._told and _claim_too_much(list(self._in_use.get(digest, {}).values()))
+
+    def leave(self, member: object) -> None:
+        """Forgets a session, which makes no more calls."""
+        with self._lock:
+            for digest, members in list(self._in_use.items()):
+                members.pop(member, None)
+                if not members:
+                    del self._in_use[digest]
+
+    def _digest(self, credentials: TokenSource, base_url: str) -> bytes:
+        """Tells applications apart by a digest whose key this process has made up; nothing can be read from it."""
+        where = urlsplit(base_url).netloc.lower()
+        return hashlib.blake2b(repr((where, *_identity(credentials))).encode(), key=self._key).digest()
+
+
+def _identity(credentials: TokenSource) -> tuple[str, str]:
+    """Returns what Criteo counts calls by; of a source that does not show it, the source itself."""
+    if isinstance(credentials, ClientCredentials):
+        return "client_id", credentials.client_id
+    if isinstance(credentials, StaticToken):
+        return "token", credentials.value
+    return "source", str(id(credentials))
+
+
+def _claim_too_much(limiters: Collection[RateLimiter]) -> bool:
+    """Whether limiters that do not know of each other claim more than the one window there is.
+
+    A limiter of somebody else's making may share its count with others of its kind; it claims what is left.
+    """
+    distinct = {id(limiter): limiter for limiter in limiters}.values()
+    shares = [limiter.share for limiter in distinct if isinstance(limiter, LocalRateLimiter)]
+    claimed = sum(shares) + (2 * _ROUNDING if len(shares) < len(distinct) else 0.0)
+    return claimed > 1 + _ROUNDING and len(distinct) > 1
+
+
+APPLICATIONS: Final = Applications()
+"""Those of this process."""

@@ -1,0 +1,198 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import attrs
+import pytest
+
+from criteo_audiences import UploadReport
+from criteo_audiences.meter import CallMeter
+from criteo_audiences.uploads.hints import Figures, hint, hint_of, time_left
+from criteo_audiences.uploads.load import Load
+from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.tally import Tally
+from criteo_audiences.uploads.uploader import upload
+
+FIGURES = Figures(
+    elapsed=100.0, waited=0.0, reading=10.0, full=95.0, busy=400.0, batches=200, max_concurrency=4, window=(250, 60.0)
+)
+"""Four senders that were always busy, two seconds a call: 120 calls a minute."""
+
+
+def of(**changes: Any) -> str | None:
+    """Returns the hint for figures that differ from the usual ones."""
+    return hint(attrs.evolve(FIGURES, **changes))
+
+
+def test_concurrency_that_was_the_limit_is_told_with_a_better_one() -> None:
+    """Requests in flight that the quota needs are its rate times a call's seconds: 250 a minute, 2 s each, is 9."""
+    assert of() == (
+        "max_concurrency=4 was the limit: a call took 2.0 s, so it made 120 calls a minute and the quota would have "
+        "allowed 250; try max_concurrency=9, unless the network is full."
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "better"),
+    [
+        ({"window": (50, 2.0)}, 50),
+        ({"window": (50, 2.0), "batches": 20, "busy": 40.0}, 20),
+        ({"window": (10_000, 60.0)}, 100),
+        ({"window": None}, 8),
+        ({"window": None, "max_concurrency": 60}, 100),
+        ({"window": (125, 60.0)}, 5),
+    ],
+)
+def test_better_concurrency_is_bounded(changes: dict[str, Any], better: int) -> None:
+    """It is no more than the quota, the batches there are, or the option's own bound can use."""
+    assert f"; try max_concurrency={better}, unless" in (of(**changes) or "")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"elapsed": 4.999, "full": 4.999},
+        {"waited": 10.0},
+        {"batches": 0, "busy": 0.0},
+        {"batches": 4, "busy": 380.0},
+        {"max_concurrency": 9},
+        {"max_concurrency": 100},
+        {"window": (120, 60.0)},
+        {"window": (10, 60.0)},
+        {"full": 79.9},
+        {"full": 0.0, "reading": 79.9},
+    ],
+)
+def test_nothing_to_gain_is_no_hint(changes: dict[str, Any]) -> None:
+    """A short upload, one that the quota held back, one with room for no more in flight, or a mixed picture."""
+    assert of(**changes) is None
+
+
+def test_both_sides_of_the_bounds() -> None:
+    """Just beyond what counts as short, as held back, as mostly busy, there is a hint."""
+    assert of(elapsed=5.0, full=5.0)
+    assert of(waited=9.99)
+    assert of(full=80.0)
+    assert of(full=0.0, reading=80.0)
+
+
+def test_source_that_was_the_limit_is_told() -> None:
+    """When reading took most of the time, more senders would have nothing to send."""
+    assert of(reading=91.4, full=0.0) == (
+        "The source was the limit: reading and preparing it took 91 of the 100 s, the quota held nothing back."
+    )
+
+
+def test_load_adds_up_what_the_parts_did() -> None:
+    """Seconds in flight are summed over the batches; full is when no sender is free; waits are no reading."""
+    moment = [100.0]
+    load = Load(2, now=lambda: moment[0])
+    for by, seconds in [(1, 3.0), (1, 5.0), (-1, 2.0), (-1, 7.0)]:
+        load.change(by)
+        moment[0] += seconds
+    assert (load.busy, load.full) == (3.0 + 2 * 5.0 + 2.0, 5.0)
+    with load.handing_over():
+        moment[0] += 4.0
+    assert (load.delivering, load.reading) == (4.0, 17.0)
+    load.end_reading()
+    moment[0] += 50.0
+    assert load.reading == 17.0
+
+
+@pytest.fixture
+def run_timed(monkeypatch: pytest.MonkeyPatch, run_in_virtual_time: Callable[..., Any]) -> Callable[..., UploadReport]:
+    """Runs an upload in virtual time, by which its elapsed time and load are measured as well."""
+
+    def run(amend: Any, source: object, **options: Any) -> UploadReport:
+        async def main() -> UploadReport:
+            loop = asyncio.get_running_loop()
+            monkeypatch.setattr("time.monotonic", loop.time)
+            settings = Settings(**{"hash": None, "batch_size": 10, **options})
+            try:
+                return await upload(amend, "1", source, settings)
+            finally:
+                monkeypatch.undo()
+
+        return run_in_virtual_time(main())
+
+    return run
+
+
+def emails(count: int) -> list[str]:
+    """Returns addresses."""
+    return [f"{number}@example.com" for number in range(count)]
+
+
+def test_upload_with_busy_senders_reports_the_hint(run_timed: Any, fake_amend: Any) -> None:
+    """Forty calls of 2 s, four at a time, on a quota of 250 a minute: nine at a time would use it."""
+
+    def note(amendment: Any) -> None:
+        amendment.meter.note_window((250, 60.0))
+
+    report = run_timed(fake_amend(latency=2.0, reply=note), emails(400))
+    assert report.elapsed == pytest.approx(20.0)
+    assert "max_concurrency=4 was the limit: a call took 2.0 s" in report.hint
+    assert "try max_concurrency=9" in report.hint
+    assert report.to_dict()["hint"] == report.hint
+    assert (report + UploadReport()).hint == (UploadReport() + report).hint == report.hint
+
+
+def test_upload_of_a_slow_source_reports_the_hint(run_timed: Any, fake_amend: Any) -> None:
+    """A source that yields ten rows a second is the limit, unless it is known to trickle."""
+
+    async def slow() -> AsyncIterator[str]:
+        for email in emails(100):
+            await asyncio.sleep(0.1)
+            yield email
+
+    assert "The source was the limit: reading and preparing it took 10 of the 10 s" in (
+        run_timed(fake_amend(latency=0.1), slow()).hint
+    )
+    assert run_timed(fake_amend(latency=0.1), slow(), flush_after=5.0).hint is None
+
+
+def test_slow_caller_is_nobodys_fault() -> None:
+    """A caller who takes his time over results keeps senders from sending; neither the source nor they are blamed."""
+    load = Load(4, now=lambda: 100.0)
+    load.full, load.busy = 10.0, 100.0
+    load.delivering = 95.0
+    tally = Tally(load)
+    tally.batches, tally.elapsed = 50, 100.0
+    assert hint_of(load, CallMeter(), tally, Settings(hash=None)) is None
+
+
+def test_hint_waits_for_the_end() -> None:
+    """As long as an upload runs, there is no hint."""
+    load = Load(4)
+    assert hint_of(load, CallMeter(), Tally(load), Settings(hash=None)) is None
+
+
+def left(share: float | None, *, ended: int, elapsed: float, in_flight: int = 0, **meter: Any) -> float | None:
+    """Returns the estimate after so many batches and seconds."""
+    tally = Tally(Load(4))
+    tally.ended, tally.elapsed, tally.in_flight = ended, elapsed, in_flight
+    return time_left(share, CallMeter(**meter), tally)
+
+
+def test_time_left_follows_the_pace() -> None:
+    """A quarter done in 10 s leaves 30 s; time spent waiting for the quota is no pace; read is not yet sent."""
+    assert left(0.25, ended=10, elapsed=10.0) == pytest.approx(30.0)
+    assert left(0.25, ended=10, elapsed=70.0, waited=60.0) == pytest.approx(30.0)
+    assert left(0.5, ended=10, in_flight=10, elapsed=10.0) == pytest.approx(30.0)
+    assert left(1.0, ended=10, elapsed=10.0) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("ended", "elapsed", "seconds"),
+    [(125, 5.0, 55.0), (125, 10.0, 50.0), (250, 10.0, 50.0), (250, 59.0, 59.0), (126, 5.0, 115.0)],
+)
+def test_time_left_counts_the_windows_to_come(ended: int, elapsed: float, seconds: float) -> None:
+    """Of twice so many batches, those beyond the window's 250 wait for the next one, whatever the pace."""
+    done = 0.25 if ended == 125 else 0.5 if ended == 250 else 126 / 501
+    assert left(done, ended=ended, elapsed=elapsed, window=(250, 60.0)) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("share", "ended"), [(None, 5), (0.0, 5), (0.5, 0)])
+def test_time_left_is_unknown_at_first(share: float | None, ended: int) -> None:
+    """Nothing is said of a source that cannot tell its length, nor before a batch has come back."""
+    assert left(share, ended=ended, elapsed=1.0) is None
