@@ -103,7 +103,7 @@ async def test_secrets_may_come_from_files(cli, environment: dict[str, str], tmp
     assert (await cli("stats", SERVICE, sandbox.add_contact_list(name="crm"))).code == 0
 
 
-@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 async def test_a_signal_ends_an_upload_with_a_report(
     environment: dict[str, str], tmp_path: Path, sandbox: Sandbox, stop: signal.Signals, code: int
 ) -> None:
