@@ -1,5 +1,6 @@
 """What every service's contact lists have in common: uploads, making sure a list is there, checking whose it is."""
 
+import difflib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol, TypeVar, Unpack
@@ -101,7 +102,7 @@ async def upload_contact_list(
     amend: Amend, segment_id: str, source: Source, check: OwnerCheck | None = None, **options: Unpack[UploadOptions]
 ) -> UploadReport:
     """See a service's `upload_contact_list`."""
-    settings = Settings(**options)
+    settings = _settings("upload_contact_list", options)
     await _check(check, settings)
     return await upload(amend, require_text(segment_id, "segment_id"), source, settings)
 
@@ -111,10 +112,19 @@ async def stream_contact_list(
     amend: Amend, segment_id: str, source: Source, check: OwnerCheck | None = None, **options: Unpack[UploadOptions]
 ) -> AsyncIterator[UploadStream]:
     """See a service's `stream_contact_list`."""
-    settings = Settings(**options)
+    settings = _settings("stream_contact_list", options)
     await _check(check, settings)
     async with stream(amend, require_text(segment_id, "segment_id"), source, settings) as running:
         yield running
+
+
+def _settings(method: str, options: UploadOptions) -> Settings:
+    """Reads the keywords of a method; an unknown one is refused in the method's own name."""
+    for name in options.keys() - UploadOptions.__annotations__.keys():
+        near = difflib.get_close_matches(name, UploadOptions.__annotations__, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
+    return Settings(**options)
 
 
 async def _check(check: OwnerCheck | None, settings: Settings) -> None:

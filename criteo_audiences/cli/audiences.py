@@ -32,7 +32,7 @@ NameArgument = Annotated[
 ]
 AlgebraOption = Annotated[
     str,
-    typer.Option(metavar="JSON", help='Criteo\'s node, such as \'{"and": [{"audienceSegmentId": "1"}, …]}\'.'),
+    typer.Option(metavar="JSON", help='Criteo\'s node, such as \'{"and": [{"audienceSegmentId": "1"}, ...]}\'.'),
 ]
 
 

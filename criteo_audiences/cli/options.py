@@ -62,7 +62,7 @@ def filled(text: str) -> str:
 
 ServiceArgument = Annotated[
     Service,
-    typer.Argument(parser=one_of(Service), metavar="SERVICE", help=f"{', '.join(Service)}.", show_default=False),
+    typer.Argument(parser=one_of(Service), metavar="SERVICE", help="The Criteo service."),
 ]
 SegmentArgument = Annotated[
     str, typer.Argument(parser=filled, metavar="SEGMENT_ID", help="Id of the contact list's segment.")

@@ -81,8 +81,7 @@ def upload(
 ) -> None:
     """Upload a column of a file to a contact list.
 
-    With an owner (--advertiser-id, --account-id or --data-provider-id) it first checks, with one search, that the list
-    belongs to it, is a contact list and may be written.
+    With the owner's id it first checks that the list is a contact list, is that owner's, and may be written.
     """
     _send(service, segment_id, file, operation, sending, owner, state)
 

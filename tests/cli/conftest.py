@@ -2,10 +2,11 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -21,6 +22,7 @@ class Finished(NamedTuple):
 
 
 Cli = Callable[..., Awaitable[Finished]]
+Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
 
 
 @pytest.fixture
@@ -42,21 +44,36 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def cli(environment: dict[str, str]) -> Cli:
-    """Runs a command to its end."""
+def _heed_interrupts() -> None:
+    """Undoes what a test run in the background hands down: a shell makes those ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    async def run(*arguments: str, stdin: bytes = b"") -> Finished:
-        process = await asyncio.create_subprocess_exec(
+
+@pytest.fixture
+def start(environment: dict[str, str]) -> Start:
+    """Starts a command whose input and outputs are pipes unless the test has others for it."""
+
+    async def started(*arguments: str, **streams: Any) -> asyncio.subprocess.Process:
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
+        return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "criteo_audiences",
             *arguments,
             env=environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            preexec_fn=_heed_interrupts,
+            **{**pipes, **streams},
         )
+
+    return started
+
+
+@pytest.fixture
+def cli(start: Start) -> Cli:
+    """Runs a command to its end."""
+
+    async def run(*arguments: str, stdin: bytes = b"") -> Finished:
+        process = await start(*arguments)
         out, err = await process.communicate(stdin)
         return Finished(process.returncode or 0, out.decode(), err.decode())
 
