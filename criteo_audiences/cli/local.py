@@ -6,7 +6,7 @@ import math
 import os
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +15,9 @@ from criteo_audiences.cli.options import Service, filled
 from criteo_audiences.cli.running import Run, run
 from criteo_audiences.cli.streams import flush, tell, write_json
 from criteo_audiences.cli.uploads import upload_table
-from criteo_audiences.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from criteo_audiences.sandbox import Sandbox
 
 _EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "crm_export.csv.gz"
 
@@ -42,6 +44,8 @@ async def _demonstrate(file: str | None, state: Run) -> None:
     """
     if file is None and not _EXAMPLE.exists():
         raise ConfigurationError("The example export is part of a checkout, not of the package: name a CSV file.")
+    from criteo_audiences.sandbox import Sandbox  # noqa: PLC0415 - slow to import, and most commands need no server
+
     table = Table.from_file(file or _EXAMPLE)
     async with Sandbox() as server:
         segment_id = server.add_contact_list(name="demo")
@@ -69,6 +73,7 @@ def sandbox(
     state: Run,
 ) -> None:
     """Run a local Criteo with an empty contact list until Ctrl-C."""
+    from criteo_audiences.sandbox import Sandbox  # noqa: PLC0415 - slow to import, and most commands need no server
 
     async def command() -> None:
         _require("--port", port, least=0, most=65_535)
@@ -96,7 +101,7 @@ def _require(option: str, value: float, *, least: float, most: float = math.inf)
         raise ConfigurationError(f"{option} must be {bounds}, not {value:g}.")
 
 
-def _announce(server: Sandbox, state: Run) -> None:
+def _announce(server: "Sandbox", state: Run) -> None:
     segment_id = server.add_contact_list(name="crm")
     if state.json:
         secrets = {"client_id": server.client_id, "client_secret": server.client_secret}

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
 from criteo_audiences import Progress, Quota, UploadReport
 from criteo_audiences.cli.streams import tell
@@ -90,8 +88,16 @@ def progress_shown() -> Iterator[Callable[[Progress], None]]:
     if not console.is_terminal or console.is_dumb_terminal:
         yield _lines(console)
         return
-    columns = (BarColumn(bar_width=24), TextColumn("{task.description}"), TimeElapsedColumn(), TextColumn("left"))
-    with Bar(*columns, TimeRemainingColumn(elapsed_when_finished=True), console=console, transient=True) as bar:
+    from rich import progress as bars  # noqa: PLC0415 - slow to import, and only a terminal shows a bar
+
+    columns = (
+        bars.BarColumn(bar_width=24),
+        bars.TextColumn("{task.description}"),
+        bars.TimeElapsedColumn(),
+        bars.TextColumn("left"),
+        bars.TimeRemainingColumn(elapsed_when_finished=True),
+    )
+    with bars.Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
         def show(progress: Progress) -> None:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from criteo_audiences.cli import app
 from criteo_audiences.sandbox import Sandbox
 
 
@@ -76,6 +77,21 @@ def cli(start: Start) -> Cli:
         process = await start(*arguments)
         out, err = await process.communicate(stdin)
         return Finished(process.returncode or 0, out.decode(), err.decode())
+
+    return run
+
+
+@pytest.fixture
+def misuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
+    """Runs a command that is refused before a call is made: in this process, so that a test may try many."""
+    settings = {"BASE_URL": "http://127.0.0.1:9", "CLIENT_ID": "id", "CLIENT_SECRET": "secret"}
+    for name, value in settings.items():  # a command that made a call would end with another code: nobody is there
+        monkeypatch.setenv(f"CRITEO_{name}", value)
+
+    def run(*arguments: str) -> Finished:
+        with pytest.raises(SystemExit) as ended:
+            app(arguments)
+        return Finished(int(ended.value.code or 0), *capsys.readouterr())
 
     return run
 

@@ -130,15 +130,20 @@ UPLOAD = ("upload", SERVICE, "1", "crm.csv", "--hash", "sha256")
         (("sandbox", "--period", "0"), "--period must be at least 0.001, not 0."),
     ],
 )
-async def test_a_typo_in_any_argument_is_a_usage_error(
-    cli, export: Path, sandbox: Sandbox, arguments: tuple[str, ...], words: str
-) -> None:
+def test_a_typo_in_any_argument_is_a_usage_error(misuse, export: Path, arguments: tuple[str, ...], words: str) -> None:
     """Usage errors end with 2, announce nothing, reach no server, and say what was expected."""
-    done = await cli(*(str(export) if argument == "crm.csv" else argument for argument in arguments))
+    done = misuse(*(str(export) if argument == "crm.csv" else argument for argument in arguments))
     assert done.code == USAGE, done.err
     assert words in " ".join(done.err.replace("│", " ").split())
     assert "column 'Email'" not in done.err
     assert "Traceback" not in done.err
+
+
+async def test_a_typo_in_a_process_of_its_own(cli, export: Path, sandbox: Sandbox) -> None:
+    """What holds within this process holds for a real one: code 2, and no call."""
+    done = await cli("upload", SERVICE, "1", str(export), "--hash", "sha256", "--batch-size", "0")
+    assert done.code == USAGE
+    assert last_line(done.err) == done.err.strip(), "one line, and no announcement before it"
     assert not sandbox.requests
 
 
@@ -151,9 +156,9 @@ async def test_a_port_in_use_is_a_usage_error(cli, sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("spelling", ["sha256_of_md5", "sha256-of-md5", "SHA256-of-MD5"])
-async def test_a_hash_may_be_spelled_as_in_the_library(cli, export: Path, spelling: str) -> None:
+def test_a_hash_may_be_spelled_as_in_the_library(misuse, export: Path, spelling: str) -> None:
     """Dashes, underscores and capitals make no difference."""
-    done = await cli("upload", SERVICE.replace("-", "_"), "1", str(export), "--hash", spelling, "--dry-run")
+    done = misuse("upload", SERVICE.replace("-", "_"), "1", str(export), "--hash", spelling, "--dry-run")
     assert done.code == 0, done.err
     assert "as sha256-of-md5" in done.err
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ SERVICE = "marketing-solutions"
 
 
 @pytest.fixture
-def shell(environment: dict[str, str], export: Path):
+def shell(environment: dict[str, str], export: Path) -> Callable[..., Awaitable[subprocess.CompletedProcess[str]]]:
     """Runs a line of shell in which `$cli` is the command line, `$dry` a dry run of the export."""
     cli = f"{sys.executable} -m criteo_audiences"
     dry = f"{cli} upload {SERVICE} 1 {export} --hash sha256 --dry-run"

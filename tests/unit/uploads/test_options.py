@@ -26,6 +26,8 @@ def test_hash_must_be_chosen() -> None:
         ("operation", ["add", "remove", "ADD", Operation.REMOVE], ["replace", "", None, 1]),
         ("hash", [None, "md5", "SHA256", "sha256_of_md5", HashAlgorithm.MD5], ["sha1", "", True, 256]),
         ("identifier_type", [None, "email", "Email", IdentifierType.EMAIL], ["phone", "gum", "", 5]),
+        ("dry_run", [True, False], ["no", "", 1, None]),
+        ("dedupe", [True, False, None], ["no", 0]),
         ("on_progress", [None, print], ["print", 5]),
     ],
 )
