@@ -78,6 +78,7 @@ async def test_demo_ends_with_the_servers_own_count_equal_to_accepted(cli) -> No
     assert done.code == 0, done.err
     assert report["held"] == report["valid"] == report["sent"]
     assert report["batches"] >= 3
+    assert done.err.count("Local Criteo at") == done.err.count("\n") == 1
     assert report["read"] >= 120_000
 
 
