@@ -6,12 +6,16 @@ import sys
 def main() -> None:
     """Runs the command line, or says which extra it needs."""
     try:
-        from criteo_audiences.cli import app  # noqa: PLC0415 - the extra may not be installed
+        from criteo_audiences.cli import app, open_streams  # noqa: PLC0415 - the extra may not be installed
+
+        open_streams()
+        app()
     except ModuleNotFoundError as missing:
         if missing.name not in {"typer", "rich"}:
             raise
         sys.exit("The command line needs the extra 'cli': pip install 'criteo-audiences[cli]'")
-    app()
+    except KeyboardInterrupt:  # before a command was under way
+        sys.exit(130)
 
 
 if __name__ == "__main__":

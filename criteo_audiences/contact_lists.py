@@ -1,5 +1,6 @@
 """What every service's contact lists have in common: uploads, making sure a list is there, checking whose it is."""
 
+import difflib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol, TypeVar, Unpack
@@ -147,7 +148,7 @@ async def upload_contact_list(
     **options: Unpack[UploadOptions],
 ) -> UploadReport:
     """See a service's `upload_contact_list`."""
-    settings = _settings(vocabulary, options)
+    settings = _settings("upload_contact_list", vocabulary, options)
     await _check(check, settings)
     return await upload(amend, require_text(segment_id, "segment_id"), source, settings)
 
@@ -162,13 +163,18 @@ async def stream_contact_list(
     **options: Unpack[UploadOptions],
 ) -> AsyncIterator[UploadStream]:
     """See a service's `stream_contact_list`."""
-    settings = _settings(vocabulary, options)
+    settings = _settings("stream_contact_list", vocabulary, options)
     await _check(check, settings)
     async with stream(amend, require_text(segment_id, "segment_id"), source, settings) as running:
         yield running
 
 
-def _settings(vocabulary: Vocabulary, options: UploadOptions) -> Settings:
+def _settings(method: str, vocabulary: Vocabulary, options: UploadOptions) -> Settings:
+    """Reads the keywords of a method; an unknown one is refused in the method's own name."""
+    for name in options.keys() - UploadOptions.__annotations__.keys():
+        near = difflib.get_close_matches(name, UploadOptions.__annotations__, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
     settings = Settings(**options)
     vocabulary.check(settings.kind, settings.gum_caller_id)
     return settings

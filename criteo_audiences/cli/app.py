@@ -6,6 +6,7 @@ import typer
 
 from criteo_audiences import __version__
 from criteo_audiences.cli.audiences import audiences
+from criteo_audiences.cli.groups import grouped
 from criteo_audiences.cli.identity import in_market, whoami
 from criteo_audiences.cli.lists import clear, stats
 from criteo_audiences.cli.local import demo, sandbox
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,  # they would show local variables, and with them identifiers
 )
 for command in (upload, remove, clear, stats, whoami, demo, sandbox):
-    app.command()(command)
+    app.command()(grouped(command))
 app.add_typer(segments, name="segments")
 app.add_typer(audiences, name="audiences")
 app.add_typer(in_market, name="in-market")

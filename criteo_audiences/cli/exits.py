@@ -31,7 +31,8 @@ class Exit(IntEnum):
     SEGMENT = 6
     INCOMPLETE = 7
     OUTAGE = 8
-    INTERRUPTED = 130
+    INTERRUPTED = 130  # 128 and the number of SIGINT, as shells have it
+    TERMINATED = 143  # and of SIGTERM
 
 
 # The first class that fits decides.

@@ -3,35 +3,39 @@
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table as Grid
 
 from criteo_audiences import CriteoClient, CriteoError
 from criteo_audiences.cli.exits import one_line
-from criteo_audiences.cli.options import DebugOption, JsonOption, Service, ServiceArgument
-from criteo_audiences.cli.running import Run, run_connected, say, write_json
+from criteo_audiences.cli.groups import grouped
+from criteo_audiences.cli.options import Service, ServiceArgument, filled, service_of
+from criteo_audiences.cli.running import Run, run_connected
+from criteo_audiences.cli.streams import say, tell, tell_table, write_json
 
 in_market = typer.Typer(no_args_is_help=True, help="List what in-market segments can be made of.")
 
-AdvertiserArgument = Annotated[str, typer.Argument(help="Id of the advertiser.", show_default=False)]
-CountryArgument = Annotated[str, typer.Argument(help="ISO 3166-1 alpha-2 code, such as FR.", show_default=False)]
+AdvertiserArgument = Annotated[
+    str, typer.Argument(parser=filled, metavar="ADVERTISER_ID", help="Id of the advertiser.")
+]
+CountryArgument = Annotated[
+    str, typer.Argument(parser=filled, metavar="COUNTRY", help="ISO 3166-1 alpha-2 code, such as FR.")
+]
 
 
-def whoami(service: ServiceArgument, json: JsonOption = False, debug: DebugOption = False) -> None:
+def whoami(service: ServiceArgument, state: Run) -> None:
     """Show the application of the credentials, and the advertisers or accounts it may work for."""
 
     async def command(criteo: CriteoClient) -> None:
-        application = await getattr(criteo, service.name.lower()).get_application()
+        application = await service_of(criteo, service).get_application()
         owners = await _owners(criteo, service)
-        if json:
+        if state.json:
             found = {"id": application.application_id, "name": application.name}
             write_json({"ok": True, "application": found, "owners": owners})
             return
-        typer.echo(f"{application.name} (application {application.application_id})")
+        tell(f"{application.name} (application {application.application_id})")
         for owner in owners:
-            typer.echo(f"  {owner['id']}  {owner['name']}")
+            tell(f"  {owner['id']}  {owner['name']}")
 
-    run_connected(command, Run(json=json, debug=debug))
+    run_connected(command, state)
 
 
 async def _owners(criteo: CriteoClient, service: Service) -> list[dict[str, Any]]:
@@ -48,36 +52,32 @@ async def _owners(criteo: CriteoClient, service: Service) -> list[dict[str, Any]
 
 
 @in_market.command()
-def interests(
-    advertiser_id: AdvertiserArgument, country: CountryArgument, json: JsonOption = False, debug: DebugOption = False
-) -> None:
+@grouped
+def interests(advertiser_id: AdvertiserArgument, country: CountryArgument, state: Run) -> None:
     """List interests; each has an id of Google's product taxonomy and its parent's."""
 
     async def command(criteo: CriteoClient) -> None:
         found = await criteo.marketing_solutions.list_in_market_interests(advertiser_id, country)
-        _print([{"id": each.id, "parent_id": each.parent_id} for each in found], json=json)
+        _print(state, [{"id": each.id, "parent_id": each.parent_id} for each in found])
 
-    run_connected(command, Run(json=json, debug=debug))
+    run_connected(command, state)
 
 
 @in_market.command()
-def brands(
-    advertiser_id: AdvertiserArgument, country: CountryArgument, json: JsonOption = False, debug: DebugOption = False
-) -> None:
+@grouped
+def brands(advertiser_id: AdvertiserArgument, country: CountryArgument, state: Run) -> None:
     """List brands with the number of people interested in them."""
 
     async def command(criteo: CriteoClient) -> None:
         found = await criteo.marketing_solutions.list_in_market_brands(advertiser_id, country)
-        _print([{"id": each.id, "name": each.name, "size": each.size} for each in found], json=json)
+        _print(state, [{"id": each.id, "name": each.name, "size": each.size} for each in found])
 
-    run_connected(command, Run(json=json, debug=debug))
+    run_connected(command, state)
 
 
-def _print(rows: list[dict[str, Any]], *, json: bool) -> None:
-    if json:
+def _print(state: Run, rows: list[dict[str, Any]]) -> None:
+    if state.json:
         write_json({"ok": True, "items": rows})
         return
-    grid = Grid(*(rows[0] if rows else ["nothing found"]), box=None)
-    for row in rows:
-        grid.add_row(*("" if value is None else str(value) for value in row.values()))
-    Console(highlight=False, soft_wrap=True, markup=False).print(grid)
+    header = list(rows[0]) if rows else ["nothing found"]
+    tell_table(header, *(["" if value is None else str(value) for value in row.values()] for row in rows))

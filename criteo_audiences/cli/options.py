@@ -1,13 +1,18 @@
 """Arguments and options that several commands share."""
 
+import difflib
 import functools
+import sys
 from collections.abc import Callable, Coroutine
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
+import attrs
 import typer
 
 from criteo_audiences import ConfigurationError, CriteoClient
+
+W = TypeVar("W", bound=StrEnum)
 
 
 class Service(StrEnum):
@@ -29,56 +34,104 @@ _OWNERS = {
     Service.COMMERCE_GRID: "data_provider_id",
 }
 
-ServiceArgument = Annotated[Service, typer.Argument(help="The Criteo service.", show_default=False)]
-SegmentArgument = Annotated[str, typer.Argument(help="Id of the contact list's segment.", show_default=False)]
-AdvertiserOption = Annotated[str | None, typer.Option(help="Owner of the segment in Marketing Solutions.")]
-AccountOption = Annotated[str | None, typer.Option(help="Owner of the segment in Retail Media.")]
-DataProviderOption = Annotated[str | None, typer.Option(help="Owner of the segment in Commerce Grid.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
-DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")]
+
+def one_of(words: type[W]) -> Callable[[str], W]:
+    """Returns what reads a word of the command line: in any case, with dashes or underscores; a typo gets a hint."""
+
+    def read(text: str) -> W:
+        known = {_plain(word): word for word in words}
+        if word := known.get(_plain(text)):
+            return word
+        near = difflib.get_close_matches(_plain(text), known, n=1)
+        hint = f" Did you mean {known[near[0]].value!r}?" if near else ""
+        raise typer.BadParameter(f"expected one of: {', '.join(words)}.{hint}")
+
+    return read
+
+
+def _plain(word: str) -> str:
+    return word.lower().replace("-", "").replace("_", "")
+
+
+def filled(text: str) -> str:
+    """Reads a text that must not be empty, as the value of an unset shell variable would be."""
+    if not text.strip():
+        raise typer.BadParameter("must not be empty.")
+    return text
+
+
+ServiceArgument = Annotated[
+    Service,
+    typer.Argument(parser=one_of(Service), metavar="SERVICE", help="The Criteo service."),
+]
+SegmentArgument = Annotated[
+    str, typer.Argument(parser=filled, metavar="SEGMENT_ID", help="Id of the contact list's segment.")
+]
+AccountOption = Annotated[
+    str | None, typer.Option(parser=filled, metavar="ID", help="Owner of the segment in Retail Media.")
+]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+DescriptionOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Free text.")]
+RetailerOption = Annotated[str | None, typer.Option(parser=filled, metavar="ID", help="Retailer, for Retail Media.")]
 
 
-def owner_id(service: Service, given: dict[str, str | None]) -> str | None:
-    """Returns the owner that was given for a service.
+@attrs.frozen(kw_only=True)
+class Buyer:
+    """Whose a segment or an audience is, in the services that have both."""
 
-    Args:
-        service: the service.
-        given: owners by keyword, as the options have them.
+    advertiser_id: Annotated[
+        str | None, typer.Option(parser=filled, metavar="ID", help="Owner of the segment in Marketing Solutions.")
+    ] = None
+    account_id: AccountOption = None
 
-    Raises:
-        ConfigurationError: when one was given that the service does not have.
-    """
-    for keyword, value in given.items():
-        if value is not None and keyword != service.owner:
-            wanted, found = (f"--{name.replace('_', '-')}" for name in (service.owner, keyword))
-            raise ConfigurationError(f"{service.value} has no {found}; its segments belong to {wanted}.")
-    return given[service.owner]
+    def of(self, service: Service) -> str | None:
+        """Returns the owner that was given for a service.
+
+        Raises:
+            ConfigurationError: when one was given that the service does not have.
+        """
+        given = attrs.asdict(self)
+        for keyword, value in given.items():
+            if value is not None and keyword != service.owner:
+                wanted, found = _option(service.owner), _option(keyword)
+                raise ConfigurationError(f"{service.value} has no {found}; its segments belong to {wanted}.")
+        return given.get(service.owner)
+
+    def required(self, service: Service) -> str:
+        """Returns the owner that was given for a service.
+
+        Raises:
+            ConfigurationError: when none was, or one that the service does not have.
+        """
+        owner = self.of(service)
+        if owner is None:
+            raise ConfigurationError(f"{service.value} needs {_option(service.owner)} here.")
+        return owner
 
 
-def required_owner_id(service: Service, given: dict[str, str | None]) -> str:
-    """Returns the owner that was given for a service.
+@attrs.frozen(kw_only=True)
+class Owner(Buyer):
+    """Whose a segment is."""
 
-    Raises:
-        ConfigurationError: when none was, or one that the service does not have.
-    """
-    owner = owner_id(service, given)
-    if not owner:
-        raise ConfigurationError(f"{service.value} needs --{service.owner.replace('_', '-')} here.")
-    return owner
+    data_provider_id: Annotated[
+        str | None, typer.Option(parser=filled, metavar="ID", help="Owner of the segment in Commerce Grid.")
+    ] = None
+
+
+def _option(keyword: str) -> str:
+    return f"--{keyword.replace('_', '-')}"
 
 
 def confirm(question: str) -> None:
-    """Asks before something is lost.
+    """Asks on standard error before something is lost.
 
     Raises:
-        ConfigurationError: when the answer is no, or nobody can be asked.
+        ConfigurationError: when the answer is not yes, or nobody can be asked.
     """
-    try:
-        agreed = typer.confirm(question, err=True)
-    except typer.Abort:
-        raise ConfigurationError("Nothing was done: confirm with --yes where nobody can be asked.") from None
-    if not agreed:
+    if not sys.stdin.isatty():
+        raise ConfigurationError("Nothing was done: confirm with --yes where nobody can be asked.")
+    print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201 - a question, not a result
+    if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise ConfigurationError("Nothing was done.")
 
 
@@ -90,9 +143,14 @@ def in_account(
     Raises:
         ConfigurationError: when Retail Media's account is missing, or another service was given one.
     """
-    bound: Callable[..., Coroutine[Any, Any, Any]] = getattr(getattr(criteo, service.name.lower()), method)
+    bound: Callable[..., Coroutine[Any, Any, Any]] = getattr(service_of(criteo, service), method)
     if service is Service.RETAIL_MEDIA:
-        return functools.partial(bound, required_owner_id(service, {"account_id": account_id}))
+        return functools.partial(bound, Buyer(account_id=account_id).required(service))
     if account_id is not None:
         raise ConfigurationError(f"{service.value} has no --account-id.")
     return bound
+
+
+def service_of(criteo: CriteoClient, service: Service) -> Any:
+    """Returns the client's service; the services' methods have the same names."""
+    return getattr(criteo, service.name.lower())

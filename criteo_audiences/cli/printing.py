@@ -3,28 +3,28 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
-from rich.table import Table as Grid
 
 from criteo_audiences import Progress, Quota, UploadReport
+from criteo_audiences.cli.streams import tell
 
-_QUOTA = Quota()
+_QUOTA: Final = Quota()
+_LINE_EVERY: Final = 10.0
 
 
 def print_report(report: UploadReport) -> None:
     """Prints where every row went, and what became of every identifier sent."""
-    grid = Grid.grid(padding=(0, 2))
-    grid.add_column()
-    grid.add_column(justify="right")
-    grid.add_column(style="dim")
-    for label, count, remark in [*_rows_in(report), *_rows_out(report)]:
-        grid.add_row(label, "-" if count is None else f"{count:,}", remark)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(grid)
-    console.print(_closing_line(report))
+    rows = [(label, _count(number), remark) for label, number, remark in (*_rows_in(report), *_rows_out(report))]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for label, number, remark in rows:
+        tell(f"{label:<{widths[0]}}  {number:>{widths[1]}}  {remark}")
+    tell(_closing_line(report))
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
 
 
 def _rows_in(report: UploadReport) -> Iterator[tuple[str, int | None, str]]:
@@ -79,26 +79,48 @@ def _closing_line(report: UploadReport) -> str:
 
 
 @contextmanager
-def progress_shown(console: Console) -> Iterator[Callable[[Progress], None]]:
-    """Shows a bar while the block lasts, on a terminal only; yields what to call with each `Progress`."""
-    bar = Bar(
-        BarColumn(bar_width=24),
-        TextColumn("{task.description}"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(elapsed_when_finished=True),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
+def progress_shown() -> Iterator[Callable[[Progress], None]]:
+    """Shows progress on standard error while the block lasts; yields what to call with each `Progress`.
+
+    A terminal gets a bar; a file or the log of a job gets a line every ten seconds.
+    """
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if not console.is_terminal or console.is_dumb_terminal:
+        yield _lines(console)
+        return
+    from rich import progress as bars  # noqa: PLC0415 - slow to import, and only a terminal shows a bar
+
+    columns = (
+        bars.BarColumn(bar_width=24),
+        bars.TextColumn("{task.description}"),
+        bars.TimeElapsedColumn(),
+        bars.TextColumn("left"),
+        bars.TimeRemainingColumn(elapsed_when_finished=True),
     )
-    with bar:
+    with bars.Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
         def show(progress: Progress) -> None:
-            waited = f", waited {progress.waited:.0f} s for the quota" if progress.waited >= 1 else ""
-            rate = progress.sent / progress.elapsed if progress.elapsed else 0.0
-            text = f"{progress.read:,} read, {progress.sent:,} sent ({rate:,.0f}/s), {progress.in_flight} in flight"
-            bar.update(task, description=text + waited, total=1.0 if progress.share_read is not None else None)
-            bar.update(task, completed=progress.share_read or 0.0)
+            share = progress.share_read
+            bar.update(task, description=_text(progress), total=None if share is None else 1.0, completed=share or 0.0)
 
         yield show
+
+
+def _lines(console: Console) -> Callable[[Progress], None]:
+    due = _LINE_EVERY
+
+    def show(progress: Progress) -> None:
+        nonlocal due
+        if progress.elapsed >= due:
+            due = progress.elapsed + _LINE_EVERY
+            share = "" if progress.share_read is None else f" of the file {progress.share_read:.0%},"
+            console.print(f"{progress.elapsed:,.0f} s:{share} {_text(progress)}", markup=False)
+
+    return show
+
+
+def _text(progress: Progress) -> str:
+    rate = progress.sent / progress.elapsed if progress.elapsed else 0.0
+    text = f"{progress.read:,} read, {progress.sent:,} sent ({rate:,.0f}/s), {progress.in_flight} in flight"
+    return text + (f", waited {progress.waited:.0f} s for the quota" if progress.waited >= 1 else "")

@@ -6,20 +6,21 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NoReturn
+from typing import Annotated, Any
 
-import orjson
 import typer
 from attrs import define, field
 
 from criteo_audiences import BulkResult, CriteoClient, UploadReport
 from criteo_audiences.cli.exits import Exit, exit_for, exit_for_report, one_line, shortfall
+from criteo_audiences.cli.interrupts import Interrupts
 from criteo_audiences.cli.printing import print_report
+from criteo_audiences.cli.streams import flush, say, tell, write_json
 
 
-@define
+@define(kw_only=True)
 class Run:
-    """What a command has to show, also when it is stopped half-way.
+    """A command under way: the two options that every command has, and what it has to show when it ends or is stopped.
 
     Attributes:
         json: whether standard output gets one JSON document and nothing else.
@@ -28,38 +29,49 @@ class Run:
         remarks: lines to print after the report.
         facts: what the JSON document holds beside the report.
         code: how a command without a report ends.
+        drains: seconds that what is in flight gets at the first Ctrl-C.
         reads_standard_input: whether a thread may still wait for it when the command ends.
     """
 
-    json: bool = False
-    debug: bool = False
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False
     report: UploadReport | None = None
     remarks: list[str] = field(factory=list)
     facts: dict[str, Any] = field(factory=dict)
     code: Exit = Exit.OK
+    drains: float = 0.0
     reads_standard_input: bool = False
 
 
-def run(command: Callable[[], Coroutine[Any, Any, Any]], state: Run) -> None:
-    """Runs a command and ends the process with the code that says how it went."""
-    try:
-        _run(command, state)
-    except typer.Exit as ended:
-        if state.reads_standard_input:  # the interpreter would wait for that thread, and so for the input's end
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(ended.exit_code)
-        raise
+def run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> None:
+    """Runs a command and ends the process with the code that says how it went.
+
+    What the command does before it returns its coroutine happens outside the event loop: it may ask a question there,
+    which Ctrl-C can answer.
+    """
+    code = _run(command, state)
+    if unwritten := flush():
+        say(f"The result could not be written to standard output: {unwritten.strerror}.")
+        code = code or Exit.FILE
+    if state.reads_standard_input:  # the interpreter would wait for that thread, and so for the input's end
+        sys.stderr.flush()
+        os._exit(code)
+    raise typer.Exit(code)
 
 
 def run_connected(command: Callable[[CriteoClient], Coroutine[Any, Any, None]], state: Run) -> None:
     """Runs a command that needs a client, which the environment describes."""
 
-    async def connected() -> None:
-        async with CriteoClient.from_env() as criteo:
-            await command(criteo)
+    def connected() -> Coroutine[Any, Any, None]:
+        criteo = CriteoClient.from_env()
+        return _connected(criteo, command(criteo))
 
     run(connected, state)
+
+
+async def _connected(criteo: CriteoClient, command: Coroutine[Any, Any, None]) -> None:
+    async with criteo:
+        await command
 
 
 def tell_problems(state: Run, result: BulkResult[Any], ids: Sequence[str]) -> list[dict[str, str]]:
@@ -74,40 +86,37 @@ def tell_problems(state: Run, result: BulkResult[Any], ids: Sequence[str]) -> li
     return told
 
 
-def _run(command: Callable[[], Coroutine[Any, Any, Any]], state: Run) -> NoReturn:
-    """Runs a command and raises the exit that says how it went."""
+def _run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> Exit:
+    """Runs a command, shows what came of it, and returns the code that says how it went."""
+    interrupts = Interrupts(lambda: _tell_draining(state))
     try:
-        asyncio.run(_until_terminated(command()))
+        asyncio.run(interrupts.heeded_by(command()))
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
-        _stop(state, error, Exit.INTERRUPTED, "Interrupted. Running the same command again is safe.")
+        code = Exit.TERMINATED if interrupts.first is signal.SIGTERM else Exit.INTERRUPTED
+        return _stopped(state, error, code, "Interrupted. Running the same command again is safe.")
     except Exception as error:  # noqa: BLE001 - every error ends in one line and an exit code
-        _stop(state, error, exit_for(error), one_line(error))
-    if state.report is not None:
-        _finish(state, state.report)
-    raise typer.Exit(state.code)
+        return _stopped(state, error, exit_for(error), one_line(error))
+    return state.code if state.report is None else _finished(state, state.report)
 
 
-async def _until_terminated(command: Coroutine[Any, Any, Any]) -> None:
-    """Lets SIGTERM end the command as Ctrl-C does: batches in flight get their time."""
-    task = asyncio.current_task()
-    if task is not None and sys.platform != "win32":
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    await command
+def _tell_draining(state: Run) -> None:
+    if state.drains:
+        say(f"Stopping: batches in flight get up to {state.drains:g} s; once more stops at once.")
 
 
-def _finish(state: Run, report: UploadReport) -> NoReturn:
+def _finished(state: Run, report: UploadReport) -> Exit:
     if state.json:
         write_json({**report.to_dict(), **state.facts})
     else:
         print_report(report)
         for remark in state.remarks:
-            typer.echo(remark)
+            tell(remark)
     if not report.ok:
         say(shortfall(report))
-    raise typer.Exit(exit_for_report(report))
+    return exit_for_report(report)
 
 
-def _stop(state: Run, error: BaseException, code: Exit, line: str) -> NoReturn:
+def _stopped(state: Run, error: BaseException, code: Exit, line: str) -> Exit:
     if state.debug:
         traceback.print_exception(error)
     if state.json:
@@ -115,16 +124,6 @@ def _stop(state: Run, error: BaseException, code: Exit, line: str) -> NoReturn:
         write_json({**reported, "ok": False, "error": {"kind": type(error).__name__, "message": line}})
     elif state.report is not None and state.report.read:
         print_report(state.report)
+    flush()
     say(line)
-    raise typer.Exit(code)
-
-
-def say(line: str) -> None:
-    """Prints an error's line on standard error."""
-    print(f"criteo-audiences: {line}", file=sys.stderr)  # noqa: T201 - this is where a command speaks
-
-
-def write_json(document: dict[str, Any]) -> None:
-    """Prints the one document of `--json`."""
-    sys.stdout.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
-    sys.stdout.flush()
+    return code

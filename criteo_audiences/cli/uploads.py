@@ -1,25 +1,16 @@
 """`upload` and `remove`: a column of a file to or from a contact list."""
 
 import asyncio
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import attrs
 import typer
-from rich.console import Console
 
 from criteo_audiences import ClientCredentials, ConfigurationError, CriteoClient, HashAlgorithm, Operation, Table
-from criteo_audiences.cli.options import (
-    AccountOption,
-    AdvertiserOption,
-    DataProviderOption,
-    DebugOption,
-    JsonOption,
-    SegmentArgument,
-    Service,
-    ServiceArgument,
-    owner_id,
-)
+from criteo_audiences.cli.options import Owner, SegmentArgument, Service, ServiceArgument, filled, one_of, service_of
 from criteo_audiences.cli.printing import progress_shown
 from criteo_audiences.cli.running import Run, run
 
@@ -33,130 +24,139 @@ class HashChoice(StrEnum):
     NONE = "none"
 
 
-FileArgument = Annotated[str, typer.Argument(help="CSV or TSV with a header, plain or gzip; - is standard input.")]
-ColumnOption = Annotated[str | None, typer.Option(help="Header of the column; left out: the one e-mail column.")]
-HashOption = Annotated[HashChoice | None, typer.Option("--hash", help="How to send e-mails; none sends them in clear.")]
-TypeOption = Annotated[str, typer.Option(help="The kind of identifier.")]
-DedupeOption = Annotated[bool, typer.Option(help="Send each identifier once.")]
-ConcurrencyOption = Annotated[int, typer.Option(help="Batches in flight at the same time.")]
-SizeOption = Annotated[int, typer.Option(help="Identifiers a batch, at most 50,000.")]
-BytesOption = Annotated[int | None, typer.Option(help="Bytes of identifiers a batch.")]
-RejectedOption = Annotated[float, typer.Option(help="Share of rows that may be rejected, 0 to 1.")]
-InvalidOption = Annotated[float, typer.Option(help="Share of identifiers Criteo may refuse, 0 to 1.")]
-DrainOption = Annotated[float, typer.Option(help="Seconds batches in flight get after Ctrl-C.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Read, clean and count, but send nothing.")]
+FileArgument = Annotated[
+    str,
+    typer.Argument(parser=filled, metavar="FILE", help="CSV or TSV with a header, plain or gzip; - is standard input."),
+]
+OperationOption = Annotated[
+    Operation, typer.Option(parser=one_of(Operation), metavar="add|remove", help="Add to the list or remove from it.")
+]
+
+
+@attrs.frozen(kw_only=True)
+class Sending:
+    """The options of a command that sends what a file holds: the library's keywords, written once for all of them."""
+
+    column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Header of the column; left out: the one e-mail column.")
+    ] = None
+    hash: Annotated[
+        HashChoice | None,
+        typer.Option(
+            parser=one_of(HashChoice), metavar="|".join(HashChoice), help="How to send e-mails; none: in clear."
+        ),
+    ] = None
+    identifier_type: Annotated[str, typer.Option(metavar="TYPE", help="The kind of identifier.")] = "email"
+    dedupe: Annotated[bool, typer.Option(help="Send each identifier once.")] = True
+    max_concurrency: Annotated[int, typer.Option(help="Batches in flight at the same time.")] = 4
+    batch_size: Annotated[int, typer.Option(help="Identifiers a batch, at most 50,000.")] = 50_000
+    max_body_bytes: Annotated[int | None, typer.Option(help="Bytes of identifiers a batch.")] = None
+    max_rejected: Annotated[float, typer.Option(help="Share of rows that may be rejected, 0 to 1.")] = 0.5
+    max_invalid: Annotated[float, typer.Option(help="Share of identifiers Criteo may refuse, 0 to 1.")] = 0.5
+    drain_timeout: Annotated[float, typer.Option(help="Seconds batches in flight get after Ctrl-C.")] = 10.0
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read, clean and count, but send nothing.")] = False
+
+    def keywords(self) -> dict[str, Any]:
+        """Returns what an upload takes; the column belongs to the file.
+
+        Raises:
+            ConfigurationError: when no hash was chosen.
+        """
+        if self.hash is None:
+            raise ConfigurationError("Choose --hash: sha256, md5, sha256-of-md5, or none to send e-mails in clear.")
+        given = {name: value for name, value in attrs.asdict(self).items() if value is not None}
+        algorithm = None if self.hash is HashChoice.NONE else HashAlgorithm(self.hash.value)
+        return {name: value for name, value in given.items() if name != "column"} | {"hash": algorithm}
 
 
 def upload(
     service: ServiceArgument,
     segment_id: SegmentArgument,
     file: FileArgument,
-    column: ColumnOption = None,
-    hash_: HashOption = None,
-    operation: Annotated[Operation, typer.Option(help="Add to the list or remove from it.")] = Operation.ADD,
-    identifier_type: TypeOption = "email",
-    advertiser_id: AdvertiserOption = None,
-    account_id: AccountOption = None,
-    data_provider_id: DataProviderOption = None,
-    dedupe: DedupeOption = True,
-    max_concurrency: ConcurrencyOption = 4,
-    batch_size: SizeOption = 50_000,
-    max_body_bytes: BytesOption = None,
-    max_rejected: RejectedOption = 0.5,
-    max_invalid: InvalidOption = 0.5,
-    drain_timeout: DrainOption = 10.0,
-    dry_run: DryRunOption = False,
-    json: JsonOption = False,
-    debug: DebugOption = False,
+    *,
+    operation: OperationOption = Operation.ADD,
+    sending: Sending,
+    owner: Owner,
+    state: Run,
 ) -> None:
     """Upload a column of a file to a contact list.
 
-    With an owner (--advertiser-id, --account-id or --data-provider-id) it first checks, with one search, that the list
-    belongs to it, is a contact list and may be written.
+    With the owner's id it first checks that the list is a contact list, is that owner's, and may be written.
     """
-    options: dict[str, Any] = {
-        "operation": operation,
-        "identifier_type": identifier_type,
-        "dedupe": dedupe,
-        "max_concurrency": max_concurrency,
-        "batch_size": batch_size,
-        "max_rejected": max_rejected,
-        "max_invalid": max_invalid,
-        "drain_timeout": drain_timeout,
-        "dry_run": dry_run,
-    }
-    if max_body_bytes is not None:
-        options["max_body_bytes"] = max_body_bytes
-    owners = {"advertiser_id": advertiser_id, "account_id": account_id, "data_provider_id": data_provider_id}
-    state = Run(json=json, debug=debug, reads_standard_input=file == "-")
-
-    async def command() -> None:
-        options["hash"] = _algorithm(hash_)
-        owner = owner_id(service, owners)
-        if owner is not None:
-            options[service.owner] = owner
-        table = Table.from_file(file, column=column)
-        console = Console(stderr=True, highlight=False, soft_wrap=True)
-        target = f"{service.value} segment {segment_id}" + (f" of {service.owner} {owner}" if owner else "")
-        console.print(await asyncio.to_thread(_announcement, table, target, operation, hash_), markup=False)
-        async with _client(dry_run=dry_run) as criteo:
-            with progress_shown(console) as show:
-                await upload_table(criteo, state, service, segment_id, table, on_progress=show, **options)
-
-    run(command, state)
+    _send(service, segment_id, file, operation, sending, owner, state)
 
 
 def remove(
     service: ServiceArgument,
     segment_id: SegmentArgument,
     file: FileArgument,
-    column: ColumnOption = None,
-    hash_: HashOption = None,
-    identifier_type: TypeOption = "email",
-    advertiser_id: AdvertiserOption = None,
-    account_id: AccountOption = None,
-    data_provider_id: DataProviderOption = None,
-    dedupe: DedupeOption = True,
-    max_concurrency: ConcurrencyOption = 4,
-    batch_size: SizeOption = 50_000,
-    max_body_bytes: BytesOption = None,
-    max_rejected: RejectedOption = 0.5,
-    max_invalid: InvalidOption = 0.5,
-    drain_timeout: DrainOption = 10.0,
-    dry_run: DryRunOption = False,
-    json: JsonOption = False,
-    debug: DebugOption = False,
+    *,
+    sending: Sending,
+    owner: Owner,
+    state: Run,
 ) -> None:
     """Remove what a column of a file holds from a contact list; the same as `upload --operation remove`."""
-    upload(**locals(), operation=Operation.REMOVE)
+    _send(service, segment_id, file, Operation.REMOVE, sending, owner, state)
+
+
+def _send(
+    service: Service,
+    segment_id: str,
+    file: str,
+    operation: Operation,
+    sending: Sending,
+    owner: Owner,
+    state: Run,
+) -> None:
+    state.reads_standard_input = file == "-"
+    state.drains = 0.0 if sending.dry_run else sending.drain_timeout
+
+    async def command() -> None:
+        options = sending.keywords() | {"operation": operation}
+        target = f"{service.value} segment {segment_id}"
+        if whose := owner.of(service):
+            options[service.owner] = whose
+            target += f" of {service.owner} {whose}"
+        table = Table.from_file(file, column=sending.column)
+        announcement = await asyncio.to_thread(_announcement, table, operation, options["hash"], target)
+        async with _client(dry_run=sending.dry_run) as criteo:
+            await upload_table(criteo, state, service, segment_id, table, announcement, **options)
+
+    run(command, state)
 
 
 async def upload_table(
-    criteo: CriteoClient, state: Run, service: Service, segment_id: str, table: Table, **options: Any
+    criteo: CriteoClient, state: Run, service: Service, segment_id: str, table: Table, announcement: str, **options: Any
 ) -> None:
-    """Uploads, and leaves the report in the state also when it is stopped half-way."""
-    lists = getattr(criteo, service.name.lower())
+    """Uploads, and leaves the report in the state also when it is stopped half-way.
+
+    Args:
+        criteo: the client.
+        state: of the command.
+        service: the service.
+        segment_id: the contact list.
+        table: the file.
+        announcement: what is about to happen: printed once every option has been checked, and before anything is sent.
+        **options: the upload's keywords.
+    """
+    lists = service_of(criteo, service)
     results = None
     try:
-        async with lists.stream_contact_list(segment_id, table, **options) as results:
-            async for _ in results:
-                pass
+        with progress_shown() as show:
+            async with lists.stream_contact_list(segment_id, table, on_progress=show, **options) as results:
+                print(announcement, file=sys.stderr, flush=True)  # noqa: T201 - no result, so not on standard output
+                async for _ in results:
+                    pass
     finally:
         state.report = results.report if results is not None else None
 
 
-def _algorithm(chosen: HashChoice | None) -> HashAlgorithm | None:
-    if chosen is None:
-        raise ConfigurationError("Choose --hash: sha256, md5, sha256-of-md5, or none to send e-mails in clear.")
-    return None if chosen is HashChoice.NONE else HashAlgorithm(chosen.value)
-
-
-def _announcement(table: Table, target: str, operation: Operation, chosen: HashChoice | None) -> str:
-    """Names what is about to happen, before anything is sent; checks the file's header on the way."""
+def _announcement(table: Table, operation: Operation, algorithm: HashAlgorithm | None, target: str) -> str:
+    """Says what an upload is about to do; checks the file's header on the way."""
     name, column = "standard input", table.column
     if table.path != "-":
         name, column = Path(table.path).name, table.chosen_column()
-    how = f"as {chosen.value}" if chosen and chosen is not HashChoice.NONE else "in clear"
+    how = "in clear" if algorithm is None else f"as {algorithm.value.replace('_', '-')}"
     which = f"column {column!r}" if column else "the e-mail column"
     preposition = "to" if operation is Operation.ADD else "from"
     return f"{operation.value} {which} of {name} {how} {preposition} {target}"

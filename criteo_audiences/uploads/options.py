@@ -147,6 +147,9 @@ class Settings:
         for name in ("batch_size", "max_concurrency", "max_body_bytes"):
             if not isinstance(getattr(self, name), int):
                 raise ConfigurationError(f"{name} must be a whole number, not {type(getattr(self, name)).__name__}.")
+        for name, value in (("dry_run", self.dry_run), ("dedupe", self.dedupe)):  # "no" would count as true
+            if not isinstance(value, bool) and (value is not None or name == "dry_run"):
+                raise ConfigurationError(f"{name} must be True or False, not {type(value).__name__}.")
         hint = "Criteo takes at most 50,000 identifiers a call; an upload makes as many calls as it needs."
         require_range(self.batch_size, "batch_size", least=1, most=MAX_BATCH_SIZE, hint=hint)
         require_range(self.max_concurrency, "max_concurrency", least=1, most=_MOST_IN_FLIGHT)

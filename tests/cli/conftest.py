@@ -2,13 +2,15 @@
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+from criteo_audiences.cli import app
 from criteo_audiences.sandbox import Sandbox
 
 
@@ -21,6 +23,7 @@ class Finished(NamedTuple):
 
 
 Cli = Callable[..., Awaitable[Finished]]
+Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
 
 
 @pytest.fixture
@@ -42,23 +45,53 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def cli(environment: dict[str, str]) -> Cli:
-    """Runs a command to its end."""
+def _heed_interrupts() -> None:
+    """Undoes what a test run in the background hands down: a shell makes those ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-    async def run(*arguments: str, stdin: bytes = b"") -> Finished:
-        process = await asyncio.create_subprocess_exec(
+
+@pytest.fixture
+def start(environment: dict[str, str]) -> Start:
+    """Starts a command whose input and outputs are pipes unless the test has others for it."""
+
+    async def started(*arguments: str, **streams: Any) -> asyncio.subprocess.Process:
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
+        return await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
             "criteo_audiences",
             *arguments,
             env=environment,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
+            preexec_fn=_heed_interrupts,
+            **{**pipes, **streams},
         )
+
+    return started
+
+
+@pytest.fixture
+def cli(start: Start) -> Cli:
+    """Runs a command to its end."""
+
+    async def run(*arguments: str, stdin: bytes = b"") -> Finished:
+        process = await start(*arguments)
         out, err = await process.communicate(stdin)
         return Finished(process.returncode or 0, out.decode(), err.decode())
+
+    return run
+
+
+@pytest.fixture
+def misuse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Finished]:
+    """Runs a command that is refused before a call is made: in this process, so that a test may try many."""
+    settings = {"BASE_URL": "http://127.0.0.1:9", "CLIENT_ID": "id", "CLIENT_SECRET": "secret"}
+    for name, value in settings.items():  # a command that made a call would end with another code: nobody is there
+        monkeypatch.setenv(f"CRITEO_{name}", value)
+
+    def run(*arguments: str) -> Finished:
+        with pytest.raises(SystemExit) as ended:
+            app(arguments)
+        return Finished(int(ended.value.code or 0), *capsys.readouterr())
 
     return run
 

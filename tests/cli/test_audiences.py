@@ -66,8 +66,8 @@ async def test_whoami(cli, service: str) -> None:
         (("audiences", "delete", MS, "1"), "--yes"),
     ],
 )
-async def test_mistakes_name_the_option(cli, arguments: tuple[str, ...], words: str) -> None:
+def test_mistakes_name_the_option(misuse, arguments: tuple[str, ...], words: str) -> None:
     """An argument that does not fit is named."""
-    done = await cli(*arguments)
+    done = misuse(*arguments)
     assert done.code == 2, done.err
     assert words in done.err

@@ -101,28 +101,66 @@ async def test_too_many_rejects_is_incomplete(cli, sandbox: Sandbox, tmp_path: P
     assert (await upload(cli, sandbox, path, "--max-rejected", "0.7")).code == 0
 
 
+UPLOAD = ("upload", SERVICE, "1", "crm.csv", "--hash", "sha256")
+
+
 @pytest.mark.parametrize(
-    "arguments",
+    ("arguments", "words"),
     [
-        ("upload", "marketing-solution", "1", "crm.csv", "--hash", "sha256"),
-        ("upload", SERVICE, "1", "crm.csv", "--hash", "sha512"),
-        ("upload", SERVICE, "1", "crm.csv"),
-        ("upload", SERVICE, "1", "crm.csv", "--hash", "sha256", "--dryrun"),
-        ("upload", SERVICE, "1", "crm.csv", "--hash", "sha256", "--batch-size", "50001"),
-        ("upload", SERVICE, "1", "crm.csv", "--hash", "sha256", "--identifier-type", "fax"),
-        ("upload", SERVICE, "1", "crm.csv", "--hash", "sha256", "--max-rejected", "2"),
-        ("clear", SERVICE, "1"),
-        ("uplaod",),
+        (("upload", "marketing-solution", *UPLOAD[2:]), "Did you mean 'marketing-solutions'?"),
+        (("upload", SERVICE, "", *UPLOAD[3:]), "must not be empty"),
+        (("upload", SERVICE, "1", "", "--hash", "sha256"), "must not be empty"),
+        ((*UPLOAD[:-1], "sha512"), "Did you mean 'sha256'?"),
+        (UPLOAD[:4], "Choose --hash"),
+        ((*UPLOAD, "--dryrun"), "--dry-run"),
+        ((*UPLOAD, "--batch-size", "50001"), "batch_size must be"),
+        ((*UPLOAD, "--max-body-bytes", "10"), "max_body_bytes must be"),
+        ((*UPLOAD, "--identifier-type", "fax"), "identifier_type"),
+        ((*UPLOAD, "--max-rejected", "2"), "max_rejected must be"),
+        ((*UPLOAD, "--drain-timeout", "nan"), "drain_timeout must be"),
+        ((*UPLOAD, "--operation", "subtract"), "expected one of: add, remove"),
+        (("remove", *UPLOAD[1:], "--operation", "add"), "No such option: --operation"),
+        (("clear", SERVICE, "1"), "--yes"),
+        (("segments", "update", SERVICE, "1", "--name", ""), "must not be empty"),
+        (("segments", "delete", SERVICE, "", "--yes"), "must not be empty"),
+        (("uplaod",), "'upload'"),
+        (("sandbox", "--port", "99999"), "--port must be between 0 and 65535, not 99999."),
+        (("sandbox", "--latency", "-1"), "--latency must be between 0 and 3600, not -1."),
+        (("sandbox", "--calls", "-1"), "--calls must be at least 0, not -1."),
+        (("sandbox", "--period", "0"), "--period must be at least 0.001, not 0."),
     ],
 )
-async def test_a_typo_in_any_argument_is_a_usage_error(
-    cli, export: Path, sandbox: Sandbox, arguments: tuple[str, ...]
-) -> None:
-    """Usage errors end with 2 and reach no server."""
-    done = await cli(*(str(export) if argument == "crm.csv" else argument for argument in arguments))
+def test_a_typo_in_any_argument_is_a_usage_error(misuse, export: Path, arguments: tuple[str, ...], words: str) -> None:
+    """Usage errors end with 2, announce nothing, reach no server, and say what was expected."""
+    done = misuse(*(str(export) if argument == "crm.csv" else argument for argument in arguments))
     assert done.code == USAGE, done.err
+    assert words in " ".join(done.err.replace("│", " ").split())
+    assert "column 'Email'" not in done.err
     assert "Traceback" not in done.err
+
+
+async def test_a_typo_in_a_process_of_its_own(cli, export: Path, sandbox: Sandbox) -> None:
+    """What holds within this process holds for a real one: code 2, and no call."""
+    done = await cli("upload", SERVICE, "1", str(export), "--hash", "sha256", "--batch-size", "0")
+    assert done.code == USAGE
+    assert last_line(done.err) == done.err.strip(), "one line, and no announcement before it"
     assert not sandbox.requests
+
+
+async def test_a_port_in_use_is_a_usage_error(cli, sandbox: Sandbox) -> None:
+    """The line says which option to change."""
+    done = await cli("sandbox", "--port", sandbox.url.rpartition(":")[2])
+    assert done.code == USAGE
+    assert "already in use" in last_line(done.err)
+    assert "--port" in last_line(done.err)
+
+
+@pytest.mark.parametrize("spelling", ["sha256_of_md5", "sha256-of-md5", "SHA256-of-MD5"])
+def test_a_hash_may_be_spelled_as_in_the_library(misuse, export: Path, spelling: str) -> None:
+    """Dashes, underscores and capitals make no difference."""
+    done = misuse("upload", SERVICE.replace("-", "_"), "1", str(export), "--hash", spelling, "--dry-run")
+    assert done.code == 0, done.err
+    assert "as sha256-of-md5" in done.err
 
 
 async def test_plain_http_to_another_machine_is_refused(cli, environment: dict[str, str]) -> None:

@@ -205,3 +205,13 @@ async def test_what_the_caller_raises_inside_the_block_comes_out_unchanged(stage
     with pytest.raises(ExceptionGroup) as caught:
         await consume()
     assert caught.value is mine
+
+
+async def test_an_unknown_keyword_is_refused_by_the_methods_own_name(stage: Any) -> None:
+    """A typo is a TypeError as for any function, with the keyword that was probably meant."""
+    ms = stage.criteo.marketing_solutions
+    with pytest.raises(TypeError, match=r"^upload_contact_list\(\) got .* 'dedup'; did you mean 'dedupe'\?$"):
+        await ms.upload_contact_list(stage.segment_id, [], hash=None, dedup=True)
+    with pytest.raises(TypeError, match=r"^stream_contact_list\(\) got .* 'zzz'$"):
+        async with ms.stream_contact_list(stage.segment_id, [], hash=None, zzz=1):
+            pass

@@ -1,0 +1,76 @@
+"""Standard input, output and error: made safe to use, and how a command speaks on them."""
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from rich.cells import cell_len
+
+
+class _Outlet(io.FileIO):
+    """A standard stream whose reader may leave early, as `head` does: what is written after that goes nowhere."""
+
+    def write(self, data: Any) -> int:
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            return memoryview(data).nbytes
+
+
+def open_streams() -> None:
+    """Lets the standard streams bear what a shell may do with them.
+
+    One that is closed becomes the null device, so that no file or connection takes its place; a reader that leaves
+    early ends no upload; a character that the terminal's encoding lacks is written as an escape.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+", encoding="utf-8"))  # noqa: SIM115, PTH123 - stays open to the end
+        elif number and sys.platform != "win32":
+            setattr(sys, name, _bearing(getattr(sys, name), number))
+
+
+def _bearing(stream: io.TextIOWrapper, number: int) -> io.TextIOWrapper:
+    stream.flush()
+    buffer = io.BufferedWriter(_Outlet(number, "w", closefd=False))
+    return io.TextIOWrapper(
+        buffer, encoding=stream.encoding, errors="backslashreplace", line_buffering=stream.line_buffering
+    )
+
+
+def say(line: str) -> None:
+    """Prints an error's line on standard error."""
+    print(f"criteo-audiences: {line}", file=sys.stderr, flush=True)  # noqa: T201 - this is where a command speaks
+
+
+def tell(text: str) -> None:
+    """Prints a line of the result; a control character, which could fool a terminal, shows as a replacement."""
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    print(shown.rstrip())  # noqa: T201 - this is where a command shows its result
+
+
+def tell_table(*rows: Sequence[str | None]) -> None:
+    """Prints rows in columns as wide as their widest cell, never wrapped, so that `grep` and `cut` can read them."""
+    cells = [[cell or "" for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        tell("  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)))
+
+
+def write_json(document: dict[str, Any]) -> None:
+    """Prints the one document of `--json`, which is UTF-8 whatever the terminal's encoding."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def flush() -> OSError | None:
+    """Hands over what was printed; returns the error when it cannot be written, and drops it then."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error
+    return None

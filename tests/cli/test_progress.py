@@ -1,0 +1,47 @@
+"""What standard error shows of an upload under way where it is no terminal."""
+
+import pytest
+
+from criteo_audiences import Progress
+from criteo_audiences.cli.printing import progress_shown
+
+
+def at(elapsed: float, share: float | None = None) -> Progress:
+    """Returns what an upload tells after some seconds, a thousand identifiers each."""
+    return Progress(
+        read=int(elapsed * 1_000),
+        rejected=0,
+        duplicates=0,
+        sent=int(elapsed * 1_000),
+        valid=0,
+        in_flight=2,
+        batches=0,
+        elapsed=elapsed,
+        waited=0.0,
+        share_read=share,
+    )
+
+
+def test_a_log_gets_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    """Four reports a second for half a minute make three lines, the first after ten seconds."""
+    with progress_shown() as show:
+        for quarter in range(4 * 30 + 1):
+            show(at(quarter / 4))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [line.split(":")[0] for line in err.splitlines()] == ["10 s", "20 s", "30 s"]
+    assert err.startswith("10 s: 10,000 read, 10,000 sent (1,000/s), 2 in flight\n")
+
+
+def test_a_short_upload_shows_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """What ends within ten seconds says nothing on the way."""
+    with progress_shown() as show:
+        show(at(9.9))
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_file_shows_how_much_was_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """The share goes before the counts, where the source knows it."""
+    with progress_shown() as show:
+        show(at(60.2, 0.25))
+    assert capsys.readouterr().err.startswith("60 s: of the file 25%, 60,200 read")

@@ -1,0 +1,110 @@
+"""Ctrl-C and SIGTERM: the first lets what is in flight finish, the second stops at once."""
+
+import asyncio
+import json
+import os
+import pty
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from criteo_audiences.sandbox import Sandbox
+
+SERVICE = "marketing-solutions"
+BATCH = 20_000
+CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+
+
+@pytest.fixture
+async def process(start, tmp_path: Path, sandbox: Sandbox) -> AsyncIterator[asyncio.subprocess.Process]:
+    """An upload of three batches; how long the first takes is the test's."""
+    export = tmp_path / "crm.csv"
+    export.write_text("email\n" + "".join(f"c{n}@example.com\n" for n in range(3 * BATCH)), encoding="utf-8")
+    options = ("--hash", "sha256", "--batch-size", str(BATCH), "--max-concurrency", "1", "--drain-timeout", "50")
+    segment = sandbox.add_contact_list(name="crm")
+    running = await start("upload", SERVICE, segment, str(export), *options, "--json")
+    yield running
+    if running.returncode is None:
+        running.kill()
+        await running.wait()
+
+
+async def in_flight(sandbox: Sandbox) -> None:
+    """Waits until the first batch has reached the server."""
+    while not any("contact-list" in str(request) for request in sandbox.requests):  # noqa: ASYNC110 - another process
+        await asyncio.sleep(0.01)
+
+
+async def said(process: asyncio.subprocess.Process, words: str) -> None:
+    """Waits for a line on standard error."""
+    assert process.stderr is not None
+    while words not in (line := (await process.stderr.readline()).decode()):
+        assert line, f"ended without saying {words!r}"
+
+
+@pytest.mark.parametrize(("stop", "code"), CODES)
+async def test_the_first_signal_lets_the_batch_in_flight_finish(
+    process: asyncio.subprocess.Process, sandbox: Sandbox, stop: signal.Signals, code: int
+) -> None:
+    """The batch in flight arrives, the report says what did not go, and the code which signal it was."""
+    sandbox.fail_next(delay=0.5, on="contact-list")
+    await in_flight(sandbox)
+    process.send_signal(stop)
+    out, err = await process.communicate()
+    report = json.loads(out)
+    assert process.returncode == code, err.decode()
+    assert report["valid"] == BATCH
+    assert report["read"] == report["sent"] + report["pending"]
+    assert report["error"]["message"].startswith("Interrupted")
+    assert b"up to 50 s" in err
+
+
+@pytest.mark.parametrize(("stop", "code"), CODES)
+async def test_the_second_signal_stops_at_once(
+    process: asyncio.subprocess.Process, sandbox: Sandbox, stop: signal.Signals, code: int
+) -> None:
+    """Nothing waits for the batch in flight any longer, which counts as unknown in a report that still adds up."""
+    sandbox.fail_next(delay=40, on="contact-list")
+    await in_flight(sandbox)
+    process.send_signal(stop)
+    await said(process, "once more stops at once")
+    process.send_signal(stop)
+    async with asyncio.timeout(10):
+        out, err = await process.communicate()
+    report = json.loads(out)
+    assert process.returncode == code, err.decode()
+    assert (report["unknown"], report["valid"]) == (BATCH, 0)
+    assert report["read"] == report["sent"] + report["pending"]
+
+
+async def test_a_silent_standard_input_can_be_interrupted(start, sandbox: Sandbox) -> None:
+    """Ctrl-C ends a command that waits for rows which never come."""
+    process = await start("upload", SERVICE, sandbox.add_contact_list(), "-", "--hash", "sha256")
+    await said(process, "standard input")
+    process.send_signal(signal.SIGINT)
+    assert await process.wait() == 130
+    process.stdin.close()
+
+
+@pytest.mark.parametrize(("answer", "code", "left"), [(b"y\n", 0, 0), (b"no\n", 2, 1), (signal.SIGINT, 130, 1)])
+async def test_a_question_is_asked_on_standard_error(
+    start, cli, sandbox: Sandbox, answer: bytes | signal.Signals, code: int, left: int
+) -> None:
+    """Standard output holds one JSON document whatever the answer is, Ctrl-C included."""
+    segment = sandbox.add_contact_list()
+    await cli("upload", SERVICE, segment, "-", "--hash", "none", stdin=b"email\na@example.com\n")
+    terminal, stdin = pty.openpty()
+    process = await start("clear", SERVICE, segment, "--json", stdin=stdin)
+    assert b"Remove every identifier" in await process.stderr.readuntil(b"[y/N]: ")
+    if isinstance(answer, signal.Signals):
+        process.send_signal(answer)
+    else:
+        os.write(terminal, answer)
+    out, err = await process.communicate()
+    os.close(terminal)
+    os.close(stdin)
+    assert process.returncode == code, err.decode()
+    assert json.loads(out)["ok"] is (code == 0)
+    assert len(sandbox.contact_list(segment)) == left
