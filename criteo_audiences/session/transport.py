@@ -212,8 +212,20 @@ class AiohttpTransport:
                 connector=aiohttp.TCPConnector(socket_factory=_socket),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 proxy=_environment_proxy(url),
+                middlewares=(self._once,),
             )
         return self._own
+
+    async def _once(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        """Keeps aiohttp from repeating a GET, PUT or DELETE on its own when a kept connection turns out to be dead.
+
+        The quota would not know of the repeat; our retry policy makes it. What is no exception of aiohttp's ends the
+        request there and then.
+        """
+        try:
+            return await handler(request)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+            raise _translated(error, self._timeout) from None
 
 
 class _Pieces(aiohttp.Payload):
