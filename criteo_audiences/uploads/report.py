@@ -12,7 +12,7 @@ from criteo_audiences.models import ContactListOperation, IdentifierType, printa
 
 _COMPUTED_EVERY: Final = dt.timedelta(hours=12)
 _LIVE_AFTER: Final = dt.timedelta(hours=5)
-_MOST_SAMPLED: Final = 100
+MOST_SAMPLED: Final = 100
 
 
 @frozen(kw_only=True)
@@ -326,7 +326,11 @@ class UploadReport:
         }
 
     def __add__(self, other: "UploadReport") -> "UploadReport":
-        """Adds up two reports, of two files or two partitions; bounds are the stricter ones."""
+        """Adds up two reports, of two files or two partitions.
+
+        The whole may have as many rejected rows and refused identifiers as its parts may together, so each part's
+        bounds weigh as much as it has rows; of two that are `.ok` the sum is as well.
+        """
         kinds = {**self.by_type, **other.by_type}
         times = [moment for moment in (self.live_from, other.live_from) if moment]
         looked = [count for count in (self.duplicates, other.duplicates) if count is not None]
@@ -346,10 +350,21 @@ class UploadReport:
             waited=self.waited + other.waited,
             live_from=max(times, default=None),
             dry_run=self.dry_run or other.dry_run,
-            max_rejected=min(self.max_rejected, other.max_rejected),
-            max_invalid=min(self.max_invalid, other.max_invalid),
-            sample_invalid=(self.sample_invalid + other.sample_invalid)[:_MOST_SAMPLED],
+            max_rejected=_bound(self.max_rejected, self.read, other.max_rejected, other.read),
+            max_invalid=_bound(self.max_invalid, self.sent, other.max_invalid, other.sent),
+            sample_invalid=(self.sample_invalid + other.sample_invalid)[:MOST_SAMPLED],
         )
+
+    def __radd__(self, other: object) -> "UploadReport":
+        """Lets `sum(reports)` begin at 0."""
+        return self if other == 0 else NotImplemented
+
+
+def _bound(one: float, rows: int, other: float, other_rows: int) -> float:
+    """Returns the share that allows a whole what two shares allow its parts."""
+    if one == other or not rows + other_rows:
+        return min(one, other)
+    return (one * rows + other * other_rows) / (rows + other_rows)
 
 
 def _code(error: CriteoError) -> str:
