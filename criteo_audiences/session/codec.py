@@ -190,7 +190,7 @@ def structure(value: Any, kind: type[T], where: str = "$", *, within: str | None
 
 def _explained(error: Exception) -> tuple[str, tuple[str | int, ...]]:
     """Returns what was expected and where; what is not our own may hold values, so nothing of it is told."""
-    return error.args if isinstance(error, UnreadableError) else ("expected something else", ())
+    return (error.expected, error.way) if isinstance(error, UnreadableError) else ("expected something else", ())
 
 
 def _path(way: tuple[str | int, ...]) -> str:

@@ -4,6 +4,7 @@ import datetime as dt
 import re
 from typing import Any, Final
 
+from criteo_audiences.errors import InvalidResponseError
 from criteo_audiences.models import Word
 
 _TIMESTAMP = re.compile(
@@ -15,16 +16,18 @@ _INT64: Final = 2**63 - 1
 _BOOLS: Final = {"true": True, "false": False}
 
 
-class UnreadableError(Exception):
-    """A value is none of its kind; never holds the value.
+class UnreadableError(InvalidResponseError):
+    """A value is none of its kind; goes no further than the codec, and never holds the value.
 
-    Args:
+    Attributes:
         expected: what it should have been.
         way: where it is, from where the reading began: names on the wire and places in lists.
     """
 
     def __init__(self, expected: str, *way: str | int) -> None:
-        super().__init__(expected, way)
+        self.expected = expected
+        self.way = way
+        super().__init__([expected])
 
 
 def read_timestamp(text: str) -> dt.datetime:
