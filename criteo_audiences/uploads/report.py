@@ -364,7 +364,8 @@ def _bound(one: float, rows: int, other: float, other_rows: int) -> float:
     """Returns the share that allows a whole what two shares allow its parts."""
     if one == other or not rows + other_rows:
         return min(one, other)
-    return (one * rows + other * other_rows) / (rows + other_rows)
+    # A hair more, far below one row, so that rounding never fails a whole whose parts keep their bounds.
+    return min(1.0, (1 + 1e-12) * (one * rows + other * other_rows) / (rows + other_rows))
 
 
 def _code(error: CriteoError) -> str:
