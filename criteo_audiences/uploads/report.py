@@ -258,13 +258,15 @@ class UploadReport:
         of rejected rows and refused identifiers stay within `max_rejected` and `max_invalid`. A dry run is judged by
         what it could see: that something would be sent, and the share of rejected rows.
         """
-        if self.rejected_total > self.max_rejected * self.read or self.failed or self.unknown or self.failures:
+        if _beyond(self.rejected_total, self.max_rejected, self.read):
+            return False
+        if self.failed or self.unknown or self.failures:
             return False
         if self.dry_run:
             return self.pending > 0 or self.read == 0
         if self.pending:
             return False
-        return (self.sent > 0 or self.read == 0) and self.invalid <= self.max_invalid * self.sent
+        return (self.sent > 0 or self.read == 0) and not _beyond(self.invalid, self.max_invalid, self.sent)
 
     def raise_for_failures(self) -> None:
         """Raises when the upload is not `.ok`.
@@ -287,8 +289,8 @@ class UploadReport:
         return f"The upload is not complete: {'; '.join(faults) or 'nothing was sent'}."
 
     def _faults(self) -> list[tuple[str, int]]:
-        over_rejected = self.rejected_total > self.max_rejected * self.read
-        over_invalid = self.invalid > self.max_invalid * self.sent
+        over_rejected = _beyond(self.rejected_total, self.max_rejected, self.read)
+        over_invalid = _beyond(self.invalid, self.max_invalid, self.sent)
         return [
             ("failed", self.failed),
             ("got no answer (unknown)", self.unknown),
@@ -364,8 +366,12 @@ def _bound(one: float, rows: int, other: float, other_rows: int) -> float:
     """Returns the share that allows a whole what two shares allow its parts."""
     if one == other or not rows + other_rows:
         return min(one, other)
-    # A hair more, far below one row, so that rounding never fails a whole whose parts keep their bounds.
-    return min(1.0, (1 + 1e-12) * (one * rows + other * other_rows) / (rows + other_rows))
+    return (one * rows + other * other_rows) / (rows + other_rows)
+
+
+def _beyond(count: int, share: float, rows: int) -> bool:
+    """Whether a count is above a share of the rows by more than rounding: a sum keeps the bounds its parts keep."""
+    return count > share * rows * (1 + 1e-12)
 
 
 def _code(error: CriteoError) -> str:
