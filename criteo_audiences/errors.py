@@ -182,8 +182,8 @@ class InvalidResponseError(CriteoError):
     """An answer that cannot be read.
 
     Attributes:
-        paths: where it is wrong, such as `required field missing @ $.data[0].type`; never a value.
-        status: the HTTP status of the answer.
+        paths: where it is wrong by names on the wire, such as `expected text @ $.data[0].id`; never a value.
+        status: the HTTP status of the answer, `None` where the reader was not told.
     """
 
     def __init__(self, paths: Sequence[str], *, status: int | None = None) -> None:

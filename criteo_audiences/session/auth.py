@@ -16,7 +16,7 @@ from criteo_audiences.errors import (
     TransportError,
 )
 from criteo_audiences.session.clock import Clock
-from criteo_audiences.validation import require_text
+from criteo_audiences.validation import require_one_line, require_text
 
 _LONGEST_LIFE: Final = 86_400.0
 _MARGIN: Final = 60.0
@@ -73,8 +73,8 @@ class ClientCredentials:
     client_secret: str = field(repr=False)
 
     def __attrs_post_init__(self) -> None:
-        require_text(self.client_id, "client_id")
-        require_text(self.client_secret, "client_secret")
+        require_one_line(self.client_id, "client_id")
+        require_one_line(self.client_secret, "client_secret")
 
     async def token(self, grant: Grant) -> AccessToken:
         """See `TokenSource.token`."""

@@ -1,67 +1,65 @@
-"""The only converter between Criteo's JSON and our models: tolerant in, strict out."""
+"""The only converter between Criteo's JSON and our models: tolerant in, strict out.
+
+What Criteo did is done, so an answer is read as far as it can be:
+
+- A `null` is nothing: a missing field, or no item of a list.
+- A field with a default that cannot be read is missing, a list with anything unreadable in it as a whole: a list that
+  is shorter than Criteo's would be taken for all of it. The log tells which at DEBUG, by name, never by value.
+- Whatever says what the answer is about is demanded: an object or a list where one belongs, an `id` that can be read
+  where there is one, a list of `errors`, a field without a default. Anything else there raises, naming the path.
+"""
 
 import datetime as dt
+import logging
 import math
-import re
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args, get_origin
 
 import attrs
 import cattrs
-from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn, override
+from cattrs.gen import make_dict_unstructure_fn, override
 
 from criteo_audiences.errors import ConfigurationError, InvalidResponseError, PartialFailureError
 from criteo_audiences.models import UNSET, Problem, ProblemType, Unset, Word
 from criteo_audiences.results import BulkResult, Page
+from criteo_audiences.session.values import (
+    UnreadableError,
+    read_bool,
+    read_datetime,
+    read_float,
+    read_int,
+    read_text,
+    read_word,
+)
 
 T = TypeVar("T")
 
-_TIMESTAMP = re.compile(
-    r"(\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?\s?(Z|z|[+-]\d{2}:?\d{2})?",
-)
-_NUMBER = re.compile(r"[+-]?[0-9]{1,15}(?:\.[0-9]{1,15})?")
-_WHOLE = re.compile(r"[+-]?\d{1,19}")
+_LOG: Final = logging.getLogger("criteo_audiences.session")
+
 _INT32: Final = 2**31 - 1
-_BOOLS: Final = {"true": True, "false": False}
+_IDENTITY: Final = "id"
 _PROBLEM_TEXTS: Final = ("code", "instance", "title", "detail")
 
 
-def read_timestamp(text: str) -> dt.datetime:
-    """Reads Criteo's timestamps: none to nine digits of a second, with or without a zone, which is UTC then.
-
-    The fraction is cut to microseconds, not rounded.
-
-    Raises:
-        ValueError: when it is no timestamp.
-    """
-    found = _TIMESTAMP.fullmatch(text)
-    if not found:
-        raise ValueError("not a timestamp")
-    whole, fraction, zone = found.groups()
-    micros = (fraction or "")[:6].ljust(6, "0")
-    offset = "+00:00" if zone in {None, "Z", "z"} else zone
-    return dt.datetime.fromisoformat(f"{whole}.{micros}{offset}").astimezone(dt.UTC)
-
-
-def read_problems(entries: Any, *, where: str = "$.errors", lenient: bool = False) -> tuple[Problem, ...]:
+def read_problems(entries: Any, *, lenient: bool = False) -> tuple[Problem, ...]:
     """Reads `errors` or `warnings`, which may be missing, `null` or empty.
 
     Args:
         entries: the JSON value.
-        where: its place in the document.
-        lenient: skip what is no problem object, as in the answer of a broken gateway, instead of refusing it.
+        lenient: skip what is no problem object, as among warnings or in the answer of a broken gateway, instead of
+            refusing it.
 
     Raises:
         InvalidResponseError: when it is no list of objects and `lenient` is false.
     """
     if entries is None:
         return ()
-    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        if not lenient:
-            raise InvalidResponseError([f"expected a list of problems @ {where}"])
-        entries = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
-    return tuple(_problem(entry) for entry in entries)
+    listed = entries if isinstance(entries, list) else []
+    readable = isinstance(entries, list) and all(entry is None or isinstance(entry, dict) for entry in listed)
+    if not readable and not lenient:
+        raise InvalidResponseError(["expected a list of problems @ $.errors"])
+    return tuple(_problem(entry) for entry in listed if isinstance(entry, dict))
 
 
 def _problem(entry: Mapping[str, Any]) -> Problem:
@@ -89,11 +87,11 @@ def read_one(document: Any, kind: type[T]) -> T:
     problems = read_problems(envelope.get("errors"))
     if problems:
         raise PartialFailureError(problems)
-    return structure(_flattened(envelope.get("data")), kind, "$.data")
+    return _read_entity(envelope.get("data"), kind, "$.data")
 
 
 def read_bulk(document: Any, kind: type[T]) -> BulkResult[T]:
-    """Reads the results of a bulk call with the problems beside them.
+    """Reads the results of a bulk call with the problems beside them; a `null` among the results is none.
 
     Raises:
         InvalidResponseError: when it cannot be read; names paths, never values.
@@ -105,9 +103,9 @@ def read_bulk(document: Any, kind: type[T]) -> BulkResult[T]:
     if not isinstance(data, list):
         raise InvalidResponseError(["expected a list @ $.data"])
     return BulkResult(
-        items=tuple(structure(_flattened(entity), kind, f"$.data[{n}]") for n, entity in enumerate(data)),
+        items=tuple(_read_entity(entity, kind, f"$.data[{n}]") for n, entity in enumerate(data) if entity is not None),
         errors=read_problems(envelope.get("errors")),
-        warnings=read_problems(envelope.get("warnings"), where="$.warnings"),
+        warnings=read_problems(envelope.get("warnings"), lenient=True),
     )
 
 
@@ -121,8 +119,9 @@ def read_page(document: Any, kind: type[T]) -> Page[T]:
     found = read_bulk(document, kind)
     if found.errors:
         raise PartialFailureError(found.errors)
-    meta = structure(_envelope(document).get("meta") or {}, _Meta, "$.meta")
-    return Page(items=found.items, total_items=meta.total_items, limit=meta.limit, offset=meta.offset)
+    meta = _envelope(document).get("meta")
+    said = structure(meta if isinstance(meta, dict) else {}, _Meta, "$.meta")
+    return Page(items=found.items, total_items=said.total_items, limit=said.limit, offset=said.offset)
 
 
 @attrs.frozen(kw_only=True)
@@ -152,25 +151,50 @@ def _envelope(document: Any) -> Mapping[str, Any]:
     return document
 
 
-def _flattened(entity: Any) -> Any:
-    """Lays an entity's `attributes` beside its `id`; the entity's own `type` only says what the path did already."""
-    if not isinstance(entity, dict) or not isinstance(entity.get("attributes"), dict):
-        return entity
-    return {"id": entity.get("id"), **entity["attributes"]}
+def _read_entity(entity: Any, kind: type[T], where: str) -> T:
+    """Reads an entity: its `id` stands beside its `attributes`, or all of it stands on top.
+
+    The entity's own `type` only says what the path did already.
+    """
+    attributes = entity.get("attributes") if isinstance(entity, dict) else None
+    if attributes is None:
+        return structure(entity, kind, where)
+    if not isinstance(attributes, dict):
+        raise InvalidResponseError([f"expected an object @ {where}.attributes"])
+    if entity.get(_IDENTITY) is None:
+        return structure(attributes, kind, f"{where}.attributes")
+    return structure({**attributes, _IDENTITY: entity[_IDENTITY]}, kind, where, within="attributes")
 
 
-def structure(value: Any, kind: type[T], where: str = "$") -> T:
+def structure(value: Any, kind: type[T], where: str = "$", *, within: str | None = None) -> T:
     """Builds a model from decoded JSON.
+
+    Args:
+        value: the JSON value.
+        kind: the model.
+        where: its place in the document.
+        within: what all its fields but `id` stand in there.
 
     Raises:
         InvalidResponseError: naming where it is wrong, never the value.
     """
     try:
         return _converter().structure(value, kind)
-    except Exception as error:  # noqa: BLE001 - cattrs wraps whatever a hook raises
-        paths = cattrs.transform_error(error, path=where)
-        # `from None`: the converter's exceptions carry the values.
-        raise InvalidResponseError(paths) from None
+    except Exception as error:  # noqa: BLE001 - whatever a hook raises
+        expected, way = _explained(error)
+        if within is not None and way != (_IDENTITY,):
+            way = (within, *way)
+        # `from None`: the exceptions of hooks may carry the values.
+        raise InvalidResponseError([f"{expected} @ {where}{_path(way)}"]) from None
+
+
+def _explained(error: Exception) -> tuple[str, tuple[str | int, ...]]:
+    """Returns what was expected and where; what is not our own may hold values, so nothing of it is told."""
+    return (error.expected, error.way) if isinstance(error, UnreadableError) else ("expected something else", ())
+
+
+def _path(way: tuple[str | int, ...]) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in way)
 
 
 def unstructure(model: object) -> Any:
@@ -181,14 +205,15 @@ def unstructure(model: object) -> Any:
 @cache
 def _converter() -> cattrs.Converter:
     """Builds the converter, on first use."""
-    converter = cattrs.Converter(detailed_validation=True)
-    converter.register_structure_hook(str, _read_text)
-    converter.register_structure_hook(Word, _read_word)  # nearer than `str`, of which the words are subclasses
-    converter.register_structure_hook(int, _read_int)
-    converter.register_structure_hook(float, _read_float)
-    converter.register_structure_hook(bool, _read_bool)
-    converter.register_structure_hook(dt.datetime, _read_datetime)
+    converter = cattrs.Converter(detailed_validation=False)
+    converter.register_structure_hook(str, read_text)
+    converter.register_structure_hook(Word, read_word)  # nearer than `str`, of which the words are subclasses
+    converter.register_structure_hook(int, read_int)
+    converter.register_structure_hook(float, read_float)
+    converter.register_structure_hook(bool, read_bool)
+    converter.register_structure_hook(dt.datetime, read_datetime)
     converter.register_structure_hook_factory(attrs.has, lambda kind: _model_reader(kind, converter))
+    converter.register_structure_hook_factory(_is_list, lambda kind: _list_reader(kind, converter))
     converter.register_unstructure_hook_factory(attrs.has, lambda kind: _model_writer(kind, converter))
     converter.register_unstructure_hook(Word, lambda word: word.value)
     converter.register_unstructure_hook(Unset, lambda unset: unset)  # for `_model_writer` to leave out
@@ -202,51 +227,8 @@ def _reads_itself(kind: Any) -> bool:
     return isinstance(kind, type) and hasattr(kind, "from_wire") and hasattr(kind, "to_wire")
 
 
-def _read_text(value: Any, _: type) -> str:
-    """Ids are text whatever the wire sends; Criteo's run to 18 digits."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    raise ValueError("expected text")
-
-
-def _read_int(value: Any, _: type) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, str) and _WHOLE.fullmatch(value):
-        return int(value)
-    raise ValueError("expected a whole number")
-
-
-def _read_float(value: Any, _: type) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
-        return float(value)
-    raise ValueError("expected a number")
-
-
-def _read_bool(value: Any, _: type) -> bool:
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str) and value.lower() in _BOOLS:
-        return _BOOLS[value.lower()]
-    raise ValueError("expected true or false")
-
-
-def _read_datetime(value: Any, _: type) -> dt.datetime:
-    if isinstance(value, str):
-        return read_timestamp(value)
-    raise ValueError("expected a timestamp")
-
-
-def _read_word(value: Any, kind: type[Word]) -> Word:
-    if isinstance(value, str):
-        return kind(value)
-    raise ValueError("expected a word")
+def _is_list(kind: Any) -> bool:
+    return get_origin(kind) is tuple
 
 
 def _camel(name: str) -> str:
@@ -259,21 +241,63 @@ def _wire_names(kind: type) -> dict[str, str]:
 
 
 def _model_reader(kind: type, converter: cattrs.Converter) -> Callable[..., Any]:
-    """Reads by wire name, whatever its case (`accountId`, `accountID`).
+    """Reads by wire name, whatever its case (`accountId`, `accountID`); an object is demanded.
 
-    An object is demanded; an unknown field is ignored, and so is a `null` in a field with a default.
+    An unknown field is ignored; one that cannot be read is left out where it has a default, `id` excepted.
     """
     names = _wire_names(kind)
-    known = {wire.casefold(): wire for wire in names.values()}
-    optional = {names[field.name] for field in attrs.fields(kind) if field.default is not attrs.NOTHING}
-    renames: dict[str, Any] = {name: override(rename=wire) for name, wire in names.items()}
-    read: Callable[..., Any] = make_dict_structure_fn(kind, converter, **renames)
+    spellings = {wire.casefold(): wire for wire in names.values()}
+    fields = [(names[field.name], field, converter.get_structure_hook(field.type)) for field in attrs.fields(kind)]
 
-    def reader(value: Any, wanted: Any) -> Any:
+    def reader(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
-            raise TypeError("expected an object")
-        entries = {known.get(key.casefold(), key): _unwrapped(entry) for key, entry in value.items()}
-        return read({key: entry for key, entry in entries.items() if entry is not None or key not in optional}, wanted)
+            raise UnreadableError("expected an object")
+        given = _given(value, spellings)
+        read: dict[str, Any] = {}
+        for wire, field, hook in fields:
+            required = field.default is attrs.NOTHING
+            if wire not in given:
+                if required:
+                    raise UnreadableError("required field missing", wire)
+                continue
+            try:
+                read[field.alias] = hook(given[wire], field.type)
+            except Exception as error:  # noqa: BLE001 - whatever a hook raises
+                expected, way = _explained(error)
+                if required or wire == _IDENTITY:
+                    raise UnreadableError(expected, wire, *way) from None
+                _LOG.debug("left out of an answer: %s @ %s%s", expected, kind.__name__, _path((wire, *way)))
+        return kind(**read)
+
+    return reader
+
+
+def _given(value: Mapping[str, Any], spellings: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the fields that are known and not `null`; of two spellings of one field, Criteo's own goes first."""
+    given: dict[str, Any] = {}
+    for key, raw in value.items():
+        name, entry = spellings.get(key.casefold()), _unwrapped(raw)
+        if name is not None and entry is not None and (key == name or name not in given):
+            given[name] = entry
+    return given
+
+
+def _list_reader(kind: Any, converter: cattrs.Converter) -> Callable[..., Any]:
+    """Reads a list, and nothing else that could be iterated over."""
+    item_kind = get_args(kind)[0]
+    hook = converter.get_structure_hook(item_kind)
+
+    def reader(value: Any, _: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise UnreadableError("expected a list")
+        read = []
+        for place, item in enumerate(value):
+            try:
+                read += [] if item is None else [hook(item, item_kind)]
+            except Exception as error:  # noqa: BLE001 - whatever a hook raises
+                expected, way = _explained(error)
+                raise UnreadableError(expected, place, *way) from None
+        return tuple(read)
 
     return reader
 

@@ -32,9 +32,12 @@ async def send_bulk(
         kind: the model of an item.
         when_empty: what an answer without a body (204) means.
     """
-    try:
-        document = await session.send(request)
+
+    def read(document: Any) -> BulkResult[T]:
         return BulkResult(items=tuple(when_empty)) if document is None and when_empty else read_bulk(document, kind)
+
+    try:
+        return await session.ask(request, read)
     except InvalidRequestError as error:
         if error.status != _BAD_REQUEST or not error.problems or any(entry.index is None for entry in error.problems):
             raise
@@ -43,19 +46,23 @@ async def send_bulk(
 
 async def send_for_one(session: Session, request: Request, kind: type[T]) -> T:
     """Makes a call with a single result."""
-    return read_one(await session.send(request), kind)
+    return await session.ask(request, lambda document: read_one(document, kind))
 
 
 async def send_for_list(session: Session, request: Request, kind: type[T]) -> tuple[T, ...]:
     """Makes a call that answers a whole list at once."""
-    return _items(await session.send(request), kind)
+    return await session.ask(request, lambda document: _items(document, kind))
 
 
 async def send_for_page(session: Session, request: Request, kind: type[T]) -> tuple[tuple[T, ...], bool]:
     """Makes a call that answers numbered pages (`metadata.nextPage`); returns the items and whether more follow."""
-    document = await session.send(request)
-    metadata = document.get("metadata") if isinstance(document, dict) else None
-    return _items(document, kind), isinstance(metadata, dict) and bool(metadata.get("nextPage"))
+
+    def read(document: Any) -> tuple[tuple[T, ...], bool]:
+        items = _items(document, kind)  # which demands an object
+        metadata = document.get("metadata")
+        return items, isinstance(metadata, dict) and bool(metadata.get("nextPage"))
+
+    return await session.ask(request, read)
 
 
 def _items(document: Any, kind: type[T]) -> tuple[T, ...]:
@@ -67,7 +74,7 @@ def _items(document: Any, kind: type[T]) -> tuple[T, ...]:
 
 async def send_for_nothing(session: Session, request: Request) -> None:
     """Makes a call whose result is that it was done, whether it answers with a body or without."""
-    read_nothing(await session.send(request))
+    await session.ask(request, read_nothing)
 
 
 def entities(models: Iterable[object], entity_type: str, name: str) -> dict[str, Any]:
@@ -154,6 +161,6 @@ def search(
 
     async def fetch(limit: int, offset: int) -> Page[T]:
         request = evolve(template, query={"limit": str(limit), "offset": str(offset)})
-        return read_page(await session.send(request), kind)
+        return await session.ask(request, lambda document: read_page(document, kind))
 
     return Search(fetch, page_maximum, lambda item: getattr(item, "id", None))

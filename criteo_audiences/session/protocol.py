@@ -1,5 +1,6 @@
 """Criteo's HTTP conventions without I/O: what a call is, and what its answer means."""
 
+import codecs
 import datetime as dt
 import re
 from collections.abc import Mapping, Sequence
@@ -142,16 +143,21 @@ def _document(response: Response) -> Any:
     if not response.body.strip():
         return None
     try:
-        return orjson.loads(response.body)
+        return _decoded(response.body)
     except orjson.JSONDecodeError:
         # `from None`: the decoder's exception carries the document.
         raise InvalidResponseError(["not a JSON document @ $"], status=response.status) from None
 
 
+def _decoded(body: bytes) -> Any:
+    """Decodes JSON, whose byte order mark is ignored (RFC 8259 §8.1); too deep or too large a number is an error."""
+    return orjson.loads(body.removeprefix(codecs.BOM_UTF8))
+
+
 def _problems_of(response: Response) -> tuple[Problem, ...]:
     """Reads an error answer's problems; a page of HTML or half a document has none."""
     try:
-        document = orjson.loads(response.body)
+        document = _decoded(response.body)
     except orjson.JSONDecodeError:
         return ()
     if not isinstance(document, dict):

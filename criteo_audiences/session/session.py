@@ -2,13 +2,20 @@
 
 import asyncio
 import math
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from attrs import define, evolve, field
 
-from criteo_audiences.errors import AuthenticationError, CriteoError, RateLimitExceeded, RequestTimeout, ResponseError
+from criteo_audiences.errors import (
+    AuthenticationError,
+    CriteoError,
+    InvalidResponseError,
+    RateLimitExceeded,
+    RequestTimeout,
+    ResponseError,
+)
 from criteo_audiences.models import RateLimit, printable_trace_id
 from criteo_audiences.session.applications import APPLICATIONS
 from criteo_audiences.session.auth import TokenCache, TokenSource
@@ -20,6 +27,8 @@ from criteo_audiences.session.protocol import FORM, JSON, Request, Response, dec
 from criteo_audiences.session.quota import RateLimiter
 from criteo_audiences.session.retry import RetryPolicy
 from criteo_audiences.session.transport import Exchange, Transport
+
+R = TypeVar("R")
 
 _TOKEN_CALL: Final = Request(method="POST", path="/oauth2/token", content_type=FORM, versioned=False, authorized=False)
 _NOTICEABLE_WAIT: Final = 0.01
@@ -39,6 +48,7 @@ class _Call:
         renewed: whether a refused token was replaced already.
         unknown: whether a request got no answer, so that Criteo may have applied it.
         sent_at: when the last request started, `None` before it did.
+        status: of the last answer.
     """
 
     request: Request
@@ -50,6 +60,7 @@ class _Call:
     renewed: bool = False
     unknown: bool = False
     sent_at: float | None = None
+    status: int | None = None
 
 
 class Session:
@@ -127,8 +138,24 @@ class Session:
             CriteoError: of the class that says what the caller can do; `outcome_unknown` is true when a request got
                 no answer, so that Criteo may have applied it.
         """
+        return await self._settle(_Call(request))
+
+    async def ask(self, request: Request, read: Callable[[Any], R]) -> R:
+        """Makes a call like `send` and reads its document; an answer is not asked for again because of what it holds.
+
+        Raises:
+            CriteoError: as `send`; for what `read` cannot read with the status of the answer.
+        """
         call = _Call(request)
-        self._enter(request)
+        document = await self._settle(call)
+        try:
+            return read(document)
+        except InvalidResponseError as error:
+            raise InvalidResponseError(error.paths, status=call.status) from None
+
+    async def _settle(self, call: _Call) -> Any:
+        """Makes the call once there is a slot of the quota, and tells how it ended when that is badly."""
+        self._enter(call.request)
         await self._acquire(call)
         deadline = self._retry.deadline
         call.ends_at = math.inf if deadline is None else self._clock.now() + deadline
@@ -170,6 +197,7 @@ class Session:
         try:
             call.token = await self._tokens.get() if call.request.authorized else None
             response = await self._exchange(call)
+            call.status = response.status
             announced = self._note_rate_limit(call, response)
             self._deprecations.look_at_response(response)
             document = decipher(response)

@@ -133,6 +133,8 @@ class AiohttpTransport:
             return await self._exchange(exchange, self._options, progress)
         except CriteoError:
             raise
+        except _BrokenError as broken:
+            failure = self._translated(broken.error, began=progress.began)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             failure = self._translated(error, began=progress.began)
         # Out here, so that it has no context: aiohttp's exceptions may show the token and the proxy's password.
@@ -192,6 +194,7 @@ class AiohttpTransport:
             self._own = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(socket_factory=_socket),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                middlewares=(_once,),
             )
         return self._own
 
@@ -222,6 +225,26 @@ class _Progress:
 
     note: Callable[[], None] = lambda: None
     began: bool | None = None
+
+
+class _BrokenError(Exception):
+    """Carries an exception past aiohttp, which repeats a request only after exceptions of its own."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Keeps aiohttp from repeating a GET, PUT or DELETE on its own when a kept connection turns out to be dead.
+
+    The quota would not know of the repeat; our retry policy makes it.
+    """
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        broken = error
+    raise _BrokenError(broken)
 
 
 class _Pieces(aiohttp.Payload):

@@ -12,7 +12,7 @@ from criteo_audiences.models import ContactListOperation, IdentifierType, printa
 
 _COMPUTED_EVERY: Final = dt.timedelta(hours=12)
 _LIVE_AFTER: Final = dt.timedelta(hours=5)
-_MOST_SAMPLED: Final = 100
+MOST_SAMPLED: Final = 100
 
 
 @frozen(kw_only=True)
@@ -264,7 +264,9 @@ class UploadReport:
         it, and the shares of rejected rows and refused identifiers stay within `max_rejected` and `max_invalid`. A dry
         run is judged by what it could see: that something would be sent, and the share of rejected rows.
         """
-        if self.rejected_total > self.max_rejected * self.read or self.failed or self.unknown or self.failures:
+        if _beyond(self.rejected_total, self.max_rejected, self.read):
+            return False
+        if self.failed or self.unknown or self.failures:
             return False
         if self.deadline_passed:
             return False
@@ -272,7 +274,7 @@ class UploadReport:
             return self.pending > 0 or self.read == 0
         if self.pending:
             return False
-        return (self.sent > 0 or self.read == 0) and self.invalid <= self.max_invalid * self.sent
+        return (self.sent > 0 or self.read == 0) and not _beyond(self.invalid, self.max_invalid, self.sent)
 
     def raise_for_failures(self) -> None:
         """Raises when the upload is not `.ok`.
@@ -297,8 +299,8 @@ class UploadReport:
         return f"The upload is not complete: {'; '.join(faults) or 'nothing was sent'}."
 
     def _faults(self) -> list[tuple[str, int]]:
-        over_rejected = self.rejected_total > self.max_rejected * self.read
-        over_invalid = self.invalid > self.max_invalid * self.sent
+        over_rejected = _beyond(self.rejected_total, self.max_rejected, self.read)
+        over_invalid = _beyond(self.invalid, self.max_invalid, self.sent)
         return [
             ("failed", self.failed),
             ("got no answer (unknown)", self.unknown),
@@ -338,7 +340,11 @@ class UploadReport:
         }
 
     def __add__(self, other: "UploadReport") -> "UploadReport":
-        """Adds up two reports, of two files or two partitions; bounds are the stricter ones."""
+        """Adds up two reports, of two files or two partitions.
+
+        The whole may have as many rejected rows and refused identifiers as its parts may together, so each part's
+        bounds weigh as much as it has rows; of two that are `.ok` the sum is as well.
+        """
         kinds = {**self.by_type, **other.by_type}
         times = [moment for moment in (self.live_from, other.live_from) if moment]
         looked = [count for count in (self.duplicates, other.duplicates) if count is not None]
@@ -360,10 +366,26 @@ class UploadReport:
             hint=self.hint or other.hint,
             deadline_passed=self.deadline_passed or other.deadline_passed,
             dry_run=self.dry_run or other.dry_run,
-            max_rejected=min(self.max_rejected, other.max_rejected),
-            max_invalid=min(self.max_invalid, other.max_invalid),
-            sample_invalid=(self.sample_invalid + other.sample_invalid)[:_MOST_SAMPLED],
+            max_rejected=_bound(self.max_rejected, self.read, other.max_rejected, other.read),
+            max_invalid=_bound(self.max_invalid, self.sent, other.max_invalid, other.sent),
+            sample_invalid=(self.sample_invalid + other.sample_invalid)[:MOST_SAMPLED],
         )
+
+    def __radd__(self, other: object) -> "UploadReport":
+        """Lets `sum(reports)` begin at 0."""
+        return self if other == 0 else NotImplemented
+
+
+def _bound(one: float, rows: int, other: float, other_rows: int) -> float:
+    """Returns the share that allows a whole what two shares allow its parts."""
+    if one == other or not rows + other_rows:
+        return min(one, other)
+    return (one * rows + other * other_rows) / (rows + other_rows)
+
+
+def _beyond(count: int, share: float, rows: int) -> bool:
+    """Whether a count is above a share of the rows by more than rounding: a sum keeps the bounds its parts keep."""
+    return count > share * rows * (1 + 1e-12)
 
 
 def _code(error: CriteoError) -> str:

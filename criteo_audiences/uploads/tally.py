@@ -2,13 +2,10 @@
 
 import datetime as dt
 import time
-from typing import Final
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.uploads.load import Load
-from criteo_audiences.uploads.report import BatchResult, Outcome
-
-_MOST_SAMPLED: Final = 100
+from criteo_audiences.uploads.report import MOST_SAMPLED, BatchResult, Outcome
 
 
 class Tally:
@@ -45,7 +42,7 @@ class Tally:
             return
         self.accepted_at = dt.datetime.now(dt.UTC)
         sample = (result.receipt.sample_invalid or ()) if result.receipt else ()
-        self.sample_invalid += sample[: _MOST_SAMPLED - len(self.sample_invalid)]
+        self.sample_invalid += sample[: MOST_SAMPLED - len(self.sample_invalid)]
 
     def abandon(self, batch: Batch, *, sent: bool) -> None:
         """A batch was given up before an answer came; one that no request carried yet is not counted as sent."""

@@ -45,7 +45,7 @@ def emails(count: int) -> Iterator[str]:
         ({"status": 429, "times": 5, "rate_limit_headers": False}, RateLimitExceeded, 10, 0),
         ({"body": b"<html>planted@example.com", "times": 5}, InvalidResponseError, 0, 10),
         ({"body": b""}, InvalidResponseError, 0, 10),
-        ({"body": b'{"data": {"attributes": {"operation": 5}}}'}, InvalidResponseError, 0, 10),
+        ({"body": b'{"data": [{"operation": "add"}]}'}, InvalidResponseError, 0, 10),
         ({"drop_connection": True, "times": 5}, TransportError, 0, 10),
         ({"lose_reply": True, "times": 5}, TransportError, 0, 10),
     ],
@@ -66,6 +66,23 @@ async def test_one_failed_batch_is_data(
     with pytest.raises(UploadFailedError) as caught:
         report.raise_for_failures()
     assert caught.value.report is report
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        b'"operation": 7, "requestDate": "soon", "sampleInvalidIdentifiers": ["planted@example.com", {}, null]',
+        b'"nbValidIdentifiers": null, "nbInvalidIdentifiers": "none"',
+        b'"nbValidIdentifiers": [10]',
+    ],
+)
+async def test_a_receipt_that_is_partly_unreadable_is_a_receipt(attributes: bytes, stage: Any) -> None:
+    """Criteo answered 200, so the batch has not failed; only what it did not say in numbers is `unreported`."""
+    body = b'{"data": {"type": "ContactListAmendment", "attributes": {%s}}}' % attributes
+    stage.sandbox.fail_next(body=body, on=LIST)
+    report = await stage.upload(emails(35), batch_size=10, max_concurrency=1)
+    assert (report.ok, report.failures, report.calls) == (True, (), 4)
+    assert (report.valid, report.unreported, report.unknown, report.failed) == (25, 10, 0, 0)
 
 
 @pytest.mark.parametrize("error", [NotFoundError, PermissionDeniedError])

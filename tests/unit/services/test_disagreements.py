@@ -226,21 +226,30 @@ async def test_a_warning_turned_into_an_error_loses_no_answer(criteo) -> None:
 @pytest.mark.parametrize(
     ("data", "path"),
     [
-        ([{"id": "1", "attributes": {"createdAt": "john@example.com"}}], "data[0].created_at"),
-        ([{"id": ["john@example.com"]}], "data[0].id"),
-        ({"john@example.com": 1}, "$.data"),
-        ([{"id": "1", "attributes": {"contactList": "john@example.com"}}], "data[0].contact_list"),
+        ([{"id": "1"}, {"id": ["john@example.com"], "attributes": {}}], "expected text @ $.data[1].id"),
+        ([{"attributes": {"id": ["john@example.com"]}}], "expected text @ $.data[0].attributes.id"),
+        ({"john@example.com": 1}, "expected a list @ $.data"),
+        ([{"id": "1", "attributes": "john@example.com"}], "expected an object @ $.data[0].attributes"),
+        (["john@example.com"], "expected an object @ $.data[0]"),
     ],
 )
 async def test_an_unreadable_answer_names_paths_never_values(criteo, data: Any, path: str) -> None:
     """What cannot be read raises with the path, and the value is nowhere in the exception's chain."""
-    criteo.will_answer({"data": data})
+    criteo.will_answer({"data": data}, status=201)
     with pytest.raises(InvalidResponseError) as caught:
         await criteo.ms.create_audience_segments([CREATE])
-    assert any(path in entry for entry in caught.value.paths), caught.value.paths
+    assert (caught.value.paths, caught.value.status) == ((path,), 201)
     assert "john" not in repr(caught.value) + str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+async def test_an_unreadable_field_loses_nothing_but_itself(criteo) -> None:
+    """A segment that was created has its id, whatever cannot be read beside it; a `null` beside it is no segment."""
+    attributes = {"name": "n", "createdAt": "soon", "contactList": "yes", "type": 5}
+    criteo.will_answer({"data": [None, {"id": "1", "attributes": attributes}], "warnings": "none"})
+    segment = (await criteo.ms.create_audience_segments([CREATE])).one()
+    assert (segment.id, segment.name, segment.created_at, segment.contact_list) == ("1", "n", None, None)
 
 
 async def test_an_unknown_word_or_field_loses_nothing(criteo) -> None:

@@ -80,7 +80,15 @@ def test_redirect_says_what_to_check(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("body", "document"),
-    [(b"", None), (b" \r\n", None), (b"null", None), (b"{}", {}), (b'{"data":[]}', {"data": []}), (b"[1]", [1])],
+    [
+        (b"", None),
+        (b" \r\n", None),
+        (b"null", None),
+        (b"{}", {}),
+        (b"\xef\xbb\xbf{}", {}),
+        (b'{"data":[]}', {"data": []}),
+        (b"[1]", [1]),
+    ],
 )
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_success_is_its_document(status: int, body: bytes, document: object) -> None:

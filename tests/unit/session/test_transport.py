@@ -191,6 +191,25 @@ async def test_connection_is_kept(serve: Serve, make: Any) -> None:
     assert len(connections) == 1
 
 
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "POST"])
+async def test_dead_connection_costs_one_request(serve: Serve, make: Any, method: str) -> None:
+    """A kept connection that turns out to be dead ends the request: a repeat is for the retry policy, and counted."""
+    seen: list[bytes] = []
+
+    async def hang_up(reader: Reader, writer: Writer) -> None:
+        await answering(answer(), seen=seen)(reader, writer)
+        seen.append(await receive(reader))
+
+    port = await serve(hang_up)
+    transport = make()
+    asked = exchange(port, method=method, body=() if method in {"GET", "DELETE"} else (b"{}",))
+    assert (await transport.send(asked)).status == 200
+    with pytest.raises(TransportError, match="whether Criteo applied it is not known") as caught:
+        await transport.send(asked)
+    assert (len(seen), caught.value.outcome_unknown) == (2, True)
+    assert caught.value.__suppress_context__
+
+
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
 async def test_redirect_is_not_followed(serve: Serve, make: Any, status: str) -> None:
     """A redirect is handed back as it is, and its target is never asked."""

@@ -104,7 +104,7 @@ def test_a_failed_upload_is_explained_in_counts_and_codes() -> None:
 
 @given(data=st.data())
 def test_reports_add_up(data: st.DataObject, assert_adds_up: Callable[..., None]) -> None:
-    """The sum of two reports has the sums of their counts and the stricter bounds."""
+    """The sum of two reports has the sums of their counts, and is ok when both are."""
     one, other = (
         report(
             **{name: data.draw(COUNTS) for name in ("valid", "invalid", "unreported", "failed", "unknown", "pending")},
@@ -120,9 +120,44 @@ def test_reports_add_up(data: st.DataObject, assert_adds_up: Callable[..., None]
     assert_adds_up(both)
     for name in ("read", "sent", "valid", "failed", "unknown", "pending", "rejected_total", "calls", "batches"):
         assert getattr(both, name) == getattr(one, name) + getattr(other, name)
-    assert both.max_invalid == min(one.max_invalid, other.max_invalid)
+    allowed = one.max_invalid * one.sent + other.max_invalid * other.sent
+    assert both.max_invalid * both.sent == pytest.approx(allowed)
     nobody_looked = one.duplicates is None and other.duplicates is None
     assert both.duplicates == (None if nobody_looked else (one.duplicates or 0) + (other.duplicates or 0))
+
+
+SMALL = st.integers(0, 60)
+SHARES = st.sampled_from([0, 0.1, 0.3, 0.5, 1])
+
+
+@given(data=st.data())
+def test_a_sum_of_what_is_ok_is_ok(data: st.DataObject) -> None:
+    """However many rows the parts have and whatever their bounds are, the bounds of the sum hold when theirs do."""
+    one, other = (
+        report(
+            valid=data.draw(SMALL),
+            invalid=data.draw(SMALL),
+            rejected={"empty": data.draw(SMALL)},
+            max_invalid=data.draw(SHARES),
+            max_rejected=data.draw(SHARES),
+        )
+        for _ in range(2)
+    )
+    both = one + other
+    if one.ok and other.ok:
+        assert both.ok
+    if max(one.invalid, other.invalid) > 0 and max(one.max_invalid, other.max_invalid) == 0:
+        assert not both.ok
+
+
+def test_reports_are_summed_from_nothing() -> None:
+    """`sum(reports)` is their sum, and an empty report adds nothing to one, whatever the bounds."""
+    one, other = report(valid=3, invalid=1, max_invalid=0.25), report(valid=1, rejected={"empty": 1}, max_rejected=0.9)
+    assert sum([one]) is one
+    assert sum([one, other]) == one + other
+    assert UploadReport() + one == one + UploadReport() == one
+    with pytest.raises(TypeError):
+        1 + one  # type: ignore[operator]
 
 
 def test_a_report_shows_no_identifier() -> None:
