@@ -10,13 +10,14 @@ from attrs import define, evolve, field
 
 from criteo_audiences.errors import AuthenticationError, CriteoError, RateLimitExceeded, RequestTimeout, ResponseError
 from criteo_audiences.models import RateLimit, printable_trace_id
-from criteo_audiences.session.auth import TokenCache, TokenSource
+from criteo_audiences.session.auth import TokenSource
 from criteo_audiences.session.clock import Clock, SystemClock
 from criteo_audiences.session.deprecation import DeprecationWatch
 from criteo_audiences.session.events import Event, EventName, OnEvent, emit
 from criteo_audiences.session.protocol import FORM, JSON, Request, Response, decipher, read_rate_limit
 from criteo_audiences.session.quota import LocalRateLimiter, RateLimiter
 from criteo_audiences.session.retry import RetryPolicy
+from criteo_audiences.session.tokens import TokenCache
 from criteo_audiences.session.transport import Exchange, Transport
 
 _TOKEN_CALL: Final = Request(method="POST", path="/oauth2/token", content_type=FORM, versioned=False, authorized=False)
