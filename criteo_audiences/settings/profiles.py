@@ -67,7 +67,8 @@ def read_profile(path: Path, name: str) -> Profile:
     where = f"profile {name!r}"
     unknown = sorted(set(section) - set(_KEYS))
     if unknown:
-        raise ConfigurationError(f"{unknown[0]} is no key of a {where}; known are {', '.join(sorted(_KEYS))}.")
+        known = ", ".join(sorted(_KEYS))
+        raise ConfigurationError(f"{unknown[0]} is not a key that {where} can have; known are {known}.")
     accounts = _value(section, "accounts", int, where)
     return Profile(
         client_id=_needed(_value(section, "client_id", str, where), "client_id", where),
