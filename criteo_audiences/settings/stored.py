@@ -38,7 +38,8 @@ class StoredRefreshToken:
         """See `TokenSource.token`."""
         async with self._lock:  # nobody may read what another renewal is about to replace
             if self._is_stored:
-                self._login.refresh_token = await asyncio.to_thread(read_secret, self._path, source=self._source)
+                # Not in a thread: the future that brought it back would show it in asyncio's debug log.
+                self._login.refresh_token = read_secret(self._path, source=self._source)
             return await self._login.token(grant)
 
     async def _store(self, token: str) -> None:
