@@ -38,7 +38,7 @@ class StoredRefreshToken:
         """See `TokenSource.token`."""
         async with self._lock:  # nobody may read what another renewal is about to replace
             if self._is_stored:
-                # Not in a thread: the future that brought it back would show it in asyncio's debug log.
+                # Not in a thread: the future that brings it back can show it in a debug log of asyncio's.
                 self._login.refresh_token = read_secret(self._path, source=self._source)
             return await self._login.token(grant)
 
