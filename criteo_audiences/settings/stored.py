@@ -8,12 +8,14 @@ import anyio
 from criteo_audiences.session import AccessToken, Quota, RefreshToken
 from criteo_audiences.session.auth import Grant
 from criteo_audiences.settings.files import read_secret, write_secret
+from criteo_audiences.settings.turns import turn
 
 
 class StoredRefreshToken:
     """A `RefreshToken` whose file is read before each renewal and written after each rotation; a `TokenSource`.
 
-    Reading it again picks up what another process has stored there since: its token may have replaced ours.
+    Reading it again picks up what another process has stored there since: its token may have replaced ours. Processes
+    of one machine renew in turn.
 
     Args:
         login: what was read from the file.
@@ -36,11 +38,14 @@ class StoredRefreshToken:
 
     async def token(self, grant: Grant) -> AccessToken:
         """See `TokenSource.token`."""
-        async with self._lock:  # nobody may read what another renewal is about to replace
+        async with self._lock, turn(self._folder()):  # nobody may read what another renewal is about to replace
             if self._is_stored:
                 # Not in a thread: the future that brings it back can show it in a debug log of asyncio's.
                 self._login.refresh_token = read_secret(self._path, source=self._source)
             return await self._login.token(grant)
+
+    def _folder(self) -> Path:
+        return self._path.resolve().parent
 
     async def _store(self, token: str) -> None:
         self._is_stored = False

@@ -57,6 +57,20 @@ asyncio.run(main())
 """
 
 
+# Logs in ten times by the environment, as so many runs of the command line would.
+BUSY = """
+import asyncio
+from criteo_audiences import CriteoClient
+
+async def main():
+    for _ in range(10):
+        async with CriteoClient.from_env() as criteo:
+            await criteo.authenticate()
+
+asyncio.run(main())
+"""
+
+
 class Store:
     """Keeps refresh tokens."""
 
@@ -312,3 +326,24 @@ async def test_profile_logs_a_user_in(tmp_path: Path, monkeypatch: pytest.Monkey
         async with CriteoClient.from_env(profile="agency", api_version="2027-01") as criteo:
             await criteo.marketing_solutions.get_contact_list_statistics(segment_id)
     assert [request.path.split("/")[1] for request in sandbox.requests] == ["oauth2", "2027-01"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="processes take turns by flock")
+async def test_processes_that_share_a_file_take_turns(tmp_path: Path) -> None:
+    """Processes that log in at the same time by one file never use a refresh token that another one has replaced."""
+    file = tmp_path / "token"
+    async with Sandbox(rotation="at-once", latency=0.01) as sandbox:
+        file.write_text(str(sandbox.refresh_token().refresh_token))
+        mine = {name: value for name, value in os.environ.items() if not name.startswith("CRITEO_")}
+        environment = mine | {
+            "CRITEO_BASE_URL": sandbox.url,
+            "CRITEO_CLIENT_ID": sandbox.client_id,
+            "CRITEO_CLIENT_SECRET": sandbox.client_secret,
+            "CRITEO_REFRESH_TOKEN_FILE": str(file),
+        }
+        processes = [
+            await asyncio.create_subprocess_exec(sys.executable, "-c", BUSY, env=environment) for _ in range(2)
+        ]
+        assert [await process.wait() for process in processes] == [0, 0]
+    assert token_calls(sandbox) == [200] * 20
+    assert [path.name for path in tmp_path.iterdir()] == ["token"]
