@@ -23,8 +23,8 @@ async def turn(folder: Path) -> AsyncIterator[None]:
     """
     descriptor = _opened(folder)
     try:
-        while descriptor is not None and not _is_ours(descriptor):
-            await asyncio.sleep(_PAUSE)  # noqa: ASYNC110 - another process sets no event of ours
+        while descriptor is not None and not _is_ours(descriptor):  # noqa: ASYNC110 - other processes set no event
+            await asyncio.sleep(_PAUSE)
         yield
     finally:
         if descriptor is not None:

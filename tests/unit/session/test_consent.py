@@ -303,6 +303,26 @@ async def test_cancellation_loses_no_rotation(transport: Any, make_session: Any,
     assert used(transport) == ["refresh-0"]
 
 
+async def test_storing_is_waited_for_without_end(
+    transport: Any, make_session: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The patience is for an answer on its way: once it is there, `on_rotate` gets all the time it takes."""
+    monkeypatch.setattr(consent, "_PATIENCE", 0.01)
+    kept: list[str] = []
+
+    async def slow(token: str) -> None:
+        await asyncio.sleep(0.1)
+        kept.append(token)
+
+    transport.always_token = transport.token("t1", refresh_token="refresh-1")
+    task = asyncio.create_task(make_session(login(slow)).send(READ))
+    await asyncio.sleep(0.02)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 5)
+    assert kept == ["refresh-1"]
+
+
 async def test_silent_token_endpoint_is_not_waited_for_after_a_cancellation(
     transport: Any, make_session: Any, clock: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

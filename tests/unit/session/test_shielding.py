@@ -1,4 +1,5 @@
 import asyncio
+from typing import Any
 
 import anyio
 import pytest
@@ -61,15 +62,24 @@ async def test_cancellation_waits_for_the_work(failure: Exception | None) -> Non
     assert work.log == ["started", "ended"]
 
 
-async def test_cancelled_scope_waits_for_the_work() -> None:
-    """A cancelled scope of anyio's, which cancels at each turn of the loop, waits as well."""
+async def test_cancelled_scope_waits_for_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancelled scope of anyio's, which cancels at each turn of the loop, waits as well, and not by spinning."""
     work = Work()
+    waits: list[object] = []
+    wait = asyncio.wait
+
+    async def counted(tasks: Any, **options: Any) -> Any:
+        waits.append(tasks)
+        return await wait(tasks, **options)
+
+    monkeypatch.setattr(asyncio, "wait", counted)
     async with anyio.create_task_group() as group:
         group.start_soon(completed, work())
         await turns()
         group.cancel_scope.cancel()
         asyncio.get_running_loop().call_later(0.02, work.may_end.set)
     assert work.log == ["started", "ended"]
+    assert len(waits) <= 3
 
 
 async def test_patience_ends() -> None:
