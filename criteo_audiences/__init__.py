@@ -28,7 +28,16 @@ from criteo_audiences.errors import (
 from criteo_audiences.identifiers import hash_email, hash_phone, normalize_email, normalize_phone
 from criteo_audiences.models import HashAlgorithm, IdentifierType, Operation, Problem
 from criteo_audiences.results import BulkResult
-from criteo_audiences.session import ClientCredentials, Quota, RateLimiter, RetryPolicy, StaticToken, TokenSource
+from criteo_audiences.session import (
+    AuthorizationCode,
+    ClientCredentials,
+    Quota,
+    RateLimiter,
+    RefreshToken,
+    RetryPolicy,
+    StaticToken,
+    TokenSource,
+)
 from criteo_audiences.tables import Table
 from criteo_audiences.uploads import BatchResult, Progress, UploadReport
 from criteo_audiences.version import __version__
@@ -36,6 +45,7 @@ from criteo_audiences.version import __version__
 __all__ = [
     "ApiVersionGoneError",
     "AuthenticationError",
+    "AuthorizationCode",
     "BatchResult",
     "BulkResult",
     "ClientCredentials",
@@ -60,6 +70,7 @@ __all__ = [
     "QuotaWaitError",
     "RateLimitExceeded",
     "RateLimiter",
+    "RefreshToken",
     "RequestTimeout",
     "ResponseError",
     "RetryPolicy",

@@ -4,9 +4,7 @@ import inspect
 import os
 import re
 import ssl as tls
-from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -19,7 +17,6 @@ from criteo_audiences.models import RateLimit
 from criteo_audiences.retail_media import RetailMedia
 from criteo_audiences.session import (
     AiohttpTransport,
-    ClientCredentials,
     LocalRateLimiter,
     Quota,
     RateLimiter,
@@ -30,11 +27,11 @@ from criteo_audiences.session import (
 )
 from criteo_audiences.session.events import OnEvent
 from criteo_audiences.session.transport import check_base_url, check_proxy
+from criteo_audiences.settings import read_settings
 from criteo_audiences.validation import require_range
 from criteo_audiences.version import __version__
 
 _API_VERSION: Final = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])|experimental")
-_LARGEST_SECRET_FILE: Final = 64 * 1024
 _LONGEST_TIMEOUT: Final = 3_600
 _DEFAULT_BASE_URL: Final = "https://api.criteo.com"
 _DEFAULT_API_VERSION: Final = "2026-07"
@@ -47,14 +44,16 @@ class CriteoClient:
     call. It belongs to one event loop.
 
     Args:
-        credentials: `ClientCredentials`, `StaticToken`, or a `TokenSource` of your own.
+        credentials: `ClientCredentials`, `RefreshToken`, `AuthorizationCode`, `StaticToken`, or a `TokenSource` of
+            your own.
         base_url: HTTPS; plain HTTP is accepted to this machine only.
         api_version: such as `2026-07`, or `experimental`.
         http: an `aiohttp.ClientSession` to borrow; it is left open.
         proxy: URL of an HTTP proxy; proxy variables of the environment are honored without it.
         ssl: an SSL context, for an authority or a client certificate of one's own.
         timeout: seconds without any progress after which a request is given up; a slow link that moves is not cut.
-        quota: calls a window; 250 a minute when left out, corrected by what the server announces.
+        quota: calls a window, corrected by what the server announces; left out, it is the credentials' own: 250 a
+            minute for an application, 10 a minute and consented account for one that acts for a user.
         rate_limiter: a limiter of one's own instead of `quota`, to share it with others.
         max_quota_wait: seconds a call may wait for the quota before `QuotaWaitError`; `None` waits.
         retry: when to repeat failed calls.
@@ -100,7 +99,7 @@ class CriteoClient:
             base_url=check_base_url(base_url),
             api_version=api_version,
             user_agent=f"criteo-audiences/{__version__}",
-            limiter=rate_limiter or LocalRateLimiter(quota, clock=clock),
+            limiter=rate_limiter or LocalRateLimiter(quota or _quota_of(credentials), clock=clock),
             retry=retry,
             max_quota_wait=max_quota_wait,
             on_event=on_event,
@@ -108,28 +107,28 @@ class CriteoClient:
         )
 
     @classmethod
-    def from_env(cls, **options: Any) -> Self:
-        """Builds a client from the environment.
+    def from_env(cls, *, profile: str | None = None, **options: Any) -> Self:
+        """Builds a client from the environment, or from a named profile.
 
-        `CRITEO_CLIENT_ID` and `CRITEO_CLIENT_SECRET` hold the credentials, or `CRITEO_CLIENT_ID_FILE` and
-        `CRITEO_CLIENT_SECRET_FILE` the paths of files that do; `CRITEO_BASE_URL` and `CRITEO_API_VERSION` may be set.
+        `CRITEO_CLIENT_ID` and `CRITEO_CLIENT_SECRET` hold the application; with `CRITEO_REFRESH_TOKEN` it acts for a
+        user who has consented (`CRITEO_ACCOUNTS` says for how many accounts). `NAME_FILE` instead of each of the three
+        names a file that holds it; `CRITEO_REFRESH_TOKEN_FILE` is written when Criteo replaces the token, so prefer it.
+        `CRITEO_BASE_URL` and `CRITEO_API_VERSION` may be set.
+
+        A profile is a section of `criteo-audiences/profiles.toml` in the user's configuration directory. Once one is
+        named, here or in `CRITEO_PROFILE`, it is used whole, and none of the variables above is read.
 
         Args:
-            **options: the constructor's other arguments; one given here goes before the environment.
+            profile: name of a profile; goes before `CRITEO_PROFILE`.
+            **options: the constructor's other arguments; one given here goes before the environment and the profile.
 
         Raises:
-            ConfigurationError: naming the variable that is missing or cannot be used; never its value.
+            ConfigurationError: naming the variable or the key that is missing or cannot be used; never its value.
         """
-        environment = os.environ
-        if environment.get("CRITEO_REFRESH_TOKEN"):
-            raise ConfigurationError("CRITEO_REFRESH_TOKEN is not supported yet; unset it and use client credentials.")
-        credentials = ClientCredentials(
-            client_id=_setting(environment, "CRITEO_CLIENT_ID"),
-            client_secret=_setting(environment, "CRITEO_CLIENT_SECRET"),
-        )
-        options.setdefault("base_url", environment.get("CRITEO_BASE_URL") or _DEFAULT_BASE_URL)
-        options.setdefault("api_version", environment.get("CRITEO_API_VERSION") or _DEFAULT_API_VERSION)
-        return cls(credentials, **options)
+        settings = read_settings(os.environ, profile)
+        options.setdefault("base_url", settings.base_url or _DEFAULT_BASE_URL)
+        options.setdefault("api_version", settings.api_version or _DEFAULT_API_VERSION)
+        return cls(settings.credentials, **options)
 
     @cached_property
     def marketing_solutions(self) -> MarketingSolutions:
@@ -181,6 +180,13 @@ def _check_credentials(credentials: object) -> None:
         )
 
 
+def _quota_of(credentials: TokenSource) -> Quota | None:
+    """Returns what the grant allows, where the credentials know it."""
+    quota = getattr(credentials, "quota", None)
+    _check_kind(quota, Quota, "The quota of the credentials")
+    return quota
+
+
 def _check_kind(value: object, kind: type, name: str) -> None:
     if value is not None and not isinstance(value, kind):
         raise ConfigurationError(f"{name} must be {kind.__name__}, not {type(value).__name__}.")
@@ -193,25 +199,3 @@ def _check_callables(on_event: object, rate_limiter: object) -> None:
         callable(getattr(rate_limiter, name, None)) for name in ("acquire", "settle")
     ):
         raise ConfigurationError("rate_limiter must have acquire() and settle(), as RateLimiter describes them.")
-
-
-def _setting(environment: Mapping[str, str], name: str) -> str:
-    """Returns a setting from its variable or from the file that `NAME_FILE` names."""
-    file = environment.get(f"{name}_FILE")
-    if environment.get(name) and file:
-        raise ConfigurationError(f"Both {name} and {name}_FILE are set; unset one.")
-    if not file:
-        value = environment.get(name, "").strip()
-        if not value:
-            raise ConfigurationError(f"{name} is not set: export it, or name a file that holds it in {name}_FILE.")
-        return value
-    try:
-        with Path(file).open("rb") as opened:
-            value = opened.read(_LARGEST_SECRET_FILE).decode().strip()
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"The file that {name}_FILE names cannot be read ({type(error).__name__}); check its path and mode."
-        ) from None
-    if not value:
-        raise ConfigurationError(f"The file that {name}_FILE names is empty.")
-    return value

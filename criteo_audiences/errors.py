@@ -6,7 +6,7 @@ CriteoError
 │   ├── ConnectError            no connection: nothing was sent
 │   └── RequestTimeout          no progress for too long: whether Criteo applied the call is not known
 ├── ResponseError               an answer: .status .problems .trace_id
-│   ├── AuthenticationError     401: wrong or expired credentials
+│   ├── AuthenticationError     401: wrong or expired credentials; 400 where the token endpoint refuses a login
 │   ├── PermissionDeniedError   403: the application or the user may not
 │   ├── NotFoundError           404: no such segment, account or path
 │   ├── InvalidRequestError     any other 4xx
@@ -115,7 +115,7 @@ class ResponseError(CriteoError):
 
 
 class AuthenticationError(ResponseError):
-    """401: the credentials or the token were refused."""
+    """401: the credentials or the token were refused; 400 when the token endpoint refused a code or a refresh token."""
 
     advice = "Check the client id and the client secret of the application."
 
@@ -123,7 +123,10 @@ class AuthenticationError(ResponseError):
 class PermissionDeniedError(ResponseError):
     """403: the application or the consenting user may not do this."""
 
-    advice = "Check that the application has the Audiences permission (Manage) and consent for this advertiser."
+    advice = (
+        "Check that the application has the Audiences permission (Manage) and consent for this advertiser; a user who "
+        "has revoked it must consent again (AuthorizationCode.consent_url)."
+    )
 
 
 class NotFoundError(ResponseError):

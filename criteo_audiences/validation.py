@@ -1,7 +1,6 @@
 """Checks of a caller's arguments, before anything is sent."""
 
 import math
-import unicodedata
 from collections.abc import Iterable, Mapping
 from types import NoneType
 from typing import Any, TypeVar, cast
@@ -68,18 +67,6 @@ def require_text(value: object, name: str) -> str:
     if not value.strip():
         raise ConfigurationError(f"{name} must not be empty.")
     return value
-
-
-def require_one_line(value: object, name: str) -> str:
-    """Returns a non-empty text argument without control characters, which a file or a variable easily adds.
-
-    Raises:
-        ConfigurationError: naming the argument; never showing it.
-    """
-    text = require_text(value, name)
-    if any(unicodedata.category(character) == "Cc" for character in text):
-        raise ConfigurationError(f"{name} must not hold control characters; take away line breaks and tabs.")
-    return text
 
 
 def require_kind(value: object, kind: type[T], name: str) -> T:

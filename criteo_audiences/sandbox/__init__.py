@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from criteo_audiences.sandbox import preparation
+from criteo_audiences.sandbox.consents import Consents, Rotation
 from criteo_audiences.sandbox.contact_list import ContactList
 from criteo_audiences.sandbox.dialect import DialectName
 from criteo_audiences.sandbox.faults import Fault
@@ -26,6 +27,11 @@ from criteo_audiences.sandbox.wording import dialect_of
 
 if TYPE_CHECKING:
     from criteo_audiences.session.auth import ClientCredentials
+    from criteo_audiences.session.consent import AuthorizationCode, OnRotate, RefreshToken
+
+# Criteo's guide, "Rate limits", for applications that act for a user.
+_CALLS_AN_ACCOUNT = 10
+_MINUTE = 60.0
 
 __all__ = ["ContactList", "RecordedRequest", "Sandbox"]
 
@@ -50,6 +56,10 @@ class Sandbox:
         dialect: Whether answers have the shapes of OpenAPI (``"openapi"``) or, where Criteo's guides contradict it,
             those of the guides (``"guides"``). What OpenAPI allows is accepted in both.
         tls: A server's context with its certificate, to listen as ``https://localhost``; plain HTTP when left out.
+        rotation: Whether each refresh gives a new refresh token, and the old one is dead with the answer
+            (``"at-once"``) or with the first use of the new one (``"when-used"``); ``"never"`` keeps the one there is.
+        accounts: How many accounts have consented. Calls on behalf of a user share 10 a minute for each, apart from
+            ``rate_limit``, unless that is ``None``.
     """
 
     def __init__(
@@ -69,6 +79,8 @@ class Sandbox:
         window: Window = "sliding",
         dialect: DialectName = "openapi",
         tls: ssl.SSLContext | None = None,
+        rotation: Rotation = "at-once",
+        accounts: int = 1,
     ) -> None:
         self._state = ServerState(
             tokens=TokenIssuer(
@@ -77,7 +89,9 @@ class Sandbox:
                 lifetime=token_lifetime,
                 clock=clock,
             ),
+            consents=Consents(clock, rotation, accounts),
             quota=None if rate_limit is None else Quota.of(*rate_limit, window),
+            consented_quota=None if rate_limit is None else Quota.of(_CALLS_AN_ACCOUNT * accounts, _MINUTE, window),
             latency=latency,
             max_identifiers=max_identifiers,
             max_body_bytes=max_body_bytes,
@@ -116,6 +130,58 @@ class Sandbox:
 
         tokens = self._state.tokens
         return ClientCredentials(client_id=tokens.client_id, client_secret=tokens.client_secret)
+
+    def refresh_token(self, *, on_rotate: "OnRotate | None" = None) -> "RefreshToken":
+        """Returns the login of a user who has consented before, with a refresh token that the server accepts.
+
+        Args:
+            on_rotate: Stores a new refresh token.
+        """
+        from criteo_audiences.session.consent import RefreshToken  # noqa: PLC0415
+
+        return RefreshToken(
+            client_id=self.client_id,
+            client_secret=self.client_secret,
+            refresh_token=self._state.consents.new_refresh_token(),
+            on_rotate=on_rotate,
+            accounts=self._state.consents.accounts,
+        )
+
+    def authorization_code(
+        self,
+        *,
+        redirect_uri: str = "https://app.example/callback",
+        pkce: bool = True,
+        on_rotate: "OnRotate | None" = None,
+    ) -> "AuthorizationCode":
+        """Returns the login of a user who has just consented, with a code that the server accepts once.
+
+        Args:
+            redirect_uri: The one that the consent URL would have named.
+            pkce: Whether the consent URL had a challenge, so that the code needs its verifier.
+            on_rotate: Stores the refresh token.
+        """
+        from criteo_audiences.session.consent import AuthorizationCode  # noqa: PLC0415
+
+        verifier, challenge = AuthorizationCode.pkce() if pkce else (None, None)
+        return AuthorizationCode(
+            client_id=self.client_id,
+            client_secret=self.client_secret,
+            code=self._state.consents.new_code(redirect_uri, challenge),
+            redirect_uri=redirect_uri,
+            code_verifier=verifier,
+            on_rotate=on_rotate,
+            accounts=self._state.consents.accounts,
+        )
+
+    def revoke_consent(self) -> None:
+        """Let every user take consent back: no code or refresh token is good any more, and their tokens get 403."""
+        self._state.consents.revoke()
+        self._state.tokens.withdraw_consent()
+
+    def change_role(self) -> None:
+        """Let every user get another role: no code or refresh token is good any more; access tokens live on."""
+        self._state.consents.revoke()
 
     @property
     def client_id(self) -> str:

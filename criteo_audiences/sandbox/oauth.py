@@ -1,14 +1,15 @@
 """``POST /oauth2/token``: credentials in a form, a token in JSON, as Criteo's guide has it (OpenAPI leaves it out)."""
 
 from collections import Counter
+from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
 from criteo_audiences.sandbox.bodies import discard_body, read_body
+from criteo_audiences.sandbox.consents import Consents
 from criteo_audiences.sandbox.problems import ProblemError, json_response
-from criteo_audiences.sandbox.state import STATE
-from criteo_audiences.sandbox.tokens import TokenIssuer
+from criteo_audiences.sandbox.state import STATE, ServerState
 
 PATH = "/oauth2/token"
 
@@ -34,18 +35,18 @@ async def issue_token(request: web.Request) -> web.Response:
     """Answers a request for a token."""
     state = request.app[STATE]
     try:
-        _check(await _form(request), state.tokens)
+        refresh_token = _grant(await _form(request), state)
     except _OAuthError as error:
         await discard_body(request, max_bytes=state.max_discarded_bytes)
         return json_response(error.body, status=error.status)
-    grant = {
-        "access_token": state.tokens.issue(),
+    answer = {
+        "access_token": state.tokens.issue(consented=refresh_token is not None),
         "token_type": "Bearer",
         "expires_in": int(state.tokens.lifetime),
-        # The sample in Criteo's guide has no such field, but the official Python SDK fails without it.
-        "refresh_token": None,
+        # Criteo's sample for client credentials has no such field, but the official Python SDK fails without it.
+        "refresh_token": refresh_token,
     }
-    return json_response(grant, headers={"Cache-Control": "no-store"})
+    return json_response(answer, headers={"Cache-Control": "no-store"})
 
 
 async def _form(request: web.Request) -> dict[str, str]:
@@ -61,11 +62,40 @@ async def _form(request: web.Request) -> dict[str, str]:
     return dict(fields)
 
 
-def _check(form: dict[str, str], tokens: TokenIssuer) -> None:
+def _grant(form: dict[str, str], state: ServerState) -> str | None:
+    """Returns the refresh token that goes with the access token, ``None`` for an application acting for itself."""
     client_id, client_secret, grant_type = (form.get(name, "") for name in _FIELDS)
     if not grant_type:
         raise _OAuthError(400, "invalid_request", "grant_type is missing.")
-    if not tokens.accepts(client_id, client_secret):
+    if not state.tokens.accepts(client_id, client_secret):
         raise _OAuthError(401, "invalid_client", "The client id or the client secret is wrong.")
-    if grant_type != "client_credentials":
-        raise _OAuthError(400, "unsupported_grant_type", "The sandbox grants client_credentials only.")
+    if grant_type == "client_credentials":
+        return None
+    if grant_type not in _CONSENTED:
+        raise _OAuthError(400, "unsupported_grant_type", f"The sandbox grants {', '.join(_GRANTS)} only.")
+    refresh_token = _CONSENTED[grant_type](form, state.consents)
+    if refresh_token is None:
+        raise _OAuthError(400, "invalid_grant", "The code or the refresh token is wrong, used, expired or revoked.")
+    return refresh_token
+
+
+def _redeem(form: dict[str, str], consents: Consents) -> str | None:
+    code, redirect_uri = _required(form, "code"), _required(form, "redirect_uri")
+    return consents.redeem(code, redirect_uri, form.get("code_verifier"))
+
+
+def _refresh(form: dict[str, str], consents: Consents) -> str | None:
+    return consents.refresh(_required(form, "refresh_token"))
+
+
+def _required(form: dict[str, str], name: str) -> str:
+    if not form.get(name):
+        raise _OAuthError(400, "invalid_request", f"{name} is missing.")
+    return form[name]
+
+
+_CONSENTED: Mapping[str, Callable[[dict[str, str], Consents], str | None]] = {
+    "authorization_code": _redeem,
+    "refresh_token": _refresh,
+}
+_GRANTS = "client_credentials", *_CONSENTED

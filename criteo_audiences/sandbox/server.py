@@ -9,7 +9,7 @@ from criteo_audiences.sandbox import oauth, routing
 from criteo_audiences.sandbox.bodies import discard_body
 from criteo_audiences.sandbox.faults import Fault
 from criteo_audiences.sandbox.problems import ProblemError, problem_response
-from criteo_audiences.sandbox.quota import rate_limit_headers
+from criteo_audiences.sandbox.quota import Quota, rate_limit_headers
 from criteo_audiences.sandbox.recording import ENTRY, RecordedRequest
 from criteo_audiences.sandbox.state import STATE, ServerState
 from criteo_audiences.sandbox.wording import worded
@@ -81,26 +81,29 @@ async def _injected(request: web.Request, fault: Fault) -> web.Response:
     if fault.body is not None:
         response.body = fault.body
     if fault.rate_limit_headers and (status == web.HTTPTooManyRequests.status_code or not oauth.is_token_call(request)):
-        response.headers.update(_headers_beside(status, state))
+        response.headers.update(_headers_beside(status, _quota(request), state.clock()))
     return response
 
 
-def _headers_beside(status: int, state: ServerState) -> dict[str, str]:
-    now = state.clock()
+def _quota(request: web.Request) -> Quota | None:
+    return request.app[STATE].quota_of(request.headers.get("Authorization"))
+
+
+def _headers_beside(status: int, quota: Quota | None, now: float) -> dict[str, str]:
     if status != web.HTTPTooManyRequests.status_code:
-        return state.quota.headers(now) if state.quota else {}
-    if state.quota is None:
+        return quota.headers(now) if quota else {}
+    if quota is None:
         return rate_limit_headers(_USUAL_LIMIT, 0, now)
-    return rate_limit_headers(state.quota.limit, 0, state.quota.window.reset(now))
+    return rate_limit_headers(quota.limit, 0, quota.window.reset(now))
 
 
 @web.middleware
 async def announced(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Puts the standing of the quota on every answer of the API."""
     response = await handler(request)
-    state = request.app[STATE]
-    if state.quota is not None and not oauth.is_token_call(request):
-        response.headers.update(state.quota.headers(state.clock()))
+    quota = _quota(request)
+    if quota is not None and not oauth.is_token_call(request):
+        response.headers.update(quota.headers(request.app[STATE].clock()))
     return response
 
 
@@ -127,10 +130,14 @@ async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse
     state = request.app[STATE]
     if oauth.is_token_call(request):
         return await handler(request)
-    if code := state.tokens.fault(request.headers.get("Authorization")):
+    authorization = request.headers.get("Authorization")
+    if code := state.tokens.fault(authorization):
         raise ProblemError(401, "The access token is missing, expired or unknown.", code=code)
-    if state.quota is not None and not state.quota.window.take(state.clock()):
+    quota = state.quota_of(authorization)
+    if quota is not None and not quota.window.take(state.clock()):
         raise ProblemError(429, "The quota of the application is used up.")
+    if state.tokens.is_withdrawn(authorization):
+        raise ProblemError(403, "The user has taken the consent back.")
     state.versions.check(request.path)
     return await handler(request)
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from criteo_audiences.sandbox import audiences, segments
 from criteo_audiences.sandbox.audiences import Audience
+from criteo_audiences.sandbox.consents import Consents
 from criteo_audiences.sandbox.dialect import Dialect
 from criteo_audiences.sandbox.faults import FaultQueue
 from criteo_audiences.sandbox.quota import Quota
@@ -35,7 +36,9 @@ class ServerState:
     """What the handlers share. Times are epoch seconds of ``clock``, durations seconds."""
 
     tokens: TokenIssuer
+    consents: Consents
     quota: Quota | None
+    consented_quota: Quota | None
     latency: float
     max_identifiers: int
     max_body_bytes: int
@@ -50,6 +53,10 @@ class ServerState:
     segments: Store[Segment] = attrs.field(factory=segments.new_store)
     audiences: Store[Audience] = attrs.field(factory=audiences.new_store)
     line_items: dict[str, Target] = attrs.field(factory=dict)
+
+    def quota_of(self, authorization: str | None) -> Quota | None:
+        """Returns the quota that a call uses: the application's, or that of the users who have consented."""
+        return self.consented_quota if self.tokens.is_consented(authorization) else self.quota
 
     @property
     def services(self) -> list[Service]:

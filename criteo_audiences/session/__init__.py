@@ -2,6 +2,7 @@
 
 from criteo_audiences.session.auth import AccessToken, ClientCredentials, Grant, StaticToken, TokenSource
 from criteo_audiences.session.clock import Clock, SystemClock
+from criteo_audiences.session.consent import AuthorizationCode, RefreshToken
 from criteo_audiences.session.events import Event
 from criteo_audiences.session.limiter import LocalRateLimiter
 from criteo_audiences.session.protocol import Request, Response
@@ -13,6 +14,7 @@ from criteo_audiences.session.transport import AiohttpTransport, Exchange, Trans
 __all__ = [
     "AccessToken",
     "AiohttpTransport",
+    "AuthorizationCode",
     "ClientCredentials",
     "Clock",
     "Event",
@@ -21,6 +23,7 @@ __all__ = [
     "LocalRateLimiter",
     "Quota",
     "RateLimiter",
+    "RefreshToken",
     "Request",
     "Response",
     "RetryPolicy",

@@ -1,27 +1,15 @@
-"""Tokens: where they come from, how long they are used, and that one refresh serves everybody who waits."""
+"""Where tokens come from: what a source of them is, and the two that need no user."""
 
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol, runtime_checkable
 
-import anyio
 from attrs import field, frozen
 
-from criteo_audiences.errors import (
-    ConfigurationError,
-    CriteoError,
-    InvalidResponseError,
-    RateLimitExceeded,
-    ServerError,
-    TransportError,
-)
-from criteo_audiences.session.clock import Clock
-from criteo_audiences.validation import require_one_line, require_text
+from criteo_audiences.errors import ConfigurationError, InvalidResponseError
+from criteo_audiences.session.quota import Quota
+from criteo_audiences.validation import require_text
 
 _LONGEST_LIFE: Final = 86_400.0
-_MARGIN: Final = 60.0
-_MARGIN_SHARE: Final = 0.1
-_RENEW_AGAIN_AFTER: Final = 5.0
 
 
 @frozen(kw_only=True)
@@ -47,7 +35,11 @@ Grant = Callable[[Mapping[str, str]], Awaitable[Any]]
 
 @runtime_checkable
 class TokenSource(Protocol):
-    """Where tokens come from: credentials, a vault, another service of yours."""
+    """Where tokens come from: credentials, a vault, another service of yours.
+
+    A source may have an attribute `quota` too, the `Quota` that its grant allows, which a client takes when it is given
+    none; without it, a client counts on Criteo's 250 calls a minute.
+    """
 
     async def token(self, grant: Grant) -> AccessToken:
         """Returns a fresh token.
@@ -73,8 +65,13 @@ class ClientCredentials:
     client_secret: str = field(repr=False)
 
     def __attrs_post_init__(self) -> None:
-        require_one_line(self.client_id, "client_id")
-        require_one_line(self.client_secret, "client_secret")
+        require_secret(self.client_id, "client_id")
+        require_secret(self.client_secret, "client_secret")
+
+    @property
+    def quota(self) -> Quota:
+        """250 calls a minute for the whole application (Criteo's API guide, "Rate limits")."""
+        return Quota(250)
 
     async def token(self, grant: Grant) -> AccessToken:
         """See `TokenSource.token`."""
@@ -104,6 +101,35 @@ class StaticToken:
         return AccessToken(value=self.value)
 
 
+def require_secret(value: object, name: str) -> str:
+    """Returns an id, a secret or a token that a form can carry as Criteo gave it.
+
+    Raises:
+        ConfigurationError: naming the argument, never showing it; a line break comes from a file, other control
+            characters from a terminal, and Criteo would answer both with a refusal that says nothing.
+    """
+    text = require_text(value, name)
+    if not text.isprintable():
+        raise ConfigurationError(
+            f"{name} holds a line break or another control character; give it exactly as Criteo showed it."
+        )
+    return text
+
+
+def read_refresh_token(document: Any) -> str | None:
+    """Reads the refresh token in a token endpoint's answer, `None` where there is none.
+
+    Raises:
+        InvalidResponseError: when it is no text that could be sent back; its value is not shown.
+    """
+    value = document.get("refresh_token") if isinstance(document, dict) else None
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable():
+        raise InvalidResponseError(["expected a token @ $.refresh_token"])
+    return value
+
+
 def read_token(document: Any) -> AccessToken:
     """Reads a token endpoint's answer; a `refresh_token` may be absent or `null`.
 
@@ -118,91 +144,3 @@ def read_token(document: Any) -> AccessToken:
     if isinstance(lifetime, bool) or not isinstance(lifetime, (int, float)) or lifetime <= 0:
         raise InvalidResponseError(["expected a number of seconds above 0 @ $.expires_in"])
     return AccessToken(value=value, lifetime=min(float(lifetime), _LONGEST_LIFE))
-
-
-class TokenCache:
-    """Holds the token in use: renewed before its end, never used after it, one refresh for all who wait.
-
-    A token of 900 s is renewed from 60 s before its end (a shorter one from a tenth of its life), counted from the
-    moment it was asked for, so that network time never lengthens its life. A renewal that fails for a passing reason
-    is tried again some seconds later, while the token at hand is still good.
-    """
-
-    def __init__(self, source: TokenSource, grant: Grant, clock: Clock) -> None:
-        self._source = source
-        self._grant = grant
-        self._clock = clock
-        self._held: AccessToken | None = None
-        self._renew_at = 0.0
-        self._ends_at = 0.0
-        self._lock = anyio.Lock()
-        self._refreshes = 0
-        self._failure: CriteoError | None = None
-
-    async def get(self) -> str:
-        """Returns a token that is good now.
-
-        Raises:
-            CriteoError: when none can be had; everybody who waited for the same refresh gets the same error.
-        """
-        return self._usable() or await self._refresh(None)
-
-    async def replace(self, refused: str) -> str | None:
-        """Returns another token than the refused one, or `None` when the source has no other."""
-        usable = self._usable()
-        if usable is not None and usable != refused:
-            return usable
-        renewed = await self._refresh(refused)
-        return renewed if renewed != refused else None
-
-    def _usable(self) -> str | None:
-        return self._held.value if self._held is not None and self._clock.now() < self._renew_at else None
-
-    async def _refresh(self, refused: str | None) -> str:
-        """Gets a new token, unless another task has just got one, or has just failed to, while this one waited."""
-        seen = self._refreshes
-        async with self._lock:
-            if self._refreshes != seen:
-                if self._failure is not None:
-                    raise _again(self._failure)
-                usable = self._usable()
-                if usable is not None and usable != refused:
-                    return usable
-            return await self._renew(refused)
-
-    async def _renew(self, refused: str | None) -> str:
-        asked_at = self._clock.now()
-        try:
-            token = await self._source.token(self._grant)
-        except CriteoError as error:
-            self._refreshes += 1
-            if self._held is not None and self._outlives(self._held, error, refused):
-                return self._held.value
-            self._failure = _again(error)  # without the traceback, and with it whatever the first caller holds
-            self._held = None
-            raise
-        self._refreshes += 1
-        self._failure = None
-        lifetime = math.inf if token.lifetime is None else token.lifetime
-        self._held = token
-        self._ends_at = asked_at + lifetime
-        self._renew_at = self._ends_at - min(_MARGIN, lifetime * _MARGIN_SHARE)
-        return token.value
-
-    def _outlives(self, held: AccessToken, error: CriteoError, refused: str | None) -> bool:
-        """Whether the token at hand is still good after a renewal failed; then it is used some seconds longer."""
-        passing = isinstance(error, (TransportError, ServerError, RateLimitExceeded))
-        now = self._clock.now()
-        if not passing or held.value == refused or now >= self._ends_at:
-            return False
-        self._failure = None
-        self._renew_at = min(now + _RENEW_AGAIN_AFTER, self._ends_at)
-        return True
-
-
-def _again(error: CriteoError) -> CriteoError:
-    """Copies an error, so that each task that waited raises one with a traceback of its own."""
-    copy = type(error).__new__(type(error))
-    copy.args = error.args
-    copy.__dict__.update(error.__dict__)
-    return copy

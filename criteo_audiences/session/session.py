@@ -18,7 +18,7 @@ from criteo_audiences.errors import (
 )
 from criteo_audiences.models import RateLimit, printable_trace_id
 from criteo_audiences.session.applications import APPLICATIONS
-from criteo_audiences.session.auth import TokenCache, TokenSource
+from criteo_audiences.session.auth import TokenSource
 from criteo_audiences.session.clock import Clock, SystemClock
 from criteo_audiences.session.deprecation import DeprecationWatch
 from criteo_audiences.session.events import Event, EventName, OnEvent, emit
@@ -26,6 +26,7 @@ from criteo_audiences.session.limiter import LocalRateLimiter
 from criteo_audiences.session.protocol import FORM, JSON, Request, Response, decipher, read_rate_limit
 from criteo_audiences.session.quota import RateLimiter
 from criteo_audiences.session.retry import RetryPolicy
+from criteo_audiences.session.tokens import TokenCache
 from criteo_audiences.session.transport import Exchange, Transport
 
 R = TypeVar("R")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import assert_type
 
 from criteo_audiences import (
+    AuthorizationCode,
     BatchResult,
     BulkResult,
     ClientCredentials,
@@ -20,6 +21,7 @@ from criteo_audiences import (
     Problem,
     Progress,
     Quota,
+    RefreshToken,
     RetryPolicy,
     Segment,
     StaticToken,
@@ -83,6 +85,36 @@ async def ready_client(criteo: CriteoClient) -> None:
     assert_type(criteo.rate_limit, RateLimit | None)
     assert_type(await criteo.authenticate(), None)
     assert_type(await criteo.aclose(), None)
+
+
+async def store(token: str) -> None:
+    """A place for refresh tokens as a user writes it."""
+    assert_type(token, str)
+
+
+async def logins() -> None:
+    """Logs in for a user who has consented, in both ways."""
+    verifier, challenge = AuthorizationCode.pkce()
+    url = AuthorizationCode.consent_url(client_id="i", redirect_uri="https://x", state="s", code_challenge=challenge)
+    assert_type(url, str)
+    code = AuthorizationCode(
+        client_id="i",
+        client_secret="s",
+        code="c",
+        redirect_uri="https://x",
+        code_verifier=verifier,
+        on_rotate=store,
+        accounts=3,
+    )
+    refresh = RefreshToken(client_id="i", client_secret="s", refresh_token="r", on_rotate=store)
+    assert_type(code.refresh_token, str | None)
+    assert_type(refresh.refresh_token, str)
+    assert_type(refresh.quota, Quota)
+    CriteoClient(code)
+    CriteoClient(refresh)
+    assert_type(CriteoClient.from_env(profile="agency"), CriteoClient)
+    RefreshToken(client_id="i", client_secret="s", refresh_token="r", on_rotate=print)  # pyright: ignore[reportArgumentType]
+    RefreshToken("i", "s", "r")  # pyright: ignore[reportCallIssue]
 
 
 async def marketing_solutions(ms: MarketingSolutions) -> None:
@@ -240,6 +272,8 @@ async def sandbox() -> None:
         assert_type(segment_id, str)
         assert_type(server.credentials, ClientCredentials)
         CriteoClient(server.credentials, base_url=server.url)
+        assert_type(server.refresh_token(on_rotate=store), RefreshToken)
+        assert_type(server.authorization_code(pkce=False), AuthorizationCode)
 
 
 def functions() -> None:

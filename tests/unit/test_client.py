@@ -28,6 +28,9 @@ VARIABLES = [
     "CLIENT_ID_FILE",
     "CLIENT_SECRET_FILE",
     "REFRESH_TOKEN",
+    "REFRESH_TOKEN_FILE",
+    "ACCOUNTS",
+    "PROFILE",
     "BASE_URL",
     "API_VERSION",
 ]
@@ -186,6 +189,19 @@ async def test_token_source_of_ones_own(sandbox: Sandbox) -> None:
 
     async with CriteoClient(Vault(), base_url=sandbox.url) as criteo:
         await criteo.authenticate()
+
+
+def test_quota_of_a_token_source_must_be_one() -> None:
+    """A source's own `quota` is what a client counts on, so a number or a word is refused by name."""
+
+    class Vault:
+        quota = 250
+
+        async def token(self, grant: Any) -> AccessToken:
+            raise NotImplementedError(grant)
+
+    with pytest.raises(ConfigurationError, match="The quota of the credentials must be Quota, not int"):
+        CriteoClient(Vault())
 
 
 @pytest.fixture

@@ -161,7 +161,7 @@ def test_outcome_is_unknown_without_an_answer(kind: type[CriteoError], *, unknow
             PermissionDeniedError(403, trace_id="trace-9"),
             (
                 "Criteo answered HTTP 403 (trace trace-9). "
-                "Check that the application has the Audiences permission (Manage) and consent for this advertiser."
+                "Check that the application has the Audiences permission (Manage) and consent for this advertiser; a user who has revoked it must consent again (AuthorizationCode.consent_url)."
             ),
         ),
         (

@@ -1,8 +1,10 @@
 """What is planted here must not come out anywhere: the design's rule that no secret and no identifier is ever shown."""
 
+import asyncio
 import logging
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -10,9 +12,21 @@ import pytest
 
 from criteo_audiences.errors import CriteoError, TransportError
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.session import AccessToken, ClientCredentials, Event, Request, Response, StaticToken
+from criteo_audiences.session import (
+    AccessToken,
+    AuthorizationCode,
+    ClientCredentials,
+    Event,
+    RefreshToken,
+    Request,
+    Response,
+    StaticToken,
+    TokenSource,
+)
 from criteo_audiences.session.codec import read_one
+from criteo_audiences.session.consent import OnRotate
 from criteo_audiences.session.protocol import json_request
+from criteo_audiences.settings import read_settings
 
 SECRET, CLIENT, TOKEN, EMAIL = "planted-secret", "planted-client", "planted-token", "john.doe@example.com"
 PLANTED = (SECRET, CLIENT, TOKEN, EMAIL, "john.doe", "planted")
@@ -62,6 +76,87 @@ def everything(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 def credentials() -> ClientCredentials:
     """Returns planted credentials."""
     return ClientCredentials(client_id=CLIENT, client_secret=SECRET)
+
+
+APPLICATION = {"client_id": CLIENT, "client_secret": SECRET}
+VARIABLES = {f"CRITEO_{name.upper()}": value for name, value in APPLICATION.items()}
+LOGINS = ["application", "refresh token", "code", "variables", "file", "profile"]
+
+
+async def failing(token: str) -> None:
+    """Stores nothing, and says in its error what it could not store, as databases do."""
+    raise RuntimeError(f"cannot store {token}")
+
+
+def login(kind: str, folder: Path, on_rotate: OnRotate | None = None) -> TokenSource:
+    """Returns planted credentials of a kind; the files they live in are in a folder."""
+    (folder / "criteo-audiences").mkdir(exist_ok=True)
+    file, profiles = folder / "refresh", folder / "criteo-audiences" / "profiles.toml"
+    file.write_text("planted-refresh")
+    profiles.write_text(
+        f'[a]\nclient_id = "{CLIENT}"\nclient_secret = "{SECRET}"\nrefresh_token_file = "{file.as_posix()}"\n'
+    )
+    profiles.chmod(0o600)
+    if kind == "application":
+        return credentials()
+    if kind == "refresh token":
+        return RefreshToken(**APPLICATION, refresh_token="planted-refresh", on_rotate=on_rotate)
+    if kind == "code":
+        options = {"redirect_uri": "https://app.example/planted", "code_verifier": "planted" * 7}
+        return AuthorizationCode(**APPLICATION, **options, code="planted-code", on_rotate=on_rotate)
+    if kind == "profile":
+        return read_settings({"XDG_CONFIG_HOME": str(folder), "APPDATA": str(folder)}, "a").credentials
+    variable = {"CRITEO_REFRESH_TOKEN_FILE": str(file)} if kind == "file" else {"CRITEO_REFRESH_TOKEN": "planted-x"}
+    return read_settings(VARIABLES | variable).credentials
+
+
+@pytest.fixture
+async def talkative(everything: Any) -> Any:
+    """A loop that logs each callback, with what it was called with."""
+    loop = asyncio.get_running_loop()
+    loop.set_debug(True)
+    loop.slow_callback_duration = 0.0
+    return everything
+
+
+@pytest.mark.parametrize("kind", LOGINS)
+@pytest.mark.parametrize(
+    "answers",
+    [
+        [Response(status=200, body=orjson.dumps(each))]
+        for each in [
+            {"access_token": TOKEN, "expires_in": 900, "refresh_token": "planted-new"},
+            {"access_token": TOKEN, "expires_in": 900, "refresh_token": ["planted-new"]},
+            {"access_token": TOKEN + "\n", "expires_in": 900, "refresh_token": "planted-new"},
+            {"access_token": TOKEN, "expires_in": "planted", "refresh_token": "planted-new\n"},
+        ]
+    ]
+    + [[Response(status=400, body=b'{"error":"invalid_grant","error_description":"planted"}')]]
+    + [[]],
+    ids=range(6),
+)
+@pytest.mark.parametrize("on_rotate", [None, failing])
+async def test_login_stays_unseen(
+    transport: Any,
+    make_session: Any,
+    talkative: Any,
+    tmp_path: Path,
+    kind: str,
+    answers: list[Any],
+    on_rotate: OnRotate | None,
+) -> None:
+    """No id, secret, code, verifier or refresh token of any login is shown, however its token call ends."""
+    events: list[Event] = []
+    transport.token_script.extend(answers)
+    source = login(kind, tmp_path, on_rotate)
+    session = make_session(source, on_event=events.append)
+    try:
+        await session.send(AMEND)
+    except CriteoError as error:
+        check(shown_by(error))
+    check([repr(source), str(source), repr([source]), repr(session), *map(repr, events)])
+    check([talkative.text])
+    assert "asyncio" in {record.name for record in talkative.records}
 
 
 @pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 413, 429, 500, 503])

@@ -1,0 +1,77 @@
+"""Secrets in files: read whole, and replaced so that no moment has half of one."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from criteo_audiences.errors import ConfigurationError
+
+_LARGEST: Final = 64 * 1024
+
+
+def read_secret(path: Path, *, source: str) -> str:
+    """Returns a file's text, trimmed.
+
+    Args:
+        path: the file.
+        source: the variable or the key that names it, for the message.
+
+    Raises:
+        ConfigurationError: naming the source; never the text.
+    """
+    try:
+        with path.open("rb") as opened:
+            value = opened.read(_LARGEST).decode().strip()
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"The file that {source} names cannot be read ({type(error).__name__}); check its path and mode."
+        ) from None
+    if not value:
+        raise ConfigurationError(f"The file that {source} names is empty.")
+    return value
+
+
+def write_secret(path: Path, value: str, *, source: str) -> None:
+    """Replaces a file's text at one stroke, readable by its owner only, and returns once the disk has it.
+
+    Args:
+        path: the file; a symbolic link stays one.
+        value: the text.
+        source: the variable or the key that names it, for the message.
+
+    Raises:
+        ConfigurationError: naming the source; the old text is then still there.
+    """
+    try:
+        _replace(path.resolve(), value.encode() + b"\n")
+    except OSError as error:
+        raise ConfigurationError(
+            f"The new refresh token cannot be written to the file that {source} names ({type(error).__name__}); its "
+            "folder must be writable. The token is kept in memory, unused, until the next renewal tries again."
+        ) from None
+
+
+def _replace(path: Path, content: bytes) -> None:
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as opened:
+            opened.write(content)
+            opened.flush()
+            os.fsync(opened.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes the new name of a file last through a power cut; Windows has no such call, and needs none."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

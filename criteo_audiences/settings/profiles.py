@@ -1,0 +1,133 @@
+"""Named profiles: a TOML file in the user's configuration directory, one section a login."""
+
+import os
+import re
+import stat
+import sys
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from attrs import fields, frozen
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.settings.files import read_secret
+
+V = TypeVar("V")
+
+_FILE: Final = Path("criteo-audiences") / "profiles.toml"
+_LARGEST: Final = 1024 * 1024
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_LINE: Final = re.compile(r"at line ([0-9]+)")
+
+
+@frozen(kw_only=True)
+class Profile:
+    """One section of the file.
+
+    Attributes:
+        client_id: the application's id.
+        client_secret: its secret, from the section or from the file that `client_secret_file` names.
+        refresh_token_file: holds the refresh token of a user who has consented, and gets each that replaces it.
+        accounts: how many accounts have consented.
+        base_url: where Criteo is, `None` for its own address.
+        api_version: `None` for the usual one.
+    """
+
+    client_id: str
+    client_secret: str
+    refresh_token_file: Path | None = None
+    accounts: int = 1
+    base_url: str | None = None
+    api_version: str | None = None
+
+
+_KEYS: Final = (*(field.name for field in fields(Profile)), "client_secret_file")
+
+
+def profiles_path(environment: Mapping[str, str]) -> Path:
+    """Returns where the file is: in `$XDG_CONFIG_HOME` or `~/.config`, on Windows in `%APPDATA%`."""
+    windows = sys.platform == "win32"
+    folder = Path(environment.get("APPDATA" if windows else "XDG_CONFIG_HOME") or "")
+    if not folder.is_absolute():  # the XDG Base Directory Specification: a relative path is to be ignored
+        folder = Path("~/AppData/Roaming" if windows else "~/.config").expanduser()
+    return folder / _FILE
+
+
+def read_profile(path: Path, name: str) -> Profile:
+    """Reads one profile.
+
+    Raises:
+        ConfigurationError: naming the file, the profile and the key; never a value.
+    """
+    section = _parse(_read(path), path).get(name)
+    if not isinstance(section, dict):
+        raise ConfigurationError(f"There is no profile {name!r} in {path}; it would be a section [{name}].")
+    where = f"profile {name!r}"
+    unknown = sorted(set(section) - set(_KEYS))
+    if unknown:
+        known = ", ".join(sorted(_KEYS))
+        raise ConfigurationError(f"{unknown[0]} is not a key that {where} can have; known are {known}.")
+    accounts = _value(section, "accounts", int, where)
+    return Profile(
+        client_id=_needed(_value(section, "client_id", str, where), "client_id", where),
+        client_secret=_client_secret(section, path.parent, where),
+        refresh_token_file=_path(section, "refresh_token_file", path.parent, where),
+        accounts=1 if accounts is None else accounts,
+        base_url=_value(section, "base_url", str, where),
+        api_version=_value(section, "api_version", str, where),
+    )
+
+
+def _read(path: Path) -> bytes:
+    """Returns the file, once it is certain that its owner alone can read it."""
+    try:
+        with path.open("rb") as opened:
+            mode = os.fstat(opened.fileno()).st_mode
+            content = opened.read(_LARGEST)
+    except OSError as error:
+        raise ConfigurationError(f"The profiles in {path} cannot be read ({type(error).__name__}).") from None
+    if os.name == "posix" and mode & _OTHERS:
+        raise ConfigurationError(f"{path} can be read by others, and it holds secrets: run chmod 600 {path}.")
+    return content
+
+
+def _parse(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content.decode())
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path} is not UTF-8 text.") from None
+    except tomllib.TOMLDecodeError as error:  # from None: it may quote the line
+        line = _LINE.search(str(error))
+        raise ConfigurationError(f"{path} is not TOML{f': see line {line[1]}' if line else ''}.") from None
+
+
+def _value(section: Mapping[str, Any], key: str, kind: type[V], where: str) -> V | None:
+    value = section.get(key)
+    if value is not None and type(value) is not kind:
+        wanted = "text in quotes" if kind is str else "a whole number"
+        raise ConfigurationError(f"{key} of {where} must be {wanted}.")
+    return value
+
+
+def _needed(value: str | None, key: str, where: str) -> str:
+    if not value:
+        raise ConfigurationError(f"{key} of {where} is missing.")
+    return value
+
+
+def _client_secret(section: Mapping[str, Any], folder: Path, where: str) -> str:
+    value = _value(section, "client_secret", str, where)
+    file = _path(section, "client_secret_file", folder, where)
+    if value and file:
+        raise ConfigurationError(f"Both client_secret and client_secret_file of {where} are set; remove one.")
+    if file:
+        return read_secret(file, source="client_secret_file")
+    return _needed(value, "client_secret (or client_secret_file)", where)
+
+
+def _path(section: Mapping[str, Any], key: str, folder: Path, where: str) -> Path | None:
+    """Returns a path of the section; a relative one starts where the profiles are."""
+    value = _value(section, key, str, where)
+    return folder / Path(value).expanduser() if value else None

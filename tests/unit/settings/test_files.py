@@ -1,0 +1,78 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.settings.files import read_secret, write_secret
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+
+
+def test_written_secret_is_read_back(tmp_path: Path) -> None:
+    """What was written last is what is read, and nothing else stays in the folder."""
+    path = tmp_path / "token"
+    for value in ("first", "second"):
+        write_secret(path, value, source="X")
+        assert read_secret(path, source="X") == value
+    assert [each.name for each in tmp_path.iterdir()] == ["token"]
+
+
+@POSIX
+def test_written_secret_is_the_owners(tmp_path: Path) -> None:
+    """Whatever mode the file had, nobody else can read the new one."""
+    path = tmp_path / "token"
+    path.write_text("old")
+    path.chmod(0o644)
+    write_secret(path, "new", source="X")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@POSIX
+def test_symbolic_link_stays_one(tmp_path: Path) -> None:
+    """A link keeps pointing to the file, which is replaced where it is."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "token").write_text("old")
+    link = tmp_path / "token"
+    link.symlink_to(tmp_path / "real" / "token")
+    write_secret(link, "new", source="X")
+    assert link.is_symlink()
+    assert (tmp_path / "real" / "token").read_text() == "new\n"
+
+
+def test_disk_has_it_before_the_name_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The text is on the disk before the file is replaced, and the folder after it: a power cut finds one or the other."""
+    steps: list[str] = []
+    sync, replace = os.fsync, Path.replace
+
+    def note_sync(descriptor: int) -> None:
+        steps.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        sync(descriptor)
+
+    def note_replace(self: Path, target: Path) -> Path:
+        steps.append("replace")
+        return replace(self, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(Path, "replace", note_replace)
+    write_secret(tmp_path / "token", "new", source="X")
+    assert steps == (["file", "replace"] if os.name == "nt" else ["file", "replace", "folder"])
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_failed_write_leaves_the_old_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    """A full disk leaves the old text and no half of the new one; the sentence names the variable only."""
+    path = tmp_path / "token"
+    path.write_text("old")
+
+    def refuse(*_: object) -> None:
+        raise OSError(28, "planted", "planted-path")
+
+    monkeypatch.setattr(os if step == "fsync" else Path, step, refuse)
+    with pytest.raises(ConfigurationError, match="the file that X names") as caught:
+        write_secret(path, "planted-new", source="X")
+    assert "planted" not in str(caught.value)
+    assert caught.value.__suppress_context__
+    assert path.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir()] == ["token"]
