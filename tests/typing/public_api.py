@@ -114,7 +114,7 @@ async def logins() -> None:
     CriteoClient(refresh)
     assert_type(CriteoClient.from_env(profile="agency"), CriteoClient)
     RefreshToken(client_id="i", client_secret="s", refresh_token="r", on_rotate=print)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    RefreshToken("i", "s", "r")  # type: ignore[call-arg, misc, arg-type]  # pyright: ignore[reportCallIssue]
+    RefreshToken("i", "s", "r")  # type: ignore[call-arg, arg-type]  # pyright: ignore[reportCallIssue]
 
 
 async def marketing_solutions(ms: MarketingSolutions) -> None:
