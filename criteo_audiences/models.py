@@ -11,11 +11,14 @@ from attrs import field, frozen
 # What a server puts into these may be shown only in their own shape; seven digits, however separated, and long
 # hexadecimal text are kept out, because a phone number or a digest would have that shape. Ids of 16 digits and more
 # are longer than any phone number.
-_KEBAB = re.compile(r"(?!(?:.*?[0-9]){7})(?!.*[0-9a-fA-F]{32})[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-_INSTANCE = re.compile(r"(?!.*[0-9a-fA-F]{32})(?!.*/(?![0-9]{16,20}(?:/|$))(?:[^/]*?[0-9]){7})(?:@data/\d{1,9})?(?:/[A-Za-z0-9._{}-]{0,64}){0,12}")
+_KEBAB = re.compile(r"(?!(?:[^0-9]*[0-9]){7})(?!.*[0-9a-fA-F]{32})[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_INSTANCE = re.compile(
+    r"(?!.*[0-9a-fA-F]{32})(?!.*/(?![0-9]{16,20}(?:/|$))(?:[^/0-9]*[0-9]){7})"
+    r"(?:@data/\d{1,9})?(?:/[A-Za-z0-9._{}-]{0,64}){0,12}"
+)
 # A trace id is hexadecimal with a letter in it, a decimal number longer than any phone's, or a short code.
 _TRACE = re.compile(
-    r"(?=.*[a-fA-F])(?=.{16,48}\Z)[0-9a-fA-F]+(?:-[0-9a-fA-F]+)*|[0-9]{16,20}|(?!(?:.*?[0-9]){7})[A-Za-z0-9-]{1,48}"
+    r"(?=.*[a-fA-F])(?=.{16,48}\Z)[0-9a-fA-F]+(?:-[0-9a-fA-F]+)*|[0-9]{16,20}|(?!(?:[^0-9]*[0-9]){7})[A-Za-z0-9-]{1,48}"
 )
 _ITEM = re.compile(r"@data/(\d{1,9})(?![0-9])")
 

@@ -37,8 +37,8 @@ def normalize_phone(value: str, *, region: str | None = None) -> str:
     """Returns a phone number as `+` and digits, country code first, the plain form Criteo takes.
 
     Spaces, punctuation, extensions, `tel:`, `00` in place of the plus sign and the zero that is dialed inside a country
-    only, as in `+33 (0)1 23 45 67 89`, are taken away. An international number reads the same with and without the
-    extra `phone` and whatever the region. A value that is a SHA-256 already is returned in lower case.
+    only, as in `+33 (0)1 23 45 67 89`, are taken away. A number with its plus sign reads the same with and without the
+    extra `phone`, and whatever the region. A value that is a SHA-256 already is returned in lower case.
 
     Args:
         value: a number as people write it.

@@ -28,7 +28,9 @@ from criteo_audiences import (
     Table,
     UploadReport,
     hash_email,
+    hash_phone,
     normalize_email,
+    normalize_phone,
 )
 from criteo_audiences import commerce_grid as cg
 from criteo_audiences import marketing_solutions as mso
@@ -251,6 +253,9 @@ async def uploads(ms: MarketingSolutions) -> None:
     await ms.upload_contact_list("1", customers(), hash=None, operation=Operation.REMOVE, on_progress=watch)
     await ms.upload_contact_list("1", Path("crm.csv"), hash=HashAlgorithm.MD5, column="Email", dedupe=False)
     await ms.upload_contact_list("1", Table.from_file("crm.csv"), hash="md5", identifier_type=IdentifierType.EMAIL)
+    await ms.upload_contact_list("1", ["a"], identifier_type="phone_number", hash="sha256", region="FR")
+    await ms.upload_contact_list("1", ["a"], identifier_type=IdentifierType.GUM, gum_caller_id="329739")
+    await ms.upload_contact_list("1", [1, 2], hash=None)  # pyright: ignore[reportArgumentType]
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=30.0, drain_timeout=5.0)
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
     await ms.upload_contact_list("1", [1, 2], hash=None)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
@@ -280,3 +285,5 @@ def functions() -> None:
     """Calls the pure functions."""
     assert_type(normalize_email(" A@example.com"), str)
     assert_type(hash_email("a@example.com", "md5"), str)
+    assert_type(normalize_phone("01 23 45 67 89", region="FR"), str)
+    assert_type(hash_phone("+33 1 23 45 67 89"), str)

@@ -15,7 +15,19 @@ import pytest
 import criteo_audiences
 from criteo_audiences import CriteoError, errors
 
-OPTIONAL = ["typer", "rich", "duckdb", "pyarrow", "pandas", "polars", "redis", "pyspark", "opentelemetry", "pytest", "phonenumbers"]
+OPTIONAL = [
+    "typer",
+    "rich",
+    "duckdb",
+    "pyarrow",
+    "pandas",
+    "polars",
+    "redis",
+    "pyspark",
+    "opentelemetry",
+    "pytest",
+    "phonenumbers",
+]
 
 
 def packages() -> list[str]:
