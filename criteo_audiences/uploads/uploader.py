@@ -303,7 +303,7 @@ class _Upload:
         self._cut_short = self._cut_short or self._overdue
         if not meter.calls:
             return None
-        reason = "Its deadline passed" if self._overdue else "The upload was canceled"
+        reason = "The upload's deadline passed" if self._overdue else "The upload was canceled"
         raise RequestTimeout(f"{reason} and the batch did not end within drain_timeout.")
 
     def _judge(self, batch: Batch, result: BatchResult) -> None:

@@ -5,13 +5,14 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 from anyio.from_thread import start_blocking_portal
 
-from criteo_audiences import CriteoClient
+from criteo_audiences import CriteoClient, Quota
 from criteo_audiences.sandbox import Sandbox
 
 from . import sdk
 from .sdk import Called, Release, Sdk
 
 _CALLED = pytest.StashKey[Called]()
+_HALF = Quota(share=0.5)  # a test may use both clients
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,14 +57,16 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 async def criteo(sandbox: Sandbox) -> AsyncIterator[CriteoClient]:
     """Our client of the sandbox."""
-    async with CriteoClient(sandbox.credentials, base_url=sandbox.url) as connected:
+    async with CriteoClient(sandbox.credentials, base_url=sandbox.url, quota=_HALF) as connected:
         yield connected
 
 
 @pytest.fixture
 async def experimental(sandbox: Sandbox) -> AsyncIterator[CriteoClient]:
     """Our client of the experimental version."""
-    async with CriteoClient(sandbox.credentials, base_url=sandbox.url, api_version="experimental") as connected:
+    async with CriteoClient(
+        sandbox.credentials, base_url=sandbox.url, quota=_HALF, api_version="experimental"
+    ) as connected:
         yield connected
 
 
