@@ -37,7 +37,7 @@ def layout(content: Content, scan: Scan, head: str) -> Layout:
         format="json",
         names=names,
         compression=content.compression,
-        rows=len(objects) if all_sampled else scan.line_ends + (not scan.ends_line),
+        rows=len(objects) if all_sampled else scan.lines,
         sample=tuple(tuple(_cell(each.get(name)) for name in names) for each in objects),
     )
 
