@@ -68,8 +68,6 @@ def _input() -> Iterator[bytes]:
 
 def _text(content: Content, workspace: Path) -> Layout:
     content, scan = _clean(content, workspace)
-    if not scan.head.strip():
-        raise ConfigurationError(f"{content.name} is empty: it has not even a header row.")
     head = codecs.getincrementaldecoder("utf-8-sig")().decode(scan.head, final=scan.whole)
     if json_lines.begins(head):
         return json_lines.layout(content, scan, head)

@@ -6,8 +6,8 @@ from typing import Final
 
 from attrs import define, field
 
-HEAD: Final = 1024 * 1024
-"""Bytes kept from the beginning: the header and the first rows lie in them."""
+HEAD: Final = 512 * 1024
+"""Bytes kept from the beginning: the header and the first rows lie in them. Fewer than a cell may have."""
 
 # Line ends are counted in the head and in every so-manieth piece after it: counting them takes far longer than all
 # else, and how many rows there are is an estimate anyway, because cells may span lines.

@@ -5,6 +5,7 @@
 import re
 from collections.abc import Iterable
 from enum import IntEnum
+from functools import cache
 from typing import Final
 
 from attrs import frozen
@@ -60,12 +61,13 @@ _OWNERS: Final = _words(
     "contacto, contato, klant, klanten, hoofd, klient, klienta, klientów, użytkownika, kund, kunds, zákazník",
     "zákazníka, müşteri, principaux, hlavní, основной, клиента, 顧客, お客様, 会員, 客户, 고객",
 )
+_SHORTEST_TELLING: Final = 4
 _NUMBERED: Final = ("1", "value", "field", "des", "de", "d", "of", "the", "la", "el", "le", "l", "di", "da", "do")
 
 _KINDS: Final = {
     IdentifierType.EMAIL: _Words(
         things=_words(
-            "email, emails, mail, mails, courriel, courriels, mél, mel, correo, correos, correo electrónico",
+            "email, emails, mail, mails, courriel, courriels, mél, correo, correos, correo electrónico",
             "correo-e, correos electrónicos, correio eletrônico, correio electrónico, posta elettronica",
             "courrier électronique, messagerie électronique, epost, e-posta, e-postası, e-pošta, e-poczta",
             "poczta elektroniczna, sähköposti, sähköpostiosoite, e-post, e-posti, e-pasts, el. paštas, elpaštas",
@@ -86,7 +88,7 @@ _KINDS: Final = {
     IdentifierType.PHONE_NUMBER: _Words(
         things=_words(
             "phone, phones, telephone, mobile, cell, cellphone, cellular, sms, whatsapp, msisdn, tel, gsm, téléphone",
-            "portable, mobil, handy, telefon, telefono, teléfono, telefone, telefoon, telephon, rufnummer",
+            "portable, mobil, handy, telefon, telefonu, telefono, teléfono, telefone, telefoon, telephon, rufnummer",
             "mobilnummer, mobiltelefon, handynummer, festnetz, móvil, celular, cellulare, telemóvel, mobiel, komórka",
             "komórkowy, puhelin, matkapuhelin, puhelinnumero, telefoonnummer, telefonnummer, cep, cep telefonu",
             "телефон, мобильный, мобільний, τηλέφωνο, κινητό, טלפון, נייד, هاتف, الهاتف, جوال, फ़ोन, โทรศัพท์, 電話",
@@ -111,6 +113,12 @@ _KINDS: Final = {
 }
 
 
+def _is_telling(word: str) -> bool:
+    """Tells whether a word within others still means itself: `mel` in `Melissa` does not."""
+    folded = fold(word)
+    return not folded.isascii() or len(folded) >= _SHORTEST_TELLING
+
+
 @frozen
 class _Patterns:
     exact: re.Pattern[str]
@@ -118,14 +126,16 @@ class _Patterns:
     mentioned: re.Pattern[str]
 
 
-_PATTERNS: Final = {
-    kind: _Patterns(
+@cache
+def _patterns(kind: IdentifierType) -> _Patterns:
+    words = _KINDS[kind]
+    return _Patterns(
         words.pattern(_NUMBERED),
         words.pattern([*_NUMBERED, *_OWNERS]),
-        re.compile(_any(words.things)),
+        re.compile(_any(filter(_is_telling, words.things))),
     )
-    for kind, words in _KINDS.items()
-}
+
+
 _LONGEST: Final = 80
 # `Telefax` holds the word for neither, `Fax phone` does.
 _NEVER = re.compile("fax")
@@ -133,13 +143,13 @@ _NEVER = re.compile("fax")
 
 def has_wording(kind: IdentifierType) -> bool:
     """Tells whether columns of this kind can be found by their header."""
-    return kind in _PATTERNS
+    return kind in _KINDS
 
 
 def wording(header: str, kind: IdentifierType) -> Wording:
     """Returns how clearly a header names a kind of identifier."""
     folded = fold(header)[:_LONGEST]
-    patterns = _PATTERNS[kind]
+    patterns = _patterns(kind)
     if kind is IdentifierType.PHONE_NUMBER and _NEVER.search(folded):
         return Wording.OTHER
     if patterns.exact.fullmatch(folded):
