@@ -8,9 +8,9 @@ EXPECTED: Final = "CSV, TSV or JSON lines (plain, gzip or zstd), or Parquet"
 
 # Longer beginnings stand before shorter ones that they begin with.
 _FOREIGN: Final = (
-    (b"PK\x03\x04", "an Excel workbook or another zip archive; save its sheet as CSV"),
+    (b"PK\x03\x04", "an Excel workbook or another zip archive (save its sheet as CSV)"),
     (b"PK\x05\x06", "an empty zip archive"),
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook; save its sheet as CSV"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (save its sheet as CSV)"),
     (b"BZh", "bzip2-compressed"),
     (b"\xfd7zXZ\x00", "xz-compressed"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
@@ -65,4 +65,5 @@ def binary(name: str) -> ConfigurationError:
 
 def _reads_on(rest: bytes) -> bool:
     """Tells whether letters that could be a format's mark are only the beginning of a header, as in `ORCID`."""
-    return rest[:32].isascii() and not rest[:32].translate(None, _CONTROLS) != rest[:32]
+    begun = rest[:32]
+    return begun.isascii() and begun.translate(None, _CONTROLS) == begun

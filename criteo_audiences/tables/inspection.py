@@ -34,14 +34,20 @@ def inspect(path: str, workspace: Path) -> Layout:
         OSError: when it cannot be read, or is damaged or cut: in its compressed data or within a quoted cell.
         ConfigurationError: when it is no list of rows with a header.
     """
-    if path == STDIN:
-        name, file = "standard input", _written(workspace, "input", _input())
-    else:
-        file = Path(path)
-        name = file.name or "The path"
-        if file.is_dir():
-            return parquet.directory(file, name)
-        _require_regular(file, name)
+    name = "standard input" if path == STDIN else Path(path).name or "The path"
+    try:
+        return _inspected(path, name, workspace)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise OSError(error.errno, error.strerror, name) from None  # a path may say more than a name
+
+
+def _inspected(path: str, name: str, workspace: Path) -> Layout:
+    file = _written(workspace, "input", _input()) if path == STDIN else Path(path)
+    if file.is_dir():
+        return parquet.directory(file, name)
+    _require_regular(file, name)
     with file.open("rb") as opened:
         start = opened.read(_PEEK)
     if parquet.begins(start):
@@ -62,8 +68,6 @@ def _input() -> Iterator[bytes]:
 
 def _text(content: Content, workspace: Path) -> Layout:
     content, scan = _clean(content, workspace)
-    if not scan.head.strip():
-        raise ConfigurationError(f"{content.name} is empty: it has not even a header row.")
     head = codecs.getincrementaldecoder("utf-8-sig")().decode(scan.head, final=scan.whole)
     if json_lines.begins(head):
         return json_lines.layout(content, scan, head)
@@ -76,7 +80,6 @@ def _delimited(content: Content, scan: Scan, head: str) -> Layout:
         require_closed_quotes(content.chunks(), beginning.delimiter, content.name)
     sample = beginning.sample
     all_sampled = scan.whole and len(sample) < SAMPLED_ROWS
-    lines = scan.line_ends + (not scan.ends_line) - beginning.skip
     return Layout(
         path=str(content.path),
         name=content.name,
@@ -86,7 +89,7 @@ def _delimited(content: Content, scan: Scan, head: str) -> Layout:
         skip=beginning.skip,
         compression=content.compression,
         quotes=scan.quotes > beginning.quotes,
-        rows=len(sample) if all_sampled else max(lines, 0),
+        rows=len(sample) if all_sampled else max(scan.lines - beginning.skip, 0),
         sample=sample,
     )
 

@@ -1,6 +1,5 @@
 """JSON lines: one object a line, the columns being their keys."""
 
-import io
 import itertools
 import json
 import re
@@ -10,6 +9,7 @@ from typing import Any, Final
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables.compression import Content
 from criteo_audiences.tables.layout import SAMPLED_ROWS, Layout
+from criteo_audiences.tables.rows import split, too_long
 from criteo_audiences.tables.scan import Scan
 
 _BEGINS = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"\]])')
@@ -28,6 +28,8 @@ def layout(content: Content, scan: Scan, head: str) -> Layout:
         ConfigurationError: when a line is no JSON object.
     """
     text = head if scan.whole else head[: head.rfind("\n") + 1]
+    if not text:
+        raise too_long(content.name)
     objects = list(itertools.islice(_objects(text, content.name), SAMPLED_ROWS))
     names = tuple(dict.fromkeys(key for each in objects for key in each))
     all_sampled = scan.whole and len(objects) < SAMPLED_ROWS
@@ -37,7 +39,7 @@ def layout(content: Content, scan: Scan, head: str) -> Layout:
         format="json",
         names=names,
         compression=content.compression,
-        rows=len(objects) if all_sampled else scan.line_ends + (not scan.ends_line),
+        rows=len(objects) if all_sampled else scan.lines,
         sample=tuple(tuple(_cell(each.get(name)) for name in names) for each in objects),
     )
 
@@ -45,7 +47,7 @@ def layout(content: Content, scan: Scan, head: str) -> Layout:
 def _objects(text: str, name: str) -> Iterator[Mapping[str, Any]]:
     if text.lstrip().startswith("["):
         raise ConfigurationError(f"{name} is one JSON list; {_EXPECTED}. 'jq -c .[]' turns it into them.")
-    for number, line in enumerate(io.StringIO(text), start=1):
+    for number, line in enumerate(split(text), start=1):
         if not line.strip():
             continue
         try:

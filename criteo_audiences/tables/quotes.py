@@ -2,12 +2,9 @@
 
 import codecs
 import csv
-import re
 from collections.abc import Iterable, Iterator
 
-from criteo_audiences.tables.delimiting import LONGEST_CELL, Lines, parsed
-
-_LINE_END = re.compile(r"\r\n|\n|\r")
+from criteo_audiences.tables.rows import LONGEST_CELL, Lines, parsed, split, unclosed
 
 
 def require_closed_quotes(chunks: Iterable[bytes], delimiter: str, name: str) -> None:
@@ -21,8 +18,7 @@ def require_closed_quotes(chunks: Iterable[bytes], delimiter: str, name: str) ->
     try:
         for row in parsed(lines, delimiter):
             if lines.ended:
-                opened = lines.taken - max(1, _lines_in(row[-1])) + 1
-                raise OSError(f"{name} ends inside a quoted cell: a quote in line {opened:,} was never closed.")
+                raise unclosed(lines, row, name)
             began = lines.taken + 1
     except csv.Error:
         raise OSError(
@@ -31,26 +27,15 @@ def require_closed_quotes(chunks: Iterable[bytes], delimiter: str, name: str) ->
         ) from None
 
 
-def _lines_in(cell: str) -> int:
-    ends = [match.end() for match in _LINE_END.finditer(cell)]
-    return len(ends) + (not ends or ends[-1] < len(cell))
-
-
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Yields lines with their ends, whatever those are; a line too long for a cell comes in parts."""
+    """Yields the lines of a text that comes in pieces."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")("replace")
     kept = ""
     for chunk in chunks:
-        *lines, kept = _split(kept + decoder.decode(chunk))
+        lines = list(split(kept + decoder.decode(chunk)))
+        # The last line may go on in the next piece, and a line feed may follow a carriage return.
+        kept = lines.pop() if lines and not lines[-1].endswith("\n") else ""
         yield from lines
         if len(kept) > LONGEST_CELL:
             raise csv.Error
-    yield from filter(None, _split(kept))
-
-
-def _split(text: str) -> list[str]:
-    """Splits after each line end; the last part is what no line end follows yet."""
-    ends = [match.end() for match in _LINE_END.finditer(text)]
-    if text.endswith("\r") and ends:
-        ends.pop()  # a line feed may follow
-    return [text[start:end] for start, end in zip([0, *ends], [*ends, len(text)], strict=True)]
+    yield from filter(None, [kept])

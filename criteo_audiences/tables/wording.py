@@ -1,8 +1,11 @@
 """What columns of e-mails, phone numbers and advertising ids are called, in many languages and tools."""
 
+# ruff: noqa: RUF001 - letters of other scripts are what other languages are written in
+
 import re
 from collections.abc import Iterable
 from enum import IntEnum
+from functools import cache
 from typing import Final
 
 from attrs import frozen
@@ -54,56 +57,66 @@ _OWNERS: Final = _words(
     "customer, customers, client, clients, user, users, contact, contacts, subscriber, member, person, lead, buyer",
     "primary, main, default, preferred, account, profile, your, my, guest, recipient, visitor, shopper, participant",
     "kunde, kunden, kontakt, benutzer, nutzer, teilnehmer, haupt, empfänger, käufer, mitglied, principal, principale",
-    "du, de la, del, della, do, cliente, clienti, clientes, utilisateur, usuario, usuário, utente, contatto, contacto",
-    "contato, klant, klanten, hoofd, klient, klienta, klientów, użytkownika, kund, kunds, zákazník, zákazníka, müşteri",
-    "principaux, hlavní, основной, клиента, 顧客, お客様, 会員, 客户, 고객",
+    "du, de la, del, della, do, cliente, clienti, clientes, utilisateur, usuario, usuário, utente, contatto",
+    "contacto, contato, klant, klanten, hoofd, klient, klienta, klientów, użytkownika, kund, kunds, zákazník",
+    "zákazníka, müşteri, principaux, hlavní, основной, клиента, 顧客, お客様, 会員, 客户, 고객",
 )
+_SHORTEST_TELLING: Final = 4
 _NUMBERED: Final = ("1", "value", "field", "des", "de", "d", "of", "the", "la", "el", "le", "l", "di", "da", "do")
 
 _KINDS: Final = {
     IdentifierType.EMAIL: _Words(
         things=_words(
-            "email, emails, mail, mails, courriel, courriels, mél, mel, correo, correos, correo electrónico, correo-e",
-            "correos electrónicos, correio eletrônico, correio electrónico, posta elettronica, courrier électronique",
-            "messagerie électronique, epost, e-posta, e-postası, e-pošta, e-poczta, poczta elektroniczna, sähköposti",
-            "sähköpostiosoite, e-post, e-posti, e-pasts, el. paštas, elpaštas, elektroninis paštas, emailová",
-            "elektronická pošta, elektronski naslov, elektroničke pošte, surel, thư điện tử, электронная почта",
-            "электронной почты, эл. почта, эл. почты, имейл, емейл, почта, електронна пошта, електронної пошти",
-            "ел. пошта, ηλεκτρονικό ταχυδρομείο, ηλεκτρονική διεύθυνση, ηλεκτρονικού ταχυδρομείου, אימייל, דואל",
-            "דואר אלקטרוני, البريد الإلكتروني, بريد إلكتروني, الإيميل, ईमेल, อีเมล, メール, メールアドレス, メアド, eメール",
-            "Eメールアドレス, 電子メール, 電子メールアドレス, 邮箱, 邮箱地址, 电子邮箱, 电子邮件, 电子邮件地址, 邮件, 電子郵件, 電郵, 信箱, 電子信箱",
-            "이메일, 전자우편, 메일",
+            "email, emails, mail, mails, courriel, courriels, mél, correo, correos, correo electrónico",
+            "correo-e, correos electrónicos, correio eletrônico, correio electrónico, posta elettronica",
+            "courrier électronique, messagerie électronique, epost, e-posta, e-postası, e-pošta, e-poczta",
+            "poczta elektroniczna, sähköposti, sähköpostiosoite, e-post, e-posti, e-pasts, el. paštas, elpaštas",
+            "elektroninis paštas, emailová, elektronická pošta, elektronski naslov, elektroničke pošte, surel",
+            "thư điện tử, электронная почта, электронной почты, эл. почта, эл. почты, имейл, емейл, почта",
+            "електронна пошта, електронної пошти, ел. пошта, ηλεκτρονικό ταχυδρομείο, ηλεκτρονική διεύθυνση",
+            "ηλεκτρονικού ταχυδρομείου, אימייל, דואל, דואר אלקטרוני, البريد الإلكتروني, بريد إلكتروني, الإيميل, ईमेल",
+            "อีเมล, メール, メールアドレス, メアド, eメール, Eメールアドレス, 電子メール, 電子メールアドレス, 邮箱",
+            "邮箱地址, 电子邮箱, 电子邮件, 电子邮件地址, 邮件, 電子郵件, 電郵, 信箱, 電子信箱, 이메일, 전자우편",
+            "메일",
         ),
         neutral=_words(
-            "address, addresses, id, adresse, adresses, adres, adresi, adresă, adresa, adresach, adress, adressen, cím",
-            "címe, dirección, direcciones, indirizzo, indirizzi, endereço, endereços, adrese, adresas, osoite, aadress",
-            "алрес, адрес, адреса, διεύθυνση, כתובת, عنوان, địa chỉ, alamat, पता, ที่อยู่, アドレス, 地址, 주소",
+            "address, addresses, id, adresse, adresses, adres, adresi, adresă, adresa, adresach, adress, adressen",
+            "cím, címe, dirección, direcciones, indirizzo, indirizzi, endereço, endereços, adrese, adresas, osoite",
+            "aadress, адрес, адреса, διεύθυνση, כתובת, عنوان, địa chỉ, alamat, पता, ที่อยู่, アドレス, 地址, 주소",
         ),
     ),
     IdentifierType.PHONE_NUMBER: _Words(
         things=_words(
             "phone, phones, telephone, mobile, cell, cellphone, cellular, sms, whatsapp, msisdn, tel, gsm, téléphone",
-            "portable, mobil, handy, telefon, telefono, teléfono, telefone, telefoon, telephon, rufnummer, mobilnummer",
-            "mobiltelefon, handynummer, festnetz, móvil, celular, cellulare, telemóvel, mobiel, komórka, komórkowy",
-            "puhelin, matkapuhelin, puhelinnumero, telefoonnummer, telefonnummer, cep, cep telefonu, телефон, мобильный",
-            "мобільний, τηλέφωνο, κινητό, טלפון, נייד, هاتف, الهاتف, جوال, फ़ोन, โทรศัพท์, 電話, 電話番号, 携帯, 携帯電話",
-            "携帯番号, 手机, 手机号, 手机号码, 电话, 手機, 電話號碼, 电话号码, 전화, 전화번호, 휴대폰, 휴대전화, 핸드폰",
+            "portable, mobil, handy, telefon, telefonu, telefono, teléfono, telefone, telefoon, telephon, rufnummer",
+            "mobilnummer, mobiltelefon, handynummer, festnetz, móvil, celular, cellulare, telemóvel, mobiel, komórka",
+            "komórkowy, puhelin, matkapuhelin, puhelinnumero, telefoonnummer, telefonnummer, cep, cep telefonu",
+            "телефон, мобильный, мобільний, τηλέφωνο, κινητό, טלפון, נייד, هاتف, الهاتف, جوال, फ़ोन, โทรศัพท์, 電話",
+            "電話番号, 携帯, 携帯電話, 携帯番号, 手机, 手机号, 手机号码, 电话, 手機, 電話號碼, 电话号码, 전화",
+            "전화번호, 휴대폰, 휴대전화, 핸드폰",
         ),
         neutral=_words(
-            "number, numbers, no, nr, num, nummer, numéro, número, numero, numer, číslo, numarası, numara, номер, αριθμός",
-            "מספר, رقم, नंबर, 番号, 号码, 號碼, 번호, phone, telephone, telefon, telefono, téléphone, telefone, teléfono, телефон",
+            "number, numbers, no, nr, num, nummer, numéro, número, numero, numer, číslo, numarası, numara, номер",
+            "αριθμός, מספר, رقم, नंबर, 番号, 号码, 號碼, 번호, phone, telephone, telefon, telefono, téléphone",
+            "telefone, teléfono, телефон",
         ),
     ),
     IdentifierType.MADID: _Words(
         things=_words(
-            "madid, maid, madids, maids, idfa, aaid, gaid, adid, gps adid, advertising id, advertiser id, ad id, rdid",
-            "advertising identifier, mobile advertising id, mobile ad id, google advertising id, google ad id",
+            "madid, maid, madids, maids, idfa, aaid, gaid, adid, gps adid, advertising id, advertiser id, ad id",
+            "rdid, advertising identifier, mobile advertising id, mobile ad id, google advertising id, google ad id",
             "apple advertising id, android advertising id, identifier for advertisers, device advertising id",
             "mobile advertising identifier",
         ),
         neutral=_words("device, id, mobile, raw, ios, android, apple, google"),
     ),
 }
+
+
+def _is_telling(word: str) -> bool:
+    """Tells whether a word within others still means itself: `mel` in `Melissa` does not."""
+    folded = fold(word)
+    return not folded.isascii() or len(folded) >= _SHORTEST_TELLING
 
 
 @frozen
@@ -113,14 +126,16 @@ class _Patterns:
     mentioned: re.Pattern[str]
 
 
-_PATTERNS: Final = {
-    kind: _Patterns(
+@cache
+def _patterns(kind: IdentifierType) -> _Patterns:
+    words = _KINDS[kind]
+    return _Patterns(
         words.pattern(_NUMBERED),
         words.pattern([*_NUMBERED, *_OWNERS]),
-        re.compile(_any(words.things)),
+        re.compile(_any(filter(_is_telling, words.things))),
     )
-    for kind, words in _KINDS.items()
-}
+
+
 _LONGEST: Final = 80
 # `Telefax` holds the word for neither, `Fax phone` does.
 _NEVER = re.compile("fax")
@@ -128,13 +143,13 @@ _NEVER = re.compile("fax")
 
 def has_wording(kind: IdentifierType) -> bool:
     """Tells whether columns of this kind can be found by their header."""
-    return kind in _PATTERNS
+    return kind in _KINDS
 
 
 def wording(header: str, kind: IdentifierType) -> Wording:
     """Returns how clearly a header names a kind of identifier."""
     folded = fold(header)[:_LONGEST]
-    patterns = _PATTERNS[kind]
+    patterns = _patterns(kind)
     if kind is IdentifierType.PHONE_NUMBER and _NEVER.search(folded):
         return Wording.OTHER
     if patterns.exact.fullmatch(folded):

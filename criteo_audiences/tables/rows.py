@@ -1,0 +1,70 @@
+"""Lines and rows of delimited text, as Python's own reader finds them."""
+
+import csv
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from criteo_audiences.errors import ConfigurationError
+
+LONGEST_CELL: Final = 1_000_000
+"""Characters of a cell; a longer one means that a quote was never closed."""
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
+
+
+class Lines(Iterator[str]):
+    """Lines, counted as they are taken.
+
+    Attributes:
+        taken: lines given out so far.
+        ended: whether more were asked for than there are.
+    """
+
+    def __init__(self, lines: Iterator[str]) -> None:
+        self.taken = 0
+        self.ended = False
+        self._lines = lines
+
+    def __next__(self) -> str:
+        line = next(self._lines, None)
+        if line is None:
+            self.ended = True
+            raise StopIteration
+        self.taken += 1
+        return line
+
+
+def split(text: str) -> Iterator[str]:
+    """Yields a text's lines with their ends: line feeds, carriage returns or both."""
+    return (match[0] for match in _LINE.finditer(text))
+
+
+def parsed(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
+    """Yields rows, empty lines left out; the last one may have been cut by an unclosed quote.
+
+    Raises:
+        csv.Error: when a cell is longer than `LONGEST_CELL`.
+    """
+    # The limit is global to the process; it is only ever raised here.
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
+    return filter(None, csv.reader(lines, delimiter=delimiter))
+
+
+def unclosed(lines: Lines, row: list[str], name: str) -> OSError:
+    """Returns the error for a text that ended within a row: its last cell holds everything since the quote.
+
+    Args:
+        lines: the text's lines, all taken.
+        row: the cut row.
+        name: the file's name.
+    """
+    opened = lines.taken - max(1, sum(1 for _ in split(row[-1]))) + 1
+    return OSError(f"{name} ends inside a quoted cell: a quote in line {opened:,} was never closed.")
+
+
+def too_long(name: str) -> ConfigurationError:
+    """Returns the error for a first line that does not end within what is looked at."""
+    return ConfigurationError(
+        f"The first line of {name} is longer than 512 KiB; expected a row of names, or one object."
+    )

@@ -1,0 +1,388 @@
+import csv
+import gzip
+import io
+import os
+import random
+import sys
+import tracemalloc
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from backports import zstd
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from criteo_audiences import ConfigurationError
+from criteo_audiences.tables.inspection import inspect
+from criteo_audiences.tables.scan import HEAD
+
+PLANTED = b"email,name\nplanted@example.com,Ann\n"
+EXPECTED = "expected CSV, TSV or JSON lines (plain, gzip or zstd), or Parquet."
+ADDRESSES = (("a@b.co",), ("c@d.co",))
+
+
+@pytest.mark.parametrize(
+    ("content", "delimiter", "skip", "quotes"),
+    [
+        ("id,email,name\n1,a@b.co,Ann\n2,c@d.co,Bob\n", ",", 1, False),
+        ("id;email;name\n1;a@b.co;Ann\n2;c@d.co;Bob\n", ";", 1, False),
+        ("id\temail\tname\n1\ta@b.co\tAnn\n2\tc@d.co\tBob\n", "\t", 1, False),
+        ("id|email|name\n1|a@b.co|Ann\n2|c@d.co|Bob\n", "|", 1, False),
+        ("id^email^name\n1^a@b.co^Ann\n2^c@d.co^Bob\n", "^", 1, False),
+        ("id\x01email\x01name\n1\x01a@b.co\x01Ann\n2\x01c@d.co\x01Bob\n", "\x01", 1, False),
+        ("id,email,name\r\n1,a@b.co,Ann\r\n2,c@d.co,Bob\r\n", ",", 1, False),
+        ("id,email,name\r1,a@b.co,Ann\r2,c@d.co,Bob", ",", 1, False),
+        ("\ufeffid,email,name\n1,a@b.co,Ann\n2,c@d.co,Bob", ",", 1, False),
+        ('\ufeff"email"\na@b.co\nc@d.co', ",", 1, False),
+        ("email\na@b.co\nc@d.co\n", ",", 1, False),
+        ("sep=;\nid;email;name, first\n1;a@b.co;Ann\n2;c@d.co;Bob\n", ";", 2, False),
+        ("\ufeff\nSEP=|\r\nid|email|x;y;z;w\n1|a@b.co\n2|c@d.co\n", "|", 3, False),
+        ("\n \nid;email;name\n\n1;a@b.co;Ann\n\n\n2;c@d.co;Bob\n\n", ";", 3, False),
+        (",,\n,,\nid,email,name\n1,a@b.co,Ann\n2,c@d.co,Bob\n", ",", 3, False),
+        ('"id","email","name"\n"1","a@b.co","Doe, Ann"\n"2","c@d.co","Bob\nBuilder"\n', ",", 1, True),
+        ('"id","email"\n1,a@b.co\n2,c@d.co\n', ",", 1, False),
+        ('"a; first;last;x;y","email"\nAnn,a@b.co\nBob,c@d.co\n', ",", 1, False),
+        ("a; first and last; both,email\nAnn,a@b.co\nBob,c@d.co\n", ",", 1, False),
+        ('id,"The\r\nlong\n\nname",email\n1,Ann,a@b.co\n2,Bob,c@d.co\n', ",", 4, False),
+        ('email,size\na@b.co,5" pipe\nc@d.co,\n', ",", 1, True),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, zstd.compress])
+def test_delimited_text_is_understood_as_programs_write_it(
+    content: str,
+    delimiter: str,
+    skip: int,
+    quotes: bool,
+    compress: Callable[[bytes], bytes],
+    desks: Any,
+) -> None:
+    """Delimiters, line ends, a BOM, a `sep=` line, lines without content, quotes: all alike when compressed."""
+    desk = desks()
+    layout = desk.inspect(compress(content.encode()))
+    assert (layout.format, layout.delimiter, layout.skip, layout.quotes) == ("csv", delimiter, skip, quotes)
+    position = layout.names.index("email")
+    assert tuple(row[position : position + 1] for row in layout.sample) == ADDRESSES
+    assert layout.rows == 2
+    assert layout.path == str(desk.files / "crm.csv")  # the engine reads it as it is
+    assert desk.copies() == []
+
+
+def test_ragged_rows_are_made_as_wide_as_the_header(desk: Any) -> None:
+    """A short row lacks cells, a long one has cells that belong to no column."""
+    layout = desk.inspect("id,name,email\n1\n2,Bob\n3,Cy,c@d.co\n4,Di,e@f.co,too,many\n5,Ed,\n")
+    assert layout.sample == (
+        ("1", None, None),
+        ("2", "Bob", None),
+        ("3", "Cy", "c@d.co"),
+        ("4", "Di", "e@f.co"),
+        ("5", "Ed", ""),
+    )
+
+
+def test_names_are_trimmed_and_kept_when_they_repeat(desk: Any) -> None:
+    """Whether a repeated or empty name matters is decided when a column is chosen."""
+    layout = desk.inspect(" id ,\u00a0E-Mail\u200b,,id\n1,a@b.co,,\n")
+    assert layout.names == ("id", "E-Mail", "", "id")
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\r\n"])
+def test_a_header_without_rows_has_none(ending: str, desk: Any) -> None:
+    """No rows, no error."""
+    layout = desk.inspect("id,email" + ending)
+    assert (layout.names, layout.rows, layout.sample) == (("id", "email"), 0, ())
+
+
+def test_rows_are_estimated_beyond_the_sample(desk: Any) -> None:
+    """A thousand rows are looked at; line ends tell about how many there are, within a few percent."""
+    generator = random.Random(1)
+    rows = 200_000
+    lines = "".join(f"{number},{'x' * generator.randrange(40)}\n" for number in range(rows))
+    layout = desk.inspect("id,name\n" + lines)
+    assert len(layout.sample) == 1_000
+    assert layout.rows == pytest.approx(rows, rel=0.03)
+    assert desk.inspect("id\n" + "1\n" * 2_000, "small.csv").rows == 2_000
+
+
+def test_the_sample_stays_out_of_logs(desk: Any) -> None:
+    """A layout's text shows names, no values."""
+    assert "planted" not in repr(desk.inspect(PLANTED))
+
+
+# Encodings
+
+MIXED = "Prénom;E-mail;Ort\nJosé;a@b.co;Köln – Süd\nZoë;c@d.co;Málaga €\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_text_is_read_in_the_encoding_it_is_in(encoding: str, compress: Callable[[bytes], bytes], desk: Any) -> None:
+    """What is no UTF-8 is copied into it, for the owner's eyes only."""
+    content = MIXED.encode(encoding)
+    layout = desk.inspect(compress(b"\xfe\xff" * encoding.endswith("16-be") + content))
+    assert layout.names == ("Prénom", "E-mail", "Ort")
+    assert layout.sample == (("José", "a@b.co", "Köln – Süd"), ("Zoë", "c@d.co", "Málaga €"))
+    if encoding.startswith("utf-8"):
+        assert desk.copies() == []
+        return
+    assert desk.copies() == [Path(layout.path)]
+    assert (Path(layout.path).read_bytes(), layout.compression) == (MIXED.encode(), "none")
+    assert Path(layout.path).stat().st_mode & 0o777 == 0o600
+
+
+def test_damaged_places_in_utf8_stay_damaged_places(desk: Any) -> None:
+    """One bad byte does not turn all other letters into another encoding's; its own cell becomes unusable."""
+    content = (MIXED * 3).encode() + b"Ann;jos\xe9@d.co;Ulm\n"
+    layout = desk.inspect(content)
+    assert layout.names == ("Prénom", "E-mail", "Ort")
+    assert layout.sample[-1] == ("Ann", "jos\ufffd@d.co", "Ulm")
+
+
+def test_bytes_that_a_code_page_leaves_undefined_are_replaced(desk: Any) -> None:
+    """Five bytes mean nothing in cp1252."""
+    assert desk.inspect(b"name,email\nJos\xe9,a\x81\x8d\x8f\x90\x9db@b.co\n").sample == (
+        ("José", "a\ufffd\ufffd\ufffd\ufffd\ufffdb@b.co"),
+    )
+
+
+def test_a_damaged_byte_is_found_wherever_it_is(desk: Any) -> None:
+    """Also at the end of a large file, within a character that two pieces share, and at its very end."""
+    begun = b"email,name\n" + b"a@b.co,\xc3\xa4nn\n" * 60_000
+    for number, tail in enumerate((b"c@d.co,\xff\n", b"c@d.co,\xc3")):
+        layout = desk.inspect(begun + tail, f"{number}.csv")
+        assert Path(layout.path).read_bytes() == begun + tail.replace(b"\xff", b"\xef\xbf\xbd").replace(
+            b"\xc3", b"\xef\xbf\xbd"
+        )
+        Path(layout.path).unlink()
+
+
+@pytest.mark.parametrize("shift", range(4))
+def test_characters_are_whole_across_pieces(shift: int, desk: Any) -> None:
+    """A file of clean UTF-8 is clean wherever its pieces end."""
+    content = "email," + "x" * shift + "\n" + "a@b.co,äöü€😀\n" * 30_000
+    assert desk.inspect(content).path == str(desk.files / "crm.csv")
+
+
+CELLS = st.text(st.characters(codec="cp1252", exclude_categories=["Cc"], include_characters="\n\r,;\t"), max_size=12)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=8),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]),
+    dialect=st.sampled_from(["excel", "excel-tab", "unix"]),
+)
+def test_a_table_is_sampled_as_python_reads_it(rows: list[Any], encoding: str, dialect: str, desks: Any) -> None:
+    """Whatever the cells hold, names and sample are those of Python's own reader."""
+    text = io.StringIO(newline="")
+    # The same letters in every row keep a code page apart from damaged UTF-8, and pure ASCII from both.
+    csv.writer(text, dialect).writerows([("id", "E-Mail", "ÄÖÜ ß"), *rows, ("1", "a@b.co", "éèêë ôöò äàâ")])
+    expected = [row for row in csv.reader(io.StringIO(text.getvalue(), newline=""), dialect) if row]
+    layout = desks().inspect(text.getvalue().encode(encoding))
+    assert list(layout.names) == expected[0]
+    assert [list(row) for row in layout.sample] == expected[1:]
+    assert layout.rows == len(expected) - 1
+
+
+# JSON lines
+
+
+def test_json_lines_have_their_keys_as_columns(desk: Any) -> None:
+    """In order of first appearance; numbers stay the text they are, what is nested holds no identifier."""
+    content = '{"id": 0012e1, "email": "a@b.co"}'.replace("0012e1", "12.50")
+    layout = desk.inspect(f'\ufeff{content}\n\n{{"email": null, "tags": ["x"], "ok": true, "é": "ü"}}\n', "crm.jsonl")
+    assert (layout.format, layout.names) == ("json", ("id", "email", "tags", "ok", "é"))
+    assert layout.sample == (("12.50", "a@b.co", None, None, None), (None, None, None, "true", "ü"))
+    assert layout.rows == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('[{"email": "planted@example.com"}]', "crm.csv is one JSON list; expected JSON lines: one object a line"),
+        ('{\n  "email": "planted@example.com"\n}\n', "Line 1 of crm.csv is no JSON object; expected JSON lines"),
+        ('{"a": 1}\n{"email": "planted@example.com"', "Line 2 of crm.csv is no JSON object; expected JSON lines"),
+        ('{"a": 1}\n["planted@example.com"]', "Line 2 of crm.csv is no JSON object; expected JSON lines"),
+        ('{"a":' + "[" * 100_000 + "\n", "Line 1 of crm.csv is no JSON object; expected JSON lines"),
+    ],
+)
+def test_other_json_is_explained(content: str, message: str, desk: Any) -> None:
+    """The line's number is shown, nothing of the line."""
+    with pytest.raises(ConfigurationError) as caught:
+        desk.inspect(content)
+    assert str(caught.value).startswith(message)
+    assert "planted" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_long_first_line_of_json_is_an_error(desk: Any) -> None:
+    """An object longer than what is looked at is no line that can be sampled."""
+    with pytest.raises(ConfigurationError, match=r"The first line of crm\.csv is longer than 512 KiB"):
+        desk.inspect('{"a": "' + "x" * HEAD + '"}\n')
+
+
+def test_a_header_that_begins_with_a_brace_is_still_a_header(desk: Any) -> None:
+    """Only what goes on as JSON is JSON."""
+    assert desk.inspect("[Id],[Email]\n1,a@b.co\n").names == ("[Id]", "[Email]")
+    assert desk.inspect("{id},{email}\n1,a@b.co\n", "b.csv").names == ("{id}", "{email}")
+
+
+# What is refused
+
+
+def workbook() -> bytes:
+    """Builds the beginning of what Excel saves."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("[Content_Types].xml", "planted@example.com")
+    return buffer.getvalue()
+
+
+EMPTY = "crm.csv is empty: it has not even a header row."
+NO_HEADER = "crm.csv has no header row: its first line already holds data. Add a line of names."
+MD5 = b"e13743a7f1db7f4246badd6fd6ff54ff"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", EMPTY),
+        (b"\n \n\t\n", EMPTY),
+        (b"\xef\xbb\xbf", EMPTY),
+        (b"\xef\xbb\xbf\r\n", EMPTY),
+        (b"\xff\xfe", EMPTY),
+        (b",,,\n,,\n", EMPTY),
+        (b"sep=;\n", EMPTY),
+        (gzip.compress(b""), EMPTY),
+        (zstd.compress(b""), EMPTY),
+        (workbook(), f"crm.csv is an Excel workbook or another zip archive (save its sheet as CSV); {EXPECTED}"),
+        (gzip.compress(workbook()), "crm.csv is an Excel workbook or another zip archive"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + PLANTED, "crm.csv is an old Excel workbook"),
+        (b"BZh91AY&SY\x01\x02", "crm.csv is bzip2-compressed; expected"),
+        (b"\xfd7zXZ\x00\x00", "crm.csv is xz-compressed; expected"),
+        (b"7z\xbc\xaf\x27\x1c\x00\x04", "crm.csv is a 7-Zip archive; expected"),
+        (b"SQLite format 3\x00" + PLANTED, "crm.csv is an SQLite database; expected"),
+        (b"%PDF-1.7" + PLANTED, "crm.csv is a PDF; expected"),
+        (b"\xef\xbb\xbf<?xml version='1.0'?><a>planted@example.com</a>", "crm.csv is XML; expected"),
+        (b"\n<!DOCTYPE html><html>planted@example.com", "crm.csv is a web page; expected"),
+        (gzip.compress(gzip.compress(PLANTED)), "crm.csv is gzip inside a compressed file; expected"),
+        (gzip.compress(b"PAR1\x15\x00" + PLANTED), "crm.csv is a Parquet file inside a compressed one; expected"),
+        (b"PARE" + bytes(20), "crm.csv is an encrypted Parquet file; expected"),
+        (b"email\n\x00\x01planted@example.com", f"crm.csv is binary; {EXPECTED}"),
+        (PLANTED * 20_000 + b"\0", "crm.csv is binary; expected"),
+        (gzip.compress(PLANTED + b"\0"), "crm.csv is binary; expected"),
+        (PLANTED.decode().replace("A", "\0").encode("utf-16"), "crm.csv is binary; expected"),
+        (b"\x02\x03\x04\x05planted@example.com", "crm.csv is binary; expected"),
+        (b"planted@example.com\nc@d.co\n", NO_HEADER),
+        (b"1,Planted <planted@example.com>\n", NO_HEADER),
+        (MD5 + b"\n", NO_HEADER),
+        (b"x," + (MD5 * 2).upper() + b"\n", NO_HEADER),
+        (b"Ann,+49 (151) 1234-5678\n", NO_HEADER),
+        (b"Ann,0612345678\n", NO_HEADER),
+        (b"123e4567-e89b-12d3-a456-426614174000\n", NO_HEADER),
+        (b"x" * (HEAD + 1), "The first line of crm.csv is longer than 512 KiB; expected"),
+    ],
+)
+def test_what_is_no_list_of_rows_is_named(content: bytes, message: str, desk: Any) -> None:
+    """One clear sentence says what the file is, and shows nothing of it."""
+    with pytest.raises(ConfigurationError) as caught:
+        desk.inspect(content)
+    assert str(caught.value).startswith(message)
+    assert "planted" not in str(caught.value).lower()
+    assert MD5.decode() not in str(caught.value).lower()
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["ORCID,email", "BZhao,email", "2024-01-15,20240115,15.01.2024,email", "Twitter @handle,email", "1,2,email"],
+)
+def test_a_header_that_only_looks_odd_is_a_header(header: str, desk: Any) -> None:
+    """Letters that some format begins with, dates of a pivot table and single digits are names."""
+    assert desk.inspect(header + "\n").names == tuple(header.split(","))
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('name,email\nAnn,a@b.co\n"Bob,planted@example.com\nCy,c@d.co\n', 3),
+        ('sep=,\nname,email\nAnn,a@b.co\n"Doe\nJane",e@f.co\n"Bob,planted@example.com\nCy,c@d.co', 6),
+        ('name,email\r\n"two\r\nlines","planted@example.com\r\nCy,c@d.co\r\n', 3),
+        ('name,email\rAnn,"planted@example.com\rCy,c@d.co\r', 2),
+        ('name,email\nAnn,"', 2),
+        ('"name,email\nAnn,planted@example.com', 1),
+        ("name,email\n" + "Ann,a@b.co\n" * 100_000 + '"Bob,planted@example.com\n' * 3, 100_002 + 2),
+    ],
+)
+def test_a_quote_that_is_never_closed_is_an_error_that_names_its_line(content: str, line: int, desk: Any) -> None:
+    """The rows that it would swallow are not silently left out."""
+    with pytest.raises(OSError, match=rf"^crm\.csv ends inside a quoted cell: a quote in line {line:,} was never "):
+        desk.inspect(content)
+
+
+def test_a_quote_that_swallows_too_much_is_an_error(desk: Any) -> None:
+    """A large file is not read into memory because of one quote."""
+    with pytest.raises(OSError, match=r"longer than 1,000,000 characters in the row that begins in line 2: a quote"):
+        desk.inspect('email\n"a@b.co\n' + "planted@example.com\n" * 60_000)
+
+
+def test_quotes_within_cells_need_no_partner(desk: Any) -> None:
+    """Five-inch pipes are no quoted cells, whether there is one or two of them."""
+    for number, content in enumerate(('email,size\na@b.co,5" pipe\n', 'email,size\na@b.co,5" by 7" pipe\n')):
+        assert desk.inspect(content, f"{number}.csv").quotes
+
+
+# Paths
+
+
+def test_what_is_not_there_is_named_without_its_path(tmp_path: Path) -> None:
+    """The directories around a file are nobody's business."""
+    with pytest.raises(FileNotFoundError) as caught:
+        inspect(str(tmp_path / "nowhere.csv"), tmp_path)
+    assert str(caught.value) == "[Errno 2] No such file or directory: 'nowhere.csv'"
+
+
+def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
+    """A named pipe is not waited for: it belongs on standard input."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path(os.devnull)):
+        with pytest.raises(ConfigurationError, match=r"is no regular file; pipe it to standard input and name it '-'"):
+            inspect(str(path), tmp_path)
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_standard_input_is_kept_and_stays_open(
+    compress: Callable[[bytes], bytes], desk: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`-` reads standard input, which others may still need, into a file of the owner's alone."""
+    given = io.BufferedReader(io.BytesIO(compress(PLANTED)))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(given))
+    layout = inspect("-", desk.workspace)
+    assert (layout.name, layout.names, layout.rows) == ("standard input", ("email", "name"), 1)
+    assert [(path.read_bytes(), path.stat().st_mode & 0o777) for path in desk.copies()] == [(compress(PLANTED), 0o600)]
+    assert not given.closed
+
+
+def test_empty_standard_input_is_named(desk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As any other file without a header."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    with pytest.raises(ConfigurationError, match=r"^standard input is empty"):
+        inspect("-", desk.workspace)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_memory_does_not_grow_with_the_file(encoding: str, desk: Any) -> None:
+    """Eight megabytes take no more than a fixed few, in any encoding, and so does a file that unpacks to them."""
+    row = "Jörg,person@example.com,some more text that a row has\n"
+    content = gzip.compress(("name,email,note\n" + row * 150_000).encode(encoding), 1)
+    path = desk.write(content)
+    del content
+    tracemalloc.start()
+    try:
+        inspect(str(path), desk.workspace)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 7_000_000
