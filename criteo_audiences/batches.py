@@ -8,6 +8,7 @@ import orjson
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.models import IdentifierType
 
 MAX_BATCH_SIZE: Final = 50_000
 """Identifiers a call may carry (Criteo's guides on contact lists)."""
@@ -26,12 +27,14 @@ class Batch:
         number: from 1, in the order of the source.
         count: identifiers in it.
         full: whether the size or the bytes ended it, rather than the source or the time.
+        kind: what its identifiers are, where a source holds several kinds.
         pieces: joined, they are the inside of a JSON array of strings.
     """
 
     number: int
     count: int
     full: bool
+    kind: IdentifierType | None = None
     pieces: tuple[bytes, ...] = field(repr=False)
 
     @property

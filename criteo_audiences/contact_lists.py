@@ -117,7 +117,7 @@ class OwnerCheck:
     owner_name: str
     owner_id: str
 
-    async def run(self, kind: IdentifierType) -> None:
+    async def run(self, kinds: Sequence[IdentifierType]) -> None:
         """Makes the one search and refuses what an upload could not be meant for.
 
         Raises:
@@ -135,8 +135,9 @@ class OwnerCheck:
         if getattr(segment.contact_list, "is_read_only", None):
             raise ConfigurationError(f"{subject} is read-only: it was made outside Criteo's API.")
         taken = getattr(segment.contact_list, "identifier_type", None)
-        if taken is not None and taken.is_known and taken != kind:
-            raise ConfigurationError(f"{subject} takes identifier_type='{taken.value}', not '{kind.value}'.")
+        for kind in kinds:
+            if taken is not None and taken.is_known and taken != kind:
+                raise ConfigurationError(f"{subject} takes identifier_type='{taken.value}', not '{kind.value}'.")
 
 
 async def upload_contact_list(
@@ -176,13 +177,14 @@ def _settings(method: str, vocabulary: Vocabulary, options: UploadOptions) -> Se
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
     settings = Settings(**options)
-    vocabulary.check(settings.kind, settings.gum_caller_id)
+    for kind in settings.kinds:
+        vocabulary.check(kind, settings.gum_caller_id if kind is IdentifierType.GUM else None)
     return settings
 
 
 async def _check(check: OwnerCheck | None, settings: Settings) -> None:
     if check is not None and not settings.dry_run:
-        await check.run(settings.kind)
+        await check.run(settings.kinds)
 
 
 async def ensure_contact_list(create: Callable[[], Awaitable[BulkResult[S]]], found: Search[S], name: str) -> S:

@@ -9,6 +9,7 @@ from attrs import define, field
 from criteo_audiences.errors import InvalidIdentifierError
 from criteo_audiences.identifiers.fingerprints import Fingerprints
 from criteo_audiences.identifiers.hashing import is_hashed
+from criteo_audiences.identifiers.opt_outs import OptOuts
 from criteo_audiences.identifiers.reasons import RejectReason
 from criteo_audiences.identifiers.rules import EMAIL_RULE, Rule
 from criteo_audiences.models import HashAlgorithm
@@ -24,19 +25,27 @@ class Preparation:
         algorithm: how to hash; `None` sends the normalized value in clear, which Criteo matches best.
         rule: what becomes of the values of their kind.
         seen: remembers what went out already; `None` looks for no duplicates.
-        read: rows taken in so far; `read = prepared + rejected + duplicates`.
+        opt_outs: what must not go out.
+        read: rows taken in so far; `read = prepared + rejected + suppressed + duplicates`.
         rejected: rows rejected, by reason.
-        duplicates: rows whose identifier had gone out already.
+        suppressed: rows whose identifier has opted out.
+        duplicates: rows whose identifier had gone out already, `None` when nobody looks.
         already_hashed: identifiers that came as digests and went out as they were, in lower case.
     """
 
     algorithm: HashAlgorithm | None
     rule: Rule = EMAIL_RULE
     seen: Fingerprints | None = None
+    opt_outs: OptOuts | None = None
     read: int = 0
     rejected: Counter[RejectReason] = field(factory=Counter)
-    duplicates: int = 0
+    suppressed: int = 0
+    duplicates: int | None = field(init=False)
     already_hashed: int = 0
+
+    @duplicates.default
+    def _none_found_yet(self) -> int | None:
+        return None if self.seen is None else 0
 
     def prepare(self, values: Sequence[object]) -> list[str]:
         """Returns the identifiers to send for a slice of rows; blocks for about a microsecond a row.
@@ -52,6 +61,10 @@ class Preparation:
         digests_before = self.already_hashed
         if None in plain:
             texts = list(self._examined(rows, texts, plain))
+        if self.opt_outs is not None:
+            remaining = self.opt_outs.without(texts)
+            self.suppressed += len(texts) - len(remaining)
+            texts = remaining
         prepared = self._hashed(texts, some_are_digests=self.already_hashed > digests_before)
         return prepared if self.seen is None else self._without_duplicates(prepared, self.seen)
 
@@ -97,5 +110,5 @@ class Preparation:
 
     def _without_duplicates(self, prepared: list[str], seen: Fingerprints) -> list[str]:
         fresh = [identifier for identifier in prepared if seen.add(identifier)]
-        self.duplicates += len(prepared) - len(fresh)
+        self.duplicates = (self.duplicates or 0) + len(prepared) - len(fresh)
         return fresh

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from criteo_audiences.batches import Batch
+from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.arrow import Texts
 
 SENT: Final = 2
@@ -18,12 +19,14 @@ class Cutter:
     """Collects prepared identifiers and cuts a batch whenever one is full, by count or by bytes.
 
     Args:
+        kind: what the identifiers are.
         size: identifiers a batch.
         max_bytes: bytes of identifiers a batch.
         number: returns the number of the next batch.
     """
 
-    def __init__(self, *, size: int, max_bytes: int, number: Callable[[], int]) -> None:
+    def __init__(self, kind: IdentifierType, *, size: int, max_bytes: int, number: Callable[[], int]) -> None:
+        self._kind = kind
         self._size = size
         self._max_bytes = max_bytes
         self._number = number
@@ -73,7 +76,8 @@ class Cutter:
         self._bytes += end - start
 
     def _cut(self, *, full: bool) -> Batch:
-        batch = Batch(number=self._number(), count=self._count, full=full, pieces=tuple(self._pieces))
+        number, pieces = self._number(), tuple(self._pieces)
+        batch = Batch(number=number, count=self._count, full=full, kind=self._kind, pieces=pieces)
         self._pieces, self._count, self._bytes = [], 0, 0
         return batch
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from criteo_audiences.batches import Batch
-from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import read_stream
 from criteo_audiences.tables.cutting import Cutter
@@ -34,7 +33,7 @@ class Chunk:
     Attributes:
         codes: how many rows have which code.
         already_hashed: rows among them that came as digests.
-        batches: the batches they filled, and the kind each holds.
+        batches: the batches they filled.
         columns: the columns that were chosen, in the first chunk only.
         expected: rows there will be, where that is known or can be estimated; in the first chunk only.
         exact: whether every row has been counted with this chunk, though not every batch is cut.
@@ -42,7 +41,7 @@ class Chunk:
 
     codes: Counter[int]
     already_hashed: int = 0
-    batches: tuple[tuple[IdentifierType, Batch], ...] = ()
+    batches: tuple[Batch, ...] = ()
     columns: tuple[str, ...] = ()
     expected: int | None = None
     exact: bool = False
@@ -111,15 +110,18 @@ class Reader:
     ) -> Iterator[Chunk]:
         selection = self._plan.selections[at]
         cutter = Cutter(
-            size=self._plan.batch_size, max_bytes=self._plan.max_body_bytes, number=self._numbers.__next__
+            selection.kind,
+            size=self._plan.batch_size,
+            max_bytes=self._plan.max_body_bytes,
+            number=self._numbers.__next__,
         )
         stream = engine.sql(query.framed(source, selection.kind, selection.algorithm))
         for codes, pieces in read_stream(stream.__arrow_c_stream__()):
             seen = codes.tobytes()
-            batches = tuple((selection.kind, batch) for batch in cutter.feed(seen, pieces))
+            batches = tuple(cutter.feed(seen, pieces))
             found = Counter[int]() if counted else _count(seen)
             yield Chunk(codes=found, already_hashed=found[query.HASHED], batches=batches)
-        yield Chunk(codes=Counter(), batches=tuple((selection.kind, batch) for batch in cutter.flush()))
+        yield Chunk(codes=Counter(), batches=tuple(cutter.flush()))
 
 
 def _count(codes: bytes) -> Counter[int]:

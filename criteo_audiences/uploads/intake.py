@@ -2,17 +2,20 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from criteo_audiences.batches import Batch, Batcher
-from criteo_audiences.identifiers import Preparation
+from criteo_audiences.identifiers import Fingerprints, Preparation, RejectReason
 from criteo_audiences.uploads.first_error import first_error
-from criteo_audiences.uploads.sources import Reading
+from criteo_audiences.uploads.opt_outs import load_opt_outs
+from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.sources import open_source
 
 _TURN: Final = 0.0003
 """Seconds of work after which the event loop gets its turn; a timer of the caller can come three turns late."""
@@ -22,38 +25,96 @@ _SLICE: Final = 128
 """Values prepared at once."""
 
 
-class Intake:
-    """From a source to batches.
+Deliver = Callable[[Batch], Awaitable[None]]
+"""Takes a batch, waiting until somebody is free to send it."""
+
+
+class Rows(Protocol):
+    """What has become of the values read so far: each goes out, or is counted in one of these."""
+
+    @property
+    def read(self) -> int:
+        """Values read."""
+
+    @property
+    def rejected(self) -> Counter[RejectReason]:
+        """Values that are no identifiers, by reason."""
+
+    @property
+    def suppressed(self) -> int:
+        """Values that have opted out."""
+
+    @property
+    def duplicates(self) -> int | None:
+        """Values whose identifier went before them, `None` when nobody looks."""
+
+    @property
+    def already_hashed(self) -> int:
+        """Values that came as digests."""
+
+
+class Intake(Protocol):
+    """From a source to batches."""
+
+    @property
+    def rows(self) -> Rows:
+        """What has become of the values read so far."""
+
+    async def run(self, deliver: Deliver) -> None:
+        """Reads to the end of the source and delivers every batch, also an incomplete last one."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a table that were chosen."""
+
+    def share(self) -> float | None:
+        """How much has been read, 0 to 1; `None` when the source cannot tell."""
+
+    def count_rest(self) -> None:
+        """Counts what was read and not prepared yet, when the source is left before its end."""
+
+
+class ValueIntake:
+    """Takes values from an iterable, on the event loop, in slices of well below a millisecond.
 
     Args:
-        reading: the source.
-        preparation: normalizes, hashes and counts.
-        batcher: cuts batches.
-        deliver: takes a batch, waiting until somebody is free to send it.
-        flush_after: seconds an incomplete batch waits for more, `None` until the source ends.
+        source: an iterable or async iterable.
+        settings: the caller's choices.
     """
 
-    def __init__(
-        self,
-        reading: Reading,
-        preparation: Preparation,
-        batcher: Batcher,
-        deliver: Callable[[Batch], Awaitable[None]],
-        *,
-        flush_after: float | None,
-    ) -> None:
-        self._reading = reading
-        self._preparation = preparation
-        self._batcher = batcher
-        self._deliver = deliver
-        self._flush_after = flush_after
+    def __init__(self, source: object, settings: Settings) -> None:
+        self._reading = open_source(source)
+        selection = settings.selections[0]
+        seen = Fingerprints() if settings.dedupe else None
+        self._preparation = Preparation(algorithm=selection.algorithm, rule=selection.rule, seen=seen)
+        self._batcher = Batcher(size=settings.batch_size, max_bytes=settings.max_body_bytes)
+        self._flush_after = settings.flush_after
+        self._settings = settings
+        self._deliver: Deliver
         self._buffer: list[Any] = []
         self._delivering = anyio.Lock(fast_acquire=True)  # one at a time: both feed the same batcher
         self._waiting_since = math.inf
         self._turn_began = 0.0
 
-    async def run(self) -> None:
-        """Reads to the end of the source and delivers every batch, also an incomplete last one."""
+    @property
+    def rows(self) -> Rows:
+        """See `Intake.rows`."""
+        return self._preparation
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """An iterable has none."""
+        return ()
+
+    def share(self) -> float | None:
+        """An iterable cannot tell."""
+        return None
+
+    async def run(self, deliver: Deliver) -> None:
+        """See `Intake.run`."""
+        self._deliver = deliver
+        if self._settings.suppress is not None:
+            self._preparation.opt_outs = await load_opt_outs(self._settings)
         with first_error():
             async with anyio.create_task_group() as group:
                 if self._flush_after is not None:
@@ -65,9 +126,10 @@ class Intake:
             await self._deliver(batch)
 
     def count_rest(self) -> None:
-        """Prepares what was read and not prepared yet, so that it counts, when the source is left before its end."""
-        for _ in self._absorb():
-            pass
+        """See `Intake.count_rest`."""
+        if self._buffer:
+            self._preparation.prepare(self._buffer)
+            self._buffer.clear()
 
     async def _read(self) -> None:
         self._turn_began = time.perf_counter()
@@ -85,11 +147,11 @@ class Intake:
         Returns:
             How many batches that were.
         """
-        values = self._buffer.copy()
-        self._buffer.clear()
         step, delivered = self._preparation.rule.slice_size, 0
-        for start in range(0, len(values), step):
-            for batch in self._batcher.feed(self._preparation.prepare(values[start : start + step])):
+        while self._buffer:
+            values = self._buffer[:step]
+            del self._buffer[:step]
+            for batch in self._batcher.feed(self._preparation.prepare(values)):
                 await self._deliver(batch)
                 delivered += 1
             if time.perf_counter() - self._turn_began > _TURN:

@@ -1,20 +1,25 @@
 """What a caller may choose about an upload, checked before anything is read or sent."""
 
 import datetime as dt
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, TypedDict
 
 from attrs import field, frozen
 
 from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.identifiers import Rule, require_region, rule_for
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
+from criteo_audiences.tables import Table
+from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, check_memory_limit
+from criteo_audiences.tables.plan import Selection
+from criteo_audiences.uploads.choices import Columns, chosen_selections
 from criteo_audiences.uploads.report import Progress
-from criteo_audiences.validation import choose, require_range
+from criteo_audiences.validation import choose, require_range, require_text
 
 _LEAST_BODY: Final = 200_000
 _MOST_IN_FLIGHT: Final = 100
+_MOST_THREADS: Final = 256
 _LONGEST: Final = 7 * 86_400
 _LARGEST_CALLER_ID: Final = 2**31 - 1  # OpenAPI has an integer of 32 bits
 
@@ -33,6 +38,25 @@ def gum_caller_id_of(value: object) -> int | None:
     return number
 
 
+def opt_outs_of(value: object) -> Table | tuple[str, ...] | None:
+    """Returns opt-outs as a table, or as the values an iterable holds.
+
+    Raises:
+        TypeError: when they are neither; shows none.
+    """
+    if value is None or isinstance(value, Table):
+        return value
+    if isinstance(value, os.PathLike):
+        return Table.from_file(value)
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise TypeError(f"suppress must be a file or an iterable of str, not {type(value).__name__}")
+    listed = tuple(value)
+    for position, opt_out in enumerate(listed, start=1):
+        if not isinstance(opt_out, str):
+            raise TypeError(f"suppress, entry {position:,}: expected a str, found {type(opt_out).__name__}")
+    return listed
+
+
 def _operation(value: Operation | str) -> Operation:
     return choose(Operation, value, "operation")
 
@@ -44,12 +68,17 @@ class UploadOptions(TypedDict, total=False):
     hash: HashAlgorithm | str | None
     region: str | None
     gum_caller_id: int | str | None
-    column: str | None
+    column: Columns | None
+    columns: Mapping[IdentifierType | str, Columns] | None
+    where: str | None
+    suppress: Iterable[str] | os.PathLike[str] | Table | None
     operation: Operation | str
     dedupe: bool | None
     max_concurrency: int
     batch_size: int
     max_body_bytes: int
+    threads: int | None
+    memory_limit: str
     flush_after: float | None
     max_rejected: float
     max_invalid: float
@@ -71,13 +100,19 @@ class Settings:
         region: where phone numbers without a country code are dialed, such as `"FR"`; needs the extra `phone`.
             Without it such numbers are rejected.
         gum_caller_id: goes with GUM ids in Marketing Solutions, from Criteo's account team.
-        column: the column of a file.
+        column: the column of a table, or several of them whose values are all of one kind.
+        columns: columns by kind, for several kinds in one pass; goes instead of `identifier_type` and `column`.
+        where: a condition in SQL on a table's columns; rows it does not hold for are not read.
+        suppress: opt-outs, a file or an iterable of values in clear or hashed, which are not sent whatever form they are
+            written in; with several kinds, those of the first.
         operation: `"add"` or `"remove"`.
-        dedupe: send each identifier once. `None`: on for files, off for iterables, where it costs some 16 bytes of
-            memory an identifier.
+        dedupe: send each identifier once. `None`: on for tables, which are then read to their end before the first
+            call, off for iterables, where it costs some 16 bytes of memory an identifier.
         max_concurrency: batches in flight at the same time.
         batch_size: identifiers a batch, at most 50,000 (Criteo's bound).
         max_body_bytes: bytes of identifiers a batch.
+        threads: threads that read and prepare a table; `None` leaves one core to the event loop.
+        memory_limit: memory that preparing a table may take, such as `"512MB"`; beyond it, it goes to disk.
         flush_after: seconds after which an incomplete batch goes out, for a source that trickles; `None` waits for
             a full one or the source's end.
         max_rejected: share of the rows read that may be rejected before the report is not `.ok`, 0 to 1.
@@ -98,12 +133,17 @@ class Settings:
     hash: HashAlgorithm | str | Unset | None = UNSET
     region: str | None = None
     gum_caller_id: int | None = field(default=None, converter=gum_caller_id_of)
-    column: str | None = None
+    column: Columns | None = None
+    columns: Mapping[IdentifierType | str, Columns] | None = None
+    where: str | None = None
+    suppress: Table | Sequence[str] | None = field(default=None, repr=False, converter=opt_outs_of)
     operation: Operation = field(default=Operation.ADD, converter=_operation)
     dedupe: bool | None = None
     max_concurrency: int = 4
     batch_size: int = MAX_BATCH_SIZE
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    threads: int | None = None
+    memory_limit: str = field(default=DEFAULT_MEMORY_LIMIT, converter=check_memory_limit)
     flush_after: float | None = None
     max_rejected: float = 0.5
     max_invalid: float = 0.5
@@ -111,37 +151,26 @@ class Settings:
     drain_timeout: float = 0.0
     dry_run: bool = False
     on_progress: Callable[[Progress], object] | None = field(default=None, repr=False)
-    kind: IdentifierType = field(init=False)
-    rule: Rule = field(init=False, repr=False)
-    algorithm: HashAlgorithm | None = field(init=False)
+    selections: tuple[Selection, ...] = field(init=False, repr=False)
 
-    @kind.default
-    def _chosen_kind(self) -> IdentifierType:
-        if self.identifier_type is None:
-            return IdentifierType.EMAIL
-        return choose(IdentifierType, self.identifier_type, "identifier_type")
+    @selections.default
+    def _chosen_selections(self) -> tuple[Selection, ...]:
+        return chosen_selections(self.identifier_type, self.column, self.columns, self.hash, self.region)
 
-    @rule.default
-    def _chosen_rule(self) -> Rule:
-        if self.region is None:
-            return rule_for(self.kind)
-        if self.kind is not IdentifierType.PHONE_NUMBER:
-            raise ConfigurationError(f"region goes with identifier_type='phone_number', not with '{self.kind.value}'.")
-        return rule_for(self.kind, region=require_region(self.region))
+    @property
+    def kinds(self) -> list[IdentifierType]:
+        """The kinds of identifier."""
+        return [selection.kind for selection in self.selections]
 
-    @algorithm.default
-    def _chosen_algorithm(self) -> HashAlgorithm | None:
-        allowed = self.rule.algorithms
-        if self.hash is None or (isinstance(self.hash, Unset) and not allowed):
-            return None
-        words = ", ".join(f"'{word.value}'" for word in HashAlgorithm if word in allowed)
-        if isinstance(self.hash, Unset):
-            raise ConfigurationError(f"hash must be chosen: {words}, or None to send normalized values in clear.")
-        algorithm = choose(HashAlgorithm, self.hash, "hash")
-        if algorithm not in allowed:
-            taken = f"must be {words} or None" if allowed else "must be left out: Criteo takes them as they are"
-            raise ConfigurationError(f"hash of identifier_type='{self.kind.value}' {taken}, not '{algorithm.value}'.")
-        return algorithm
+    @property
+    def kind(self) -> IdentifierType:
+        """The kind of identifier, or the first of several."""
+        return self.selections[0].kind
+
+    @property
+    def algorithm(self) -> HashAlgorithm | None:
+        """How it is hashed."""
+        return self.selections[0].algorithm
 
     def __attrs_post_init__(self) -> None:
         for name in ("batch_size", "max_concurrency", "max_body_bytes"):
@@ -160,7 +189,13 @@ class Settings:
         require_range(self.drain_timeout, "drain_timeout", least=0, most=3_600)
         if self.flush_after is not None:
             require_range(self.flush_after, "flush_after", least=0.001, most=86_400)
-        if self.gum_caller_id is not None and self.kind is not IdentifierType.GUM:
+        if self.threads is not None:
+            if not isinstance(self.threads, int):
+                raise ConfigurationError(f"threads must be a whole number, not {type(self.threads).__name__}.")
+            require_range(self.threads, "threads", least=1, most=_MOST_THREADS)
+        if self.where is not None:
+            require_text(self.where, "where")
+        if self.gum_caller_id is not None and IdentifierType.GUM not in self.kinds:
             raise ConfigurationError("gum_caller_id goes with identifier_type='gum' only.")
         if self.on_progress is not None and not callable(self.on_progress):
             raise ConfigurationError(f"on_progress must be callable, not {type(self.on_progress).__name__}.")

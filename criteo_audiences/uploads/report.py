@@ -54,6 +54,7 @@ class BatchResult:
 
     Attributes:
         number: from 1, in the order of the source.
+        kind: what its identifiers are.
         sent: identifiers put into calls: all of the batch, or none when no request carried it.
         outcome: their fate, in counts.
         receipt: Criteo's answer, `None` when the batch failed.
@@ -61,6 +62,7 @@ class BatchResult:
     """
 
     number: int
+    kind: IdentifierType
     sent: int
     outcome: Outcome
     receipt: ContactListOperation | None = None
@@ -94,29 +96,30 @@ class BatchResult:
         }
 
 
-def result_of(number: int, count: int, receipt: ContactListOperation) -> BatchResult:
+def result_of(number: int, kind: IdentifierType, count: int, receipt: ContactListOperation) -> BatchResult:
     """Reads a receipt: what its counts leave open is `unreported`, and nothing is counted twice."""
     valid = min(max(receipt.valid or 0, 0), count)
     invalid = min(max(receipt.invalid or 0, 0), count - valid)
     outcome = Outcome(valid=valid, invalid=invalid, unreported=count - valid - invalid)
-    return BatchResult(number=number, sent=count, outcome=outcome, receipt=receipt)
+    return BatchResult(number=number, kind=kind, sent=count, outcome=outcome, receipt=receipt)
 
 
-def failure_of(number: int, count: int, error: CriteoError, *, carried: bool) -> BatchResult:
+def failure_of(number: int, kind: IdentifierType, count: int, error: CriteoError, *, carried: bool) -> BatchResult:
     """Describes a batch that failed.
 
     Args:
         number: of the batch.
+        kind: of its identifiers.
         count: identifiers in it.
         error: why it failed.
         carried: whether a request carried it; otherwise (no token, no quota) its identifiers stay pending.
     """
     if not carried:
-        return BatchResult(number=number, sent=0, outcome=Outcome(), error=error)
+        return BatchResult(number=number, kind=kind, sent=0, outcome=Outcome(), error=error)
     # Without an answer that can be read, what became of them is unknown.
     unanswered = error.outcome_unknown or isinstance(error, InvalidResponseError)
     outcome = Outcome(unknown=count) if unanswered else Outcome(failed=count)
-    return BatchResult(number=number, sent=count, outcome=outcome, error=error)
+    return BatchResult(number=number, kind=kind, sent=count, outcome=outcome, error=error)
 
 
 @frozen(kw_only=True)
@@ -173,6 +176,7 @@ class UploadReport:
         rejected: rows that held no identifier, by reason.
         duplicates: rows whose identifier went out already; `None` when nothing looked for them.
         suppressed: rows left out because a suppression list names them.
+        columns: the columns of a table that were read.
         pending: identifiers read and not put into a call: all of them after a dry run.
         already_hashed: identifiers that came as digests and went out as they were.
         by_type: the outcome of what was sent, by kind of identifier.
@@ -195,6 +199,7 @@ class UploadReport:
     rejected: Mapping[str, int] = field(factory=dict)
     duplicates: int | None = None
     suppressed: int = 0
+    columns: tuple[str, ...] = ()
     pending: int = 0
     already_hashed: int = 0
     by_type: Mapping[IdentifierType, Outcome] = field(factory=dict)
@@ -325,6 +330,7 @@ class UploadReport:
             "rejected": {str(reason): count for reason, count in self.rejected.items()},
             "duplicates": self.duplicates,
             "suppressed": self.suppressed,
+            "columns": list(self.columns),
             "already_hashed": self.already_hashed,
             "by_type": {str(kind.value): outcome.sent for kind, outcome in self.by_type.items()},
             "batches": self.batches,
@@ -353,6 +359,7 @@ class UploadReport:
             rejected=dict(Counter(self.rejected) + Counter(other.rejected)),
             duplicates=sum(looked) if looked else None,
             suppressed=self.suppressed + other.suppressed,
+            columns=tuple(dict.fromkeys(self.columns + other.columns)),
             pending=self.pending + other.pending,
             already_hashed=self.already_hashed + other.already_hashed,
             by_type={kind: self.by_type.get(kind, Outcome()) + other.by_type.get(kind, Outcome()) for kind in kinds},

@@ -4,29 +4,27 @@ import asyncio
 import itertools
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping
-from contextlib import aclosing, closing, nullcontext
-from typing import Any, Final, Protocol
+from contextlib import closing, nullcontext
+from typing import Any, Protocol
 
 import anyio
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 
-Source = Iterable[str | None] | AsyncIterable[str | None] | os.PathLike[str] | Table
-"""What an upload reads from: any iterable or async iterable of text, or a file."""
 
-_SLICE: Final = 128
 
+class ArrowStream(Protocol):
+    """A table that exports its rows as Arrow: of polars, pandas, pyarrow, DuckDB."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+Source = Iterable[str | None] | AsyncIterable[str | None] | os.PathLike[str] | Table | ArrowStream
+"""What an upload reads from: any iterable or async iterable of text, a file, or a table."""
 
 class Reading(Protocol):
-    """A source being read.
-
-    Attributes:
-        dedupes: whether duplicates are looked for unless the caller says otherwise.
-    """
-
-    dedupes: bool
+    """A source being read."""
 
     def slices(
         self, buffer: list[Any], arrived: Callable[[], None], room: Callable[[], int]
@@ -39,29 +37,31 @@ class Reading(Protocol):
             room: returns how many values the buffer should be given before it is emptied.
         """
 
-    def share(self) -> float | None:
-        """How much has been read, 0 to 1; `None` when the source cannot tell."""
 
 
-def open_source(source: object, column: str | None, kind: IdentifierType = IdentifierType.EMAIL) -> Reading:
-    """Tells what kind of source it is; nothing is read yet.
+def as_table(source: object, columns: tuple[str, ...] = ()) -> Table | None:
+    """Returns a source of rows and columns as a table, `None` when it is none.
 
-    Raises:
-        TypeError: for what only looks like a source: text, bytes, a mapping, an open file, a data frame.
-        ConfigurationError: when a column is named of something that has none, or must be named and is not.
+    Args:
+        source: what the caller gave.
+        columns: the columns named beside it, which must not contradict one that the table names.
     """
     if isinstance(source, os.PathLike):
-        source = Table.from_file(source)
-    if isinstance(source, Table):
-        if column is not None and source.column not in {None, column}:
-            raise ConfigurationError("column names another column than the table does; give it once.")
-        table = Table(source.path, column or source.column)
-        if table.column is None and kind is not IdentifierType.EMAIL:
-            raise ConfigurationError(f"column must name the column that holds identifier_type='{kind.value}'.")
-        return _TableReading(table)
+        return Table.from_file(source)
+    if not isinstance(source, Table):
+        return Table.from_arrow(source) if hasattr(source, "__arrow_c_stream__") else None
+    if source.column is not None and columns not in {(), (source.column,)}:
+        raise ConfigurationError("column names another column than the table does; give it once.")
+    return source
+
+
+def open_source(source: object) -> Reading:
+    """Tells an iterable from an async one; nothing is read yet.
+
+    Raises:
+        TypeError: for what only looks like a source: text, bytes, a mapping, an open file.
+    """
     _refuse_lookalikes(source)
-    if column is not None:
-        raise ConfigurationError("column names a column of a file; an iterable has none.")
     if isinstance(source, AsyncIterable):
         return _AsyncReading(source)
     if isinstance(source, Iterable):
@@ -79,18 +79,13 @@ def _refuse_lookalikes(source: object) -> None:
         raise TypeError(f"a source must not be a mapping ({kind}): pass its values or keys; {advice}")
     if hasattr(source, "read") or hasattr(source, "readline"):
         raise TypeError(f"a source must not be an open file ({kind}); {advice}")
-    if hasattr(source, "__arrow_c_stream__") or hasattr(source, "__dataframe__"):
-        raise TypeError(f"a {kind} is not taken directly: pass one column as a list; {advice}")
+    if hasattr(source, "__dataframe__"):
+        raise TypeError(f"a {kind} of this release speaks no Arrow: pass one column as a list; {advice}")
 
 
 class _IterableReading:
-    dedupes = False
-
     def __init__(self, source: Iterable[object]) -> None:
         self._source = source
-
-    def share(self) -> float | None:
-        return None
 
     async def slices(
         self,
@@ -109,13 +104,8 @@ class _IterableReading:
 
 
 class _AsyncReading:
-    dedupes = False
-
     def __init__(self, source: AsyncIterable[object]) -> None:
         self._source = source
-
-    def share(self) -> float | None:
-        return None
 
     async def slices(
         self, buffer: list[Any], arrived: Callable[[], None], room: Callable[[], int]
@@ -145,26 +135,3 @@ def _is_canceled() -> bool:
     """Whether somebody canceled this task; otherwise a `CancelledError` is an error like any other."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0
-
-
-class _TableReading:
-    dedupes = True
-
-    def __init__(self, table: Table) -> None:
-        self._table = table
-        self._share: float | None = None
-
-    def share(self) -> float | None:
-        return self._share
-
-    async def slices(
-        self,
-        buffer: list[Any],
-        arrived: Callable[[], None],  # noqa: ARG002 - never waits with a value in hand
-        room: Callable[[], int],  # noqa: ARG002 - its values come in thousands
-    ) -> AsyncGenerator[None, None]:
-        async with aclosing(self._table.slices()) as slices:
-            async for cells, self._share in slices:
-                for start in range(0, len(cells), _SLICE):
-                    buffer += cells[start : start + _SLICE]
-                    yield

@@ -4,6 +4,7 @@ import datetime as dt
 import time
 
 from criteo_audiences.batches import Batch
+from criteo_audiences.models import IdentifierType
 from criteo_audiences.uploads.load import Load
 from criteo_audiences.uploads.report import MOST_SAMPLED, BatchResult, Outcome
 
@@ -19,7 +20,7 @@ class Tally:
         self._load = load
         self.started_at = time.monotonic()
         self.elapsed: float | None = None
-        self.outcome = Outcome()
+        self.outcomes: dict[IdentifierType, Outcome] = {}
         self.batches = 0
         self.ended = 0
         self.in_flight = 0
@@ -36,7 +37,7 @@ class Tally:
         self._change_in_flight(-1)
         self.batches += result.sent > 0
         self.ended += 1
-        self.outcome += result.outcome
+        self._add(result.kind, result.outcome)
         if result.error is not None:
             self.failures.append(result)
             return
@@ -44,12 +45,20 @@ class Tally:
         sample = (result.receipt.sample_invalid or ()) if result.receipt else ()
         self.sample_invalid += sample[: MOST_SAMPLED - len(self.sample_invalid)]
 
-    def abandon(self, batch: Batch, *, sent: bool) -> None:
+    def abandon(self, batch: Batch, kind: IdentifierType, *, sent: bool) -> None:
         """A batch was given up before an answer came; one that no request carried yet is not counted as sent."""
         self._change_in_flight(-1)
         if sent:
             self.batches += 1
-            self.outcome += Outcome(unknown=batch.count)
+            self._add(kind, Outcome(unknown=batch.count))
+
+    @property
+    def outcome(self) -> Outcome:
+        """The fate of everything put into calls."""
+        return sum(self.outcomes.values(), Outcome())
+
+    def _add(self, kind: IdentifierType, outcome: Outcome) -> None:
+        self.outcomes[kind] = self.outcomes.get(kind, Outcome()) + outcome
 
     def _change_in_flight(self, by: int) -> None:
         self.in_flight += by

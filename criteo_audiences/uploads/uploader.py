@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from attrs import field, frozen
 
-from criteo_audiences.batches import Batch, Batcher
+from criteo_audiences.batches import Batch
 from criteo_audiences.errors import (
     ApiVersionGoneError,
     AuthenticationError,
@@ -21,16 +21,16 @@ from criteo_audiences.errors import (
     PermissionDeniedError,
     RequestTimeout,
 )
-from criteo_audiences.identifiers import Fingerprints, Preparation
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import ContactListOperation, IdentifierType, Operation
 from criteo_audiences.uploads.first_error import first_error
 from criteo_audiences.uploads.hints import hint_of, time_left
-from criteo_audiences.uploads.intake import Intake
+from criteo_audiences.uploads.intake import Intake, ValueIntake
 from criteo_audiences.uploads.load import Load
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.report import BatchResult, Progress, UploadReport, failure_of, live_from, result_of
-from criteo_audiences.uploads.sources import open_source
+from criteo_audiences.uploads.sources import as_table
+from criteo_audiences.uploads.table_intake import TableIntake
 from criteo_audiences.uploads.tally import Tally
 
 _PROGRESS_EVERY: Final = 0.25
@@ -147,6 +147,21 @@ def _how_far(report: UploadReport) -> str:
     )
 
 
+def _open_intake(source: object, settings: Settings) -> Intake:
+    """Opens the lane for a source: tables in threads of their own, other sources on the event loop.
+
+    Raises:
+        ConfigurationError: when an option goes with tables only.
+    """
+    table = as_table(source, settings.selections[0].columns)
+    if table is not None:
+        return TableIntake(table, settings)
+    for option in ("column", "columns", "where"):
+        if getattr(settings, option) is not None:
+            raise ConfigurationError(f"{option} is about the columns of a table; an iterable has none.")
+    return ValueIntake(source, settings)
+
+
 class _Upload:
     """The parts of one upload and how they are connected."""
 
@@ -155,10 +170,7 @@ class _Upload:
         self._amend = amend
         self._segment_id = segment_id
         self._settings = settings
-        self._reading = open_source(source, settings.column, settings.kind)
-        dedupe = self._reading.dedupes if settings.dedupe is None else settings.dedupe
-        seen = Fingerprints() if dedupe else None
-        self._preparation = Preparation(algorithm=settings.algorithm, rule=settings.rule, seen=seen)
+        self._intake = _open_intake(source, settings)
         self._load = Load(settings.max_concurrency)
         self._tally = Tally(self._load)
         self._meter = CallMeter()
@@ -224,20 +236,15 @@ class _Upload:
         self._tally.close()
 
     async def _read(self, give_batch: MemoryObjectSendStream[Batch]) -> None:
-        settings = self._settings
-        batcher = Batcher(size=settings.batch_size, max_bytes=settings.max_body_bytes)
-
         async def hand_over(batch: Batch) -> None:
             with self._load.handing_over():
                 await give_batch.send(batch)
 
-        deliver = self._plan if settings.dry_run else hand_over
-        intake = Intake(self._reading, self._preparation, batcher, deliver, flush_after=settings.flush_after)
         async with give_batch:
             with self._reader_scope:
-                await intake.run()
+                await self._intake.run(self._plan if self._settings.dry_run else hand_over)
         if self._reader_scope.cancel_called:
-            intake.count_rest()
+            self._intake.count_rest()
         self._reading_ended = True
         self._load.end_reading()
         self._tell_progress()
@@ -260,35 +267,38 @@ class _Upload:
         Returns:
             Its result, or `None` when the deadline came before it could start.
         """
-        meter = CallMeter(parent=self._meter)
+        meter, kind = CallMeter(parent=self._meter), self._kind(batch)
         self._tally.start()
         try:
             receipt = await self._call(batch, meter)
             if receipt is None:
-                self._tally.abandon(batch, sent=False)
+                self._tally.abandon(batch, kind, sent=False)
                 return None
-            result = result_of(batch.number, batch.count, receipt)
+            result = result_of(batch.number, kind, batch.count, receipt)
         except CriteoError as error:
             if isinstance(error, ConfigurationError) or (isinstance(error, AuthenticationError) and not meter.calls):
-                self._tally.abandon(batch, sent=False)
+                self._tally.abandon(batch, kind, sent=False)
                 raise
-            result = failure_of(batch.number, batch.count, error, carried=meter.calls > 0)
+            result = failure_of(batch.number, kind, batch.count, error, carried=meter.calls > 0)
         except BaseException:
-            self._tally.abandon(batch, sent=meter.calls > 0)
+            self._tally.abandon(batch, kind, sent=meter.calls > 0)
             raise
         self._tally.finish(result)
         self._judge(batch, result)
         self._tell_progress()
         return result
 
+    def _kind(self, batch: Batch) -> IdentifierType:
+        return batch.kind or self._settings.kind
+
     async def _call(self, batch: Batch, meter: CallMeter) -> ContactListOperation | None:
         """Makes the call, within the time that is left; `None` when nothing was sent before the deadline."""
         amendment = Amendment(
             segment_id=self._segment_id,
             operation=self._settings.operation,
-            identifier_type=self._settings.kind,
+            identifier_type=self._kind(batch),
             batch=batch,
-            gum_caller_id=self._settings.gum_caller_id,
+            gum_caller_id=self._settings.gum_caller_id if self._kind(batch) is IdentifierType.GUM else None,
             upload_id=self.upload_id,
             meter=meter,
         )
@@ -331,11 +341,11 @@ class _Upload:
     def _tell_progress(self) -> None:
         if self._settings.on_progress is None:
             return
-        rows, tally, share_read = self._preparation, self._tally, self._reading.share()
+        rows, tally, share_read = self._intake.rows, self._tally, self._intake.share()
         progress = Progress(
             read=rows.read,
             rejected=rows.rejected.total(),
-            duplicates=rows.duplicates,
+            duplicates=rows.duplicates or 0,
             sent=tally.outcome.sent,
             valid=tally.outcome.valid,
             in_flight=tally.in_flight,
@@ -349,16 +359,18 @@ class _Upload:
 
     def report(self) -> UploadReport:
         """Adds everything up; identifiers read that no call has carried are pending."""
-        rows, tally, settings = self._preparation, self._tally, self._settings
+        rows, tally, settings = self._intake.rows, self._tally, self._settings
         rejected = {str(reason): count for reason, count in rows.rejected.items()}
-        gone = rows.rejected.total() + rows.duplicates + tally.outcome.sent
+        gone = rows.rejected.total() + (rows.duplicates or 0) + rows.suppressed + tally.outcome.sent
         return UploadReport(
             read=rows.read,
             rejected=rejected,
-            duplicates=rows.duplicates if rows.seen is not None else None,
+            duplicates=rows.duplicates,
+            suppressed=rows.suppressed,
             pending=rows.read - gone,
             already_hashed=rows.already_hashed,
-            by_type={settings.kind: tally.outcome} if tally.outcome.sent else {},
+            by_type=dict(tally.outcomes),
+            columns=self._intake.columns,
             batches=self._planned if settings.dry_run else tally.batches,
             failures=tuple(tally.failures),
             calls=self._meter.calls,

@@ -1,0 +1,58 @@
+"""Who has opted out: compared in every form an identifier is written in."""
+
+from collections.abc import Iterable, Sequence
+
+from criteo_audiences.errors import InvalidIdentifierError
+from criteo_audiences.identifiers.hashing import is_hashed
+from criteo_audiences.identifiers.rules import Rule
+
+
+class OptOuts:
+    """A set of identifiers that must not go out.
+
+    One that is written in clear stands for its hashes as well, and a hash for the identifier it was made of.
+
+    Args:
+        rule: of their kind.
+    """
+
+    def __init__(self, rule: Rule) -> None:
+        self._rule = rule
+        self._digests = [rule.digest(algorithm) for algorithm in sorted(rule.algorithms)]
+        self._forms: set[str] = set()
+        self._has_digests = False
+        self.unusable = 0
+        """Values that are no identifiers and match nothing."""
+
+    def __len__(self) -> int:
+        return len(self._forms)
+
+    def __repr__(self) -> str:
+        return f"OptOuts({len(self):,} forms)"
+
+    def add(self, values: Iterable[str | None]) -> None:
+        """Adds raw values, normalized by the rule."""
+        for value in values:
+            try:
+                identifier = self._rule.normalize(value or "")
+            except InvalidIdentifierError:
+                self.unusable += 1
+                continue
+            self._forms.add(identifier)
+            if not self._digests:
+                continue
+            if is_hashed(identifier):
+                self._has_digests = True
+            else:
+                self._forms.update(digest(identifier) for digest in self._digests)
+
+    def without(self, identifiers: Sequence[str]) -> list[str]:
+        """Returns the normalized identifiers of which no form is in the set."""
+        if self._has_digests:
+            return [identifier for identifier in identifiers if not self._holds(identifier)]
+        return [identifier for identifier in identifiers if identifier not in self._forms]
+
+    def _holds(self, identifier: str) -> bool:
+        if identifier in self._forms:
+            return True
+        return not is_hashed(identifier) and any(digest(identifier) in self._forms for digest in self._digests)

@@ -1,0 +1,61 @@
+"""Takes ready batches from a table, which a thread of its own reads and prepares."""
+
+from contextlib import aclosing
+
+from criteo_audiences.tables import Table
+from criteo_audiences.tables.engine import default_threads
+from criteo_audiences.tables.plan import Plan
+from criteo_audiences.tables.run import TableRun
+from criteo_audiences.uploads.intake import Deliver, Rows
+from criteo_audiences.uploads.options import Settings
+
+
+class TableIntake:
+    """From a table to batches.
+
+    Args:
+        table: the table.
+        settings: the caller's choices.
+    """
+
+    def __init__(self, table: Table, settings: Settings) -> None:
+        self._run = TableRun(table, table_plan(settings, table))
+
+    @property
+    def rows(self) -> Rows:
+        """See `Intake.rows`."""
+        return self._run
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that were chosen, once the table is open."""
+        return self._run.columns
+
+    def share(self) -> float | None:
+        """See `Intake.share`."""
+        return self._run.share()
+
+    async def run(self, deliver: Deliver) -> None:
+        """See `Intake.run`."""
+        async with aclosing(self._run.chunks()) as chunks:
+            async for chunk in chunks:
+                for batch in chunk.batches:
+                    await deliver(batch)
+
+    def count_rest(self) -> None:
+        """A table's rows are prepared as they are read."""
+
+
+def table_plan(settings: Settings, table: Table) -> Plan:
+    """Returns what an upload wants of a table."""
+    return Plan(
+        selections=settings.selections,
+        where=settings.where if table.where is None else table.where,
+        suppress=settings.suppress,
+        dedupe=True if settings.dedupe is None else settings.dedupe,
+        counted=settings.dry_run,
+        batch_size=settings.batch_size,
+        max_body_bytes=settings.max_body_bytes,
+        threads=settings.threads or default_threads(),
+        memory_limit=settings.memory_limit,
+    )
