@@ -40,7 +40,9 @@ def inspect(path: str, workspace: Path) -> Layout:
     except OSError as error:
         if error.filename is None:
             raise
-        raise OSError(error.errno, error.strerror, name) from None  # a path may say more than a name
+        # A path may say more than a name.
+        shown = name if error.filename == path else "a temporary copy"
+        raise OSError(error.errno, error.strerror, shown) from None
 
 
 def _inspected(path: str, name: str, workspace: Path) -> Layout:
