@@ -27,8 +27,8 @@ class Beginning:
     Attributes:
         names: the header's cells, trimmed.
         delimiter: between cells.
-        skip: lines up to the header's end.
-        quotes: double quotes in those lines.
+        skip: rows up to and with the header, empty lines and a `sep=` line among them.
+        quotes: double quotes in those rows.
         sample: the first rows.
     """
 
@@ -55,18 +55,23 @@ def read_beginning(head: str, name: str, *, whole: bool) -> Beginning:
     before, delimiter = _start(text)
     lines = Lines(itertools.islice(split(text), before, None))
     rows = parsed(lines, delimiter)
-    header = next((row for row in rows if any(cell.strip(BLANKS) for cell in row)), None)
+    number, header = next(
+        ((number, row) for number, row in enumerate(rows, start=1) if _holds_something(row)), (0, None)
+    )
     if lines.ended and not whole:
         raise too_long(name)
     if header is None:
         raise ConfigurationError(f"{name} is empty: it has not even a header row.")
     if lines.ended:
         raise unclosed(lines, header, name)
-    skip = before + lines.taken
-    quotes = sum(line.count('"') for line in itertools.islice(split(text), skip))
+    quotes = sum(line.count('"') for line in itertools.islice(split(text), before + lines.taken))
     complete = _complete(rows, lines, whole=whole)
     sample = tuple(_fitted(row, len(header)) for row in itertools.islice(complete, SAMPLED_ROWS))
-    return Beginning(_names(header, name), delimiter, skip, quotes, sample)
+    return Beginning(_names(header, name), delimiter, before + number, quotes, sample)
+
+
+def _holds_something(row: Sequence[str]) -> bool:
+    return any(cell.strip(BLANKS) for cell in row)
 
 
 def _start(text: str) -> tuple[int, str]:
@@ -78,8 +83,8 @@ def _start(text: str) -> tuple[int, str]:
 
 
 def _complete(rows: Iterator[list[str]], lines: Lines, *, whole: bool) -> Iterator[list[str]]:
-    """Yields rows up to one that is cut where the head ends; a quote never closed is looked for elsewhere."""
-    for row in rows:
+    """Yields rows that are not empty, up to one that is cut where the head ends."""
+    for row in filter(None, rows):
         if lines.ended and not whole:
             return
         yield row

@@ -1,7 +1,9 @@
 """Which encoding a text is in, and the same text in UTF-8."""
 
 import codecs
-from collections.abc import Iterable, Iterator
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 REPLACEMENT: Final = "\ufffd"
@@ -19,6 +21,12 @@ _ASCII: Final = bytes(range(0x80))
 # Of the bytes beyond ASCII, how many must be well-formed UTF-8 for the others to be damage and not another encoding.
 # Text of a code page hardly ever is, by accident.
 _WELL_FORMED: Final = 0.5
+# Japanese spreadsheets write Shift JIS. A fifth of the characters beyond ASCII being kana is less than any Japanese
+# text has, and far more than another code page's text has by accident.
+_KANA = re.compile("[\u3041-\u30ff]+")
+_LEAST_KANA: Final = 0.2
+_MOST_DAMAGE: Final = 0.01
+_SAMPLED_CHUNKS: Final = 64
 
 
 def wide_encoding(start: bytes) -> str | None:
@@ -34,19 +42,32 @@ def wide_encoding(start: bytes) -> str | None:
     return None
 
 
-def narrow_encoding(chunks: Iterable[bytes]) -> str:
-    """Returns `utf-8` for UTF-8 with damaged places, `cp1252` for what is no UTF-8: the one that explains more bytes.
+def narrow_encoding(read: Callable[[], Iterable[bytes]]) -> str:
+    """Returns the encoding that explains a text's bytes: UTF-8 with damaged places, Shift JIS, or else cp1252.
 
     Args:
-        chunks: the whole text, which is not clean UTF-8.
+        read: begins to read the whole text, which is not clean UTF-8.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("ignore")
     beyond_ascii = well_formed = 0
-    for chunk in chunks:
-        ascii_bytes = len(chunk) - len(chunk.translate(None, _ASCII))
-        beyond_ascii += len(chunk) - ascii_bytes
-        well_formed += len(decoder.decode(chunk).encode()) - ascii_bytes
-    return "utf-8" if well_formed >= beyond_ascii * _WELL_FORMED else "cp1252"
+    for chunk in read():
+        beyond = len(chunk.translate(None, _ASCII))
+        beyond_ascii += beyond
+        well_formed += len(decoder.decode(chunk).encode()) - (len(chunk) - beyond)
+    if well_formed >= beyond_ascii * _WELL_FORMED:
+        return "utf-8"
+    return "cp932" if _is_japanese(read()) else "cp1252"
+
+
+def _is_japanese(chunks: Iterable[bytes]) -> bool:
+    decoder = codecs.getincrementaldecoder("cp932")("replace")
+    beyond_ascii = kana = damaged = 0
+    for chunk in itertools.islice(chunks, _SAMPLED_CHUNKS):
+        text = decoder.decode(chunk)
+        beyond_ascii += len(text) - len(text.encode("ascii", "ignore"))
+        kana += len(text) - len(_KANA.sub("", text))
+        damaged += text.count(REPLACEMENT)
+    return kana >= beyond_ascii * _LEAST_KANA and damaged <= beyond_ascii * _MOST_DAMAGE
 
 
 def transcoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:

@@ -40,7 +40,9 @@ def inspect(path: str, workspace: Path) -> Layout:
     except OSError as error:
         if error.filename is None:
             raise
-        raise OSError(error.errno, error.strerror, name) from None  # a path may say more than a name
+        # A path may say more than a name.
+        shown = name if error.filename == path else "a temporary copy"
+        raise OSError(error.errno, error.strerror, shown) from None
 
 
 def _inspected(path: str, name: str, workspace: Path) -> Layout:
@@ -104,14 +106,19 @@ def _clean(content: Content, workspace: Path) -> tuple[Content, Scan]:
         scan.read(content.chunks())
         if scan.has_nul:
             _refuse_binary(content)
-        if scan.is_utf8 and content.portable:
+        if scan.is_utf8 and content.portable and not _hides_a_quote(scan.head):
             return content, scan
-        encoding = "utf-8" if scan.is_utf8 else narrow_encoding(content.chunks())
+        encoding = "utf-8" if scan.is_utf8 else narrow_encoding(content.chunks)
     scan = Scan()
     copy = _written(workspace, "copy", _seen(transcoded(content.chunks(), encoding), scan))
     if scan.has_nul:
         raise binary(content.name)
     return Content(copy, content.name, "none"), scan
+
+
+def _hides_a_quote(head: bytes) -> bool:
+    """Tells whether a name that spans lines follows a byte order mark, behind which DuckDB sees no quote begin."""
+    return head.startswith(codecs.BOM_UTF8) and bool(head.partition(b"\n")[0].count(b'"') % 2)
 
 
 def _refuse_binary(content: Content) -> None:

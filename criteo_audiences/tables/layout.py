@@ -26,7 +26,7 @@ class Layout:
         names: the columns' names in order, trimmed; of JSON, the sampled objects' keys in order of first appearance.
         types: the engine's types of Parquet columns; empty for the other formats.
         delimiter: the character between a CSV file's cells.
-        skip: lines of a CSV file before its first row of data.
+        skip: rows of a CSV file before its first row of data, an empty line counted as one; that is how DuckDB counts.
         compression: of what `path` holds.
         quotes: whether a quote occurs after a CSV file's header, so that rows may span lines.
         rows: about how many rows of data there are, `None` when that is unknown.

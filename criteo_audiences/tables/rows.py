@@ -41,14 +41,16 @@ def split(text: str) -> Iterator[str]:
 
 
 def parsed(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
-    """Yields rows, empty lines left out; the last one may have been cut by an unclosed quote.
+    """Yields rows, an empty line as one without cells; the last one may have been cut by an unclosed quote.
+
+    Spaces at a cell's beginning are left out, because the engine, too, takes a quote behind one for a quoted cell.
 
     Raises:
         csv.Error: when a cell is longer than `LONGEST_CELL`.
     """
     # The limit is global to the process; it is only ever raised here.
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
-    return filter(None, csv.reader(lines, delimiter=delimiter))
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
 
 
 def unclosed(lines: Lines, row: list[str], name: str) -> OSError:
@@ -65,6 +67,4 @@ def unclosed(lines: Lines, row: list[str], name: str) -> OSError:
 
 def too_long(name: str) -> ConfigurationError:
     """Returns the error for a first line that does not end within what is looked at."""
-    return ConfigurationError(
-        f"The first line of {name} is longer than 512 KiB; expected a row of names, or one object."
-    )
+    return ConfigurationError(f"The first line of {name} is longer than 512 KiB; expected column names, or one object.")

@@ -39,15 +39,6 @@ class _Words:
     things: tuple[str, ...]
     neutral: tuple[str, ...]
 
-    def pattern(self, more: Iterable[str] = ()) -> re.Pattern[str]:
-        """Matches one word for the identifier, with any neutral ones before and behind."""
-        beside = f"(?:{_any([*self.neutral, *more])})*+"
-        return re.compile(f"(?:{_any([*self.neutral, *more])})*(?:{_any(self.things)}){beside}")
-
-
-def _any(words: Iterable[str]) -> str:
-    return "|".join(sorted({re.escape(fold(word)) for word in words}, key=len, reverse=True))
-
 
 def _words(*lines: str) -> tuple[str, ...]:
     return tuple(word.strip() for line in lines for word in line.split(","))
@@ -70,7 +61,8 @@ _KINDS: Final = {
             "email, emails, mail, mails, courriel, courriels, mél, correo, correos, correo electrónico",
             "correo-e, correos electrónicos, correio eletrônico, correio electrónico, posta elettronica",
             "courrier électronique, messagerie électronique, epost, e-posta, e-postası, e-pošta, e-poczta",
-            "poczta elektroniczna, sähköposti, sähköpostiosoite, e-post, e-posti, e-pasts, el. paštas, elpaštas",
+            "poczta elektroniczna, poczty elektronicznej, sähköposti, sähköpostiosoite, e-post, e-posti, e-pasts",
+            "el. paštas, elpaštas",
             "elektroninis paštas, emailová, elektronická pošta, elektronski naslov, elektroničke pošte, surel",
             "thư điện tử, электронная почта, электронной почты, эл. почта, эл. почты, имейл, емейл, почта",
             "електронна пошта, електронної пошти, ел. пошта, ηλεκτρονικό ταχυδρομείο, ηλεκτρονική διεύθυνση",
@@ -91,8 +83,8 @@ _KINDS: Final = {
             "portable, mobil, handy, telefon, telefonu, telefono, teléfono, telefone, telefoon, telephon, rufnummer",
             "mobilnummer, mobiltelefon, handynummer, festnetz, móvil, celular, cellulare, telemóvel, mobiel, komórka",
             "komórkowy, puhelin, matkapuhelin, puhelinnumero, telefoonnummer, telefonnummer, cep, cep telefonu",
-            "телефон, мобильный, мобільний, τηλέφωνο, κινητό, טלפון, נייד, هاتف, الهاتف, جوال, फ़ोन, โทรศัพท์, 電話",
-            "電話番号, 携帯, 携帯電話, 携帯番号, 手机, 手机号, 手机号码, 电话, 手機, 電話號碼, 电话号码, 전화",
+            "телефон, телефона, мобильный, мобільний, τηλέφωνο, κινητό, טלפון, נייד, هاتف, الهاتف, جوال, फ़ोन, โทรศัพท์",
+            "電話, 電話番号, 携帯, 携帯電話, 携帯番号, 手机, 手机号, 手机号码, 电话, 手機, 電話號碼, 电话号码, 전화",
             "전화번호, 휴대폰, 휴대전화, 핸드폰",
         ),
         neutral=_words(
@@ -113,32 +105,43 @@ _KINDS: Final = {
 }
 
 
-def _is_telling(word: str) -> bool:
-    """Tells whether a word within others still means itself: `mel` in `Melissa` does not."""
-    folded = fold(word)
-    return not folded.isascii() or len(folded) >= _SHORTEST_TELLING
-
-
 @frozen
-class _Patterns:
-    exact: re.Pattern[str]
-    owned: re.Pattern[str]
-    mentioned: re.Pattern[str]
+class _Folded:
+    """The same words folded, and those beside which others may stand without changing them."""
+
+    things: frozenset[str]
+    neutral: frozenset[str]
+    neutral_or_owners: frozenset[str]
+    telling: re.Pattern[str]
 
 
 @cache
-def _patterns(kind: IdentifierType) -> _Patterns:
-    words = _KINDS[kind]
-    return _Patterns(
-        words.pattern(_NUMBERED),
-        words.pattern([*_NUMBERED, *_OWNERS]),
-        re.compile(_any(filter(_is_telling, words.things))),
-    )
+def _folded(kind: IdentifierType) -> _Folded:
+    things, neutral = map(_fold_all, (_KINDS[kind].things, (*_KINDS[kind].neutral, *_NUMBERED)))
+    # A short word within others means something else: `mel` in `Melissa`.
+    telling = (word for word in things if not word.isascii() or len(word) >= _SHORTEST_TELLING)
+    return _Folded(things, neutral, neutral | _fold_all(_OWNERS), re.compile("|".join(map(re.escape, telling))))
+
+
+def _fold_all(words: Iterable[str]) -> frozenset[str]:
+    return frozenset(map(fold, words))
+
+
+def _consists_of(text: str, things: frozenset[str], neutral: frozenset[str]) -> bool:
+    """Tells whether a text is one of the things with any neutral words before and behind it, all run together."""
+    reached = {(0, False)}  # how far words lead, and whether a thing is among them
+    for start in range(len(text)):
+        for named in (False, True):
+            if (start, named) in reached:
+                reached |= {(start + len(word), named) for word in neutral if text.startswith(word, start)}
+                if not named:
+                    reached |= {(start + len(word), True) for word in things if text.startswith(word, start)}
+    return (len(text), True) in reached
 
 
 _LONGEST: Final = 80
 # `Telefax` holds the word for neither, `Fax phone` does.
-_NEVER = re.compile("fax")
+_NEVER: Final = "fax"
 
 
 def has_wording(kind: IdentifierType) -> bool:
@@ -149,11 +152,11 @@ def has_wording(kind: IdentifierType) -> bool:
 def wording(header: str, kind: IdentifierType) -> Wording:
     """Returns how clearly a header names a kind of identifier."""
     folded = fold(header)[:_LONGEST]
-    patterns = _patterns(kind)
-    if kind is IdentifierType.PHONE_NUMBER and _NEVER.search(folded):
+    words = _folded(kind)
+    if kind is IdentifierType.PHONE_NUMBER and _NEVER in folded:
         return Wording.OTHER
-    if patterns.exact.fullmatch(folded):
+    if _consists_of(folded, words.things, words.neutral):
         return Wording.EXACT
-    if patterns.owned.fullmatch(folded):
+    if _consists_of(folded, words.things, words.neutral_or_owners):
         return Wording.OWNED
-    return Wording.MENTIONED if patterns.mentioned.search(folded) else Wording.OTHER
+    return Wording.MENTIONED if words.telling.search(folded) else Wording.OTHER

@@ -2,7 +2,6 @@ import csv
 import gzip
 import io
 import os
-import random
 import sys
 import tracemalloc
 import zipfile
@@ -46,7 +45,9 @@ ADDRESSES = (("a@b.co",), ("c@d.co",))
         ('"id","email"\n1,a@b.co\n2,c@d.co\n', ",", 1, False),
         ('"a; first;last;x;y","email"\nAnn,a@b.co\nBob,c@d.co\n', ",", 1, False),
         ("a; first and last; both,email\nAnn,a@b.co\nBob,c@d.co\n", ",", 1, False),
-        ('id,"The\r\nlong\n\nname",email\n1,Ann,a@b.co\n2,Bob,c@d.co\n', ",", 4, False),
+        ('id,"The\r\nlong\n\nname",email\n1,Ann,a@b.co\n2,Bob,c@d.co\n', ",", 1, False),
+        ('\n\n"The\nlong","email"\n"1", "a@b.co"\n"2", "c@d.co"\n', ",", 3, True),
+        ('sep=,\n\n"The\nlong", "email"\n1,a@b.co\n2,c@d.co\n', ",", 3, False),
         ('email,size\na@b.co,5" pipe\nc@d.co,\n', ",", 1, True),
     ],
 )  # fmt: skip
@@ -55,7 +56,7 @@ def test_delimited_text_is_understood_as_programs_write_it(
     content: str,
     delimiter: str,
     skip: int,
-    quotes: bool,
+    quotes: bool,  # noqa: FBT001 - parametrized
     compress: Callable[[bytes], bytes],
     desks: Any,
 ) -> None:
@@ -68,6 +69,13 @@ def test_delimited_text_is_understood_as_programs_write_it(
     assert layout.rows == 2
     assert layout.path == str(desk.files / "crm.csv")  # the engine reads it as it is
     assert desk.copies() == []
+
+
+def test_a_byte_order_mark_that_hides_a_quote_is_left_out(desk: Any) -> None:
+    """DuckDB takes a quoted name behind the mark for an unquoted one, and would count one row too few."""
+    layout = desk.inspect('\ufeff"The\nname",email\n"Ann",a@b.co\n')
+    assert (layout.names, layout.skip) == (("The\nname", "email"), 1)
+    assert Path(layout.path).read_text() == '"The\nname",email\n"Ann",a@b.co\n'
 
 
 def test_ragged_rows_are_made_as_wide_as_the_header(desk: Any) -> None:
@@ -97,9 +105,8 @@ def test_a_header_without_rows_has_none(ending: str, desk: Any) -> None:
 
 def test_rows_are_estimated_beyond_the_sample(desk: Any) -> None:
     """A thousand rows are looked at; line ends tell about how many there are, within a few percent."""
-    generator = random.Random(1)
     rows = 200_000
-    lines = "".join(f"{number},{'x' * generator.randrange(40)}\n" for number in range(rows))
+    lines = "".join(f"{number},{'x' * (number * 7919 % 41)}\n" for number in range(rows))
     layout = desk.inspect("id,name\n" + lines)
     assert len(layout.sample) == 1_000
     assert layout.rows == pytest.approx(rows, rel=0.03)
@@ -113,7 +120,7 @@ def test_the_sample_stays_out_of_logs(desk: Any) -> None:
 
 # Encodings
 
-MIXED = "Prénom;E-mail;Ort\nJosé;a@b.co;Köln – Süd\nZoë;c@d.co;Málaga €\n"
+MIXED = "Prénom;E-mail;Ort\nJosé;a@b.co;Köln Süd\nZoë;c@d.co;Málaga €\n"
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252", "utf-16", "utf-16-le", "utf-16-be", "utf-32"])
@@ -123,7 +130,7 @@ def test_text_is_read_in_the_encoding_it_is_in(encoding: str, compress: Callable
     content = MIXED.encode(encoding)
     layout = desk.inspect(compress(b"\xfe\xff" * encoding.endswith("16-be") + content))
     assert layout.names == ("Prénom", "E-mail", "Ort")
-    assert layout.sample == (("José", "a@b.co", "Köln – Süd"), ("Zoë", "c@d.co", "Málaga €"))
+    assert layout.sample == (("José", "a@b.co", "Köln Süd"), ("Zoë", "c@d.co", "Málaga €"))
     if encoding.startswith("utf-8"):
         assert desk.copies() == []
         return
@@ -179,7 +186,9 @@ def test_a_table_is_sampled_as_python_reads_it(rows: list[Any], encoding: str, d
     text = io.StringIO(newline="")
     # The same letters in every row keep a code page apart from damaged UTF-8, and pure ASCII from both.
     csv.writer(text, dialect).writerows([("id", "E-Mail", "ÄÖÜ ß"), *rows, ("1", "a@b.co", "éèêë ôöò äàâ")])
-    expected = [row for row in csv.reader(io.StringIO(text.getvalue(), newline=""), dialect) if row]
+    expected = [
+        row for row in csv.reader(io.StringIO(text.getvalue(), newline=""), dialect, skipinitialspace=True) if row
+    ]
     layout = desks().inspect(text.getvalue().encode(encoding))
     assert list(layout.names) == expected[0]
     assert [list(row) for row in layout.sample] == expected[1:]
