@@ -1,7 +1,7 @@
 """What every service's contact lists have in common: uploads, making sure a list is there, checking whose it is."""
 
 import difflib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol, TypeVar, Unpack
 

@@ -49,7 +49,7 @@ async def _demonstrate(file: str | None, state: Run) -> None:
     table = Table.from_file(file or _EXAMPLE)
     async with Sandbox() as server:
         segment_id = server.add_contact_list(name="demo")
-        task = f"add column {table.chosen_column()!r} of {Path(table.path).name} as sha256"
+        task = f"add the email column of {table.label} as sha256"
         async with CriteoClient(server.credentials, base_url=server.url) as criteo:
             service = Service.MARKETING_SOLUTIONS
             announcement = f"Local Criteo at {server.url}: {task}"

@@ -21,6 +21,8 @@ def print_report(report: UploadReport) -> None:
     for label, number, remark in rows:
         tell(f"{label:<{widths[0]}}  {number:>{widths[1]}}  {remark}")
     tell(_closing_line(report))
+    if report.hint:
+        tell(report.hint)
 
 
 def _count(number: int | None) -> str:
@@ -29,8 +31,11 @@ def _count(number: int | None) -> str:
 
 def _rows_in(report: UploadReport) -> Iterator[tuple[str, int | None, str]]:
     reasons = sorted(report.rejected.items(), key=lambda entry: -entry[1])
-    yield "rows read", report.read, ""
+    columns = ", ".join(repr(column) for column in report.columns)
+    yield "rows read", report.read, f"column {columns}" if columns else ""
     yield "  rejected", report.rejected_total, ", ".join(f"{reason} {count:,}" for reason, count in reasons)
+    if report.suppressed:
+        yield "  suppressed", report.suppressed, "have opted out"
     yield "  duplicates", report.duplicates, "" if report.duplicates is not None else "not looked for"
     if report.pending or report.dry_run:
         yield "  not sent", report.pending, _plan(report) if report.dry_run else "pending"

@@ -1,7 +1,7 @@
 """`upload` and `remove`: a column of a file to or from a contact list."""
 
-import asyncio
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,9 +10,20 @@ import attrs
 import typer
 
 from criteo_audiences import ClientCredentials, ConfigurationError, CriteoClient, HashAlgorithm, Operation, Table
-from criteo_audiences.cli.options import Owner, SegmentArgument, Service, ServiceArgument, filled, one_of, service_of
+from criteo_audiences.cli.options import (
+    Owner,
+    SegmentArgument,
+    Service,
+    ServiceArgument,
+    available_cores,
+    filled,
+    one_of,
+    service_of,
+)
 from criteo_audiences.cli.printing import progress_shown
 from criteo_audiences.cli.running import Run, run
+
+_HASHED = ("email", "phone")
 
 
 class HashChoice(StrEnum):
@@ -24,9 +35,13 @@ class HashChoice(StrEnum):
     NONE = "none"
 
 
-FileArgument = Annotated[
-    str,
-    typer.Argument(parser=filled, metavar="FILE", help="CSV or TSV with a header, plain or gzip; - is standard input."),
+FilesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        parser=filled,
+        metavar="FILE...",
+        help="CSV or other text with a header, JSON lines (plain, gzip, zstd) or Parquet; - is standard input.",
+    ),
 ]
 OperationOption = Annotated[
     Operation, typer.Option(parser=one_of(Operation), metavar="add|remove", help="Add to the list or remove from it.")
@@ -38,41 +53,59 @@ class Sending:
     """The options of a command that sends what a file holds: the library's keywords, written once for all of them."""
 
     column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Header of the column; left out: the one e-mail column.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Column; left out: the one that holds them; may be repeated."),
     ] = None
     hash: Annotated[
         HashChoice | None,
-        typer.Option(
-            parser=one_of(HashChoice), metavar="|".join(HashChoice), help="How to send e-mails; none: in clear."
-        ),
+        typer.Option(parser=one_of(HashChoice), metavar="|".join(HashChoice), help="How to send them; none: in clear."),
     ] = None
     identifier_type: Annotated[str, typer.Option(metavar="TYPE", help="The kind of identifier.")] = "email"
+    region: Annotated[
+        str | None, typer.Option(metavar="XX", help="Country of phone numbers that name none, such as FR.")
+    ] = None
+    gum_caller_id: Annotated[int | None, typer.Option(help="Goes with GUM ids, from Criteo's account team.")] = None
+    where: Annotated[
+        str | None, typer.Option(metavar="SQL", help="Read only rows that this holds for: consent = 'yes'.")
+    ] = None
+    suppress: Annotated[
+        str | None, typer.Option(metavar="FILE", help="File of opt-outs, in clear or hashed, which are not sent.")
+    ] = None
     dedupe: Annotated[bool, typer.Option(help="Send each identifier once.")] = True
     max_concurrency: Annotated[int, typer.Option(help="Batches in flight at the same time.")] = 4
     batch_size: Annotated[int, typer.Option(help="Identifiers a batch, at most 50,000.")] = 50_000
     max_body_bytes: Annotated[int | None, typer.Option(help="Bytes of identifiers a batch.")] = None
+    threads: Annotated[int | None, typer.Option(help="Threads that read the file; left out: one a core.")] = None
+    memory_limit: Annotated[str, typer.Option(metavar="SIZE", help="Beyond it, duplicates are found on disk.")] = (
+        "512MB"
+    )
+    deadline: Annotated[float | None, typer.Option(help="Seconds after which nothing more is sent.")] = None
     max_rejected: Annotated[float, typer.Option(help="Share of rows that may be rejected, 0 to 1.")] = 0.5
     max_invalid: Annotated[float, typer.Option(help="Share of identifiers Criteo may refuse, 0 to 1.")] = 0.5
     drain_timeout: Annotated[float, typer.Option(help="Seconds batches in flight get after Ctrl-C.")] = 10.0
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read, clean and count, but send nothing.")] = False
 
     def keywords(self) -> dict[str, Any]:
-        """Returns what an upload takes; the column belongs to the file.
+        """Returns what an upload takes.
 
         Raises:
             ConfigurationError: when no hash was chosen.
         """
-        if self.hash is None:
-            raise ConfigurationError("Choose --hash: sha256, md5, sha256-of-md5, or none to send e-mails in clear.")
+        if self.hash is None and self.identifier_type.lower().startswith(_HASHED):
+            raise ConfigurationError("Choose --hash: sha256, md5, sha256-of-md5, or none to send them in clear.")
         given = {name: value for name, value in attrs.asdict(self).items() if value is not None}
-        algorithm = None if self.hash is HashChoice.NONE else HashAlgorithm(self.hash.value)
-        return {name: value for name, value in given.items() if name != "column"} | {"hash": algorithm}
+        given["threads"] = self.threads or available_cores()
+        if self.hash is not None:
+            given["hash"] = None if self.hash is HashChoice.NONE else HashAlgorithm(self.hash.value)
+        if self.suppress is not None:
+            given["suppress"] = Path(self.suppress)
+        return given
 
 
 def upload(
     service: ServiceArgument,
     segment_id: SegmentArgument,
-    file: FileArgument,
+    files: FilesArgument,
     *,
     operation: OperationOption = Operation.ADD,
     sending: Sending,
@@ -83,32 +116,32 @@ def upload(
 
     With the owner's id it first checks that the list is a contact list, is that owner's, and may be written.
     """
-    _send(service, segment_id, file, operation, sending, owner, state)
+    _send(service, segment_id, files, operation, sending, owner, state)
 
 
 def remove(
     service: ServiceArgument,
     segment_id: SegmentArgument,
-    file: FileArgument,
+    files: FilesArgument,
     *,
     sending: Sending,
     owner: Owner,
     state: Run,
 ) -> None:
     """Remove what a column of a file holds from a contact list; the same as `upload --operation remove`."""
-    _send(service, segment_id, file, Operation.REMOVE, sending, owner, state)
+    _send(service, segment_id, files, Operation.REMOVE, sending, owner, state)
 
 
 def _send(
     service: Service,
     segment_id: str,
-    file: str,
+    files: list[str],
     operation: Operation,
     sending: Sending,
     owner: Owner,
     state: Run,
 ) -> None:
-    state.reads_standard_input = file == "-"
+    state.reads_standard_input = "-" in files
     state.drains = 0.0 if sending.dry_run else sending.drain_timeout
 
     async def command() -> None:
@@ -117,8 +150,8 @@ def _send(
         if whose := owner.of(service):
             options[service.owner] = whose
             target += f" of {service.owner} {whose}"
-        table = Table.from_file(file, column=sending.column)
-        announcement = await asyncio.to_thread(_announcement, table, operation, options["hash"], target)
+        table = Table.from_file(files)
+        announcement = _announcement(table, operation, options, target)
         async with _client(dry_run=sending.dry_run) as criteo:
             await upload_table(criteo, state, service, segment_id, table, announcement, **options)
 
@@ -151,15 +184,13 @@ async def upload_table(
         state.report = results.report if results is not None else None
 
 
-def _announcement(table: Table, operation: Operation, algorithm: HashAlgorithm | None, target: str) -> str:
-    """Says what an upload is about to do; checks the file's header on the way."""
-    name, column = "standard input", table.column
-    if table.path != "-":
-        name, column = Path(table.path).name, table.chosen_column()
-    how = "in clear" if algorithm is None else f"as {algorithm.value.replace('_', '-')}"
-    which = f"column {column!r}" if column else "the e-mail column"
+def _announcement(table: Table, operation: Operation, options: Mapping[str, Any], target: str) -> str:
+    """Says what an upload is about to do."""
+    how = f" as {options['hash'].value.replace('_', '-')}" if options.get("hash") else " in clear"
+    columns = " and ".join(repr(column) for column in options.get("column", ()))
+    which = f"column {columns}" if columns else f"the {options['identifier_type']} column"
     preposition = "to" if operation is Operation.ADD else "from"
-    return f"{operation.value} {which} of {name} {how} {preposition} {target}"
+    return f"{operation.value} {which} of {table.label}{how} {preposition} {target}"
 
 
 def _client(*, dry_run: bool) -> CriteoClient:

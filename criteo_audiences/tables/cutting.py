@@ -1,6 +1,5 @@
 """Cuts what the engine prepared into batches: its bytes are the inside of a JSON array already."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -80,9 +79,3 @@ class Cutter:
         batch = Batch(number=number, count=self._count, full=full, kind=self._kind, pieces=pieces)
         self._pieces, self._count, self._bytes = [], 0, 0
         return batch
-
-
-def count_codes(codes: bytes, into: Counter[int]) -> None:
-    """Adds up how often each code occurs."""
-    for code in set(codes):
-        into[code] += codes.count(code)

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.identifiers.email import BLANKS
+from criteo_audiences.identifiers.blanks import BLANKS
 from criteo_audiences.tables.layout import SAMPLED_ROWS, Row
 from criteo_audiences.tables.names import looks_like_data
 from criteo_audiences.tables.rows import Lines, parsed, split, too_long, unclosed

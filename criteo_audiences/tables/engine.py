@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from criteo_audiences.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    import duckdb
+    from duckdb import DuckDBPyConnection
 
 DEFAULT_MEMORY_LIMIT: Final = "512MB"
 _SIZE = re.compile(r"[0-9]+(?:\.[0-9]+)?\s*(?:[KMGT]i?B)", re.IGNORECASE)
@@ -20,14 +20,8 @@ _SIZE = re.compile(r"[0-9]+(?:\.[0-9]+)?\s*(?:[KMGT]i?B)", re.IGNORECASE)
 
 def default_threads() -> int:
     """All cores but one, which the caller's event loop keeps."""
-    return max(1, available_cores() - 1)
-
-
-def available_cores() -> int:
-    """Cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - 1)
 
 
 def check_memory_limit(limit: str) -> str:
@@ -51,7 +45,7 @@ def workspace() -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def connect(directory: Path, *, threads: int, memory_limit: str) -> "duckdb.DuckDBPyConnection":
+def connect(directory: Path, *, threads: int, memory_limit: str) -> "DuckDBPyConnection":
     """Opens an engine.
 
     Args:
@@ -62,7 +56,8 @@ def connect(directory: Path, *, threads: int, memory_limit: str) -> "duckdb.Duck
     Raises:
         ConfigurationError: when DuckDB is not installed.
     """
-    return import_duckdb().connect(
+    duckdb = import_duckdb()
+    engine: DuckDBPyConnection = duckdb.connect(
         config={
             "threads": threads,
             "memory_limit": memory_limit,
@@ -71,6 +66,7 @@ def connect(directory: Path, *, threads: int, memory_limit: str) -> "duckdb.Duck
             "autoload_known_extensions": False,
         }
     )
+    return engine
 
 
 def import_duckdb() -> Any:
@@ -102,19 +98,37 @@ def translated(name: str) -> Iterator[None]:
     except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException) as error:
         raise ConfigurationError(f"The condition or query on {name} is not understood: {_first_line(error)}") from None
     except (duckdb.ConversionException, duckdb.OutOfRangeException):
-        raise ConfigurationError(
-            f"The condition or query on {name} fails on a row, because a value cannot be converted; "
-            "columns of a text file are text: use TRY_CAST(column AS type)."
-        ) from None
+        raise _unconvertible(name) from None
     except duckdb.OutOfMemoryException:
-        raise OSError(
-            f"{name} does not fit into memory_limit and the free space of the temporary directory; "
-            "raise memory_limit, or let TMPDIR name a larger disk."
-        ) from None
-    except duckdb.InterruptException:
-        raise OSError(f"Reading {name} was interrupted.") from None
+        raise _no_room(name) from None
     except duckdb.Error as error:
         raise OSError(f"{name} cannot be read further ({type(error).__name__}).") from None
+
+
+def stream_failure(name: str, kind: str) -> Exception:
+    """Returns what to raise when the engine fails while rows are flowing.
+
+    Args:
+        name: the table's.
+        kind: what the engine calls the kind of failure.
+    """
+    if kind in {"Conversion Error", "Out of Range Error"}:
+        return _unconvertible(name)
+    return _no_room(name) if kind == "Out of Memory Error" else OSError(f"{name} cannot be read further ({kind}).")
+
+
+def _unconvertible(name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"The condition or query on {name} fails on a row, because a value cannot be converted; "
+        "columns of a text file are text: use TRY_CAST(column AS type)."
+    )
+
+
+def _no_room(name: str) -> OSError:
+    return OSError(
+        f"{name} does not fit into memory_limit and the free space of the temporary directory; "
+        "raise memory_limit, or let TMPDIR name a larger disk."
+    )
 
 
 def _first_line(error: BaseException) -> str:

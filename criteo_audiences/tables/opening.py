@@ -1,5 +1,6 @@
 """Opens what a table describes: looks at it, chooses the columns, and says how the engine reads it."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,8 +66,13 @@ def open_table(table: "Table", plan: Plan, engine: "duckdb.DuckDBPyConnection", 
         return _opened([_described(engine, query.name(_STREAM), table.label, sample=False)], plan)
     if table.query is not None:
         return _opened([_described(engine, f"({table.query}\n)", table.label, sample=True)], plan)
-    layouts = [inspect(path, directory) for path in table.paths]
+    layouts = [inspect(path, _own_place(directory)) for path in table.paths]
     return _opened([(layout, _read(layout, plan)) for layout in layouts], plan)
+
+
+def _own_place(directory: Path) -> Path:
+    """Makes a directory for what belongs to one file; only its owner can enter it, as the one around it."""
+    return Path(tempfile.mkdtemp(dir=directory))
 
 
 class _Stream:

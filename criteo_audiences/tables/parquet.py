@@ -72,8 +72,8 @@ def _described(pattern: str, name: str) -> Layout:
 
 def _read(connection: Any, pattern: str, name: str) -> Layout:
     source = "read_parquet(?, union_by_name = true)"
-    columns = connection.execute(f"DESCRIBE SELECT * FROM {source}", [pattern]).fetchall()  # noqa: S608 - a constant
-    as_text = f"SELECT COLUMNS(*)::VARCHAR FROM {source} LIMIT {SAMPLED_ROWS}"  # noqa: S608 - the same
+    columns = connection.execute(f"DESCRIBE SELECT * FROM {source}", [pattern]).fetchall()
+    as_text = f"SELECT COLUMNS(*)::VARCHAR FROM {source} LIMIT {SAMPLED_ROWS}"
     (rows,) = connection.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [pattern]).fetchone()
     return Layout(
         path=pattern,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
@@ -28,8 +28,11 @@ _AT_ONCE: Final = 10_000
 def coded_rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Plan) -> str:
     """Returns the query whose rows are a table's values, prepared and coded, and registers the functions it calls."""
     kinds = [selection.kind for selection in plan.selections]
+    special: Any = "special"  # it is asked about missing values too
     for at, selection in enumerate(plan.selections):
-        engine.create_function(query.function(at), _judge(selection.rule), ["VARCHAR"], "VARCHAR", null_handling="special")
+        engine.create_function(
+            query.function(at), _judge(selection.rule), ["VARCHAR"], "VARCHAR", null_handling=special
+        )
     rows = " UNION ALL ".join(query.rows(relation.sql, relation.fields, plan.where) for relation in opened.relations)
     return query.coded(query.prepared(rows, kinds), kinds)
 
@@ -45,7 +48,8 @@ def load_opt_outs(engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Pl
     rows = "SELECT 0::UTINYINT AS k, v FROM listed"
     if isinstance(plan.suppress, Table):
         columns = (plan.suppress.column,) if plan.suppress.column else ()
-        opened = open_table(plan.suppress, evolve(plan, selections=(evolve(first, columns=columns),)), engine, directory)
+        wanted = evolve(plan, selections=(evolve(first, columns=columns),))
+        opened = open_table(plan.suppress, wanted, engine, directory)
         rows = " UNION ALL ".join(
             query.rows(relation.sql, relation.fields, plan.suppress.where) for relation in opened.relations
         )

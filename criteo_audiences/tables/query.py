@@ -1,7 +1,7 @@
 """The engine's work in SQL: pure functions from what is wanted to the statements that do it.
 
-Only values proved safe are prepared by SQL: ASCII of the usual form, for which the engine and Python agree on lower case
-and white space. A function of ours judges all others by the same rule as every other source.
+Only values proved safe are prepared by SQL: ASCII of the usual form, for which the engine and Python agree on lower
+case and white space. A function of ours judges all others by the same rule as every other source.
 """
 
 from collections.abc import Mapping, Sequence
@@ -189,7 +189,7 @@ _LONGEST_LINE: Final = 4_000_000
 
 def read_parquet(path: str) -> str:
     """Reads Parquet."""
-    return f"read_parquet({literal(path)})"
+    return f"read_parquet({literal(path)}, union_by_name = true)"
 
 
 def read_json(path: str, columns: Sequence[str], compression: str) -> str:

@@ -1,8 +1,9 @@
 """Reads a table from its first row to its last batch; blocking, for a thread of its own."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from criteo_audiences.batches import Batch
 from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import read_stream
 from criteo_audiences.tables.cutting import Cutter
-from criteo_audiences.tables.engine import connect, translated, workspace
+from criteo_audiences.tables.engine import connect, stream_failure, translated, workspace
 from criteo_audiences.tables.opening import open_table
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.preparing import coded_rows, load_opt_outs
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import duckdb
 
     from criteo_audiences.tables.table import Table
-
 
 
 @frozen(kw_only=True)
@@ -66,7 +66,7 @@ class Reader:
         if self._engine is not None:
             self._engine.interrupt()
 
-    def chunks(self) -> Iterator[Chunk]:
+    def chunks(self) -> Generator[Chunk, None, None]:
         """Yields what was read and prepared, some hundred thousand rows at a time.
 
         Raises:
@@ -77,7 +77,8 @@ class Reader:
         with ExitStack() as stack:
             directory = stack.enter_context(workspace())
             stack.enter_context(translated(self._table.label))
-            engine = stack.enter_context(closing(connect(directory, threads=plan.threads, memory_limit=plan.memory_limit)))
+            engine = connect(directory, threads=plan.threads, memory_limit=plan.memory_limit)
+            stack.enter_context(closing(engine))
             self._engine = engine
             stack.callback(self._forget)
             opened = open_table(self._table, plan, engine, directory)
@@ -105,9 +106,7 @@ class Reader:
             remaining = f"SELECT code, p FROM staged WHERE k = {at} AND code <= {query.HASHED}"
             yield from self._cut(engine, remaining, at, counted=True)
 
-    def _cut(
-        self, engine: "duckdb.DuckDBPyConnection", source: str, at: int, *, counted: bool
-    ) -> Iterator[Chunk]:
+    def _cut(self, engine: "duckdb.DuckDBPyConnection", source: str, at: int, *, counted: bool) -> Iterator[Chunk]:
         selection = self._plan.selections[at]
         cutter = Cutter(
             selection.kind,
@@ -116,10 +115,10 @@ class Reader:
             number=self._numbers.__next__,
         )
         stream = engine.sql(query.framed(source, selection.kind, selection.algorithm))
-        for codes, pieces in read_stream(stream.__arrow_c_stream__()):
-            seen = codes.tobytes()
-            batches = tuple(cutter.feed(seen, pieces))
-            found = Counter[int]() if counted else _count(seen)
+        failure = partial(stream_failure, self._table.label)
+        for codes, pieces in read_stream(stream.__arrow_c_stream__(), failure):
+            batches = tuple(cutter.feed(codes, pieces))
+            found = Counter[int]() if counted else _count(codes)
             yield Chunk(codes=found, already_hashed=found[query.HASHED], batches=batches)
         yield Chunk(codes=Counter(), batches=tuple(cutter.flush()))
 

@@ -68,9 +68,7 @@ class Staging:
             f"SELECT r, min(r) OVER (PARTITION BY key) AS first FROM ({mine}) WHERE hash(key) IN (SELECT h FROM again)"
             ") WHERE r <> first"
         )
-        self._engine.execute(
-            f"UPDATE staged SET code = {query.DUPLICATE} WHERE rowid IN (SELECT r FROM later)"
-        )
+        self._engine.execute(f"UPDATE staged SET code = {query.DUPLICATE} WHERE rowid IN (SELECT r FROM later)")
 
     def _count(self, statement: str) -> int:
         row = self._engine.execute(statement).fetchone()

@@ -100,9 +100,9 @@ def _matching(path: str) -> list[str]:
     Raises:
         ConfigurationError: when nothing matches.
     """
-    if path == STDIN or os.path.exists(path) or not glob.has_magic(path):
+    if path == STDIN or Path(path).exists() or not glob.has_magic(path):
         return [path]
-    found = sorted(glob.glob(path, recursive=True))
+    found = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - the pattern may be absolute
     if not found:
         raise ConfigurationError("No file matches the pattern; check it, and quote it for your shell.")
     return found

@@ -148,9 +148,11 @@ class ValueIntake:
             How many batches that were.
         """
         step, delivered = self._preparation.rule.slice_size, 0
-        while self._buffer:
-            values = self._buffer[:step]
-            del self._buffer[:step]
+        left = len(self._buffer)  # what arrives meanwhile is for the next time
+        while left > 0:
+            values = self._buffer[: min(step, left)]
+            del self._buffer[: len(values)]
+            left -= len(values)
             for batch in self._batcher.feed(self._preparation.prepare(values)):
                 await self._deliver(batch)
                 delivered += 1

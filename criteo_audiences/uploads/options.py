@@ -103,8 +103,8 @@ class Settings:
         column: the column of a table, or several of them whose values are all of one kind.
         columns: columns by kind, for several kinds in one pass; goes instead of `identifier_type` and `column`.
         where: a condition in SQL on a table's columns; rows it does not hold for are not read.
-        suppress: opt-outs, a file or an iterable of values in clear or hashed, which are not sent whatever form they are
-            written in; with several kinds, those of the first.
+        suppress: opt-outs, a file or an iterable of values in clear or hashed, which are not sent whatever form they
+            are written in; with several kinds, those of the first.
         operation: `"add"` or `"remove"`.
         dedupe: send each identifier once. `None`: on for tables, which are then read to their end before the first
             call, off for iterables, where it costs some 16 bytes of memory an identifier.
@@ -173,8 +173,8 @@ class Settings:
         return self.selections[0].algorithm
 
     def __attrs_post_init__(self) -> None:
-        for name in ("batch_size", "max_concurrency", "max_body_bytes"):
-            if not isinstance(getattr(self, name), int):
+        for name in ("batch_size", "max_concurrency", "max_body_bytes", "threads"):
+            if not isinstance(getattr(self, name), int | None):
                 raise ConfigurationError(f"{name} must be a whole number, not {type(getattr(self, name)).__name__}.")
         for name, value in (("dry_run", self.dry_run), ("dedupe", self.dedupe)):  # "no" would count as true
             if not isinstance(value, bool) and (value is not None or name == "dry_run"):
@@ -183,16 +183,13 @@ class Settings:
         require_range(self.batch_size, "batch_size", least=1, most=MAX_BATCH_SIZE, hint=hint)
         require_range(self.max_concurrency, "max_concurrency", least=1, most=_MOST_IN_FLIGHT)
         require_range(self.max_body_bytes, "max_body_bytes", least=_LEAST_BODY)
+        require_range(1 if self.threads is None else self.threads, "threads", least=1, most=_MOST_THREADS)
         require_range(self.max_rejected, "max_rejected", least=0, most=1)
         require_range(self.max_invalid, "max_invalid", least=0, most=1)
         _check_deadline(self.deadline)
         require_range(self.drain_timeout, "drain_timeout", least=0, most=3_600)
         if self.flush_after is not None:
             require_range(self.flush_after, "flush_after", least=0.001, most=86_400)
-        if self.threads is not None:
-            if not isinstance(self.threads, int):
-                raise ConfigurationError(f"threads must be a whole number, not {type(self.threads).__name__}.")
-            require_range(self.threads, "threads", least=1, most=_MOST_THREADS)
         if self.where is not None:
             require_text(self.where, "where")
         if self.gum_caller_id is not None and IdentifierType.GUM not in self.kinds:

@@ -13,7 +13,6 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables import Table
 
 
-
 class ArrowStream(Protocol):
     """A table that exports its rows as Arrow: of polars, pandas, pyarrow, DuckDB."""
 
@@ -22,6 +21,7 @@ class ArrowStream(Protocol):
 
 Source = Iterable[str | None] | AsyncIterable[str | None] | os.PathLike[str] | Table | ArrowStream
 """What an upload reads from: any iterable or async iterable of text, a file, or a table."""
+
 
 class Reading(Protocol):
     """A source being read."""
@@ -36,7 +36,6 @@ class Reading(Protocol):
             arrived: is called when the first value comes into an empty buffer that will not be emptied at once.
             room: returns how many values the buffer should be given before it is emptied.
         """
-
 
 
 def as_table(source: object, columns: tuple[str, ...] = ()) -> Table | None:

@@ -170,15 +170,15 @@ async def test_a_missing_column_sends_nothing(stage: Any, tmp_path: Path) -> Non
     assert stage.sandbox.requests == []
 
 
-async def test_a_file_that_breaks_on_the_way_is_an_error_with_a_note(stage: Any, tmp_path: Path) -> None:
-    """What went out before stays out, and the note says how much that was."""
+async def test_a_damaged_file_is_refused_before_anything_is_sent(stage: Any, tmp_path: Path) -> None:
+    """A file is looked at to its end before the first call, and the note says that nothing went out."""
     path = tmp_path / "crm.csv.gz"
     rows = "".join(f"{number}@example.com\n" for number in range(30_000))
     path.write_bytes(gzip.compress(f"email\n{rows}".encode())[:-2_000])
     with pytest.raises(OSError, match=r"crm\.csv\.gz is damaged") as caught:
         await stage.upload(path, batch_size=1_000)
     assert "Running it again is safe" in caught.value.__notes__[0]
-    assert stage.held
+    assert stage.sandbox.requests == []
 
 
 async def test_rejected_rows_never_stop_an_upload(stage: Any) -> None:

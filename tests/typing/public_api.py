@@ -255,7 +255,6 @@ async def uploads(ms: MarketingSolutions) -> None:
     await ms.upload_contact_list("1", Table.from_file("crm.csv"), hash="md5", identifier_type=IdentifierType.EMAIL)
     await ms.upload_contact_list("1", ["a"], identifier_type="phone_number", hash="sha256", region="FR")
     await ms.upload_contact_list("1", ["a"], identifier_type=IdentifierType.GUM, gum_caller_id="329739")
-    await ms.upload_contact_list("1", [1, 2], hash=None)  # pyright: ignore[reportArgumentType]
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=30.0, drain_timeout=5.0)
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
     await ms.upload_contact_list("1", [1, 2], hash=None)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]

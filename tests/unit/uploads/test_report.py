@@ -90,7 +90,7 @@ def test_a_failed_upload_is_explained_in_counts_and_codes() -> None:
         400, [Problem(code="invalid", instance="/contact-list", detail="planted@example.com")]
     )
     failures = [
-        failure_of(number, 10, error, carried=True)
+        failure_of(number, IdentifierType.EMAIL, 10, error, carried=True)
         for number, error in enumerate([RequestTimeout("…"), refused, refused], 1)
     ]
     judged = report(valid=5, failed=20, unknown=10, pending=1_000, failures=tuple(failures))
@@ -165,7 +165,7 @@ def test_a_report_shows_no_identifier() -> None:
     receipt = ContactListOperation(valid=1, invalid=1, sample_invalid=("planted@example.com",))
     moment = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     failure = failure_of(
-        2, 3, NotFoundError(404, [Problem(code="x", detail="planted@example.com")], trace_id="t-1"), carried=True
+        2, IdentifierType.EMAIL, 3, NotFoundError(404, [Problem(code="x", detail="planted@example.com")], trace_id="t-1"), carried=True
     )
     shown = report(
         valid=1, invalid=1, failed=3, sample_invalid=("planted@example.com",), failures=(failure,), live_from=moment
@@ -176,7 +176,7 @@ def test_a_report_shows_no_identifier() -> None:
         {"batch": 2, "sent": 3, "error": "NotFoundError", "status": 404, "codes": ["x"], "trace_id": "t-1"}
     ]
     assert json.loads(text)["live_from"] == "2026-01-01T00:00:00+00:00"
-    assert "planted" not in text + repr(shown) + str(shown) + repr(receipt) + repr(result_of(1, 2, receipt))
+    assert "planted" not in text + repr(shown) + str(shown) + repr(receipt) + repr(result_of(1, IdentifierType.EMAIL, 2, receipt))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_what_a_receipt_leaves_open_is_unreported(
     valid: int | None, invalid: int | None, expected: tuple[int, int, int]
 ) -> None:
     """Counts that are null, too small or too large never count an identifier twice or not at all."""
-    outcome = result_of(1, 10, ContactListOperation(valid=valid, invalid=invalid)).outcome
+    outcome = result_of(1, IdentifierType.EMAIL, 10, ContactListOperation(valid=valid, invalid=invalid)).outcome
     assert (outcome.valid, outcome.invalid, outcome.unreported) == expected
 
 
@@ -213,9 +213,9 @@ def test_what_a_receipt_leaves_open_is_unreported(
 )
 def test_a_failed_batch_is_refused_or_unknown(error: CriteoError, outcome: Outcome) -> None:
     """An answer that refuses means failed; none, or one that cannot be read, means unknown."""
-    assert failure_of(1, 10, error, carried=True).outcome == outcome
+    assert failure_of(1, IdentifierType.EMAIL, 10, error, carried=True).outcome == outcome
     error.outcome_unknown = True  # an earlier attempt of the same call got no answer
-    assert failure_of(1, 10, error, carried=True).outcome == Outcome(unknown=10)
+    assert failure_of(1, IdentifierType.EMAIL, 10, error, carried=True).outcome == Outcome(unknown=10)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_live_from_is_five_hours_after_the_next_computation(accepted: str, live:
 
 def test_a_batch_that_no_request_carried_sends_nothing() -> None:
     """Without a token or a place in the quota nothing was put into a call: the identifiers stay pending."""
-    result = failure_of(1, 10, QuotaWaitError(9.0, 1.0), carried=False)
+    result = failure_of(1, IdentifierType.EMAIL, 10, QuotaWaitError(9.0, 1.0), carried=False)
     assert (result.sent, result.outcome, result.ok) == (0, Outcome(), False)
 
 
