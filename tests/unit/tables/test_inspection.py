@@ -200,16 +200,18 @@ def test_a_table_is_sampled_as_python_reads_it(rows: list[Any], encoding: str, d
 
 def test_json_lines_have_their_keys_as_columns(desk: Any) -> None:
     """In order of first appearance; numbers stay the text they are, what is nested holds no identifier."""
-    content = '{"id": 0012e1, "email": "a@b.co"}'.replace("0012e1", "12.50")
+    content = '{"id": 12.50, "email": "a@b.co"}'
     layout = desk.inspect(f'\ufeff{content}\n\n{{"email": null, "tags": ["x"], "ok": true, "é": "ü"}}\n', "crm.jsonl")
     assert (layout.format, layout.names) == ("json", ("id", "email", "tags", "ok", "é"))
     assert layout.sample == (("12.50", "a@b.co", None, None, None), (None, None, None, "true", "ü"))
     assert layout.rows == 2
+    assert Path(layout.path).read_text().startswith("{")  # the engine refuses a byte order mark before JSON
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        ('{"email": "planted@example.com"}\r{"email": null}', "Line 1 of crm.csv is no JSON object; expected JSON"),
         ('[{"email": "planted@example.com"}]', "crm.csv is one JSON list; expected JSON lines: one object a line"),
         ('{\n  "email": "planted@example.com"\n}\n', "Line 1 of crm.csv is no JSON object; expected JSON lines"),
         ('{"a": 1}\n{"email": "planted@example.com"', "Line 2 of crm.csv is no JSON object; expected JSON lines"),
@@ -322,6 +324,7 @@ def test_a_header_that_only_looks_odd_is_a_header(header: str, desk: Any) -> Non
         ('name,email\rAnn,"planted@example.com\rCy,c@d.co\r', 2),
         ('name,email\nAnn,"', 2),
         ('"name,email\nAnn,planted@example.com', 1),
+        ('sep=,\n\n"name","email\nAnn,planted@example.com', 3),
         ("name,email\n" + "Ann,a@b.co\n" * 100_000 + '"Bob,planted@example.com\n' * 3, 100_002 + 2),
     ],
 )
