@@ -41,7 +41,7 @@ def inspect(path: str, workspace: Path) -> Layout:
         if error.filename is None:
             raise
         # A path may say more than a name.
-        shown = name if error.filename == path else "a temporary copy"
+        shown = "a temporary copy" if Path(error.filename).is_relative_to(workspace) else name
         raise OSError(error.errno, error.strerror, shown) from None
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import csv
 import gzip
 import io
@@ -352,8 +353,16 @@ def test_quotes_within_cells_need_no_partner(desk: Any) -> None:
 def test_what_is_not_there_is_named_without_its_path(tmp_path: Path) -> None:
     """The directories around a file are nobody's business."""
     with pytest.raises(FileNotFoundError) as caught:
-        inspect(str(tmp_path / "nowhere.csv"), tmp_path)
+        inspect(f"{tmp_path}/./nowhere.csv", tmp_path / "workspace")
     assert str(caught.value) == "[Errno 2] No such file or directory: 'nowhere.csv'"
+
+
+def test_a_copy_that_cannot_be_written_is_not_mistaken_for_the_file(desk: Any) -> None:
+    """The file is there; what fails is its copy."""
+    path = desk.write("é;email\n".encode("cp1252"))
+    with pytest.raises(FileNotFoundError) as caught:
+        inspect(str(path), desk.workspace / "nowhere")
+    assert str(caught.value) == "[Errno 2] No such file or directory: 'a temporary copy'"
 
 
 def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
@@ -398,3 +407,22 @@ def test_memory_does_not_grow_with_the_file(encoding: str, desk: Any) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 7_000_000
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.one_of(
+        st.binary(max_size=200),
+        st.text('ab@.,;|\t"\n\r\ufeff{}[]:=sep\x00é', max_size=80).map(str.encode),
+        st.text("a;é日\n", max_size=80).map(lambda text: text.encode("utf-16")),
+    ),
+    compress=st.sampled_from([bytes, gzip.compress, zstd.compress]),
+)
+def test_whatever_a_file_holds_it_is_a_layout_or_one_clear_error(content: bytes, compress: Any, desks: Any) -> None:
+    """No other exception gets out, and a layout is consistent in itself."""
+    with contextlib.suppress(OSError, ConfigurationError):
+        layout = desks().inspect(compress(content))
+        assert layout.names or layout.format == "json"
+        assert all(len(row) == len(layout.names) for row in layout.sample)
+        assert layout.rows == len(layout.sample)
+        assert Path(layout.path).is_file()
