@@ -87,7 +87,8 @@ def choose_column(layout: Layout, asked: str | None, kind: IdentifierType) -> Ch
             f"A column of this kind cannot be told by its header; the columns of {layout.name} are: "
             f"{listed(layout.names)}. {_ADVICE}"
         )
-    return _found([_examined(layout, position, kind) for position in range(len(layout.names))], layout, kind)
+    named = [position for position, name in enumerate(layout.names) if wording(name, kind) is not Wording.OTHER]
+    return _found([_examined(layout, position, kind) for position in named], layout, kind)
 
 
 def _asked(layout: Layout, asked: str, kind: IdentifierType) -> Choice:
@@ -120,7 +121,7 @@ def _found(columns: Sequence[_Column], layout: Layout, kind: IdentifierType) -> 
         column.share >= _CONFIRMED for column in viable
     )
     if not best:
-        raise _nothing(columns, layout, kind)
+        raise _nothing(layout, kind)
     chosen = best[0]
     if len(best) > 1 or doubtful or layout.names.count(chosen.name) > 1:
         candidates = [column for column in viable if doubtful or column in best]
@@ -136,7 +137,8 @@ def _unseen(columns: Iterable[_Column]) -> list[_Column]:
     return [column for column in columns if column.wording <= Wording.OWNED and not column.values]
 
 
-def _nothing(columns: Sequence[_Column], layout: Layout, kind: IdentifierType) -> ConfigurationError:
+def _nothing(layout: Layout, kind: IdentifierType) -> ConfigurationError:
+    columns = [_examined(layout, position, kind) for position in range(len(layout.names))]
     likely = [column for column in columns if column.share >= _CONFIRMED or column.wording is not Wording.OTHER]
     looked_at = f"No column of {layout.name} is clearly {_KIND_NAMES[kind][0]} by its header and its values; "
     if likely:

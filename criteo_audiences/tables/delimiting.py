@@ -53,21 +53,20 @@ def read_beginning(head: str, name: str, *, whole: bool) -> Beginning:
     """
     text = head if whole else head[: max(head.rfind("\n"), head.rfind("\r")) + 1]
     before, delimiter = _start(text)
-    lines = Lines(itertools.islice(split(text), before, None))
+    lines = Lines(itertools.islice(split(text), before, None), before)
     rows = parsed(lines, delimiter)
-    number, header = next(
-        ((number, row) for number, row in enumerate(rows, start=1) if _holds_something(row)), (0, None)
-    )
+    filled = ((number, row) for number, row in enumerate(rows, before + 1) if _holds_something(row))
+    skip, header = next(filled, (0, None))
     if lines.ended and not whole:
         raise too_long(name)
     if header is None:
         raise ConfigurationError(f"{name} is empty: it has not even a header row.")
     if lines.ended:
         raise unclosed(lines, header, name)
-    quotes = sum(line.count('"') for line in itertools.islice(split(text), before + lines.taken))
+    quotes = sum(line.count('"') for line in itertools.islice(split(text), lines.taken))
     complete = _complete(rows, lines, whole=whole)
     sample = tuple(_fitted(row, len(header)) for row in itertools.islice(complete, SAMPLED_ROWS))
-    return Beginning(_names(header, name), delimiter, before + number, quotes, sample)
+    return Beginning(_names(header, name), delimiter, skip, quotes, sample)
 
 
 def _holds_something(row: Sequence[str]) -> bool:

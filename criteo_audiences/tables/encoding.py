@@ -26,7 +26,9 @@ _WELL_FORMED: Final = 0.5
 _KANA = re.compile("[\u3041-\u30ff]+")
 _LEAST_KANA: Final = 0.2
 _MOST_DAMAGE: Final = 0.01
-_SAMPLED_CHUNKS: Final = 64
+_SAMPLED_PIECES: Final = 512
+# Bytes decoded at a time: damaged and foreign text takes long to decode, and Python's lock is held meanwhile.
+_PIECE: Final = 32 * 1024
 
 
 def wide_encoding(start: bytes) -> str | None:
@@ -50,7 +52,7 @@ def narrow_encoding(read: Callable[[], Iterable[bytes]]) -> str:
     """
     decoder = codecs.getincrementaldecoder("utf-8")("ignore")
     beyond_ascii = well_formed = 0
-    for chunk in read():
+    for chunk in _pieces(read()):
         beyond = len(chunk.translate(None, _ASCII))
         beyond_ascii += beyond
         well_formed += len(decoder.decode(chunk).encode()) - (len(chunk) - beyond)
@@ -62,7 +64,7 @@ def narrow_encoding(read: Callable[[], Iterable[bytes]]) -> str:
 def _is_japanese(chunks: Iterable[bytes]) -> bool:
     decoder = codecs.getincrementaldecoder("cp932")("replace")
     beyond_ascii = kana = damaged = 0
-    for chunk in itertools.islice(chunks, _SAMPLED_CHUNKS):
+    for chunk in itertools.islice(_pieces(chunks), _SAMPLED_PIECES):
         text = decoder.decode(chunk)
         beyond_ascii += len(text) - len(text.encode("ascii", "ignore"))
         kana += len(text) - len(_KANA.sub("", text))
@@ -74,7 +76,7 @@ def transcoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     """Yields a text in UTF-8 without a byte order mark, `REPLACEMENT` where bytes mean nothing."""
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     begun = False
-    for chunk in chunks:
+    for chunk in _pieces(chunks):
         text = decoder.decode(chunk)
         if text and not begun:
             begun, text = True, text.removeprefix("\ufeff")
@@ -83,3 +85,9 @@ def transcoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     rest = decoder.decode(b"", final=True)
     if rest:
         yield rest.encode()
+
+
+def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        for start in range(0, len(chunk), _PIECE):
+            yield chunk[start : start + _PIECE]

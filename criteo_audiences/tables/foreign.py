@@ -34,6 +34,7 @@ _MARKUP: Final = ((b"<?xml", "XML"), (b"<!doctype html", "a web page"), (b"<html
 # What is neither text nor a delimiter in use; \x01 is Hive's.
 _CONTROLS: Final = bytes(set(range(0x20)) - set(b"\x01\t\n\v\f\r\x1a\x1b")) + b"\x7f"
 _MOST_CONTROLS: Final = 0.01
+_STRAY: Final = 2  # control characters that a short text may hold by accident
 
 
 def require_rows(start: bytes, name: str) -> None:
@@ -54,7 +55,7 @@ def require_rows(start: bytes, name: str) -> None:
         if begun.startswith(tag):
             raise ConfigurationError(f"{name} is {what}; expected {EXPECTED}.")
     controls = len(start) - len(start.translate(None, _CONTROLS))
-    if controls > len(start) * _MOST_CONTROLS:
+    if controls > max(_STRAY, len(start) * _MOST_CONTROLS):
         raise binary(name)
 
 

@@ -41,7 +41,7 @@ def inspect(path: str, workspace: Path) -> Layout:
         if error.filename is None:
             raise
         # A path may say more than a name.
-        shown = name if error.filename == path else "a temporary copy"
+        shown = "a temporary copy" if Path(error.filename).is_relative_to(workspace) else name
         raise OSError(error.errno, error.strerror, shown) from None
 
 
@@ -106,7 +106,7 @@ def _clean(content: Content, workspace: Path) -> tuple[Content, Scan]:
         scan.read(content.chunks())
         if scan.has_nul:
             _refuse_binary(content)
-        if scan.is_utf8 and content.portable and not _hides_a_quote(scan.head):
+        if scan.is_utf8 and content.portable and not _mark_misleads(scan.head):
             return content, scan
         encoding = "utf-8" if scan.is_utf8 else narrow_encoding(content.chunks)
     scan = Scan()
@@ -116,9 +116,12 @@ def _clean(content: Content, workspace: Path) -> tuple[Content, Scan]:
     return Content(copy, content.name, "none"), scan
 
 
-def _hides_a_quote(head: bytes) -> bool:
-    """Tells whether a name that spans lines follows a byte order mark, behind which DuckDB sees no quote begin."""
-    return head.startswith(codecs.BOM_UTF8) and bool(head.partition(b"\n")[0].count(b'"') % 2)
+def _mark_misleads(head: bytes) -> bool:
+    """Tells whether the engine stumbles over a byte order mark: before JSON, and before a quote that spans lines."""
+    if not head.startswith(codecs.BOM_UTF8):
+        return False
+    first = head.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")[0]
+    return bool(first.count(b'"') % 2) or first.startswith(b"{")
 
 
 def _refuse_binary(content: Content) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables.compression import Content
 from criteo_audiences.tables.layout import SAMPLED_ROWS, Layout
-from criteo_audiences.tables.rows import split, too_long
+from criteo_audiences.tables.rows import too_long
 from criteo_audiences.tables.scan import Scan
 
 _BEGINS = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"\]])')
@@ -47,7 +47,7 @@ def layout(content: Content, scan: Scan, head: str) -> Layout:
 def _objects(text: str, name: str) -> Iterator[Mapping[str, Any]]:
     if text.lstrip().startswith("["):
         raise ConfigurationError(f"{name} is one JSON list; {_EXPECTED}. 'jq -c .[]' turns it into them.")
-    for number, line in enumerate(split(text), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -61,7 +61,7 @@ def _objects(text: str, name: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _cell(value: object) -> str | None:
-    """Returns a value as the engine shows it as text; what is nested holds no identifier."""
+    """Returns a value as text; what is nested holds no identifier."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else None

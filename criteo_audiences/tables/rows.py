@@ -16,13 +16,17 @@ _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 class Lines(Iterator[str]):
     """Lines, counted as they are taken.
 
+    Args:
+        lines: what to take from.
+        taken: lines that stand before them.
+
     Attributes:
-        taken: lines given out so far.
+        taken: lines before the next one.
         ended: whether more were asked for than there are.
     """
 
-    def __init__(self, lines: Iterator[str]) -> None:
-        self.taken = 0
+    def __init__(self, lines: Iterator[str], taken: int = 0) -> None:
+        self.taken = taken
         self.ended = False
         self._lines = lines
 
