@@ -1,0 +1,89 @@
+import contextlib
+from collections import Counter
+from typing import Any
+
+import orjson
+import polars as pl
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from criteo_audiences.identifiers import Fingerprints, OptOuts, Preparation, rule_for
+from criteo_audiences.models import HashAlgorithm, IdentifierType
+from criteo_audiences.tables import Table, query
+from criteo_audiences.tables.plan import Plan, Selection
+from criteo_audiences.tables.reader import Reader
+
+COLUMN = "value"
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+ADDRESS = st.from_regex(r"\A[ \t\u00a0]?[a-zA-Z0-9._+-]{1,12}@[a-zA-Z0-9.-]{1,12}\.[a-zA-Z]{1,3}[ \n\u200b]?\Z")
+LONG = st.builds(lambda local, domain: f"{'a' * local}@{'b' * domain}.example", st.integers(60, 66), st.integers(1, 66))
+DIGEST = st.from_regex(r"\A ?(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{64}) ?\Z")
+PHONE = st.from_regex(r"\A['p:]{0,2}(?:\+|00)?[0-9 ().-]{5,16}(?: x[0-9]{1,3}|\.0)?\Z")
+MIXED = st.tuples(ANY_TEXT, ADDRESS, ANY_TEXT).map("".join)
+FEW = st.sampled_from(["a@b.co", "A@B.co ", "c@d.co", "5" * 32, "", "\u0130@b.co", "\u212a@b.co", "\u017f@b.co"])
+VALUES = st.lists(st.one_of(FEW, ADDRESS, LONG, DIGEST, PHONE, MIXED, ANY_TEXT, st.none()), max_size=30)
+
+
+def table_lane(table: Table, plan: Plan) -> tuple[list[str], Counter[int], int]:
+    """Returns the identifiers, the codes of the rows, and how many came as digests."""
+    identifiers: list[str] = []
+    codes: Counter[int] = Counter()
+    already_hashed = 0
+    with contextlib.closing(Reader(table, plan).chunks()) as chunks:
+        for chunk in chunks:
+            codes += chunk.codes
+            already_hashed += chunk.already_hashed
+            for batch in chunk.batches:
+                held = orjson.loads(b"[" + b"".join(batch.pieces) + b"]")
+                assert len(held) == batch.count <= plan.batch_size
+                identifiers += held
+    return identifiers, codes, already_hashed
+
+
+def values_of(values: list[str | None]) -> Table:
+    """Returns a table with one column."""
+    return Table.from_arrow(pl.DataFrame({COLUMN: values}, schema={COLUMN: pl.String}), column=COLUMN)
+
+
+@pytest.mark.parametrize(
+    ("kind", "algorithms"),
+    [
+        (IdentifierType.EMAIL, [None, *HashAlgorithm]),
+        (IdentifierType.PHONE_NUMBER, [None, HashAlgorithm.SHA256]),
+        (IdentifierType.MADID, [None]),
+        (IdentifierType.CUSTOMER_ID, [None]),
+    ],
+    ids=lambda value: value.value if isinstance(value, IdentifierType) else "",
+)
+@given(data=st.data(), values=VALUES, opted_out=st.none() | st.lists(FEW | ADDRESS | DIGEST, max_size=5), dedupe=st.booleans())
+@example(data=None, values=["a@b.co", "A@b.co", " a@b.co", None, "", "x"], opted_out=None, dedupe=True)
+@settings(max_examples=40, deadline=None)
+def test_both_lanes_send_the_same_identifiers_and_reject_for_the_same_reasons(
+    kind: IdentifierType,
+    algorithms: list[HashAlgorithm | None],
+    data: Any,
+    values: list[str | None],
+    opted_out: list[str] | None,
+    dedupe: bool,
+) -> None:
+    """Whatever text a row holds: byte for byte, in the same order, with the same counts."""
+    algorithm = algorithms[-1] if data is None else data.draw(st.sampled_from(algorithms))
+    rule = rule_for(kind)
+    preparation = Preparation(algorithm=algorithm, rule=rule, seen=Fingerprints() if dedupe else None)
+    if opted_out is not None:
+        preparation.opt_outs = OptOuts(rule)
+        preparation.opt_outs.add(opted_out)
+    expected = preparation.prepare(values)
+    selection = Selection(kind=kind, rule=rule, algorithm=algorithm, columns=(COLUMN,))
+    plan = Plan(selections=(selection,), dedupe=dedupe, suppress=opted_out, batch_size=7, threads=2)
+
+    identifiers, codes, already_hashed = table_lane(values_of(values), plan)
+
+    assert identifiers == expected
+    rejected = {query.REASONS[code - query.FIRST_REASON]: n for code, n in codes.items() if code >= query.FIRST_REASON}
+    assert rejected == dict(preparation.rejected)
+    assert codes.total() == preparation.read
+    assert codes[query.DUPLICATE] == (preparation.duplicates or 0)
+    assert codes[query.SUPPRESSED] == preparation.suppressed
+    assert already_hashed == preparation.already_hashed
