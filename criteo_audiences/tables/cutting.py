@@ -1,17 +1,17 @@
 """Cuts what the engine prepared into batches: its bytes are the inside of a JSON array already."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import Final
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.arrow import Texts
+from criteo_audiences.tables.query import FRAME, HASHED
 
-SENT: Final = 2
-"""Codes below it go out: 0 an identifier, 1 one that came as a digest."""
-
+_FRAME: Final = FRAME.encode()
 _PIECE: Final = 32_768
-_GOES_OUT: Final = bytes(code < SENT for code in range(256))
+_GOES_OUT: Final = bytes(code <= HASHED for code in range(256))
 
 
 class Cutter:
@@ -37,14 +37,14 @@ class Cutter:
         """Takes a chunk of rows in and yields each batch it fills.
 
         Args:
-            codes: one a row; those below `SENT` have a text.
-            texts: a comma and a JSON string for each row that goes out, nothing for the others.
+            codes: one a row; those up to `HASHED` have a text.
+            texts: what the query frames for each row that goes out, nothing for the others.
         """
         goes_out = codes.translate(_GOES_OUT)
         row = 0
         while row < len(codes):
             stop = self._stop(goes_out, texts, row)
-            self._take(goes_out.count(1, row, stop), texts, row, stop)
+            self._take(stop - row - goes_out.count(0, row, stop), texts, row, stop)
             row = stop
             if row < len(codes) or self._count == self._size:
                 yield self._cut(full=True)
@@ -55,27 +55,30 @@ class Cutter:
             yield self._cut(full=False)
 
     def _stop(self, goes_out: bytes, texts: Texts, row: int) -> int:
-        """Returns the row before which the batch is full, by binary search, or the end of the chunk."""
-        room, space = self._size - self._count, self._max_bytes - self._bytes
-        least, most = row, len(goes_out)
-        while least < most:
-            middle = (least + most + 1) // 2
-            fits = goes_out.count(1, row, middle) <= room and texts.ends[middle] - texts.ends[row] <= space
-            least, most = (middle, most) if fits else (least, middle - 1)
-        if least == row and not self._count:
-            return row + 1  # a single identifier larger than a body goes out alone
-        return least
+        """Returns the row before which the batch is full, or the end of the chunk.
+
+        What does not go out is counted, since it is rare: the search skips from one to the next.
+        """
+        stop, room = row, self._size - self._count
+        while room and stop < len(goes_out):
+            passed = min(room, len(goes_out) - stop)
+            room += goes_out.count(0, stop, stop + passed) - passed
+            stop += passed
+        space = self._max_bytes - self._bytes
+        if texts.ends[stop] - texts.ends[row] <= space:
+            return stop
+        fitting = bisect_right(texts.ends, texts.ends[row] + space, row, stop + 1) - 1
+        return row + 1 if fitting == row and not self._count else fitting  # one larger than a body goes out alone
 
     def _take(self, count: int, texts: Texts, row: int, stop: int) -> None:
         start, end = texts.ends[row], texts.ends[stop]
-        if count and not self._count:
-            start += 1  # no comma before the first
         self._pieces += [texts.between(at, min(at + _PIECE, end)) for at in range(start, end, _PIECE)]
         self._count += count
         self._bytes += end - start
 
     def _cut(self, *, full: bool) -> Batch:
-        number, pieces = self._number(), tuple(self._pieces)
-        batch = Batch(number=number, count=self._count, full=full, kind=self._kind, pieces=pieces)
+        tail = b"".join(self._pieces[-2:])  # a piece may end within the frame
+        pieces = (b'"', *self._pieces[:-2], tail.removesuffix(_FRAME) + b'"')
+        batch = Batch(number=self._number(), count=self._count, full=full, kind=self._kind, pieces=pieces)
         self._pieces, self._count, self._bytes = [], 0, 0
         return batch

@@ -4,7 +4,7 @@ Only values proved safe are prepared by SQL: ASCII of the usual form, for which 
 case and white space. A function of ours judges all others by the same rule as every other source.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from attrs import frozen
@@ -18,6 +18,9 @@ REASONS: Final[tuple[RejectReason, ...]] = tuple(RejectReason)
 FIRST_REASON: Final = 4
 """Codes of rows: an identifier, one that came as a digest, two ways of not going out, then the reject reasons."""
 
+FRAME: Final = '","'
+"""Stands between two strings of a JSON array, quotes included."""
+
 MARK: Final = "\x01"
 """Begins what our function returns for a value it rejects: no identifier can hold it."""
 
@@ -25,6 +28,7 @@ MARK: Final = "\x01"
 _ADDRESS: Final = "[a-zA-Z0-9._+-]+@(?:[a-zA-Z0-9]+[.-])*[a-zA-Z0-9]+[.][a-zA-Z]+"
 _LONGEST: Final = 64
 _DIGEST: Final = "[0-9a-fA-F]{64}|[0-9a-fA-F]{32}"
+_WORDS: Final = "[a-zA-Z0-9][a-zA-Z0-9._+ -]*"
 
 
 @frozen
@@ -86,36 +90,52 @@ def _cells(selection: int, fields: Sequence[Field]) -> str:
     return f"list_transform(CASE WHEN len({filled}) > 0 THEN {filled} ELSE [NULL] END, {tagged})"
 
 
-def prepared(source: str, kinds: Sequence[IdentifierType], *, keep: str = "") -> str:
-    """Normalizes raw values: `p` is the identifier in clear, its digest as it came, or the mark and a reason."""
-    expression = _prepare(0, kinds[0])
-    if len(kinds) > 1:
-        cases = " ".join(f"WHEN {at} THEN {_prepare(at, kind)}" for at, kind in enumerate(kinds))
-        expression = f"CASE k {cases} END"
-    return f"SELECT k, {expression} AS p{keep} FROM ({source})"
+def prepared(source: str, kinds: Sequence[IdentifierType]) -> str:
+    """Normalizes raw values: `p` is the identifier in clear, its digest as it came, or the mark and a reason.
+
+    What is `usual` needs no other test: it is an identifier in clear, but for its case.
+    """
+    usual, others = _by_kind(kinds, _is_usual), _by_kind(kinds, _judged)
+    told_apart = f"SELECT k, v, coalesce({usual}, false) AS usual FROM ({source})"
+    return f"SELECT k, usual, CASE WHEN usual THEN lower(v) ELSE {others} END AS p FROM ({told_apart})"
 
 
-def _prepare(selection: int, kind: IdentifierType) -> str:
-    fast = ""
-    if kind is IdentifierType.EMAIL:
-        fast = (
-            f"WHEN regexp_full_match(v, '{_ADDRESS}') AND strlen(v) <= {_LONGEST} THEN lower(v) "
-            f"WHEN regexp_full_match(v, '{_DIGEST}') THEN lower(v) "
-            f"WHEN regexp_full_match(v, ' *(?:{_ADDRESS}) *') AND strlen(trim(v)) <= {_LONGEST} THEN lower(trim(v)) "
-        )
-    empty = literal(MARK + RejectReason.EMPTY)
-    return f"CASE {fast}WHEN v IS NULL OR v = '' THEN {empty} ELSE {function(selection)}(v) END"
-
-
-def coded(source: str, kinds: Sequence[IdentifierType], *, keep: str = "") -> str:
+def coded(source: str, kinds: Sequence[IdentifierType]) -> str:
     """Adds each row's code to its identifier."""
     reasons = ", ".join(literal(reason) for reason in REASONS)
     rejected = f"list_position([{reasons}], substr(p, 2)) + {FIRST_REASON - 1}"
-    hashed = _is_hashed(kinds[0])
-    if len(kinds) > 1:
-        hashed = "CASE k " + " ".join(f"WHEN {at} THEN {_is_hashed(kind)}" for at, kind in enumerate(kinds)) + " END"
-    code = f"CASE WHEN starts_with(p, {literal(MARK)}) THEN {rejected} WHEN {hashed} THEN {HASHED} ELSE {PREPARED} END"
-    return f"SELECT k, p, ({code})::UTINYINT AS code{keep} FROM ({source})"
+    hashed = _by_kind(kinds, lambda _, kind: _is_hashed(kind))
+    code = (
+        f"CASE WHEN usual THEN {PREPARED} WHEN starts_with(p, {literal(MARK)}) THEN {rejected} "
+        f"WHEN {hashed} THEN {HASHED} ELSE {PREPARED} END"
+    )
+    return f"SELECT k, p, ({code})::UTINYINT AS code FROM ({source})"
+
+
+def _by_kind(kinds: Sequence[IdentifierType], expression: Callable[[int, IdentifierType], str]) -> str:
+    """Returns the expression of the one kind there is, or chooses by the selection a value belongs to."""
+    if len(kinds) == 1:
+        return expression(0, kinds[0])
+    return "CASE k " + " ".join(f"WHEN {at} THEN {expression(at, kind)}" for at, kind in enumerate(kinds)) + " END"
+
+
+def _is_usual(_: int, kind: IdentifierType) -> str:
+    if kind is IdentifierType.EMAIL:
+        return f"strlen(v) <= {_LONGEST} AND regexp_full_match(v, '{_ADDRESS}')"
+    return "false"
+
+
+def _judged(selection: int, kind: IdentifierType) -> str:
+    """Judges what is not usual, by our own function where SQL cannot be sure."""
+    sure = ""
+    if kind is IdentifierType.EMAIL:
+        sure = (
+            f"WHEN strlen(v) IN (32, 64) AND regexp_full_match(v, '{_DIGEST}') THEN lower(v) "
+            f"WHEN regexp_full_match(v, ' *(?:{_ADDRESS}) *') AND strlen(trim(v)) <= {_LONGEST} THEN lower(trim(v)) "
+            f"WHEN strlen(v) < 32 AND regexp_full_match(v, '{_WORDS}') THEN {literal(MARK + RejectReason.NO_AT_SIGN)} "
+        )
+    empty = literal(MARK + RejectReason.EMPTY)
+    return f"CASE WHEN v IS NULL OR v = '' THEN {empty} {sure}ELSE {function(selection)}(v) END"
 
 
 def _is_hashed(kind: IdentifierType) -> str:
@@ -144,13 +164,18 @@ def on_the_wire(kind: IdentifierType, algorithm: HashAlgorithm | None) -> str:
     return f"CASE WHEN code = {PREPARED} THEN {digest(kind, algorithm)} ELSE p END"
 
 
-def framed(source: str, kind: IdentifierType, algorithm: HashAlgorithm | None, *, order: str = "") -> str:
-    """Selects what the batches are cut from: each row's code, and its JSON string behind a comma."""
-    wire = on_the_wire(kind, algorithm)
+def framed(source: str, kind: IdentifierType, algorithm: HashAlgorithm | None) -> str:
+    """Selects what the batches are cut from: each row's code, and its JSON string without the first quote, for `FRAME`.
+
+    Joined, the strings lack a quote in front and have a `FRAME` too many at the end.
+    """
+    kept = "p"
     if kind not in {IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER}:  # theirs hold nothing that JSON escapes
-        wire = f"replace(replace({wire}, '\\', '\\\\'), '\"', '\\\"')"
-    piece = f"CASE WHEN code <= {HASHED} THEN ',\"' || {wire} || '\"' END"
-    return f"SELECT code, {piece} AS piece FROM ({source}){order}"
+        kept = "replace(replace(p, '\\', '\\\\'), '\"', '\\\"')"
+    hashed = kept if algorithm is None else digest(kind, algorithm)
+    frame = literal(FRAME)
+    piece = f"CASE code WHEN {PREPARED} THEN {hashed} || {frame} WHEN {HASHED} THEN {kept} || {frame} END"
+    return f"SELECT code, {piece} AS piece FROM ({source})"
 
 
 def read_csv(path: str, columns: Sequence[str], delimiter: str, *, skip: int, compression: str, parallel: bool) -> str:

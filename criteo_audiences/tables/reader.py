@@ -124,5 +124,8 @@ class Reader:
 
 
 def _count(codes: bytes) -> Counter[int]:
+    """Counts codes; the most frequent one is what the others leave, because a rare byte is counted faster."""
     most = query.FIRST_REASON + len(query.REASONS)
-    return Counter({code: number for code in range(most) if (number := codes.count(code))})
+    found = Counter({code: number for code in range(1, most) if (number := codes.count(code))})
+    found[query.PREPARED] = len(codes) - found.total()
+    return found

@@ -56,7 +56,12 @@ def values_of(values: list[str | None]) -> Table:
     ],
     ids=lambda value: value.value if isinstance(value, IdentifierType) else "",
 )
-@given(data=st.data(), values=VALUES, opted_out=st.none() | st.lists(FEW | ADDRESS | DIGEST, max_size=5), dedupe=st.booleans())
+@given(
+    data=st.data(),
+    values=VALUES,
+    opted_out=st.none() | st.lists(FEW | ADDRESS | DIGEST, max_size=5),
+    dedupe=st.booleans(),
+)
 @example(data=None, values=["a@b.co", "A@b.co", " a@b.co", None, "", "x"], opted_out=None, dedupe=True)
 @settings(max_examples=40, deadline=None)
 def test_both_lanes_send_the_same_identifiers_and_reject_for_the_same_reasons(

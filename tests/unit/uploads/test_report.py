@@ -165,7 +165,11 @@ def test_a_report_shows_no_identifier() -> None:
     receipt = ContactListOperation(valid=1, invalid=1, sample_invalid=("planted@example.com",))
     moment = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     failure = failure_of(
-        2, IdentifierType.EMAIL, 3, NotFoundError(404, [Problem(code="x", detail="planted@example.com")], trace_id="t-1"), carried=True
+        2,
+        IdentifierType.EMAIL,
+        3,
+        NotFoundError(404, [Problem(code="x", detail="planted@example.com")], trace_id="t-1"),
+        carried=True,
     )
     shown = report(
         valid=1, invalid=1, failed=3, sample_invalid=("planted@example.com",), failures=(failure,), live_from=moment
@@ -176,7 +180,9 @@ def test_a_report_shows_no_identifier() -> None:
         {"batch": 2, "sent": 3, "error": "NotFoundError", "status": 404, "codes": ["x"], "trace_id": "t-1"}
     ]
     assert json.loads(text)["live_from"] == "2026-01-01T00:00:00+00:00"
-    assert "planted" not in text + repr(shown) + str(shown) + repr(receipt) + repr(result_of(1, IdentifierType.EMAIL, 2, receipt))
+    assert "planted" not in text + repr(shown) + str(shown) + repr(receipt) + repr(
+        result_of(1, IdentifierType.EMAIL, 2, receipt)
+    )
 
 
 @pytest.mark.parametrize(
