@@ -3,14 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test lint format bench bench-scaling bench-imports bench-quota bench-upload clean
 
 help:
 	@echo "make demo    upload a CRM export to a local Criteo and show the report"
 	@echo "make test    run the tests with branch coverage"
 	@echo "make lint    ruff, mypy --strict, basedpyright"
 	@echo "make format  let ruff format the code"
-	@echo "make bench   measure event-loop gaps, memory and calls of an upload of a million e-mails"
+	@echo "make bench   compare an upload of two million e-mails with a plain script and Criteo's own SDK"
+	@echo "             bench-scaling, bench-imports, bench-quota, bench-upload: see docs/performance.md"
 
 $(VENV)/.cli: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11")'
@@ -47,7 +48,10 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev
-	$(BIN)/python benchmarks/upload.py
+	$(BIN)/python benchmarks/compare.py
+
+bench-scaling bench-imports bench-quota bench-upload: bench-%: $(VENV)/.dev
+	$(BIN)/python benchmarks/$*.py
 
 clean:
 	rm -rf $(VENV) dist build .coverage .coverage.*

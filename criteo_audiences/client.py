@@ -6,15 +6,12 @@ import re
 import ssl as tls
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import aiohttp
 
-from criteo_audiences.commerce_grid import CommerceGrid
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.marketing_solutions import MarketingSolutions
 from criteo_audiences.models import RateLimit
-from criteo_audiences.retail_media import RetailMedia
 from criteo_audiences.session import (
     AiohttpTransport,
     LocalRateLimiter,
@@ -27,9 +24,13 @@ from criteo_audiences.session import (
 )
 from criteo_audiences.session.events import OnEvent
 from criteo_audiences.session.transport import check_base_url, check_proxy
-from criteo_audiences.settings import read_settings
 from criteo_audiences.validation import require_range
 from criteo_audiences.version import __version__
+
+if TYPE_CHECKING:  # a service is imported when it is first asked for: who uses one does not wait for three
+    from criteo_audiences.commerce_grid import CommerceGrid
+    from criteo_audiences.marketing_solutions import MarketingSolutions
+    from criteo_audiences.retail_media import RetailMedia
 
 _API_VERSION: Final = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])|experimental")
 _LONGEST_TIMEOUT: Final = 3_600
@@ -125,24 +126,32 @@ class CriteoClient:
         Raises:
             ConfigurationError: naming the variable or the key that is missing or cannot be used; never its value.
         """
+        from criteo_audiences.settings import read_settings  # noqa: PLC0415
+
         settings = read_settings(os.environ, profile)
         options.setdefault("base_url", settings.base_url or _DEFAULT_BASE_URL)
         options.setdefault("api_version", settings.api_version or _DEFAULT_API_VERSION)
         return cls(settings.credentials, **options)
 
     @cached_property
-    def marketing_solutions(self) -> MarketingSolutions:
+    def marketing_solutions(self) -> "MarketingSolutions":
         """Marketing Solutions: audience segments and contact lists."""
+        from criteo_audiences.marketing_solutions import MarketingSolutions  # noqa: PLC0415 - see above
+
         return MarketingSolutions(self._session)
 
     @cached_property
-    def retail_media(self) -> RetailMedia:
+    def retail_media(self) -> "RetailMedia":
         """Retail Media: audience segments and contact lists of an account."""
+        from criteo_audiences.retail_media import RetailMedia  # noqa: PLC0415 - see above
+
         return RetailMedia(self._session)
 
     @cached_property
-    def commerce_grid(self) -> CommerceGrid:
+    def commerce_grid(self) -> "CommerceGrid":
         """Commerce Grid: audience segments and contact lists of a data provider."""
+        from criteo_audiences.commerce_grid import CommerceGrid  # noqa: PLC0415 - see above
+
         return CommerceGrid(self._session)
 
     @property

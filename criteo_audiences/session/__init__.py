@@ -2,7 +2,6 @@
 
 from criteo_audiences.session.auth import AccessToken, ClientCredentials, Grant, StaticToken, TokenSource
 from criteo_audiences.session.clock import Clock, SystemClock
-from criteo_audiences.session.consent import AuthorizationCode, RefreshToken
 from criteo_audiences.session.events import Event
 from criteo_audiences.session.limiter import LocalRateLimiter
 from criteo_audiences.session.protocol import Request, Response
@@ -14,7 +13,6 @@ from criteo_audiences.session.transport import AiohttpTransport, Exchange, Trans
 __all__ = [
     "AccessToken",
     "AiohttpTransport",
-    "AuthorizationCode",
     "ClientCredentials",
     "Clock",
     "Event",
@@ -23,7 +21,6 @@ __all__ = [
     "LocalRateLimiter",
     "Quota",
     "RateLimiter",
-    "RefreshToken",
     "Request",
     "Response",
     "RetryPolicy",

@@ -6,7 +6,8 @@ from pathlib import Path
 from attrs import frozen
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.session import ClientCredentials, RefreshToken, TokenSource
+from criteo_audiences.session import ClientCredentials, TokenSource
+from criteo_audiences.session.consent import RefreshToken
 from criteo_audiences.settings.files import read_secret
 from criteo_audiences.settings.profiles import profiles_path, read_profile
 from criteo_audiences.settings.stored import StoredRefreshToken

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import anyio
 
-from criteo_audiences.session import AccessToken, Quota, RefreshToken
+from criteo_audiences.session import AccessToken, Quota
 from criteo_audiences.session.auth import Grant
+from criteo_audiences.session.consent import RefreshToken
 from criteo_audiences.settings.files import read_secret, write_secret
 from criteo_audiences.settings.turns import turn
 

@@ -60,16 +60,40 @@ def public_names(module: ModuleType) -> set[str]:
 
 
 def test_root_promises_all_that_it_defines() -> None:
-    """What the package's root has in public is promised, and nothing else but the version."""
-    assert public_names(criteo_audiences) == set(criteo_audiences.__all__) - {"__version__"}
+    """What the package's root has in public is promised, and nothing else but the version and what checks types."""
+    assert set(criteo_audiences.__all__) <= {name.removeprefix("criteo_audiences.") for name in PROMISED}
+    assert public_names(criteo_audiences) - {"TYPE_CHECKING"} == set(criteo_audiences.__all__) - {"__version__"}
 
 
 def test_root_has_no_logic() -> None:
-    """The package's root is a docstring, imports and `__all__`."""
+    """The package's root is a docstring, imports, `__all__`, and the names that are imported on first use."""
     docstring, *rest = ast.parse(Path(criteo_audiences.__file__).read_text("utf-8")).body
+    others = [node for node in rest if not isinstance(node, (ast.Import, ast.ImportFrom))]
     assert isinstance(docstring, ast.Expr)
-    assert all(isinstance(node, (ast.ImportFrom, ast.Assign)) for node in rest)
-    assert [node.targets[0].id for node in rest if isinstance(node, ast.Assign)] == ["__all__"]  # type: ignore[attr-defined]
+    assert [type(node) for node in others] == [ast.If, ast.Assign]
+    assert ast.unparse(others[0].test) == "TYPE_CHECKING"
+    assert all(isinstance(node, ast.ImportFrom) for node in others[0].body)
+    assert [getattr(node, "name", "table") for node in others[0].orelse] == ["table", "__getattr__", "__dir__"]
+    assert ast.unparse(others[1].targets[0]) == "__all__"
+
+
+def test_names_on_first_use_are_what_type_checkers_see() -> None:
+    """A name that is imported on first use is the one that its import for type checkers names."""
+    (checking,) = (
+        node for node in ast.parse(Path(criteo_audiences.__file__).read_text("utf-8")).body if isinstance(node, ast.If)
+    )
+    seen = [(node.module, alias.name) for node in checking.body for alias in node.names]
+    assert len(seen) >= 7
+    for module, name in seen:
+        assert getattr(criteo_audiences, name) is getattr(importlib.import_module(module), name)
+
+
+def test_misspelled_names_are_refused() -> None:
+    """A name that the package does not have is an `AttributeError`, and an `ImportError` where it is imported."""
+    with pytest.raises(AttributeError, match="module 'criteo_audiences' has no attribute 'CriteoClinet'"):
+        criteo_audiences.CriteoClinet  # noqa: B018 - asking is the test
+    with pytest.raises(ImportError, match="cannot import name 'Tabel'"):
+        exec("from criteo_audiences import Tabel")  # noqa: S102 - asking is the test
 
 
 def test_whole_exception_tree_is_promised() -> None:
@@ -162,6 +186,20 @@ def test_optional_dependencies_stay_unloaded() -> None:
         " + [name for name in sys.modules if name.split('.')[1:2] in (['cli'], ['sandbox'])])"
     )
     assert loaded == "[]"
+
+
+def test_services_stay_unloaded_until_asked_for() -> None:
+    """Services, uploads and tables are imported when they are first asked for, and then only the one that was."""
+    loaded = run(
+        "import sys, criteo_audiences\n"
+        "def loaded(): return [n for n in ('tables', 'uploads', *SERVICES) if f'criteo_audiences.{n}' in sys.modules]\n"
+        "SERVICES = 'marketing_solutions', 'retail_media', 'commerce_grid'\n"
+        "client = criteo_audiences.CriteoClient(criteo_audiences.StaticToken('t'))\n"
+        "print(loaded(), sorted(set(criteo_audiences.__all__) - set(dir(criteo_audiences))))\n"
+        "client.retail_media\n"
+        "print(loaded(), criteo_audiences.Table.__module__)"
+    )
+    assert loaded.splitlines() == ["[] []", "['tables', 'uploads', 'retail_media'] criteo_audiences.tables.table"]
 
 
 def test_package_works_without_the_optional_dependencies() -> None:

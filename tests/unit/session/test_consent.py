@@ -18,7 +18,8 @@ from criteo_audiences.errors import (
     PermissionDeniedError,
     RequestTimeout,
 )
-from criteo_audiences.session import AuthorizationCode, Quota, RefreshToken, Request, Response, TokenSource, consent
+from criteo_audiences.session import Quota, Request, Response, TokenSource, consent
+from criteo_audiences.session.consent import AuthorizationCode, RefreshToken
 
 READ = Request(method="GET", path="/things")
 URI = "https://app.example/callback?from=criteo"

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.session import ClientCredentials, Quota, RefreshToken
+from criteo_audiences.session import ClientCredentials, Quota
+from criteo_audiences.session.consent import RefreshToken
 from criteo_audiences.settings import read_settings
 
 APPLICATION = {"CRITEO_CLIENT_ID": "planted-client", "CRITEO_CLIENT_SECRET": "planted-secret"}

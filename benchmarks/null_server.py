@@ -1,0 +1,148 @@
+"""A server in a process of its own that takes amend calls as cheaply as Python can: it counts bytes and keeps none.
+
+Whatever is measured against it is the client's work. It answers Marketing Solutions' amend call and the token call with
+constants, a GET of a contact list with what arrived there, and knows no quota.
+"""
+
+import asyncio
+import json
+import multiprocessing
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from urllib.request import ProxyHandler, build_opener
+
+from attrs import define, frozen
+
+BUFFER = 256 * 1024
+HEAD_END = b"\r\n\r\n"
+LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
+TOKEN = {"access_token": "token", "token_type": "Bearer", "expires_in": 900, "refresh_token": None}
+RECEIPT = {
+    "data": {
+        "type": "ContactlistOperation",
+        "attributes": {"operation": "add", "contactListId": 1, "identifierType": "email"},
+    },
+    "errors": [],
+    "warnings": [],
+}
+
+
+@frozen
+class Server:
+    """Where a contender uploads to, and as whom."""
+
+    url: str
+    segment_id: str = "1"
+    client_id: str = "benchmark"
+    client_secret: str = "benchmark"  # noqa: S105 - the server asks for none
+
+    @property
+    def contact_list(self) -> str:
+        """The URL of the contact list."""
+        return f"{self.url}/2026-07/marketing-solutions/audience-segments/{self.segment_id}/contact-list"
+
+    def arrived(self) -> dict[str, int]:
+        """Asks how many `calls` and `bytes` have arrived at the contact list."""
+        with build_opener(ProxyHandler({})).open(self.contact_list) as answer:
+            counts: dict[str, int] = json.load(answer)
+        return counts
+
+
+@define
+class Counts:
+    """What has arrived at a contact list."""
+
+    calls: int = 0
+    bytes: int = 0
+
+
+class NullCriteo(asyncio.BufferedProtocol):
+    """One connection: reads into one buffer again and again, and answers when a body's last byte is in.
+
+    Args:
+        counts: what has arrived, by path; shared by all connections.
+    """
+
+    def __init__(self, counts: dict[bytes, Counts]) -> None:
+        self._counts = counts
+        self._buffer = bytearray(BUFFER)
+        self._filled = 0  # bytes of a head that is not complete
+        self._left = 0  # bytes of a body that are still to come
+        self._answer = b""
+        self._transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keeps the transport, to answer."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a TCP server's always is
+        self._transport = transport
+
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """Returns where the next bytes go."""
+        return memoryview(self._buffer)[self._filled :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Takes a head, or passes over a part of a body."""
+        if self._left:
+            self._pass_over(nbytes)
+            return
+        self._filled += nbytes
+        end = self._buffer.find(HEAD_END, 0, self._filled)
+        if end >= 0:
+            beyond = self._filled - end - len(HEAD_END)
+            self._filled = 0
+            self._begin(bytes(self._buffer[:end]))
+            self._pass_over(beyond)
+        elif self._filled == BUFFER:
+            self._transport.abort()
+
+    def _begin(self, head: bytes) -> None:
+        method, path, _ = head.split(b" ", 2)
+        length = LENGTH.search(head)
+        self._left = int(length[1]) if length else 0
+        counts = self._counts.setdefault(path, Counts())
+        if method == b"PATCH":
+            counts.calls += 1
+            counts.bytes += self._left
+        seen = {"calls": counts.calls, "bytes": counts.bytes}
+        self._answer = answer(seen if method == b"GET" else TOKEN if path == b"/oauth2/token" else RECEIPT)
+
+    def _pass_over(self, count: int) -> None:
+        self._left -= count
+        if self._left == 0:
+            self._transport.write(self._answer)
+
+
+def answer(body: object) -> bytes:
+    """Returns a whole answer."""
+    text = json.dumps(body).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
+
+
+async def serve(pipe: Connection) -> None:
+    """Says which port it has, and serves until it is told to stop."""
+    counts: dict[bytes, Counts] = {}
+    server = await asyncio.get_running_loop().create_server(lambda: NullCriteo(counts), "127.0.0.1", 0)
+    pipe.send(server.sockets[0].getsockname()[1])
+    await asyncio.to_thread(pipe.recv)
+    server.close()
+
+
+def process(pipe: Connection) -> None:
+    """The body of the server's process."""
+    asyncio.run(serve(pipe))
+
+
+@contextmanager
+def running() -> Iterator[str]:
+    """Starts the server, yields its URL and stops it."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=process, args=(theirs,), daemon=True)
+    child.start()
+    try:
+        yield f"http://127.0.0.1:{ours.recv()}"
+    finally:
+        ours.send("stop")
+        child.join()
