@@ -7,9 +7,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from attrs import define
+from attrs import define, field
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.layout import Compression
 
 CHUNK: Final = 256 * 1024
@@ -36,6 +37,7 @@ class Content:
         path: where it is.
         name: the file's name, for messages.
         compression: how it is compressed.
+        interruption: ends reading half-way.
         portable: whether the engine reads it as it is, known at its end: DuckDB refuses gzip members with an extra
             field (bgzip's), a comment or a checksum in their header, and zeros after the last one.
     """
@@ -43,22 +45,29 @@ class Content:
     path: Path
     name: str
     compression: Compression
+    interruption: Interruption = field(factory=Interruption, repr=False)
     portable: bool = True
 
     @classmethod
-    def of(cls, path: Path, name: str, start: bytes) -> "Content":
+    def of(cls, path: Path, name: str, start: bytes, interruption: Interruption) -> "Content":
         """Tells by a file's first bytes, never by its name, how it is compressed."""
         if start.startswith(_GZIP):
-            return cls(path, name, "gzip")
-        return cls(path, name, "zstd" if start.startswith((_ZSTD, *_SKIPPABLE)) else "none")
+            return cls(path, name, "gzip", interruption)
+        return cls(path, name, "zstd" if start.startswith((_ZSTD, *_SKIPPABLE)) else "none", interruption)
 
     def chunks(self) -> Iterator[bytes]:
         """Yields pieces of at most `CHUNK` bytes, so that a small file cannot fill the memory.
 
         Raises:
-            OSError: when the file cannot be read, or its compressed data are cut or damaged anywhere.
+            OSError: when the file cannot be read, its compressed data are cut or damaged anywhere, or reading is
+                interrupted.
             ConfigurationError: when it is zstd and no decompressor is installed.
         """
+        for chunk in self._pieces():
+            self.interruption.check()
+            yield chunk
+
+    def _pieces(self) -> Iterator[bytes]:
         with self.path.open("rb", buffering=0) as file:
             if self.compression == "none":
                 yield from iter(lambda: file.read(CHUNK), b"")

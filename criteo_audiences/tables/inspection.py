@@ -3,7 +3,6 @@
 import codecs
 import os
 import stat
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from criteo_audiences.tables.compression import CHUNK, Content
 from criteo_audiences.tables.delimiting import read_beginning
 from criteo_audiences.tables.encoding import narrow_encoding, transcoded, wide_encoding
 from criteo_audiences.tables.foreign import binary, require_rows
+from criteo_audiences.tables.interruption import Interruption, read_standard_input
 from criteo_audiences.tables.layout import SAMPLED_ROWS, STDIN, Layout
 from criteo_audiences.tables.quotes import require_closed_quotes
 from criteo_audiences.tables.scan import Scan
@@ -23,12 +23,13 @@ _PEEK: Final = 4096
 _OWNER_ONLY: Final = 0o600
 
 
-def inspect(path: str, workspace: Path) -> Layout:
+def inspect(path: str, workspace: Path, interruption: Interruption | None = None) -> Layout:
     """Looks at a whole file: its format, compression, encoding, header and first rows. Blocks; hashes nothing.
 
     Args:
         path: a file, a directory of Parquet files, or `-` for standard input.
         workspace: a directory only its owner can read, for a copy of what the engine cannot read as it is.
+        interruption: ends it half-way.
 
     Raises:
         OSError: when it cannot be read, or is damaged or cut: in its compressed data or within a quoted cell.
@@ -36,7 +37,7 @@ def inspect(path: str, workspace: Path) -> Layout:
     """
     name = "standard input" if path == STDIN else Path(path).name or "The path"
     try:
-        return _inspected(path, name, workspace)
+        return _inspected(path, name, workspace, interruption or Interruption())
     except OSError as error:
         if error.filename is None:
             raise
@@ -45,8 +46,8 @@ def inspect(path: str, workspace: Path) -> Layout:
         raise OSError(error.errno, error.strerror, shown) from None
 
 
-def _inspected(path: str, name: str, workspace: Path) -> Layout:
-    file = _written(workspace, "input", _input()) if path == STDIN else Path(path)
+def _inspected(path: str, name: str, workspace: Path, interruption: Interruption) -> Layout:
+    file = _written(workspace, "input", _input(interruption)) if path == STDIN else Path(path)
     if file.is_dir():
         return parquet.directory(file, name)
     _require_regular(file, name)
@@ -54,7 +55,7 @@ def _inspected(path: str, name: str, workspace: Path) -> Layout:
         start = opened.read(_PEEK)
     if parquet.begins(start):
         return parquet.layout(file, name)
-    return _text(Content.of(file, name, start), workspace)
+    return _text(Content.of(file, name, start, interruption), workspace)
 
 
 def _require_regular(file: Path, name: str) -> None:
@@ -63,9 +64,8 @@ def _require_regular(file: Path, name: str) -> None:
         raise ConfigurationError(f"{name} is no regular file; pipe it to standard input and name it '-'.")
 
 
-def _input() -> Iterator[bytes]:
-    reader: Any = sys.stdin.buffer
-    return iter(lambda: reader.read1(CHUNK), b"")
+def _input(interruption: Interruption) -> Iterator[bytes]:
+    return iter(lambda: read_standard_input(CHUNK, interruption), b"")
 
 
 def _text(content: Content, workspace: Path) -> Layout:
@@ -113,7 +113,7 @@ def _clean(content: Content, workspace: Path) -> tuple[Content, Scan]:
     copy = _written(workspace, "copy", _seen(transcoded(content.chunks(), encoding), scan))
     if scan.has_nul:
         raise binary(content.name)
-    return Content(copy, content.name, "none"), scan
+    return Content(copy, content.name, "none", content.interruption), scan
 
 
 def _mark_misleads(head: bytes) -> bool:

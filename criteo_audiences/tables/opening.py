@@ -13,6 +13,7 @@ from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import query
 from criteo_audiences.tables.columns import choose_column
 from criteo_audiences.tables.inspection import inspect
+from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.layout import Layout
 from criteo_audiences.tables.plan import Plan, Selection
 
@@ -54,8 +55,21 @@ class Opened:
     rows: int | None
 
 
-def open_table(table: "Table", plan: Plan, engine: "duckdb.DuckDBPyConnection", directory: Path) -> Opened:
+def open_table(
+    table: "Table",
+    plan: Plan,
+    engine: "duckdb.DuckDBPyConnection",
+    directory: Path,
+    interruption: Interruption | None = None,
+) -> Opened:
     """Looks at a table and chooses its columns; blocks.
+
+    Args:
+        table: the table.
+        plan: what is wanted of it.
+        engine: what will read it.
+        directory: where copies may be written.
+        interruption: ends it half-way.
 
     Raises:
         ConfigurationError: when it is nothing that can be read, or a column cannot be chosen.
@@ -66,7 +80,7 @@ def open_table(table: "Table", plan: Plan, engine: "duckdb.DuckDBPyConnection", 
         return _opened([_described(engine, query.name(_STREAM), table.label, sample=False)], plan)
     if table.query is not None:
         return _opened([_described(engine, f"({table.query}\n)", table.label, sample=True)], plan)
-    layouts = [inspect(path, _own_place(directory)) for path in table.paths]
+    layouts = [inspect(path, _own_place(directory), interruption) for path in table.paths]
     return _opened([(layout, _read(layout, plan)) for layout in layouts], plan)
 
 

@@ -15,6 +15,7 @@ from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import read_stream
 from criteo_audiences.tables.cutting import Cutter
 from criteo_audiences.tables.engine import connect, stream_failure, translated, workspace
+from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import open_table
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.preparing import coded_rows, load_opt_outs
@@ -60,11 +61,14 @@ class Reader:
         self._plan = plan
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._numbers = count(1)
+        self._interruption = Interruption()
 
     def interrupt(self) -> None:
-        """Ends what the engine is doing; may be called from another thread."""
-        if self._engine is not None:
-            self._engine.interrupt()
+        """Ends what is going on; may be called from another thread."""
+        self._interruption.ask()
+        engine = self._engine
+        if engine is not None:
+            engine.interrupt()
 
     def chunks(self) -> Generator[Chunk, None, None]:
         """Yields what was read and prepared, some hundred thousand rows at a time.
@@ -81,7 +85,7 @@ class Reader:
             stack.enter_context(closing(engine))
             self._engine = engine
             stack.callback(self._forget)
-            opened = open_table(self._table, plan, engine, directory)
+            opened = open_table(self._table, plan, engine, directory, self._interruption)
             yield Chunk(codes=Counter(), columns=opened.columns, expected=opened.rows)
             coded = coded_rows(engine, opened, plan)
             yield from self._staged(engine, directory, coded) if plan.staged else self._direct(engine, coded)

@@ -18,7 +18,8 @@ async def test_upload_sends_the_column_and_shows_where_every_row_went(cli, expor
     segment = sandbox.add_contact_list(name="crm")
     done = await cli("upload", SERVICE, segment, str(export), "--hash", "sha256")
     assert done.code == 0, done.err
-    assert f"add column 'Email' of crm.csv as sha256 to {SERVICE} segment {segment}" in done.err
+    assert f"add the email column of crm.csv as sha256 to {SERVICE} segment {segment}" in done.err
+    assert "column 'Email'" in done.out
     assert sandbox.contact_list(segment).identifiers == {ANNA, LI}
     shown = {line.split()[0]: line.split()[1] for line in done.out.splitlines() if len(line.split()) > 1}
     assert (shown["rejected"], shown["duplicates"], shown["sent"], shown["accepted"]) == ("2", "1", "2", "2")

@@ -62,4 +62,4 @@ def test_criteos_bound_is_the_default(count: int) -> None:
 def test_a_batch_shows_no_identifier() -> None:
     """The pieces stay out of its repr."""
     (batch,) = cut(["planted@example.com"])
-    assert repr(batch) == "Batch(number=1, count=1, full=False)"
+    assert repr(batch) == "Batch(number=1, count=1, full=False, kind=None)"

@@ -168,7 +168,7 @@ CALLS += [
     (lambda c: c.ms.set_ad_set_audience(5, None), "ad_set_id must be a str"),
     (lambda c: c.ms.list_in_market_brands(5, "FR"), "advertiser_id must be a str"),
     (lambda c: c.ms.list_in_market_interests("5", ""), "country must not be empty"),
-    (lambda c: c.ms.amend_contact_list("5", operation="add", identifiers=["a"], identifier_type="gum", gum_caller_id="12"), "gum_caller_id must be a whole number"),
+    (lambda c: c.ms.amend_contact_list("5", operation="add", identifiers=["a"], identifier_type="gum", gum_caller_id="x"), "gum_caller_id must be the whole number"),
     (lambda c: c.rm.delete_audience_segments(77, ["5"]), "account_id must be a str"),
     (lambda c: c.rm.get_line_item_audiences(5), "line_item_id must be a str"),
 ]  # fmt: skip

@@ -258,11 +258,11 @@ def test_token_that_no_header_carries_is_refused(value: str) -> None:
         (lambda: ClientCredentials(client_id="i", client_secret=None), "client_secret must be a str, not NoneType."),
         (
             lambda: ClientCredentials(client_id="planted\n", client_secret="s"),
-            "client_id must not hold control characters; take away line breaks and tabs.",
+            "client_id holds a line break or another control character; give it exactly as Criteo showed it.",
         ),
         (
             lambda: ClientCredentials(client_id="i", client_secret="plan\x00ted"),
-            "client_secret must not hold control characters; take away line breaks and tabs.",
+            "client_secret holds a line break or another control character; give it exactly as Criteo showed it.",
         ),
         (lambda: StaticToken(""), "the token must not be empty."),
         (lambda: StaticToken(b"abc"), "the token must be a str, not bytes."),

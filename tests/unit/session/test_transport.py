@@ -207,7 +207,7 @@ async def test_dead_connection_costs_one_request(serve: Serve, make: Any, method
     with pytest.raises(TransportError, match="whether Criteo applied it is not known") as caught:
         await transport.send(asked)
     assert (len(seen), caught.value.outcome_unknown) == (2, True)
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])

@@ -70,7 +70,7 @@ def test_both_lanes_send_the_same_identifiers_and_reject_for_the_same_reasons(
     data: Any,
     values: list[str | None],
     opted_out: list[str] | None,
-    dedupe: bool,
+    dedupe: bool,  # noqa: FBT001 - drawn
 ) -> None:
     """Whatever text a row holds: byte for byte, in the same order, with the same counts."""
     algorithm = algorithms[-1] if data is None else data.draw(st.sampled_from(algorithms))
