@@ -4,7 +4,7 @@ from criteo_audiences.identifiers.email import hash_email, normalize_email
 from criteo_audiences.identifiers.fingerprints import Fingerprints
 from criteo_audiences.identifiers.hashing import digest, is_hashed
 from criteo_audiences.identifiers.mobile import normalize_mobile_ad_id
-from criteo_audiences.identifiers.numbering_plans import require_region
+from criteo_audiences.identifiers.numbering_plans import require_numbering_plans, require_region
 from criteo_audiences.identifiers.opaque import normalize_ip_address_v4, normalize_opaque
 from criteo_audiences.identifiers.opt_outs import OptOuts
 from criteo_audiences.identifiers.phone import hash_phone, normalize_phone
@@ -27,6 +27,7 @@ __all__ = [
     "normalize_mobile_ad_id",
     "normalize_opaque",
     "normalize_phone",
+    "require_numbering_plans",
     "require_region",
     "rule_for",
 ]

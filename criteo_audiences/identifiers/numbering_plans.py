@@ -12,6 +12,15 @@ _REGION = re.compile("[A-Za-z]{2}")
 _ANYWHERE: Final = "00"  # what most of the world dials for abroad, and what exports hold everywhere
 
 
+def require_numbering_plans() -> None:
+    """Refuses to go on without what knows the numbers of countries.
+
+    Raises:
+        ConfigurationError: when the extra `phone` is not installed.
+    """
+    _library()
+
+
 def require_region(region: object) -> str:
     """Returns a region in capital letters.
 

@@ -15,13 +15,26 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 DEFAULT_MEMORY_LIMIT: Final = "512MB"
-_SIZE = re.compile(r"[0-9]+(?:\.[0-9]+)?\s*(?:[KMGT]i?B)", re.IGNORECASE)
+_ENOUGH_TO_STREAM: Final = "128MB"
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B)", re.IGNORECASE)
 
 
 def default_threads() -> int:
     """All cores but one, which the caller's event loop keeps."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores - 1)
+
+
+def limit_memory(engine: "DuckDBPyConnection", limit: str) -> None:
+    """Lets the engine keep little of what it has read: nothing of a text file is needed twice, but it would be kept."""
+    if _in_bytes(limit) > _in_bytes(_ENOUGH_TO_STREAM):
+        engine.execute(f"SET memory_limit = '{_ENOUGH_TO_STREAM}'")
+
+
+def _in_bytes(size: str) -> float:
+    number, unit = _SIZE.fullmatch(size).groups()  # type: ignore[union-attr]  # it was checked
+    bytes_each: int = (1024 if "i" in unit.lower() else 1000) ** ("KMGT".index(unit[0].upper()) + 1)
+    return float(number) * bytes_each
 
 
 def check_memory_limit(limit: str) -> str:

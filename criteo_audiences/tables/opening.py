@@ -48,11 +48,13 @@ class Opened:
         relations: what to read, one after the other.
         columns: the columns chosen, as the table names them.
         rows: how many rows there are, where that can be estimated.
+        lean: whether reading it needs little memory.
     """
 
     relations: tuple[Relation, ...]
     columns: tuple[str, ...]
     rows: int | None
+    lean: bool
 
 
 def open_table(
@@ -81,7 +83,7 @@ def open_table(
     if table.query is not None:
         return _opened([_described(engine, f"({table.query}\n)", table.label, sample=True)], plan)
     layouts = [inspect(path, _own_place(directory), interruption) for path in table.paths]
-    return _opened([(layout, _read(layout, plan)) for layout in layouts], plan)
+    return _opened([(layout, _read(layout)) for layout in layouts], plan)
 
 
 def _own_place(directory: Path) -> Path:
@@ -108,18 +110,26 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
         columns: list[str] = []
         for at, selection in enumerate(plan.selections):
             for position in _positions(layout, selection):
-                fields.append(query.Field(at, names[position], _is_text(layout, position, selection.kind)))
+                is_text = _is_text(layout, position, selection.kind)
+                fields.append(query.Field(at, names[position], is_text, _region(layout, names, selection)))
                 columns.append(layout.names[position])
         relations.append(Relation(sql=sql, fields=tuple(fields)))
         chosen = chosen or tuple(columns)
     counts = [layout.rows for layout, _ in layouts]
     rows = None if None in counts else sum(count or 0 for count in counts)
-    return Opened(relations=tuple(relations), columns=chosen, rows=rows)
+    lean = all(layout.format in {"csv", "json"} for layout, _ in layouts)
+    return Opened(relations=tuple(relations), columns=chosen, rows=rows, lean=lean)
 
 
 def _positions(layout: Layout, selection: Selection) -> list[int]:
     asked: Sequence[str | None] = selection.columns or (None,)
     return [choose_column(layout, name, selection.kind).position for name in asked]
+
+
+def _region(layout: Layout, names: Sequence[str], selection: Selection) -> str | None:
+    if selection.region_column is None:
+        return None
+    return names[choose_column(layout, selection.region_column, IdentifierType.CUSTOMER_ID).position]
 
 
 def _is_text(layout: Layout, position: int, kind: IdentifierType) -> bool:
@@ -151,7 +161,7 @@ def engine_names(names: Sequence[str]) -> list[str]:
     ]
 
 
-def _read(layout: Layout, plan: Plan) -> str:
+def _read(layout: Layout) -> str:
     if layout.format == "parquet":
         return query.read_parquet(layout.path)
     if layout.format == "json":
@@ -162,7 +172,7 @@ def _read(layout: Layout, plan: Plan) -> str:
         layout.delimiter,
         skip=layout.skip,
         compression=layout.compression,
-        parallel=plan.threads > 1 and not layout.quotes,
+        parallel=not layout.quotes,
     )
 
 

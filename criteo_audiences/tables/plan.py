@@ -20,12 +20,14 @@ class Selection:
         rule: what becomes of its values.
         algorithm: how they are hashed, `None` sends them in clear.
         columns: their columns; none where the header and the values must tell.
+        region_column: of phone numbers, the column with the country that a row's number is dialed in.
     """
 
     kind: IdentifierType
     rule: Rule
     algorithm: HashAlgorithm | None = None
     columns: tuple[str, ...] = ()
+    region_column: str | None = None
 
 
 @frozen(kw_only=True)

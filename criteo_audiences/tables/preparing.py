@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from criteo_audiences.errors import InvalidIdentifierError
-from criteo_audiences.identifiers import RejectReason, Rule
+from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
+from criteo_audiences.identifiers import RejectReason, Rule, require_region, rule_for
 from criteo_audiences.tables import query
 from criteo_audiences.tables.opening import Opened, open_table
-from criteo_audiences.tables.plan import Plan
+from criteo_audiences.tables.plan import Plan, Selection
 from criteo_audiences.tables.table import Table
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def coded_rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Plan) 
     special: Any = "special"  # it is asked about missing values too
     for at, selection in enumerate(plan.selections):
         engine.create_function(
-            query.function(at), _judge(selection.rule), ["VARCHAR"], "VARCHAR", null_handling=special
+            query.function(at), _judge(selection), ["VARCHAR", "VARCHAR"], "VARCHAR", null_handling=special
         )
     rows = " UNION ALL ".join(query.rows(relation.sql, relation.fields, plan.where) for relation in opened.relations)
     return query.coded(query.prepared(rows, kinds), kinds)
@@ -45,7 +45,7 @@ def load_opt_outs(engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Pl
         OSError: when it cannot be read to its end.
     """
     first = plan.selections[0]
-    rows = "SELECT 0::UTINYINT AS k, v FROM listed"
+    rows = "SELECT 0::UTINYINT AS k, v, NULL::VARCHAR AS r FROM listed"
     if isinstance(plan.suppress, Table):
         columns = (plan.suppress.column,) if plan.suppress.column else ()
         wanted = evolve(plan, selections=(evolve(first, columns=columns),))
@@ -69,18 +69,27 @@ def _list(engine: "duckdb.DuckDBPyConnection", values: Sequence[str]) -> None:
         engine.execute("INSERT INTO listed SELECT unnest(?::VARCHAR[])", [list(values[start : start + _AT_ONCE])])
 
 
-def _judge(rule: Rule) -> Callable[[str | None], str]:
+def _judge(selection: Selection) -> Callable[[str | None, str | None], str]:
     """Makes the function that the engine asks about values of an unusual form."""
     asked = count(1)
+    rules: dict[str | None, Rule] = {None: selection.rule}
 
-    def prepare(value: str | None) -> str:
+    def prepare(value: str | None, region: str | None) -> str:
         if not next(asked) % _YIELD_EVERY:
             time.sleep(0)  # lets the caller's event loop have the interpreter
         if value is None:
             return query.MARK + RejectReason.EMPTY
         try:
-            return rule.normalize(value)
+            return (rules.get(region) or rules.setdefault(region, _local(selection, region))).normalize(value)
         except InvalidIdentifierError as error:
             return query.MARK + error.reason
 
     return prepare
+
+
+def _local(selection: Selection, region: str | None) -> Rule:
+    """Returns the rule for a row's country; where that is no code of a country, the one for all rows."""
+    try:
+        return rule_for(selection.kind, region=require_region((region or "").strip()))
+    except ConfigurationError:
+        return selection.rule

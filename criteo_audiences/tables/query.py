@@ -24,8 +24,8 @@ FRAME: Final = '","'
 MARK: Final = "\x01"
 """Begins what our function returns for a value it rejects: no identifier can hold it."""
 
-# What identifiers.PLAIN_ADDRESS takes in lower case, written for an engine without look-ahead, in either case.
-_ADDRESS: Final = "[a-zA-Z0-9._+-]+@(?:[a-zA-Z0-9]+[.-])*[a-zA-Z0-9]+[.][a-zA-Z]+"
+# What identifiers.PLAIN_ADDRESS takes, written for an engine without look-ahead.
+_ADDRESS: Final = "[a-z0-9._+-]+@(?:[a-z0-9]+[.-])*[a-z0-9]+[.][a-z]+"
 _LONGEST: Final = 64
 _DIGEST: Final = "[0-9a-fA-F]{64}|[0-9a-fA-F]{32}"
 _WORDS: Final = "[a-zA-Z0-9][a-zA-Z0-9._+ -]*"
@@ -39,16 +39,23 @@ class Field:
         selection: which selection it belongs to, counted from 0.
         column: the column's name.
         is_text: whether the column holds text already.
+        region: the column of its country, if there is one.
     """
 
     selection: int
     column: str
     is_text: bool = True
+    region: str | None = None
 
     @property
     def sql(self) -> str:
         """Returns the value as text."""
         return name(self.column) if self.is_text else f"CAST({name(self.column)} AS VARCHAR)"
+
+    @property
+    def region_sql(self) -> str:
+        """Returns the country as text."""
+        return "NULL::VARCHAR" if self.region is None else f"CAST({name(self.region)} AS VARCHAR)"
 
 
 def name(text: str) -> str:
@@ -76,17 +83,19 @@ def rows(relation: str, fields: Sequence[Field], where: str | None) -> str:
     """
     condition = f" WHERE ({where}\n)" if where else ""
     if len(fields) == 1:
-        return f"SELECT 0::UTINYINT AS k, {fields[0].sql} AS v FROM {relation}{condition}"
+        one = fields[0]
+        return f"SELECT 0::UTINYINT AS k, {one.sql} AS v, {one.region_sql} AS r FROM {relation}{condition}"
     values = ", ".join(_cells(selection, fields) for selection in sorted({field.selection for field in fields}))
     inner = f"SELECT unnest(flatten([{values}])) AS one FROM {relation}{condition}"
-    return f"SELECT one.k AS k, one.v AS v FROM ({inner})"
+    return f"SELECT one.k AS k, one.v AS v, one.r AS r FROM ({inner})"
 
 
 def _cells(selection: int, fields: Sequence[Field]) -> str:
     """Lists what a row holds for one selection: its filled cells, or one empty cell when it has none."""
-    cells = ", ".join(field.sql for field in fields if field.selection == selection)
+    mine = [field for field in fields if field.selection == selection]
+    cells = ", ".join(field.sql for field in mine)
     filled = f"list_filter([{cells}], lambda cell: trim(cell) <> '')"
-    tagged = f"lambda cell: {{'k': {selection}::UTINYINT, 'v': cell}}"
+    tagged = f"lambda cell: {{'k': {selection}::UTINYINT, 'v': cell, 'r': {mine[0].region_sql}}}"
     return f"list_transform(CASE WHEN len({filled}) > 0 THEN {filled} ELSE [NULL] END, {tagged})"
 
 
@@ -96,8 +105,9 @@ def prepared(source: str, kinds: Sequence[IdentifierType]) -> str:
     What is `usual` needs no other test: it is an identifier in clear, but for its case.
     """
     usual, others = _by_kind(kinds, _is_usual), _by_kind(kinds, _judged)
-    told_apart = f"SELECT k, v, coalesce({usual}, false) AS usual FROM ({source})"
-    return f"SELECT k, usual, CASE WHEN usual THEN lower(v) ELSE {others} END AS p FROM ({told_apart})"
+    lowered = f"SELECT k, v, r, lower(v) AS l FROM ({source})"
+    told_apart = f"SELECT k, v, r, l, coalesce({usual}, false) AS usual FROM ({lowered})"
+    return f"SELECT k, usual, CASE WHEN usual THEN l ELSE {others} END AS p FROM ({told_apart})"
 
 
 def coded(source: str, kinds: Sequence[IdentifierType]) -> str:
@@ -121,7 +131,8 @@ def _by_kind(kinds: Sequence[IdentifierType], expression: Callable[[int, Identif
 
 def _is_usual(_: int, kind: IdentifierType) -> str:
     if kind is IdentifierType.EMAIL:
-        return f"strlen(v) <= {_LONGEST} AND regexp_full_match(v, '{_ADDRESS}')"
+        # A letter beyond ASCII whose lower case is ASCII (the Kelvin sign, I with a dot) would lose bytes on the way.
+        return f"strlen(l) <= {_LONGEST} AND strlen(l) = strlen(v) AND regexp_full_match(l, '{_ADDRESS}')"
     return "false"
 
 
@@ -131,11 +142,12 @@ def _judged(selection: int, kind: IdentifierType) -> str:
     if kind is IdentifierType.EMAIL:
         sure = (
             f"WHEN strlen(v) IN (32, 64) AND regexp_full_match(v, '{_DIGEST}') THEN lower(v) "
-            f"WHEN regexp_full_match(v, ' *(?:{_ADDRESS}) *') AND strlen(trim(v)) <= {_LONGEST} THEN lower(trim(v)) "
+            f"WHEN regexp_full_match(l, ' *(?:{_ADDRESS}) *') AND strlen(l) = strlen(v) "
+            f"AND strlen(trim(l)) <= {_LONGEST} THEN trim(l) "
             f"WHEN strlen(v) < 32 AND regexp_full_match(v, '{_WORDS}') THEN {literal(MARK + RejectReason.NO_AT_SIGN)} "
         )
     empty = literal(MARK + RejectReason.EMPTY)
-    return f"CASE WHEN v IS NULL OR v = '' THEN {empty} {sure}ELSE {function(selection)}(v) END"
+    return f"CASE WHEN v IS NULL OR v = '' THEN {empty} {sure}ELSE {function(selection)}(v, r) END"
 
 
 def _is_hashed(kind: IdentifierType) -> str:
@@ -187,7 +199,8 @@ def read_csv(path: str, columns: Sequence[str], delimiter: str, *, skip: int, co
         delimiter: between cells.
         skip: lines before the first row.
         compression: `none`, `gzip` or `zstd`.
-        parallel: in several threads, which a cell with a line break in it forbids.
+        parallel: in several threads, which a cell with a line break in it forbids; otherwise what was read stays in
+            memory, up to its limit.
     """
     types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
     options: Mapping[str, str] = {
@@ -203,13 +216,15 @@ def read_csv(path: str, columns: Sequence[str], delimiter: str, *, skip: int, co
         "compression": literal(compression),
         "parallel": str(parallel).lower(),
         "max_line_size": str(_LONGEST_LINE),
+        "buffer_size": str(_READ_AT_ONCE),
     }
     read = f"read_csv({literal(path)}, {', '.join(f'{key} = {value}' for key, value in options.items())})"
     # A blank line is no row; the engine skips it by itself where a row has several cells.
     return read if len(columns) > 1 else f"(SELECT * FROM {read} WHERE {name(columns[0])} IS NOT NULL)"
 
 
-_LONGEST_LINE: Final = 4_000_000
+_LONGEST_LINE: Final = 2_000_000
+_READ_AT_ONCE: Final = 8_000_000
 
 
 def read_parquet(path: str) -> str:

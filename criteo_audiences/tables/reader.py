@@ -14,7 +14,7 @@ from criteo_audiences.batches import Batch
 from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import read_stream
 from criteo_audiences.tables.cutting import Cutter
-from criteo_audiences.tables.engine import connect, stream_failure, translated, workspace
+from criteo_audiences.tables.engine import connect, limit_memory, stream_failure, translated, workspace
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import open_table
 from criteo_audiences.tables.plan import Plan
@@ -88,14 +88,15 @@ class Reader:
             opened = open_table(self._table, plan, engine, directory, self._interruption)
             yield Chunk(codes=Counter(), columns=opened.columns, expected=opened.rows)
             coded = coded_rows(engine, opened, plan)
-            yield from self._staged(engine, directory, coded) if plan.staged else self._direct(engine, coded)
+            if plan.staged:
+                yield from self._staged(engine, directory, coded)
+                return
+            if opened.lean:
+                limit_memory(engine, plan.memory_limit)
+            yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, counted=False)
 
     def _forget(self) -> None:
         self._engine = None
-
-    def _direct(self, engine: "duckdb.DuckDBPyConnection", coded: str) -> Iterator[Chunk]:
-        """Cuts batches while the rows are read."""
-        yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, counted=False)
 
     def _staged(self, engine: "duckdb.DuckDBPyConnection", directory: Path, coded: str) -> Iterator[Chunk]:
         """Reads all rows, then cuts batches of what is left of them."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.identifiers import Rule, require_region, rule_for
+from criteo_audiences.identifiers import Rule, require_numbering_plans, require_region, rule_for
 from criteo_audiences.models import HashAlgorithm, IdentifierType, Unset
 from criteo_audiences.tables.plan import Selection
 from criteo_audiences.validation import choose
@@ -17,6 +17,7 @@ def chosen_selections(
     columns: Mapping[IdentifierType | str, Columns] | None,
     algorithm: HashAlgorithm | str | Unset | None,
     region: str | None,
+    region_column: str | None = None,
 ) -> tuple[Selection, ...]:
     """Returns what an upload reads, one entry a kind.
 
@@ -25,13 +26,22 @@ def chosen_selections(
     """
     wanted = list(_wanted(kind, column, columns))
     kinds = [kind for kind, _ in wanted]
-    if region is not None and IdentifierType.PHONE_NUMBER not in kinds:
-        raise ConfigurationError(f"region goes with identifier_type='phone_number', not with '{kinds[0].value}'.")
+    option = "region" if region is not None else "region_column" if region_column is not None else None
+    if option is not None and IdentifierType.PHONE_NUMBER not in kinds:
+        raise ConfigurationError(f"{option} goes with identifier_type='phone_number', not with '{kinds[0].value}'.")
+    if region_column is not None:
+        require_numbering_plans()
     rules = {kind: _rule(kind, region) for kind in kinds}
     if not isinstance(algorithm, Unset | None) and not any(rule.algorithms for rule in rules.values()):
         _algorithm(kinds[0], rules[kinds[0]], algorithm)
     return tuple(
-        Selection(kind=kind, rule=rules[kind], algorithm=_hash_of(kind, rules[kind], algorithm), columns=names)
+        Selection(
+            kind=kind,
+            rule=rules[kind],
+            algorithm=_hash_of(kind, rules[kind], algorithm),
+            columns=names,
+            region_column=region_column if kind is IdentifierType.PHONE_NUMBER else None,
+        )
         for kind, names in wanted
     )
 

@@ -67,6 +67,7 @@ class UploadOptions(TypedDict, total=False):
     identifier_type: IdentifierType | str | None
     hash: HashAlgorithm | str | None
     region: str | None
+    region_column: str | None
     gum_caller_id: int | str | None
     column: Columns | None
     columns: Mapping[IdentifierType | str, Columns] | None
@@ -99,6 +100,8 @@ class Settings:
             numbers have SHA-256 only; other kinds are never hashed.
         region: where phone numbers without a country code are dialed, such as `"FR"`; needs the extra `phone`.
             Without it such numbers are rejected.
+        region_column: the column of a table that holds the country of each row's phone number, as a code such as
+            `"FR"`; where it holds none, `region` is used.
         gum_caller_id: goes with GUM ids in Marketing Solutions, from Criteo's account team.
         column: the column of a table, or several of them whose values are all of one kind.
         columns: columns by kind, for several kinds in one pass; goes instead of `identifier_type` and `column`.
@@ -132,6 +135,7 @@ class Settings:
     identifier_type: IdentifierType | str | None = None
     hash: HashAlgorithm | str | Unset | None = UNSET
     region: str | None = None
+    region_column: str | None = None
     gum_caller_id: int | None = field(default=None, converter=gum_caller_id_of)
     column: Columns | None = None
     columns: Mapping[IdentifierType | str, Columns] | None = None
@@ -155,7 +159,9 @@ class Settings:
 
     @selections.default
     def _chosen_selections(self) -> tuple[Selection, ...]:
-        return chosen_selections(self.identifier_type, self.column, self.columns, self.hash, self.region)
+        return chosen_selections(
+            self.identifier_type, self.column, self.columns, self.hash, self.region, self.region_column
+        )
 
     @property
     def kinds(self) -> list[IdentifierType]:

@@ -156,7 +156,7 @@ def _open_intake(source: object, settings: Settings) -> Intake:
     table = as_table(source, settings.selections[0].columns)
     if table is not None:
         return TableIntake(table, settings)
-    for option in ("column", "columns", "where"):
+    for option in ("column", "columns", "region_column", "where"):
         if getattr(settings, option) is not None:
             raise ConfigurationError(f"{option} is about the columns of a table; an iterable has none.")
     return ValueIntake(source, settings)

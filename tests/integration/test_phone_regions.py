@@ -1,0 +1,60 @@
+from pathlib import Path
+
+import pytest
+
+from criteo_audiences import ConfigurationError, CriteoClient
+from criteo_audiences.sandbox import Sandbox
+
+
+@pytest.fixture
+def numbers(tmp_path: Path) -> Path:
+    """A file whose rows say in which country each number is dialed, or fail to."""
+    path = tmp_path / "crm.csv"
+    path.write_text(
+        "phone,country\n"
+        "01 23 45 67 89,FR\n"  # national, by its own country
+        "(201) 555-0123, us \n"
+        "+49 30 123456,FR\n"  # international: the country is not asked
+        "020 7946 0018,\n"  # no country: that of the upload
+        "030 123456,Germany\n"  # no code of a country: the same
+    )
+    return path
+
+
+async def test_each_row_is_dialed_in_its_own_country(numbers: Path) -> None:
+    """A code in the column goes before the upload's region, which stands in where there is none."""
+    async with Sandbox() as sandbox, CriteoClient(sandbox.credentials, base_url=sandbox.url) as criteo:
+        segment = sandbox.add_contact_list()
+        report = await criteo.marketing_solutions.upload_contact_list(
+            segment,
+            numbers,
+            identifier_type="phone_number",
+            column="phone",
+            region_column="Country",
+            region="GB",
+            hash=None,
+        )
+        assert sandbox.contact_list(segment).identifiers == {
+            "+33123456789",
+            "+12015550123",
+            "+4930123456",
+            "+442079460018",
+        }
+    assert sum(report.rejected.values()) == 1
+
+
+async def test_a_region_column_goes_with_phone_numbers_of_a_table(numbers: Path) -> None:
+    """Other kinds, iterables and columns that are not there are refused before a call."""
+    async with Sandbox() as sandbox, CriteoClient(sandbox.credentials, base_url=sandbox.url) as criteo:
+        segment, ms = sandbox.add_contact_list(), criteo.marketing_solutions
+        with pytest.raises(ConfigurationError, match="region_column goes with identifier_type='phone_number'"):
+            await ms.upload_contact_list(segment, numbers, hash=None, region_column="country")
+        with pytest.raises(ConfigurationError, match="region_column is about the columns of a table"):
+            await ms.upload_contact_list(
+                segment, ["1"], identifier_type="phone_number", hash=None, region_column="country"
+            )
+        with pytest.raises(ConfigurationError, match="its columns are: 'phone', 'country'"):
+            await ms.upload_contact_list(
+                segment, numbers, identifier_type="phone_number", column="phone", hash=None, region_column="land"
+            )
+        assert sandbox.requests == []
