@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -20,11 +20,10 @@ from criteo_audiences.tables.opening import open_table
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.preparing import coded_rows, load_opt_outs
 from criteo_audiences.tables.staging import Staging
+from criteo_audiences.tables.table import Table
 
 if TYPE_CHECKING:
     import duckdb
-
-    from criteo_audiences.tables.table import Table
 
 
 @frozen(kw_only=True)
@@ -56,7 +55,7 @@ class Reader:
         plan: what is wanted of it.
     """
 
-    def __init__(self, table: "Table", plan: Plan) -> None:
+    def __init__(self, table: Table, plan: Plan) -> None:
         self._table = table
         self._plan = plan
         self._engine: duckdb.DuckDBPyConnection | None = None
@@ -101,7 +100,9 @@ class Reader:
         """Reads all rows, then cuts batches of what is left of them."""
         staging = Staging(engine, self._plan, coded)
         if self._plan.suppress is not None:
-            load_opt_outs(engine, directory, self._plan)
+            suppress = self._plan.suppress
+            with translated(suppress.label) if isinstance(suppress, Table) else nullcontext():
+                load_opt_outs(engine, directory, self._plan, self._interruption)
             staging.suppress()
         if self._plan.dedupe:
             staging.drop_duplicates()

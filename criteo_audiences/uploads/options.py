@@ -48,8 +48,10 @@ def opt_outs_of(value: object) -> Table | tuple[str, ...] | None:
         return value
     if isinstance(value, os.PathLike):
         return Table.from_file(value)
+    if hasattr(value, "__arrow_c_stream__"):  # to iterate over a data frame is to get its columns' names
+        return Table.from_arrow(value)
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise TypeError(f"suppress must be a file or an iterable of str, not {type(value).__name__}")
+        raise TypeError(f"suppress must be a file, a table or an iterable of str, not {type(value).__name__}")
     listed = tuple(value)
     for position, opt_out in enumerate(listed, start=1):
         if not isinstance(opt_out, str):
@@ -103,7 +105,7 @@ class Settings:
         column: the column of a table, or several of them whose values are all of one kind.
         columns: columns by kind, for several kinds in one pass; goes instead of `identifier_type` and `column`.
         where: a condition in SQL on a table's columns; rows it does not hold for are not read.
-        suppress: opt-outs, a file or an iterable of values in clear or hashed, which are not sent whatever form they
+        suppress: opt-outs, a file, a table or an iterable of values in clear or hashed, which are not sent whatever form they
             are written in; with several kinds, those of the first.
         operation: `"add"` or `"remove"`.
         dedupe: send each identifier once. `None`: on for tables, which are then read to their end before the first
