@@ -105,8 +105,8 @@ class Settings:
         column: the column of a table, or several of them whose values are all of one kind.
         columns: columns by kind, for several kinds in one pass; goes instead of `identifier_type` and `column`.
         where: a condition in SQL on a table's columns; rows it does not hold for are not read.
-        suppress: opt-outs, a file, a table or an iterable of values in clear or hashed, which are not sent whatever form they
-            are written in; with several kinds, those of the first.
+        suppress: opt-outs, a file, a table or an iterable of values in clear or hashed, which are not sent whatever
+            form they are written in; with several kinds, those of the first.
         operation: `"add"` or `"remove"`.
         dedupe: send each identifier once. `None`: on for tables, which are then read to their end before the first
             call, off for iterables, where it costs some 16 bytes of memory an identifier.
