@@ -17,7 +17,7 @@ from criteo_audiences.tables.columns import choose_column
 from criteo_audiences.tables.inspection import inspect
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.layout import Layout
-from criteo_audiences.tables.names import shown
+from criteo_audiences.tables.names import listed, shown
 from criteo_audiences.tables.plan import Plan, Selection
 
 if TYPE_CHECKING:
@@ -199,14 +199,26 @@ def engine_names(names: Sequence[str]) -> list[str]:
     ]
 
 
+def _require_distinct(layout: Layout) -> None:
+    folded = Counter(name.lower() for name in layout.names)
+    alike = [name for name in layout.names if folded[name.lower()] > 1]
+    if alike:
+        raise ConfigurationError(
+            f"{layout.name} has keys that differ in case only, which the engine cannot tell apart: {listed(alike)}. "
+            "Rename all but one."
+        )
+
+
 def _read(layout: Layout, plan: Plan) -> str:
+    columns = engine_names(layout.names)
     if layout.format == "parquet":
-        return query.read_parquet(layout.path)
+        return f"{query.read_parquet(layout.path)} AS t({', '.join(map(query.name, columns))})"
     if layout.format == "json":
+        _require_distinct(layout)
         return query.read_json(layout.path, layout.names, layout.compression)
     return query.read_csv(
         layout.path,
-        engine_names(layout.names),
+        columns,
         layout.delimiter,
         skip=layout.skip,
         compression=layout.compression,

@@ -361,6 +361,22 @@ async def test_two_columns_of_one_name(stage: Any) -> None:
     assert stage.held == {"b@b.co"}
 
 
+@pytest.mark.parametrize("asked", ["email", "Email"])
+async def test_names_that_differ_in_case(stage: Any, tmp_path: Path, asked: str) -> None:
+    """The one asked for is read, where the engine can tell them apart; of JSON it cannot."""
+    frame = pl.DataFrame({"email": ["first@b.co"], "n": ["1"], "Email": ["second@b.co"]})
+    frame.write_parquet(tmp_path / "crm.parquet")
+    frame.write_csv(tmp_path / "crm.csv")
+    frame.write_ndjson(tmp_path / "crm.jsonl")
+    for source in (tmp_path / "crm.parquet", tmp_path / "crm.csv", frame):
+        report = await stage.upload(source, column=asked, where="column_1 <> column_3 AND n = '1'")
+        assert report.columns == (asked,)
+        assert report.valid == 1
+    assert stage.held == {{"email": "first@b.co", "Email": "second@b.co"}[asked]}
+    with pytest.raises(ConfigurationError, match="differ in case only"):
+        await stage.upload(tmp_path / "crm.jsonl", column=asked)
+
+
 async def test_without_duckdb(stage: Any, monkeypatch: pytest.MonkeyPatch, crm: Path) -> None:
     """A table needs the extra, and is never iterated over instead."""
     monkeypatch.setitem(sys.modules, "duckdb", None)
