@@ -1,5 +1,6 @@
 """Reads a table from its first row to its last batch; blocking, for a thread of its own."""
 
+import threading
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack, closing, nullcontext
@@ -61,13 +62,14 @@ class Reader:
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._numbers = count(1)
         self._interruption = Interruption()
+        self._closing = threading.Lock()  # the engine must not be closed while it is interrupted
 
     def interrupt(self) -> None:
         """Ends what is going on; may be called from another thread."""
         self._interruption.ask()
-        engine = self._engine
-        if engine is not None:
-            engine.interrupt()
+        with self._closing:
+            if self._engine is not None:
+                self._engine.interrupt()
 
     def chunks(self) -> Generator[Chunk, None, None]:
         """Yields what was read and prepared, some hundred thousand rows at a time.
@@ -90,7 +92,8 @@ class Reader:
             yield from self._staged(engine, directory, coded) if plan.staged else self._direct(engine, coded)
 
     def _forget(self) -> None:
-        self._engine = None
+        with self._closing:
+            self._engine = None
 
     def _direct(self, engine: "duckdb.DuckDBPyConnection", coded: str) -> Iterator[Chunk]:
         """Cuts batches while the rows are read."""

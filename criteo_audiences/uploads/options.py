@@ -15,6 +15,7 @@ from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, check_memory_li
 from criteo_audiences.tables.plan import Selection
 from criteo_audiences.uploads.choices import Columns, chosen_selections
 from criteo_audiences.uploads.report import Progress
+from criteo_audiences.uploads.sources import ArrowStream
 from criteo_audiences.validation import choose, require_range, require_text
 
 _LEAST_BODY: Final = 200_000
@@ -73,7 +74,7 @@ class UploadOptions(TypedDict, total=False):
     column: Columns | None
     columns: Mapping[IdentifierType | str, Columns] | None
     where: str | None
-    suppress: Iterable[str] | os.PathLike[str] | Table | None
+    suppress: Iterable[str] | os.PathLike[str] | Table | ArrowStream | None
     operation: Operation | str
     dedupe: bool | None
     max_concurrency: int
