@@ -105,6 +105,23 @@ def read_stream(capsule: Any, failure: Callable[[str], Exception]) -> Iterator[t
             batch.release(c.byref(batch))
 
 
+def field_names(capsule: Any) -> tuple[str, ...]:
+    """Returns the names of a stream's columns, which stays as it is; none of a stream that is no table.
+
+    Args:
+        capsule: what `__arrow_c_stream__` returned.
+    """
+    stream = _Stream.from_address(_capsule_pointer(capsule, b"arrow_array_stream"))
+    schema = _Schema()
+    if stream.get_schema(c.byref(stream), c.byref(schema)):
+        return ()
+    try:
+        names = [schema.children[position].contents.name or b"" for position in range(schema.n_children)]
+        return tuple(name.decode(errors="replace") for name in names) if schema.format == b"+s" else ()
+    finally:
+        schema.release(c.byref(schema))
+
+
 def _check(stream: Any, failed: int, failure: Callable[[str], Exception]) -> None:
     if failed:
         message = stream.get_last_error(c.byref(stream)) or b""

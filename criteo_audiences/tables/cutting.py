@@ -46,7 +46,7 @@ class Cutter:
             stop = self._stop(goes_out, texts, row)
             self._take(stop - row - goes_out.count(0, row, stop), texts, row, stop)
             row = stop
-            if row < len(codes) or self._count == self._size:
+            if self._count and (row < len(codes) or self._count == self._size):
                 yield self._cut(full=True)
 
     def flush(self) -> Iterator[Batch]:
@@ -64,7 +64,7 @@ class Cutter:
             passed = min(room, len(goes_out) - stop)
             room += goes_out.count(0, stop, stop + passed) - passed
             stop += passed
-        space = self._max_bytes - self._bytes
+        space = max(0, self._max_bytes - self._bytes)
         if texts.ends[stop] - texts.ends[row] <= space:
             return stop
         fitting = bisect_right(texts.ends, texts.ends[row] + space, row, stop + 1) - 1

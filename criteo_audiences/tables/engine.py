@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 DEFAULT_MEMORY_LIMIT: Final = "512MB"
+_DATUM = re.compile(r"""[^\s"']*@[^\s"']*|[0-9a-fA-F]{32,}|\+?\d[\d\s()./-]{5,}\d""")
 _ENOUGH_TO_STREAM: Final = "128MB"
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B)", re.IGNORECASE)
 
@@ -77,6 +78,7 @@ def connect(directory: Path, *, threads: int, memory_limit: str) -> "DuckDBPyCon
             "temp_directory": str(directory),
             "autoinstall_known_extensions": False,  # nothing is downloaded behind the user's back
             "autoload_known_extensions": False,
+            "python_enable_replacements": False,  # a query sees files, never variables of ours
         }
     )
     return engine
@@ -108,14 +110,34 @@ def translated(name: str) -> Iterator[None]:
     duckdb = import_duckdb()
     try:
         yield
-    except (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException) as error:
-        raise ConfigurationError(f"The condition or query on {name} is not understood: {_first_line(error)}") from None
-    except (duckdb.ConversionException, duckdb.OutOfRangeException):
-        raise _unconvertible(name) from None
-    except duckdb.OutOfMemoryException:
-        raise _no_room(name) from None
     except duckdb.Error as error:
-        raise OSError(f"{name} cannot be read further ({type(error).__name__}).") from None
+        meant = _meaning(duckdb, error, name)
+        try:
+            raise meant from None
+        finally:
+            meant.__context__ = None  # it may show values to whoever looks for it
+
+
+def _meaning(duckdb: Any, error: Exception, name: str) -> Exception:
+    not_understood = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
+    if isinstance(error, not_understood):
+        return ConfigurationError(f"The condition or query on {name} is not understood: {_first_line(error)}")
+    if isinstance(error, (duckdb.ConversionException, duckdb.OutOfRangeException)):
+        return _unconvertible(name)
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return _no_room(name)
+    return OSError(f"{name} cannot be read further ({type(error).__name__}).")
+
+
+def require_condition(condition: str) -> str:
+    """Returns a condition without what may stand at its end; it must be one expression, and nothing behind it.
+
+    Raises:
+        duckdb.Error: when it is not.
+    """
+    condition = condition.strip().rstrip(";")
+    import_duckdb().SQLExpression(condition)
+    return condition
 
 
 def stream_failure(name: str, kind: str) -> Exception:
@@ -145,5 +167,8 @@ def _no_room(name: str) -> OSError:
 
 
 def _first_line(error: BaseException) -> str:
-    """Returns what DuckDB says of a condition: its kind and the words of the condition, never a row."""
-    return str(error).partition("\n")[0].strip().rstrip(".") + "."
+    """Returns what DuckDB says of a condition: its kind and the words of the condition, never a row.
+
+    Those words may be an identifier, as when a text stands in double quotes, which are for columns.
+    """
+    return _DATUM.sub("…", str(error).partition("\n")[0].strip().rstrip(".!")) + "."

@@ -43,7 +43,8 @@ def inspect(path: str, workspace: Path, interruption: Interruption | None = None
             raise
         # A path may say more than a name.
         shown = "a temporary copy" if Path(error.filename).is_relative_to(workspace) else name
-        raise OSError(error.errno, error.strerror, shown) from None
+        renamed = OSError(error.errno, error.strerror, shown)
+    raise renamed  # outside of the handler, so that it does not keep the other one as its context
 
 
 def _inspected(path: str, name: str, workspace: Path, interruption: Interruption) -> Layout:

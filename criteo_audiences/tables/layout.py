@@ -5,7 +5,7 @@ from typing import Final, Literal
 from attrs import field, frozen
 
 Compression = Literal["none", "gzip", "zstd"]
-Format = Literal["csv", "parquet", "json", "query"]
+Format = Literal["csv", "parquet", "json", "query", "stream"]
 Row = tuple[str | None, ...]
 
 STDIN: Final = "-"

@@ -1,5 +1,6 @@
 """Opens what a table describes: looks at it, chooses the columns, and says how the engine reads it."""
 
+import re
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -11,10 +12,12 @@ from attrs import frozen
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import query
+from criteo_audiences.tables.arrow import field_names
 from criteo_audiences.tables.columns import choose_column
 from criteo_audiences.tables.inspection import inspect
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.layout import Layout
+from criteo_audiences.tables.names import listed, shown
 from criteo_audiences.tables.plan import Plan, Selection
 
 if TYPE_CHECKING:
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
     from criteo_audiences.tables.table import Table
 
 _STREAM: Final = "streamed_table"
-_TEXT: Final = ("VARCHAR", "ENUM", "UUID")
+_TEXT: Final = re.compile(r"VARCHAR|ENUM\(.*\)|UUID|\"NULL\"")  # what has no value has no type either
+# A fraction has lost what an id was: its leading zeros, its last digits. Phone numbers are judged one by one.
+_WHOLE_NUMBER: Final = re.compile(r"U?(?:TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BIGNUM|DECIMAL\(\d+,0\)")
+_FRACTION: Final = ("FLOAT", "DOUBLE")
 _SAMPLE: Final = 1_000
 
 
@@ -78,10 +84,9 @@ def open_table(
         OSError: when a file cannot be read, or is damaged.
     """
     if table.stream is not None:
-        engine.register(_STREAM, _Stream(table.stream))
-        return _opened([_described(engine, query.name(_STREAM), table.label, sample=False)], plan)
+        return _opened([_registered(engine, _Stream(table.stream), table.label)], plan)
     if table.query is not None:
-        return _opened([_described(engine, f"({table.query}\n)", table.label, sample=True)], plan)
+        return _opened([_described(engine, f"({table.query}\n)", table.label)], plan)
     layouts = [inspect(path, _own_place(directory), interruption) for path in table.paths]
     return _opened([(layout, _read(layout)) for layout in layouts], plan)
 
@@ -92,13 +97,52 @@ def _own_place(directory: Path) -> Path:
 
 
 class _Stream:
-    """Shows the engine nothing of an object but its Arrow stream, so that it takes no other way to its rows."""
+    """Shows the engine nothing of an object but its Arrow stream, so that it takes no other way to its rows.
+
+    Attributes:
+        names: its columns, as the object names them, once it has been looked at.
+        failure: what kind of exception the object raised.
+    """
 
     def __init__(self, source: Any) -> None:
         self._source = source
+        self.names: tuple[str, ...] = ()
+        self.failure = ""
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        return self._source.__arrow_c_stream__(requested_schema)
+        try:
+            capsule = self._source.__arrow_c_stream__(requested_schema)
+        except Exception as error:
+            self.failure = type(error).__name__
+            raise
+        self.names = self.names or field_names(capsule)
+        return capsule
+
+
+def _registered(engine: "duckdb.DuckDBPyConnection", stream: _Stream, label: str) -> tuple[Layout, str]:
+    """Makes an object's rows known to the engine, under names of which no two are alike.
+
+    Raises:
+        ConfigurationError: when the object does not give its rows.
+    """
+    try:
+        engine.register(_STREAM, stream)
+        described = engine.execute(f"DESCRIBE SELECT * FROM {query.name(_STREAM)}").fetchall()
+    except Exception:
+        if not stream.failure:
+            raise
+        described = []
+    if stream.failure:  # outside of the handler: what the object raised may show values
+        raise ConfigurationError(
+            f"{label} cannot be handed over as Arrow ({stream.failure}): a column may hold values of several types, or "
+            "two columns may share a name; pass the columns that are needed only."
+        )
+    names = tuple(str(column[0]) for column in described)
+    if len(stream.names) == len(names):
+        names = stream.names
+    types = tuple(str(column[1]) for column in described)
+    columns = ", ".join(map(query.name, engine_names(names)))
+    return Layout(path="", name=label, format="stream", names=names, types=types), f"{_STREAM} AS t({columns})"
 
 
 def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
@@ -122,6 +166,8 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
 
 
 def _positions(layout: Layout, selection: Selection) -> list[int]:
+    if layout.format == "stream" and len(layout.names) == 1 and not selection.columns:
+        return [0]  # the caller has chosen it already, and a series may have no name
     asked: Sequence[str | None] = selection.columns or (None,)
     return [choose_column(layout, name, selection.kind).position for name in asked]
 
@@ -141,13 +187,15 @@ def _is_text(layout: Layout, position: int, kind: IdentifierType) -> bool:
     if not layout.types:
         return True
     found = layout.types[position]
-    if found.startswith(_TEXT):
+    if _TEXT.fullmatch(found):
         return found == "VARCHAR"
-    numbers_allowed = kind is not IdentifierType.EMAIL and not found.startswith(("BLOB", "STRUCT", "MAP", "BOOL"))
-    if not numbers_allowed or found.endswith("]"):
+    number = bool(_WHOLE_NUMBER.fullmatch(found)) or (found in _FRACTION and kind is IdentifierType.PHONE_NUMBER)
+    if kind is IdentifierType.EMAIL or not number:
+        held = "lists" if found.endswith("]") else found.partition("(")[0]
+        wanted = "text" if kind is IdentifierType.EMAIL else "text or whole numbers"
         raise ConfigurationError(
-            f"Column {layout.names[position]!r} of {layout.name} holds {found.split('(')[0]}, not text; "
-            "name the column that holds the identifiers with column=."
+            f"Column {shown(layout.names[position])} of {layout.name} holds {held}, not {wanted}; "
+            "name the column that holds the identifiers with column=, or convert it."
         )
     return False
 
@@ -161,14 +209,26 @@ def engine_names(names: Sequence[str]) -> list[str]:
     ]
 
 
+def _require_distinct(layout: Layout) -> None:
+    folded = Counter(name.lower() for name in layout.names)
+    alike = [name for name in layout.names if folded[name.lower()] > 1]
+    if alike:
+        raise ConfigurationError(
+            f"{layout.name} has keys that differ in case only, which the engine cannot tell apart: {listed(alike)}. "
+            "Rename all but one."
+        )
+
+
 def _read(layout: Layout) -> str:
+    columns = engine_names(layout.names)
     if layout.format == "parquet":
-        return query.read_parquet(layout.path)
+        return f"{query.read_parquet(layout.path)} AS t({', '.join(map(query.name, columns))})"
     if layout.format == "json":
+        _require_distinct(layout)
         return query.read_json(layout.path, layout.names, layout.compression)
     return query.read_csv(
         layout.path,
-        engine_names(layout.names),
+        columns,
         layout.delimiter,
         skip=layout.skip,
         compression=layout.compression,
@@ -176,12 +236,10 @@ def _read(layout: Layout) -> str:
     )
 
 
-def _described(engine: "duckdb.DuckDBPyConnection", sql: str, label: str, *, sample: bool) -> tuple[Layout, str]:
+def _described(engine: "duckdb.DuckDBPyConnection", sql: str, label: str) -> tuple[Layout, str]:
     described = engine.execute(f"DESCRIBE SELECT * FROM {sql}").fetchall()
     names = tuple(str(column[0]) for column in described)
-    rows: list[Any] = []
-    if sample:
-        texts = ", ".join(f"CAST({query.name(name)} AS VARCHAR)" for name in names)
-        rows = engine.execute(f"SELECT {texts} FROM {sql} LIMIT {_SAMPLE}").fetchall()
+    texts = ", ".join(f"CAST({query.name(name)} AS VARCHAR)" for name in names)
+    rows: list[Any] = engine.execute(f"SELECT {texts} FROM {sql} LIMIT {_SAMPLE}").fetchall()
     types = tuple(str(column[1]) for column in described)
     return Layout(path="", name=label, format="query", names=names, types=types, sample=tuple(map(tuple, rows))), sql

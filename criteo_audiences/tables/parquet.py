@@ -73,14 +73,23 @@ def _described(pattern: str, name: str) -> Layout:
 def _read(connection: Any, pattern: str, name: str) -> Layout:
     source = "read_parquet(?, union_by_name = true)"
     columns = connection.execute(f"DESCRIBE SELECT * FROM {source}", [pattern]).fetchall()
+    given = {
+        name for (name,) in connection.execute("SELECT DISTINCT name FROM parquet_schema(?)", [pattern]).fetchall()
+    }
     as_text = f"SELECT COLUMNS(*)::VARCHAR FROM {source} LIMIT {SAMPLED_ROWS}"
     (rows,) = connection.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [pattern]).fetchone()
     return Layout(
         path=pattern,
         name=name,
         format="parquet",
-        names=tuple(column[0] for column in columns),
+        names=tuple(_as_given(column[0], given) for column in columns),
         types=tuple(str(column[1]) for column in columns),
         rows=int(rows),
         sample=tuple(connection.execute(as_text, [pattern]).fetchall()),
     )
+
+
+def _as_given(name: str, given: set[str]) -> str:
+    """Takes away the number that the engine, which knows no case, adds to the second of two names."""
+    base, _, number = name.rpartition("_")
+    return base if name not in given and base in given and number.isdigit() else name

@@ -12,6 +12,8 @@ from attrs import evolve
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
 from criteo_audiences.identifiers import RejectReason, Rule, require_region, rule_for
 from criteo_audiences.tables import query
+from criteo_audiences.tables.engine import require_condition
+from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import Opened, open_table
 from criteo_audiences.tables.plan import Plan, Selection
 from criteo_audiences.tables.table import Table
@@ -33,11 +35,15 @@ def coded_rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Plan) 
         engine.create_function(
             query.function(at), _judge(selection), ["VARCHAR", "VARCHAR"], "VARCHAR", null_handling=special
         )
-    rows = " UNION ALL ".join(query.rows(relation.sql, relation.fields, plan.where) for relation in opened.relations)
-    return query.coded(query.prepared(rows, kinds), kinds)
+    return query.coded(query.prepared(_rows(opened, plan.where), kinds), kinds)
 
 
-def load_opt_outs(engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Plan) -> None:
+def _rows(opened: Opened, where: str | None) -> str:
+    condition = where and require_condition(where)
+    return " UNION ALL ".join(query.rows(relation.sql, relation.fields, condition) for relation in opened.relations)
+
+
+def load_opt_outs(engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Plan, interruption: Interruption) -> None:
     """Prepares the opt-outs by the rule of the first selection, into a table of the engine's own.
 
     Raises:
@@ -49,10 +55,8 @@ def load_opt_outs(engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Pl
     if isinstance(plan.suppress, Table):
         columns = (plan.suppress.column,) if plan.suppress.column else ()
         wanted = evolve(plan, selections=(evolve(first, columns=columns),))
-        opened = open_table(plan.suppress, wanted, engine, directory)
-        rows = " UNION ALL ".join(
-            query.rows(relation.sql, relation.fields, plan.suppress.where) for relation in opened.relations
-        )
+        opened = open_table(plan.suppress, wanted, engine, directory, interruption)
+        rows = _rows(opened, plan.suppress.where)
     else:
         _list(engine, plan.suppress or ())
     coded = query.coded(query.prepared(rows, [first.kind]), [first.kind])

@@ -1,8 +1,9 @@
 """Reads a table from its first row to its last batch; blocking, for a thread of its own."""
 
+import threading
 from collections import Counter
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -20,11 +21,10 @@ from criteo_audiences.tables.opening import open_table
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.preparing import coded_rows, load_opt_outs
 from criteo_audiences.tables.staging import Staging
+from criteo_audiences.tables.table import Table
 
 if TYPE_CHECKING:
     import duckdb
-
-    from criteo_audiences.tables.table import Table
 
 
 @frozen(kw_only=True)
@@ -56,19 +56,20 @@ class Reader:
         plan: what is wanted of it.
     """
 
-    def __init__(self, table: "Table", plan: Plan) -> None:
+    def __init__(self, table: Table, plan: Plan) -> None:
         self._table = table
         self._plan = plan
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._numbers = count(1)
         self._interruption = Interruption()
+        self._closing = threading.Lock()  # the engine must not be closed while it is interrupted
 
     def interrupt(self) -> None:
         """Ends what is going on; may be called from another thread."""
         self._interruption.ask()
-        engine = self._engine
-        if engine is not None:
-            engine.interrupt()
+        with self._closing:
+            if self._engine is not None:
+                self._engine.interrupt()
 
     def chunks(self) -> Generator[Chunk, None, None]:
         """Yields what was read and prepared, some hundred thousand rows at a time.
@@ -96,13 +97,16 @@ class Reader:
             yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, counted=False)
 
     def _forget(self) -> None:
-        self._engine = None
+        with self._closing:
+            self._engine = None
 
     def _staged(self, engine: "duckdb.DuckDBPyConnection", directory: Path, coded: str) -> Iterator[Chunk]:
         """Reads all rows, then cuts batches of what is left of them."""
         staging = Staging(engine, self._plan, coded)
         if self._plan.suppress is not None:
-            load_opt_outs(engine, directory, self._plan)
+            suppress = self._plan.suppress
+            with translated(suppress.label) if isinstance(suppress, Table) else nullcontext():
+                load_opt_outs(engine, directory, self._plan, self._interruption)
             staging.suppress()
         if self._plan.dedupe:
             staging.drop_duplicates()

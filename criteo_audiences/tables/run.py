@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
 import anyio
 
@@ -12,6 +13,8 @@ from criteo_audiences.tables import query
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Chunk, Reader
 from criteo_audiences.tables.table import Table
+
+_INTERRUPT_EVERY: Final = 0.05
 
 
 class TableRun:
@@ -34,11 +37,23 @@ class TableRun:
         self.suppressed = 0
         self.already_hashed = 0
         self.columns: tuple[str, ...] = ()
+        # Nobody knows how many rows a condition leaves, and a row with several columns may hold several values.
+        self._is_countable = plan.where is None and len(plan.selections[0].columns) <= 1 and not plan.staged
         self._expected: int | None = None
+        self._remaining: int | None = None
+        self._cut = 0
+        self._ended = False
 
     def share(self) -> float | None:
-        """How much has been read, 0 to 1; `None` when the number of rows cannot be told."""
-        if not self._expected:
+        """How much has been read, 0 to 1; `None` as long as that cannot be told.
+
+        A table that is read to its end before its first batch has been "read" as far as its batches have been cut.
+        """
+        if self._ended:
+            return 1.0
+        if self._remaining is not None:
+            return self._cut / max(1, self._remaining)
+        if not (self._expected and self._is_countable):
             return None
         return min(1.0, self.read / self._expected)
 
@@ -53,17 +68,24 @@ class TableRun:
                 coming = loop.run_in_executor(executor, next, chunks, None)
                 self._count(chunk)
                 yield chunk
+            self._ended = True
         finally:
-            self._reader.interrupt()
-            coming.cancel()
+            if not coming.cancel() and not coming.cancelled():
+                coming.exception()  # nobody else asks for it when the caller leaves before it arrives
             closed = loop.run_in_executor(executor, chunks.close)  # after what the thread is doing now
             executor.shutdown(wait=False)
             with anyio.CancelScope(shield=True):
-                await closed
+                while not closed.done():  # the engine forgets an interrupt that comes between two statements
+                    self._reader.interrupt()
+                    await asyncio.wait([closed], timeout=_INTERRUPT_EVERY)
+            closed.result()
 
     def _count(self, chunk: Chunk) -> None:
         self.columns = self.columns or chunk.columns
         self._expected = self._expected or chunk.expected
+        self._cut += sum(batch.count for batch in chunk.batches)
+        if chunk.exact:
+            self._remaining = chunk.codes[query.PREPARED] + chunk.codes[query.HASHED]
         self.already_hashed += chunk.already_hashed
         for code, number in chunk.codes.items():
             self.read += number

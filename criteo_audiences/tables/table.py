@@ -28,10 +28,10 @@ class Table:
     """
 
     paths: tuple[str, ...] = ()
-    query: str | None = None
+    query: str | None = field(default=None, repr=False)
     stream: Any = field(default=None, repr=False)
     column: str | None = None
-    where: str | None = None
+    where: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_file(

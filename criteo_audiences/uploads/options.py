@@ -15,6 +15,7 @@ from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, check_memory_li
 from criteo_audiences.tables.plan import Selection
 from criteo_audiences.uploads.choices import Columns, chosen_selections
 from criteo_audiences.uploads.report import Progress
+from criteo_audiences.uploads.sources import ArrowStream
 from criteo_audiences.validation import choose, require_range, require_text
 
 _LEAST_BODY: Final = 200_000
@@ -48,8 +49,10 @@ def opt_outs_of(value: object) -> Table | tuple[str, ...] | None:
         return value
     if isinstance(value, os.PathLike):
         return Table.from_file(value)
+    if hasattr(value, "__arrow_c_stream__"):  # to iterate over a data frame is to get its columns' names
+        return Table.from_arrow(value)
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise TypeError(f"suppress must be a file or an iterable of str, not {type(value).__name__}")
+        raise TypeError(f"suppress must be a file, a table or an iterable of str, not {type(value).__name__}")
     listed = tuple(value)
     for position, opt_out in enumerate(listed, start=1):
         if not isinstance(opt_out, str):
@@ -72,7 +75,7 @@ class UploadOptions(TypedDict, total=False):
     column: Columns | None
     columns: Mapping[IdentifierType | str, Columns] | None
     where: str | None
-    suppress: Iterable[str] | os.PathLike[str] | Table | None
+    suppress: Iterable[str] | os.PathLike[str] | Table | ArrowStream | None
     operation: Operation | str
     dedupe: bool | None
     max_concurrency: int
@@ -106,8 +109,8 @@ class Settings:
         column: the column of a table, or several of them whose values are all of one kind.
         columns: columns by kind, for several kinds in one pass; goes instead of `identifier_type` and `column`.
         where: a condition in SQL on a table's columns; rows it does not hold for are not read.
-        suppress: opt-outs, a file or an iterable of values in clear or hashed, which are not sent whatever form they
-            are written in; with several kinds, those of the first.
+        suppress: opt-outs, a file, a table or an iterable of values in clear or hashed, which are not sent whatever
+            form they are written in; with several kinds, those of the first.
         operation: `"add"` or `"remove"`.
         dedupe: send each identifier once. `None`: on for tables, which are then read to their end before the first
             call, off for iterables, where it costs some 16 bytes of memory an identifier.

@@ -136,7 +136,9 @@ class Progress:
         batches: batches that have ended.
         elapsed: seconds since the start.
         waited: seconds during which the quota held a batch back.
-        share_read: how much of the source has been read, 0 to 1; `None` for a source that cannot tell.
+        share_read: how much of the source has been read, 0 to 1, never less than before; `None` as long as the source
+            cannot tell, as an iterable or a table with `where` cannot. With `dedupe` a table is read before the first
+            batch, and this is how much of what is left has been cut into batches.
         remaining: seconds the upload still takes, estimated by its pace and the quota; `None` when nothing can be said.
     """
 

@@ -2,6 +2,9 @@
 
 from contextlib import aclosing
 
+from attrs import evolve
+
+from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.engine import default_threads
 from criteo_audiences.tables.plan import Plan
@@ -47,10 +50,21 @@ class TableIntake:
 
 
 def table_plan(settings: Settings, table: Table) -> Plan:
-    """Returns what an upload wants of a table."""
+    """Returns what an upload wants of a table.
+
+    Raises:
+        ConfigurationError: when the table and the options contradict each other.
+    """
+    if None not in (table.where, settings.where):
+        raise ConfigurationError("where is given by the table and beside it; give it once.")
+    selections = settings.selections
+    if table.column is not None:
+        if len(selections) > 1:
+            raise ConfigurationError("column of the table and columns exclude each other; leave out the table's.")
+        selections = (evolve(selections[0], columns=(table.column,)),)
     return Plan(
-        selections=settings.selections,
-        where=settings.where if table.where is None else table.where,
+        selections=selections,
+        where=settings.where or table.where,
         suppress=settings.suppress,
         dedupe=True if settings.dedupe is None else settings.dedupe,
         counted=settings.dry_run,

@@ -4,13 +4,15 @@ import csv
 import gzip
 import io
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import field, frozen
 from backports import zstd
 
-from criteo_audiences import IdentifierType
+from criteo_audiences import CriteoClient, IdentifierType
+from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.tables.columns import Choice, choose_column
 
 ROWS = 40
@@ -226,3 +228,21 @@ def test_an_export_needs_no_column_named(export: Export, desk: Any) -> None:
     assert choice == Choice(list(export.columns).index(export.column), export.column, 1.0)
     assert [row[choice.position] for row in layout.sample[:ROWS]] == export.cells(export.column)
     assert layout.rows == len(layout.sample) == ROWS + export.after.strip().count("\n") + bool(export.after)
+
+
+async def test_exports_upload_end_to_end(tmp_path: Path) -> None:
+    """Each sends, without a column named, what a list of its column's cells sends."""
+    async with Sandbox() as sandbox, CriteoClient(sandbox.credentials, base_url=sandbox.url) as criteo:
+        for number, export in enumerate(each for each in EXPORTS if each.kind is IdentifierType.EMAIL):
+            path = tmp_path / f"{number}.csv"
+            path.write_bytes(export.content())
+            options: Any = {"hash": None, "dedupe": True}
+            by_file, by_list = sandbox.add_contact_list(), sandbox.add_contact_list()
+
+            report = await criteo.marketing_solutions.upload_contact_list(by_file, path, **options)
+            await criteo.marketing_solutions.upload_contact_list(by_list, export.cells(export.column), **options)
+
+            assert report.ok, export.tool
+            assert report.columns == (export.column,)
+            assert sandbox.contact_list(by_file).identifiers == sandbox.contact_list(by_list).identifiers
+            assert len(sandbox.contact_list(by_file).identifiers) == report.valid > ROWS / 2

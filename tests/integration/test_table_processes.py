@@ -1,0 +1,111 @@
+"""What other processes and users see of a table that is read: temporary files, and standard error at the end."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+SCRIPT = """
+import asyncio, sys
+from pathlib import Path
+from criteo_audiences import CriteoClient
+from criteo_audiences.sandbox import Sandbox
+
+async def main(end, path):
+    async with Sandbox() as sandbox, CriteoClient(sandbox.credentials, base_url=sandbox.url) as criteo:
+        ms, path = criteo.marketing_solutions, Path(path)
+        options = {"hash": "md5", "threads": 1, "batch_size": 10_000}
+        if end == "stdin":
+            from criteo_audiences import Table
+            path = Table.from_file("-")
+        if end == "error":
+            options["where"] = "CAST(email AS INT) = 1"
+        if end == "error in the middle":
+            options |= {"where": "CAST(id AS INT) >= 0", "dedupe": False}
+        segment_id = sandbox.add_contact_list()
+        if end in {"abandoned", "abandoned in time"}:
+            stream = ms.stream_contact_list(segment_id, path, **options)
+            running = await stream.__aenter__()
+            if end == "abandoned in time":
+                await anext(running)
+            globals()["kept"] = stream
+            return
+        task = asyncio.create_task(ms.upload_contact_list(segment_id, path, **options))
+        if end == "cancelled":
+            await asyncio.sleep(0.15)
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        print(end, task.cancelled() or type(task.exception()).__name__)
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+ENDS = {
+    "success": "NoneType",
+    "error": "ConfigurationError",
+    "error in the middle": "ConfigurationError",
+    "cancelled": "True",
+    "abandoned": "",
+    "abandoned in time": "",
+}
+
+
+@pytest.fixture(scope="module")
+def crm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file that takes a moment."""
+    path = tmp_path_factory.mktemp("tables") / "crm.csv"
+    path.write_text("id,email\n" + "".join(f"{n},p{n}@example.com\n" for n in range(300_000)) + "x,last@example.com\n")
+    return path
+
+
+def environment(temporary: Path) -> dict[str, str]:
+    """Returns our environment with a directory for temporary files."""
+    temporary.mkdir()
+    return {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+@pytest.mark.parametrize(("end", "said"), ENDS.items())
+def test_nothing_is_left_and_nothing_is_said(crm: Path, tmp_path: Path, end: str, said: str) -> None:
+    """However an upload ends, temporary files are gone; the engine complains of nothing, and nor does anybody else."""
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", SCRIPT, end, str(crm)],
+        env=environment(tmp_path / "tmp"),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert said in ended.stdout
+    assert "leaked" not in ended.stderr
+    if not end.startswith("abandoned"):  # where Python complains of a context manager that was never left
+        assert ended.stderr == ""
+        assert ended.returncode == 0
+    assert [path.name for path in tmp_path.rglob("*")] == ["tmp"]
+
+
+def test_only_the_owner_sees_copies(tmp_path: Path) -> None:
+    """What is copied, as standard input is, lies in one directory that nobody else can enter, whatever the umask is."""
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", f"import os; os.umask(0)\n{SCRIPT}", "stdin", "-"],
+        env=environment(tmp_path / "tmp"),
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as reading:
+        assert reading.stdin is not None
+        reading.stdin.write("email\na@b.co\n")
+        reading.stdin.flush()
+        deadline = time.monotonic() + 20
+        while not (copies := list((tmp_path / "tmp").rglob("input"))) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        seen = {path: path.stat().st_mode & 0o777 for path in (tmp_path / "tmp").rglob("*")}
+        out, _ = reading.communicate()
+    (copy,) = copies
+    assert seen.pop(copy) == 0o600
+    assert set(seen.values()) == {0o700}
+    assert out == "stdin NoneType\n"
+    assert [path.name for path in tmp_path.rglob("*")] == ["tmp"]

@@ -1,0 +1,121 @@
+"""Tables that cannot be read: one clear error each, nothing sent, and no cell in anything that is shown."""
+
+import gzip
+import logging
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from criteo_audiences import ConfigurationError, Table
+
+PLANTED = "planted.person"
+CELL = f"{PLANTED}@example.com"
+ROWS = "".join(f"{number},{CELL}\n" for number in range(50))
+
+
+def _parquet(path: Path) -> None:
+    pl.DataFrame({"email": [CELL] * 1_000}).write_parquet(path)
+
+
+def _damaged_parquet(path: Path) -> None:
+    _parquet(path)
+    content = bytearray(path.read_bytes())
+    content[40:-200] = b"\xff" * len(content[40:-200])
+    path.write_bytes(content)
+
+
+FILES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "missing": (lambda _: None, "No such file"),
+    "empty": (lambda path: path.write_bytes(b""), "empty"),
+    "blank": (lambda path: path.write_bytes(b"\n\n"), "crm"),
+    "without a header": (lambda path: path.write_text(ROWS), "crm"),
+    "cut gzip": (lambda path: path.write_bytes(gzip.compress(f"id,email\n{ROWS}".encode())[:-9]), "damaged"),
+    "damaged gzip": (
+        lambda path: path.write_bytes(b"\x1f\x8b\x08\x00" + b"\0" * 6 + CELL.encode() * 9),
+        "damaged",
+    ),
+    "binary": (lambda path: path.write_bytes(bytes(range(256)) * 40 + CELL.encode()), "binary"),
+    "workbook": (lambda path: path.write_bytes(b"PK\x03\x04" + CELL.encode()), "workbook"),
+    "directory": (lambda path: path.mkdir(), "directory without Parquet"),
+    "two of a name": (lambda path: path.write_text(f"email,email\n{CELL},{CELL}\n"), "several columns"),
+    "open quote": (lambda path: path.write_text(f'id,email\n1,{CELL}\n2,"{CELL}\n'), "line 3"),
+    "no e-mails": (lambda path: path.write_text(f"name,city\n{PLANTED},Paris\n"), "No column"),
+    "only flags": (lambda path: path.write_text(f"name,email opt in\n{PLANTED},yes\n"), "No column"),
+    "one list": (lambda path: path.write_text(f'[{{"email": "{CELL}"}}]'), "one JSON list"),
+    "no object": (lambda path: path.write_text(f'{{"email": "{CELL}"}}\n"{CELL}"\n'), "Line 2"),
+    "cut parquet": (lambda path: (_parquet(path), path.write_bytes(path.read_bytes()[:-3])), "cut or damaged"),
+    "damaged parquet": (_damaged_parquet, "damaged"),
+    "numbers": (lambda path: pl.DataFrame({"email": [1]}).write_parquet(path), "No column"),
+}
+
+
+def shown(error: BaseException, caplog: pytest.LogCaptureFixture) -> str:
+    """Returns all that anybody may see of an error, and of those it came from."""
+    texts = [record.getMessage() for record in caplog.records]
+    each: BaseException | None = error
+    while each is not None:
+        texts += [str(each), repr(each), *traceback.format_exception(each), *getattr(each, "__notes__", ())]
+        each = each.__cause__ or each.__context__
+    return "\n".join(texts)
+
+
+@pytest.mark.parametrize(("write", "words"), FILES.values(), ids=FILES)
+async def test_a_file_that_cannot_be_used(
+    stage: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, write: Callable[[Path], object], words: str
+) -> None:
+    """It is named by its file name only."""
+    caplog.set_level(logging.DEBUG)
+    directory = tmp_path / f"of {CELL}"
+    directory.mkdir()
+    write(directory / "crm.csv")
+    with pytest.raises((ConfigurationError, OSError), match=words) as caught:
+        await stage.upload(directory / "crm.csv")
+    assert "crm.csv" in str(caught.value)
+    assert PLANTED not in shown(caught.value, caplog)
+    assert stage.sandbox.requests == []
+
+
+async def test_a_condition_shows_nothing(stage: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither in an error, in what it came from, nor in what a table or its settings look like."""
+    caplog.set_level(logging.DEBUG)
+    path = tmp_path / "crm.csv"
+    path.write_text(f"id,email\n{ROWS}")
+    for where in (f'email = "{CELL}"', "CAST(email AS INT) = 1", "email::date > '2024-01-01'"):
+        with pytest.raises(ConfigurationError) as caught:
+            await stage.upload(path, where=where)
+        assert PLANTED not in shown(caught.value, caplog)
+    assert PLANTED not in repr(Table.from_file(path, where=f"email = '{CELL}'"))
+    assert PLANTED not in repr(Table.from_query(f"SELECT '{CELL}' AS email"))
+
+
+async def test_patterns_and_lists_without_files(tmp_path: Path) -> None:
+    """They are refused when the table is described."""
+    for nothing in (tmp_path / "*.csv", []):
+        with pytest.raises(ConfigurationError):
+            Table.from_file(nothing)
+    with pytest.raises(ConfigurationError, match="SELECT"):
+        Table.from_query(" ")
+    with pytest.raises(TypeError, match="__arrow_c_stream__"):
+        Table.from_arrow([])
+
+
+async def test_options_of_tables_only(stage: Any) -> None:
+    """An iterable has no columns."""
+    for options in ({"column": "email"}, {"where": "1=1"}, {"columns": {"email": "email"}}):
+        with pytest.raises(ConfigurationError, match=next(iter(options))):
+            await stage.upload([CELL], **options)
+    with pytest.raises(ConfigurationError, match="memory_limit"):
+        await stage.upload([CELL], memory_limit="lots")
+
+
+async def test_two_open_quotes_that_pair_up(stage: Any, tmp_path: Path) -> None:
+    """Rows between them are one cell to everybody; it is rejected, and what stands outside goes out."""
+    path = tmp_path / "crm.csv"
+    path.write_text('id,email\n1,a@b.co\n2,"c@b.co\n3,d@b.co\n4,e@b.co"\n5,f@b.co\n')
+    report = await stage.upload(path)
+    assert stage.held == {"a@b.co", "f@b.co"}
+    assert report.rejected == {"several_at_signs": 1}

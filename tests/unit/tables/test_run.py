@@ -1,0 +1,183 @@
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import polars as pl
+import pytest
+
+from criteo_audiences.identifiers import rule_for
+from criteo_audiences.models import HashAlgorithm, IdentifierType
+from criteo_audiences.tables import Table
+from criteo_audiences.tables.plan import Plan, Selection
+from criteo_audiences.tables.run import TableRun
+
+ROWS = 200_000
+EMAIL = Selection(
+    kind=IdentifierType.EMAIL, rule=rule_for(IdentifierType.EMAIL), algorithm=HashAlgorithm.MD5, columns=("email",)
+)
+
+
+def plan(**options: object) -> Plan:
+    """Returns a plan that reads e-mails."""
+    return Plan(**{"selections": (EMAIL,), "threads": 1, **options})  # type: ignore[arg-type]
+
+
+def address(row: int) -> str:
+    """Returns the address of a row; one in two comes again later, some in an unusual form."""
+    person = row % (ROWS // 2)
+    return f"{' ' * (row % 3)}Person{person}@example.com{chr(0xA0) * (row % 1_000 == 7)}"
+
+
+@pytest.fixture(scope="module")
+def crm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file of some size."""
+    path = tmp_path_factory.mktemp("tables") / "crm.csv"
+    path.write_text("id,email\n" + "".join(f"{row},{address(row)}\n" for row in range(ROWS)))
+    return path
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of temporary files, for this test only."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def nothing_left(temporary: Path, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Asserts that no thread, no file and no complaint stays behind."""
+    yield
+    deadline = time.monotonic() + 2
+    while reading_threads() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    gc.collect()
+    assert reading_threads() == []
+    assert list(temporary.iterdir()) == []
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def reading_threads() -> list[str]:
+    """Names the threads that read tables."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("criteo-audiences-table")]
+
+
+async def identifiers(run: TableRun) -> list[str]:
+    """Reads to the end."""
+    found: list[str] = []
+    async with contextlib.aclosing(run.chunks()) as chunks:
+        async for chunk in chunks:
+            for batch in chunk.batches:
+                found += orjson.loads(b"[" + b"".join(batch.pieces) + b"]")
+    return found
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("dedupe", [True, False])
+async def test_threads_keep_the_order(crm: Path, dedupe: bool) -> None:  # noqa: FBT001
+    """However many, the identifiers come in the order of the file."""
+    table = Table.from_file(crm)
+    one, two, four = [await identifiers(TableRun(table, plan(threads=n, dedupe=dedupe))) for n in (1, 2, 4)]
+    assert one == two == four
+    assert len(one) == (ROWS // 2 if dedupe else ROWS)
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_little_memory_is_enough(crm: Path, temporary: Path) -> None:
+    """What does not fit into it goes to disk, into a directory that only its owner can enter; the result is the same."""
+    expected = await identifiers(TableRun(Table.from_file(crm), plan()))
+    found: list[str] = []
+    modes: set[int] = set()
+    spilled = False
+    async with contextlib.aclosing(TableRun(Table.from_file(crm), plan(memory_limit="24MB")).chunks()) as chunks:
+        async for chunk in chunks:
+            modes |= {directory.stat().st_mode & 0o777 for directory in temporary.iterdir()}
+            spilled = spilled or any(temporary.rglob("duckdb_temp*"))
+            for batch in chunk.batches:
+                found += orjson.loads(b"[" + b"".join(batch.pieces) + b"]")
+    assert found == expected
+    assert spilled
+    assert modes == {0o700}
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_too_little_memory_is_an_error_that_says_so(crm: Path) -> None:
+    """It names the option and the environment variable."""
+    with pytest.raises(OSError, match=r"crm\.csv does not fit into memory_limit.*TMPDIR"):
+        await identifiers(TableRun(Table.from_file(crm), plan(memory_limit="4MB")))
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("dedupe", [True, False])
+@pytest.mark.parametrize("where", [None, "id > '3'"])
+async def test_the_share_grows_to_one(crm: Path, dedupe: bool, where: str | None) -> None:  # noqa: FBT001
+    """It never falls, is unknown while rows may be left out or are still compared, and ends at one."""
+    run = TableRun(Table.from_file(crm), plan(dedupe=dedupe, where=where, batch_size=10_000))
+    shares = [run.share()]
+    async with contextlib.aclosing(run.chunks()) as chunks:
+        shares += [run.share() async for _ in chunks]
+    known = [share for share in shares if share is not None]
+    assert shares[: len(shares) - len(known)] == [None] * (len(shares) - len(known))
+    assert known == sorted(known)
+    assert run.share() == 1.0
+    assert len(set(known)) > 1 or (where and not dedupe)
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_the_share_of_several_columns(temporary: Path) -> None:
+    """A row holds an unknown number of values."""
+    frame = pl.DataFrame({"email": ["a@b.co"] * 9, "alt": ["c@d.co"] * 9})
+    both = Selection(kind=EMAIL.kind, rule=EMAIL.rule, columns=("email", "alt"))
+    run = TableRun(Table.from_arrow(frame), plan(selections=(both,), dedupe=False))
+    assert len(await identifiers(run)) == 18
+    assert run.share() == 1.0
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("delay", [0, 0.001, 0.01, 0.03, 0.06, 0.1, 0.15, 0.2, 0.25, 0.3])
+async def test_cancellation_is_prompt(crm: Path, delay: float) -> None:
+    """At any moment: while the file is looked at, while rows are compared, while batches are cut."""
+    reading = asyncio.create_task(identifiers(TableRun(Table.from_file([crm] * 3), plan())))
+    await asyncio.sleep(delay)
+    began = time.monotonic()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("taken", [1, 2, 3])
+@pytest.mark.parametrize("dedupe", [True, False])
+async def test_leaving_early(crm: Path, taken: int, dedupe: bool) -> None:  # noqa: FBT001
+    """Whoever breaks off after some chunks waits for a clean end, and for no more than that."""
+    run = TableRun(Table.from_file(crm), plan(dedupe=dedupe))
+    async with contextlib.aclosing(run.chunks()) as chunks:
+        async for _ in chunks:
+            taken -= 1
+            if not taken:
+                break
+    assert run.read <= ROWS
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_an_error_that_nobody_waits_for(tmp_path: Path) -> None:
+    """It came while the caller was busy with the chunk before; leaving then complains of nothing."""
+    run = TableRun(Table.from_file(os.devnull if os.name == "nt" else "/dev/null"), plan())
+    with pytest.raises(Exception, match="regular file"):
+        await identifiers(run)
+    frame = pl.DataFrame({"email": ["a@b.co"], "n": ["x"]})
+    run = TableRun(Table.from_arrow(frame), plan(where="CAST(n AS INT) = 1", dedupe=False))
+    async with contextlib.aclosing(run.chunks()) as chunks:
+        async for _ in chunks:
+            await asyncio.sleep(0.05)
+            break
+    assert list(tmp_path.iterdir()) == []
