@@ -33,8 +33,12 @@ def coded_rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Plan) 
         engine.create_function(
             query.function(at), _judge(selection.rule), ["VARCHAR"], "VARCHAR", null_handling=special
         )
-    rows = " UNION ALL ".join(query.rows(relation.sql, relation.fields, plan.where) for relation in opened.relations)
-    return query.coded(query.prepared(rows, kinds), kinds)
+    traced = plan.on_rejects is not None
+    rows = " UNION ALL ".join(
+        query.rows(relation.sql, relation.fields, plan.where, at if traced else None)
+        for at, relation in enumerate(opened.relations)
+    )
+    return query.coded(query.prepared(rows, kinds), kinds, traced=traced)
 
 
 def load_opt_outs(engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Plan) -> None:

@@ -19,6 +19,7 @@ from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import open_table
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.preparing import coded_rows, load_opt_outs
+from criteo_audiences.tables.rejects import staged_rejects
 from criteo_audiences.tables.staging import Staging
 
 if TYPE_CHECKING:
@@ -88,7 +89,13 @@ class Reader:
             opened = open_table(self._table, plan, engine, directory, self._interruption)
             yield Chunk(codes=Counter(), columns=opened.columns, expected=opened.rows)
             coded = coded_rows(engine, opened, plan)
-            yield from self._staged(engine, directory, coded) if plan.staged else self._direct(engine, coded)
+            if not plan.staged:
+                yield from self._direct(engine, coded)
+                return
+            staging = Staging(engine, plan, coded)
+            if plan.on_rejects is not None:
+                plan.on_rejects(staged_rejects(engine, opened, self._interruption))
+            yield from self._staged(engine, directory, staging)
 
     def _forget(self) -> None:
         self._engine = None
@@ -97,9 +104,8 @@ class Reader:
         """Cuts batches while the rows are read."""
         yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, counted=False)
 
-    def _staged(self, engine: "duckdb.DuckDBPyConnection", directory: Path, coded: str) -> Iterator[Chunk]:
-        """Reads all rows, then cuts batches of what is left of them."""
-        staging = Staging(engine, self._plan, coded)
+    def _staged(self, engine: "duckdb.DuckDBPyConnection", directory: Path, staging: Staging) -> Iterator[Chunk]:
+        """Cuts batches of what is left of the rows once all have been read."""
         if self._plan.suppress is not None:
             load_opt_outs(engine, directory, self._plan)
             staging.suppress()
