@@ -37,7 +37,7 @@ class RejectsFile:
     def __init__(self, path: Path, *, plain: bool) -> None:
         self._path = path
         self._plain = plain
-        self._key = secrets.token_bytes(32)
+        self._keyed = blake2b(digest_size=8, key=secrets.token_bytes(32))
         self._descriptor = -1
         self._size = 0
         self._clear()
@@ -113,9 +113,9 @@ class RejectsFile:
         self._rows = csv.writer(self._text)
 
     def _add(self, reject: Reject) -> None:
-        raw = reject.value.encode("utf-8", "surrogatepass")
-        fingerprint = blake2b(raw, digest_size=8, key=self._key).hexdigest()
-        row = (reject.file, reject.row, reject.column, reject.reason.value, fingerprint)
+        fingerprint = self._keyed.copy()
+        fingerprint.update(reject.value.encode("utf-8", "surrogatepass"))
+        row = (reject.file, reject.row, reject.column, reject.reason.value, fingerprint.hexdigest())
         self._rows.writerow((*row, reject.value) if self._plain else row)
 
 
