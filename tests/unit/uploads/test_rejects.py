@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from criteo_audiences import ConfigurationError, UploadReport
 from criteo_audiences.identifiers import RejectReason
 from criteo_audiences.tables import Table
+from criteo_audiences.tables.plan import Plan
+from criteo_audiences.tables.reader import Reader
 from criteo_audiences.tables.rejects import Reject
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.rejects import RejectsFile
@@ -327,6 +329,23 @@ def test_a_full_disk_stops_the_upload(lane: str, size: int, place: Place) -> Non
     assert len(rows_of(place.path)) < len(values)
     if lane == "table" and size == 100_000:
         assert not place.amend.received
+
+
+def test_an_interrupted_reader_hands_out_no_more() -> None:
+    """A cancellation does not wait until a million rows are written."""
+    chosen = Settings(hash=None, column="email")
+    taken: list[Reject] = []
+
+    def take(rejects: Iterable[Reject]) -> None:
+        for reject in rejects:
+            taken.append(reject)
+            reader.interrupt()
+
+    table = Table.from_arrow(SOURCES["table"](["nobody"] * 9_000))
+    reader = Reader(table, Plan(selections=chosen.selections, on_rejects=take))
+    with pytest.raises(OSError, match="interrupted"):
+        list(reader.chunks())
+    assert 0 < len(taken) <= 1_000
 
 
 def test_memory_does_not_grow_with_the_rejects(place: Place) -> None:
