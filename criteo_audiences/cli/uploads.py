@@ -84,6 +84,12 @@ class Sending:
     max_invalid: Annotated[float, typer.Option(help="Share of identifiers Criteo may refuse, 0 to 1.")] = 0.5
     drain_timeout: Annotated[float, typer.Option(help="Seconds batches in flight get after Ctrl-C.")] = 10.0
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read, clean and count, but send nothing.")] = False
+    rejects: Annotated[
+        str | None, typer.Option(metavar="FILE", help="New CSV file of where each rejected value stands, and why.")
+    ] = None
+    rejects_plain: Annotated[
+        bool, typer.Option("--rejects-plain", help="Write the rejected values themselves into it, too.")
+    ] = False
 
     def keywords(self) -> dict[str, Any]:
         """Returns what an upload takes.

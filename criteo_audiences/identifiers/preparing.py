@@ -1,7 +1,7 @@
 """From a source's raw values to the identifiers that go out; what does not go out is counted."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import cast
 
 from attrs import define, field
@@ -31,6 +31,8 @@ class Preparation:
         suppressed: rows whose identifier has opted out.
         duplicates: rows whose identifier had gone out already, `None` when nobody looks.
         already_hashed: identifiers that came as digests and went out as they were, in lower case.
+        on_reject: is told of every row rejected, in their order: its position from 1, the reason and the value, which
+            is empty where the source had none.
     """
 
     algorithm: HashAlgorithm | None
@@ -42,6 +44,7 @@ class Preparation:
     suppressed: int = 0
     duplicates: int | None = field(init=False)
     already_hashed: int = 0
+    on_reject: Callable[[int, RejectReason, str], object] | None = field(default=None, repr=False)
 
     @duplicates.default
     def _none_found_yet(self) -> int | None:
@@ -69,7 +72,7 @@ class Preparation:
         return prepared if self.seen is None else self._without_duplicates(prepared, self.seen)
 
     def _present(self, values: Sequence[object]) -> Sequence[str]:
-        """Returns the rows that hold text, counting those that hold nothing."""
+        """Returns the rows as text, which is empty for those that hold nothing."""
         if set(map(type, values)) == {str}:
             self.read += len(values)
             return cast("Sequence[str]", values)
@@ -78,7 +81,7 @@ class Preparation:
             if isinstance(value, str):
                 present.append(value)
             elif value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 - only NaN does
-                self.rejected[RejectReason.EMPTY] += 1
+                present.append("")
             else:
                 raise TypeError(f"row {self.read + 1:,} of the source: expected a str, found {type(value).__name__}")
             self.read += 1
@@ -86,18 +89,27 @@ class Preparation:
 
     def _examined(self, rows: Sequence[str], texts: Sequence[str], plain: Sequence[object]) -> Iterator[str]:
         """Takes the rows that are not of the usual form through the full rule."""
-        for row, text, found in zip(rows, texts, plain, strict=True):
+        positions = range(self.read - len(rows) + 1, self.read + 1)
+        for position, row, text, found in zip(positions, rows, texts, plain, strict=True):
             if found is not None:
                 yield text
+                continue
+            if not row:
+                self._reject(position, RejectReason.EMPTY, row)
                 continue
             try:
                 normalized = self.rule.normalize(row)
             except InvalidIdentifierError as error:
-                self.rejected[RejectReason(error.reason)] += 1
+                self._reject(position, RejectReason(error.reason), row)
                 continue
             if self.rule.algorithms:
                 self.already_hashed += is_hashed(normalized)
             yield normalized
+
+    def _reject(self, position: int, reason: RejectReason, value: str) -> None:
+        self.rejected[reason] += 1
+        if self.on_reject is not None:
+            self.on_reject(position, reason, value)
 
     def _hashed(self, texts: list[str], *, some_are_digests: bool) -> list[str]:
         """Hashes what is no digest yet."""

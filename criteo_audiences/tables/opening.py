@@ -40,10 +40,14 @@ class Relation:
     Attributes:
         sql: how.
         fields: the values wanted of each row.
+        columns: the names of their columns, as the table has them.
+        file: the file's own name; empty for what is no file.
     """
 
     sql: str
     fields: tuple[query.Field, ...]
+    columns: tuple[str, ...]
+    file: str = ""
 
 
 @frozen(kw_only=True)
@@ -157,7 +161,8 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
                 is_text = _is_text(layout, position, selection.kind)
                 fields.append(query.Field(at, names[position], is_text, _region(layout, names, selection)))
                 columns.append(layout.names[position])
-        relations.append(Relation(sql=sql, fields=tuple(fields)))
+        file = layout.name if layout.path else ""
+        relations.append(Relation(sql=sql, fields=tuple(fields), columns=tuple(columns), file=file))
         chosen = chosen or tuple(columns)
     counts = [layout.rows for layout, _ in layouts]
     rows = None if None in counts else sum(count or 0 for count in counts)

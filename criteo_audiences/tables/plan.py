@@ -1,6 +1,7 @@
 """What is wanted of a table."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
@@ -9,6 +10,9 @@ from criteo_audiences.identifiers import Rule
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, default_threads
 from criteo_audiences.tables.table import Table
+
+if TYPE_CHECKING:
+    from criteo_audiences.tables.rejects import Reject
 
 
 @frozen(kw_only=True)
@@ -42,6 +46,7 @@ class Plan:
         counted: whether the total must be known before the first batch.
         batch_size: identifiers a batch.
         max_body_bytes: bytes of identifiers a batch.
+        on_rejects: takes the rejected values in the reading thread, before the first batch; `None` only counts them.
         threads: the engine's threads.
         memory_limit: beyond it the engine writes to disk.
     """
@@ -53,10 +58,12 @@ class Plan:
     counted: bool = False
     batch_size: int = MAX_BATCH_SIZE
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
+    on_rejects: "Callable[[Iterable[Reject]], object] | None" = field(default=None, repr=False)
     threads: int = field(factory=default_threads)
     memory_limit: str = DEFAULT_MEMORY_LIMIT
 
     @property
     def staged(self) -> bool:
         """Whether all rows are read before the first batch is cut."""
-        return self.dedupe or self.counted or self.suppress is not None or len(self.selections) > 1
+        one_pass = self.suppress is None and self.on_rejects is None and len(self.selections) == 1
+        return self.dedupe or self.counted or not one_pass

@@ -35,12 +35,17 @@ def coded_rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Plan) 
         engine.create_function(
             query.function(at), _judge(selection), ["VARCHAR", "VARCHAR"], "VARCHAR", null_handling=special
         )
-    return query.coded(query.prepared(_rows(opened, plan.where), kinds), kinds)
+    traced = plan.on_rejects is not None
+    rows = _rows(opened, plan.where, traced=traced)
+    return query.coded(query.prepared(rows, kinds), kinds, traced=traced)
 
 
-def _rows(opened: Opened, where: str | None) -> str:
+def _rows(opened: Opened, where: str | None, *, traced: bool = False) -> str:
     condition = where and require_condition(where)
-    return " UNION ALL ".join(query.rows(relation.sql, relation.fields, condition) for relation in opened.relations)
+    return " UNION ALL ".join(
+        query.rows(relation.sql, relation.fields, condition, at if traced else None)
+        for at, relation in enumerate(opened.relations)
+    )
 
 
 def load_opt_outs(engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Plan, interruption: Interruption) -> None:

@@ -21,6 +21,11 @@ FIRST_REASON: Final = 4
 FRAME: Final = '","'
 """Stands between two strings of a JSON array, quotes included."""
 
+ORIGIN: Final = "relation, number, field"
+"""Where a value stands: which relation, which row of it from 1, and which of its fields, counted from 0."""
+
+_ROW: Final = "row number of criteo_audiences"  # a name that no column of a table has
+
 MARK: Final = "\x01"
 """Begins what our function returns for a value it rejects: no identifier can hold it."""
 
@@ -73,30 +78,41 @@ def function(selection: int) -> str:
     return f"prepare_{selection}"
 
 
-def rows(relation: str, fields: Sequence[Field], where: str | None) -> str:
-    """Selects the raw values: one row a value, with the selection it belongs to.
+def rows(relation: str, fields: Sequence[Field], where: str | None, origin: int | None = None) -> str:
+    """Selects the raw values: one row a value, with the selection it belongs to and, asked to, with its `ORIGIN`.
 
     Args:
         relation: what to read from.
         fields: the values wanted of each row.
         where: the caller's condition.
+        origin: the relation's number, when values need to be found again; rows are then counted, on one thread.
     """
     condition = f" WHERE ({where}\n)" if where else ""
+    place = found = ""
+    if origin is not None:  # rows are counted before the condition, so that they are the file's
+        place = f", {origin}::UINTEGER AS relation, {name(_ROW)} AS number"
+        found = ", relation, number, one.field AS field"
+        relation = f"(SELECT *, row_number() OVER () AS {name(_ROW)} FROM {relation})"
     if len(fields) == 1:
         one = fields[0]
-        return f"SELECT 0::UTINYINT AS k, {one.sql} AS v, {one.region_sql} AS r FROM {relation}{condition}"
+        place += place and ", 0::USMALLINT AS field"
+        return f"SELECT 0::UTINYINT AS k, {one.sql} AS v, {one.region_sql} AS r{place} FROM {relation}{condition}"
     values = ", ".join(_cells(selection, fields) for selection in sorted({field.selection for field in fields}))
-    inner = f"SELECT unnest(flatten([{values}])) AS one FROM {relation}{condition}"
-    return f"SELECT one.k AS k, one.v AS v, one.r AS r FROM ({inner})"
+    inner = f"SELECT unnest(flatten([{values}])) AS one{place} FROM {relation}{condition}"
+    return f"SELECT one.k AS k, one.v AS v, one.r AS r{found} FROM ({inner})"
 
 
 def _cells(selection: int, fields: Sequence[Field]) -> str:
     """Lists what a row holds for one selection: its filled cells, or one empty cell when it has none."""
-    mine = [field for field in fields if field.selection == selection]
-    cells = ", ".join(field.sql for field in mine)
-    filled = f"list_filter([{cells}], lambda cell: trim(cell) <> '')"
-    tagged = f"lambda cell: {{'k': {selection}::UTINYINT, 'v': cell, 'r': {mine[0].region_sql}}}"
-    return f"list_transform(CASE WHEN len({filled}) > 0 THEN {filled} ELSE [NULL] END, {tagged})"
+    mine = [(at, field) for at, field in enumerate(fields) if field.selection == selection]
+    cells = [_cell(selection, at, field.sql, field.region_sql) for at, field in mine]
+    filled = f"list_filter([{', '.join(cells)}], lambda cell: trim(cell.v) <> '')"
+    empty = _cell(selection, mine[0][0], "NULL::VARCHAR", "NULL::VARCHAR")
+    return f"CASE WHEN len({filled}) > 0 THEN {filled} ELSE [{empty}] END"
+
+
+def _cell(selection: int, at: int, value: str, region: str) -> str:
+    return f"{{'k': {selection}::UTINYINT, 'v': {value}, 'r': {region}, 'field': {at}::USMALLINT}}"
 
 
 def prepared(source: str, kinds: Sequence[IdentifierType]) -> str:
@@ -105,13 +121,13 @@ def prepared(source: str, kinds: Sequence[IdentifierType]) -> str:
     What is `usual` needs no other test: it is an identifier in clear, but for its case.
     """
     usual, others = _by_kind(kinds, _is_usual), _by_kind(kinds, _judged)
-    lowered = f"SELECT k, v, r, lower(v) AS l FROM ({source})"
-    told_apart = f"SELECT k, v, r, l, coalesce({usual}, false) AS usual FROM ({lowered})"
-    return f"SELECT k, usual, CASE WHEN usual THEN l ELSE {others} END AS p FROM ({told_apart})"
+    lowered = f"SELECT *, lower(v) AS l FROM ({source})"
+    told_apart = f"SELECT *, coalesce({usual}, false) AS usual FROM ({lowered})"
+    return f"SELECT *, CASE WHEN usual THEN l ELSE {others} END AS p FROM ({told_apart})"
 
 
-def coded(source: str, kinds: Sequence[IdentifierType]) -> str:
-    """Adds each row's code to its identifier."""
+def coded(source: str, kinds: Sequence[IdentifierType], *, traced: bool = False) -> str:
+    """Adds each row's code to its identifier; asked to, also the raw value and its origin where it was rejected."""
     reasons = ", ".join(literal(reason) for reason in REASONS)
     rejected = f"list_position([{reasons}], substr(p, 2)) + {FIRST_REASON - 1}"
     hashed = _by_kind(kinds, lambda _, kind: _is_hashed(kind))
@@ -119,7 +135,12 @@ def coded(source: str, kinds: Sequence[IdentifierType]) -> str:
         f"CASE WHEN usual THEN {PREPARED} WHEN starts_with(p, {literal(MARK)}) THEN {rejected} "
         f"WHEN {hashed} THEN {HASHED} ELSE {PREPARED} END"
     )
-    return f"SELECT k, p, ({code})::UTINYINT AS code FROM ({source})"
+    if not traced:
+        return f"SELECT k, p, ({code})::UTINYINT AS code FROM ({source})"
+    kept = ", ".join(
+        f"CASE WHEN code >= {FIRST_REASON} THEN {column} END AS {column}" for column in ("v", *ORIGIN.split(", "))
+    )
+    return f"SELECT k, p, code, {kept} FROM (SELECT *, ({code})::UTINYINT AS code FROM ({source}))"
 
 
 def _by_kind(kinds: Sequence[IdentifierType], expression: Callable[[int, IdentifierType], str]) -> str:

@@ -20,6 +20,7 @@ from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import open_table
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.preparing import coded_rows, load_opt_outs
+from criteo_audiences.tables.rejects import staged_rejects
 from criteo_audiences.tables.staging import Staging
 from criteo_audiences.tables.table import Table
 
@@ -89,20 +90,22 @@ class Reader:
             opened = open_table(self._table, plan, engine, directory, self._interruption)
             yield Chunk(codes=Counter(), columns=opened.columns, expected=opened.rows)
             coded = coded_rows(engine, opened, plan)
-            if plan.staged:
-                yield from self._staged(engine, directory, coded)
+            if not plan.staged:
+                if opened.lean:
+                    limit_memory(engine, plan.memory_limit)
+                yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, counted=False)
                 return
-            if opened.lean:
-                limit_memory(engine, plan.memory_limit)
-            yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, counted=False)
+            staging = Staging(engine, plan, coded)
+            if plan.on_rejects is not None:
+                plan.on_rejects(staged_rejects(engine, opened, self._interruption))
+            yield from self._staged(engine, directory, staging)
 
     def _forget(self) -> None:
         with self._closing:
             self._engine = None
 
-    def _staged(self, engine: "duckdb.DuckDBPyConnection", directory: Path, coded: str) -> Iterator[Chunk]:
-        """Reads all rows, then cuts batches of what is left of them."""
-        staging = Staging(engine, self._plan, coded)
+    def _staged(self, engine: "duckdb.DuckDBPyConnection", directory: Path, staging: Staging) -> Iterator[Chunk]:
+        """Cuts batches of what is left of the rows once all have been read."""
         if self._plan.suppress is not None:
             suppress = self._plan.suppress
             with translated(suppress.label) if isinstance(suppress, Table) else nullcontext():

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import Any, Final, Protocol
 
 import anyio
+from anyio import to_thread
 from anyio.lowlevel import checkpoint
 
 from criteo_audiences.batches import Batch, Batcher
@@ -15,6 +16,7 @@ from criteo_audiences.identifiers import Fingerprints, Preparation, RejectReason
 from criteo_audiences.uploads.first_error import first_error
 from criteo_audiences.uploads.opt_outs import load_opt_outs
 from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.rejects import RejectsFile
 from criteo_audiences.uploads.sources import open_source
 
 _TURN: Final = 0.0003
@@ -80,13 +82,20 @@ class ValueIntake:
     Args:
         source: an iterable or async iterable.
         settings: the caller's choices.
+        rejects: is told of the rejected values, `None` when nobody asked for them.
     """
 
-    def __init__(self, source: object, settings: Settings) -> None:
+    def __init__(self, source: object, settings: Settings, rejects: RejectsFile | None = None) -> None:
         self._reading = open_source(source)
         selection = settings.selections[0]
         seen = Fingerprints() if settings.dedupe else None
-        self._preparation = Preparation(algorithm=selection.algorithm, rule=selection.rule, seen=seen)
+        self._rejects = rejects
+        self._preparation = Preparation(
+            algorithm=selection.algorithm,
+            rule=selection.rule,
+            seen=seen,
+            on_reject=None if rejects is None else rejects.note,
+        )
         self._batcher = Batcher(size=settings.batch_size, max_bytes=settings.max_body_bytes)
         self._flush_after = settings.flush_after
         self._settings = settings
@@ -156,6 +165,8 @@ class ValueIntake:
             for batch in self._batcher.feed(self._preparation.prepare(values)):
                 await self._deliver(batch)
                 delivered += 1
+            if self._rejects is not None and self._rejects.full:
+                await to_thread.run_sync(self._rejects.flush)
             if time.perf_counter() - self._turn_began > _TURN:
                 await checkpoint()
                 self._turn_began = time.perf_counter()

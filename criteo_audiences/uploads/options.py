@@ -3,6 +3,7 @@
 import datetime as dt
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Final, TypedDict
 
 from attrs import field, frozen
@@ -13,6 +14,7 @@ from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operat
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, check_memory_limit
 from criteo_audiences.tables.plan import Selection
+from criteo_audiences.tables.table import FilePath
 from criteo_audiences.uploads.choices import Columns, chosen_selections
 from criteo_audiences.uploads.report import Progress
 from criteo_audiences.uploads.sources import ArrowStream
@@ -60,6 +62,18 @@ def opt_outs_of(value: object) -> Table | tuple[str, ...] | None:
     return listed
 
 
+def _new_file(value: object) -> Path | None:
+    """Returns the path of a file to write.
+
+    Raises:
+        ConfigurationError: when it is none.
+    """
+    if value is None:
+        return None
+    path = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return Path(require_text(path, "rejects"))
+
+
 def _operation(value: Operation | str) -> Operation:
     return choose(Operation, value, "operation")
 
@@ -90,6 +104,8 @@ class UploadOptions(TypedDict, total=False):
     drain_timeout: float
     dry_run: bool
     on_progress: Callable[[Progress], object] | None
+    rejects: FilePath | None
+    rejects_plain: bool
 
 
 @frozen(kw_only=True)
@@ -130,6 +146,9 @@ class Settings:
         drain_timeout: seconds that batches in flight get to finish when the upload is canceled or its deadline passes.
         dry_run: read, prepare and count, but send nothing.
         on_progress: is called with a `Progress` after every batch and at least some times a second.
+        rejects: a new CSV file, for its owner's eyes only, of where each rejected value stands and why it was rejected.
+            A table is then read to its end before the first call.
+        rejects_plain: write the rejected values themselves into it, too.
 
     Raises:
         ConfigurationError: naming the option and what it may be.
@@ -158,6 +177,8 @@ class Settings:
     drain_timeout: float = 0.0
     dry_run: bool = False
     on_progress: Callable[[Progress], object] | None = field(default=None, repr=False)
+    rejects: Path | None = field(default=None, converter=_new_file)
+    rejects_plain: bool = False
     selections: tuple[Selection, ...] = field(init=False, repr=False)
 
     @selections.default
@@ -185,8 +206,9 @@ class Settings:
         for name in ("batch_size", "max_concurrency", "max_body_bytes", "threads"):
             if not isinstance(getattr(self, name), int | None):
                 raise ConfigurationError(f"{name} must be a whole number, not {type(getattr(self, name)).__name__}.")
-        for name, value in (("dry_run", self.dry_run), ("dedupe", self.dedupe)):  # "no" would count as true
-            if not isinstance(value, bool) and (value is not None or name == "dry_run"):
+        for name in ("dry_run", "dedupe", "rejects_plain"):  # "no" would count as true
+            value = getattr(self, name)
+            if not isinstance(value, bool) and (value is not None or name != "dedupe"):
                 raise ConfigurationError(f"{name} must be True or False, not {type(value).__name__}.")
         hint = "Criteo takes at most 50,000 identifiers a call; an upload makes as many calls as it needs."
         require_range(self.batch_size, "batch_size", least=1, most=MAX_BATCH_SIZE, hint=hint)
@@ -203,6 +225,8 @@ class Settings:
             require_text(self.where, "where")
         if self.gum_caller_id is not None and IdentifierType.GUM not in self.kinds:
             raise ConfigurationError("gum_caller_id goes with identifier_type='gum' only.")
+        if self.rejects_plain and self.rejects is None:
+            raise ConfigurationError("rejects_plain goes with rejects, which names the file.")
         if self.on_progress is not None and not callable(self.on_progress):
             raise ConfigurationError(f"on_progress must be callable, not {type(self.on_progress).__name__}.")
 

@@ -11,6 +11,7 @@ from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.run import TableRun
 from criteo_audiences.uploads.intake import Deliver, Rows
 from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.rejects import RejectsFile
 
 
 class TableIntake:
@@ -19,10 +20,11 @@ class TableIntake:
     Args:
         table: the table.
         settings: the caller's choices.
+        rejects: is given the rejected values, `None` when nobody asked for them.
     """
 
-    def __init__(self, table: Table, settings: Settings) -> None:
-        self._run = TableRun(table, table_plan(settings, table))
+    def __init__(self, table: Table, settings: Settings, rejects: RejectsFile | None = None) -> None:
+        self._run = TableRun(table, table_plan(settings, table, rejects))
 
     @property
     def rows(self) -> Rows:
@@ -49,7 +51,7 @@ class TableIntake:
         """A table's rows are prepared as they are read."""
 
 
-def table_plan(settings: Settings, table: Table) -> Plan:
+def table_plan(settings: Settings, table: Table, rejects: RejectsFile | None = None) -> Plan:
     """Returns what an upload wants of a table.
 
     Raises:
@@ -68,6 +70,7 @@ def table_plan(settings: Settings, table: Table) -> Plan:
         suppress=settings.suppress,
         dedupe=True if settings.dedupe is None else settings.dedupe,
         counted=settings.dry_run,
+        on_rejects=None if rejects is None else rejects.write,
         batch_size=settings.batch_size,
         max_body_bytes=settings.max_body_bytes,
         threads=settings.threads or default_threads(),

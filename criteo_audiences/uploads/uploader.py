@@ -28,6 +28,7 @@ from criteo_audiences.uploads.hints import hint_of, time_left
 from criteo_audiences.uploads.intake import Intake, ValueIntake
 from criteo_audiences.uploads.load import Load
 from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.rejects import RejectsFile, kept_open
 from criteo_audiences.uploads.report import BatchResult, Progress, UploadReport, failure_of, live_from, result_of
 from criteo_audiences.uploads.sources import as_table
 from criteo_audiences.uploads.table_intake import TableIntake
@@ -107,20 +108,24 @@ async def stream(amend: Amend, segment_id: str, source: object, settings: Settin
 
     Raises:
         AuthenticationError: when the credentials are refused, at once instead of batch after batch.
+        ConfigurationError: when the file of rejects cannot be created; nothing has been read then.
+        OSError: when it cannot be written.
         Exception: what the source raises, as it is.
     """
-    upload = _Upload(amend, segment_id, source, settings)
-    try:
-        with first_error():
-            async with anyio.create_task_group() as group:
-                upload.start(group)
-                try:
-                    yield UploadStream(upload)
-                finally:
-                    upload.wind_down()
-                    group.cancel_scope.cancel()
-    finally:
-        upload.close()
+    rejects = None if settings.rejects is None else RejectsFile(settings.rejects, plain=settings.rejects_plain)
+    upload = _Upload(amend, segment_id, _open_intake(source, settings, rejects), settings)
+    async with kept_open(rejects):
+        try:
+            with first_error():
+                async with anyio.create_task_group() as group:
+                    upload.start(group)
+                    try:
+                        yield UploadStream(upload)
+                    finally:
+                        upload.wind_down()
+                        group.cancel_scope.cancel()
+        finally:
+            upload.close()
 
 
 async def upload(amend: Amend, segment_id: str, source: object, settings: Settings) -> UploadReport:
@@ -147,7 +152,7 @@ def _how_far(report: UploadReport) -> str:
     )
 
 
-def _open_intake(source: object, settings: Settings) -> Intake:
+def _open_intake(source: object, settings: Settings, rejects: RejectsFile | None) -> Intake:
     """Opens the lane for a source: tables in threads of their own, other sources on the event loop.
 
     Raises:
@@ -155,22 +160,22 @@ def _open_intake(source: object, settings: Settings) -> Intake:
     """
     table = as_table(source, settings.selections[0].columns)
     if table is not None:
-        return TableIntake(table, settings)
+        return TableIntake(table, settings, rejects)
     for option in ("column", "columns", "region_column", "where"):
         if getattr(settings, option) is not None:
             raise ConfigurationError(f"{option} is about the columns of a table; an iterable has none.")
-    return ValueIntake(source, settings)
+    return ValueIntake(source, settings, rejects)
 
 
 class _Upload:
     """The parts of one upload and how they are connected."""
 
-    def __init__(self, amend: Amend, segment_id: str, source: object, settings: Settings) -> None:
+    def __init__(self, amend: Amend, segment_id: str, intake: Intake, settings: Settings) -> None:
         self.upload_id: Final = uuid.uuid4().hex[:12]
         self._amend = amend
         self._segment_id = segment_id
         self._settings = settings
-        self._intake = _open_intake(source, settings)
+        self._intake = intake
         self._load = Load(settings.max_concurrency)
         self._tally = Tally(self._load)
         self._meter = CallMeter()

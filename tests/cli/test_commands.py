@@ -1,5 +1,6 @@
 """What the commands do when all is well."""
 
+import csv
 import gzip
 import json
 from pathlib import Path
@@ -23,6 +24,24 @@ async def test_upload_sends_the_column_and_shows_where_every_row_went(cli, expor
     assert sandbox.contact_list(segment).identifiers == {ANNA, LI}
     shown = {line.split()[0]: line.split()[1] for line in done.out.splitlines() if len(line.split()) > 1}
     assert (shown["rejected"], shown["duplicates"], shown["sent"], shown["accepted"]) == ("2", "1", "2", "2")
+
+
+async def test_rejects_are_written_to_a_file_of_their_own(cli, export: Path, tmp_path: Path) -> None:
+    """`--rejects` says where each rejected value stands, with `--rejects-plain` also what it was; a file is never hit."""
+    written = tmp_path / "rejects.csv"
+    options = ("--hash", "none", "--dry-run", "--rejects", str(written))
+    done = await cli("upload", SERVICE, "1", str(export), *options, "--rejects-plain")
+    assert done.code == 0, done.err
+    with written.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["file"] for row in rows} == {"crm.csv"}
+    assert [row["column"] for row in rows] == ["Email", "Email"]
+    with export.open(newline="", encoding="utf-8") as file:
+        addresses = [row["Email"] for row in csv.DictReader(file)]
+    assert [row["value"] for row in rows] == [addresses[int(row["row"]) - 1] for row in rows]
+    again = await cli("upload", SERVICE, "1", str(export), *options)
+    assert again.code == 2
+    assert "rejects must name a new file" in again.err
 
 
 async def test_json_is_one_document_on_standard_output_and_nothing_else(cli, export: Path, sandbox: Sandbox) -> None:

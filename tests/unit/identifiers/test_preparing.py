@@ -27,6 +27,21 @@ def test_any_other_value_names_its_row_and_type_only(value: object) -> None:
     assert preparation.read == 4
 
 
+def test_who_asks_is_told_of_every_reject_in_order() -> None:
+    """Its position in the whole source, the reason, and the value before anything was done to it."""
+    told: list[tuple[int, RejectReason, str]] = []
+    preparation = Preparation(algorithm=None, on_reject=lambda *reject: told.append(reject))
+    preparation.prepare(["a@b.co", None, " Nobody ", "C@d.co"])
+    preparation.prepare([math.nan, "a@b.co", "x@@y.co"])
+    assert told == [
+        (2, RejectReason.EMPTY, ""),
+        (3, RejectReason.NO_AT_SIGN, " Nobody "),
+        (5, RejectReason.EMPTY, ""),
+        (7, RejectReason.SEVERAL_AT_SIGNS, "x@@y.co"),
+    ]
+    assert preparation.rejected.total() == len(told)
+
+
 def test_a_subclass_of_str_is_text() -> None:
     """Strings of numpy and the like are taken."""
     kind = type("Text", (str,), {})
