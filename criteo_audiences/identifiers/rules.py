@@ -41,7 +41,7 @@ class Rule:
         algorithms: how values may be hashed, which must be chosen then; none for kinds that Criteo takes as they are,
             among which nothing counts as a hash either.
         hashed_from: where in a normalized value the part begins that is hashed.
-        slice_size: values that are prepared in well under a millisecond when the full rule must judge each.
+        slice_size: values to prepare at once at most, so that it takes few milliseconds when each is an odd one.
     """
 
     normalize: Callable[[str], str]
@@ -49,7 +49,7 @@ class Rule:
     tidied: Callable[[Sequence[str]], list[str]] = _trimmed
     algorithms: frozenset[HashAlgorithm] = frozenset()
     hashed_from: int = 0
-    slice_size: int = 128
+    slice_size: int = 256
     _plain_lines: re.Pattern[str] = field(init=False)
 
     @_plain_lines.default
