@@ -56,7 +56,7 @@ def _one_of(codes: Iterable[str]) -> str:
 _OTHERS = rf"(?:{_one_of(CALLING_CODES - {_NORTH_AMERICA})})[1-9][0-9]*"
 _WITH_OWN_ZERO = "|".join(f"{code}{own}" for code, own in _OWN_ZERO.items())
 PLAIN_NUMBER: Final = re.compile(
-    rf"\+(?:1[2-9][0-9]{{9}}|(?=[0-9]{{{_FEWEST_DIGITS},{_MOST_DIGITS}}}\Z)(?:{_OTHERS}|{_WITH_OWN_ZERO}))"
+    rf"\+(?:1[2-9][0-9]{{9}}|(?=[0-9]{{{_FEWEST_DIGITS},{_MOST_DIGITS}}}(?![0-9]))(?:{_OTHERS}|{_WITH_OWN_ZERO}))"
 )
 """A number as `international_number` returns it, with its plus sign."""
 

@@ -13,7 +13,7 @@ from criteo_audiences.validation import choose
 
 # The address nearly every row holds, for one cheap test: what fits is valid by the full rule below, which decides about
 # the others. No label can be too long in a text of at most 64 characters.
-PLAIN_ADDRESS: Final = re.compile(r"(?!.{65})[a-z0-9._+-]++@(?:[a-z0-9]++[.-])*[a-z0-9]++\.[a-z]++")
+PLAIN_ADDRESS: Final = re.compile(r"(?!.{65})[a-z0-9._+-]++@[a-z0-9]++(?:[.-][a-z0-9]++)*?\.[a-z]++")
 
 _INSIDE = re.compile(f"[{re.escape(BLANKS)}]")
 _WRAPPED = re.compile(r"[^<>]*<([^<>]*)>")

@@ -1,6 +1,6 @@
 """Who has opted out: compared in every form an identifier is written in."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from criteo_audiences.errors import InvalidIdentifierError
 from criteo_audiences.identifiers.hashing import is_hashed
@@ -18,7 +18,7 @@ class OptOuts:
 
     def __init__(self, rule: Rule) -> None:
         self._rule = rule
-        self._digests = [rule.digest(algorithm) for algorithm in sorted(rule.algorithms)]
+        self._algorithms = sorted(rule.algorithms)
         self._forms: set[str] = set()
         self._has_digests = False
         self.unusable = 0
@@ -39,12 +39,12 @@ class OptOuts:
                 self.unusable += 1
                 continue
             self._forms.add(identifier)
-            if not self._digests:
+            if not self._algorithms:
                 continue
             if is_hashed(identifier):
                 self._has_digests = True
             else:
-                self._forms.update(digest(identifier) for digest in self._digests)
+                self._forms.update(self._hashed(identifier))
 
     def without(self, identifiers: Sequence[str]) -> list[str]:
         """Returns the normalized identifiers of which no form is in the set."""
@@ -55,4 +55,7 @@ class OptOuts:
     def _holds(self, identifier: str) -> bool:
         if identifier in self._forms:
             return True
-        return not is_hashed(identifier) and any(digest(identifier) in self._forms for digest in self._digests)
+        return not is_hashed(identifier) and any(digest in self._forms for digest in self._hashed(identifier))
+
+    def _hashed(self, identifier: str) -> Iterator[str]:
+        return (self._rule.digests((identifier,), algorithm)[0] for algorithm in self._algorithms)

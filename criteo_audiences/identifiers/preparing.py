@@ -60,10 +60,9 @@ class Preparation:
         """
         rows = self._present(values)
         texts = self.rule.tidied(rows)
-        plain = self.rule.match_plain(texts)
         digests_before = self.already_hashed
-        if None in plain:
-            texts = list(self._examined(rows, texts, plain))
+        if odd := self.rule.find_odd(texts):
+            texts = list(self._examined(rows, texts, odd))
         if self.opt_outs is not None:
             remaining = self.opt_outs.without(texts)
             self.suppressed += len(texts) - len(remaining)
@@ -87,24 +86,26 @@ class Preparation:
             self.read += 1
         return present
 
-    def _examined(self, rows: Sequence[str], texts: Sequence[str], plain: Sequence[object]) -> Iterator[str]:
+    def _examined(self, rows: Sequence[str], texts: Sequence[str], odd: Sequence[int]) -> Iterator[str]:
         """Takes the rows that are not of the usual form through the full rule."""
-        positions = range(self.read - len(rows) + 1, self.read + 1)
-        for position, row, text, found in zip(positions, rows, texts, plain, strict=True):
-            if found is not None:
-                yield text
-                continue
+        first = self.read - len(rows) + 1
+        after = 0
+        for position in odd:
+            yield from texts[after:position]
+            after = position + 1
+            row = rows[position]
             if not row:
-                self._reject(position, RejectReason.EMPTY, row)
+                self._reject(first + position, RejectReason.EMPTY, row)
                 continue
             try:
                 normalized = self.rule.normalize(row)
             except InvalidIdentifierError as error:
-                self._reject(position, RejectReason(error.reason), row)
+                self._reject(first + position, RejectReason(error.reason), row)
                 continue
             if self.rule.algorithms:
                 self.already_hashed += is_hashed(normalized)
             yield normalized
+        yield from texts[after:]
 
     def _reject(self, position: int, reason: RejectReason, value: str) -> None:
         self.rejected[reason] += 1
@@ -115,10 +116,12 @@ class Preparation:
         """Hashes what is no digest yet."""
         if self.algorithm is None:
             return texts
-        digest = self.rule.digest(self.algorithm)
         if not some_are_digests:
-            return list(map(digest, texts))
-        return [text if is_hashed(text) else digest(text) for text in texts]
+            return self.rule.digests(texts, self.algorithm)
+        kept = [is_hashed(text) for text in texts]
+        clear = [text for text, is_digest in zip(texts, kept, strict=True) if not is_digest]
+        digests = iter(self.rule.digests(clear, self.algorithm))
+        return [text if is_digest else next(digests) for text, is_digest in zip(texts, kept, strict=True)]
 
     def _without_duplicates(self, prepared: list[str], seen: Fingerprints) -> list[str]:
         fresh = [identifier for identifier in prepared if seen.add(identifier)]

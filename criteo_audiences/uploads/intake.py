@@ -1,5 +1,6 @@
 """Reads a source, prepares its values and hands on batches, without keeping the event loop from others."""
 
+import asyncio
 import math
 import time
 from collections import Counter
@@ -9,7 +10,6 @@ from typing import Any, Final, Protocol
 
 import anyio
 from anyio import to_thread
-from anyio.lowlevel import checkpoint
 
 from criteo_audiences.batches import Batch, Batcher
 from criteo_audiences.identifiers import Fingerprints, Preparation, RejectReason
@@ -23,8 +23,12 @@ _TURN: Final = 0.0003
 """Seconds of work after which the event loop gets its turn; a timer of the caller can come three turns late."""
 
 
-_SLICE: Final = 128
-"""Values prepared at once."""
+_SLICE: Final = 256
+"""Values read at once, at most, and prepared at once where the rule does not ask for fewer."""
+
+
+_FEWEST: Final = 8
+"""Values prepared at once however long they take."""
 
 
 Deliver = Callable[[Batch], Awaitable[None]]
@@ -101,9 +105,10 @@ class ValueIntake:
         self._settings = settings
         self._deliver: Deliver
         self._buffer: list[Any] = []
-        self._delivering = anyio.Lock(fast_acquire=True)  # one at a time: both feed the same batcher
+        self._delivering = asyncio.Lock()  # one at a time: both feed the same batcher; costs less than anyio's
         self._waiting_since = math.inf
         self._turn_began = 0.0
+        self._step = min(_SLICE, self._preparation.rule.slice_size)
 
     @property
     def rows(self) -> Rows:
@@ -156,21 +161,32 @@ class ValueIntake:
         Returns:
             How many batches that were.
         """
-        step, delivered = self._preparation.rule.slice_size, 0
+        delivered = 0
         left = len(self._buffer)  # what arrives meanwhile is for the next time
         while left > 0:
-            values = self._buffer[: min(step, left)]
+            values = self._buffer[: min(self._step, left)]
             del self._buffer[: len(values)]
             left -= len(values)
-            for batch in self._batcher.feed(self._preparation.prepare(values)):
+            for batch in self._batcher.feed(self._prepared(values)):
                 await self._deliver(batch)
                 delivered += 1
             if self._rejects is not None and self._rejects.full:
                 await to_thread.run_sync(self._rejects.flush)
             if time.perf_counter() - self._turn_began > _TURN:
-                await checkpoint()
+                await asyncio.sleep(0)
                 self._turn_began = time.perf_counter()
         return delivered
+
+    def _prepared(self, values: list[Any]) -> list[str]:
+        """Prepares some values and decides how many it may be the next time: odd ones take ten times as long."""
+        began = time.perf_counter()
+        prepared = self._preparation.prepare(values)
+        took = time.perf_counter() - began
+        if took > 2 * _TURN:
+            self._step = max(_FEWEST, self._step // 2)
+        elif took < _TURN:
+            self._step = min(self._step * 2, _SLICE, self._preparation.rule.slice_size)
+        return prepared
 
     def _room(self) -> int:
         """Values to take at once: no more than fill a batch, which would otherwise wait for those after it."""

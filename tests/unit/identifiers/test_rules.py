@@ -46,6 +46,23 @@ def test_many_rows_are_prepared_as_one_row_alone_is(kind: str, texts: list[str])
             value.encode()
 
 
+PLAIN = ["a.b-c@d-e.fr", "ab@c.co", "+33123456789", "+12125550123", IDFA.lower(), "C-1_x"]
+SEVERAL_LINES = ["ab@c.co\nab@d.co", "\n", "C-1\n", "\n+33123456789", "a@b.co\r", "a@b.co\u2028"]
+TEXTS = st.lists(st.sampled_from([*PLAIN, *PLAIN, *PIECES, "", "x" * 65 + "@c.co"]), max_size=40)
+
+
+@pytest.mark.parametrize("kind", ["email", "phone_number", "madid", "ip_address_v4", "customer_id"])
+@given(texts=TEXTS | st.lists(st.sampled_from(PLAIN + SEVERAL_LINES), max_size=5))
+@example(texts=[])
+@example(texts=["ab@c.co"] * 300)
+@example(texts=["", *["ab@c.co"] * 2, "", ""])
+@example(texts=["ab@c.co\nab@c.co", "+33123456789\n+33123456789", "C-1\nC-1"])
+def test_odd_texts_are_found_among_many_as_one_by_one(kind: str, texts: list[str]) -> None:
+    """Texts matched as the lines of one are told apart exactly as each alone is, whatever lines they hold."""
+    rule = rule_for(IdentifierType(kind))
+    assert rule.find_odd(texts) == [place for place, text in enumerate(texts) if not rule.plain.fullmatch(text)]
+
+
 @pytest.mark.parametrize("kind", set(IdentifierType) - {IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER})
 def test_only_what_is_hashed_can_come_as_a_hash(kind: IdentifierType) -> None:
     """A customer id of 64 hexadecimal digits in capitals is a customer id, whatever it looks like."""
