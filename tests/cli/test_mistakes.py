@@ -86,9 +86,9 @@ async def test_refused_permission(cli, export: Path, sandbox: Sandbox) -> None:
     assert "permission" in last_line(done.err)
 
 
-async def test_outage(cli, environment: dict[str, str]) -> None:
-    """A server that cannot be reached ends with the outage's code."""
-    environment["CRITEO_BASE_URL"] = "http://127.0.0.1:9"
+async def test_outage(cli, environment: dict[str, str], sandbox: Sandbox) -> None:
+    """A server that cannot be reached ends with the outage's code; one that speaks no TLS is tried once."""
+    environment["CRITEO_BASE_URL"] = sandbox.url.replace("http:", "https:")
     assert (await cli("stats", SERVICE, "1")).code == OUTAGE
 
 
