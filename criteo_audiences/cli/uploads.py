@@ -4,12 +4,13 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
 
-from criteo_audiences import ClientCredentials, ConfigurationError, CriteoClient, HashAlgorithm, Operation, Table
+from criteo_audiences import ConfigurationError, CriteoClient, HashAlgorithm, Operation, Quota
+from criteo_audiences.cli import login
 from criteo_audiences.cli.options import (
     Owner,
     SegmentArgument,
@@ -20,8 +21,12 @@ from criteo_audiences.cli.options import (
     one_of,
     service_of,
 )
+from criteo_audiences.cli.planning import Plan
 from criteo_audiences.cli.printing import progress_shown
 from criteo_audiences.cli.running import Run, run
+
+if TYPE_CHECKING:  # slow to import, and most commands upload nothing
+    from criteo_audiences import Table
 
 _HASHED = ("email", "phone")
 
@@ -144,6 +149,8 @@ def _send(
     state.reads_standard_input = "-" in files
     state.drains = 0.0 if sending.dry_run else sending.drain_timeout
 
+    from criteo_audiences import Table  # noqa: PLC0415 - see above
+
     async def command() -> None:
         options = sending.keywords() | {"operation": operation}
         target = f"{service.value} segment {segment_id}"
@@ -152,14 +159,23 @@ def _send(
             target += f" of {service.owner} {whose}"
         table = Table.from_file(files)
         announcement = _announcement(table, operation, options, target)
-        async with _client(dry_run=sending.dry_run) as criteo:
+        assumed = sending.dry_run and not login.is_set()
+        async with login.stand_in() if assumed else login.client() as criteo:
             await upload_table(criteo, state, service, segment_id, table, announcement, **options)
+        if sending.dry_run and state.report is not None:
+            state.plan = Plan(calls=state.report.batches, quota=criteo.quota or Quota(), assumed=assumed)
 
     run(command, state)
 
 
 async def upload_table(
-    criteo: CriteoClient, state: Run, service: Service, segment_id: str, table: Table, announcement: str, **options: Any
+    criteo: CriteoClient,
+    state: Run,
+    service: Service,
+    segment_id: str,
+    table: "Table",
+    announcement: str,
+    **options: Any,
 ) -> None:
     """Uploads, and leaves the report in the state also when it is stopped half-way.
 
@@ -184,17 +200,10 @@ async def upload_table(
         state.report = results.report if results is not None else None
 
 
-def _announcement(table: Table, operation: Operation, options: Mapping[str, Any], target: str) -> str:
+def _announcement(table: "Table", operation: Operation, options: Mapping[str, Any], target: str) -> str:
     """Says what an upload is about to do."""
     how = f" as {options['hash'].value.replace('_', '-')}" if options.get("hash") else " in clear"
     columns = " and ".join(repr(column) for column in options.get("column", ()))
     which = f"column {columns}" if columns else f"the {options['identifier_type']} column"
     preposition = "to" if operation is Operation.ADD else "from"
     return f"{operation.value} {which} of {table.label}{how} {preposition} {target}"
-
-
-def _client(*, dry_run: bool) -> CriteoClient:
-    """Builds the client from the environment; a dry run needs none, since it sends nothing."""
-    if dry_run:
-        return CriteoClient(ClientCredentials(client_id="none", client_secret="none"))  # noqa: S106 - stands in for none
-    return CriteoClient.from_env()
