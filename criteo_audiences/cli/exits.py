@@ -57,8 +57,9 @@ def exit_for(error: BaseException) -> Exit:
 
 
 def first_error(report: "UploadReport") -> CriteoError | None:
-    """Returns the error of the batch that failed first, when nothing arrived at all."""
-    return report.failures[0].error if report.failures and not report.valid else None
+    """Returns the error of the batch that failed first, when nothing arrived at all and no deadline was why."""
+    told = report.failures and not report.valid and not report.deadline_passed
+    return report.failures[0].error if told else None
 
 
 def exit_for_report(report: "UploadReport") -> Exit:

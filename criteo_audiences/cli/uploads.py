@@ -74,7 +74,8 @@ class Sending:
         str | None, typer.Option(metavar="SQL", help="Read only rows that this holds for: consent = 'yes'.")
     ] = None
     suppress: Annotated[
-        str | None, typer.Option(metavar="FILE", help="File of opt-outs, in clear or hashed, which are not sent.")
+        str | None,
+        typer.Option(parser=filled, metavar="FILE", help="File of opt-outs, in clear or hashed, which are not sent."),
     ] = None
     dedupe: Annotated[bool, typer.Option(help="Send each identifier once.")] = True
     max_concurrency: Annotated[int, typer.Option(help="Batches in flight at the same time.")] = 4
@@ -99,7 +100,7 @@ class Sending:
         if self.hash is None and self.identifier_type.lower().startswith(_HASHED):
             raise ConfigurationError("Choose --hash: sha256, md5, sha256-of-md5, or none to send them in clear.")
         given = {name: value for name, value in attrs.asdict(self).items() if value is not None}
-        given["threads"] = self.threads or available_cores()
+        given.setdefault("threads", available_cores())
         if self.hash is not None:
             given["hash"] = None if self.hash is HashChoice.NONE else HashAlgorithm(self.hash.value)
         if self.suppress is not None:
@@ -202,7 +203,8 @@ async def upload_table(
 
 def _announcement(table: "Table", operation: Operation, options: Mapping[str, Any], target: str) -> str:
     """Says what an upload is about to do."""
-    how = f" as {options['hash'].value.replace('_', '-')}" if options.get("hash") else " in clear"
+    plain = " in clear" if "hash" in options else " as they are"
+    how = f" as {options['hash'].value.replace('_', '-')}" if options.get("hash") else plain
     columns = " and ".join(repr(column) for column in options.get("column", ()))
     which = f"column {columns}" if columns else f"the {options['identifier_type']} column"
     preposition = "to" if operation is Operation.ADD else "from"
