@@ -29,7 +29,7 @@ def print_report(report: "UploadReport", plan: Plan | None = None) -> None:
     tell(_closing_line(report))
     if plan is not None:
         tell(plan.foretell(dt.datetime.now(dt.UTC)))
-    if report.hint:
+    if report.hint and not report.failures:  # what to do about those comes first
         tell(report.hint)
 
 
