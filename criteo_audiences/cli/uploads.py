@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import attrs
 import typer
 
-from criteo_audiences import ConfigurationError, CriteoClient, HashAlgorithm, Operation, Quota
+from criteo_audiences import ConfigurationError, CriteoClient, HashAlgorithm, IdentifierType, Operation, Quota
 from criteo_audiences.cli import login
 from criteo_audiences.cli.options import (
     Owner,
@@ -28,7 +28,7 @@ from criteo_audiences.cli.running import Run, run
 if TYPE_CHECKING:  # slow to import, and most commands upload nothing
     from criteo_audiences import Table
 
-_HASHED = ("email", "phone")
+_HASHED = (IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER)
 
 
 class HashChoice(StrEnum):
@@ -65,7 +65,10 @@ class Sending:
         HashChoice | None,
         typer.Option(parser=one_of(HashChoice), metavar="|".join(HashChoice), help="How to send them; none: in clear."),
     ] = None
-    identifier_type: Annotated[str, typer.Option(metavar="TYPE", help="The kind of identifier.")] = "email"
+    identifier_type: Annotated[
+        IdentifierType,
+        typer.Option(parser=one_of(IdentifierType), metavar="TYPE", help="The kind, such as phone-number."),
+    ] = IdentifierType.EMAIL
     region: Annotated[
         str | None, typer.Option(metavar="XX", help="Country of phone numbers that name none, such as FR.")
     ] = None
@@ -97,7 +100,7 @@ class Sending:
         Raises:
             ConfigurationError: when no hash was chosen.
         """
-        if self.hash is None and self.identifier_type.lower().startswith(_HASHED):
+        if self.hash is None and self.identifier_type in _HASHED:
             raise ConfigurationError("Choose --hash: sha256, md5, sha256-of-md5, or none to send them in clear.")
         given = {name: value for name, value in attrs.asdict(self).items() if value is not None}
         given.setdefault("threads", available_cores())
@@ -206,6 +209,6 @@ def _announcement(table: "Table", operation: Operation, options: Mapping[str, An
     plain = " in clear" if "hash" in options else " as they are"
     how = f" as {options['hash'].value.replace('_', '-')}" if options.get("hash") else plain
     columns = " and ".join(repr(column) for column in options.get("column", ()))
-    which = f"column {columns}" if columns else f"the {options['identifier_type']} column"
+    which = f"column {columns}" if columns else f"the {options['identifier_type'].value} column"
     preposition = "to" if operation is Operation.ADD else "from"
     return f"{operation.value} {which} of {table.label}{how} {preposition} {target}"
