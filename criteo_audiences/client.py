@@ -94,13 +94,14 @@ class CriteoClient:
         _check_callables(on_event, rate_limiter)
         _check_kind(ssl, tls.SSLContext, "ssl")  # aiohttp would take False for "verify nothing"
         clock = SystemClock()
+        self._quota = None if rate_limiter is not None else quota or _quota_of(credentials) or Quota()
         self._session = Session(
             credentials,
             AiohttpTransport(timeout=timeout, clock=clock, http=http, proxy=check_proxy(proxy), tls=ssl),
             base_url=check_base_url(base_url),
             api_version=api_version,
             user_agent=f"criteo-audiences/{__version__}",
-            limiter=rate_limiter or LocalRateLimiter(quota or _quota_of(credentials), clock=clock),
+            limiter=rate_limiter or LocalRateLimiter(self._quota, clock=clock),
             retry=retry,
             max_quota_wait=max_quota_wait,
             on_event=on_event,
@@ -153,6 +154,11 @@ class CriteoClient:
         from criteo_audiences.commerce_grid import CommerceGrid  # noqa: PLC0415 - see above
 
         return CommerceGrid(self._session)
+
+    @property
+    def quota(self) -> Quota | None:
+        """The quota it begins with, given or its credentials' own; `None` with a limiter of somebody else's."""
+        return self._quota
 
     @property
     def rate_limit(self) -> RateLimit | None:

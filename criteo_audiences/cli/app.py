@@ -10,14 +10,16 @@ from criteo_audiences.cli.groups import grouped
 from criteo_audiences.cli.identity import in_market, whoami
 from criteo_audiences.cli.lists import clear, stats
 from criteo_audiences.cli.local import demo, sandbox
+from criteo_audiences.cli.login import choose_profile
+from criteo_audiences.cli.options import filled
 from criteo_audiences.cli.segments import segments
 from criteo_audiences.cli.uploads import remove, upload
 
 app = typer.Typer(
     name="criteo-audiences",
     help="Push customer lists into Criteo audiences. Unofficial, not affiliated with Criteo.\n\n"
-    "Credentials come from CRITEO_CLIENT_ID and CRITEO_CLIENT_SECRET, or from the files that CRITEO_CLIENT_ID_FILE "
-    "and CRITEO_CLIENT_SECRET_FILE name.",
+    "Credentials come from CRITEO_CLIENT_ID and CRITEO_CLIENT_SECRET (and CRITEO_REFRESH_TOKEN for a user who has "
+    "consented), from the files that CRITEO_CLIENT_ID_FILE and the like name, or from a profile.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,  # they would show local variables, and with them identifiers
@@ -37,8 +39,13 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _common(
-    version: Annotated[
+    *,
+    version: Annotated[  # noqa: ARG001 - its callback has done it all
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the release and stop.")
     ] = False,
+    profile: Annotated[
+        str | None, typer.Option(parser=filled, metavar="NAME", help="Log in as this profile; before CRITEO_PROFILE.")
+    ] = None,
 ) -> None:
     """Takes the options that stand before a command."""
+    choose_profile(profile)

@@ -7,9 +7,6 @@ import orjson
 import typer
 
 from criteo_audiences import BulkResult, ConfigurationError, CriteoClient
-from criteo_audiences import marketing_solutions as ms
-from criteo_audiences import retail_media as rm
-from criteo_audiences.audiences import Expression
 from criteo_audiences.cli.bulk import ChannelOption, IdsArgument, delete_all, size_all
 from criteo_audiences.cli.groups import grouped
 from criteo_audiences.cli.options import (
@@ -21,6 +18,7 @@ from criteo_audiences.cli.options import (
     ServiceArgument,
     YesOption,
     filled,
+    models_of,
 )
 from criteo_audiences.cli.running import Run, run_connected
 from criteo_audiences.cli.streams import tell, tell_table, write_json
@@ -71,11 +69,11 @@ def create(
         who: dict[str, Any] = {"name": name, "algebra": _read_algebra(algebra), "description": description}
         whose = owner.required(service)
         if service is Service.MARKETING_SOLUTIONS:
-            wanted = ms.AudienceCreate(advertiser_id=whose, **who)
+            wanted = models_of(service).AudienceCreate(advertiser_id=whose, **who)
             return _create(criteo.marketing_solutions.create_audiences([wanted]), state)
         if retailer_id is None:
             raise ConfigurationError("retail-media needs --retailer-id here.")
-        theirs = rm.AudienceCreate(retailer_id=retailer_id, **who)
+        theirs = models_of(service).AudienceCreate(retailer_id=retailer_id, **who)
         return _create(criteo.retail_media.create_audiences(whose, [theirs]), state)
 
     run_connected(command, state)
@@ -140,7 +138,9 @@ def _require_audiences(service: Service) -> None:
         raise ConfigurationError("commerce-grid has no audiences, only segments.")
 
 
-def _read_algebra(text: str) -> Expression:
+def _read_algebra(text: str) -> Any:
+    from criteo_audiences.audiences import Expression  # noqa: PLC0415 - nobody else needs it
+
     try:
         return Expression.from_wire(orjson.loads(text))
     except ValueError:

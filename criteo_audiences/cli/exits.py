@@ -1,6 +1,7 @@
 """How a command ends: its exit code, and the one line that says why."""
 
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from criteo_audiences import (
     ApiVersionGoneError,
@@ -15,8 +16,10 @@ from criteo_audiences import (
     RateLimitExceeded,
     ServerError,
     TransportError,
-    UploadReport,
 )
+
+if TYPE_CHECKING:
+    from criteo_audiences import UploadReport
 
 
 class Exit(IntEnum):
@@ -53,12 +56,13 @@ def exit_for(error: BaseException) -> Exit:
     return next((code for kinds, code in _EXITS if isinstance(error, kinds)), Exit.BUG)
 
 
-def first_error(report: UploadReport) -> CriteoError | None:
-    """Returns the error of the batch that failed first, when nothing arrived at all."""
-    return report.failures[0].error if report.failures and not report.valid else None
+def first_error(report: "UploadReport") -> CriteoError | None:
+    """Returns the error of the batch that failed first, when nothing arrived at all and no deadline was why."""
+    told = report.failures and not report.valid and not report.deadline_passed
+    return report.failures[0].error if told else None
 
 
-def exit_for_report(report: UploadReport) -> Exit:
+def exit_for_report(report: "UploadReport") -> Exit:
     """Returns the exit code of an upload that ran to its end.
 
     An upload of which nothing arrived ends like the call that failed first; one of which something did is incomplete.
@@ -69,7 +73,7 @@ def exit_for_report(report: UploadReport) -> Exit:
     return Exit.INCOMPLETE if error is None else exit_for(error)
 
 
-def shortfall(report: UploadReport) -> str:
+def shortfall(report: "UploadReport") -> str:
     """Says in one line why an upload that ran to its end is not what was asked for."""
     error = first_error(report)
     return report.explain() if error is None else one_line(error)

@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import importlib
 import os
 import sys
 from collections.abc import Callable, Coroutine
@@ -155,6 +156,11 @@ def in_account(
     if account_id is not None:
         raise ConfigurationError(f"{service.value} has no --account-id.")
     return bound
+
+
+def models_of(service: Service) -> Any:
+    """Returns the package that holds a service's models; imported here, since most commands need none."""
+    return importlib.import_module(f"criteo_audiences.{service.name.lower()}")
 
 
 def service_of(criteo: CriteoClient, service: Service) -> Any:

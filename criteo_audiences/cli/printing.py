@@ -1,27 +1,35 @@
 """What people see: the report and the progress of an upload."""
 
+import datetime as dt
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from rich.console import Console
-
-from criteo_audiences import Progress, Quota, UploadReport
+from criteo_audiences.cli.planning import Plan
 from criteo_audiences.cli.streams import tell
 
-_QUOTA: Final = Quota()
+if TYPE_CHECKING:  # slow to import: most commands upload nothing, and show no progress
+    from rich.console import Console
+
+    from criteo_audiences import Progress, UploadReport
+
 _LINE_EVERY: Final = 10.0
+_MINUTE: Final = 60
+_MINUTES: Final = 60
 
 
-def print_report(report: UploadReport) -> None:
-    """Prints where every row went, and what became of every identifier sent."""
-    rows = [(label, _count(number), remark) for label, number, remark in (*_rows_in(report), *_rows_out(report))]
+def print_report(report: "UploadReport", plan: Plan | None = None) -> None:
+    """Prints where every row went, and what became of every identifier sent, or would by the plan of a dry run."""
+    figures = (*_rows_in(report), *(_rows_out(report) if plan is None else _rows_planned(report, plan)))
+    rows = [(label, _count(number), remark) for label, number, remark in figures]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for label, number, remark in rows:
         tell(f"{label:<{widths[0]}}  {number:>{widths[1]}}  {remark}")
     tell(_closing_line(report))
-    if report.hint:
+    if plan is not None:
+        tell(plan.foretell(dt.datetime.now(dt.UTC)))
+    if report.hint and not report.failures:  # what to do about those comes first
         tell(report.hint)
 
 
@@ -29,7 +37,7 @@ def _count(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
-def _rows_in(report: UploadReport) -> Iterator[tuple[str, int | None, str]]:
+def _rows_in(report: "UploadReport") -> Iterator[tuple[str, int | None, str]]:
     reasons = sorted(report.rejected.items(), key=lambda entry: -entry[1])
     columns = ", ".join(repr(column) for column in report.columns)
     yield "rows read", report.read, f"column {columns}" if columns else ""
@@ -37,15 +45,17 @@ def _rows_in(report: UploadReport) -> Iterator[tuple[str, int | None, str]]:
     if report.suppressed:
         yield "  suppressed", report.suppressed, "have opted out"
     yield "  duplicates", report.duplicates, "" if report.duplicates is not None else "not looked for"
-    if report.pending or report.dry_run:
-        yield "  not sent", report.pending, _plan(report) if report.dry_run else "pending"
-    if not report.dry_run:
-        yield "  sent", report.sent, _cost(report)
 
 
-def _rows_out(report: UploadReport) -> Iterator[tuple[str, int | None, str]]:
-    if report.dry_run:
-        return
+def _rows_planned(report: "UploadReport", plan: Plan) -> Iterator[tuple[str, int | None, str]]:
+    distinct = "" if report.duplicates is None else "distinct, "
+    yield "  to send", report.pending, distinct + plan.cost()
+
+
+def _rows_out(report: "UploadReport") -> Iterator[tuple[str, int | None, str]]:
+    if report.pending:
+        yield "  not sent", report.pending, "pending"
+    yield "  sent", report.sent, _cost(report)
     yield "    accepted", report.valid, ""
     yield "    refused", report.invalid, "by Criteo, as invalid" if report.invalid else ""
     if report.unreported:
@@ -54,7 +64,7 @@ def _rows_out(report: UploadReport) -> Iterator[tuple[str, int | None, str]]:
     yield "    unknown", report.unknown, "no answer; sending them again does no harm" if report.unknown else ""
 
 
-def _cost(report: UploadReport) -> str:
+def _cost(report: "UploadReport") -> str:
     parts = [_counted(report.batches, "batch", "batches"), _counted(report.calls, "call", "calls")]
     if report.retries:
         parts.append(_counted(report.retries, "retry", "retries"))
@@ -67,15 +77,7 @@ def _counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
-def _plan(report: UploadReport) -> str:
-    """Says what a real run would take of the quota."""
-    calls = _counted(report.batches, "call", "calls")
-    windows = max(0, math.ceil(report.batches / _QUOTA.calls) - 1)
-    time = f"at least {windows * _QUOTA.period / 60:,.0f} min" if windows else "no wait"
-    return f"would take {calls}: {time} under a quota of {_QUOTA.calls} a minute"
-
-
-def _closing_line(report: UploadReport) -> str:
+def _closing_line(report: "UploadReport") -> str:
     if report.dry_run:
         return f"Dry run: nothing was sent. {report.elapsed:.1f} s."
     rate = f", {report.sent / report.elapsed:,.0f} identifiers a second" if report.elapsed and report.sent else ""
@@ -84,11 +86,13 @@ def _closing_line(report: UploadReport) -> str:
 
 
 @contextmanager
-def progress_shown() -> Iterator[Callable[[Progress], None]]:
+def progress_shown() -> Iterator[Callable[["Progress"], None]]:
     """Shows progress on standard error while the block lasts; yields what to call with each `Progress`.
 
     A terminal gets a bar; a file or the log of a job gets a line every ten seconds.
     """
+    from rich.console import Console  # noqa: PLC0415 - see above
+
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if not console.is_terminal or console.is_dumb_terminal:
         yield _lines(console)
@@ -99,23 +103,21 @@ def progress_shown() -> Iterator[Callable[[Progress], None]]:
         bars.BarColumn(bar_width=24),
         bars.TextColumn("{task.description}"),
         bars.TimeElapsedColumn(),
-        bars.TextColumn("left"),
-        bars.TimeRemainingColumn(elapsed_when_finished=True),
     )
     with bars.Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("starting", total=None)
 
-        def show(progress: Progress) -> None:
+        def show(progress: "Progress") -> None:
             share = progress.share_read
             bar.update(task, description=_text(progress), total=None if share is None else 1.0, completed=share or 0.0)
 
         yield show
 
 
-def _lines(console: Console) -> Callable[[Progress], None]:
+def _lines(console: "Console") -> Callable[["Progress"], None]:
     due = _LINE_EVERY
 
-    def show(progress: Progress) -> None:
+    def show(progress: "Progress") -> None:
         nonlocal due
         if progress.elapsed >= due:
             due = progress.elapsed + _LINE_EVERY
@@ -125,7 +127,16 @@ def _lines(console: Console) -> Callable[[Progress], None]:
     return show
 
 
-def _text(progress: Progress) -> str:
+def _text(progress: "Progress") -> str:
     rate = progress.sent / progress.elapsed if progress.elapsed else 0.0
     text = f"{progress.read:,} read, {progress.sent:,} sent ({rate:,.0f}/s), {progress.in_flight} in flight"
-    return text + (f", waited {progress.waited:.0f} s for the quota" if progress.waited >= 1 else "")
+    waited = f", waited {progress.waited:.0f} s for the quota" if progress.waited >= 1 else ""
+    return text + waited + ("" if progress.remaining is None else f", about {_span(progress.remaining)} left")
+
+
+def _span(seconds: float) -> str:
+    """Says how long an estimate is, no finer than it can be."""
+    if seconds < _MINUTE:
+        return f"{math.ceil(seconds)} s"
+    minutes = math.ceil(seconds / _MINUTE)
+    return f"{minutes} min" if minutes < _MINUTES else f"{minutes // _MINUTES} h {minutes % _MINUTES} min"

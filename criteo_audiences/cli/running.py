@@ -1,21 +1,27 @@
 """Runs a command's coroutine: signals, errors, exit codes, the one line on standard error."""
 
 import asyncio
+import datetime as dt
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from attrs import define, field
 
-from criteo_audiences import BulkResult, CriteoClient, UploadReport
+from criteo_audiences import BulkResult, CriteoClient
+from criteo_audiences.cli import login
 from criteo_audiences.cli.exits import Exit, exit_for, exit_for_report, one_line, shortfall
 from criteo_audiences.cli.interrupts import Interrupts
+from criteo_audiences.cli.planning import Plan
 from criteo_audiences.cli.printing import print_report
 from criteo_audiences.cli.streams import flush, say, tell, write_json
+
+if TYPE_CHECKING:
+    from criteo_audiences import UploadReport
 
 
 @define(kw_only=True)
@@ -26,6 +32,7 @@ class Run:
         json: whether standard output gets one JSON document and nothing else.
         debug: whether an error is shown with its traceback.
         report: of an upload, as far as it came.
+        plan: of an upload that is only rehearsed.
         remarks: lines to print after the report.
         facts: what the JSON document holds beside the report.
         code: how a command without a report ends.
@@ -35,7 +42,8 @@ class Run:
 
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False
-    report: UploadReport | None = None
+    report: "UploadReport | None" = None
+    plan: Plan | None = None
     remarks: list[str] = field(factory=list)
     facts: dict[str, Any] = field(factory=dict)
     code: Exit = Exit.OK
@@ -63,7 +71,7 @@ def run_connected(command: Callable[[CriteoClient], Coroutine[Any, Any, None]], 
     """Runs a command that needs a client, which the environment describes."""
 
     def connected() -> Coroutine[Any, Any, None]:
-        criteo = CriteoClient.from_env()
+        criteo = login.client()
         return _connected(criteo, command(criteo))
 
     run(connected, state)
@@ -104,11 +112,12 @@ def _tell_draining(state: Run) -> None:
         say(f"Stopping: batches in flight get up to {state.drains:g} s; once more stops at once.")
 
 
-def _finished(state: Run, report: UploadReport) -> Exit:
+def _finished(state: Run, report: "UploadReport") -> Exit:
     if state.json:
-        write_json({**report.to_dict(), **state.facts})
+        planned = {"plan": state.plan.to_dict(dt.datetime.now(dt.UTC))} if state.plan is not None else {}
+        write_json({**report.to_dict(), **planned, **state.facts})
     else:
-        print_report(report)
+        print_report(report, state.plan)
         for remark in state.remarks:
             tell(remark)
     if not report.ok:

@@ -1,15 +1,12 @@
 """`segments`: list, create, update, delete and size the segments of a service."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from typing import Annotated, Any
 
 import attrs
 import typer
 
 from criteo_audiences import ConfigurationError, CriteoClient
-from criteo_audiences import commerce_grid as cg
-from criteo_audiences import marketing_solutions as ms
-from criteo_audiences import retail_media as rm
 from criteo_audiences.cli.bulk import ChannelOption, IdsArgument, delete_all, size_all
 from criteo_audiences.cli.groups import grouped
 from criteo_audiences.cli.identity import AdvertiserArgument
@@ -24,6 +21,7 @@ from criteo_audiences.cli.options import (
     YesOption,
     filled,
     in_account,
+    models_of,
 )
 from criteo_audiences.cli.running import Run, run_connected
 from criteo_audiences.cli.streams import tell, tell_table, write_json
@@ -36,11 +34,6 @@ NameArgument = Annotated[
 InterestOption = Annotated[list[str] | None, typer.Option(metavar="ID", help="An interest; may be repeated.")]
 BrandOption = Annotated[list[str] | None, typer.Option(metavar="ID", help="A brand; may be repeated.")]
 
-_UPDATES: Mapping[Service, Callable[..., Any]] = {
-    Service.MARKETING_SOLUTIONS: ms.AudienceSegmentUpdate,
-    Service.RETAIL_MEDIA: rm.AudienceSegmentUpdate,
-    Service.COMMERCE_GRID: cg.AudienceSegmentUpdate,
-}
 _LISTS: Mapping[Service, frozenset[str]] = {
     Service.MARKETING_SOLUTIONS: frozenset({"description"}),
     Service.RETAIL_MEDIA: frozenset({"description", "retailer_id", "identifier_type"}),
@@ -122,7 +115,7 @@ def update(
     def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
         if description is not None and no_description:
             raise ConfigurationError("Give --description or --no-description, not both.")
-        change = _UPDATES[service](id=segment_id, **changes)
+        change = models_of(service).AudienceSegmentUpdate(id=segment_id, **changes)
         send = in_account(criteo, service, account_id, "update_audience_segments")
 
         async def updated() -> Any:
@@ -180,6 +173,7 @@ def estimate(
     """Estimate how many people an in-market segment of Marketing Solutions would hold."""
 
     async def command(criteo: CriteoClient) -> None:
+        ms = models_of(Service.MARKETING_SOLUTIONS)
         settings = ms.InMarketCreate(country=country, interest_ids=interest, brand_ids=brand, gender=gender)
         definition = ms.AudienceSegmentEstimate(advertiser_id=advertiser_id, in_market=settings)
         found = await criteo.marketing_solutions.estimate_audience_segment_size(definition)

@@ -4,12 +4,13 @@ import sys
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
 
-from criteo_audiences import ClientCredentials, ConfigurationError, CriteoClient, HashAlgorithm, Operation, Table
+from criteo_audiences import ConfigurationError, CriteoClient, HashAlgorithm, IdentifierType, Operation, Quota
+from criteo_audiences.cli import login
 from criteo_audiences.cli.options import (
     Owner,
     SegmentArgument,
@@ -20,10 +21,14 @@ from criteo_audiences.cli.options import (
     one_of,
     service_of,
 )
+from criteo_audiences.cli.planning import Plan
 from criteo_audiences.cli.printing import progress_shown
 from criteo_audiences.cli.running import Run, run
 
-_HASHED = ("email", "phone")
+if TYPE_CHECKING:  # slow to import, and most commands upload nothing
+    from criteo_audiences import Table
+
+_HASHED = (IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER)
 
 
 class HashChoice(StrEnum):
@@ -60,7 +65,10 @@ class Sending:
         HashChoice | None,
         typer.Option(parser=one_of(HashChoice), metavar="|".join(HashChoice), help="How to send them; none: in clear."),
     ] = None
-    identifier_type: Annotated[str, typer.Option(metavar="TYPE", help="The kind of identifier.")] = "email"
+    identifier_type: Annotated[
+        IdentifierType,
+        typer.Option(parser=one_of(IdentifierType), metavar="TYPE", help="The kind, such as phone-number."),
+    ] = IdentifierType.EMAIL
     region: Annotated[
         str | None, typer.Option(metavar="XX", help="Country of phone numbers that name none, such as FR.")
     ] = None
@@ -69,7 +77,8 @@ class Sending:
         str | None, typer.Option(metavar="SQL", help="Read only rows that this holds for: consent = 'yes'.")
     ] = None
     suppress: Annotated[
-        str | None, typer.Option(metavar="FILE", help="File of opt-outs, in clear or hashed, which are not sent.")
+        str | None,
+        typer.Option(parser=filled, metavar="FILE", help="File of opt-outs, in clear or hashed, which are not sent."),
     ] = None
     dedupe: Annotated[bool, typer.Option(help="Send each identifier once.")] = True
     max_concurrency: Annotated[int, typer.Option(help="Batches in flight at the same time.")] = 4
@@ -97,10 +106,10 @@ class Sending:
         Raises:
             ConfigurationError: when no hash was chosen.
         """
-        if self.hash is None and self.identifier_type.lower().startswith(_HASHED):
+        if self.hash is None and self.identifier_type in _HASHED:
             raise ConfigurationError("Choose --hash: sha256, md5, sha256-of-md5, or none to send them in clear.")
         given = {name: value for name, value in attrs.asdict(self).items() if value is not None}
-        given["threads"] = self.threads or available_cores()
+        given.setdefault("threads", available_cores())
         if self.hash is not None:
             given["hash"] = None if self.hash is HashChoice.NONE else HashAlgorithm(self.hash.value)
         if self.suppress is not None:
@@ -150,6 +159,8 @@ def _send(
     state.reads_standard_input = "-" in files
     state.drains = 0.0 if sending.dry_run else sending.drain_timeout
 
+    from criteo_audiences import Table  # noqa: PLC0415 - see above
+
     async def command() -> None:
         options = sending.keywords() | {"operation": operation}
         target = f"{service.value} segment {segment_id}"
@@ -158,14 +169,23 @@ def _send(
             target += f" of {service.owner} {whose}"
         table = Table.from_file(files)
         announcement = _announcement(table, operation, options, target)
-        async with _client(dry_run=sending.dry_run) as criteo:
+        assumed = sending.dry_run and not login.is_set()
+        async with login.stand_in() if assumed else login.client() as criteo:
             await upload_table(criteo, state, service, segment_id, table, announcement, **options)
+        if sending.dry_run and state.report is not None:
+            state.plan = Plan(calls=state.report.batches, quota=criteo.quota or Quota(), assumed=assumed)
 
     run(command, state)
 
 
 async def upload_table(
-    criteo: CriteoClient, state: Run, service: Service, segment_id: str, table: Table, announcement: str, **options: Any
+    criteo: CriteoClient,
+    state: Run,
+    service: Service,
+    segment_id: str,
+    table: "Table",
+    announcement: str,
+    **options: Any,
 ) -> None:
     """Uploads, and leaves the report in the state also when it is stopped half-way.
 
@@ -190,17 +210,11 @@ async def upload_table(
         state.report = results.report if results is not None else None
 
 
-def _announcement(table: Table, operation: Operation, options: Mapping[str, Any], target: str) -> str:
+def _announcement(table: "Table", operation: Operation, options: Mapping[str, Any], target: str) -> str:
     """Says what an upload is about to do."""
-    how = f" as {options['hash'].value.replace('_', '-')}" if options.get("hash") else " in clear"
+    plain = " in clear" if "hash" in options else " as they are"
+    how = f" as {options['hash'].value.replace('_', '-')}" if options.get("hash") else plain
     columns = " and ".join(repr(column) for column in options.get("column", ()))
-    which = f"column {columns}" if columns else f"the {options['identifier_type']} column"
+    which = f"column {columns}" if columns else f"the {options['identifier_type'].value} column"
     preposition = "to" if operation is Operation.ADD else "from"
     return f"{operation.value} {which} of {table.label}{how} {preposition} {target}"
-
-
-def _client(*, dry_run: bool) -> CriteoClient:
-    """Builds the client from the environment; a dry run needs none, since it sends nothing."""
-    if dry_run:
-        return CriteoClient(ClientCredentials(client_id="none", client_secret="none"))  # noqa: S106 - stands in for none
-    return CriteoClient.from_env()

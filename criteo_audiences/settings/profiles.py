@@ -61,9 +61,12 @@ def read_profile(path: Path, name: str) -> Profile:
     Raises:
         ConfigurationError: naming the file, the profile and the key; never a value.
     """
-    section = _parse(_read(path), path).get(name)
+    document = _parse(_read(path), path)
+    section = document.get(name)
     if not isinstance(section, dict):
-        raise ConfigurationError(f"There is no profile {name!r} in {path}; it would be a section [{name}].")
+        known = ", ".join(repr(key) for key, value in document.items() if isinstance(value, dict))
+        hint = f"known are {known}" if known else f"it would be a section [{name}]"
+        raise ConfigurationError(f"There is no profile {name!r} in {path}; {hint}.")
     where = f"profile {name!r}"
     unknown = sorted(set(section) - set(_KEYS))
     if unknown:

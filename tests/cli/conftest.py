@@ -1,15 +1,20 @@
 """Runs the command line as people do: a process of its own, against a server on this machine."""
 
 import asyncio
+import json
 import os
 import signal
+import socket
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
+import criteo_audiences
 from criteo_audiences.cli import app
 from criteo_audiences.sandbox import Sandbox
 
@@ -69,16 +74,41 @@ def start(environment: dict[str, str]) -> Start:
     return started
 
 
+@pytest.fixture(scope="session")
+def warm() -> Iterator[socket.socket]:
+    """A line to a process that forks for every command, since each would take a second to import what it needs."""
+    mine, theirs = socket.socketpair()
+    script, package = Path(__file__).with_name("warm.py"), Path(criteo_audiences.__file__).parents[1]
+    with theirs:
+        process = subprocess.Popen(  # noqa: S603 - our own script
+            [sys.executable, script, str(theirs.fileno())],
+            pass_fds=[theirs.fileno()],
+            env={**os.environ, "PYTHONPATH": str(package)},
+        )
+    with process, mine:
+        yield mine
+
+
 @pytest.fixture
-def cli(start: Start) -> Cli:
-    """Runs a command to its end."""
+def cli(warm: socket.socket, environment: dict[str, str]) -> Cli:
+    """Runs a command to its end; what it reads from standard input must fit into a pipe."""
 
-    async def run(*arguments: str, stdin: bytes = b"") -> Finished:
-        process = await start(*arguments)
-        out, err = await process.communicate(stdin)
-        return Finished(process.returncode or 0, out.decode(), err.decode())
+    def run(arguments: tuple[str, ...], given: bytes) -> Finished:
+        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+            stdin, pipe = os.pipe()
+            os.write(pipe, given)
+            os.close(pipe)
+            request = json.dumps({"arguments": arguments, "environment": environment}).encode()
+            socket.send_fds(warm, [request], [stdin, out.fileno(), err.fileno()])
+            os.close(stdin)
+            code = warm.recv(1)[0]
+            written = [(file.seek(0), file.read().decode())[1] for file in (out, err)]
+        return Finished(code, *written)
 
-    return run
+    async def ran(*arguments: str, stdin: bytes = b"") -> Finished:
+        return await asyncio.to_thread(run, arguments, stdin)
+
+    return ran
 
 
 @pytest.fixture

@@ -80,17 +80,6 @@ async def test_remove_stats_and_clear(cli, export: Path, sandbox: Sandbox) -> No
     assert len(sandbox.contact_list(segment)) == 0
 
 
-async def test_dry_run_sends_nothing_and_needs_no_credentials(
-    cli, environment: dict[str, str], export: Path, sandbox: Sandbox
-) -> None:
-    """`--dry-run` counts rows and calls without one request."""
-    del environment["CRITEO_CLIENT_ID"], environment["CRITEO_CLIENT_SECRET"]
-    done = await cli("upload", SERVICE, "1", str(export), "--hash", "sha256", "--dry-run")
-    assert done.code == 0, done.err
-    assert "would take 1 call" in done.out
-    assert not sandbox.requests
-
-
 async def test_demo_ends_with_the_servers_own_count_equal_to_accepted(cli) -> None:
     """The demonstration uploads the example export in at least three batches and loses nothing."""
     done = await cli("demo", "--json")

@@ -86,9 +86,9 @@ async def test_refused_permission(cli, export: Path, sandbox: Sandbox) -> None:
     assert "permission" in last_line(done.err)
 
 
-async def test_outage(cli, environment: dict[str, str]) -> None:
-    """A server that cannot be reached ends with the outage's code."""
-    environment["CRITEO_BASE_URL"] = "http://127.0.0.1:9"
+async def test_outage(cli, environment: dict[str, str], sandbox: Sandbox) -> None:
+    """A server that cannot be reached ends with the outage's code; one that speaks no TLS is tried once."""
+    environment["CRITEO_BASE_URL"] = sandbox.url.replace("http:", "https:")
     assert (await cli("stats", SERVICE, "1")).code == OUTAGE
 
 
@@ -114,7 +114,8 @@ UPLOAD = ("upload", SERVICE, "1", "crm.csv", "--hash", "sha256")
         ((*UPLOAD, "--dryrun"), "--dry-run"),
         ((*UPLOAD, "--batch-size", "50001"), "batch_size must be"),
         ((*UPLOAD, "--max-body-bytes", "10"), "max_body_bytes must be"),
-        ((*UPLOAD, "--identifier-type", "fax"), "identifier_type"),
+        ((*UPLOAD, "--identifier-type", "fax"), "--identifier-type"),
+        ((*UPLOAD, "--identifier-type", "phone"), "Did you mean 'phone_number'?"),
         ((*UPLOAD, "--max-rejected", "2"), "max_rejected must be"),
         ((*UPLOAD, "--drain-timeout", "nan"), "drain_timeout must be"),
         ((*UPLOAD, "--operation", "subtract"), "expected one of: add, remove"),

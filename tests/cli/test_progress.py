@@ -6,7 +6,7 @@ from criteo_audiences import Progress
 from criteo_audiences.cli.printing import progress_shown
 
 
-def at(elapsed: float, share: float | None = None) -> Progress:
+def at(elapsed: float, share: float | None = None, remaining: float | None = None) -> Progress:
     """Returns what an upload tells after some seconds, a thousand identifiers each."""
     return Progress(
         read=int(elapsed * 1_000),
@@ -19,6 +19,7 @@ def at(elapsed: float, share: float | None = None) -> Progress:
         elapsed=elapsed,
         waited=0.0,
         share_read=share,
+        remaining=remaining,
     )
 
 
@@ -31,6 +32,23 @@ def test_a_log_gets_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str])
     assert out == ""
     assert [line.split(":")[0] for line in err.splitlines()] == ["10 s", "20 s", "30 s"]
     assert err.startswith("10 s: 10,000 read, 10,000 sent (1,000/s), 2 in flight\n")
+
+
+@pytest.mark.parametrize(
+    ("remaining", "words"),
+    [
+        (0.2, "about 1 s left"),
+        (59, "about 59 s left"),
+        (60, "about 1 min left"),
+        (61, "about 2 min left"),
+        (7_260, "about 2 h 1 min left"),
+    ],
+)
+def test_what_is_left_is_estimated(capsys: pytest.CaptureFixture[str], remaining: float, words: str) -> None:
+    """The line ends with the estimate, no finer than it can be."""
+    with progress_shown() as show:
+        show(at(10, 0.5, remaining))
+    assert capsys.readouterr().err.endswith(f"2 in flight, {words}\n")
 
 
 def test_a_short_upload_shows_none(capsys: pytest.CaptureFixture[str]) -> None:

@@ -33,7 +33,6 @@ async def test_a_segments_life(cli, sandbox: Sandbox, service: str) -> None:
     listed = await cli("segments", "list", service, *OWNERS[service], "--json")
     found = [entry["name"] for entry in json.loads(listed.out)["segments"] if entry["id"] == segment]
     assert found == ["Buyers"]
-    assert "Buyers" in (await cli("segments", "list", service, *OWNERS[service])).out
     assert sandbox.contact_list(segment) is not None
     deleted = await cli("segments", "delete", service, segment, "--yes", *account(service))
     assert (deleted.code, deleted.out.strip()) == (0, segment)

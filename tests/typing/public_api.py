@@ -85,6 +85,7 @@ async def ready_client(criteo: CriteoClient) -> None:
     assert_type(criteo.retail_media, RetailMedia)
     assert_type(criteo.commerce_grid, CommerceGrid)
     assert_type(criteo.rate_limit, RateLimit | None)
+    assert_type(criteo.quota, Quota | None)
     assert_type(await criteo.authenticate(), None)
     assert_type(await criteo.aclose(), None)
 

@@ -63,7 +63,7 @@ def test_home_is_understood_in_paths(profiles: Any, monkeypatch: pytest.MonkeyPa
     [
         ("", "There is no profile 'a' in {path}; it would be a section [a]."),
         ("a = 5", "There is no profile 'a' in {path}; it would be a section [a]."),
-        ("[A]\n" + APPLICATION, "There is no profile 'a' in {path}; it would be a section [a]."),
+        ("[A]\n" + APPLICATION, "There is no profile 'a' in {path}; known are 'A'."),
         ('[a]\nclient_secret = "planted"', "client_id of profile 'a' is missing."),
         ('[a]\nclient_id = ""\nclient_secret = "planted"', "client_id of profile 'a' is missing."),
         ('[a]\nclient_id = "i"', "client_secret (or client_secret_file) of profile 'a' is missing."),

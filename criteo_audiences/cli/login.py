@@ -1,0 +1,34 @@
+"""With whose login a command works: the environment's, or that of a profile named before the command."""
+
+import os
+from contextvars import ContextVar
+
+from criteo_audiences import ClientCredentials, CriteoClient
+
+_PROFILE: ContextVar[str | None] = ContextVar("profile", default=None)
+_LOGINS = ("CRITEO_CLIENT_", "CRITEO_REFRESH_TOKEN", "CRITEO_PROFILE")
+
+
+def choose_profile(name: str | None) -> None:
+    """Lets the command work with a profile; `None`: with what the environment says."""
+    _PROFILE.set(name)
+
+
+def client() -> CriteoClient:
+    """Builds the client.
+
+    Raises:
+        ConfigurationError: naming the variable or the key that is missing or cannot be used.
+    """
+    return CriteoClient.from_env(profile=_PROFILE.get())
+
+
+def is_set() -> bool:
+    """Whether there is a login at all, be it incomplete."""
+    variables = (name for name, value in os.environ.items() if value and name.startswith(_LOGINS))
+    return _PROFILE.get() is not None or any(variables)
+
+
+def stand_in() -> CriteoClient:
+    """Builds a client for a dry run without a login: it sends nothing."""
+    return CriteoClient(ClientCredentials(client_id="none", client_secret="none"))  # noqa: S106 - stands in for none

@@ -1,0 +1,64 @@
+"""What a dry run foretells: the calls an upload takes, and when the quota allows the last of them."""
+
+import datetime as dt
+import math
+from typing import Any, Final
+
+from attrs import frozen
+
+from criteo_audiences import Quota
+
+_MINUTE: Final = 60.0
+
+
+@frozen(kw_only=True)
+class Plan:
+    """An upload that is not made yet.
+
+    Attributes:
+        calls: that it takes, if none has to be repeated.
+        quota: calls that the login may make.
+        assumed: whether the quota is a guess, because there is no login.
+    """
+
+    calls: int
+    quota: Quota
+    assumed: bool
+
+    @property
+    def seconds(self) -> float:
+        """Seconds before the last call may start: a window may be spent at once, and then comes the next."""
+        return max(0, math.ceil(self.calls / self.quota.calls) - 1) * self.quota.period
+
+    def cost(self) -> str:
+        """Says what an upload would take of the quota."""
+        calls = "1 call" if self.calls == 1 else f"{self.calls:,} calls"
+        wait = f"at least {self.seconds / _MINUTE:,.0f} min" if self.seconds else "no wait"
+        return f"would take {calls}: {wait} under a quota of {self.quota.calls:,} a minute"
+
+    def foretell(self, now: dt.datetime) -> str:
+        """Says when the last call could go out, and whose quota that is counted with."""
+        if self.assumed:
+            why = f"assuming {self.quota.calls:,} calls a minute, since no credentials are set"
+        else:
+            why = f"the login's quota is {self.quota.calls:,} calls a minute"
+        return f"Started now, its last call could go out {self._moment(now)}: {why}."
+
+    def _moment(self, now: dt.datetime) -> str:
+        if not self.seconds:
+            return "at once"
+        return f"at {self._earliest(now):%Y-%m-%d %H:%M} UTC at the earliest"
+
+    def _earliest(self, now: dt.datetime) -> dt.datetime:
+        return now.astimezone(dt.UTC) + dt.timedelta(seconds=self.seconds)
+
+    def to_dict(self, now: dt.datetime) -> dict[str, Any]:
+        """Returns JSON-safe values."""
+        return {
+            "calls": self.calls,
+            "calls_a_window": self.quota.calls,
+            "window_seconds": self.quota.period,
+            "quota_assumed": self.assumed,
+            "seconds": self.seconds,
+            "earliest_last_call": self._earliest(now).isoformat(timespec="seconds"),
+        }

@@ -1,0 +1,67 @@
+"""What a dry run foretells."""
+
+import datetime as dt
+import json
+from pathlib import Path
+
+import pytest
+
+from criteo_audiences import Quota
+from criteo_audiences.cli.planning import Plan
+from criteo_audiences.sandbox import Sandbox
+
+SERVICE = "marketing-solutions"
+FRIDAY = dt.datetime(2026, 11, 27, 17, 58, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("calls", "quota", "seconds", "moment"),
+    [
+        (0, 250, 0, "at once"),
+        (250, 250, 0, "at once"),
+        (251, 250, 60, "at 2026-11-27 17:59 UTC at the earliest"),
+        (500, 250, 60, "at 2026-11-27 17:59 UTC at the earliest"),
+        (21, 10, 120, "at 2026-11-27 18:00 UTC at the earliest"),
+    ],
+)
+def test_the_last_call_waits_for_its_window(calls: int, quota: int, seconds: float, moment: str) -> None:
+    """A window may be spent at once, on both sides of its end."""
+    plan = Plan(calls=calls, quota=Quota(quota), assumed=False)
+    assert plan.seconds == seconds
+    assert f"could go out {moment}: the login's quota is {quota} calls a minute" in plan.foretell(FRIDAY)
+    assert ("no wait" in plan.cost()) is (seconds == 0)
+
+
+async def test_without_a_login_it_says_what_it_assumes(
+    cli, environment: dict[str, str], export: Path, sandbox: Sandbox
+) -> None:
+    """`--dry-run` counts rows and calls without one request, and without credentials."""
+    del environment["CRITEO_CLIENT_ID"], environment["CRITEO_CLIENT_SECRET"]
+    done = await cli("upload", SERVICE, "1", str(export), "--hash", "sha256", "--dry-run")
+    assert done.code == 0, done.err
+    figures = {line.split()[0]: line.split()[1] for line in done.out.splitlines() if line.startswith("  ")}
+    assert figures == {"rejected": "2", "duplicates": "1", "to": "send"}
+    assert "  to send     2  distinct, would take 1 call: no wait under a quota of 250 a minute" in done.out
+    assert "at once: assuming 250 calls a minute, since no credentials are set." in done.out
+    assert not sandbox.requests
+
+
+async def test_a_users_login_has_its_own_quota(
+    cli, environment: dict[str, str], export: Path, sandbox: Sandbox
+) -> None:
+    """Ten calls a minute and account count for a refresh token, and it is not used up."""
+    environment |= {"CRITEO_REFRESH_TOKEN": sandbox.refresh_token().refresh_token, "CRITEO_ACCOUNTS": "2"}
+    done = await cli(
+        "upload", SERVICE, "1", str(export), "--hash", "sha256", "--dry-run", "--batch-size", "1", "--json"
+    )
+    plan = json.loads(done.out)["plan"]
+    assert (plan["calls"], plan["calls_a_window"], plan["quota_assumed"], plan["seconds"]) == (2, 20, False, 0)
+    assert not sandbox.requests
+
+
+async def test_half_a_login_is_a_mistake(cli, environment: dict[str, str], export: Path) -> None:
+    """A rehearsal finds out what the upload would stumble over."""
+    del environment["CRITEO_CLIENT_SECRET"]
+    done = await cli("upload", SERVICE, "1", str(export), "--hash", "sha256", "--dry-run")
+    assert done.code == 2
+    assert "CRITEO_CLIENT_SECRET is not set" in done.err
