@@ -223,7 +223,14 @@ async def test_impossible_calls(criteo, call, words) -> None:
 
 @pytest.mark.parametrize(
     "filters",
-    [{"advertiser_ids": "1"}, {"audience_segment_types": "ContactList"}, {"audience_segment_types": ["Unknowable"]}],
+    [
+        {"advertiser_ids": "1"},
+        {"advertiser_ids": 5},
+        {"audience_segment_ids": {"1": "2"}},
+        {"audience_segment_types": "ContactList"},
+        {"audience_segment_types": 5},
+        {"audience_segment_types": ["Unknowable"]},
+    ],
 )
 def test_impossible_filters(criteo, filters) -> None:
     """A filter that is no list of its kind is refused when it is given."""
