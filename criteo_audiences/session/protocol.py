@@ -156,8 +156,8 @@ def _document(response: Response) -> Any:
     try:
         return _decoded(response.body)
     except orjson.JSONDecodeError:
-        # `from None`: the decoder's exception carries the document.
-        raise InvalidResponseError(["not a JSON document @ $"], status=response.status) from None
+        unreadable = InvalidResponseError(["not a JSON document @ $"], status=response.status)
+    raise unreadable  # out of reach of the decoder's exception, which carries the document
 
 
 def _decoded(body: bytes) -> Any:
