@@ -12,7 +12,7 @@ from criteo_audiences.models import Unset
 _SEGMENT: Final = "audienceSegmentId"
 _SYMBOLS: Final = {"and": " & ", "or": " | "}
 # How tightly a written part holds together: one that holds less tightly than its surroundings gets parentheses.
-_TIGHTNESS: Final = {"or": 1, "and": 2, "not": 3, "": 4}
+_TIGHTNESS: Final = {"": 0, "or": 1, "and": 2, "not": 3, _SEGMENT: 4}
 
 # An expression is kept in postfix order: an id, or a tuple of an operator and the number of parts it joins. So depth
 # costs no recursion, whether it is compared, hashed, printed, sent or read.
@@ -50,17 +50,25 @@ class Expression:
 
     def __repr__(self) -> str:
         """Writes the expression as Python, with no more parentheses than it needs."""
-        stack: list[tuple[str, str]] = []
-        for token in self._tokens:
+        written: list[str] = []  # back to front, as the whole comes before its parts when tokens are read so
+        waiting: list[str | tuple[str]] = [("",)]  # text, or a place for a part within an operator
+        for token in reversed(self._tokens):
+            operator, count = (_SEGMENT, 0) if isinstance(token, str) else token
+            while isinstance(place := waiting.pop(), str):
+                written.append(place)
+            if _TIGHTNESS[operator] <= _TIGHTNESS[place[0]]:
+                written.append(")")
+                waiting.append("(")
             if isinstance(token, str):
-                stack.append((f"Segment({token!r})", ""))
-                continue
-            operator, count = token
-            parts = [_parenthesized(part, operator) for part in stack[-count:]]
-            del stack[-count:]
-            text = "~" + parts[0] if operator == "not" else _SYMBOLS[operator].join(parts)
-            stack.append((text, operator))
-        return stack[0][0]
+                written.append(f"Segment({token!r})")
+            elif operator == "not":
+                waiting += ["~", (operator,)]
+            else:
+                waiting.append((operator,))
+                for _ in range(count - 1):
+                    waiting += [_SYMBOLS[operator], (operator,)]
+        written += map(str, reversed(waiting))
+        return "".join(reversed(written))
 
     @property
     def segment_ids(self) -> tuple[str, ...]:
@@ -88,18 +96,21 @@ class Expression:
             ValueError: when a part of it is none of a segment, `and`, `or` and `not`; never showing it.
         """
         tokens: list[Token] = []
-        # Read from the end, an operator before its parts, and turned round: that is postfix order.
-        waiting = [node]
+        # Read from the end, an operator before its parts, and turned round: that is postfix order. A part waits with
+        # the place of the operator that joins it, which takes over the parts of one like itself.
+        waiting: list[tuple[Any, int | None]] = [(node, None)]
         while waiting:
-            part = waiting.pop()
-            operator, value = _read(part)
+            part, place = waiting.pop()
+            operator, value, negated = _bare(part)
+            if negated:
+                tokens.append(("not", 1))
+                place = None
             if operator == _SEGMENT:
                 tokens.append(value)
                 continue
-            parts = [value] if operator == "not" else value
-            tokens.append((operator, len(parts)))
-            waiting += parts
-        return _flattened(tokens[::-1])
+            place = _counted(tokens, operator, len(value), place)
+            waiting += [(inner, place) for inner in value]
+        return Segment(str(tokens[0])) if len(tokens) == 1 else cls(tokens[::-1])
 
 
 class Segment(Expression):
@@ -154,18 +165,27 @@ def _joined(operator: str, parts: Sequence[Expression]) -> Expression:
     return Expression((*tokens, (operator, count)))
 
 
-def _flattened(tokens: Sequence[Token]) -> Expression:
-    """Builds an expression anew from its parts, so that it compares with one written by hand."""
-    stack: list[Expression] = []
-    for token in tokens:
-        if isinstance(token, str):
-            stack.append(Segment(token))
-            continue
-        operator, count = token
-        parts = stack[-count:]
-        del stack[-count:]
-        stack.append(~parts[0] if operator == "not" else parts[0] if count == 1 else _joined(operator, parts))
-    return stack[0]
+def _bare(part: Any) -> tuple[str, Any, bool]:
+    """Reads a node, and on through what changes nothing: negations but for their parity, and a join of one part."""
+    negated = False
+    while True:
+        operator, value = _read(part)
+        if operator == "not":
+            negated, part = not negated, value
+        elif operator in _SYMBOLS and len(value) == 1:
+            part = value[0]
+        else:
+            return operator, value, negated
+
+
+def _counted(tokens: list[Token], operator: str, count: int, place: int | None) -> int:
+    """Adds an operator, or its parts to those of the same operator around it; returns where it stands."""
+    around = None if place is None else tokens[place]
+    if place is None or not isinstance(around, tuple) or around[0] != operator:
+        tokens.append((operator, count))
+        return len(tokens) - 1
+    tokens[place] = (operator, around[1] - 1 + count)
+    return place
 
 
 def _read(part: Any) -> tuple[str, Any]:
@@ -174,14 +194,10 @@ def _read(part: Any) -> tuple[str, Any]:
     if len(given) != 1:
         raise ValueError("expected a node with one of audienceSegmentId, and, or, not")
     operator, value = next(iter(given.items()))
-    fits = {_SEGMENT: isinstance(value, (str, int)), "not": isinstance(value, Mapping)}.get(
+    is_id = isinstance(value, (str, int)) and not isinstance(value, bool) and value != ""
+    fits = {_SEGMENT: is_id, "not": isinstance(value, Mapping)}.get(
         operator, operator in _SYMBOLS and isinstance(value, list) and bool(value)
     )
     if not fits:
         raise ValueError("expected a node with one of audienceSegmentId, and, or, not")
     return operator, str(value) if operator == _SEGMENT else value
-
-
-def _parenthesized(part: tuple[str, str], within: str) -> str:
-    text, operator = part
-    return text if _TIGHTNESS[operator] > _TIGHTNESS[within] else f"({text})"

@@ -1,6 +1,6 @@
 """What bulk calls and searches return."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from attrs import field, frozen
@@ -48,12 +48,15 @@ class Page(Generic[T]):
         total_items: how many there are in all, where the server says so.
         limit: the most a page may hold.
         offset: position of the first item.
+        places: how many places of the search it covers, those that Criteo left empty (`null`) included; `None` for as
+            many as there are items.
     """
 
     items: tuple[T, ...] = ()
     total_items: int | None = None
     limit: int | None = None
     offset: int | None = None
+    places: int | None = None
 
 
 @frozen
@@ -84,18 +87,40 @@ class Search(Generic[T]):
         return await self._fetch(wanted, offset)
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        """Yields every item once, though pages shift when segments come and go between two calls."""
+        """Yields every item once, though pages shift when segments come and go between two calls.
+
+        Items without an identity cannot be told apart, so each of them is yielded.
+        """
         seen: set[object] = set()
+        before: tuple[T, ...] = ()
         offset = 0
         while True:
             page = await self._fetch(self._page_maximum, offset)
-            fresh = [item for item in page.items if self._identity(item) not in seen]
+            fresh = [] if page.items == before else self._fresh(page.items, seen)
             for item in fresh:
-                seen.add(self._identity(item))
                 yield item
-            offset += len(page.items)
+            covered = len(page.items) if page.places is None else page.places
+            offset += covered
             # Without a new item on it a page is the last one, whatever the total claims.
-            if not fresh or (
-                offset >= page.total_items if page.total_items is not None else len(page.items) < self._page_maximum
-            ):
+            if not fresh or self._is_last(page, covered, offset):
                 return
+            before = page.items
+
+    def _fresh(self, items: Sequence[T], seen: set[object]) -> list[T]:
+        """Returns the items that were not there before, and notes them."""
+        fresh = []
+        for item in items:
+            identity = self._identity(item)
+            if identity is None or identity not in seen:
+                fresh.append(item)
+                seen.add(identity)
+        return fresh
+
+    def _is_last(self, page: Page[T], covered: int, offset: int) -> bool:
+        """Whether nothing follows: by the total, or without one by a page that is not full.
+
+        A full one has as many places as were asked for, unless the server says that it gives fewer.
+        """
+        if page.total_items is not None:
+            return offset >= page.total_items
+        return covered < min(self._page_maximum, page.limit or self._page_maximum)

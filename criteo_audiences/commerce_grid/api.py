@@ -25,6 +25,7 @@ from criteo_audiences.contact_lists import (
     stream_contact_list,
     upload_contact_list,
 )
+from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import Application, ContactListOperation, ContactListStatistics, IdentifierType, Operation
 from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.session.endpoints import (
@@ -43,6 +44,7 @@ from criteo_audiences.session.session import Session
 from criteo_audiences.validation import choose, require_list, require_models, require_text
 
 _ENTITY: Final = "AudienceSegment"
+_FIRST_VERSION: Final = "2026-01"
 _PAGE_MAXIMUM: Final = 100
 _SEGMENTS: Final = "/commerce-grid/audience-segments"
 _CONTACT_LIST: Final = f"{_SEGMENTS}/{{segment_id}}/contact-list"
@@ -88,7 +90,7 @@ class CommerceGrid:
         """
         body = entities(require_models(segments, AudienceSegmentCreate, "segments"), _ENTITY, "segments")
         request = json_request("POST", f"{_SEGMENTS}/create", body, repeatable=False)
-        return await send_bulk(self._session, request, AudienceSegment)
+        return await send_bulk(self._segments, request, AudienceSegment)
 
     async def update_audience_segments(self, segments: Iterable[AudienceSegmentUpdate]) -> BulkResult[AudienceSegment]:
         """Changes audience segments: what an update leaves out stays, what it sets to `None` is taken away.
@@ -105,7 +107,7 @@ class CommerceGrid:
         """
         body = entities(require_models(segments, AudienceSegmentUpdate, "segments"), _ENTITY, "segments")
         request = json_request("PATCH", _SEGMENTS, body)
-        return await send_bulk(self._session, request, AudienceSegment)
+        return await send_bulk(self._segments, request, AudienceSegment)
 
     async def delete_audience_segments(self, ids: Iterable[str]) -> BulkResult[str]:
         """Deletes audience segments; one that an audience uses stays, with a problem that says so.
@@ -121,7 +123,7 @@ class CommerceGrid:
             CriteoError: when the call as a whole failed.
         """
         request = json_request("POST", f"{_SEGMENTS}/delete", identities(require_list(ids, "ids"), _ENTITY))
-        return ids_of(await send_bulk(self._session, request, AudienceSegment))
+        return ids_of(await send_bulk(self._segments, request, AudienceSegment))
 
     def search_audience_segments(
         self,
@@ -152,7 +154,7 @@ class CommerceGrid:
             "audienceSegmentTypes": words_of(SegmentType, audience_segment_types, "audience_segment_types"),
         }
         path = Request(method="POST", path=f"{_SEGMENTS}/search")
-        return search(self._session, path, filters, AudienceSegment, page_maximum=_PAGE_MAXIMUM)
+        return search(self._segments, path, filters, AudienceSegment, page_maximum=_PAGE_MAXIMUM)
 
     async def ensure_contact_list(
         self, *, data_provider_id: str, name: str, description: str | None = None, remote_id: str | None = None
@@ -221,7 +223,7 @@ class CommerceGrid:
             CriteoError: when the call failed.
         """
         request = Request(method="POST", path=f"{_CONTACT_LIST}/clear", path_parameters=_path(segment_id))
-        await send_for_nothing(self._session, request)
+        await send_for_nothing(self._segments, request)
 
     async def get_contact_list_statistics(self, segment_id: str) -> ContactListStatistics:
         """Returns how many identifiers a contact list holds and how many Criteo matched.
@@ -233,7 +235,7 @@ class CommerceGrid:
             CriteoError: when the call failed.
         """
         request = Request(method="GET", path=f"{_CONTACT_LIST}/statistics", path_parameters=_path(segment_id))
-        return await send_for_one(self._session, request, ContactListStatistics)
+        return await send_for_one(self._segments, request, ContactListStatistics)
 
     async def upload_contact_list(
         self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[UploadOptions]
@@ -275,7 +277,22 @@ class CommerceGrid:
         check = self._owner_check(segment_id, data_provider_id)
         return stream_contact_list(self._amend, _VOCABULARY, segment_id, source, check, **options)
 
+    @property
+    def _segments(self) -> Session:
+        """The session, for what Commerce Grid has had since `2026-01` only.
+
+        Raises:
+            ConfigurationError: under an older version, which would answer every call with 404.
+        """
+        if self._session.api_version < _FIRST_VERSION:  # "experimental" comes after the digits
+            raise ConfigurationError(
+                f'Commerce Grid has audiences since api_version="{_FIRST_VERSION}", not under '
+                f"{self._session.api_version}."
+            )
+        return self._session
+
     def _owner_check(self, segment_id: str, data_provider_id: str | None) -> OwnerCheck | None:
+        _ = self._segments  # an upload under a version without contact lists fails here, not batch by batch
         if data_provider_id is None:
             return None
         found = self.search_audience_segments(audience_segment_ids=[require_text(segment_id, "segment_id")])
@@ -303,7 +320,7 @@ class CommerceGrid:
             labels=amendment.labels(),
             meter=amendment.meter,
         )
-        return await send_for_one(self._session, request, ContactListOperation)
+        return await send_for_one(self._segments, request, ContactListOperation)
 
 
 def _path(segment_id: str) -> dict[str, str]:

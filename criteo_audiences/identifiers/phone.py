@@ -19,7 +19,7 @@ _MD5_LENGTH: Final = 32
 
 # An extension names a line inside an office, not the number; E.164 has no place for it.
 _EXTENSION = re.compile(
-    r"[;,]? *(?:(?:extension|extn|ext|poste|durchwahl|anexo|ramal|interno|int)[.:]?|x|#) *[0-9]{1,7}#?\Z"
+    r"[;,]? *(?:(?:extension|extn|ext|poste|durchwahl|anexo|ramal|interno|int)[.:=]?|x|#) *[0-9]{1,7}#?\Z"
 )
 _SEPARATOR = re.compile(r"[,;|&\n/]|\b(?:or|and|ou|et|oder|und|o|y)\b")
 _ALLOWED = re.compile(r"[(\[ ]*\+?[0-9 .()\[\]/~-]+")

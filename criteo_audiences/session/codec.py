@@ -119,9 +119,10 @@ def read_page(document: Any, kind: type[T]) -> Page[T]:
     found = read_bulk(document, kind)
     if found.errors:
         raise PartialFailureError(found.errors)
-    meta = _envelope(document).get("meta")
+    envelope = _envelope(document)
+    meta, places = envelope.get("meta"), len(envelope.get("data") or ())
     said = structure(meta if isinstance(meta, dict) else {}, _Meta, "$.meta")
-    return Page(items=found.items, total_items=said.total_items, limit=said.limit, offset=said.offset)
+    return Page(items=found.items, total_items=said.total_items, limit=said.limit, offset=said.offset, places=places)
 
 
 @attrs.frozen(kw_only=True)

@@ -136,10 +136,13 @@ async def _stored(on_rotate: OnRotate, token: str) -> None:
     except CriteoError:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, the token is not stored
-        raise ConfigurationError(
+        failed = ConfigurationError(
             f"on_rotate failed with {type(error).__name__}: the new refresh token is not stored. It is kept in memory, "
             "unused, and handed over again at the next renewal; mend what on_rotate needs."
-        ) from None
+        )
+    else:
+        return
+    raise failed  # out of reach of the function's own exception, also as its context
 
 
 @define(kw_only=True, eq=False)

@@ -11,7 +11,7 @@ from criteo_audiences.results import BulkResult, Page, Search
 from criteo_audiences.session.codec import read_bulk, read_nothing, read_one, read_page, unstructure
 from criteo_audiences.session.protocol import Request, json_request
 from criteo_audiences.session.session import Session
-from criteo_audiences.validation import choose
+from criteo_audiences.validation import choose, require_list
 
 T = TypeVar("T")
 W = TypeVar("W", bound=Word)
@@ -106,13 +106,11 @@ def id_list(ids: Iterable[str] | None, name: str) -> list[str] | None:
     """Returns ids as a list; `None` stays `None`, which filters nothing.
 
     Raises:
-        ConfigurationError: when it is a single text, or holds anything but text.
+        ConfigurationError: when it is no list, or holds anything but text.
     """
     if ids is None:
         return None
-    if isinstance(ids, str):
-        raise ConfigurationError(f"{name} must be a list of ids, not a single str.")
-    listed = list(ids)
+    listed = require_list(ids, name)
     if not all(isinstance(entry, str) and entry for entry in listed):
         raise ConfigurationError(f"{name} must hold ids as non-empty str.")
     if not listed:  # Criteo takes an empty filter for none, and would answer with everybody's
@@ -130,13 +128,11 @@ def words_of(words: type[W], values: Iterable[object] | None, name: str) -> list
     """Returns words of a vocabulary as Criteo spells them; `None` stays `None`, which filters nothing.
 
     Raises:
-        ConfigurationError: when it is a single text, or holds an unknown word.
+        ConfigurationError: when it is no list, or holds an unknown word.
     """
     if values is None:
         return None
-    if isinstance(values, str):
-        raise ConfigurationError(f"{name} must be a list, not a single str.")
-    chosen = [choose(words, value, name).value for value in values]
+    chosen = [choose(words, value, name).value for value in require_list(values, name)]
     if not chosen:
         raise ConfigurationError(f"{name} must hold at least one word; leave it out to filter nothing.")
     return chosen

@@ -97,8 +97,19 @@ def _quoted(value: str, name: str) -> str:
 
 
 def json_request(method: str, path: str, payload: object, **options: Any) -> Request:
-    """Builds a call whose body is a small JSON document."""
-    return Request(method=method, path=path, body=(orjson.dumps(payload),), **options)
+    """Builds a call whose body is a small JSON document.
+
+    Raises:
+        ConfigurationError: when no JSON can hold it; never showing it.
+    """
+    try:
+        body = orjson.dumps(payload)
+    except orjson.JSONEncodeError:
+        raise ConfigurationError(
+            "The call cannot be written as JSON: a text in it is no Unicode (it has half of a surrogate pair), or the "
+            "algebra is nested more than 200 levels deep."
+        ) from None
+    return Request(method=method, path=path, body=(body,), **options)
 
 
 @frozen(kw_only=True)
@@ -145,8 +156,8 @@ def _document(response: Response) -> Any:
     try:
         return _decoded(response.body)
     except orjson.JSONDecodeError:
-        # `from None`: the decoder's exception carries the document.
-        raise InvalidResponseError(["not a JSON document @ $"], status=response.status) from None
+        unreadable = InvalidResponseError(["not a JSON document @ $"], status=response.status)
+    raise unreadable  # out of reach of the decoder's exception, which carries the document
 
 
 def _decoded(body: bytes) -> Any:

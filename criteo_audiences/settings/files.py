@@ -24,12 +24,14 @@ def read_secret(path: Path, *, source: str) -> str:
         with path.open("rb") as opened:
             value = opened.read(_LARGEST).decode().strip()
     except (OSError, ValueError) as error:
-        raise ConfigurationError(
+        unreadable = ConfigurationError(
             f"The file that {source} names cannot be read ({type(error).__name__}); check its path and mode."
-        ) from None
-    if not value:
-        raise ConfigurationError(f"The file that {source} names is empty.")
-    return value
+        )
+    else:
+        if value:
+            return value
+        unreadable = ConfigurationError(f"The file that {source} names is empty.")
+    raise unreadable  # out of reach of the decoder's exception, which carries the file
 
 
 def write_secret(path: Path, value: str, *, source: str) -> None:

@@ -100,10 +100,11 @@ def _parse(content: bytes, path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(content.decode())
     except UnicodeDecodeError:
-        raise ConfigurationError(f"{path} is not UTF-8 text.") from None
-    except tomllib.TOMLDecodeError as error:  # from None: it may quote the line
+        unreadable = ConfigurationError(f"{path} is not UTF-8 text.")
+    except tomllib.TOMLDecodeError as error:
         line = _LINE.search(str(error))
-        raise ConfigurationError(f"{path} is not TOML{f': see line {line[1]}' if line else ''}.") from None
+        unreadable = ConfigurationError(f"{path} is not TOML{f': see line {line[1]}' if line else ''}.")
+    raise unreadable  # out of reach of the decoders' exceptions, which carry the file
 
 
 def _value(section: Mapping[str, Any], key: str, kind: type[V], where: str) -> V | None:

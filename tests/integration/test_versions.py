@@ -154,6 +154,30 @@ async def test_what_a_version_lacks(
         assert server.requests == []
 
 
+BEFORE_COMMERCE_GRID: dict[str, Callable[[cg.CommerceGrid], Any]] = {
+    "create": lambda api: api.create_audience_segments([cg.AudienceSegmentCreate(data_provider_id="1", name="n")]),
+    "update": lambda api: api.update_audience_segments([cg.AudienceSegmentUpdate(id="1", name="n")]),
+    "delete": lambda api: api.delete_audience_segments(["1"]),
+    "search": lambda api: anext(aiter(api.search_audience_segments())),
+    "ensure": lambda api: api.ensure_contact_list(data_provider_id="1", name="n"),
+    "amend": lambda api: api.amend_contact_list("1", operation="add", identifiers=ANNA),
+    "clear": lambda api: api.clear_contact_list("1"),
+    "statistics": lambda api: api.get_contact_list_statistics("1"),
+    "upload": lambda api: api.upload_contact_list("1", ANNA, hash="sha256"),
+    "stream": lambda api: api.stream_contact_list("1", ANNA, hash="sha256").__aenter__(),
+}
+
+
+@pytest.mark.parametrize("name", BEFORE_COMMERCE_GRID)
+async def test_commerce_grid_before_it_had_audiences(name: str) -> None:
+    """Nothing is sent under a version that is older than the first one with the endpoints, which the message names."""
+    async with Sandbox(rate_limit=None) as server:
+        async with CriteoClient(server.credentials, base_url=server.url, api_version="2025-10") as criteo:
+            with pytest.raises(ConfigurationError, match='since api_version="2026-01", not under 2025-10'):
+                await BEFORE_COMMERCE_GRID[name](criteo.commerce_grid)
+        assert server.requests == []
+
+
 async def test_the_rest_of_retail_media_where_it_is() -> None:
     """Sizes and audiences under `experimental`, targeting and accounts under a stable version."""
     async with Sandbox(rate_limit=None) as server:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import time
 from typing import Any
 
 import pytest
@@ -109,6 +110,8 @@ def test_depth_costs_no_recursion(depth: int) -> None:
         {"xor": [{"audienceSegmentId": "1"}]},
         {"audienceSegmentId": "1", "not": {"audienceSegmentId": "2"}},
         {"and": [{"audienceSegmentId": "1"}, None]},
+        {"audienceSegmentId": ""},
+        {"audienceSegmentId": True},
     ],
 )
 def test_what_is_no_node_is_refused(node: Any) -> None:
@@ -142,3 +145,43 @@ def test_expressions_travel() -> None:
     """An expression survives pickling and copying."""
     assert pickle.loads(pickle.dumps(EXPRESSION)) == EXPRESSION  # noqa: S301 - our own bytes
     assert copy.deepcopy(Segment("1")) == Segment("1")
+
+
+def nested(depth: int, operators: tuple[str, ...]) -> Any:
+    """Returns a node of that depth in which the operators take turns."""
+    node: Any = {"audienceSegmentId": "0"}
+    for level in range(depth):
+        operator = operators[level % len(operators)]
+        node = {operator: node if operator == "not" else [node, {"audienceSegmentId": str(level)}]}
+    return node
+
+
+@pytest.mark.parametrize("operators", [("and",), ("and", "or", "not")])
+def test_depth_costs_neither_recursion_nor_its_square(operators: tuple[str, ...]) -> None:
+    """A node 20,000 deep is read, printed, compared and written in a moment."""
+    began = time.process_time()
+    node = nested(20_000, operators)
+    expression = Expression.from_wire(node)
+    assert Expression.from_wire(expression.to_wire()) == expression == Expression.from_wire(node)
+    assert repr(expression).startswith(("Segment", "~", "("))
+    assert time.process_time() - began < 5.0
+
+
+@st.composite
+def nodes(draw: st.DrawFn, depth: int = 4) -> Any:
+    """Draws a node as a server may send it: nested joins, joins of one part, and double negations among them."""
+    kind = draw(st.sampled_from(["audienceSegmentId", "not", "and", "or"] if depth else ["audienceSegmentId"]))
+    if kind == "audienceSegmentId":
+        return {kind: draw(st.sampled_from("12345"))}
+    if kind == "not":
+        return {kind: draw(nodes(depth - 1))}
+    return {kind: draw(st.lists(nodes(depth - 1), min_size=1, max_size=3))}
+
+
+@given(nodes(), st.frozensets(st.sampled_from("12345")))
+def test_reading_keeps_the_meaning(node: Any, segments: frozenset[str]) -> None:
+    """However a server nests an audience, the same people are in it; and no part is joined like its surroundings."""
+    expression = Expression.from_wire(node)
+    assert holds(expression.to_wire(), segments) is holds(node, segments)
+    assert Expression.from_wire(expression.to_wire()) == expression
+    assert eval(repr(expression), {"Segment": Segment}) == expression  # noqa: S307 - our own repr

@@ -126,6 +126,31 @@ async def test_search_ends_when_a_page_brings_nothing_new() -> None:
     assert asked == [0, 2]
 
 
+async def test_items_that_cannot_be_told_apart_are_all_yielded() -> None:
+    """An item without an identity is nobody's double; a page of them that comes again still ends the search."""
+    pages = [("a", "b"), ("c", "d"), ("c", "d"), ("e", "f")]
+
+    async def fetch(limit: int, offset: int) -> Page[str]:
+        return Page(items=pages[offset // limit])
+
+    assert [item async for item in Search(fetch, 2, lambda _: None)] == ["a", "b", "c", "d"]
+
+
+async def test_an_item_twice_on_one_page_is_yielded_once() -> None:
+    """The same identity twice is one item, also within a page."""
+    assert [item async for item in Shelf("a", "a", "b").search()] == ["a", "b"]
+
+
+async def test_a_server_may_give_smaller_pages_than_asked_for() -> None:
+    """Without a total, a page is full by the limit that the server says it kept to."""
+    shelf = ("a", "b", "c")
+
+    async def fetch(limit: int, offset: int) -> Page[str]:
+        return Page(items=shelf[offset : offset + 1], limit=min(limit, 1))
+
+    assert [item async for item in Search(fetch, 2, str)] == ["a", "b", "c"]
+
+
 async def test_search_can_be_repeated() -> None:
     """Iterating again searches again."""
     looking = Shelf("a", "b", "c").search()

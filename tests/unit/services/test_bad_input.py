@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-from criteo_audiences import ConfigurationError
+from criteo_audiences import ConfigurationError, Segment
 from criteo_audiences import commerce_grid as cg
 from criteo_audiences import marketing_solutions as ms
 from criteo_audiences import retail_media as rm
+from criteo_audiences.audiences import Expression
 
 
 def retargeting(first: float | None, last: int) -> ms.RetargetingCreate:
@@ -194,6 +195,29 @@ async def test_impossible_experimental_calls(experimental, call, words) -> None:
     assert not experimental.asked
 
 
+@pytest.mark.parametrize(
+    "audience",
+    [
+        lambda: ms.AudienceCreate(advertiser_id="1", name="anna \ud83d", algebra=Segment("1")),
+        lambda: ms.AudienceCreate(advertiser_id="1", name="n", algebra=deep_algebra(400)),
+    ],
+)
+async def test_what_no_json_can_hold(criteo, audience) -> None:
+    """Half a surrogate pair, or a tree deeper than a parser goes, is refused in a sentence that shows none of it."""
+    with pytest.raises(ConfigurationError, match="cannot be written as JSON") as refused:
+        await criteo.ms.create_audiences([audience()])
+    assert "anna" not in str(refused.value)
+    assert not criteo.asked
+
+
+def deep_algebra(levels: int) -> Expression:
+    """Returns an expression in which `&` and `|` take turns."""
+    whole: Expression = Segment("1")
+    for level in range(levels):
+        whole = whole & Segment("2") if level % 2 else whole | Segment("3")
+    return whole
+
+
 def test_a_lookalikes_seed_cannot_be_changed() -> None:
     """There is no field for it in an update, and Python names it."""
     with pytest.raises(TypeError, match="seed_segment_id"):
@@ -223,7 +247,14 @@ async def test_impossible_calls(criteo, call, words) -> None:
 
 @pytest.mark.parametrize(
     "filters",
-    [{"advertiser_ids": "1"}, {"audience_segment_types": "ContactList"}, {"audience_segment_types": ["Unknowable"]}],
+    [
+        {"advertiser_ids": "1"},
+        {"advertiser_ids": 5},
+        {"audience_segment_ids": {"1": "2"}},
+        {"audience_segment_types": "ContactList"},
+        {"audience_segment_types": 5},
+        {"audience_segment_types": ["Unknowable"]},
+    ],
 )
 def test_impossible_filters(criteo, filters) -> None:
     """A filter that is no list of its kind is refused when it is given."""

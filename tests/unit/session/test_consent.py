@@ -142,8 +142,7 @@ async def test_failed_on_rotate_loses_nothing(
         with pytest.raises(ConfigurationError, match=f"on_rotate failed with {type(failure).__name__}: ") as caught:
             await finish(session.send(READ))
         assert "planted" not in str(caught.value)
-        assert caught.value.__cause__ is None
-        assert caught.value.__suppress_context__
+        assert (caught.value.__cause__, caught.value.__context__) == (None, None)
     assert (credentials.refresh_token, used(transport), transport.api_calls) == ("refresh-1", ["refresh-0"], [])
     await finish(session.send(READ))
     assert store.kept == ["refresh-1"]

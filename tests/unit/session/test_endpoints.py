@@ -77,6 +77,15 @@ async def test_search_turns_its_pages(transport: Any, make_session: Any) -> None
     assert {sent.body for sent in transport.api_calls} == {b'{"data":{"attributes":{"advertiserIds":["5"]}}}'}
 
 
+async def test_a_null_on_a_page_is_a_place_of_it(transport: Any, make_session: Any) -> None:
+    """A full page with a `null` on it is full all the same: without a total, the next one is asked for."""
+    full = Response(status=200, body=b'{"data":[{"id":"1"},null]}')
+    transport.script.extend([full, found("3")])
+    looking = search(make_session(), CALL, {}, AudienceSegment, page_maximum=2)
+    assert [segment.id async for segment in looking] == ["1", "3"]
+    assert transport.api_calls[-1].path.endswith("limit=2&offset=2")
+
+
 async def test_search_with_problems_raises(transport: Any, make_session: Any) -> None:
     """A page with problems is no result."""
     transport.script.append(refusal(200, "/x"))
@@ -110,11 +119,14 @@ def test_words_are_spelled_as_on_the_wire() -> None:
     ("build", "message"),
     [
         (lambda: identities([], "X"), "ids must hold at least one id; found none."),
-        (lambda: identities("812", "X"), "ids must be a list of ids, not a single str."),
+        (lambda: identities("812", "X"), "ids must be a list, not a single str."),
         (lambda: identities([812], "X"), "ids must hold ids as non-empty str."),
         (lambda: identities([""], "X"), "ids must hold ids as non-empty str."),
-        (lambda: id_list("812", "advertiser_ids"), "advertiser_ids must be a list of ids, not a single str."),
+        (lambda: id_list("812", "advertiser_ids"), "advertiser_ids must be a list, not a single str."),
+        (lambda: id_list(812, "advertiser_ids"), "advertiser_ids must be a list, not a single int."),
+        (lambda: id_list({"812": 1}, "advertiser_ids"), "advertiser_ids must be a list, not a single dict."),
         (lambda: words_of(SegmentType, "InMarket", "types"), "types must be a list, not a single str."),
+        (lambda: words_of(SegmentType, 5, "types"), "types must be a list, not a single int."),
     ],
 )
 def test_wrong_arguments_are_named(build: Any, message: str) -> None:

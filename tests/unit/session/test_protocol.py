@@ -105,7 +105,7 @@ def test_success_that_is_no_json_is_unreadable(body: bytes) -> None:
         decipher(Response(status=200, body=body))
     assert str(caught.value) == "Criteo's answer (HTTP 200) cannot be read: not a JSON document @ $."
     assert caught.value.status == 200
-    assert caught.value.__suppress_context__
+    assert caught.value.__context__ is None
 
 
 @pytest.mark.parametrize(

@@ -14,17 +14,15 @@ from criteo_audiences.errors import CriteoError, TransportError
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.session import (
     AccessToken,
-    AuthorizationCode,
     ClientCredentials,
     Event,
-    RefreshToken,
     Request,
     Response,
     StaticToken,
     TokenSource,
 )
 from criteo_audiences.session.codec import read_one
-from criteo_audiences.session.consent import OnRotate
+from criteo_audiences.session.consent import AuthorizationCode, OnRotate, RefreshToken
 from criteo_audiences.session.protocol import json_request
 from criteo_audiences.settings import read_settings
 

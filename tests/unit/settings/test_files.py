@@ -76,3 +76,12 @@ def test_failed_write_leaves_the_old_secret(tmp_path: Path, monkeypatch: pytest.
     assert caught.value.__suppress_context__
     assert path.read_text() == "old"
     assert [each.name for each in tmp_path.iterdir()] == ["token"]
+
+
+def test_a_secret_that_is_no_text_stays_out_of_the_chain(tmp_path: Path) -> None:
+    """The decoder's exception holds the whole file, so the one that is raised does not lead to it."""
+    path = tmp_path / "token"
+    path.write_bytes(b"planted\xff")
+    with pytest.raises(ConfigurationError, match="UnicodeDecodeError") as caught:
+        read_secret(path, source="X")
+    assert caught.value.__context__ is None

@@ -94,8 +94,7 @@ def test_what_is_wrong_is_named(profiles: Any, text: str, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_profile(path, "a")
     assert str(caught.value) == message.format(path=path)
-    assert caught.value.__cause__ is None
-    assert caught.value.__suppress_context__ or caught.value.__context__ is None
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
 
 
 @POSIX
