@@ -6,8 +6,13 @@ import itertools
 from collections.abc import Callable
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from criteo_audiences.session import applications, session
+
+# A busy machine is no failure: how long an example takes is judged by no property test.
+settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 class FakeTimer:
