@@ -1,5 +1,6 @@
 """Cuts what the engine prepared into batches: its bytes are the inside of a JSON array already."""
 
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from typing import Final
@@ -10,7 +11,7 @@ from criteo_audiences.tables.arrow import Texts
 from criteo_audiences.tables.query import FRAME, HASHED
 
 _FRAME: Final = FRAME.encode()
-_PIECE: Final = 32_768
+_PIECE: Final = 65_536
 _GOES_OUT: Final = bytes(code <= HASHED for code in range(256))
 
 
@@ -72,7 +73,9 @@ class Cutter:
 
     def _take(self, count: int, texts: Texts, row: int, stop: int) -> None:
         start, end = texts.ends[row], texts.ends[stop]
-        self._pieces += [texts.between(at, min(at + _PIECE, end)) for at in range(start, end, _PIECE)]
+        for at in range(start, end, _PIECE):
+            self._pieces.append(texts.between(at, min(at + _PIECE, end)))
+            time.sleep(0)  # lets the caller's event loop have the interpreter
         self._count += count
         self._bytes += end - start
 

@@ -35,6 +35,9 @@ _LONGEST: Final = 64
 _DIGEST: Final = "[0-9a-fA-F]{64}|[0-9a-fA-F]{32}"
 _WORDS: Final = "[a-zA-Z0-9][a-zA-Z0-9._+ -]*"
 
+_LONGEST_LINE: Final = 2_000_000
+_READ_AT_ONCE: Final = 8_000_000
+
 
 @frozen
 class Field:
@@ -242,10 +245,6 @@ def read_csv(path: str, columns: Sequence[str], delimiter: str, *, skip: int, co
     read = f"read_csv({literal(path)}, {', '.join(f'{key} = {value}' for key, value in options.items())})"
     # A blank line is no row; the engine skips it by itself where a row has several cells.
     return read if len(columns) > 1 else f"(SELECT * FROM {read} WHERE {name(columns[0])} IS NOT NULL)"
-
-
-_LONGEST_LINE: Final = 2_000_000
-_READ_AT_ONCE: Final = 8_000_000
 
 
 def read_parquet(path: str) -> str:
