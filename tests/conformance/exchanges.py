@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 from attrs import define, field
 
-from criteo_audiences import CriteoClient, RetryPolicy, StaticToken
+from criteo_audiences import CriteoClient, Quota, RetryPolicy, StaticToken
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.session import Exchange, Response
 from criteo_audiences.session.transport import Transport
@@ -15,6 +15,7 @@ from criteo_audiences.session.transport import Transport
 from .judge import Document
 
 _ONCE: Final = RetryPolicy(attempts=1)
+_HALF: Final = Quota(1_000_000, share=0.5)
 _FIRST_ERROR: Final = 400
 # What a server without the endpoint answers; it must not pass for an error that an endpoint answered.
 _NO_ENDPOINT: Final = frozenset({404, 405, 410})
@@ -85,8 +86,10 @@ async def unanswered(document: Document, version: str) -> AsyncIterator[tuple[Cr
 async def answered(
     document: Document, version: str, sandbox: Sandbox
 ) -> AsyncIterator[tuple[CriteoClient, JudgedTransport]]:
-    """A client of a sandbox; its requests and the answers are judged."""
-    async with CriteoClient(sandbox.credentials, base_url=sandbox.url, api_version=version, retry=_ONCE) as criteo:
+    """A client of a sandbox; its requests and the answers are judged. A test may use two, of two versions."""
+    async with CriteoClient(
+        sandbox.credentials, base_url=sandbox.url, api_version=version, retry=_ONCE, quota=_HALF
+    ) as criteo:
         transport = JudgedTransport(document, sandbox.url, onward=criteo._session._transport)
         criteo._session._transport = transport
         yield criteo, transport
