@@ -1,10 +1,11 @@
 """Bar charts as SVG text."""
 
 from collections.abc import Iterator, Mapping
+from itertools import cycle
 from xml.sax.saxutils import escape
 
 WIDTH, LABEL, BAR, ROW, HEAD = 760, 130, 480, 22, 34
-COLORS = ("#1b7f4d", "#63b38a", "#8a8f98", "#b86b3d", "#c9ccd1")
+COLORS = ("#1b7f4d", "#3f9a6c", "#63b38a", "#8a8f98", "#b86b3d", "#c9ccd1")
 
 
 def chart(title: str, panels: Mapping[str, Mapping[str, float]]) -> str:
@@ -15,7 +16,7 @@ def chart(title: str, panels: Mapping[str, Mapping[str, float]]) -> str:
         panels: for each figure the contenders' values; a contender may be missing.
     """
     names = dict.fromkeys(name for values in panels.values() for name in values)
-    colors = dict(zip(names, COLORS, strict=False))
+    colors = dict(zip(names, cycle(COLORS)))
     body, top = [text(10, 24, title, "bold")], 40
     for figure, values in panels.items():
         body += panel(top, figure, values, colors)
