@@ -92,9 +92,10 @@ def import_duckdb() -> Any:
     """
     try:
         import duckdb  # noqa: PLC0415 - an extra, imported where it is used
+        import numpy  # noqa: F401, ICN001, PLC0415 - DuckDB calls our functions through it
     except ImportError:
         raise ConfigurationError(
-            "Files and tables are read with DuckDB, which is not installed: pip install 'criteo-audiences[files]'."
+            "Tables are read with DuckDB and numpy, which are not installed: pip install 'criteo-audiences[files]'."
         ) from None
     return duckdb
 
