@@ -1,7 +1,8 @@
 """Bulk upload: from a source to batches, sent concurrently; knows no endpoint and no HTTP."""
 
 from criteo_audiences.uploads.options import UploadOptions
-from criteo_audiences.uploads.report import BatchResult, Outcome, Progress, UploadReport
+from criteo_audiences.uploads.progress import Progress
+from criteo_audiences.uploads.report import BatchResult, Outcome, UploadReport
 from criteo_audiences.uploads.sources import Source
 from criteo_audiences.uploads.uploader import Amend, Amendment, UploadStream, upload
 

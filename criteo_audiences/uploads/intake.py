@@ -81,7 +81,7 @@ class Intake(Protocol):
 
 
 class ValueIntake:
-    """Takes values from an iterable, on the event loop, in slices of well below a millisecond.
+    """Takes values from an iterable, on the event loop, in slices of about half a millisecond.
 
     Args:
         source: an iterable or async iterable.

@@ -16,7 +16,7 @@ from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, check_memory_li
 from criteo_audiences.tables.plan import Selection
 from criteo_audiences.tables.table import FilePath
 from criteo_audiences.uploads.choices import Columns, chosen_selections
-from criteo_audiences.uploads.report import Progress
+from criteo_audiences.uploads.progress import Progress
 from criteo_audiences.uploads.sources import ArrowStream
 from criteo_audiences.validation import choose, require_range, require_text
 

@@ -122,39 +122,6 @@ def failure_of(number: int, kind: IdentifierType, count: int, error: CriteoError
     return BatchResult(number=number, kind=kind, sent=count, outcome=outcome, error=error)
 
 
-@frozen(kw_only=True)
-class Progress:
-    """How far an upload is.
-
-    Attributes:
-        read: rows read.
-        rejected: rows rejected.
-        duplicates: rows dropped as duplicates.
-        sent: identifiers put into calls that have ended.
-        valid: identifiers Criteo accepted.
-        in_flight: batches in flight.
-        batches: batches that have ended.
-        elapsed: seconds since the start.
-        waited: seconds during which the quota held a batch back.
-        share_read: how much of the source has been read, 0 to 1, never less than before; `None` as long as the source
-            cannot tell, as an iterable or a table with `where` cannot. With `dedupe` a table is read before the first
-            batch, and this is how much of what is left has been cut into batches.
-        remaining: seconds the upload still takes, estimated by its pace and the quota; `None` when nothing can be said.
-    """
-
-    read: int
-    rejected: int
-    duplicates: int
-    sent: int
-    valid: int
-    in_flight: int
-    batches: int
-    elapsed: float
-    waited: float
-    share_read: float | None = None
-    remaining: float | None = None
-
-
 def live_from(moment: dt.datetime) -> dt.datetime:
     """Returns when what Criteo accepted at a moment will be live: audiences are computed at 00:00 and 12:00 UTC and
     are live about five hours later (Criteo's guides on contact lists).

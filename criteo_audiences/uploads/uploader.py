@@ -28,8 +28,9 @@ from criteo_audiences.uploads.hints import hint_of, time_left
 from criteo_audiences.uploads.intake import Intake, ValueIntake
 from criteo_audiences.uploads.load import Load
 from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.progress import Progress
 from criteo_audiences.uploads.rejects import RejectsFile, kept_open
-from criteo_audiences.uploads.report import BatchResult, Progress, UploadReport, failure_of, live_from, result_of
+from criteo_audiences.uploads.report import BatchResult, UploadReport, failure_of, live_from, result_of
 from criteo_audiences.uploads.sources import as_table
 from criteo_audiences.uploads.table_intake import TableIntake
 from criteo_audiences.uploads.tally import Tally

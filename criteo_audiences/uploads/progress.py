@@ -1,0 +1,36 @@
+"""How far an upload is."""
+
+from attrs import frozen
+
+
+@frozen(kw_only=True)
+class Progress:
+    """How far an upload is.
+
+    Attributes:
+        read: rows read.
+        rejected: rows rejected.
+        duplicates: rows dropped as duplicates.
+        sent: identifiers put into calls that have ended.
+        valid: identifiers Criteo accepted.
+        in_flight: batches in flight.
+        batches: batches that have ended.
+        elapsed: seconds since the start.
+        waited: seconds during which the quota held a batch back.
+        share_read: how much of the source has been read, 0 to 1, never less than before; `None` as long as the source
+            cannot tell, as an iterable or a table with `where` cannot. With `dedupe` a table is read before the first
+            batch, and this is how much of what is left has been cut into batches.
+        remaining: seconds the upload still takes, estimated by its pace and the quota; `None` when nothing can be said.
+    """
+
+    read: int
+    rejected: int
+    duplicates: int
+    sent: int
+    valid: int
+    in_flight: int
+    batches: int
+    elapsed: float
+    waited: float
+    share_read: float | None = None
+    remaining: float | None = None
