@@ -16,6 +16,7 @@ from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import read_stream
 from criteo_audiences.tables.cutting import Cutter
 from criteo_audiences.tables.engine import connect, limit_memory, stream_failure, translated, workspace
+from criteo_audiences.tables.framing import framing_of
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import open_table
 from criteo_audiences.tables.plan import Plan
@@ -122,11 +123,12 @@ class Reader:
         selection = self._plan.selections[at]
         cutter = Cutter(
             selection.kind,
+            framing_of(selection.algorithm),
             size=self._plan.batch_size,
             max_bytes=self._plan.max_body_bytes,
             number=self._numbers.__next__,
         )
-        stream = engine.sql(query.framed(source, selection.kind, selection.algorithm))
+        stream = engine.sql(query.outgoing(source, selection.kind, selection.algorithm))
         failure = partial(stream_failure, self._table.label)
         for codes, pieces in read_stream(stream.__arrow_c_stream__(), failure):
             batches = tuple(cutter.feed(codes, pieces))
