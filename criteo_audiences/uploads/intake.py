@@ -16,6 +16,7 @@ from criteo_audiences.identifiers import Fingerprints, Preparation, RejectReason
 from criteo_audiences.uploads.first_error import first_error
 from criteo_audiences.uploads.opt_outs import load_opt_outs
 from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.policies import require_counted
 from criteo_audiences.uploads.rejects import RejectsFile
 from criteo_audiences.uploads.sources import open_source
 
@@ -90,6 +91,7 @@ class ValueIntake:
     """
 
     def __init__(self, source: object, settings: Settings, rejects: RejectsFile | None = None) -> None:
+        require_counted(settings.fail_on, dedupe=bool(settings.dedupe))
         self._reading = open_source(source)
         selection = settings.selections[0]
         seen = Fingerprints() if settings.dedupe else None

@@ -11,6 +11,7 @@ from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.run import TableRun
 from criteo_audiences.uploads.intake import Deliver, Rows
 from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.policies import require_counted
 from criteo_audiences.uploads.rejects import RejectsFile
 
 
@@ -59,6 +60,8 @@ def table_plan(settings: Settings, table: Table, rejects: RejectsFile | None = N
     """
     if None not in (table.where, settings.where):
         raise ConfigurationError("where is given by the table and beside it; give it once.")
+    dedupe = True if settings.dedupe is None else settings.dedupe
+    require_counted(settings.fail_on, dedupe=dedupe)
     selections = settings.selections
     if table.column is not None:
         if len(selections) > 1:
@@ -68,7 +71,7 @@ def table_plan(settings: Settings, table: Table, rejects: RejectsFile | None = N
         selections=selections,
         where=settings.where or table.where,
         suppress=settings.suppress,
-        dedupe=True if settings.dedupe is None else settings.dedupe,
+        dedupe=dedupe,
         counted=settings.dry_run,
         on_rejects=None if rejects is None else rejects.write,
         batch_size=settings.batch_size,

@@ -389,4 +389,4 @@ class _Upload:
             max_rejected=settings.max_rejected,
             max_invalid=settings.max_invalid,
             sample_invalid=tuple(tally.sample_invalid),
-        )
+        ).judged_by(settings.fail_on)
