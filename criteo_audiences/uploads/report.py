@@ -9,6 +9,7 @@ from attrs import evolve, field, frozen
 
 from criteo_audiences.errors import CriteoError, InvalidResponseError, UploadFailedError
 from criteo_audiences.models import ContactListOperation, IdentifierType, printable_trace_id
+from criteo_audiences.tables.source_rows import SourceRow
 from criteo_audiences.uploads.judging import explained, is_ok, joint_bound
 from criteo_audiences.uploads.policies import Policy, Verdict, added
 
@@ -165,6 +166,7 @@ class UploadReport:
         max_invalid: share of `sent` that Criteo may refuse.
         verdicts: what each policy of `fail_on` found.
         sample_invalid: a few identifiers Criteo refused, in clear text: never in a `repr` nor in `to_dict()`.
+        invalid_rows: the first row of each of them in the source, as far as it can be read again; without its value.
     """
 
     read: int = 0
@@ -189,6 +191,7 @@ class UploadReport:
     max_invalid: float = 0.5
     verdicts: tuple[Verdict, ...] = ()
     sample_invalid: tuple[str, ...] = field(default=(), repr=False)
+    invalid_rows: tuple[SourceRow, ...] = ()
 
     @property
     def sent(self) -> int:
@@ -292,6 +295,7 @@ class UploadReport:
             "live_from": self.live_from.isoformat() if self.live_from else None,
             "hint": self.hint,
             "deadline_passed": self.deadline_passed,
+            "invalid_rows": [row.to_dict() for row in self.invalid_rows],
             "policies": [verdict.to_dict() for verdict in self.verdicts],
         }
 
@@ -328,6 +332,7 @@ class UploadReport:
             max_invalid=joint_bound(self.max_invalid, self.sent, other.max_invalid, other.sent),
             verdicts=added(self.verdicts, other.verdicts),
             sample_invalid=(self.sample_invalid + other.sample_invalid)[:MOST_SAMPLED],
+            invalid_rows=(self.invalid_rows + other.invalid_rows)[:MOST_SAMPLED],
         )
 
     def __radd__(self, other: object) -> "UploadReport":
