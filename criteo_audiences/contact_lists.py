@@ -18,6 +18,7 @@ from criteo_audiences.errors import (
 from criteo_audiences.models import IdentifierType, Word
 from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.uploads import Amend, Amendment, Source, UploadOptions, UploadReport, UploadStream
+from criteo_audiences.uploads.amendment import Destination
 from criteo_audiences.uploads.options import Settings, gum_caller_id_of
 from criteo_audiences.uploads.uploader import stream, upload
 from criteo_audiences.validation import require_text
@@ -74,6 +75,14 @@ class Vocabulary:
     service: str
     words: Mapping[IdentifierType, str]
     wants_gum_caller: bool = False
+
+    def destination(self, host: str, segment_id: str) -> Destination:
+        """Returns where an upload to a contact list of the service goes.
+
+        Raises:
+            ConfigurationError: when the id is empty.
+        """
+        return Destination(self.service.lower().replace(" ", "-"), host, require_text(segment_id, "segment_id"))
 
     def word(self, kind: IdentifierType) -> str:
         """Returns the service's word for a kind of identifier.
@@ -143,6 +152,7 @@ class OwnerCheck:
 async def upload_contact_list(
     amend: Amend,
     vocabulary: Vocabulary,
+    host: str,
     segment_id: str,
     source: Source,
     check: OwnerCheck | None = None,
@@ -151,13 +161,14 @@ async def upload_contact_list(
     """See a service's `upload_contact_list`."""
     settings = _settings("upload_contact_list", vocabulary, options)
     await _check(check, settings)
-    return await upload(amend, require_text(segment_id, "segment_id"), source, settings)
+    return await upload(amend, vocabulary.destination(host, segment_id), source, settings)
 
 
 @asynccontextmanager
 async def stream_contact_list(
     amend: Amend,
     vocabulary: Vocabulary,
+    host: str,
     segment_id: str,
     source: Source,
     check: OwnerCheck | None = None,
@@ -166,7 +177,7 @@ async def stream_contact_list(
     """See a service's `stream_contact_list`."""
     settings = _settings("stream_contact_list", vocabulary, options)
     await _check(check, settings)
-    async with stream(amend, require_text(segment_id, "segment_id"), source, settings) as running:
+    async with stream(amend, vocabulary.destination(host, segment_id), source, settings) as running:
         yield running
 
 

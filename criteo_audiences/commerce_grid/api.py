@@ -258,7 +258,9 @@ class CommerceGrid:
             Exception: what the source raises, as it is.
         """
         check = self._owner_check(segment_id, data_provider_id)
-        return await upload_contact_list(self._amend, _VOCABULARY, segment_id, source, check, **options)
+        return await upload_contact_list(
+            self._amend, _VOCABULARY, self._session.host, segment_id, source, check, **options
+        )
 
     def stream_contact_list(
         self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[UploadOptions]
@@ -275,7 +277,7 @@ class CommerceGrid:
             **options: as for `upload_contact_list`.
         """
         check = self._owner_check(segment_id, data_provider_id)
-        return stream_contact_list(self._amend, _VOCABULARY, segment_id, source, check, **options)
+        return stream_contact_list(self._amend, _VOCABULARY, self._session.host, segment_id, source, check, **options)
 
     @property
     def _segments(self) -> Session:

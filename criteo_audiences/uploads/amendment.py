@@ -10,6 +10,21 @@ from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import ContactListOperation, IdentifierType, Operation
 
 
+@frozen
+class Destination:
+    """Where an upload goes.
+
+    Attributes:
+        service: its name, as a word.
+        host: of the API.
+        segment_id: the contact list.
+    """
+
+    service: str
+    host: str
+    segment_id: str
+
+
 @frozen(kw_only=True)
 class Amendment:
     """One amend call to make.

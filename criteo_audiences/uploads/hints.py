@@ -86,7 +86,7 @@ def hint_of(load: Load, meter: CallMeter, tally: Tally, settings: Settings) -> s
             reading=load.reading,
             full=load.full,
             busy=load.busy,
-            batches=tally.batches,
+            batches=tally.batches - tally.resumed,
             max_concurrency=settings.max_concurrency,
             window=meter.window,
         )
@@ -111,5 +111,5 @@ def time_left(share_read: float | None, meter: CallMeter, tally: Tally) -> float
     if meter.window is None:
         return at_this_pace
     calls, period = meter.window
-    windows_waited_for = math.ceil(tally.ended / done / calls) - 1
+    windows_waited_for = math.ceil((tally.ended / done - tally.resumed) / calls) - 1
     return max(at_this_pace, windows_waited_for * period - tally.seconds())

@@ -1,9 +1,11 @@
 """Streams a source to a contact list: one reader, N senders, the caller; memory is bounded by the batches in flight."""
 
+import datetime as dt
 import math
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Final
 
 import anyio
@@ -24,15 +26,17 @@ from criteo_audiences.errors import (
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import ContactListOperation, IdentifierType
 from criteo_audiences.tables.source_rows import SourceRow
-from criteo_audiences.uploads.amendment import Amend, Amendment
+from criteo_audiences.uploads.amendment import Amend, Amendment, Destination
 from criteo_audiences.uploads.first_error import first_error
 from criteo_audiences.uploads.hints import hint_of, time_left
 from criteo_audiences.uploads.intake import Intake, ValueIntake
+from criteo_audiences.uploads.journal_store import Entry
 from criteo_audiences.uploads.load import Load
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.progress import Progress
+from criteo_audiences.uploads.record import Record, kept_record
 from criteo_audiences.uploads.rejects import RejectsFile, kept_open
-from criteo_audiences.uploads.report import BatchResult, UploadReport, failure_of, live_from, result_of
+from criteo_audiences.uploads.report import BatchResult, Outcome, UploadReport, failure_of, live_from, result_of
 from criteo_audiences.uploads.second_look import rows_of
 from criteo_audiences.uploads.sources import as_table
 from criteo_audiences.uploads.table_intake import TableIntake
@@ -60,6 +64,27 @@ class UploadStream:
         """What the upload has done so far; complete once the `async with` block is left."""
         return self._upload.report()
 
+    @property
+    def journal(self) -> Path | None:
+        """The file of the journal, `None` for an upload that keeps none."""
+        return self._upload.record.path
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it continues an unfinished upload."""
+        return self._upload.record.resumes
+
+    @property
+    def set_aside(self) -> str | None:
+        """Why it does not continue the unfinished upload that the journal holds; `None` when there is none."""
+        return self._upload.record.set_aside
+
+    @property
+    def resumable(self) -> bool:
+        """Whether, as things stand, starting the same upload again would send only what is missing."""
+        record = self._upload.record
+        return record.acknowledged > 0 and not record.completed
+
     def __aiter__(self) -> "UploadStream":
         return self
 
@@ -68,46 +93,53 @@ class UploadStream:
 
 
 @asynccontextmanager
-async def stream(amend: Amend, segment_id: str, source: object, settings: Settings) -> AsyncIterator[UploadStream]:
+async def stream(
+    amend: Amend, destination: Destination, source: object, settings: Settings
+) -> AsyncIterator[UploadStream]:
     """Runs an upload for as long as the block lasts; leaving it early cancels what still runs.
 
     Args:
         amend: makes the calls.
-        segment_id: the contact list.
+        destination: the contact list.
         source: any iterable or async iterable of text, or a file.
         settings: the caller's choices.
 
     Raises:
         AuthenticationError: when the credentials are refused, at once instead of batch after batch.
         ConfigurationError: when the file of rejects cannot be created; nothing has been read then.
-        OSError: when it cannot be written.
+        JournalError: when the journal cannot be used, or not be written any more.
+        OSError: when the file of rejects cannot be written.
         Exception: what the source raises, as it is.
     """
     rejects = None if settings.rejects is None else RejectsFile(settings.rejects, plain=settings.rejects_plain)
-    upload = _Upload(amend, segment_id, _open_intake(source, settings, rejects), settings)
-    async with kept_open(rejects):
-        try:
-            with first_error():
-                async with anyio.create_task_group() as group:
-                    upload.start(group)
-                    try:
-                        yield UploadStream(upload)
-                    finally:
-                        upload.wind_down()
-                        group.cancel_scope.cancel()
-        finally:
-            upload.close()
+    intake = _open_intake(source, settings, rejects)
+    async with kept_record(destination, source, settings) as record:
+        upload = _Upload(amend, destination.segment_id, intake, record, settings)
+        async with kept_open(rejects):
+            try:
+                with first_error():
+                    async with anyio.create_task_group() as group:
+                        upload.start(group)
+                        try:
+                            yield UploadStream(upload)
+                        finally:
+                            upload.wind_down()
+                            group.cancel_scope.cancel()
+            finally:
+                upload.close()
+        if upload.has_read_all:
+            await record.complete()
     await upload.look_again()
 
 
-async def upload(amend: Amend, segment_id: str, source: object, settings: Settings) -> UploadReport:
+async def upload(amend: Amend, destination: Destination, source: object, settings: Settings) -> UploadReport:
     """Runs an upload to its end; the arguments and what is raised are those of `stream`.
 
     An exception that ends it carries a note that says how far it came.
     """
     running: UploadStream | None = None
     try:
-        async with stream(amend, segment_id, source, settings) as running:
+        async with stream(amend, destination, source, settings) as running:
             async for _ in running:
                 pass
     except Exception as error:
@@ -142,12 +174,14 @@ def _open_intake(source: object, settings: Settings, rejects: RejectsFile | None
 class _Upload:
     """The parts of one upload and how they are connected."""
 
-    def __init__(self, amend: Amend, segment_id: str, intake: Intake, settings: Settings) -> None:
+    def __init__(self, amend: Amend, segment_id: str, intake: Intake, record: Record, settings: Settings) -> None:
         self.upload_id: Final = uuid.uuid4().hex[:12]
         self._amend = amend
         self._segment_id = segment_id
         self._settings = settings
         self._intake = intake
+        self.record: Final = record
+        self.has_read_all = False
         self._load = Load(settings.max_concurrency)
         self._tally = Tally(self._load)
         self._meter = CallMeter()
@@ -167,7 +201,7 @@ class _Upload:
         """Starts the reader, the senders and the clockwork of progress."""
         give_batch, take_batch = anyio.create_memory_object_stream[Batch](0)
         give_result, self._results = anyio.create_memory_object_stream[BatchResult](0)
-        group.start_soon(self._read, give_batch)
+        group.start_soon(self._read, give_batch, give_result.clone())
         for _ in range(self._settings.max_concurrency):
             group.start_soon(self._send_batches, take_batch.clone(), give_result.clone())
         take_batch.close()
@@ -223,14 +257,25 @@ class _Upload:
             if self._all_back and not self._cut_short:
                 self._invalid_rows = await rows_of(self._intake, self._tally.refused())
 
-    async def _read(self, give_batch: MemoryObjectSendStream[Batch]) -> None:
+    async def _read(
+        self, give_batch: MemoryObjectSendStream[Batch], give_result: MemoryObjectSendStream[BatchResult]
+    ) -> None:
         async def hand_over(batch: Batch) -> None:
-            with self._load.handing_over():
-                await give_batch.send(batch)
+            entry = await self.record.begin(batch)
+            if entry is not None:
+                await give_result.send(self._resumed(batch, entry))
+                return
+            try:
+                with self._load.handing_over():
+                    await give_batch.send(batch)
+            except BaseException:
+                await self.record.give_up(batch.number, sent=False)
+                raise
 
-        async with give_batch:
+        async with give_batch, give_result:
             with self._reader_scope:
                 await self._intake.run(self._plan if self._settings.dry_run else hand_over)
+                self.has_read_all = True
         if self._reader_scope.cancel_called:
             self._intake.count_rest()
         self._reading_ended = True
@@ -246,8 +291,20 @@ class _Upload:
     ) -> None:
         async with batches, results:
             async for batch in batches:
-                if not self._stopped and (result := await self._send(batch)) is not None:
+                if self._stopped:
+                    await self.record.give_up(batch.number, sent=False)
+                elif (result := await self._send(batch)) is not None:
                     await results.send(result)
+
+    def _resumed(self, batch: Batch, entry: Entry) -> BatchResult:
+        """Counts a batch that an earlier run got acknowledged."""
+        outcome = Outcome(valid=entry.valid, invalid=entry.invalid, unreported=entry.unreported)
+        result = BatchResult(
+            number=batch.number, kind=self._kind(batch), sent=batch.count, outcome=outcome, resumed=True
+        )
+        self._tally.resume(result, dt.datetime.fromtimestamp(entry.ended_at or entry.sent_at, dt.UTC))
+        self._tell_progress()
+        return result
 
     async def _send(self, batch: Batch) -> BatchResult | None:
         """Sends one batch; an error of Criteo's is its result, anything else ends the upload.
@@ -259,22 +316,28 @@ class _Upload:
         self._tally.start()
         try:
             receipt = await self._call(batch, meter)
-            if receipt is None:
-                self._tally.abandon(batch, kind, sent=False)
-                return None
-            result = result_of(batch.number, kind, batch.count, receipt)
         except CriteoError as error:
             if isinstance(error, ConfigurationError) or (isinstance(error, AuthenticationError) and not meter.calls):
-                self._tally.abandon(batch, kind, sent=False)
+                await self._give_up(batch, sent=False)
                 raise
             result = failure_of(batch.number, kind, batch.count, error, carried=meter.calls > 0)
         except BaseException:
-            self._tally.abandon(batch, kind, sent=meter.calls > 0)
+            await self._give_up(batch, sent=meter.calls > 0)
             raise
+        else:
+            if receipt is None:
+                await self._give_up(batch, sent=False)
+                return None
+            result = result_of(batch.number, kind, batch.count, receipt)
         self._tally.finish(result)
+        await self.record.end(result)
         self._judge(batch, result)
         self._tell_progress()
         return result
+
+    async def _give_up(self, batch: Batch, *, sent: bool) -> None:
+        self._tally.abandon(batch, self._kind(batch), sent=sent)
+        await self.record.give_up(batch.number, sent=sent)
 
     def _kind(self, batch: Batch) -> IdentifierType:
         return batch.kind or self._settings.kind
@@ -361,6 +424,7 @@ class _Upload:
             columns=self._intake.columns,
             batches=self._planned if settings.dry_run else tally.batches,
             failures=tuple(tally.failures),
+            resumed=tally.resumed,
             calls=self._meter.calls,
             elapsed=tally.seconds(),
             waited=self._meter.waited(),
