@@ -132,19 +132,40 @@ def prepared(source: str, kinds: Sequence[IdentifierType]) -> str:
 
 def coded(source: str, kinds: Sequence[IdentifierType], *, traced: bool = False) -> str:
     """Adds each row's code to its identifier; asked to, also the raw value and its origin where it was rejected."""
-    reasons = ", ".join(literal(reason) for reason in REASONS)
-    rejected = f"list_position([{reasons}], substr(p, 2)) + {FIRST_REASON - 1}"
-    hashed = _by_kind(kinds, lambda _, kind: _is_hashed(kind))
-    code = (
-        f"CASE WHEN usual THEN {PREPARED} WHEN starts_with(p, {literal(MARK)}) THEN {rejected} "
-        f"WHEN {hashed} THEN {HASHED} ELSE {PREPARED} END"
-    )
+    code = _code(kinds)
     if not traced:
         return f"SELECT k, p, ({code})::UTINYINT AS code FROM ({source})"
     kept = ", ".join(
         f"CASE WHEN code >= {FIRST_REASON} THEN {column} END AS {column}" for column in ("v", *ORIGIN.split(", "))
     )
     return f"SELECT k, p, code, {kept} FROM (SELECT *, ({code})::UTINYINT AS code FROM ({source}))"
+
+
+def _code(kinds: Sequence[IdentifierType]) -> str:
+    """Returns the code of a prepared value."""
+    reasons = ", ".join(literal(reason) for reason in REASONS)
+    rejected = f"list_position([{reasons}], substr(p, 2)) + {FIRST_REASON - 1}"
+    hashed = _by_kind(kinds, lambda _, kind: _is_hashed(kind))
+    return (
+        f"CASE WHEN usual THEN {PREPARED} WHEN starts_with(p, {literal(MARK)}) THEN {rejected} "
+        f"WHEN {hashed} THEN {HASHED} ELSE {PREPARED} END"
+    )
+
+
+def first_places(source: str, kinds: Sequence[IdentifierType], algorithms: Sequence[HashAlgorithm | None]) -> str:
+    """Says where each identifier of the table `sought` (its selection `k`, as it goes out `w`) stands first.
+
+    Args:
+        source: prepared values with their origin.
+        kinds: of the selections.
+        algorithms: how each is hashed.
+    """
+    coded = f"SELECT *, ({_code(kinds)})::UTINYINT AS code FROM ({source})"
+    wire = _by_kind(kinds, lambda at, kind: on_the_wire(kind, algorithms[at]))
+    place = "{'relation': relation, 'number': number, 'field': field}"
+    sent = f"SELECT k, {wire} AS w, {place} AS place FROM ({coded}) WHERE code <= {HASHED}"
+    first = f"SELECT min(place) AS place FROM ({sent}) SEMI JOIN sought USING (k, w) GROUP BY k, w"
+    return f"SELECT place.relation, place.number, place.field FROM ({first}) ORDER BY place"
 
 
 def _by_kind(kinds: Sequence[IdentifierType], expression: Callable[[int, IdentifierType], str]) -> str:
