@@ -75,6 +75,14 @@ def _path_of(value: object, option: str) -> Path | None:
     return Path(require_text(path, option))
 
 
+def _rejects_path(value: object) -> Path | None:
+    return _path_of(value, "rejects")
+
+
+def _journal_path(value: object) -> Path | None:
+    return _path_of(value, "journal")
+
+
 def _operation(value: Operation | str) -> Operation:
     return choose(Operation, value, "operation")
 
@@ -192,9 +200,9 @@ class Settings:
     drain_timeout: float = 0.0
     dry_run: bool = False
     on_progress: Callable[[Progress], object] | None = field(default=None, repr=False)
-    journal: Path | None = field(default=None, converter=lambda value: _path_of(value, "journal"))
+    journal: Path | None = field(default=None, converter=_journal_path)
     resume: bool | None = None
-    rejects: Path | None = field(default=None, converter=lambda value: _path_of(value, "rejects"))
+    rejects: Path | None = field(default=None, converter=_rejects_path)
     rejects_plain: bool = False
     selections: tuple[Selection, ...] = field(init=False, repr=False)
 
