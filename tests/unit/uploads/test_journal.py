@@ -415,8 +415,12 @@ def test_digests_are_keyed_and_nothing_else_is_written(place: Place, tmp_path: P
 
 def test_files_are_private(place: Place) -> None:
     """The directory that is made, the journal, its log and the ledger; a wider mode is taken back."""
-    os.umask(0o022)
-    place.interrupted()
+    umask = os.umask(0)
+    try:
+        place.interrupted()
+    finally:
+        os.umask(umask)
+    assert {path.stat().st_mode & 0o777 for path in place.directory.iterdir()} == {0o600}
     place.path.chmod(0o644)
     with place.open() as journal:
         journal.begin(batch(1))
