@@ -85,7 +85,6 @@ class Journal:
         self._lock = threading.Lock()
         self._last = 0
         self._in_flight: set[int] = set()
-        self._changed = False
         self._noted = False
 
     @classmethod
@@ -149,7 +148,7 @@ class Journal:
         with self._lock:
             if batch.number != self._last + 1:
                 raise ValueError(f"batch {self._last + 1} comes next, not batch {batch.number}")
-            known = None if self._changed else self._store.find(batch.number)
+            known = self._store.find(batch.number)
             same = known is not None and hmac.compare_digest(known[0], digest)
             if known is not None and same and known[1].state is BatchState.ACKNOWLEDGED:
                 self._last = batch.number
@@ -166,7 +165,6 @@ class Journal:
             )
             self._store.begin(entry, digest, in_flight=len(self._in_flight), anew=anew)
             self._last = batch.number
-            self._changed = self._changed or anew
             self._in_flight.add(batch.number)
             return None
 

@@ -16,7 +16,7 @@ from criteo_audiences.uploads.journal import found_in
 from criteo_audiences.uploads.journal_store import FORMAT, BatchState, Run, Store, run_of
 from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger
 from criteo_audiences.uploads.resuming import key_id_of
-from criteo_audiences.uploads.sqlite_file import EMPTY, InUseError, refused, translated
+from criteo_audiences.uploads.sqlite_file import EMPTY, InUseError, refused
 
 
 class JournalState(StrEnum):
@@ -91,8 +91,11 @@ def list_journals(directory: Path, *, now: Callable[[], float] = time.time) -> l
     Raises:
         JournalError: when the directory cannot be read.
     """
-    with translated(directory, "directory"):
+    try:
         paths = sorted(path for path in directory.iterdir() if path.name != LEDGER_NAME and _is_journal(path))
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise JournalError(f"The directory {directory} cannot be read: {reason}.") from None
     return [_described(path, now) for path in paths]
 
 

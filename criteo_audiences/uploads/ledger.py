@@ -55,7 +55,8 @@ class Ledger:
         Raises:
             JournalError: when it cannot be used, with the reason.
         """
-        require_locks(self.path, _FORMAT.what)
+        if not self.path.exists():  # one that is there was made where locks work, and a full disk has no room to try
+            require_locks(self.path, _FORMAT.what)
         self._db = connect(self.path, _FORMAT, exclusive=False)
         try:
             with translated(self.path, _FORMAT.what):
