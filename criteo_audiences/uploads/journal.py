@@ -59,6 +59,7 @@ class Journal:
         path: of its file.
         run_id: names the run in the ledger; a run that is continued keeps its own.
         resumed: whether it continues an unfinished upload.
+        acknowledged: batches that earlier runs of it got acknowledged.
         set_aside: why an unfinished upload was not continued, a sentence for the user; `None` when there was none.
     """
 
@@ -69,6 +70,7 @@ class Journal:
         key: bytes,
         *,
         resumed: bool,
+        acknowledged: int,
         set_aside: str | None,
         path: Path,
         now: Callable[[], float],
@@ -76,6 +78,7 @@ class Journal:
         self.path: Final = path
         self.run_id: Final = run.run_id
         self.resumed: Final = resumed
+        self.acknowledged: Final = acknowledged
         self.set_aside: Final = set_aside
         self._store = store
         self._ledger = Ledger(path.parent)
@@ -116,15 +119,18 @@ class Journal:
                 run = _new_run(job, key, now())
                 found = found_in(store, path, ledger.last_run(job.service, job.host, job.segment_id))
                 continued, set_aside = decide(path, found, run, resume, now())
+                acknowledged = 0
                 if continued and found is not None:
-                    run = found.run
+                    run, acknowledged = found.run, found.acknowledged
                 else:
                     store.start(run)
                 store.prepare()
             except BaseException:
                 store.close()
                 raise
-        return cls(store, run, key, resumed=continued, set_aside=set_aside, path=path, now=now)
+        return cls(
+            store, run, key, resumed=continued, acknowledged=acknowledged, set_aside=set_aside, path=path, now=now
+        )
 
     def begin(self, batch: Batch) -> Entry | None:
         """Records a batch before it is sent, or says that it need not be sent.

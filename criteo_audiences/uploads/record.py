@@ -42,7 +42,7 @@ class Record:
     def __init__(self, journal: Journal | None = None) -> None:
         self._journal = journal
         self._turns = anyio.CapacityLimiter(1)
-        self.acknowledged = 0
+        self.acknowledged = 0 if journal is None else journal.acknowledged
         self.completed = False
 
     @property
@@ -68,9 +68,7 @@ class Record:
         """
         if self._journal is None:
             return None
-        entry = await to_thread.run_sync(self._journal.begin, batch, limiter=self._turns)
-        self.acknowledged += entry is not None
-        return entry
+        return await to_thread.run_sync(self._journal.begin, batch, limiter=self._turns)
 
     async def end(self, result: BatchResult) -> None:
         """Records what became of a batch that was sent; an acknowledgement is on the disk then.

@@ -94,7 +94,6 @@ class BatchResult:
         return {
             "batch": self.number,
             "sent": self.sent,
-            "resumed": self.resumed,
             "error": type(error).__name__ if error else None,
             "status": getattr(error, "status", None),
             "codes": [str(problem) for problem in getattr(error, "problems", ())],
