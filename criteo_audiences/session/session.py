@@ -120,6 +120,11 @@ class Session:
         return urlsplit(self._base_url).netloc
 
     @property
+    def application(self) -> str:
+        """The id of the application that calls are made for; empty where the credentials do not tell."""
+        return str(getattr(self._credentials, "client_id", ""))
+
+    @property
     def rate_limit(self) -> RateLimit | None:
         """What the server last announced, `None` before the first answer."""
         return self._rate_limit

@@ -10,18 +10,20 @@ from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import ContactListOperation, IdentifierType, Operation
 
 
-@frozen
+@frozen(kw_only=True)
 class Destination:
     """Where an upload goes.
 
     Attributes:
         service: its name, as a word.
         host: of the API.
+        application: the id of the application that makes the calls, where it is known.
         segment_id: the contact list.
     """
 
     service: str
     host: str
+    application: str = field(default="", repr=False)
     segment_id: str
 
 

@@ -159,6 +159,7 @@ def job_of(destination: Destination, source: object, settings: Settings) -> Job:
         segment_id=destination.segment_id,
         operation=settings.operation.value,
         configuration={
+            "application": destination.application,
             "kinds": [[each.kind, each.algorithm, *each.columns] for each in settings.selections],
             "region": [settings.region, settings.region_column],
             "table": [table.query, table.column, table.where, settings.where],

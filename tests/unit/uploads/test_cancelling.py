@@ -11,7 +11,7 @@ from criteo_audiences.uploads import Amendment, Destination, UploadStream
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.uploader import stream
 
-LIST = Destination("marketing-solutions", "127.0.0.1", "1")
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
 Fake = Callable[..., Any]
 

@@ -12,7 +12,7 @@ from criteo_audiences.uploads import Amendment, Destination
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.uploader import stream, upload
 
-LIST = Destination("marketing-solutions", "127.0.0.1", "1")
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
 Fake = Callable[..., Any]
 Checked = Callable[..., UploadReport]

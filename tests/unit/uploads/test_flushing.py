@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from criteo_audiences.uploads import Destination, UploadReport, upload
 from criteo_audiences.uploads.options import Settings
 
-LIST = Destination("marketing-solutions", "127.0.0.1", "1")
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
 FLUSH_AFTER = 1.0
 GAPS = st.lists(st.sampled_from([0.0] * 8 + [0.01, 0.5, 3.0]), max_size=300)

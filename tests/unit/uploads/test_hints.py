@@ -14,7 +14,7 @@ from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.tally import Tally
 from criteo_audiences.uploads.uploader import upload
 
-LIST = Destination("marketing-solutions", "127.0.0.1", "1")
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
 FIGURES = Figures(
     elapsed=100.0, waited=0.0, reading=10.0, full=95.0, busy=400.0, batches=200, max_concurrency=4, window=(250, 60.0)

@@ -24,7 +24,7 @@ from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.report import MOST_SAMPLED
 from criteo_audiences.uploads.uploader import stream
 
-LIST = Destination("marketing-solutions", "127.0.0.1", "1")
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
 Fake = Callable[..., Any]
 BAD = "planted@bad.example"

@@ -9,7 +9,7 @@ from criteo_audiences.identifiers import Preparation
 from criteo_audiences.uploads import Destination, upload
 from criteo_audiences.uploads.options import Settings
 
-LIST = Destination("marketing-solutions", "127.0.0.1", "1")
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
 USUAL, ODD = 1e-6, 20e-6
 ROWS = 4_096

@@ -16,7 +16,7 @@ from criteo_audiences.uploads import Amendment, Destination, Outcome, upload
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.policies import Policy, policies_of
 
-LIST = Destination("marketing-solutions", "127.0.0.1", "1")
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
 Fake = Callable[..., Any]
 COUNTS = st.integers(0, 10_000)
