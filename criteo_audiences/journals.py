@@ -1,9 +1,13 @@
-"""Journals as a user sees them: what is in one, which ones a directory holds, and how to get rid of them."""
+"""Journals as a user sees them: what is in one, which ones a directory holds, and how to get rid of them.
+
+`upload_contact_list(..., journal=path)` makes them.
+"""
 
 import datetime as dt
 import sqlite3
 import stat
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from enum import StrEnum
@@ -17,6 +21,8 @@ from criteo_audiences.uploads.journal_store import FORMAT, BatchState, Run, Stor
 from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger
 from criteo_audiences.uploads.resuming import key_id_of
 from criteo_audiences.uploads.sqlite_file import EMPTY, InUseError, refused
+
+__all__ = ["JournalState", "JournalSummary", "compact", "describe", "list_journals", "note_operation", "remove"]
 
 
 class JournalState(StrEnum):
@@ -85,12 +91,14 @@ def list_journals(directory: Path, *, now: Callable[[], float] = time.time) -> l
     """Describes the journals in a directory, by name; a damaged one is among them, other files are not.
 
     Args:
-        directory: where to look, not below it.
+        directory: where to look, not below it; one that does not exist has none.
         now: the clock, seconds since 1970.
 
     Raises:
         JournalError: when the directory cannot be read.
     """
+    if not directory.exists():
+        return []
     try:
         paths = sorted(path for path in directory.iterdir() if path.name != LEDGER_NAME and _is_journal(path))
     except OSError as error:
@@ -125,6 +133,25 @@ def remove(path: Path) -> None:
     """
     with _opened(path) as (store, _):
         store.remove()
+
+
+def note_operation(directory: Path, *, service: str, host: str, segment_id: str) -> None:
+    """Notes that something else than an upload of a directory's journals changes a list, a clear for example.
+
+    An unfinished upload to the list is then not continued unasked: what it sent may be gone.
+
+    Args:
+        directory: of the journals; nothing is done when it has none.
+        service: such as `marketing-solutions`.
+        host: of the API, see `CriteoClient.host`.
+        segment_id: the list.
+
+    Raises:
+        JournalError: when it cannot be written down.
+    """
+    if (directory / LEDGER_NAME).exists():
+        with Ledger(directory) as ledger:
+            ledger.note(service, host, segment_id, uuid.uuid4().hex)
 
 
 @contextmanager

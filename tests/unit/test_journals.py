@@ -9,9 +9,7 @@ import pytest
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
-from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_store import BatchState
-from criteo_audiences.uploads.journals import (
+from criteo_audiences.journals import (
     JournalState,
     JournalSummary,
     compact,
@@ -19,6 +17,8 @@ from criteo_audiences.uploads.journals import (
     list_journals,
     remove,
 )
+from criteo_audiences.uploads.journal import Job, Journal
+from criteo_audiences.uploads.journal_store import BatchState
 from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger
 
 BEGIN = 1_790_000_000.0
@@ -186,10 +186,17 @@ def test_journals_of_a_directory_are_listed(tmp_path: Path) -> None:
     ]
 
 
-def test_directory_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_directory_that_is_not_there_has_no_journals(tmp_path: Path) -> None:
+    """Nobody has kept one there yet."""
+    assert list_journals(tmp_path / "nowhere") == []
+
+
+def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
     """In a sentence."""
-    with pytest.raises(JournalError, match=r"The directory .*nowhere cannot be read: No such file"):
-        list_journals(tmp_path / "nowhere")
+    path = tmp_path / "file"
+    path.touch()
+    with pytest.raises(JournalError, match=r"The directory .*file cannot be read: Not a directory"):
+        list_journals(path)
 
 
 def test_ledger_knows_the_last_run_on_each_list(tmp_path: Path) -> None:
