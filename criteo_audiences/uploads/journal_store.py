@@ -1,7 +1,9 @@
 """The rows of a journal, and the room on the disk for those that are still to be written."""
 
+import math
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -153,6 +155,8 @@ class Store:
     from its beginning, and a batch is begun only if the log has room for the end of every batch in flight. A full
     disk then shows before a batch is sent.
 
+    A statement is a transaction of its own where one is enough: at each of them other threads wait for their turn.
+
     Args:
         path: of the file.
         create: whether to make it; otherwise it must be there.
@@ -167,6 +171,7 @@ class Store:
         self._db = connect(path, FORMAT, exclusive=True, create=create)
         self._length = 0
         self._used = 0
+        self._highest = math.inf
 
     def run(self) -> Run | None:
         """Returns the job, `None` where none has been started."""
@@ -197,11 +202,14 @@ class Store:
     def prepare(self) -> None:
         """Gives the log its length; before the first batch."""
         with translated(self._path, FORMAT.what):
+            ((self._highest,),) = self._db.execute("SELECT coalesce(max(number), 0) FROM batches")
             self._checkpoint()
             self._lengthen(_LOG_FRAMES)
 
     def find(self, number: int) -> tuple[bytes, Entry] | None:
-        """Returns a batch's digest and entry."""
+        """Returns a batch's digest and entry; a new journal, which has none, is not asked."""
+        if number > self._highest:
+            return None
         with translated(self._path, FORMAT.what):
             row = self._db.execute("SELECT * FROM batches WHERE number = ?", (number,)).fetchone()
         return None if row is None else _entry(row)
@@ -218,22 +226,21 @@ class Store:
         with translated(self._path, FORMAT.what):
             frames = _BEGIN_FRAMES + (self._pages() if anew else 0)
             self._make_room(frames, frames + (in_flight + 1) * _END_FRAMES + _SPARE_FRAMES)
-            with transaction(self._db, durable=anew):
+            with transaction(self._db) if anew else nullcontext():
                 if anew:
                     self._db.execute("DELETE FROM batches WHERE number > ?", (entry.number,))
+                    self._highest = entry.number - 1
                 self._db.execute(
                     "INSERT OR REPLACE INTO batches (number, digest, kind, count, size, state, sent_at, reserve) "
                     "VALUES (?, ?, ?, ?, ?, ?, ?, zeroblob(?))",
                     (entry.number, digest, entry.kind, entry.count, entry.size, entry.state, entry.sent_at, _RESERVE),
                 )
+            self._highest = max(self._highest, entry.number)
 
     def end(self, number: int, state: BatchState, moment: float, receipt: Mapping[str, Any]) -> None:
         """Records what became of a batch; an acknowledgement outlives a loss of power."""
         self._used += _END_FRAMES
-        with (
-            translated(self._path, FORMAT.what),
-            transaction(self._db, durable=state is BatchState.ACKNOWLEDGED),
-        ):
+        with translated(self._path, FORMAT.what):
             self._db.execute(
                 "UPDATE batches SET state = :state, ended_at = :moment, trace_id = :trace_id, valid = :valid, "
                 "invalid = :invalid, unreported = :unreported, reserve = NULL WHERE number = :number",

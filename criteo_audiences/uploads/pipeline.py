@@ -54,7 +54,7 @@ class Pipeline:
     Attributes:
         upload_id: names the upload in events.
         record: see above.
-        has_read_all: whether the source has been read to its end.
+        has_begun_all: whether the source has been read to its end and every batch of it was begun.
     """
 
     def __init__(self, amend: Amend, segment_id: str, intake: Intake, record: Record, settings: Settings) -> None:
@@ -64,7 +64,7 @@ class Pipeline:
         self._settings = settings
         self._intake = intake
         self.record: Final = record
-        self.has_read_all = False
+        self.has_begun_all = False
         self._load = Load(settings.max_concurrency)
         self._tally = Tally(self._load)
         self._meter = CallMeter()
@@ -84,7 +84,12 @@ class Pipeline:
         """Starts the reader, the senders and the clockwork of progress."""
         give_batch, take_batch = anyio.create_memory_object_stream[Batch](0)
         give_result, self._results = anyio.create_memory_object_stream[BatchResult](0)
-        group.start_soon(self._read, give_batch, give_result.clone())
+        if self.record.path is None:
+            group.start_soon(self._read, give_batch)
+        else:  # writing a batch down takes a moment, during which the next one is read
+            give_next, take_next = anyio.create_memory_object_stream[Batch](0)
+            group.start_soon(self._read, give_next)
+            group.start_soon(self._begin_batches, take_next, give_batch, give_result.clone())
         for _ in range(self._settings.max_concurrency):
             group.start_soon(self._send_batches, take_batch.clone(), give_result.clone())
         take_batch.close()
@@ -140,30 +145,41 @@ class Pipeline:
             if self._all_back and not self._cut_short:
                 self._invalid_rows = await rows_of(self._intake, self._tally.refused())
 
-    async def _read(
-        self, give_batch: MemoryObjectSendStream[Batch], give_result: MemoryObjectSendStream[BatchResult]
-    ) -> None:
+    async def _read(self, give_batch: MemoryObjectSendStream[Batch]) -> None:
         async def hand_over(batch: Batch) -> None:
-            entry = await self.record.begin(batch)
-            if entry is not None:
-                await give_result.send(self._resumed(batch, entry))
-                return
-            try:
-                with self._load.handing_over():
-                    await give_batch.send(batch)
-            except BaseException:
-                await self.record.give_up(batch.number, sent=False)
-                raise
+            with self._load.handing_over():
+                await give_batch.send(batch)
 
-        async with give_batch, give_result:
+        async with give_batch:
             with self._reader_scope:
                 await self._intake.run(self._plan if self._settings.dry_run else hand_over)
-                self.has_read_all = True
         if self._reader_scope.cancel_called:
             self._intake.count_rest()
         self._reading_ended = True
         self._load.end_reading()
         self._tell_progress()
+
+    async def _begin_batches(
+        self,
+        batches: MemoryObjectReceiveStream[Batch],
+        give_batch: MemoryObjectSendStream[Batch],
+        results: MemoryObjectSendStream[BatchResult],
+    ) -> None:
+        """Writes each batch down before it is sent; those that an earlier run got acknowledged are not sent."""
+        async with batches, give_batch, results:
+            async for batch in batches:
+                if self._stopped:
+                    continue
+                entry = await self.record.begin(batch)
+                if entry is not None:
+                    await results.send(self._resumed(batch, entry))
+                    continue
+                try:
+                    await give_batch.send(batch)
+                except BaseException:
+                    await self.record.give_up(batch.number, sent=False)
+                    raise
+            self.has_begun_all = not self._stopped
 
     async def _plan(self, _: Batch) -> None:
         """Takes a batch in a dry run."""

@@ -137,14 +137,8 @@ def connect(path: Path, form: Format, *, exclusive: bool, create: bool = True) -
 
 
 @contextmanager
-def transaction(db: sqlite3.Connection, *, durable: bool = True) -> Iterator[None]:
-    """Commits what the block does, or nothing of it.
-
-    Args:
-        db: where.
-        durable: whether the commit outlives a loss of power; that of the process it outlives in any case.
-    """
-    db.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Commits what the block does, or nothing of it."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -203,6 +197,7 @@ def _prepare(db: sqlite3.Connection, path: Path, form: Format, *, exclusive: boo
             raise refused(path, form.what, EMPTY)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA wal_autocheckpoint=0")
+    db.execute("PRAGMA synchronous=FULL")  # a commit outlives a loss of power
     with transaction(db):
         if _recognize(db, path, form):
             for statement in form.schema:

@@ -100,7 +100,7 @@ async def stream(
                             group.cancel_scope.cancel()
             finally:
                 upload.close()
-        if upload.has_read_all:
+        if upload.has_begun_all:
             await record.complete()
     await upload.look_again()
 

@@ -1,5 +1,6 @@
 """An upload with a journal, against the sandbox: what was acknowledged is not sent again, and nothing is lost."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,18 @@ class Stage:
         return report
 
     async def cut_short(self, rows: list[str], after: int, **options: Any) -> None:
-        """Uploads until the source fails behind so many rows; what is in flight then comes back."""
+        """Uploads until the source fails behind so many rows, the full batches of which have arrived by then."""
+        expected = self.amendments + after // 10
+
+        async def failing() -> AsyncIterator[str]:
+            for row in rows[:after]:
+                yield row
+            while self.amendments < expected:  # noqa: ASYNC110 - the server has no event for it
+                await asyncio.sleep(0.001)
+            raise SourceError
+
         with pytest.raises(SourceError):
-            await self.upload(failing(rows, after), drain_timeout=10.0, **options)
+            await self.upload(failing(), drain_timeout=10.0, **options)
 
     @property
     def held(self) -> int:
@@ -45,12 +55,6 @@ class Stage:
 
 class SourceError(Exception):
     """A source that ends in the middle."""
-
-
-def failing(rows: list[str], after: int) -> Iterator[str]:
-    """Yields some rows and then fails."""
-    yield from rows[:after]
-    raise SourceError
 
 
 def emails(count: int) -> list[str]:

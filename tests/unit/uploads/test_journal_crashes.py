@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from criteo_audiences.errors import JournalError
+from criteo_audiences.journals import JournalState, describe, list_journals
 from criteo_audiences.uploads import journal, sqlite_file
 from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journals import JournalState, describe, list_journals
 from criteo_audiences.uploads.ledger import Ledger
 from criteo_audiences.uploads.sqlite_file import InUseError
 
