@@ -1,5 +1,6 @@
 """Reading request bodies: bounded, piece by piece, and to the end even when the call is refused."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import orjson
@@ -8,6 +9,22 @@ from aiohttp import web
 from criteo_audiences.sandbox.problems import ProblemError, invalid
 
 _KILOBYTE = 1_000
+_READ_AHEAD = web.RequestKey("read_ahead", bytearray)
+
+
+async def read_ahead(request: web.Request, share: float, *, max_bytes: int) -> None:
+    """Read a share of the body, by its Content-Length, and not a byte more; those who read the body get it as well."""
+    wanted = min(round(share * (request.content_length or 0)), max_bytes)
+    body = request[_READ_AHEAD] = bytearray()
+    while len(body) < wanted and (piece := await request.content.read(wanted - len(body))):
+        body += piece
+
+
+async def _pieces(request: web.Request) -> AsyncIterator[bytes | bytearray]:
+    if ahead := request.pop(_READ_AHEAD, b""):
+        yield ahead
+    async for piece in request.content.iter_any():
+        yield piece
 
 
 async def read_body(request: web.Request, *, max_bytes: int) -> bytearray:
@@ -17,7 +34,7 @@ async def read_body(request: web.Request, *, max_bytes: int) -> bytearray:
         ProblemError: 413, when it is longer than ``max_bytes`` (Criteo documents the status but no number).
     """
     body = bytearray()
-    async for piece in request.content.iter_any():
+    async for piece in _pieces(request):
         body += piece
         if len(body) > max_bytes:
             raise ProblemError(413, f"The body is larger than {max_bytes // _KILOBYTE} kB.")
@@ -49,7 +66,7 @@ async def discard_body(request: web.Request, *, max_bytes: int) -> bool:
         Whether the end was reached within ``max_bytes``.
     """
     seen = 0
-    async for piece in request.content.iter_any():
+    async for piece in _pieces(request):
         seen += len(piece)
         if seen > max_bytes:
             return False
