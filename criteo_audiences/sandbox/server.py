@@ -1,6 +1,7 @@
 """The web application: what every call goes through before and after its endpoint."""
 
 import asyncio
+import weakref
 from contextlib import nullcontext
 from email.utils import formatdate
 
@@ -25,7 +26,8 @@ def application(state: ServerState) -> web.Application:
     """Returns the server of all services."""
     # In this order from the outside in.
     app = web.Application(middlewares=[recorded, faulty, announced, worded, explained, admitted])
-    app[STATE] = state
+    # aiohttp keeps applications in a cache of its own; what a sandbox holds must not stay with them.
+    app[STATE] = weakref.proxy(state)
     app.router.add_post(oauth.PATH, oauth.issue_token)
     for service in state.services:
         app.add_routes(routing.routes(service))
