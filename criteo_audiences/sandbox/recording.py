@@ -1,5 +1,6 @@
 """What the server remembers of the calls it got: never a token, an identifier or a query string."""
 
+import asyncio
 import itertools
 import sys
 from collections.abc import Iterator
@@ -46,6 +47,7 @@ class Recording:
         self.requests: list[RecordedRequest] = []
         self.max_in_flight = 0
         self._in_flight = 0
+        self._tasks: set[asyncio.Task[object]] = set()
         self._numbers = itertools.count(1)
 
     def add(self, method: str, path: str) -> RecordedRequest:
@@ -64,3 +66,21 @@ class Recording:
             yield
         finally:
             self._in_flight -= 1
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """Keep the task of a call at hand for as long as it runs."""
+        task = asyncio.current_task()
+        tasks = set() if task is None else {task}
+        self._tasks |= tasks
+        try:
+            yield
+        finally:
+            self._tasks -= tasks
+
+    async def end_all(self) -> None:
+        """Cancel the calls that are under way; aiohttp leaves those alone whose client has left."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -40,9 +40,10 @@ async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse
     recording = request.app[STATE].recording
     request[ENTRY] = recording.add(request.method, request.path)
     try:
-        with nullcontext() if oauth.is_token_call(request) else recording.in_flight():
-            response = await _answer(request, handler)
-        return response if isinstance(response, NoReply) else await deliver(request, response)
+        with recording.under_way():
+            with nullcontext() if oauth.is_token_call(request) else recording.in_flight():
+                response = await _answer(request, handler)
+            return response if isinstance(response, NoReply) else await deliver(request, response)
     except (web.RequestPayloadError, ConnectionError):
         # The client left, in the middle of its body or of the answer.
         return cut(request)
