@@ -80,6 +80,17 @@ async def test_stopping_is_quick_and_leaves_no_task(http: aiohttp.ClientSession,
     assert http is not None
 
 
+async def test_a_call_whose_client_left_ends_with_the_sandbox(http: aiohttp.ClientSession) -> None:
+    """It would go on in the event loop, and look for a sandbox that is gone."""
+    before = asyncio.all_tasks()
+    async with Sandbox() as sandbox:
+        sandbox.fail_next(stall=30.0, at=0.0)
+        with pytest.raises(TimeoutError):
+            await http.get(f"{sandbox.url}/2026-07/anything", timeout=aiohttp.ClientTimeout(total=0.05))
+        await http.close()
+    assert asyncio.all_tasks() == before
+
+
 async def test_what_the_server_held_goes_with_the_sandbox(connect: Callable[..., Any]) -> None:
     """A program that makes one sandbox after another does not keep all of their lists."""
     sandbox = Sandbox()
