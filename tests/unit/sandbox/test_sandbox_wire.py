@@ -37,6 +37,11 @@ class Line:
             await self.writer.drain()
             self.sent += len(piece)
 
+    async def exchange(self, data: bytes) -> bytes:
+        """Writes everything and returns what comes back up to the end of the connection."""
+        await self.send(data)
+        return await self.read()
+
     async def read(self) -> bytes:
         """Returns everything up to the end of the connection."""
         return await self.reader.read()
@@ -116,8 +121,7 @@ async def test_a_connection_is_reset_at_a_share_of_the_body(stage: Stage, share:
     head, body = stage.amendment(size=SIZE)
     async with stage.line() as line:
         with pytest.raises(ConnectionError):
-            await line.send(head + body[: round(share * SIZE)])
-            await line.read()
+            await line.exchange(head + body[: round(share * SIZE)])
     assert stage.account == (None, False, False, False)
     assert (stage.entry.digest, len(stage.sandbox.contact_list(stage.segment_id))) == (None, 0)
 
@@ -129,8 +133,7 @@ async def test_a_connection_is_not_reset_before_that_share(stage: Stage, share: 
     head, body = stage.amendment(size=SIZE)
     async with stage.line() as line:
         with pytest.raises(ConnectionError):
-            await line.send(head + body)
-            await line.read()
+            await line.exchange(head + body)
     assert line.sent + PIECE >= share * SIZE
 
 
@@ -152,8 +155,7 @@ async def test_a_stalled_read_may_end_in_a_reset(stage: Stage) -> None:
     started = time.monotonic()
     async with stage.line() as line:
         with pytest.raises(ConnectionError):
-            await line.send(head + body[:500])
-            await line.read()
+            await line.exchange(head + body[:500])
     assert time.monotonic() - started >= 0.1
     assert stage.account == (None, False, False, False)
 
