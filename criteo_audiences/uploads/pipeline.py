@@ -151,10 +151,11 @@ class Pipeline:
                 await give_batch.send(batch)
 
         async with give_batch:
-            with self._reader_scope:
-                await self._intake.run(self._plan if self._settings.dry_run else hand_over)
-        if self._reader_scope.cancel_called:
-            self._intake.count_rest()
+            try:
+                with self._reader_scope:
+                    await self._intake.run(self._plan if self._settings.dry_run else hand_over)
+            finally:  # however it ended, what was read of the source is in the report
+                self._intake.count_rest()
         self._reading_ended = True
         self._load.end_reading()
         self._tell_progress()
