@@ -22,6 +22,10 @@ QUICK = RetryPolicy(attempts=6, first_delay=0.001, max_delay=0.01)
 SHORT = 0.25
 LONG = 5.0
 NO_HTTP = [b"", b"SSH-2.0-OpenSSH_9\r\n", bytes(range(256)) * 40, b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n{}"]
+NO_FINAL = [
+    b"HTTP/1.1 %s Strange\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % status
+    for status in (b"099", b"101", b"600", b"999")
+]
 
 ALWAYS_AGAIN = [
     *({"drop_connection": True, "at": share} for share in (0.0, 0.5, 1.0)),
@@ -29,7 +33,7 @@ ALWAYS_AGAIN = [
     *({"lose_reply": True, "at": moment} for moment in MOMENTS),
     {"lose_reply": True, "at": "half-body", "chunked": True},
     *({"stall": LONG, "at": at} for at in (0.0, 0.5, *MOMENTS)),
-    *({"raw": raw, "handle_first": True} for raw in NO_HTTP),
+    *({"raw": raw, "handle_first": True} for raw in NO_HTTP + NO_FINAL),
     {"body": b"\xff\x00" + os.urandom(500), "handle_first": True},
     {"body": b'{"data": nu', "handle_first": True},
     {"body": b"{}", "headers": {"Content-Encoding": "gzip"}, "handle_first": True},
@@ -90,6 +94,7 @@ async def test_a_kept_connection_that_died_costs_no_more_than_an_attempt(set_sta
         ({"stall": LONG, "at": "head"}, RequestTimeout, True),
         ({"stall": LONG, "at": 0.5}, RequestTimeout, False),
         ({"raw": b"\0" * 100, "handle_first": True}, TransportError, True),
+        ({"raw": NO_FINAL[-1], "handle_first": True}, InvalidResponseError, True),
         ({"body": b"<html>", "handle_first": True}, InvalidResponseError, True),
         ({"body": b'{"data": 7}', "handle_first": True}, InvalidResponseError, True),
         ({"padded_to": 50_000_000, "chunked": True}, InvalidResponseError, True),
