@@ -74,9 +74,11 @@ async def faulty(request: web.Request, handler: Handler) -> web.StreamResponse:
     if fault.drop_connection:
         return reset(request)
     own = None if fault.replaces_answer and not fault.handle_first else await handler(request)
-    response = own if own is not None and not fault.replaces_answer else await _injected(request, fault)
-    response.headers.update(fault.headers)
-    return response
+    # What was not done gets its own answer: no fault of a network would tell the client that it was.
+    if own is None or (fault.replaces_answer and request[ENTRY].handled):
+        own = await _injected(request, fault)
+    own.headers.update(fault.headers)
+    return own
 
 
 async def _injected(request: web.Request, fault: Fault) -> web.Response:

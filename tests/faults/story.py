@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -218,7 +219,10 @@ class Story:
         calls = self._calls(sandbox, segment_id)[len(earlier) :]
         self._figures.calls += len(calls)
         sent = self._batches(calls)
-        self._figures.acknowledged_sent_again += len(sent & acknowledged)
+        if again := sent & acknowledged:
+            self._figures.acknowledged_sent_again += len(again)
+            report = task.report.read_text(encoding="utf-8") if task.report.exists() else "killed"
+            print(f"seed {self._plan.seed}: acknowledged, sent again: {sorted(again)}; {self._lane}; {report}")
         if self._was_killed:
             repeated = len(sent & arrived)
             self._figures.repeated_after_kills += repeated
@@ -228,8 +232,9 @@ class Story:
         if self._was_killed:
             self._figures.kills += 1
             self._kills_left -= 1
-            self._figures.endings["SIGKILL"] += 1
-            return False
+            ended = self._is_completed(task.journal)  # it was killed when all was done: another run would begin anew
+            self._figures.endings["SIGKILL after its end" if ended else "SIGKILL"] += 1
+            return ended
         return self._judge(task, calls, sandbox, segment_id)
 
     def _kill_by_time(self) -> asyncio.TimerHandle:
@@ -265,10 +270,16 @@ class Story:
         """Returns the batches that a journal has as acknowledged."""
         if not journal.exists():
             return set()
-        with sqlite3.connect(journal) as db:
-            rows = db.execute("SELECT number FROM batches WHERE state = 'acknowledged'").fetchall()
-        db.close()
+        rows = self._rows_of(journal, "SELECT number FROM batches WHERE state = 'acknowledged'")
         return {number for (number,) in rows}
+
+    def _rows_of(self, journal: Path, query: str) -> list[Any]:
+        with closing(sqlite3.connect(journal)) as db:
+            return db.execute(query).fetchall()
+
+    def _is_completed(self, journal: Path) -> bool:
+        """Whether a journal has its upload as finished."""
+        return journal.exists() and self._rows_of(journal, "SELECT 1 FROM job WHERE completed IS NOT NULL") != []
 
     def _calls(self, sandbox: Sandbox, segment_id: str) -> list[RecordedRequest]:
         """Returns the calls to a list so far."""

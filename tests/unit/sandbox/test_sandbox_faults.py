@@ -206,6 +206,13 @@ async def test_a_call_can_be_handled_before_it_gets_another_answer(
     assert (entry.handled, entry.answered, entry.acknowledged) == (True, "raw" not in fault, False)
 
 
+async def test_a_call_that_is_refused_gets_its_own_answer(sandbox: Sandbox, call: Any, segment_id: str) -> None:
+    """Nothing says that it was done, though another answer was to stand in for that of a call that is."""
+    sandbox.fail_next(handle_first=True, body=b"{}")
+    assert (await call.amend(segment_id, [7])).status == 400
+    assert not sandbox.requests[-1].handled
+
+
 async def test_a_refused_call_is_answered_but_not_handled(sandbox: Sandbox, call: Any, segment_id: str) -> None:
     """Neither is one that meets a fault in place of its answer; a good one is both, and acknowledged."""
     sandbox.fail_next(status=503)
