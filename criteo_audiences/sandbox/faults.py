@@ -63,8 +63,8 @@ class Fault:
         rate_limit_headers: Whether an answer with ``status`` or ``body`` has them; a 429 says that no call is left.
         body: Answer with these bytes, with status 200 unless ``status`` is given, and do nothing else.
         raw: Write these bytes in place of an answer, HTTP or not, close the connection, and do nothing else.
-        handle_first: Do as asked before ``status``, ``body`` or ``raw`` stands in for the call's own answer; a call that
-            is refused, for its token or its contents, gets its own.
+        handle_first: Do as asked before ``status``, ``body`` or ``raw`` stands in for the call's own answer. A call
+            that is refused, for its token or its contents, gets its own.
         padded_to: Bytes to which the answer's body is stretched with spaces, written piece by piece.
         chunked: Send the answer's body in chunks, without a Content-Length.
 
