@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test soak lint format bench bench-scaling bench-imports bench-quota bench-upload clean
+.PHONY: help demo test soak lint format bench bench-scaling bench-imports bench-quota bench-upload bench-journal clean
 
 help:
 	@echo "make demo    upload a CRM export to a local Criteo and show the report"
@@ -12,7 +12,7 @@ help:
 	@echo "make lint    ruff, mypy --strict, basedpyright"
 	@echo "make format  let ruff format the code"
 	@echo "make bench   compare an upload of two million e-mails with a plain script and Criteo's own SDK"
-	@echo "             bench-scaling, bench-imports, bench-quota, bench-upload: see docs/performance.md"
+	@echo "             bench-scaling, bench-imports, bench-quota, bench-upload, bench-journal: see docs/performance.md"
 
 $(VENV)/.cli: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11")'
@@ -54,7 +54,7 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/compare.py
 
-bench-scaling bench-imports bench-quota bench-upload: bench-%: $(VENV)/.dev
+bench-scaling bench-imports bench-quota bench-upload bench-journal: bench-%: $(VENV)/.dev
 	$(BIN)/python benchmarks/$*.py
 
 clean:
