@@ -144,9 +144,10 @@ class ValueIntake:
 
     def count_rest(self) -> None:
         """See `Intake.count_rest`."""
-        with suppress(TypeError):  # a row that is no text, behind one that has ended the upload
-            self._preparation.prepare(self._buffer)
-        self._buffer.clear()
+        if self._buffer:
+            with suppress(TypeError):  # a row that is no text, behind one that has ended the upload
+                self._preparation.prepare(self._buffer)
+            self._buffer.clear()
 
     async def first_rows(self, sought: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
         """See `Intake.first_rows`."""

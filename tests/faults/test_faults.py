@@ -155,7 +155,7 @@ async def test_an_upload_under_a_storm_of_429_waits_and_arrives(soak: Any, sandb
 
 def test_the_soak_script_runs_as_the_makefile_starts_it(tmp_path: Path) -> None:
     """Few kills and faults, as a process: it prints the figures and ends with 0."""
-    command = [sys.executable, str(HERE / "soak.py"), "--kills", "1", "--faults", "2"]
+    command = [sys.executable, str(HERE / "soak.py"), "--kills", "1", "--faults", "2", "--row", "120000"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=50)  # noqa: S603
     assert done.returncode == 0, done.stdout + done.stderr
