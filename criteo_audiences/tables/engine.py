@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 DEFAULT_MEMORY_LIMIT: Final = "512MB"
 _DATUM = re.compile(r"""[^\s"']*@[^\s"']*|[0-9a-fA-F]{32,}|\+?\d[\d\s()./-]{5,}\d""")
+_NOT_UNDERSTOOD: Final = {"Parser Error", "Binder Error", "Catalog Error", "Syntax Error"}
+_UNCONVERTIBLE: Final = {"Conversion Error", "Out of Range Error"}
+_INVALID: Final = "Invalid Input Error"
+_OF_A_FILE: Final = ("CSV Error", "JSON in file", "Parquet", "parquet")
 _ENOUGH_TO_STREAM: Final = "128MB"
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B)", re.IGNORECASE)
 
@@ -105,71 +109,47 @@ def translated(name: str) -> Iterator[None]:
     """Says in one sentence what the engine could not do with a table; its own messages may show values.
 
     Raises:
-        ConfigurationError: for a condition or a query that does not parse, or does not fit the columns.
+        ConfigurationError: for a query that does not parse, and for what fails on a row.
         OSError: for what cannot be read or written.
     """
     duckdb = import_duckdb()
     try:
         yield
     except duckdb.Error as error:
-        meant = _meaning(duckdb, error, name)
+        meant = failure(name, str(error))
         try:
             raise meant from None
         finally:
             meant.__context__ = None  # it may show values to whoever looks for it
 
 
-def _meaning(duckdb: Any, error: Exception, name: str) -> Exception:
-    not_understood = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
-    if isinstance(error, not_understood):
-        return ConfigurationError(f"The condition or query on {name} is not understood: {_first_line(error)}")
-    if isinstance(error, (duckdb.ConversionException, duckdb.OutOfRangeException)):
-        return _unconvertible(name)
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return _no_room(name)
-    return OSError(f"{name} cannot be read further ({type(error).__name__}).")
-
-
-def require_condition(condition: str) -> str:
-    """Returns a condition without what may stand at its end; it must be one expression, and nothing behind it.
-
-    Raises:
-        duckdb.Error: when it is not.
-    """
-    condition = condition.strip().rstrip(";")
-    import_duckdb().SQLExpression(condition)
-    return condition
-
-
-def stream_failure(name: str, kind: str) -> Exception:
-    """Returns what to raise when the engine fails while rows are flowing.
+def failure(name: str, message: str) -> Exception:
+    """Returns what to raise when the engine fails.
 
     Args:
         name: the table's.
-        kind: what the engine calls the kind of failure.
+        message: what the engine says, which may hold values.
     """
-    if kind in {"Conversion Error", "Out of Range Error"}:
-        return _unconvertible(name)
-    return _no_room(name) if kind == "Out of Memory Error" else OSError(f"{name} cannot be read further ({kind}).")
+    kind = message.partition(":")[0]
+    if kind in _NOT_UNDERSTOOD:
+        return ConfigurationError(f"The query, or where, on {name} is not understood: {said(message)}")
+    if kind in _UNCONVERTIBLE or (kind == _INVALID and not any(words in message for words in _OF_A_FILE)):
+        return ConfigurationError(
+            f"where, or the query, fails on a row of {name}, because a value cannot be converted; "
+            "columns of a text file are text: use TRY_CAST(column AS type), or TRY(...) around other functions."
+        )
+    if kind == "Out of Memory Error":
+        return OSError(
+            f"{name} does not fit into memory_limit and the free space of the temporary directory; "
+            "raise memory_limit, or let TMPDIR name a larger disk."
+        )
+    return OSError(f"{name} cannot be read further ({kind}).")
 
 
-def _unconvertible(name: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"The condition or query on {name} fails on a row, because a value cannot be converted; "
-        "columns of a text file are text: use TRY_CAST(column AS type)."
-    )
+def said(message: object) -> str:
+    """Returns what the engine says of SQL it does not understand: its first line, which shows no row.
 
-
-def _no_room(name: str) -> OSError:
-    return OSError(
-        f"{name} does not fit into memory_limit and the free space of the temporary directory; "
-        "raise memory_limit, or let TMPDIR name a larger disk."
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    """Returns what DuckDB says of a condition: its kind and the words of the condition, never a row.
-
-    Those words may be an identifier, as when a text stands in double quotes, which are for columns.
+    Its words may be an identifier, as when a text stands in double quotes, which are for columns.
     """
-    return _DATUM.sub("…", str(error).partition("\n")[0].strip().rstrip(".!")) + "."
+    first = str(message).partition("\n")[0].partition(": ")[2]
+    return _DATUM.sub("…", first.strip().rstrip(".!")) + "."

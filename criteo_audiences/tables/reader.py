@@ -15,7 +15,7 @@ from criteo_audiences.batches import Batch
 from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import read_stream
 from criteo_audiences.tables.cutting import Cutter
-from criteo_audiences.tables.engine import connect, limit_memory, stream_failure, translated, workspace
+from criteo_audiences.tables.engine import connect, failure, limit_memory, translated, workspace
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import open_table
 from criteo_audiences.tables.plan import Plan
@@ -127,8 +127,7 @@ class Reader:
             number=self._numbers.__next__,
         )
         stream = engine.sql(query.framed(source, selection.kind, selection.algorithm))
-        failure = partial(stream_failure, self._table.label)
-        for codes, pieces in read_stream(stream.__arrow_c_stream__(), failure):
+        for codes, pieces in read_stream(stream.__arrow_c_stream__(), partial(failure, self._table.label)):
             batches = tuple(cutter.feed(codes, pieces))
             found = Counter[int]() if counted else _count(codes)
             yield Chunk(codes=found, already_hashed=found[query.HASHED], batches=batches)
