@@ -33,6 +33,7 @@ class Run:
         debug: whether an error is shown with its traceback.
         report: of an upload, as far as it came.
         plan: of an upload that is only rehearsed.
+        rejects: the path of the file of rejects as it was given, once there is one.
         remarks: lines to print after the report.
         facts: what the JSON document holds beside the report.
         code: how a command without a report ends.
@@ -44,6 +45,7 @@ class Run:
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False
     report: "UploadReport | None" = None
     plan: Plan | None = None
+    rejects: str | None = None
     remarks: list[str] = field(factory=list)
     facts: dict[str, Any] = field(factory=dict)
     code: Exit = Exit.OK
@@ -115,9 +117,10 @@ def _tell_draining(state: Run) -> None:
 def _finished(state: Run, report: "UploadReport") -> Exit:
     if state.json:
         planned = {"plan": state.plan.to_dict(dt.datetime.now(dt.UTC))} if state.plan is not None else {}
-        write_json({**report.to_dict(), **planned, **state.facts})
+        write_json({**report.to_dict(), **planned, **_rejects(state), **state.facts})
     else:
         print_report(report, state.plan)
+        _tell_rejects(state)
         for remark in state.remarks:
             tell(remark)
     if not report.ok:
@@ -130,9 +133,22 @@ def _stopped(state: Run, error: BaseException, code: Exit, line: str) -> Exit:
         traceback.print_exception(error)
     if state.json:
         reported = state.report.to_dict() if state.report is not None else {}
-        write_json({**reported, "ok": False, "error": {"kind": type(error).__name__, "message": line}})
-    elif state.report is not None and state.report.read:
-        print_report(state.report)
+        failed = {"ok": False, "error": {"kind": type(error).__name__, "message": line}}
+        write_json({**reported, **_rejects(state), **failed})
+    else:
+        if state.report is not None and state.report.read:
+            print_report(state.report)
+        _tell_rejects(state)
     flush()
     say(line)
     return code
+
+
+def _rejects(state: Run) -> dict[str, str]:
+    """Returns where the file of rejects is; of a name that is no text, escapes of what is none."""
+    return {} if state.rejects is None else {"rejects": state.rejects.encode(errors="backslashreplace").decode()}
+
+
+def _tell_rejects(state: Run) -> None:
+    if state.rejects is not None:
+        tell(f"What was rejected, and where it stands: {state.rejects}")
