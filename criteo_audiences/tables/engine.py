@@ -104,6 +104,20 @@ def import_duckdb() -> Any:
     return duckdb
 
 
+def execute_followed(engine: "DuckDBPyConnection", statement: str) -> None:
+    """Executes a statement of which another thread asks `progress_of`; nothing is printed."""
+    engine.execute("SET enable_progress_bar_print = false")
+    engine.execute("SET enable_progress_bar = true")
+    engine.execute(statement)
+    engine.execute("SET enable_progress_bar = false")
+
+
+def progress_of(engine: "DuckDBPyConnection") -> float | None:
+    """Returns how far the engine is with its statement, 0 to 1, `None` when it cannot tell; asked by another thread."""
+    percent = engine.query_progress()
+    return None if percent < 0 else min(1.0, percent / 100)
+
+
 @contextmanager
 def translated(name: str) -> Iterator[None]:
     """Says in one sentence what the engine could not do with a table; its own messages may show values.

@@ -15,13 +15,20 @@ from criteo_audiences.batches import Batch
 from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import read_stream
 from criteo_audiences.tables.cutting import Cutter
-from criteo_audiences.tables.engine import connect, failure, limit_memory, translated, workspace
+from criteo_audiences.tables.engine import (
+    connect,
+    failure,
+    limit_memory,
+    progress_of,
+    translated,
+    workspace,
+)
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import open_table
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.preparing import coded_rows, load_opt_outs
 from criteo_audiences.tables.rejects import staged_rejects
-from criteo_audiences.tables.staging import Staging
+from criteo_audiences.tables.staging import Staging, stage
 from criteo_audiences.tables.table import Table
 
 if TYPE_CHECKING:
@@ -55,6 +62,9 @@ class Reader:
     Args:
         table: the table.
         plan: what is wanted of it.
+
+    Attributes:
+        staged_values: how many values a table holds that is read before its first batch, once it has been.
     """
 
     def __init__(self, table: Table, plan: Plan) -> None:
@@ -63,7 +73,9 @@ class Reader:
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._numbers = count(1)
         self._interruption = Interruption()
-        self._closing = threading.Lock()  # the engine must not be closed while it is interrupted
+        self._closing = threading.Lock()  # the engine must not be closed while it is interrupted or asked
+        self._is_staging = False
+        self.staged_values: int | None = None
 
     def interrupt(self) -> None:
         """Ends what is going on; may be called from another thread."""
@@ -71,6 +83,16 @@ class Reader:
         with self._closing:
             if self._engine is not None:
                 self._engine.interrupt()
+
+    def staged(self) -> float | None:
+        """How much has been read of a table that is read before its first batch, 0 to 1; `None` when nobody can tell.
+
+        May be called from another thread.
+        """
+        if self.staged_values is not None:
+            return 1.0
+        with self._closing:
+            return progress_of(self._engine) if self._is_staging and self._engine is not None else None
 
     def chunks(self) -> Generator[Chunk, None, None]:
         """Yields what was read and prepared, some hundred thousand rows at a time.
@@ -95,10 +117,19 @@ class Reader:
                     limit_memory(engine, plan.memory_limit)
                 yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, counted=False)
                 return
-            staging = Staging(engine, plan, coded)
+            staging = self._stage(engine, coded)
             if plan.on_rejects is not None:
                 plan.on_rejects(staged_rejects(engine, opened, self._interruption))
             yield from self._staged(engine, directory, staging)
+
+    def _stage(self, engine: "duckdb.DuckDBPyConnection", coded: str) -> Staging:
+        """Reads and prepares all rows; meanwhile `staged` says how far that is."""
+        self._is_staging = True
+        stage(engine, coded)
+        self._is_staging = False
+        staging = Staging(engine, self._plan)
+        self.staged_values = staging.codes.total()
+        return staging
 
     def _forget(self) -> None:
         with self._closing:

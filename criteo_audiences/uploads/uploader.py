@@ -349,7 +349,7 @@ class _Upload:
             return
         rows, tally, share_read = self._intake.rows, self._tally, self._intake.share()
         progress = Progress(
-            read=rows.read,
+            read=self._intake.seen(),
             rejected=rows.rejected.total(),
             duplicates=rows.duplicates or 0,
             sent=tally.outcome.sent,
@@ -359,6 +359,7 @@ class _Upload:
             elapsed=tally.seconds(),
             waited=self._meter.waited(),
             share_read=share_read,
+            share_staged=self._intake.staged(),
             remaining=time_left(share_read, self._meter, tally),
         )
         self._settings.on_progress(progress)

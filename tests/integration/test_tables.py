@@ -19,6 +19,7 @@ from criteo_audiences import (
     CriteoClient,
     HashAlgorithm,
     IdentifierType,
+    Progress,
     Table,
     hash_email,
 )
@@ -50,6 +51,14 @@ async def test_a_path_is_a_table(stage: Any, crm: Path) -> None:
     assert stage.held == HELD
     assert report.rejected == {"empty": 1, "no_at_sign": 1}
     assert (report.read, report.duplicates, report.columns) == (5, 1, ("email",))
+
+
+async def test_progress_of_a_table_that_is_read_first(stage: Any, crm: Path) -> None:
+    """It ends with every row read ahead; of an iterable, and of a table whose batches go out at once, none is."""
+    for source, dedupe, staged in ((crm, True, 1.0), (crm, False, None), (["a@b.co"], True, None)):
+        told: list[Progress] = []
+        report = await stage.upload(source, dedupe=dedupe, on_progress=told.append)
+        assert (told[-1].read, told[-1].share_staged) == (report.read, staged)
 
 
 async def test_several_files(stage: Any, tmp_path: Path) -> None:
