@@ -11,7 +11,7 @@ from exports import Export
 from null_server import Server
 
 with contextlib.suppress(ImportError):
-    import duckdb  # noqa: F401 - so has one that has read a table before
+    import numpy as np  # noqa: F401 - so has one that has read a table before
 
 NO_QUOTA = Quota(1_000_000)
 

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # slow to import: most commands upload nothing, and show no p
 _LINE_EVERY: Final = 10.0
 _MINUTE: Final = 60
 _MINUTES: Final = 60
+_MOST_ROWS: Final = 20
 
 
 def print_report(report: "UploadReport", plan: Plan | None = None) -> None:
@@ -26,6 +27,8 @@ def print_report(report: "UploadReport", plan: Plan | None = None) -> None:
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for label, number, remark in rows:
         tell(f"{label:<{widths[0]}}  {number:>{widths[1]}}  {remark}")
+    if report.invalid_rows:
+        tell(_refused_line(report))
     tell(_closing_line(report))
     if plan is not None:
         tell(plan.foretell(dt.datetime.now(dt.UTC)))
@@ -75,6 +78,21 @@ def _cost(report: "UploadReport") -> str:
 
 def _counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
+
+
+def _refused_line(report: "UploadReport") -> str:
+    """Names rows whose identifier Criteo refused, by file and column, in their order; the document has them all."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for row in report.invalid_rows[:_MOST_ROWS]:
+        places.setdefault((row.file, row.column), []).append(row.row)
+    others = ", among others" if report.invalid > min(len(report.invalid_rows), _MOST_ROWS) else ""
+    return f"Criteo refused{others}: {'; '.join(_place(*place, rows) for place, rows in places.items())}."
+
+
+def _place(file: str, column: str, rows: Sequence[int]) -> str:
+    numbers = ", ".join(f"{row:,}" for row in rows)
+    word = "row" if len(rows) == 1 else "rows"
+    return f"{file} {word} {numbers}".lstrip() + (f" ({column})" if column else "")
 
 
 def _closing_line(report: "UploadReport") -> str:

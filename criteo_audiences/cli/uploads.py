@@ -91,6 +91,10 @@ class Sending:
     deadline: Annotated[float | None, typer.Option(help="Seconds after which nothing more is sent.")] = None
     max_rejected: Annotated[float, typer.Option(help="Share of rows that may be rejected, 0 to 1.")] = 0.5
     max_invalid: Annotated[float, typer.Option(help="Share of identifiers Criteo may refuse, 0 to 1.")] = 0.5
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(metavar="POLICY", help="Fail, too, on 'rejected>1%', 'invalid>5%', any; quoted; may be repeated."),
+    ] = None
     drain_timeout: Annotated[float, typer.Option(help="Seconds batches in flight get after Ctrl-C.")] = 10.0
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read, clean and count, but send nothing.")] = False
     rejects: Annotated[

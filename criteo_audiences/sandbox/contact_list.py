@@ -1,7 +1,7 @@
 """What the server holds of one contact list."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import attrs
 
@@ -31,6 +31,7 @@ class ContactList:
     def __init__(self, *, read_only: bool = False) -> None:
         self.read_only = read_only
         self._members = IdentifierSet()
+        self._refused: frozenset[str] = frozenset()
 
     @property
     def identifiers(self) -> frozenset[str]:
@@ -46,6 +47,10 @@ class ContactList:
     def __repr__(self) -> str:
         return f"<ContactList of {len(self)} identifiers>"
 
+    def refuse(self, identifiers: Iterable[str]) -> None:
+        """Count these as invalid from now on, spelled as they are sent, whatever their form."""
+        self._refused |= frozenset(identifiers)
+
     async def amend(self, identifiers: Sequence[str], is_valid: Rule, *, adds: bool) -> Outcome:
         """Add or remove the valid ones, a slice at a time; calls that overlap are not kept apart.
 
@@ -56,8 +61,10 @@ class ContactList:
         """
         change = self._members.update if adds else self._members.difference_update
         outcome = Outcome()
+        refused = self._refused
+        rule: Rule = (lambda identifier: identifier not in refused and is_valid(identifier)) if refused else is_valid
         for start in range(0, len(identifiers), _SLICE):
-            valid, invalid = _divided(identifiers[start : start + _SLICE], is_valid)
+            valid, invalid = _divided(identifiers[start : start + _SLICE], rule)
             change(valid)
             outcome.valid += len(valid)
             outcome.invalid += len(invalid)

@@ -76,6 +76,10 @@ class Texts:
         """Returns a copy of some of the bytes."""
         return c.string_at(self.address + start, stop - start) if stop > start else b""
 
+    def view(self, start: int, stop: int) -> Any:
+        """Returns some of the bytes as they lie there, for as long as they do."""
+        return (c.c_char * (stop - start)).from_address(self.address + start)
+
 
 def read_stream(capsule: Any, failure: Callable[[str], Exception]) -> Iterator[tuple[bytes, Texts]]:
     """Yields the two columns of one record batch after the other; the texts are gone when the next one is asked for.

@@ -1,17 +1,17 @@
 """Cuts what the engine prepared into batches: its bytes are the inside of a JSON array already."""
 
-import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Final
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.arrow import Texts
+from criteo_audiences.tables.framing import Framing
 from criteo_audiences.tables.query import FRAME, HASHED
 
 _FRAME: Final = FRAME.encode()
-_PIECE: Final = 65_536
 _GOES_OUT: Final = bytes(code <= HASHED for code in range(256))
 
 
@@ -20,13 +20,17 @@ class Cutter:
 
     Args:
         kind: what the identifiers are.
+        framing: how they become strings of a JSON array.
         size: identifiers a batch.
         max_bytes: bytes of identifiers a batch.
         number: returns the number of the next batch.
     """
 
-    def __init__(self, kind: IdentifierType, *, size: int, max_bytes: int, number: Callable[[], int]) -> None:
+    def __init__(
+        self, kind: IdentifierType, framing: Framing, *, size: int, max_bytes: int, number: Callable[[], int]
+    ) -> None:
         self._kind = kind
+        self._framing = framing
         self._size = size
         self._max_bytes = max_bytes
         self._number = number
@@ -39,13 +43,13 @@ class Cutter:
 
         Args:
             codes: one a row; those up to `HASHED` have a text.
-            texts: what the query frames for each row that goes out, nothing for the others.
+            texts: what the framing takes for each row that goes out, nothing for the others.
         """
         goes_out = codes.translate(_GOES_OUT)
         row = 0
         while row < len(codes):
             stop = self._stop(goes_out, texts, row)
-            self._take(stop - row - goes_out.count(0, row, stop), texts, row, stop)
+            self._take(goes_out, texts, row, stop)
             row = stop
             if self._count and (row < len(codes) or self._count == self._size):
                 yield self._cut(full=True)
@@ -66,18 +70,22 @@ class Cutter:
             room += goes_out.count(0, stop, stop + passed) - passed
             stop += passed
         space = max(0, self._max_bytes - self._bytes)
-        if texts.ends[stop] - texts.ends[row] <= space:
+        if self._framed(goes_out, texts, row, stop) <= space:
             return stop
-        fitting = bisect_right(texts.ends, texts.ends[row] + space, row, stop + 1) - 1
+        sizes = partial(self._framed, goes_out, texts, row)
+        fitting = row + bisect_right(range(row, stop + 1), space, key=sizes) - 1
         return row + 1 if fitting == row and not self._count else fitting  # one larger than a body goes out alone
 
-    def _take(self, count: int, texts: Texts, row: int, stop: int) -> None:
-        start, end = texts.ends[row], texts.ends[stop]
-        for at in range(start, end, _PIECE):
-            self._pieces.append(texts.between(at, min(at + _PIECE, end)))
-            time.sleep(0)  # lets the caller's event loop have the interpreter
+    def _framed(self, goes_out: bytes, texts: Texts, row: int, stop: int) -> int:
+        """Returns the bytes that some rows come to."""
+        size: int = texts.ends[stop] - texts.ends[row]
+        return size + self._framing.added * goes_out.count(1, row, stop)
+
+    def _take(self, goes_out: bytes, texts: Texts, row: int, stop: int) -> None:
+        count = goes_out.count(1, row, stop)
+        self._pieces += self._framing.pieces(texts, row, stop, count)
         self._count += count
-        self._bytes += end - start
+        self._bytes += self._framed(goes_out, texts, row, stop)
 
     def _cut(self, *, full: bool) -> Batch:
         tail = b"".join(self._pieces[-2:])  # a piece may end within the frame

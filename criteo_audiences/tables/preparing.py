@@ -29,15 +29,27 @@ _AT_ONCE: Final = 10_000
 
 def coded_rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Plan) -> str:
     """Returns the query whose rows are a table's values, prepared and coded, and registers the functions it calls."""
+    traced = plan.on_rejects is not None
     kinds = [selection.kind for selection in plan.selections]
+    return query.coded(prepared_rows(engine, opened, plan, traced=traced), kinds, traced=traced)
+
+
+def prepared_rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Plan, *, traced: bool) -> str:
+    """Returns the query whose rows are a table's values, prepared, and registers the functions it calls.
+
+    Args:
+        engine: what will run it.
+        opened: the table.
+        plan: what is wanted of it.
+        traced: with the origin of each value.
+    """
     special: Any = "special"  # it is asked about missing values too
     for at, selection in enumerate(plan.selections):
         engine.create_function(
             query.function(at), _judge(selection), ["VARCHAR", "VARCHAR"], "VARCHAR", null_handling=special
         )
-    traced = plan.on_rejects is not None
     rows = _rows(engine, opened, plan.where, traced=traced)
-    return query.coded(query.prepared(rows, kinds), kinds, traced=traced)
+    return query.prepared(rows, [selection.kind for selection in plan.selections])
 
 
 def _rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, where: str | None, *, traced: bool = False) -> str:

@@ -31,6 +31,7 @@ MARK: Final = "\x01"
 
 # What identifiers.PLAIN_ADDRESS takes, written for an engine without look-ahead.
 _ADDRESS: Final = "[a-z0-9._+-]+@(?:[a-z0-9]+[.-])*[a-z0-9]+[.][a-z]+"
+_ANY_CASE: Final = _ADDRESS.replace("a-z", "a-zA-Z")
 _LONGEST: Final = 64
 _DIGEST: Final = "[0-9a-fA-F]{64}|[0-9a-fA-F]{32}"
 _WORDS: Final = "[a-zA-Z0-9][a-zA-Z0-9._+ -]*"
@@ -131,19 +132,40 @@ def prepared(source: str, kinds: Sequence[IdentifierType]) -> str:
 
 def coded(source: str, kinds: Sequence[IdentifierType], *, traced: bool = False) -> str:
     """Adds each row's code to its identifier; asked to, also the raw value and its origin where it was rejected."""
-    reasons = ", ".join(literal(reason) for reason in REASONS)
-    rejected = f"list_position([{reasons}], substr(p, 2)) + {FIRST_REASON - 1}"
-    hashed = _by_kind(kinds, lambda _, kind: _is_hashed(kind))
-    code = (
-        f"CASE WHEN usual THEN {PREPARED} WHEN starts_with(p, {literal(MARK)}) THEN {rejected} "
-        f"WHEN {hashed} THEN {HASHED} ELSE {PREPARED} END"
-    )
+    code = _code(kinds)
     if not traced:
         return f"SELECT k, p, ({code})::UTINYINT AS code FROM ({source})"
     kept = ", ".join(
         f"CASE WHEN code >= {FIRST_REASON} THEN {column} END AS {column}" for column in ("v", *ORIGIN.split(", "))
     )
     return f"SELECT k, p, code, {kept} FROM (SELECT *, ({code})::UTINYINT AS code FROM ({source}))"
+
+
+def _code(kinds: Sequence[IdentifierType]) -> str:
+    """Returns the code of a prepared value."""
+    reasons = ", ".join(literal(reason) for reason in REASONS)
+    rejected = f"list_position([{reasons}], substr(p, 2)) + {FIRST_REASON - 1}"
+    hashed = _by_kind(kinds, lambda _, kind: _is_hashed(kind))
+    return (
+        f"CASE WHEN usual THEN {PREPARED} WHEN starts_with(p, {literal(MARK)}) THEN {rejected} "
+        f"WHEN {hashed} THEN {HASHED} ELSE {PREPARED} END"
+    )
+
+
+def first_places(source: str, kinds: Sequence[IdentifierType], algorithms: Sequence[HashAlgorithm | None]) -> str:
+    """Says where each identifier of the table `sought` (its selection `k`, as it goes out `w`) stands first.
+
+    Args:
+        source: prepared values with their origin.
+        kinds: of the selections.
+        algorithms: how each is hashed.
+    """
+    coded = f"SELECT *, ({_code(kinds)})::UTINYINT AS code FROM ({source})"
+    wire = _by_kind(kinds, lambda at, kind: on_the_wire(kind, algorithms[at]))
+    place = "{'relation': relation, 'number': number, 'field': field}"
+    sent = f"SELECT k, {wire} AS w, {place} AS place FROM ({coded}) WHERE code <= {HASHED}"
+    first = f"SELECT min(place) AS place FROM ({sent}) SEMI JOIN sought USING (k, w) GROUP BY k, w"
+    return f"SELECT place.relation, place.number, place.field FROM ({first}) ORDER BY place"
 
 
 def _by_kind(kinds: Sequence[IdentifierType], expression: Callable[[int, IdentifierType], str]) -> str:
@@ -155,8 +177,8 @@ def _by_kind(kinds: Sequence[IdentifierType], expression: Callable[[int, Identif
 
 def _is_usual(_: int, kind: IdentifierType) -> str:
     if kind is IdentifierType.EMAIL:
-        # A letter beyond ASCII whose lower case is ASCII (the Kelvin sign, I with a dot) would lose bytes on the way.
-        return f"strlen(l) <= {_LONGEST} AND strlen(l) = strlen(v) AND regexp_full_match(l, '{_ADDRESS}')"
+        # The value itself: a letter beyond ASCII may have a lower case that is ASCII (the Kelvin sign, I with a dot).
+        return f"strlen(v) <= {_LONGEST} AND regexp_matches(v, '\\A{_ANY_CASE}\\z')"
     return "false"
 
 
@@ -200,18 +222,18 @@ def on_the_wire(kind: IdentifierType, algorithm: HashAlgorithm | None) -> str:
     return f"CASE WHEN code = {PREPARED} THEN {digest(kind, algorithm)} ELSE p END"
 
 
-def framed(source: str, kind: IdentifierType, algorithm: HashAlgorithm | None) -> str:
-    """Selects what the batches are cut from: each row's code, and its JSON string without the first quote, for `FRAME`.
+def outgoing(source: str, kind: IdentifierType, algorithm: HashAlgorithm | None) -> str:
+    """Selects what the batches are cut from: each row's code, and its text if it goes out.
 
-    Joined, the strings lack a quote in front and have a `FRAME` too many at the end.
+    A text is a digest, or in clear a JSON string without its first quote and with the `FRAME` before the next one.
     """
+    if algorithm is not None:
+        text = f"CASE code WHEN {PREPARED} THEN {digest(kind, algorithm)} WHEN {HASHED} THEN p END"
+        return f"SELECT code, {text} FROM ({source})"
     kept = "p"
     if kind not in {IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER}:  # theirs hold nothing that JSON escapes
         kept = "replace(replace(p, '\\', '\\\\'), '\"', '\\\"')"
-    hashed = kept if algorithm is None else digest(kind, algorithm)
-    frame = literal(FRAME)
-    piece = f"CASE code WHEN {PREPARED} THEN {hashed} || {frame} WHEN {HASHED} THEN {kept} || {frame} END"
-    return f"SELECT code, {piece} AS piece FROM ({source})"
+    return f"SELECT code, CASE WHEN code <= {HASHED} THEN {kept} || {literal(FRAME)} END FROM ({source})"
 
 
 def read_csv(path: str, columns: Sequence[str], delimiter: str, *, skip: int, compression: str, parallel: bool) -> str:

@@ -2,8 +2,8 @@
 
 import threading
 from collections import Counter
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack, closing, nullcontext
+from collections.abc import Collection, Generator, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -15,19 +15,14 @@ from criteo_audiences.batches import Batch
 from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import read_stream
 from criteo_audiences.tables.cutting import Cutter
-from criteo_audiences.tables.engine import (
-    connect,
-    failure,
-    limit_memory,
-    progress_of,
-    translated,
-    workspace,
-)
+from criteo_audiences.tables.engine import connect, failure, limit_memory, progress_of, translated, workspace
+from criteo_audiences.tables.framing import framing_of
 from criteo_audiences.tables.interruption import Interruption
-from criteo_audiences.tables.opening import open_table
+from criteo_audiences.tables.opening import Opened, open_table
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.preparing import coded_rows, load_opt_outs
 from criteo_audiences.tables.rejects import staged_rejects
+from criteo_audiences.tables.source_rows import SourceRow, first_rows
 from criteo_audiences.tables.staging import Staging, stage
 from criteo_audiences.tables.table import Table
 
@@ -102,14 +97,7 @@ class Reader:
             OSError: when it cannot be read to its end.
         """
         plan = self._plan
-        with ExitStack() as stack:
-            directory = stack.enter_context(workspace())
-            stack.enter_context(translated(self._table.label))
-            engine = connect(directory, threads=plan.threads, memory_limit=plan.memory_limit)
-            stack.enter_context(closing(engine))
-            self._engine = engine
-            stack.callback(self._forget)
-            opened = open_table(self._table, plan, engine, directory, self._interruption)
+        with self._opened() as (engine, directory, opened):
             yield Chunk(codes=Counter(), columns=opened.columns, expected=opened.rows)
             coded = coded_rows(engine, opened, plan)
             if not plan.staged:
@@ -130,6 +118,34 @@ class Reader:
         staging = Staging(engine, self._plan)
         self.staged_values = staging.codes.total()
         return staging
+
+    def first_rows(self, sought: Mapping[int, Collection[str]]) -> Generator[SourceRow, None, None]:
+        """Yields the first row of each identifier that the table holds, in the order of its rows.
+
+        Args:
+            sought: identifiers as they go out, by the selection they belong to.
+
+        Raises:
+            ConfigurationError: when the table or a column cannot be used.
+            OSError: when it cannot be read to its end.
+        """
+        with self._opened() as (engine, _, opened):
+            if opened.lean:
+                limit_memory(engine, self._plan.memory_limit)
+            yield from first_rows(engine, opened, self._plan, sought)
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple["duckdb.DuckDBPyConnection", Path, Opened]]:
+        """Opens an engine with a directory of its own, and the table in it."""
+        plan = self._plan
+        with ExitStack() as stack:
+            directory = stack.enter_context(workspace())
+            stack.enter_context(translated(self._table.label))
+            engine = connect(directory, threads=plan.threads, memory_limit=plan.memory_limit)
+            stack.enter_context(closing(engine))
+            self._engine = engine
+            stack.callback(self._forget)
+            yield engine, directory, open_table(self._table, plan, engine, directory, self._interruption)
 
     def _forget(self) -> None:
         with self._closing:
@@ -153,11 +169,12 @@ class Reader:
         selection = self._plan.selections[at]
         cutter = Cutter(
             selection.kind,
+            framing_of(selection.algorithm),
             size=self._plan.batch_size,
             max_bytes=self._plan.max_body_bytes,
             number=self._numbers.__next__,
         )
-        stream = engine.sql(query.framed(source, selection.kind, selection.algorithm))
+        stream = engine.sql(query.outgoing(source, selection.kind, selection.algorithm))
         for codes, pieces in read_stream(stream.__arrow_c_stream__(), partial(failure, self._table.label)):
             batches = tuple(cutter.feed(codes, pieces))
             found = Counter[int]() if counted else _count(codes)

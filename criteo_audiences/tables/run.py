@@ -2,9 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from contextlib import aclosing
+from typing import Final, TypeVar
 
 import anyio
 
@@ -12,7 +13,10 @@ from criteo_audiences.identifiers import RejectReason
 from criteo_audiences.tables import query
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Chunk, Reader
+from criteo_audiences.tables.source_rows import SourceRow
 from criteo_audiences.tables.table import Table
+
+T = TypeVar("T")
 
 _INTERRUPT_EVERY: Final = 0.05
 
@@ -76,26 +80,11 @@ class TableRun:
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """Yields what was read; leaving it early interrupts the engine and waits until it has cleaned up."""
-        loop = asyncio.get_running_loop()
-        executor = ThreadPoolExecutor(1, thread_name_prefix="criteo-audiences-table")
-        chunks = self._reader.chunks()
-        coming = loop.run_in_executor(executor, next, chunks, None)
-        try:
-            while (chunk := await coming) is not None:
-                coming = loop.run_in_executor(executor, next, chunks, None)
+        async with aclosing(drawn(self._reader, self._reader.chunks())) as chunks:
+            async for chunk in chunks:
                 self._count(chunk)
                 yield chunk
-            self._ended = True
-        finally:
-            if not coming.cancel() and not coming.cancelled():
-                coming.exception()  # nobody else asks for it when the caller leaves before it arrives
-            closed = loop.run_in_executor(executor, chunks.close)  # after what the thread is doing now
-            executor.shutdown(wait=False)
-            with anyio.CancelScope(shield=True):
-                while not closed.done():  # the engine forgets an interrupt that comes between two statements
-                    self._reader.interrupt()
-                    await asyncio.wait([closed], timeout=_INTERRUPT_EVERY)
-            closed.result()
+        self._ended = True
 
     def _count(self, chunk: Chunk) -> None:
         self.columns = self.columns or chunk.columns
@@ -112,3 +101,34 @@ class TableRun:
                 self.duplicates = (self.duplicates or 0) + number
             elif code == query.SUPPRESSED:
                 self.suppressed += number
+
+
+async def first_rows(table: Table, plan: Plan, sought: Mapping[int, Collection[str]]) -> list[SourceRow]:
+    """Reads a table once more, for the first row of each identifier; see `Reader.first_rows`."""
+    reader = Reader(table, plan)
+    async with aclosing(drawn(reader, reader.first_rows(sought))) as rows:
+        return [row async for row in rows]
+
+
+async def drawn(reader: Reader, items: Generator[T, None, None]) -> AsyncGenerator[T, None]:
+    """Yields what a reader does, in a thread of its own and one ahead; leaving it early interrupts the engine.
+
+    It then waits until the engine has cleaned up.
+    """
+    loop = asyncio.get_running_loop()
+    executor = ThreadPoolExecutor(1, thread_name_prefix="criteo-audiences-table")
+    coming = loop.run_in_executor(executor, next, items, None)
+    try:
+        while (item := await coming) is not None:
+            coming = loop.run_in_executor(executor, next, items, None)
+            yield item
+    finally:
+        if not coming.cancel() and not coming.cancelled():
+            coming.exception()  # nobody else asks for it when the caller leaves before it arrives
+        closed = loop.run_in_executor(executor, items.close)  # after what the thread is doing now
+        executor.shutdown(wait=False)
+        with anyio.CancelScope(shield=True):
+            while not closed.done():  # the engine forgets an interrupt that comes between two statements
+                reader.interrupt()
+                await asyncio.wait([closed], timeout=_INTERRUPT_EVERY)
+        closed.result()

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import Any, Final
 
@@ -82,6 +82,11 @@ class Table:
         if not hasattr(stream, "__arrow_c_stream__"):
             raise TypeError(f"expected an object with __arrow_c_stream__, not {type(stream).__name__}")
         return cls(stream=stream, column=column, where=where)
+
+    @property
+    def rereadable(self) -> bool:
+        """Whether it can be read a second time: standard input cannot, nor an object that knows no length."""
+        return STDIN not in self.paths if self.stream is None else isinstance(self.stream, Sized)
 
     @property
     def label(self) -> str:

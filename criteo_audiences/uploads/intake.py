@@ -2,34 +2,26 @@
 
 import asyncio
 import math
-import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import anyio
 from anyio import to_thread
 
 from criteo_audiences.batches import Batch, Batcher
 from criteo_audiences.identifiers import Fingerprints, Preparation, RejectReason
+from criteo_audiences.models import IdentifierType
+from criteo_audiences.tables.source_rows import SourceRow
 from criteo_audiences.uploads.first_error import first_error
 from criteo_audiences.uploads.opt_outs import load_opt_outs
 from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.pacing import SLICE, Pace
+from criteo_audiences.uploads.policies import require_counted
 from criteo_audiences.uploads.rejects import RejectsFile
+from criteo_audiences.uploads.repeatable import Repeatable
 from criteo_audiences.uploads.sources import open_source
-
-_TURN: Final = 0.0003
-"""Seconds of work after which the event loop gets its turn; a timer of the caller can come three turns late."""
-
-
-_SLICE: Final = 256
-"""Values read at once, at most, and prepared at once where the rule does not ask for fewer."""
-
-
-_FEWEST: Final = 8
-"""Values prepared at once however long they take."""
-
 
 Deliver = Callable[[Batch], Awaitable[None]]
 """Takes a batch, waiting until somebody is free to send it."""
@@ -85,6 +77,16 @@ class Intake(Protocol):
     def count_rest(self) -> None:
         """Counts what was read and not prepared yet, when the source is left before its end."""
 
+    async def first_rows(self, sought: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
+        """Reads the source once more, for the first row of each identifier, in the order of its rows.
+
+        Args:
+            sought: identifiers as they went out, by kind.
+
+        Returns:
+            None where the source can be read only once.
+        """
+
 
 class ValueIntake:
     """Takes values from an iterable, on the event loop, in slices of about half a millisecond.
@@ -96,6 +98,7 @@ class ValueIntake:
     """
 
     def __init__(self, source: object, settings: Settings, rejects: RejectsFile | None = None) -> None:
+        require_counted(settings.fail_on, dedupe=bool(settings.dedupe))
         self._reading = open_source(source)
         selection = settings.selections[0]
         seen = Fingerprints() if settings.dedupe else None
@@ -113,8 +116,8 @@ class ValueIntake:
         self._buffer: list[Any] = []
         self._delivering = asyncio.Lock()  # one at a time: both feed the same batcher; costs less than anyio's
         self._waiting_since = math.inf
-        self._turn_began = 0.0
-        self._step = min(_SLICE, self._preparation.rule.slice_size)
+        self._pace = Pace(self._preparation)
+        self._repeatable = Repeatable(source, len(source), selection) if isinstance(source, list | tuple) else None
 
     @property
     def rows(self) -> Rows:
@@ -159,8 +162,14 @@ class ValueIntake:
             self._preparation.prepare(self._buffer)
             self._buffer.clear()
 
+    async def first_rows(self, sought: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
+        """See `Intake.first_rows`."""
+        if self._repeatable is None:
+            return ()
+        return await self._repeatable.first_rows(sought[self._settings.kind])
+
     async def _read(self) -> None:
-        self._turn_began = time.perf_counter()
+        self._pace.begin_turn()
         async with aclosing(self._reading.slices(self._buffer, self._note_arrival, self._room)) as slices:
             async for _ in slices:
                 async with self._delivering:
@@ -178,33 +187,20 @@ class ValueIntake:
         delivered = 0
         left = len(self._buffer)  # what arrives meanwhile is for the next time
         while left > 0:
-            values = self._buffer[: min(self._step, left)]
+            values = self._buffer[: min(self._pace.step, left)]
             del self._buffer[: len(values)]
             left -= len(values)
-            for batch in self._batcher.feed(self._prepared(values)):
+            for batch in self._batcher.feed(self._pace.prepared(values)):
                 await self._deliver(batch)
                 delivered += 1
             if self._rejects is not None and self._rejects.full:
                 await to_thread.run_sync(self._rejects.flush)
-            if time.perf_counter() - self._turn_began > _TURN:
-                await asyncio.sleep(0)
-                self._turn_began = time.perf_counter()
+            await self._pace.rest()
         return delivered
-
-    def _prepared(self, values: list[Any]) -> list[str]:
-        """Prepares some values and decides how many it may be the next time: odd ones take ten times as long."""
-        began = time.perf_counter()
-        prepared = self._preparation.prepare(values)
-        took = time.perf_counter() - began
-        if took > 2 * _TURN:
-            self._step = max(_FEWEST, self._step // 2)
-        elif took < _TURN:
-            self._step = min(self._step * 2, _SLICE, self._preparation.rule.slice_size)
-        return prepared
 
     def _room(self) -> int:
         """Values to take at once: no more than fill a batch, which would otherwise wait for those after it."""
-        return min(_SLICE, self._batcher.room)
+        return min(SLICE, self._batcher.room)
 
     def _note_arrival(self) -> None:
         """Remembers since when something waits for its batch to fill up."""

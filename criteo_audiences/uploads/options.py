@@ -16,6 +16,7 @@ from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, check_memory_li
 from criteo_audiences.tables.plan import Selection
 from criteo_audiences.tables.table import FilePath
 from criteo_audiences.uploads.choices import Columns, chosen_selections
+from criteo_audiences.uploads.policies import Policy, policies_of
 from criteo_audiences.uploads.progress import Progress
 from criteo_audiences.uploads.sources import ArrowStream
 from criteo_audiences.validation import choose, require_range, require_text
@@ -100,6 +101,7 @@ class UploadOptions(TypedDict, total=False):
     flush_after: float | None
     max_rejected: float
     max_invalid: float
+    fail_on: str | Sequence[str]
     deadline: float | dt.datetime | None
     drain_timeout: float
     dry_run: bool
@@ -140,6 +142,11 @@ class Settings:
         max_rejected: share of the rows read that may be rejected before the report is not `.ok`, 0 to 1.
         max_invalid: share of the identifiers sent that Criteo may refuse, 0 to 1; a first full batch beyond it also
             stops the upload, because the rest would fare the same.
+        fail_on: policies beside these two, of which the stricter decides: `"rejected>1%"`, `"invalid>100"`, a word
+            alone for more than none, several with commas or in a list. Words are `rejected` (or `rejected.no_at_sign`
+            for a reason), `duplicates` and `suppressed`, whose shares are of the rows read; `invalid` and
+            `unreported`, of the identifiers sent; `any` for all that was read and did not arrive; `failed` and
+            `unknown`, which always fail. They judge the report and stop nothing.
         deadline: when to end, complete or not: seconds from the moment reading begins, or an aware `datetime`. Then
             no batch starts any more, one that waits for the quota is given up, those in flight get `drain_timeout`,
             and the report has the rest as pending.
@@ -173,6 +180,7 @@ class Settings:
     flush_after: float | None = None
     max_rejected: float = 0.5
     max_invalid: float = 0.5
+    fail_on: tuple[Policy, ...] = field(default=(), converter=policies_of)
     deadline: float | dt.datetime | None = None
     drain_timeout: float = 0.0
     dry_run: bool = False

@@ -2,13 +2,16 @@
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from criteo_audiences.errors import CriteoError, InvalidResponseError, ResponseError, UploadFailedError
+from criteo_audiences.errors import CriteoError, InvalidResponseError, UploadFailedError
 from criteo_audiences.models import ContactListOperation, IdentifierType, printable_trace_id
+from criteo_audiences.tables.source_rows import SourceRow
+from criteo_audiences.uploads.judging import explained, is_ok, joint_bound
+from criteo_audiences.uploads.policies import Policy, Verdict, added
 
 _COMPUTED_EVERY: Final = dt.timedelta(hours=12)
 _LIVE_AFTER: Final = dt.timedelta(hours=5)
@@ -161,7 +164,9 @@ class UploadReport:
         dry_run: whether nothing was to be sent.
         max_rejected: share of `read` that may be rejected.
         max_invalid: share of `sent` that Criteo may refuse.
+        verdicts: what each policy of `fail_on` found.
         sample_invalid: a few identifiers Criteo refused, in clear text: never in a `repr` nor in `to_dict()`.
+        invalid_rows: the first row of each of them in the source, as far as it can be read again; without its value.
     """
 
     read: int = 0
@@ -184,7 +189,9 @@ class UploadReport:
     dry_run: bool = False
     max_rejected: float = 0.5
     max_invalid: float = 0.5
+    verdicts: tuple[Verdict, ...] = ()
     sample_invalid: tuple[str, ...] = field(default=(), repr=False)
+    invalid_rows: tuple[SourceRow, ...] = ()
 
     @property
     def sent(self) -> int:
@@ -235,20 +242,15 @@ class UploadReport:
         """Whether the upload did what it was asked to.
 
         Something was sent (or the source was rightly empty), nothing is pending, failed or unknown, no deadline ended
-        it, and the shares of rejected rows and refused identifiers stay within `max_rejected` and `max_invalid`. A dry
-        run is judged by what it could see: that something would be sent, and the share of rejected rows.
+        it, the shares of rejected rows and refused identifiers stay within `max_rejected` and `max_invalid`, and no
+        policy of `fail_on` is broken; whatever is stricter decides. A dry run is judged by what it could see: that
+        something would be sent, and which rows were rejected, duplicates or suppressed.
         """
-        if _beyond(self.rejected_total, self.max_rejected, self.read):
-            return False
-        if self.failed or self.unknown or self.failures:
-            return False
-        if self.deadline_passed:
-            return False
-        if self.dry_run:
-            return self.pending > 0 or self.read == 0
-        if self.pending:
-            return False
-        return (self.sent > 0 or self.read == 0) and not _beyond(self.invalid, self.max_invalid, self.sent)
+        return is_ok(self)
+
+    def judged_by(self, policies: Iterable[Policy]) -> "UploadReport":
+        """Returns the report with the verdicts of policies."""
+        return evolve(self, verdicts=tuple(policy.judge(self) for policy in policies))
 
     def raise_for_failures(self) -> None:
         """Raises when the upload is not `.ok`.
@@ -262,26 +264,7 @@ class UploadReport:
 
     def explain(self) -> str:
         """Says in a sentence or two what is not as it should be; empty when everything is."""
-        if self.ok:
-            return ""
-        faults = [f"{count:,} identifiers {what}" for what, count in self._faults() if count]
-        codes = Counter(_code(failure.error) for failure in self.failures if failure.error)
-        if codes:
-            faults.append("failures: " + ", ".join(f"{count} x {code}" for code, count in codes.most_common(5)))
-        if self.deadline_passed:
-            faults.insert(0, "its deadline ended it")
-        return f"The upload is not complete: {'; '.join(faults) or 'nothing was sent'}."
-
-    def _faults(self) -> list[tuple[str, int]]:
-        over_rejected = _beyond(self.rejected_total, self.max_rejected, self.read)
-        over_invalid = _beyond(self.invalid, self.max_invalid, self.sent)
-        return [
-            ("failed", self.failed),
-            ("got no answer (unknown)", self.unknown),
-            ("were not sent (pending)", 0 if self.dry_run else self.pending),
-            (f"were rejected, more than {self.max_rejected:.0%} of the rows", self.rejected_total * over_rejected),
-            (f"were refused by Criteo, more than {self.max_invalid:.0%}", self.invalid * over_invalid),
-        ]
+        return explained(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON-safe values, without an identifier."""
@@ -312,13 +295,16 @@ class UploadReport:
             "live_from": self.live_from.isoformat() if self.live_from else None,
             "hint": self.hint,
             "deadline_passed": self.deadline_passed,
+            "invalid_rows": [row.to_dict() for row in self.invalid_rows],
+            "policies": [verdict.to_dict() for verdict in self.verdicts],
         }
 
     def __add__(self, other: "UploadReport") -> "UploadReport":
         """Adds up two reports, of two files or two partitions.
 
         The whole may have as many rejected rows and refused identifiers as its parts may together, so each part's
-        bounds weigh as much as it has rows; of two that are `.ok` the sum is as well.
+        bounds weigh as much as it has rows; of two that are `.ok` the sum is as well. A policy judges those parts
+        together that it was given for: its share is of their rows, and its count is borne once a part.
         """
         kinds = {**self.by_type, **other.by_type}
         times = [moment for moment in (self.live_from, other.live_from) if moment]
@@ -342,29 +328,13 @@ class UploadReport:
             hint=self.hint or other.hint,
             deadline_passed=self.deadline_passed or other.deadline_passed,
             dry_run=self.dry_run or other.dry_run,
-            max_rejected=_bound(self.max_rejected, self.read, other.max_rejected, other.read),
-            max_invalid=_bound(self.max_invalid, self.sent, other.max_invalid, other.sent),
+            max_rejected=joint_bound(self.max_rejected, self.read, other.max_rejected, other.read),
+            max_invalid=joint_bound(self.max_invalid, self.sent, other.max_invalid, other.sent),
+            verdicts=added(self.verdicts, other.verdicts),
             sample_invalid=(self.sample_invalid + other.sample_invalid)[:MOST_SAMPLED],
+            invalid_rows=(self.invalid_rows + other.invalid_rows)[:MOST_SAMPLED],
         )
 
     def __radd__(self, other: object) -> "UploadReport":
         """Lets `sum(reports)` begin at 0."""
         return self if other == 0 else NotImplemented
-
-
-def _bound(one: float, rows: int, other: float, other_rows: int) -> float:
-    """Returns the share that allows a whole what two shares allow its parts."""
-    if one == other or not rows + other_rows:
-        return min(one, other)
-    return (one * rows + other * other_rows) / (rows + other_rows)
-
-
-def _beyond(count: int, share: float, rows: int) -> bool:
-    """Whether a count is above a share of the rows by more than rounding: a sum keeps the bounds its parts keep."""
-    return count > share * rows * (1 + 1e-12)
-
-
-def _code(error: CriteoError) -> str:
-    if isinstance(error, ResponseError):
-        return f"HTTP {error.status}" + "".join(f" {problem}" for problem in error.problems[:1])
-    return type(error).__name__

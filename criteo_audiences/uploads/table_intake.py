@@ -1,16 +1,21 @@
 """Takes ready batches from a table, which a thread of its own reads and prepares."""
 
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 
+from anyio import to_thread
 from attrs import evolve
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.engine import default_threads
 from criteo_audiences.tables.plan import Plan
-from criteo_audiences.tables.run import TableRun
+from criteo_audiences.tables.run import TableRun, first_rows
+from criteo_audiences.tables.source_rows import SourceChangedError, SourceRow, states_of
 from criteo_audiences.uploads.intake import Deliver, Rows
 from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.policies import require_counted
 from criteo_audiences.uploads.rejects import RejectsFile
 
 
@@ -24,7 +29,10 @@ class TableIntake:
     """
 
     def __init__(self, table: Table, settings: Settings, rejects: RejectsFile | None = None) -> None:
-        self._run = TableRun(table, table_plan(settings, table, rejects))
+        self._table = table
+        self._plan = table_plan(settings, table, rejects)
+        self._run = TableRun(table, self._plan)
+        self._states: list[object] = []
 
     @property
     def rows(self) -> Rows:
@@ -50,6 +58,7 @@ class TableIntake:
 
     async def run(self, deliver: Deliver) -> None:
         """See `Intake.run`."""
+        self._states = await self._states_now()
         async with aclosing(self._run.chunks()) as chunks:
             async for chunk in chunks:
                 for batch in chunk.batches:
@@ -57,6 +66,23 @@ class TableIntake:
 
     def count_rest(self) -> None:
         """A table's rows are prepared as they are read."""
+
+    async def first_rows(self, sought: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
+        """See `Intake.first_rows`.
+
+        Raises:
+            SourceChangedError: when a file is no longer what was read.
+        """
+        if not self._table.rereadable:
+            return ()
+        kinds = enumerate(selection.kind for selection in self._plan.selections)
+        rows = await first_rows(self._table, self._plan, {at: sought[kind] for at, kind in kinds if kind in sought})
+        if await self._states_now() != self._states:
+            raise SourceChangedError("The source has changed.")
+        return rows
+
+    async def _states_now(self) -> list[object]:
+        return await to_thread.run_sync(states_of, self._table.paths)
 
 
 def table_plan(settings: Settings, table: Table, rejects: RejectsFile | None = None) -> Plan:
@@ -67,6 +93,8 @@ def table_plan(settings: Settings, table: Table, rejects: RejectsFile | None = N
     """
     if None not in (table.where, settings.where):
         raise ConfigurationError("where is given by the table and beside it; give it once.")
+    dedupe = True if settings.dedupe is None else settings.dedupe
+    require_counted(settings.fail_on, dedupe=dedupe)
     selections = settings.selections
     if table.column is not None:
         if len(selections) > 1:
@@ -76,7 +104,7 @@ def table_plan(settings: Settings, table: Table, rejects: RejectsFile | None = N
         selections=selections,
         where=settings.where or table.where,
         suppress=settings.suppress,
-        dedupe=True if settings.dedupe is None else settings.dedupe,
+        dedupe=dedupe,
         counted=settings.dry_run,
         on_rejects=None if rejects is None else rejects.write,
         batch_size=settings.batch_size,

@@ -25,7 +25,7 @@ class Tally:
         self.ended = 0
         self.in_flight = 0
         self.failures: list[BatchResult] = []
-        self.sample_invalid: list[str] = []
+        self.sample_invalid: list[tuple[IdentifierType, str]] = []
         self.accepted_at: dt.datetime | None = None
 
     def start(self) -> None:
@@ -43,7 +43,8 @@ class Tally:
             return
         self.accepted_at = dt.datetime.now(dt.UTC)
         sample = (result.receipt.sample_invalid or ()) if result.receipt else ()
-        self.sample_invalid += sample[: MOST_SAMPLED - len(self.sample_invalid)]
+        room = MOST_SAMPLED - len(self.sample_invalid)
+        self.sample_invalid += [(result.kind, identifier) for identifier in sample[:room]]
 
     def abandon(self, batch: Batch, kind: IdentifierType, *, sent: bool) -> None:
         """A batch was given up before an answer came; one that no request carried yet is not counted as sent."""
@@ -51,6 +52,13 @@ class Tally:
         if sent:
             self.batches += 1
             self._add(kind, Outcome(unknown=batch.count))
+
+    def refused(self) -> dict[IdentifierType, set[str]]:
+        """Returns the identifiers that Criteo showed as refused, by kind."""
+        refused: dict[IdentifierType, set[str]] = {}
+        for kind, identifier in self.sample_invalid:
+            refused.setdefault(kind, set()).add(identifier)
+        return refused
 
     @property
     def outcome(self) -> Outcome:

@@ -1,15 +1,15 @@
 """Streams a source to a contact list: one reader, N senders, the caller; memory is bounded by the batches in flight."""
 
+import math
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
-from attrs import field, frozen
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import (
@@ -22,7 +22,9 @@ from criteo_audiences.errors import (
     RequestTimeout,
 )
 from criteo_audiences.meter import CallMeter
-from criteo_audiences.models import ContactListOperation, IdentifierType, Operation
+from criteo_audiences.models import ContactListOperation, IdentifierType
+from criteo_audiences.tables.source_rows import SourceRow
+from criteo_audiences.uploads.amendment import Amend, Amendment
 from criteo_audiences.uploads.first_error import first_error
 from criteo_audiences.uploads.hints import hint_of, time_left
 from criteo_audiences.uploads.intake import Intake, ValueIntake
@@ -31,6 +33,7 @@ from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.progress import Progress
 from criteo_audiences.uploads.rejects import RejectsFile, kept_open
 from criteo_audiences.uploads.report import BatchResult, UploadReport, failure_of, live_from, result_of
+from criteo_audiences.uploads.second_look import rows_of
 from criteo_audiences.uploads.sources import as_table
 from criteo_audiences.uploads.table_intake import TableIntake
 from criteo_audiences.uploads.tally import Tally
@@ -39,39 +42,6 @@ _PROGRESS_EVERY: Final = 0.25
 
 # The next batch would fare the same, so no more calls are spent.
 _HOPELESS: Final = (PermissionDeniedError, NotFoundError, ApiVersionGoneError)
-
-
-@frozen(kw_only=True)
-class Amendment:
-    """One amend call to make.
-
-    Attributes:
-        segment_id: the contact list.
-        operation: add or remove.
-        identifier_type: the kind of identifier.
-        batch: what to send.
-        gum_caller_id: who asks, where GUM ids need it.
-        upload_id: names the upload in events, `None` for a call on its own.
-        meter: counts the call's requests and its wait for the quota.
-    """
-
-    segment_id: str
-    operation: Operation
-    identifier_type: IdentifierType
-    batch: Batch
-    gum_caller_id: int | None = None
-    upload_id: str | None = None
-    meter: CallMeter | None = field(default=None, repr=False)
-
-    def labels(self) -> dict[str, Any]:
-        """Returns what identifies an upload's batch in events; nothing for a call on its own."""
-        if self.upload_id is None:
-            return {}
-        return {"upload_id": self.upload_id, "segment_id": self.segment_id, "batch": self.batch.number}
-
-
-Amend = Callable[[Amendment], Awaitable[ContactListOperation]]
-"""Makes an amend call with its retries; all an upload knows of Criteo."""
 
 
 class UploadStream:
@@ -127,6 +97,7 @@ async def stream(amend: Amend, segment_id: str, source: object, settings: Settin
                         group.cancel_scope.cancel()
         finally:
             upload.close()
+    await upload.look_again()
 
 
 async def upload(amend: Amend, segment_id: str, source: object, settings: Settings) -> UploadReport:
@@ -183,6 +154,9 @@ class _Upload:
         self._stopped = False
         self._overdue = False
         self._cut_short = False
+        self._all_back = False
+        self._ends_at = math.inf
+        self._invalid_rows: tuple[SourceRow, ...] = ()
         self._reader_scope = anyio.CancelScope()
         self._reading_ended = False
         self._carrying: dict[anyio.CancelScope, CallMeter] = {}
@@ -201,6 +175,7 @@ class _Upload:
         if self._settings.on_progress is not None:
             group.start_soon(self._tick)
         if (seconds_left := self._settings.seconds_left()) is not None:
+            self._ends_at = anyio.current_time() + seconds_left
             group.start_soon(self._keep_deadline, seconds_left)
 
     async def next_result(self) -> BatchResult:
@@ -211,7 +186,8 @@ class _Upload:
         """
         try:
             return await self._results.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
+        except (anyio.EndOfStream, anyio.ClosedResourceError) as end:
+            self._all_back = self._all_back or isinstance(end, anyio.EndOfStream)
             raise StopAsyncIteration from None
 
     def wind_down(self) -> None:
@@ -240,6 +216,12 @@ class _Upload:
         """Gives back what the upload holds."""
         self._results.close()
         self._tally.close()
+
+    async def look_again(self) -> None:
+        """Finds the rows of refused identifiers, unless the upload was left early or its deadline passes."""
+        with anyio.CancelScope(deadline=self._ends_at):
+            if self._all_back and not self._cut_short:
+                self._invalid_rows = await rows_of(self._intake, self._tally.refused())
 
     async def _read(self, give_batch: MemoryObjectSendStream[Batch]) -> None:
         async def hand_over(batch: Batch) -> None:
@@ -389,5 +371,6 @@ class _Upload:
             dry_run=settings.dry_run,
             max_rejected=settings.max_rejected,
             max_invalid=settings.max_invalid,
-            sample_invalid=tuple(tally.sample_invalid),
-        )
+            sample_invalid=tuple(identifier for _, identifier in tally.sample_invalid),
+            invalid_rows=self._invalid_rows,
+        ).judged_by(settings.fail_on)

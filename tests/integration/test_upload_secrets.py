@@ -226,6 +226,29 @@ async def test_a_file_shows_nothing_of_itself(
             spoken.note_error(error)
 
 
+@pytest.mark.parametrize("algorithm", [None, "sha256"])
+@pytest.mark.parametrize("lane", ["list", "file"])
+async def test_the_rows_of_refused_identifiers_show_none(
+    lane: str, algorithm: str | None, open_stage: Open, spoken: Spoken, tmp_path: Path
+) -> None:
+    """Where they stand is told in the report and on disk, what they are is not."""
+    path, rejects = tmp_path / "crm.csv", tmp_path / "rejects.csv"
+    path.write_text("\n".join(["email", *EMAILS, "planted.nobody", ""]), encoding="utf-8")
+    source = path if lane == "file" else [*EMAILS, "planted.nobody"]
+    wire = [hash_email(email, algorithm) if algorithm else email for email in (EMAILS[4], EMAILS[21])]
+    async with open_stage() as stage:
+        stage.sandbox.contact_list(stage.segment_id).refuse(wire)
+        report = await stage.upload(source, hash=algorithm, batch_size=10, rejects=rejects, fail_on="invalid>1")
+        spoken.note_report(report)
+        spoken.note(report.invalid_rows, report.verdicts, *stage.sandbox.requests, rejects.read_text("utf-8"))
+    assert sorted(report.sample_invalid) == sorted(wire)
+    assert [row.row for row in report.invalid_rows] == [5, 22]
+    assert {row.file for row in report.invalid_rows} == {"crm.csv" if lane == "file" else ""}
+    assert not report.ok
+    path.unlink()
+    assert [file.name for file in tmp_path.iterdir()] == ["rejects.csv"]
+
+
 async def test_what_is_asked_for_on_purpose_is_there(open_stage: Open) -> None:
     """The check would find a leak: the sample of refused identifiers, which is for the caller alone, holds one."""
     async with open_stage() as stage:

@@ -51,7 +51,7 @@ from criteo_audiences.results import Page, Search
 from criteo_audiences.retail_media import RetailMedia
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.session import Event
-from criteo_audiences.uploads import UploadStream
+from criteo_audiences.uploads import SourceRow, UploadStream, Verdict
 
 
 def observe(event: Event) -> None:
@@ -251,6 +251,8 @@ async def uploads(ms: MarketingSolutions) -> None:
     assert_type(report.failures, tuple[BatchResult, ...])
     assert_type(report + report, UploadReport)
     assert_type(report.hint, str | None)
+    assert_type(report.invalid_rows, tuple[SourceRow, ...])
+    assert_type(report.verdicts, tuple[Verdict, ...])
     await ms.upload_contact_list("1", customers(), hash=None, operation=Operation.REMOVE, on_progress=watch)
     await ms.upload_contact_list("1", Path("crm.csv"), hash=HashAlgorithm.MD5, column="Email", dedupe=False)
     await ms.upload_contact_list("1", Table.from_file("crm.csv"), hash="md5", identifier_type=IdentifierType.EMAIL)
@@ -258,6 +260,9 @@ async def uploads(ms: MarketingSolutions) -> None:
     await ms.upload_contact_list("1", ["a"], identifier_type=IdentifierType.GUM, gum_caller_id="329739")
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=30.0, drain_timeout=5.0)
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
+    await ms.upload_contact_list("1", ["a"], hash=None, fail_on="rejected>1%,any")
+    await ms.upload_contact_list("1", ["a"], hash=None, fail_on=["rejected>1%", "invalid>100"])
+    await ms.upload_contact_list("1", ["a"], hash=None, fail_on=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await ms.upload_contact_list("1", [1, 2], hash=None)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     await ms.upload_contact_list("1", ["a"], hash=None, batchsize=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     stream = ms.stream_contact_list("1", ["a@example.com"], hash="sha256")

@@ -258,3 +258,12 @@ async def test_an_unknown_method_is_refused(sandbox: Sandbox, call: Any) -> None
     """A route answers 405 to a method it does not have, as a problem."""
     reply = await call("PUT", call.contact_list_path(sandbox.add_contact_list()))
     assert (reply.status, reply.problem["code"]) == (405, "method-not-allowed")
+
+
+async def test_identifiers_can_be_refused_whatever_their_form(sandbox: Sandbox, call: Any) -> None:
+    """So that a client's dealing with refusals can be tested with hashes, too; others go on as before."""
+    segment_id = sandbox.add_contact_list()
+    sandbox.contact_list(segment_id).refuse([SHA])
+    attributes = (await call.amend(segment_id, ["a@b.co", SHA, MD5])).body["data"]["attributes"]
+    assert (attributes["nbValidIdentifiers"], attributes["sampleInvalidIdentifiers"]) == (2, [SHA])
+    assert sandbox.contact_list(segment_id).identifiers == {"a@b.co", MD5}

@@ -2,12 +2,14 @@ import ctypes
 import itertools
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from criteo_audiences.models import IdentifierType
+from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables.arrow import Texts
 from criteo_audiences.tables.cutting import Cutter
+from criteo_audiences.tables.framing import framing_of
 from criteo_audiences.tables.query import FRAME, HASHED
 
 CODES = st.integers(0, HASHED + 3)
@@ -15,11 +17,13 @@ ROWS = st.lists(
     st.tuples(CODES, st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=90)), max_size=60
 )
 CHUNKS = st.lists(ROWS, max_size=4)
+DIGEST_ROWS = st.lists(st.tuples(CODES, st.sampled_from(["a" * 32, "b" * 64, "0123456789abcdef" * 4])), max_size=60)
+ONE_LENGTH = st.lists(st.tuples(CODES, st.sampled_from(["c" * 64, "d" * 64])), max_size=60)
 
 
-def column(rows: list[tuple[int, str]]) -> tuple[bytes, Texts, object]:
+def column(rows: list[tuple[int, str]], frame: str) -> tuple[bytes, Texts, object]:
     """Lays rows out as the engine does; the last thing returned keeps the bytes alive."""
-    framed = [(text + FRAME).encode() if code <= HASHED else b"" for code, text in rows]
+    framed = [(text + frame).encode() if code <= HASHED else b"" for code, text in rows]
     held = ctypes.create_string_buffer(b"".join(framed))
     ends = [0, *itertools.accumulate(map(len, framed))]
     return bytes(code for code, _ in rows), Texts(ctypes.addressof(held), ends), held
@@ -40,15 +44,37 @@ def expected(texts: list[str], size: int, max_bytes: int) -> list[list[str]]:
 
 
 @given(chunks=CHUNKS, size=st.integers(1, 12), max_bytes=st.integers(1, 400))
-def test_batches_are_those_of_a_loop_over_the_rows(
+def test_batches_of_clear_texts_are_those_of_a_loop_over_the_rows(
     chunks: list[list[tuple[int, str]]], size: int, max_bytes: int
 ) -> None:
     """Whatever the codes, texts and bounds: the same batches as a simple loop fills, and none beyond its bounds."""
+    check(chunks, size, max_bytes, None)
+
+
+@given(chunks=st.lists(DIGEST_ROWS | ONE_LENGTH, max_size=4), size=st.integers(1, 12), max_bytes=st.integers(1, 400))
+def test_batches_of_digests_are_those_of_a_loop_over_the_rows(
+    chunks: list[list[tuple[int, str]]], size: int, max_bytes: int
+) -> None:
+    """Digests of one length and of two, in any mixture, come out as they went in."""
+    check(chunks, size, max_bytes, HashAlgorithm.SHA256)
+
+
+@pytest.mark.parametrize("short", [(), (1_999,), (0, 5_000, 9_999)], ids=["one length", "one shorter", "three shorter"])
+def test_digests_beyond_one_piece_keep_their_order(short: tuple[int, ...]) -> None:
+    """Ten thousand digests, more than a piece holds, with rows between them that do not go out."""
+    digests = [f"{row:032x}" if row in short else f"{row:064x}" for row in range(10_000)]
+    rows = [(HASHED + 1 if row % 7 == 3 else row % 2, digest) for row, digest in enumerate(digests)]
+    check([rows], 6_000, 1_000_000, HashAlgorithm.SHA256)
+
+
+def check(chunks: list[list[tuple[int, str]]], size: int, max_bytes: int, algorithm: HashAlgorithm | None) -> None:
+    """Holds the batches of some chunks against those that a loop makes."""
     numbers = itertools.count(1)
-    cutter = Cutter(IdentifierType.EMAIL, size=size, max_bytes=max_bytes, number=numbers.__next__)
+    framing = framing_of(algorithm)
+    cutter = Cutter(IdentifierType.EMAIL, framing, size=size, max_bytes=max_bytes, number=numbers.__next__)
     batches = []
     for rows in chunks:
-        codes, texts, _held = column(rows)
+        codes, texts, _held = column(rows, FRAME if algorithm is None else "")
         batches += cutter.feed(codes, texts)
     batches += cutter.flush()
 

@@ -1,0 +1,43 @@
+"""All that an upload knows of Criteo: a call that it asks somebody to make."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from attrs import field, frozen
+
+from criteo_audiences.batches import Batch
+from criteo_audiences.meter import CallMeter
+from criteo_audiences.models import ContactListOperation, IdentifierType, Operation
+
+
+@frozen(kw_only=True)
+class Amendment:
+    """One amend call to make.
+
+    Attributes:
+        segment_id: the contact list.
+        operation: add or remove.
+        identifier_type: the kind of identifier.
+        batch: what to send.
+        gum_caller_id: who asks, where GUM ids need it.
+        upload_id: names the upload in events, `None` for a call on its own.
+        meter: counts the call's requests and its wait for the quota.
+    """
+
+    segment_id: str
+    operation: Operation
+    identifier_type: IdentifierType
+    batch: Batch
+    gum_caller_id: int | None = None
+    upload_id: str | None = None
+    meter: CallMeter | None = field(default=None, repr=False)
+
+    def labels(self) -> dict[str, Any]:
+        """Returns what identifies an upload's batch in events; nothing for a call on its own."""
+        if self.upload_id is None:
+            return {}
+        return {"upload_id": self.upload_id, "segment_id": self.segment_id, "batch": self.batch.number}
+
+
+Amend = Callable[[Amendment], Awaitable[ContactListOperation]]
+"""Makes an amend call with its retries; all an upload knows of Criteo."""
