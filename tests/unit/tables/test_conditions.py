@@ -1,7 +1,5 @@
 """Conditions are held against the columns before a row is read, and refused in words about `where`."""
 
-from collections.abc import Iterator
-
 import duckdb
 import pytest
 
@@ -15,11 +13,10 @@ SHAPE = Shape(
 COLUMNS = 'The columns are: "email", "consent", "E Mail", "n", "d", "Filename".'
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[duckdb.DuckDBPyConnection]:
-    """An engine without a table."""
-    with duckdb.connect() as connection:
-        yield connection
+def checked(condition: str, shape: Shape = SHAPE) -> str:
+    """Holds a condition against columns, in an engine without a table."""
+    with duckdb.connect() as engine:
+        return require_condition(engine, condition, shape)
 
 
 @pytest.mark.parametrize(
@@ -37,9 +34,9 @@ def engine() -> Iterator[duckdb.DuckDBPyConnection]:
         "true",
     ],
 )
-def test_what_fits_the_columns_is_taken(engine: duckdb.DuckDBPyConnection, condition: str) -> None:
+def test_what_fits_the_columns_is_taken(condition: str) -> None:
     """Without the semicolon at its end, otherwise as it is."""
-    assert require_condition(engine, condition, SHAPE) == condition.strip().rstrip(";")
+    assert checked(condition) == condition.strip().rstrip(";")
 
 
 REFUSED = {
@@ -74,10 +71,10 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("condition", "words"), REFUSED.items())
-def test_what_does_not_is_refused_in_one_line(engine: duckdb.DuckDBPyConnection, condition: str, words: str) -> None:
+def test_what_does_not_is_refused_in_one_line(condition: str, words: str) -> None:
     """It names `where`, the table, and what to write; the engine's own error does not come along."""
     with pytest.raises(ConfigurationError) as caught:
-        require_condition(engine, condition, SHAPE)
+        checked(condition)
     shown = str(caught.value)
     assert shown.startswith("where, the condition on crm.csv, ")
     assert words in shown
@@ -86,11 +83,11 @@ def test_what_does_not_is_refused_in_one_line(engine: duckdb.DuckDBPyConnection,
     assert caught.value.__context__ is None
 
 
-def test_columns_of_a_strange_name_stay_readable(engine: duckdb.DuckDBPyConnection) -> None:
+def test_columns_of_a_strange_name_stay_readable() -> None:
     """Masked where they may be a person's datum, doubled quotes, no control characters, at most forty."""
     names = ['a"b', "planted@example.com", "x\x1b[2J", *(f"c{number}" for number in range(50))]
     with pytest.raises(ConfigurationError) as caught:
-        require_condition(engine, "nope = 'x'", Shape("crm.csv", dict.fromkeys(names, "VARCHAR")))
+        checked("nope = 'x'", Shape("crm.csv", dict.fromkeys(names, "VARCHAR")))
     shown = str(caught.value)
     assert shown.isprintable()
     assert 'The columns are: "a""b", "…", "x\ufffd[2J", "c0"' in shown
