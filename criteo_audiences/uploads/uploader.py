@@ -16,6 +16,7 @@ from criteo_audiences.errors import (
     ApiVersionGoneError,
     AuthenticationError,
     ConfigurationError,
+    ConnectError,
     CriteoError,
     NotFoundError,
     PermissionDeniedError,
@@ -40,8 +41,12 @@ from criteo_audiences.uploads.tally import Tally
 
 _PROGRESS_EVERY: Final = 0.25
 
-# The next batch would fare the same, so no more calls are spent.
 _HOPELESS: Final = (PermissionDeniedError, NotFoundError, ApiVersionGoneError)
+
+
+def _is_hopeless(error: CriteoError | None) -> bool:
+    """Whether the next batch would fare the same, so that no more calls are spent."""
+    return isinstance(error, _HOPELESS) or (isinstance(error, ConnectError) and not error.passing)
 
 
 class UploadStream:
@@ -253,7 +258,7 @@ class _Upload:
         """Sends one batch; an error of Criteo's is its result, anything else ends the upload.
 
         Returns:
-            Its result, or `None` when the deadline came before it could start.
+            Its result, or `None` when it was not sent, because the upload had been stopped before it could start.
         """
         meter, kind = CallMeter(parent=self._meter), self._kind(batch)
         self._tally.start()
@@ -267,6 +272,9 @@ class _Upload:
             if isinstance(error, ConfigurationError) or (isinstance(error, AuthenticationError) and not meter.calls):
                 self._tally.abandon(batch, kind, sent=False)
                 raise
+            if self._stopped and not meter.calls and _is_hopeless(error):  # the batch that stopped it has told why
+                self._tally.abandon(batch, kind, sent=False)
+                return None
             result = failure_of(batch.number, kind, batch.count, error, carried=meter.calls > 0)
         except BaseException:
             self._tally.abandon(batch, kind, sent=meter.calls > 0)
@@ -313,7 +321,7 @@ class _Upload:
         if isinstance(result.error, AuthenticationError):
             raise result.error
         mostly_refused = result.invalid > self._settings.max_invalid * batch.count
-        if isinstance(result.error, _HOPELESS) or (batch.number == 1 and batch.full and mostly_refused):
+        if _is_hopeless(result.error) or (batch.number == 1 and batch.full and mostly_refused):
             self._stop()
 
     def _stop(self) -> None:
