@@ -10,7 +10,8 @@ from attrs import frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables import query
-from criteo_audiences.tables.engine import import_duckdb, said
+from criteo_audiences.tables.engine import import_duckdb
+from criteo_audiences.tables.failures import said
 from criteo_audiences.tables.names import fold, listed, written
 
 if TYPE_CHECKING:

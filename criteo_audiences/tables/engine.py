@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 DEFAULT_MEMORY_LIMIT: Final = "512MB"
-_DATUM = re.compile(r"""[^\s"']*@[^\s"']*|[0-9a-fA-F]{32,}|\+?\d[\d\s()./-]{5,}\d""")
-_NOT_UNDERSTOOD: Final = {"Parser Error", "Binder Error", "Catalog Error", "Syntax Error"}
-_UNCONVERTIBLE: Final = {"Conversion Error", "Out of Range Error"}
-_INVALID: Final = "Invalid Input Error"
-_OF_A_FILE: Final = ("CSV Error", "JSON in file", "Parquet", "parquet")
 _ENOUGH_TO_STREAM: Final = "128MB"
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B)", re.IGNORECASE)
 
@@ -116,54 +111,3 @@ def progress_of(engine: "DuckDBPyConnection") -> float | None:
     """Returns how far the engine is with its statement, 0 to 1, `None` when it cannot tell; asked by another thread."""
     percent = engine.query_progress()
     return None if percent < 0 else min(1.0, percent / 100)
-
-
-@contextmanager
-def translated(name: str) -> Iterator[None]:
-    """Says in one sentence what the engine could not do with a table; its own messages may show values.
-
-    Raises:
-        ConfigurationError: for a query that does not parse, and for what fails on a row.
-        OSError: for what cannot be read or written.
-    """
-    duckdb = import_duckdb()
-    try:
-        yield
-    except duckdb.Error as error:
-        meant = failure(name, str(error))
-        try:
-            raise meant from None
-        finally:
-            meant.__context__ = None  # it may show values to whoever looks for it
-
-
-def failure(name: str, message: str) -> Exception:
-    """Returns what to raise when the engine fails.
-
-    Args:
-        name: the table's.
-        message: what the engine says, which may hold values.
-    """
-    kind = message.partition(":")[0]
-    if kind in _NOT_UNDERSTOOD:
-        return ConfigurationError(f"The query, or where, on {name} is not understood: {said(message)}")
-    if kind in _UNCONVERTIBLE or (kind == _INVALID and not any(words in message for words in _OF_A_FILE)):
-        return ConfigurationError(
-            f"where, or the query, fails on a row of {name}, because a value cannot be converted; "
-            "columns of a text file are text: use TRY_CAST(column AS type), or TRY(...) around other functions."
-        )
-    if kind == "Out of Memory Error":
-        return OSError(
-            f"{name} does not fit into memory_limit and the free space of the temporary directory; "
-            "raise memory_limit, or let TMPDIR name a larger disk."
-        )
-    return OSError(f"{name} cannot be read further ({kind}).")
-
-
-def said(message: object) -> str:
-    """Returns what the engine says of SQL it does not understand: its first line, which shows no row.
-
-    Its words may be an identifier, as when a text stands in double quotes, which are for columns.
-    """
-    first = str(message).partition("\n")[0].partition(": ")[2]
-    return _DATUM.sub("…", first.strip().rstrip(".!")) + "."

@@ -15,7 +15,8 @@ from criteo_audiences.batches import Batch
 from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import read_stream
 from criteo_audiences.tables.cutting import Cutter
-from criteo_audiences.tables.engine import connect, failure, limit_memory, progress_of, translated, workspace
+from criteo_audiences.tables.engine import connect, limit_memory, progress_of, workspace
+from criteo_audiences.tables.failures import failure, translated
 from criteo_audiences.tables.framing import framing_of
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import Opened, open_table
@@ -65,6 +66,7 @@ class Reader:
     def __init__(self, table: Table, plan: Plan) -> None:
         self._table = table
         self._plan = plan
+        self._has_sql = table.has_sql or plan.where is not None
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._numbers = count(1)
         self._interruption = Interruption()
@@ -140,7 +142,7 @@ class Reader:
         plan = self._plan
         with ExitStack() as stack:
             directory = stack.enter_context(workspace())
-            stack.enter_context(translated(self._table.label))
+            stack.enter_context(translated(self._table.label, has_sql=self._has_sql))
             engine = connect(directory, threads=plan.threads, memory_limit=plan.memory_limit)
             stack.enter_context(closing(engine))
             self._engine = engine
@@ -155,7 +157,10 @@ class Reader:
         """Cuts batches of what is left of the rows once all have been read."""
         if self._plan.suppress is not None:
             suppress = self._plan.suppress
-            with translated(suppress.label) if isinstance(suppress, Table) else nullcontext():
+            theirs = (
+                translated(suppress.label, has_sql=suppress.has_sql) if isinstance(suppress, Table) else nullcontext()
+            )
+            with theirs:
                 load_opt_outs(engine, directory, self._plan, self._interruption)
             staging.suppress()
         if self._plan.dedupe:
@@ -175,7 +180,9 @@ class Reader:
             number=self._numbers.__next__,
         )
         stream = engine.sql(query.outgoing(source, selection.kind, selection.algorithm))
-        for codes, pieces in read_stream(stream.__arrow_c_stream__(), partial(failure, self._table.label)):
+        for codes, pieces in read_stream(
+            stream.__arrow_c_stream__(), partial(failure, name=self._table.label, has_sql=self._has_sql)
+        ):
             batches = tuple(cutter.feed(codes, pieces))
             found = Counter[int]() if counted else _count(codes)
             yield Chunk(codes=found, already_hashed=found[query.HASHED], batches=batches)

@@ -219,7 +219,6 @@ def test_fax_numbers_are_no_phone_numbers() -> None:
             EMAIL,
             "several columns that may hold the e-mails: 'Email' (25% fit), 'Work email' (100% fit). ",
         ),
-        ([("Email", "e-mails"), ("Email", "nothing")], EMAIL, "that may hold the e-mails: 'Email' (100% fit). "),
         (
             {"Phone": "phones", "Mobile": "phones"},
             PHONE,
@@ -253,6 +252,16 @@ def test_a_choice_that_is_not_clear_is_left_to_the_caller(columns: Any, kind: Id
     shown = refusal(columns, None, kind)
     assert message in shown
     assert shown.endswith(ADVICE)
+
+
+@pytest.mark.parametrize(("values", "fit"), [("e-mails", "100% fit"), ("nothing", "empty")])
+def test_two_of_one_name_cannot_be_chosen_by_it(values: str, fit: str) -> None:
+    """Both are listed, also an empty one, and the advice is to rename."""
+    shown = refusal([("Email", "e-mails"), ("Email", values)])
+    assert shown == (
+        f"crm.csv has several columns that may hold the e-mails: 'Email' (100% fit), 'Email' ({fit}). "
+        "Two have the same name: rename one."
+    )
 
 
 @pytest.mark.parametrize("rows", [0, 24])
