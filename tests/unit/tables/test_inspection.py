@@ -300,7 +300,7 @@ def test_lines_that_reach_beyond_a_piece_are_measured(pieces: list[str]) -> None
 
 def test_old_line_ends_are_line_ends(desk: Any) -> None:
     """A large file of carriage returns alone has no long line."""
-    assert desk.inspect("email\r" + "a@b.co\r" * 400_000).rows == 400_000
+    assert desk.inspect("email\r" + "a@b.co\r" * 400_000).names == ("email",)
 
 
 @pytest.mark.parametrize("length", [2_000_000, 2_000_001])
@@ -308,7 +308,7 @@ def test_the_longest_line_that_is_taken(desk: Any, length: int) -> None:
     """Both sides of the bound."""
     content = "id,email\n" + "x" * length
     if length == 2_000_000:
-        assert desk.inspect(content).rows == 1
+        assert desk.inspect(content).names == ("id", "email")
     else:
         with pytest.raises(OSError, match=r"crm\.csv: a line is too long"):
             desk.inspect(content)
