@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint format bench bench-scaling bench-imports bench-quota bench-upload clean
+.PHONY: help demo test soak lint format bench bench-scaling bench-imports bench-quota bench-upload clean
 
 help:
 	@echo "make demo    upload a CRM export to a local Criteo and show the report"
 	@echo "make test    run the tests with branch coverage"
+	@echo "make soak    kill and disturb uploads hundreds of times, and print what came of it"
 	@echo "make lint    ruff, mypy --strict, basedpyright"
 	@echo "make format  let ruff format the code"
 	@echo "make bench   compare an upload of two million e-mails with a plain script and Criteo's own SDK"
@@ -36,6 +37,9 @@ test: $(VENV)/.dev
 	$(BIN)/coverage run -m pytest
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+
+soak: $(VENV)/.dev
+	$(BIN)/python tests/faults/soak.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -156,6 +156,11 @@ class CriteoClient:
         return CommerceGrid(self._session)
 
     @property
+    def host(self) -> str:
+        """The host that calls go to, with its port where the base URL has one."""
+        return self._session.host
+
+    @property
     def quota(self) -> Quota | None:
         """The quota it begins with, given or its credentials' own; `None` with a limiter of somebody else's."""
         return self._quota

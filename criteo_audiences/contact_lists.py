@@ -17,13 +17,14 @@ from criteo_audiences.errors import (
 )
 from criteo_audiences.models import IdentifierType, Word
 from criteo_audiences.results import BulkResult, Search
-from criteo_audiences.uploads import Amend, Amendment, Source, UploadOptions, UploadReport, UploadStream
+from criteo_audiences.uploads import Amend, Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
 from criteo_audiences.uploads.options import Settings, gum_caller_id_of
 from criteo_audiences.uploads.uploader import stream, upload
 from criteo_audiences.validation import require_text
 
 __all__ = [
     "Amendment",
+    "Destination",
     "OwnerCheck",
     "Source",
     "UploadOptions",
@@ -74,6 +75,24 @@ class Vocabulary:
     service: str
     words: Mapping[IdentifierType, str]
     wants_gum_caller: bool = False
+
+    def destination(self, host: str, application: str, segment_id: str) -> Destination:
+        """Returns where an upload to a contact list of the service goes.
+
+        Args:
+            host: of the API.
+            application: the id of the application that makes the calls, where it is known.
+            segment_id: the contact list.
+
+        Raises:
+            ConfigurationError: when the id is empty.
+        """
+        return Destination(
+            service=self.service.lower().replace(" ", "-"),
+            host=host,
+            application=application,
+            segment_id=require_text(segment_id, "segment_id"),
+        )
 
     def word(self, kind: IdentifierType) -> str:
         """Returns the service's word for a kind of identifier.
@@ -143,7 +162,7 @@ class OwnerCheck:
 async def upload_contact_list(
     amend: Amend,
     vocabulary: Vocabulary,
-    segment_id: str,
+    destination: Destination,
     source: Source,
     check: OwnerCheck | None = None,
     **options: Unpack[UploadOptions],
@@ -151,14 +170,14 @@ async def upload_contact_list(
     """See a service's `upload_contact_list`."""
     settings = _settings("upload_contact_list", vocabulary, options)
     await _check(check, settings)
-    return await upload(amend, require_text(segment_id, "segment_id"), source, settings)
+    return await upload(amend, destination, source, settings)
 
 
 @asynccontextmanager
 async def stream_contact_list(
     amend: Amend,
     vocabulary: Vocabulary,
-    segment_id: str,
+    destination: Destination,
     source: Source,
     check: OwnerCheck | None = None,
     **options: Unpack[UploadOptions],
@@ -166,7 +185,7 @@ async def stream_contact_list(
     """See a service's `stream_contact_list`."""
     settings = _settings("stream_contact_list", vocabulary, options)
     await _check(check, settings)
-    async with stream(amend, require_text(segment_id, "segment_id"), source, settings) as running:
+    async with stream(amend, destination, source, settings) as running:
         yield running
 
 

@@ -8,6 +8,7 @@ from criteo_audiences import __version__
 from criteo_audiences.cli.audiences import audiences
 from criteo_audiences.cli.groups import grouped
 from criteo_audiences.cli.identity import in_market, whoami
+from criteo_audiences.cli.journals import journals
 from criteo_audiences.cli.lists import clear, stats
 from criteo_audiences.cli.local import demo, sandbox
 from criteo_audiences.cli.login import choose_profile
@@ -27,6 +28,7 @@ app = typer.Typer(
 for command in (upload, remove, clear, stats, whoami, demo, sandbox):
     app.command()(grouped(command))
 app.add_typer(segments, name="segments")
+app.add_typer(journals, name="journals")
 app.add_typer(audiences, name="audiences")
 app.add_typer(in_market, name="in-market")
 

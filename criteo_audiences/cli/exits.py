@@ -9,6 +9,7 @@ from criteo_audiences import (
     ConfigurationError,
     CriteoError,
     InvalidRequestError,
+    JournalError,
     NotFoundError,
     PayloadTooLargeError,
     PermissionDeniedError,
@@ -46,6 +47,7 @@ _EXITS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Exit]
     ((ApiVersionGoneError, PayloadTooLargeError), Exit.USAGE),
     ((NotFoundError, InvalidRequestError), Exit.SEGMENT),
     ((TransportError, ServerError, RateLimitExceeded, QuotaWaitError), Exit.OUTAGE),
+    (JournalError, Exit.FILE),
     (CriteoError, Exit.INCOMPLETE),
     (OSError, Exit.FILE),
 )

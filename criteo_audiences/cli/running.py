@@ -32,6 +32,7 @@ class Run:
         json: whether standard output gets one JSON document and nothing else.
         debug: whether an error is shown with its traceback.
         report: of an upload, as far as it came.
+        resume: the command that finishes an upload which was cut short; `None` when there is nothing to finish.
         plan: of an upload that is only rehearsed.
         rejects: the path of the file of rejects as it was given, once there is one.
         remarks: lines to print after the report.
@@ -44,6 +45,7 @@ class Run:
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False
     report: "UploadReport | None" = None
+    resume: str | None = None
     plan: Plan | None = None
     rejects: str | None = None
     remarks: list[str] = field(factory=list)
@@ -117,7 +119,7 @@ def _tell_draining(state: Run) -> None:
 def _finished(state: Run, report: "UploadReport") -> Exit:
     if state.json:
         planned = {"plan": state.plan.to_dict(dt.datetime.now(dt.UTC))} if state.plan is not None else {}
-        write_json({**report.to_dict(), **planned, **_rejects(state), **state.facts})
+        write_json({**report.to_dict(), **planned, **_how_to_resume(state), **_rejects(state), **state.facts})
     else:
         print_report(report, state.plan)
         _tell_rejects(state)
@@ -125,6 +127,7 @@ def _finished(state: Run, report: "UploadReport") -> Exit:
             tell(remark)
     if not report.ok:
         say(shortfall(report))
+    _say_how_to_resume(state)
     return exit_for_report(report)
 
 
@@ -132,7 +135,7 @@ def _stopped(state: Run, error: BaseException, code: Exit, line: str) -> Exit:
     if state.debug:
         traceback.print_exception(error)
     if state.json:
-        reported = state.report.to_dict() if state.report is not None else {}
+        reported = _how_to_resume(state) | (state.report.to_dict() if state.report is not None else {})
         failed = {"ok": False, "error": {"kind": type(error).__name__, "message": line}}
         write_json({**reported, **_rejects(state), **failed})
     else:
@@ -141,6 +144,7 @@ def _stopped(state: Run, error: BaseException, code: Exit, line: str) -> Exit:
         _tell_rejects(state)
     flush()
     say(line)
+    _say_how_to_resume(state)
     return code
 
 
@@ -152,3 +156,12 @@ def _rejects(state: Run) -> dict[str, str]:
 def _tell_rejects(state: Run) -> None:
     if state.rejects is not None:
         tell(f"What was rejected, and where it stands: {state.rejects}")
+
+
+def _how_to_resume(state: Run) -> dict[str, str]:
+    return {} if state.resume is None else {"resume": state.resume}
+
+
+def _say_how_to_resume(state: Run) -> None:
+    if state.resume is not None:
+        say(f"To send what is missing: {state.resume}")

@@ -10,6 +10,7 @@ from criteo_audiences import ConfigurationError, CriteoClient
 from criteo_audiences.cli.bulk import ChannelOption, IdsArgument, delete_all, size_all
 from criteo_audiences.cli.groups import grouped
 from criteo_audiences.cli.identity import AdvertiserArgument
+from criteo_audiences.cli.journaling import note_operation
 from criteo_audiences.cli.options import (
     AccountOption,
     DescriptionOption,
@@ -134,7 +135,10 @@ def delete(
     """Delete segments; one that an audience uses stays."""
 
     def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
-        return delete_all(criteo, state, service, account_id, "audience_segment", ids, yes=yes)
+        deleting = delete_all(criteo, state, service, account_id, "audience_segment", ids, yes=yes)
+        for segment_id in ids:
+            note_operation(criteo, service, segment_id)
+        return deleting
 
     run_connected(command, state)
 

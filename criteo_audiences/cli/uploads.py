@@ -1,7 +1,7 @@
 """`upload` and `remove`: a column of a file to or from a contact list."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +11,7 @@ import typer
 
 from criteo_audiences import ConfigurationError, CriteoClient, HashAlgorithm, IdentifierType, Operation, Quota
 from criteo_audiences.cli import login
+from criteo_audiences.cli.journaling import note_operation, resume_command, state_directory, usable_directory
 from criteo_audiences.cli.options import (
     Owner,
     SegmentArgument,
@@ -100,6 +101,15 @@ class Sending:
     rejects: Annotated[
         str | None, typer.Option(metavar="FILE", help="New CSV file of where each rejected value stands, and why.")
     ] = None
+    journal: Annotated[
+        str | None,
+        typer.Option(parser=filled, metavar="PATH", help="Its journal; left out: one in your state directory."),
+    ] = None
+    no_journal: Annotated[bool, typer.Option("--no-journal", help="Keep no journal: nothing can be resumed.")] = False
+    resume: Annotated[
+        bool | None,
+        typer.Option("--resume/--no-resume", help="Finish what was cut short; left out: if that is safe and recent."),
+    ] = None
     rejects_plain: Annotated[
         bool, typer.Option("--rejects-plain", help="Write the rejected values themselves into it, too.")
     ] = False
@@ -114,6 +124,7 @@ class Sending:
             raise ConfigurationError("Choose --hash: sha256, md5, sha256-of-md5, or none to send them in clear.")
         given = {name: value for name, value in attrs.asdict(self).items() if value is not None}
         given.setdefault("threads", available_cores())
+        del given["no_journal"]
         if self.hash is not None:
             given["hash"] = None if self.hash is HashChoice.NONE else HashAlgorithm(self.hash.value)
         if self.suppress is not None:
@@ -166,7 +177,7 @@ def _send(
     from criteo_audiences import Table  # noqa: PLC0415 - see above
 
     async def command() -> None:
-        options = sending.keywords() | {"operation": operation}
+        options = sending.keywords() | {"operation": operation} | journal_keywords(sending)
         target = f"{service.value} segment {segment_id}"
         if whose := owner.of(service):
             options[service.owner] = whose
@@ -175,6 +186,8 @@ def _send(
         announcement = _announcement(table, operation, options, target)
         assumed = sending.dry_run and not login.is_set()
         async with login.stand_in() if assumed else login.client() as criteo:
+            if not sending.dry_run and options.get("journal") != state_directory():
+                note_operation(criteo, service, segment_id)
             await upload_table(criteo, state, service, segment_id, table, announcement, **options)
         if sending.dry_run and state.report is not None:
             state.plan = Plan(calls=state.report.batches, quota=criteo.quota or Quota(), assumed=assumed)
@@ -208,11 +221,40 @@ async def upload_table(
         with progress_shown() as show:
             async with lists.stream_contact_list(segment_id, table, on_progress=show, **options) as results:
                 state.rejects = options.get("rejects")
-                print(announcement, file=sys.stderr, flush=True)  # noqa: T201 - no result, so not on standard output
+                for line in (announcement, *_about_the_journal(results.set_aside, resumes=results.resumes)):
+                    print(line, file=sys.stderr, flush=True)  # noqa: T201 - no result, so not on standard output
                 async for _ in results:
                     pass
     finally:
-        state.report = results.report if results is not None else None
+        if results is not None:
+            state.report = results.report
+            state.resume = resume_command(sys.argv) if results.resumable else None
+
+
+def _about_the_journal(set_aside: str | None, *, resumes: bool) -> Iterator[str]:
+    """Says what an unfinished upload means for this one."""
+    if set_aside is not None:
+        yield set_aside
+    if resumes:
+        yield "resuming an upload that was cut short: batches that Criteo acknowledged are not sent again"
+
+
+def journal_keywords(sending: Sending) -> dict[str, Any]:
+    """Returns which journal an upload keeps.
+
+    Raises:
+        ConfigurationError: when the options contradict each other.
+    """
+    if sending.no_journal:
+        if sending.journal is not None or sending.resume is not None:
+            raise ConfigurationError("--no-journal excludes --journal and --resume.")
+        return {}
+    if sending.journal is not None:
+        return {"journal": sending.journal}
+    directory = None if sending.dry_run else usable_directory()
+    if directory is None and sending.resume is not None:
+        raise ConfigurationError("There is no journal to resume from; name one with --journal, without --dry-run.")
+    return {} if directory is None else {"journal": directory}
 
 
 def _announcement(table: "Table", operation: Operation, options: Mapping[str, Any], target: str) -> str:

@@ -13,6 +13,7 @@ from criteo_audiences.commerce_grid.models import (
 )
 from criteo_audiences.contact_lists import (
     Amendment,
+    Destination,
     OwnerCheck,
     Source,
     UploadOptions,
@@ -258,7 +259,9 @@ class CommerceGrid:
             Exception: what the source raises, as it is.
         """
         check = self._owner_check(segment_id, data_provider_id)
-        return await upload_contact_list(self._amend, _VOCABULARY, segment_id, source, check, **options)
+        return await upload_contact_list(
+            self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options
+        )
 
     def stream_contact_list(
         self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[UploadOptions]
@@ -275,7 +278,7 @@ class CommerceGrid:
             **options: as for `upload_contact_list`.
         """
         check = self._owner_check(segment_id, data_provider_id)
-        return stream_contact_list(self._amend, _VOCABULARY, segment_id, source, check, **options)
+        return stream_contact_list(self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options)
 
     @property
     def _segments(self) -> Session:
@@ -290,6 +293,9 @@ class CommerceGrid:
                 f"{self._session.api_version}."
             )
         return self._session
+
+    def _destination(self, segment_id: str) -> Destination:
+        return _VOCABULARY.destination(self._session.host, self._session.application, segment_id)
 
     def _owner_check(self, segment_id: str, data_provider_id: str | None) -> OwnerCheck | None:
         _ = self._segments  # an upload under a version without contact lists fails here, not batch by batch

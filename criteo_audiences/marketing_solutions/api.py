@@ -6,6 +6,7 @@ from typing import Any, Final, Unpack
 
 from criteo_audiences.contact_lists import (
     Amendment,
+    Destination,
     OwnerCheck,
     Source,
     UploadOptions,
@@ -244,7 +245,9 @@ class MarketingSolutions(Audiences):
             Exception: what the source raises, as it is.
         """
         check = self._owner_check(segment_id, advertiser_id)
-        return await upload_contact_list(self._amend, _VOCABULARY, segment_id, source, check, **options)
+        return await upload_contact_list(
+            self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options
+        )
 
     def stream_contact_list(
         self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[UploadOptions]
@@ -261,7 +264,10 @@ class MarketingSolutions(Audiences):
             **options: as for `upload_contact_list`.
         """
         check = self._owner_check(segment_id, advertiser_id)
-        return stream_contact_list(self._amend, _VOCABULARY, segment_id, source, check, **options)
+        return stream_contact_list(self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options)
+
+    def _destination(self, segment_id: str) -> Destination:
+        return _VOCABULARY.destination(self._session.host, self._session.application, segment_id)
 
     def _owner_check(self, segment_id: str, advertiser_id: str | None) -> OwnerCheck | None:
         if advertiser_id is None:

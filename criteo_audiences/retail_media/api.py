@@ -6,6 +6,7 @@ from typing import Final, Unpack
 
 from criteo_audiences.contact_lists import (
     Amendment,
+    Destination,
     OwnerCheck,
     Source,
     UploadOptions,
@@ -254,7 +255,9 @@ class RetailMedia(Audiences):
             Exception: what the source raises, as it is.
         """
         check = self._owner_check(segment_id, account_id)
-        return await upload_contact_list(self._amend, _VOCABULARY, segment_id, source, check, **options)
+        return await upload_contact_list(
+            self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options
+        )
 
     def stream_contact_list(
         self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[UploadOptions]
@@ -268,7 +271,10 @@ class RetailMedia(Audiences):
             **options: as for `upload_contact_list`.
         """
         check = self._owner_check(segment_id, account_id)
-        return stream_contact_list(self._amend, _VOCABULARY, segment_id, source, check, **options)
+        return stream_contact_list(self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options)
+
+    def _destination(self, segment_id: str) -> Destination:
+        return _VOCABULARY.destination(self._session.host, self._session.application, segment_id)
 
     def _owner_check(self, segment_id: str, account_id: str | None) -> OwnerCheck | None:
         if account_id is None:

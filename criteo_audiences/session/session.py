@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from attrs import define, evolve, field
 
@@ -113,6 +113,16 @@ class Session:
     def api_version(self) -> str:
         """The version of Criteo's API that calls go to."""
         return self._api_version
+
+    @property
+    def host(self) -> str:
+        """The host that calls go to, with its port where the base URL has one."""
+        return urlsplit(self._base_url).netloc
+
+    @property
+    def application(self) -> str:
+        """The id of the application that calls are made for; empty where the credentials do not tell."""
+        return str(getattr(self._credentials, "client_id", ""))
 
     @property
     def rate_limit(self) -> RateLimit | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
+from criteo_audiences.errors import CriteoError
 from criteo_audiences.tables import query
 from criteo_audiences.tables.opening import Opened
 from criteo_audiences.tables.plan import Plan
@@ -35,7 +36,7 @@ class SourceRow:
         return {"file": self.file, "row": self.row, "column": self.column}
 
 
-class SourceChangedError(OSError):
+class SourceChangedError(CriteoError):
     """A source is no longer what was read the first time."""
 
 

@@ -1,7 +1,7 @@
 """Bulk upload: from a source to batches, sent concurrently; knows no endpoint and no HTTP."""
 
 from criteo_audiences.tables.source_rows import SourceRow
-from criteo_audiences.uploads.amendment import Amend, Amendment
+from criteo_audiences.uploads.amendment import Amend, Amendment, Destination
 from criteo_audiences.uploads.options import UploadOptions
 from criteo_audiences.uploads.policies import Policy, Verdict
 from criteo_audiences.uploads.progress import Progress
@@ -13,6 +13,7 @@ __all__ = [
     "Amend",
     "Amendment",
     "BatchResult",
+    "Destination",
     "Outcome",
     "Policy",
     "Progress",

@@ -11,6 +11,23 @@ from criteo_audiences.models import ContactListOperation, IdentifierType, Operat
 
 
 @frozen(kw_only=True)
+class Destination:
+    """Where an upload goes.
+
+    Attributes:
+        service: its name, as a word.
+        host: of the API.
+        application: the id of the application that makes the calls, where it is known.
+        segment_id: the contact list.
+    """
+
+    service: str
+    host: str
+    application: str = field(default="", repr=False)
+    segment_id: str
+
+
+@frozen(kw_only=True)
 class Amendment:
     """One amend call to make.
 

@@ -90,7 +90,7 @@ def hint_of(load: Load, meter: CallMeter, tally: Tally, settings: Settings) -> s
             reading=load.reading,
             full=load.full,
             busy=load.busy,
-            batches=tally.batches,
+            batches=tally.batches - tally.resumed,
             failed=len(tally.failures),
             max_concurrency=settings.max_concurrency,
             window=meter.window,
@@ -111,12 +111,12 @@ def time_left(share_read: float | None, meter: CallMeter, tally: Tally) -> float
     Returns:
         Seconds, or `None` as long as nothing can be said: no batch has come back that Criteo took.
     """
-    if not share_read or not tally.accepted:
+    if not share_read or not tally.accepted or tally.accepted == tally.resumed < tally.ended:
         return None
     done = min(1.0, share_read) * tally.ended / (tally.ended + tally.in_flight)
     at_this_pace = (tally.seconds() - meter.waited()) * (1 / done - 1) * tally.ended / tally.accepted
     if meter.window is None:
         return at_this_pace
     calls, period = meter.window
-    windows_waited_for = math.ceil(tally.ended / done / calls) - 1
+    windows_waited_for = math.ceil((tally.ended / done - tally.resumed) / calls) - 1
     return max(at_this_pace, windows_waited_for * period - tally.seconds())

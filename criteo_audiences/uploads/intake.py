@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Protocol
 
 import anyio
@@ -158,9 +158,9 @@ class ValueIntake:
 
     def count_rest(self) -> None:
         """See `Intake.count_rest`."""
-        if self._buffer:
+        with suppress(TypeError):  # a row that is no text, behind one that has ended the upload
             self._preparation.prepare(self._buffer)
-            self._buffer.clear()
+        self._buffer.clear()
 
     async def first_rows(self, sought: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
         """See `Intake.first_rows`."""

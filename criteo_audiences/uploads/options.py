@@ -63,7 +63,7 @@ def opt_outs_of(value: object) -> Table | tuple[str, ...] | None:
     return listed
 
 
-def _new_file(value: object) -> Path | None:
+def _path_of(value: object, option: str) -> Path | None:
     """Returns the path of a file to write.
 
     Raises:
@@ -72,7 +72,15 @@ def _new_file(value: object) -> Path | None:
     if value is None:
         return None
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
-    return Path(require_text(path, "rejects"))
+    return Path(require_text(path, option))
+
+
+def _rejects_path(value: object) -> Path | None:
+    return _path_of(value, "rejects")
+
+
+def _journal_path(value: object) -> Path | None:
+    return _path_of(value, "journal")
 
 
 def _operation(value: Operation | str) -> Operation:
@@ -106,6 +114,8 @@ class UploadOptions(TypedDict, total=False):
     drain_timeout: float
     dry_run: bool
     on_progress: Callable[[Progress], object] | None
+    journal: FilePath | None
+    resume: bool | None
     rejects: FilePath | None
     rejects_plain: bool
 
@@ -153,6 +163,11 @@ class Settings:
         drain_timeout: seconds that batches in flight get to finish when the upload is canceled or its deadline passes.
         dry_run: read, prepare and count, but send nothing.
         on_progress: is called with a `Progress` after every batch and at least some times a second.
+        journal: a file, made when there is none, that remembers which batches were acknowledged, so that the same
+            upload, started again after it was cut short, sends the others only; it holds no identifier. A directory
+            has one for each upload. What is kept beside it, and for how long: docs/journal.md.
+        resume: `None` continues an unfinished upload of the last 24 hours unless something else has operated on the
+            list since, and starts anew otherwise; `True` continues in any case; `False` never does.
         rejects: a new CSV file, for its owner's eyes only, of where each rejected value stands and why it was rejected.
             A table is then read to its end before the first call.
         rejects_plain: write the rejected values themselves into it, too.
@@ -185,7 +200,9 @@ class Settings:
     drain_timeout: float = 0.0
     dry_run: bool = False
     on_progress: Callable[[Progress], object] | None = field(default=None, repr=False)
-    rejects: Path | None = field(default=None, converter=_new_file)
+    journal: Path | None = field(default=None, converter=_journal_path)
+    resume: bool | None = None
+    rejects: Path | None = field(default=None, converter=_rejects_path)
     rejects_plain: bool = False
     selections: tuple[Selection, ...] = field(init=False, repr=False)
 
@@ -211,13 +228,7 @@ class Settings:
         return self.selections[0].algorithm
 
     def __attrs_post_init__(self) -> None:
-        for name in ("batch_size", "max_concurrency", "max_body_bytes", "threads"):
-            if not isinstance(getattr(self, name), int | None):
-                raise ConfigurationError(f"{name} must be a whole number, not {type(getattr(self, name)).__name__}.")
-        for name in ("dry_run", "dedupe", "rejects_plain"):  # "no" would count as true
-            value = getattr(self, name)
-            if not isinstance(value, bool) and (value is not None or name != "dedupe"):
-                raise ConfigurationError(f"{name} must be True or False, not {type(value).__name__}.")
+        self._check_types()
         hint = "Criteo takes at most 50,000 identifiers a call; an upload makes as many calls as it needs."
         require_range(self.batch_size, "batch_size", least=1, most=MAX_BATCH_SIZE, hint=hint)
         require_range(self.max_concurrency, "max_concurrency", least=1, most=_MOST_IN_FLIGHT)
@@ -235,6 +246,17 @@ class Settings:
             raise ConfigurationError("gum_caller_id goes with identifier_type='gum' only.")
         if self.rejects_plain and self.rejects is None:
             raise ConfigurationError("rejects_plain goes with rejects, which names the file.")
+        if self.resume is not None and self.journal is None:
+            raise ConfigurationError("resume goes with journal, which names the file.")
+
+    def _check_types(self) -> None:
+        for name in ("batch_size", "max_concurrency", "max_body_bytes", "threads"):
+            if not isinstance(getattr(self, name), int | None):
+                raise ConfigurationError(f"{name} must be a whole number, not {type(getattr(self, name)).__name__}.")
+        for name in ("dry_run", "dedupe", "resume", "rejects_plain"):  # "no" would count as true
+            value = getattr(self, name)
+            if not isinstance(value, bool) and (value is not None or name not in {"dedupe", "resume"}):
+                raise ConfigurationError(f"{name} must be True or False, not {type(value).__name__}.")
         if self.on_progress is not None and not callable(self.on_progress):
             raise ConfigurationError(f"on_progress must be callable, not {type(self.on_progress).__name__}.")
 

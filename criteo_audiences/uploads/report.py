@@ -60,8 +60,9 @@ class BatchResult:
         kind: what its identifiers are.
         sent: identifiers put into calls: all of the batch, or none when no request carried it.
         outcome: their fate, in counts.
-        receipt: Criteo's answer, `None` when the batch failed.
+        receipt: Criteo's answer, `None` when the batch failed or an earlier run sent it.
         error: why it failed, `None` when it did not.
+        resumed: whether an earlier run got it acknowledged, so that this one did not send it.
     """
 
     number: int
@@ -70,6 +71,7 @@ class BatchResult:
     outcome: Outcome
     receipt: ContactListOperation | None = None
     error: CriteoError | None = None
+    resumed: bool = False
 
     @property
     def ok(self) -> bool:
@@ -154,7 +156,7 @@ class UploadReport:
         by_type: the outcome of what was sent, by kind of identifier.
         batches: batches put into calls; after a dry run, batches it would take.
         failures: the batches that failed.
-        resumed: batches an earlier run had finished.
+        resumed: batches among them that an earlier run got acknowledged, so that this one did not send them.
         calls: requests made, retries included.
         elapsed: seconds.
         waited: seconds of them during which the quota held a batch back.
@@ -226,7 +228,7 @@ class UploadReport:
     @property
     def retries(self) -> int:
         """Requests made beyond one a batch."""
-        return max(0, self.calls - self.batches) if not self.dry_run else 0
+        return max(0, self.calls - (self.batches - self.resumed)) if not self.dry_run else 0
 
     @property
     def _total(self) -> Outcome:

@@ -23,6 +23,7 @@ class Tally:
         self.outcomes: dict[IdentifierType, Outcome] = {}
         self.batches = 0
         self.ended = 0
+        self.resumed = 0
         self.in_flight = 0
         self.failures: list[BatchResult] = []
         self.sample_invalid: list[tuple[IdentifierType, str]] = []
@@ -46,6 +47,14 @@ class Tally:
         room = MOST_SAMPLED - len(self.sample_invalid)
         self.sample_invalid += [(result.kind, identifier) for identifier in sample[:room]]
 
+    def resume(self, result: BatchResult, accepted_at: dt.datetime) -> None:
+        """A batch need not be sent, because an earlier run got it acknowledged."""
+        self.batches += 1
+        self.ended += 1
+        self.resumed += 1
+        self._add(result.kind, result.outcome)
+        self.accepted_at = max(accepted_at, self.accepted_at or accepted_at)
+
     def abandon(self, batch: Batch, kind: IdentifierType, *, sent: bool) -> None:
         """A batch was given up before an answer came; one that no request carried yet is not counted as sent."""
         self._change_in_flight(-1)
@@ -62,7 +71,7 @@ class Tally:
 
     @property
     def accepted(self) -> int:
-        """Batches that Criteo took."""
+        """Batches that Criteo took, in this run or an earlier one."""
         return self.ended - len(self.failures)
 
     @property

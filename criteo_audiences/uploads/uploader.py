@@ -1,52 +1,24 @@
-"""Streams a source to a contact list: one reader, N senders, the caller; memory is bounded by the batches in flight."""
+"""Uploads a source to a contact list: as a stream of results, or as a report."""
 
-import math
-import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Final
+from pathlib import Path
 
 import anyio
-from anyio.abc import TaskGroup
-from anyio.lowlevel import checkpoint
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
-from criteo_audiences.batches import Batch
 from criteo_audiences.errors import (
-    ApiVersionGoneError,
-    AuthenticationError,
     ConfigurationError,
-    ConnectError,
-    CriteoError,
-    NotFoundError,
-    PermissionDeniedError,
-    RequestTimeout,
 )
-from criteo_audiences.meter import CallMeter
-from criteo_audiences.models import ContactListOperation, IdentifierType
-from criteo_audiences.tables.source_rows import SourceRow
-from criteo_audiences.uploads.amendment import Amend, Amendment
+from criteo_audiences.uploads.amendment import Amend, Destination
 from criteo_audiences.uploads.first_error import first_error
-from criteo_audiences.uploads.hints import hint_of, time_left
 from criteo_audiences.uploads.intake import Intake, ValueIntake
-from criteo_audiences.uploads.load import Load
 from criteo_audiences.uploads.options import Settings
-from criteo_audiences.uploads.progress import Progress
+from criteo_audiences.uploads.pipeline import Pipeline
+from criteo_audiences.uploads.record import kept_record
 from criteo_audiences.uploads.rejects import RejectsFile, kept_open
-from criteo_audiences.uploads.report import BatchResult, UploadReport, failure_of, live_from, result_of
-from criteo_audiences.uploads.second_look import rows_of
+from criteo_audiences.uploads.report import BatchResult, UploadReport
 from criteo_audiences.uploads.sources import as_table
 from criteo_audiences.uploads.table_intake import TableIntake
-from criteo_audiences.uploads.tally import Tally
-
-_PROGRESS_EVERY: Final = 0.25
-
-_HOPELESS: Final = (PermissionDeniedError, NotFoundError, ApiVersionGoneError)
-
-
-def _is_hopeless(error: CriteoError | None) -> bool:
-    """Whether the next batch would fare the same, so that no more calls are spent."""
-    return isinstance(error, _HOPELESS) or (isinstance(error, ConnectError) and not error.passing)
 
 
 class UploadStream:
@@ -56,7 +28,7 @@ class UploadStream:
         upload_id: names the upload in events and logs.
     """
 
-    def __init__(self, upload: "_Upload") -> None:
+    def __init__(self, upload: Pipeline) -> None:
         self._upload = upload
         self.upload_id = upload.upload_id
 
@@ -64,6 +36,27 @@ class UploadStream:
     def report(self) -> UploadReport:
         """What the upload has done so far; complete once the `async with` block is left."""
         return self._upload.report()
+
+    @property
+    def journal(self) -> Path | None:
+        """The file of the journal, `None` for an upload that keeps none."""
+        return self._upload.record.path
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it continues an unfinished upload."""
+        return self._upload.record.resumes
+
+    @property
+    def set_aside(self) -> str | None:
+        """Why it does not continue the unfinished upload that the journal holds; `None` when there is none."""
+        return self._upload.record.set_aside
+
+    @property
+    def resumable(self) -> bool:
+        """Whether, as things stand, starting the same upload again would send only what is missing."""
+        record = self._upload.record
+        return record.path is not None and record.acknowledged > 0 and not record.completed
 
     def __aiter__(self) -> "UploadStream":
         return self
@@ -73,46 +66,53 @@ class UploadStream:
 
 
 @asynccontextmanager
-async def stream(amend: Amend, segment_id: str, source: object, settings: Settings) -> AsyncIterator[UploadStream]:
+async def stream(
+    amend: Amend, destination: Destination, source: object, settings: Settings
+) -> AsyncIterator[UploadStream]:
     """Runs an upload for as long as the block lasts; leaving it early cancels what still runs.
 
     Args:
         amend: makes the calls.
-        segment_id: the contact list.
+        destination: the contact list.
         source: any iterable or async iterable of text, or a file.
         settings: the caller's choices.
 
     Raises:
         AuthenticationError: when the credentials are refused, at once instead of batch after batch.
         ConfigurationError: when the file of rejects cannot be created; nothing has been read then.
-        OSError: when it cannot be written.
+        JournalError: when the journal cannot be used, or not be written any more.
+        OSError: when the file of rejects cannot be written.
         Exception: what the source raises, as it is.
     """
     rejects = None if settings.rejects is None else RejectsFile(settings.rejects, plain=settings.rejects_plain)
-    upload = _Upload(amend, segment_id, _open_intake(source, settings, rejects), settings)
-    async with kept_open(rejects):
-        try:
-            with first_error():
-                async with anyio.create_task_group() as group:
-                    upload.start(group)
-                    try:
-                        yield UploadStream(upload)
-                    finally:
-                        upload.wind_down()
-                        group.cancel_scope.cancel()
-        finally:
-            upload.close()
+    intake = _open_intake(source, settings, rejects)
+    async with kept_record(destination, source, settings) as record:
+        upload = Pipeline(amend, destination.segment_id, intake, record, settings)
+        async with kept_open(rejects):
+            try:
+                with first_error():
+                    async with anyio.create_task_group() as group:
+                        upload.start(group)
+                        try:
+                            yield UploadStream(upload)
+                        finally:
+                            upload.wind_down()
+                            group.cancel_scope.cancel()
+            finally:
+                upload.close()
+        if upload.has_begun_all:
+            await record.complete()
     await upload.look_again()
 
 
-async def upload(amend: Amend, segment_id: str, source: object, settings: Settings) -> UploadReport:
+async def upload(amend: Amend, destination: Destination, source: object, settings: Settings) -> UploadReport:
     """Runs an upload to its end; the arguments and what is raised are those of `stream`.
 
     An exception that ends it carries a note that says how far it came.
     """
     running: UploadStream | None = None
     try:
-        async with stream(amend, segment_id, source, settings) as running:
+        async with stream(amend, destination, source, settings) as running:
             async for _ in running:
                 pass
     except Exception as error:
@@ -142,243 +142,3 @@ def _open_intake(source: object, settings: Settings, rejects: RejectsFile | None
         if getattr(settings, option) is not None:
             raise ConfigurationError(f"{option} is about the columns of a table; an iterable has none.")
     return ValueIntake(source, settings, rejects)
-
-
-class _Upload:
-    """The parts of one upload and how they are connected."""
-
-    def __init__(self, amend: Amend, segment_id: str, intake: Intake, settings: Settings) -> None:
-        self.upload_id: Final = uuid.uuid4().hex[:12]
-        self._amend = amend
-        self._segment_id = segment_id
-        self._settings = settings
-        self._intake = intake
-        self._load = Load(settings.max_concurrency)
-        self._tally = Tally(self._load)
-        self._meter = CallMeter()
-        self._stopped = False
-        self._overdue = False
-        self._cut_short = False
-        self._all_back = False
-        self._ends_at = math.inf
-        self._invalid_rows: tuple[SourceRow, ...] = ()
-        self._reader_scope = anyio.CancelScope()
-        self._reading_ended = False
-        self._carrying: dict[anyio.CancelScope, CallMeter] = {}
-        self._results: MemoryObjectReceiveStream[BatchResult]
-        self._planned = 0
-
-    def start(self, group: TaskGroup) -> None:
-        """Starts the reader, the senders and the clockwork of progress."""
-        give_batch, take_batch = anyio.create_memory_object_stream[Batch](0)
-        give_result, self._results = anyio.create_memory_object_stream[BatchResult](0)
-        group.start_soon(self._read, give_batch)
-        for _ in range(self._settings.max_concurrency):
-            group.start_soon(self._send_batches, take_batch.clone(), give_result.clone())
-        take_batch.close()
-        give_result.close()
-        if self._settings.on_progress is not None:
-            group.start_soon(self._tick)
-        if (seconds_left := self._settings.seconds_left()) is not None:
-            self._ends_at = anyio.current_time() + seconds_left
-            group.start_soon(self._keep_deadline, seconds_left)
-
-    async def next_result(self) -> BatchResult:
-        """Returns the next batch that came back.
-
-        Raises:
-            StopAsyncIteration: when all have, or the block was left.
-        """
-        try:
-            return await self._results.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError) as end:
-            self._all_back = self._all_back or isinstance(end, anyio.EndOfStream)
-            raise StopAsyncIteration from None
-
-    def wind_down(self) -> None:
-        """Starts no more batches; those in flight get `drain_timeout` seconds."""
-        self._stop()
-        if self._settings.drain_timeout:  # without it the cancellation itself ends them
-            for scope in self._carrying:
-                self._drain(scope)
-
-    async def _keep_deadline(self, seconds: float) -> None:
-        """Ends the upload at its deadline: what has not been sent by then is not, what is under way is drained."""
-        await anyio.sleep(seconds)
-        self._overdue = True
-        self._cut_short = not self._reading_ended
-        self._stop()
-        for scope, meter in list(self._carrying.items()):
-            if meter.calls:
-                self._drain(scope)
-            else:  # it waits for the quota or a token
-                scope.cancel()
-
-    def _drain(self, scope: anyio.CancelScope) -> None:
-        scope.deadline = anyio.current_time() + self._settings.drain_timeout
-
-    def close(self) -> None:
-        """Gives back what the upload holds."""
-        self._results.close()
-        self._tally.close()
-
-    async def look_again(self) -> None:
-        """Finds the rows of refused identifiers, unless the upload was left early or its deadline passes."""
-        with anyio.CancelScope(deadline=self._ends_at):
-            if self._all_back and not self._cut_short:
-                self._invalid_rows = await rows_of(self._intake, self._tally.refused())
-
-    async def _read(self, give_batch: MemoryObjectSendStream[Batch]) -> None:
-        async def hand_over(batch: Batch) -> None:
-            with self._load.handing_over():
-                await give_batch.send(batch)
-
-        async with give_batch:
-            with self._reader_scope:
-                await self._intake.run(self._plan if self._settings.dry_run else hand_over)
-        if self._reader_scope.cancel_called:
-            self._intake.count_rest()
-        self._reading_ended = True
-        self._load.end_reading()
-        self._tell_progress()
-
-    async def _plan(self, _: Batch) -> None:
-        """Takes a batch in a dry run."""
-        self._planned += 1
-
-    async def _send_batches(
-        self, batches: MemoryObjectReceiveStream[Batch], results: MemoryObjectSendStream[BatchResult]
-    ) -> None:
-        async with batches, results:
-            async for batch in batches:
-                if not self._stopped and (result := await self._send(batch)) is not None:
-                    await results.send(result)
-
-    async def _send(self, batch: Batch) -> BatchResult | None:
-        """Sends one batch; an error of Criteo's is its result, anything else ends the upload.
-
-        Returns:
-            Its result, or `None` when it was not sent, because the upload had been stopped before it could start.
-        """
-        meter, kind = CallMeter(parent=self._meter), self._kind(batch)
-        self._tally.start()
-        try:
-            receipt = await self._call(batch, meter)
-            if receipt is None:
-                self._tally.abandon(batch, kind, sent=False)
-                return None
-            result = result_of(batch.number, kind, batch.count, receipt)
-        except CriteoError as error:
-            if isinstance(error, ConfigurationError) or (isinstance(error, AuthenticationError) and not meter.calls):
-                self._tally.abandon(batch, kind, sent=False)
-                raise
-            if self._stopped and not meter.calls and _is_hopeless(error):  # the batch that stopped it has told why
-                self._tally.abandon(batch, kind, sent=False)
-                return None
-            result = failure_of(batch.number, kind, batch.count, error, carried=meter.calls > 0)
-        except BaseException:
-            self._tally.abandon(batch, kind, sent=meter.calls > 0)
-            raise
-        self._tally.finish(result)
-        self._judge(batch, result)
-        self._tell_progress()
-        return result
-
-    def _kind(self, batch: Batch) -> IdentifierType:
-        return batch.kind or self._settings.kind
-
-    async def _call(self, batch: Batch, meter: CallMeter) -> ContactListOperation | None:
-        """Makes the call, within the time that is left; `None` when nothing was sent before the deadline."""
-        amendment = Amendment(
-            segment_id=self._segment_id,
-            operation=self._settings.operation,
-            identifier_type=self._kind(batch),
-            batch=batch,
-            gum_caller_id=self._settings.gum_caller_id if self._kind(batch) is IdentifierType.GUM else None,
-            upload_id=self.upload_id,
-            meter=meter,
-        )
-        with anyio.CancelScope(shield=self._settings.drain_timeout > 0) as scope:
-            self._carrying[scope] = meter
-            try:
-                return await self._amend(amendment)
-            finally:
-                del self._carrying[scope]
-        if not meter.calls:  # nothing was sent: it still waited for the quota or a token
-            await checkpoint()  # here a cancellation comes through
-        self._cut_short = self._cut_short or self._overdue
-        if not meter.calls:
-            return None
-        reason = "The upload's deadline passed" if self._overdue else "The upload was canceled"
-        raise RequestTimeout(f"{reason} and the batch did not end within drain_timeout.")
-
-    def _judge(self, batch: Batch, result: BatchResult) -> None:
-        """Stops the upload when the batches to come would fare no better.
-
-        Raises:
-            AuthenticationError: the batch's own, when Criteo refused the credentials.
-        """
-        if isinstance(result.error, AuthenticationError):
-            raise result.error
-        mostly_refused = result.invalid > self._settings.max_invalid * batch.count
-        if _is_hopeless(result.error) or (batch.number == 1 and batch.full and mostly_refused):
-            self._stop()
-
-    def _stop(self) -> None:
-        self._stopped = True
-        self._reader_scope.cancel()
-
-    async def _tick(self) -> None:
-        """Tells progress also while nothing comes back."""
-        while self._tally.elapsed is None:
-            self._tell_progress()
-            await anyio.sleep(_PROGRESS_EVERY)
-
-    def _tell_progress(self) -> None:
-        if self._settings.on_progress is None:
-            return
-        rows, tally, share_read = self._intake.rows, self._tally, self._intake.share()
-        progress = Progress(
-            read=self._intake.seen(),
-            rejected=rows.rejected.total(),
-            duplicates=rows.duplicates or 0,
-            sent=tally.outcome.sent,
-            valid=tally.outcome.valid,
-            in_flight=tally.in_flight,
-            batches=tally.ended,
-            elapsed=tally.seconds(),
-            waited=self._meter.waited(),
-            share_read=share_read,
-            share_staged=self._intake.staged(),
-            remaining=time_left(share_read, self._meter, tally),
-        )
-        self._settings.on_progress(progress)
-
-    def report(self) -> UploadReport:
-        """Adds everything up; identifiers read that no call has carried are pending."""
-        rows, tally, settings = self._intake.rows, self._tally, self._settings
-        rejected = {str(reason): count for reason, count in rows.rejected.items()}
-        gone = rows.rejected.total() + (rows.duplicates or 0) + rows.suppressed + tally.outcome.sent
-        return UploadReport(
-            read=rows.read,
-            rejected=rejected,
-            duplicates=rows.duplicates,
-            suppressed=rows.suppressed,
-            pending=rows.read - gone,
-            already_hashed=rows.already_hashed,
-            by_type=dict(tally.outcomes),
-            columns=self._intake.columns,
-            batches=self._planned if settings.dry_run else tally.batches,
-            failures=tuple(tally.failures),
-            calls=self._meter.calls,
-            elapsed=tally.seconds(),
-            waited=self._meter.waited(),
-            live_from=live_from(tally.accepted_at) if tally.accepted_at else None,
-            hint=hint_of(self._load, self._meter, tally, settings),
-            deadline_passed=self._cut_short,
-            dry_run=settings.dry_run,
-            max_rejected=settings.max_rejected,
-            max_invalid=settings.max_invalid,
-            sample_invalid=tuple(identifier for _, identifier in tally.sample_invalid),
-            invalid_rows=self._invalid_rows,
-        ).judged_by(settings.fail_on)

@@ -39,7 +39,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @pytest.fixture
-def environment(sandbox: Sandbox) -> dict[str, str]:
+def environment(sandbox: Sandbox, tmp_path: Path) -> dict[str, str]:
     """The variables a user would export."""
     mine = {key: value for key, value in os.environ.items() if not key.startswith("CRITEO_")}
     return mine | {
@@ -47,6 +47,7 @@ def environment(sandbox: Sandbox) -> dict[str, str]:
         "CRITEO_CLIENT_ID": sandbox.client_id,
         "CRITEO_CLIENT_SECRET": sandbox.client_secret,
         "COLUMNS": "120",
+        "XDG_STATE_HOME": str(tmp_path / "state"),
     }
 
 

@@ -35,12 +35,15 @@ layer("tables", may=["batches", "identifiers", "validation", "errors", "models"]
 layer("uploads", may=["tables", "batches", "identifiers", "results", "validation", "errors", "models", "meter"])
 layer("sync", and_what_may=["uploads", "tables"])
 layer("contact_lists", and_what_may=["uploads", "sync"])
+layer("journals", and_what_may=["uploads"], may=["uploads"])
 layer(*SERVICES, may=["contact_lists", "session", "results", "validation", "errors", "models", "audiences"])
 layer("client", may=["settings", "session", *SERVICES, "validation", "errors", "models", "version"])
 layer("jobs", and_what_may=["client", "contact_lists"])
 layer("integrations", may=[PUBLIC_ROOT])
 layer("sandbox")
-layer("cli", may=[PUBLIC_ROOT, "sandbox", "audiences", *SERVICES])  # public names all, the services' models included
+layer(
+    "cli", may=[PUBLIC_ROOT, "sandbox", "audiences", "journals", *SERVICES]
+)  # public names all, the services' models included
 layer("__main__", may=["cli"])
 # The package itself promises names and has no logic.
 layer(PUBLIC_ROOT, and_what_may=["client", "jobs", "audiences"])

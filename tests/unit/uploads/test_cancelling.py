@@ -7,9 +7,11 @@ import pytest
 
 from criteo_audiences import RequestTimeout, UploadReport
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.uploads import Amendment, UploadStream
+from criteo_audiences.uploads import Amendment, Destination, UploadStream
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.uploader import stream
+
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
 Fake = Callable[..., Any]
 
@@ -26,7 +28,7 @@ class Run:
 
     def __init__(self, amend: Any, source: object = None, **options: Any) -> None:
         settings = Settings(**{"hash": None, "batch_size": 10, "max_concurrency": 2, **options})
-        self._stream = stream(amend, "1", emails() if source is None else source, settings)
+        self._stream = stream(amend, LIST, emails() if source is None else source, settings)
         self._results: UploadStream | None = None
         self.task = asyncio.create_task(self._consume())
 
@@ -95,7 +97,7 @@ def test_a_timeout_around_an_upload_is_a_timeout(checked: Checked, fake_amend: F
 
     async def consume() -> None:
         settings = Settings(hash=None, batch_size=10)
-        async with asyncio.timeout(2.5), stream(fake_amend(latency=1.0), "1", emails(), settings) as results:
+        async with asyncio.timeout(2.5), stream(fake_amend(latency=1.0), LIST, emails(), settings) as results:
             reports.append(results)
             async for _ in results:
                 pass
@@ -114,7 +116,7 @@ def test_leaving_the_block_early_cancels_what_still_runs(taken: int, checked: Ch
 
     async def main() -> UploadReport:
         settings = Settings(hash=None, batch_size=10, max_concurrency=2)
-        async with stream(fake_amend(latency=1.0), "1", emails(), settings) as results:
+        async with stream(fake_amend(latency=1.0), LIST, emails(), settings) as results:
             for _ in range(taken):
                 await anext(results)
         return results.report
@@ -220,7 +222,7 @@ def test_a_block_left_before_anything_began(error: Exception | None, checked: Ch
 
     async def main() -> UploadReport:
         try:
-            async with stream(amend, "1", emails(), Settings(hash=None, batch_size=10)) as results:
+            async with stream(amend, LIST, emails(), Settings(hash=None, batch_size=10)) as results:
                 if error is not None:
                     raise error
         except ValueError as caught:

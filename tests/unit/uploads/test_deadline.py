@@ -8,9 +8,11 @@ import pytest
 
 from criteo_audiences import BatchResult, RequestTimeout, UploadFailedError, UploadReport
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.uploads import Amendment
+from criteo_audiences.uploads import Amendment, Destination
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.uploader import stream, upload
+
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
 Fake = Callable[..., Any]
 Checked = Callable[..., UploadReport]
@@ -47,7 +49,7 @@ def checked(run_in_virtual_time: Callable[..., Any], assert_adds_up: Callable[..
 def test_no_batch_starts_after_the_deadline(checked: Checked, fake_amend: Fake) -> None:
     """What came back before it counts, what had not been sent is pending, and the report says why it is not ok."""
     amend = fake_amend(latency=1.0)
-    report = checked(upload(amend, "1", emails(), settings(drain_timeout=10.0)))
+    report = checked(upload(amend, LIST, emails(), settings(drain_timeout=10.0)))
     assert max(amend.arrived_at) == 2.0
     assert (report.valid, report.unknown, report.batches) == (60, 0, 6)
     assert report.pending == report.read - 60 > 0
@@ -65,7 +67,7 @@ def test_batches_in_flight_get_drain_timeout(
 ) -> None:
     """Those that end within it are counted, the others are given up: failures whose outcome is unknown."""
     amend = fake_amend(latency=1.0)
-    report = checked(upload(amend, "1", emails(), settings(drain_timeout=drain_timeout)))
+    report = checked(upload(amend, LIST, emails(), settings(drain_timeout=drain_timeout)))
     assert (report.valid, report.unknown, amend.in_flight) == (valid, unknown, 0)
     assert [type(failure.error) for failure in report.failures] == [RequestTimeout] * (unknown // 10)
     assert report.deadline_passed
@@ -76,7 +78,7 @@ def test_deadline_that_is_kept_changes_nothing(checked: Checked, fake_amend: Fak
     """An upload that ends in time is as good as one without a deadline, and does not wait for it."""
 
     async def main() -> UploadReport:
-        report = await upload(fake_amend(latency=1.0), "1", emails(60), settings(deadline=deadline))
+        report = await upload(fake_amend(latency=1.0), LIST, emails(60), settings(deadline=deadline))
         assert asyncio.get_running_loop().time() < 3.01
         return report
 
@@ -86,7 +88,7 @@ def test_deadline_that_is_kept_changes_nothing(checked: Checked, fake_amend: Fak
 
 def test_deadline_while_the_last_batches_are_in_flight(checked: Checked, fake_amend: Fake) -> None:
     """An upload whose last batches end while they are drained is complete; its deadline has ended nothing."""
-    report = checked(upload(fake_amend(latency=1.0), "1", emails(60), settings(drain_timeout=5.0)))
+    report = checked(upload(fake_amend(latency=1.0), LIST, emails(60), settings(drain_timeout=5.0)))
     assert (report.valid, report.deadline_passed, report.ok) == (60, False, True)
 
 
@@ -100,7 +102,7 @@ def test_batch_that_waits_for_the_quota_does_not_start(checked: Checked, drain_t
         return ContactListOperation(valid=amendment.batch.count, invalid=0)
 
     async def main() -> UploadReport:
-        report = await upload(wait_for_quota, "1", emails(40), settings(drain_timeout=drain_timeout))
+        report = await upload(wait_for_quota, LIST, emails(40), settings(drain_timeout=drain_timeout))
         assert asyncio.get_running_loop().time() == pytest.approx(2.5)
         return report
 
@@ -121,7 +123,7 @@ def test_source_that_never_yields_is_left(checked: Checked, fake_amend: Fake) ->
         finally:
             closed.append(True)
 
-    report = checked(upload(fake_amend(), "1", silent(), settings()))
+    report = checked(upload(fake_amend(), LIST, silent(), settings()))
     assert (report.read, report.valid, report.pending, closed) == (15, 10, 5, [True])
     assert report.deadline_passed
 
@@ -134,7 +136,7 @@ def test_silent_source_without_a_pending_row_is_not_complete(checked: Checked, f
             yield email
         await asyncio.sleep(3_600)
 
-    report = checked(upload(fake_amend(), "1", silent(), settings()))
+    report = checked(upload(fake_amend(), LIST, silent(), settings()))
     assert (report.read, report.valid, report.pending) == (20, 20, 0)
     assert (report.deadline_passed, report.ok) == (True, False)
     assert report.explain() == "The upload is not complete: its deadline ended it."
@@ -144,7 +146,7 @@ def test_aware_datetime_is_a_moment(checked: Checked, fake_amend: Fake) -> None:
     """A deadline may be a moment, in any time zone."""
     zone = dt.timezone(dt.timedelta(hours=-9))
     moment = dt.datetime.now(zone) + dt.timedelta(seconds=100)
-    report = checked(upload(fake_amend(latency=30.0), "1", emails(), settings(deadline=moment, drain_timeout=60.0)))
+    report = checked(upload(fake_amend(latency=30.0), LIST, emails(), settings(deadline=moment, drain_timeout=60.0)))
     assert (report.valid, report.deadline_passed) == (80, True)
 
 
@@ -153,7 +155,7 @@ def test_moment_that_passes_before_reading_begins_sends_nothing(checked: Checked
     chosen = settings(deadline=dt.datetime.now(dt.UTC) + dt.timedelta(milliseconds=1))
     while chosen.seconds_left():
         pass
-    report = checked(upload(fake_amend(latency=1.0), "1", emails(), chosen))
+    report = checked(upload(fake_amend(latency=1.0), LIST, emails(), chosen))
     assert (report.valid, report.deadline_passed, report.ok) == (0, True, False)
 
 
@@ -162,7 +164,7 @@ def test_stream_ends_by_itself_at_the_deadline(checked: Checked, fake_amend: Fak
 
     async def main() -> UploadReport:
         seen: list[BatchResult] = []
-        async with stream(fake_amend(latency=1.0), "1", emails(), settings(drain_timeout=1.0)) as results:
+        async with stream(fake_amend(latency=1.0), LIST, emails(), settings(drain_timeout=1.0)) as results:
             seen.extend([result async for result in results])
         assert len(seen) == 6
         return results.report
@@ -178,6 +180,6 @@ def test_dry_run_keeps_the_deadline_too(checked: Checked, fake_amend: Fake) -> N
             await asyncio.sleep(0.1)
             yield email
 
-    report = checked(upload(fake_amend(), "1", slow(), settings(dry_run=True)))
+    report = checked(upload(fake_amend(), LIST, slow(), settings(dry_run=True)))
     assert (report.deadline_passed, report.ok, report.sent) == (True, False, 0)
     assert 20 <= report.read <= 25

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from criteo_audiences.uploads import UploadReport, upload
+from criteo_audiences.uploads import Destination, UploadReport, upload
 from criteo_audiences.uploads.options import Settings
+
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
 FLUSH_AFTER = 1.0
 GAPS = st.lists(st.sampled_from([0.0] * 8 + [0.01, 0.5, 3.0]), max_size=300)
@@ -40,7 +42,7 @@ def trickle_up(
 
     def run(amend: Any, source: object, **options: Any) -> UploadReport:
         settings = Settings(**{"hash": None, "flush_after": FLUSH_AFTER, **options})
-        report = run_in_virtual_time(upload(amend, "1", source, settings))
+        report = run_in_virtual_time(upload(amend, LIST, source, settings))
         assert_adds_up(report)
         return report
 

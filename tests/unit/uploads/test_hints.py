@@ -7,12 +7,14 @@ import pytest
 
 from criteo_audiences import BatchResult, IdentifierType, Progress, ServerError, UploadReport
 from criteo_audiences.meter import CallMeter
-from criteo_audiences.uploads import Outcome
+from criteo_audiences.uploads import Destination, Outcome
 from criteo_audiences.uploads.hints import Figures, hint, hint_of, time_left
 from criteo_audiences.uploads.load import Load
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.tally import Tally
 from criteo_audiences.uploads.uploader import upload
+
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
 FIGURES = Figures(
     elapsed=100.0, waited=0.0, reading=10.0, full=95.0, busy=400.0, batches=200, max_concurrency=4, window=(250, 60.0)
@@ -114,7 +116,7 @@ def run_timed(monkeypatch: pytest.MonkeyPatch, run_in_virtual_time: Callable[...
             monkeypatch.setattr("time.monotonic", loop.time)
             settings = Settings(**{"hash": None, "batch_size": 10, **options})
             try:
-                return await upload(amend, "1", source, settings)
+                return await upload(amend, LIST, source, settings)
             finally:
                 monkeypatch.undo()
 

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from criteo_audiences import ConfigurationError, IdentifierType, UploadFailedError, UploadReport
 from criteo_audiences.identifiers import RejectReason
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.uploads import Amendment, Outcome, upload
+from criteo_audiences.uploads import Amendment, Destination, Outcome, upload
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.policies import Policy, policies_of
+
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
 Fake = Callable[..., Any]
 COUNTS = st.integers(0, 10_000)
@@ -255,7 +257,7 @@ def refuse_one(amendment: Amendment) -> ContactListOperation:
 async def test_an_upload_is_judged(lane: str, policy: str, counts: tuple[int, int] | None, fake_amend: Fake) -> None:
     """In both lanes, by the rows read and the identifiers sent."""
     settings = Settings(hash=None, dedupe=True, suppress=["gone@b.co"], fail_on=policy)
-    judged = await upload(fake_amend(reply=refuse_one), "1", LANES[lane](VALUES), settings)
+    judged = await upload(fake_amend(reply=refuse_one), LIST, LANES[lane](VALUES), settings)
     assert judged.ok is (counts is None)
     assert counts in {None, (judged.verdicts[0].count, judged.verdicts[0].rows)}
 
@@ -265,8 +267,8 @@ async def test_a_dry_run_judges_what_it_can_see(lane: str, fake_amend: Fake) -> 
     """What stands in the source, and nothing of what Criteo would say."""
     options: dict[str, Any] = {"hash": None, "dedupe": True, "dry_run": True}
     seen = Settings(fail_on="invalid,unreported,duplicates>20%,rejected>20%", **options)
-    assert (await upload(fake_amend(), "1", LANES[lane](VALUES), seen)).ok
-    judged = await upload(fake_amend(), "1", LANES[lane](VALUES), Settings(fail_on="any", **options))
+    assert (await upload(fake_amend(), LIST, LANES[lane](VALUES), seen)).ok
+    judged = await upload(fake_amend(), LIST, LANES[lane](VALUES), Settings(fail_on="any", **options))
     assert not judged.ok
     assert judged.explain() == "The upload fails by any>0: 1 of 5 rows (20%)."
 
@@ -284,8 +286,8 @@ async def test_duplicates_must_be_looked_for(lane: str, options: dict[str, Any],
     """A policy about what nobody counts would never fail, so it is refused before anything is sent."""
     amend, settings = fake_amend(), Settings(hash=None, fail_on="duplicates>10%", **options)
     if fine:
-        assert (await upload(amend, "1", LANES[lane](["a@b.co"]), settings)).ok
+        assert (await upload(amend, LIST, LANES[lane](["a@b.co"]), settings)).ok
         return
     with pytest.raises(ConfigurationError, match="give dedupe=True"):
-        await upload(amend, "1", LANES[lane](["a@b.co"]), settings)
+        await upload(amend, LIST, LANES[lane](["a@b.co"]), settings)
     assert not amend.received

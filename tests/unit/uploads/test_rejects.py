@@ -19,9 +19,12 @@ from criteo_audiences.tables import Table
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Reader
 from criteo_audiences.tables.rejects import Reject
+from criteo_audiences.uploads import Destination
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.rejects import RejectsFile
 from criteo_audiences.uploads.uploader import stream, upload
+
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
 Fake = Callable[..., Any]
 HEADER = ["file", "row", "column", "reason", "fingerprint"]
@@ -70,7 +73,7 @@ class Place:
     def upload(self, source: object, **options: Any) -> UploadReport:
         """Runs an upload in an event loop of its own; it sends nothing unless told to."""
         chosen = Settings(**{"hash": None, "rejects": self.path, "rejects_plain": True, "dry_run": True, **options})
-        return asyncio.run(upload(self.amend, "1", source, chosen))
+        return asyncio.run(upload(self.amend, LIST, source, chosen))
 
     def rejects(self, source: object, **options: Any) -> list[list[str]]:
         """Returns the rows that an upload wrote, without the header and the fingerprint."""
@@ -285,7 +288,7 @@ async def test_a_canceled_upload_leaves_whole_rows(count: int, tmp_path: Path, f
 
     path = tmp_path / "rejects.csv"
     options = Settings(hash=None, rejects=path, rejects_plain=True)
-    task = asyncio.create_task(upload(fake_amend(), "1", source(), options))
+    task = asyncio.create_task(upload(fake_amend(), LIST, source(), options))
     await waiting.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -299,7 +302,7 @@ async def test_a_table_has_written_them_all_before_the_first_batch(tmp_path: Pat
     """Leaving the block after it loses none."""
     values = [f"{number}@b.co" if number % 2 else "nobody" for number in range(4_000)]
     options = Settings(hash=None, rejects=tmp_path / "rejects.csv", batch_size=10, dedupe=False)
-    async with stream(fake_amend(), "1", SOURCES["table"](values), options) as results:
+    async with stream(fake_amend(), LIST, SOURCES["table"](values), options) as results:
         await anext(results)
     assert len(rows_of(tmp_path / "rejects.csv")) == 2_000
     assert results.report.pending > 0

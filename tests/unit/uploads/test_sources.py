@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from criteo_audiences import ConfigurationError, IdentifierType, NotFoundError, Table
-from criteo_audiences.uploads import UploadStream, upload
+from criteo_audiences.uploads import Destination, UploadStream, upload
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.uploader import stream
+
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
 CLEAR = Settings(hash=None)
 
@@ -57,7 +59,7 @@ async def test_what_only_looks_like_a_source_is_refused(source: object, fake_ame
     """Text, bytes, mappings, open files and data frames are a TypeError that names the way out and shows nothing."""
     amend = fake_amend()
     with pytest.raises(TypeError, match=r"Table\.from_file\(path, column=\.\.\.\)") as caught:
-        await upload(amend, "1", source, CLEAR)
+        await upload(amend, LIST, source, CLEAR)
     assert type(source).__name__ in str(caught.value)
     assert "planted" not in "".join(traceback.format_exception(caught.value))
     assert amend.received == []
@@ -67,7 +69,7 @@ async def test_what_only_looks_like_a_source_is_refused(source: object, fake_ame
 async def test_what_is_no_source_at_all_is_refused(source: object, fake_amend: Callable[..., Any]) -> None:
     """Anything that cannot be iterated is named by its type."""
     with pytest.raises(TypeError, match=f"or a file; not {type(source).__name__}$"):
-        await upload(fake_amend(), "1", source, CLEAR)
+        await upload(fake_amend(), LIST, source, CLEAR)
 
 
 def opened(path: Path) -> Any:
@@ -80,16 +82,16 @@ async def test_an_open_file_on_disk_is_refused(tmp_path: Path, fake_amend: Calla
     path = tmp_path / "crm.csv"
     path.write_text("a@b.co\n")
     with opened(path) as file, pytest.raises(TypeError, match=r"Table\.from_file"):
-        await upload(fake_amend(), "1", file, CLEAR)
+        await upload(fake_amend(), LIST, file, CLEAR)
 
 
 async def test_a_column_of_something_without_columns_is_refused(fake_amend: Callable[..., Any]) -> None:
     """`column` goes with files only, and a table's own column is not named differently beside it."""
     settings = Settings(hash=None, column="email")
     with pytest.raises(ConfigurationError, match="column is about the columns of a table"):
-        await upload(fake_amend(), "1", ["a@b.co"], settings)
+        await upload(fake_amend(), LIST, ["a@b.co"], settings)
     with pytest.raises(ConfigurationError, match="another column than the table does"):
-        await upload(fake_amend(), "1", Table.from_file("crm.csv", column="mail"), settings)
+        await upload(fake_amend(), LIST, Table.from_file("crm.csv", column="mail"), settings)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ async def test_a_column_of_something_without_columns_is_refused(fake_amend: Call
 async def test_any_iterable_of_text_is_a_source(source: object, fake_amend: Callable[..., Any]) -> None:
     """Lists, tuples, the keys of a mapping, iterators."""
     amend = fake_amend()
-    report = await upload(amend, "1", source, CLEAR)
+    report = await upload(amend, LIST, source, CLEAR)
     assert amend.identifiers == ["a@b.co", "c@d.co"]
     assert report.ok
 
@@ -158,7 +160,7 @@ async def test_what_a_source_raises_comes_out_as_it_is(
     seen: list[UploadStream] = []
 
     async def consume() -> None:
-        async with stream(fake_amend(), "1", getattr(rows, kind)(), Settings(hash=None, batch_size=100)) as results:
+        async with stream(fake_amend(), LIST, getattr(rows, kind)(), Settings(hash=None, batch_size=100)) as results:
             seen.append(results)
             async for _ in results:
                 pass
@@ -174,9 +176,9 @@ async def test_the_note_of_an_early_end_counts(fake_amend: Callable[..., Any]) -
     """The exception of a source carries rows read, accepted and not sent."""
     rows = Rows(300, ValueError("the database went away"))
     with pytest.raises(ValueError, match="went away") as caught:
-        await upload(fake_amend(), "1", rows.plain(), Settings(hash=None, batch_size=100))
+        await upload(fake_amend(), LIST, rows.plain(), Settings(hash=None, batch_size=100))
     (note,) = caught.value.__notes__
-    assert note.startswith("The upload stopped early: 200 rows read, ")
+    assert note.startswith("The upload stopped early: 299 rows read, ")
     assert note.endswith(" Running it again is safe.")
     assert "planted" not in "".join(traceback.format_exception(caught.value))
 
@@ -192,7 +194,7 @@ async def test_the_context_of_a_sources_error_is_kept(fake_amend: Callable[..., 
             raise ValueError("no such column")  # noqa: B904 - the implicit context is what is tested
 
     with pytest.raises(ValueError, match="no such column") as caught:
-        await upload(fake_amend(), "1", rows(), CLEAR)
+        await upload(fake_amend(), LIST, rows(), CLEAR)
     assert isinstance(caught.value.__context__, KeyError)
     assert not caught.value.__suppress_context__
 
@@ -208,7 +210,7 @@ async def test_a_source_canceled_from_within_is_no_end_of_the_source(fake_amend:
         yield "c@d.co"
 
     with pytest.raises(RuntimeError, match="canceled from within") as caught:
-        await upload(fake_amend(), "1", rows(), CLEAR)
+        await upload(fake_amend(), LIST, rows(), CLEAR)
     assert isinstance(caught.value.__cause__, asyncio.CancelledError)
 
 
@@ -217,7 +219,7 @@ async def test_an_upload_that_stops_early_closes_its_source(kind: str, fake_amen
     """Also a clean-up that has to wait runs to its end."""
     rows = Rows()
     amend = fake_amend(reply=lambda _: NotFoundError(404), latency=0.01)
-    report = await upload(amend, "1", getattr(rows, kind)(), Settings(hash=None, batch_size=100))
+    report = await upload(amend, LIST, getattr(rows, kind)(), Settings(hash=None, batch_size=100))
     assert not report.ok
     assert rows.closed[-1] == "closed"
 
@@ -227,7 +229,7 @@ async def test_leaving_a_stream_early_closes_its_source(kind: str, fake_amend: C
     """The caller need not keep track of a generator that it handed over."""
     rows = Rows()
     amend = fake_amend(latency=0.01)
-    async with stream(amend, "1", getattr(rows, kind)(), Settings(hash=None, batch_size=100)) as results:
+    async with stream(amend, LIST, getattr(rows, kind)(), Settings(hash=None, batch_size=100)) as results:
         await anext(results)
     assert rows.closed[-1] == "closed"
 
@@ -238,7 +240,7 @@ async def test_a_row_that_is_no_text_stops_the_upload(position: int, fake_amend:
     rows: list[Any] = ["planted@example.com"] * 1_200
     rows[position - 1] = 4_242_424_242
     with pytest.raises(TypeError, match=f"^row {position:,} of the source: expected a str, found int") as caught:
-        await upload(fake_amend(), "1", rows, Settings(hash=None, batch_size=100))
+        await upload(fake_amend(), LIST, rows, Settings(hash=None, batch_size=100))
     shown = "".join(traceback.format_exception(caught.value))
     assert "planted" not in shown
     assert "4242" not in shown.replace("_", "")
@@ -252,4 +254,4 @@ async def test_a_kind_without_a_header_of_its_own_must_name_its_column(
     path = tmp_path / "crm.csv"
     path.write_text("id,email\n1,a@b.co\n")
     with pytest.raises(ConfigurationError, match=r"columns of crm\.csv are: 'id', 'email'\. Choose one with column="):
-        await upload(fake_amend(), "1", path, Settings(identifier_type=IdentifierType.CUSTOMER_ID))
+        await upload(fake_amend(), LIST, path, Settings(identifier_type=IdentifierType.CUSTOMER_ID))

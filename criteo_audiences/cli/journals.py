@@ -1,0 +1,136 @@
+"""`journals`: what uploads have been remembered, and getting rid of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from criteo_audiences import ConfigurationError
+from criteo_audiences.cli.groups import grouped
+from criteo_audiences.cli.journaling import state_directory
+from criteo_audiences.cli.options import filled
+from criteo_audiences.cli.running import Run, run
+from criteo_audiences.cli.streams import tell, tell_table, write_json
+
+if TYPE_CHECKING:
+    from criteo_audiences.journals import JournalSummary
+
+journals = typer.Typer(no_args_is_help=True, help="List, compact and remove the journals of uploads.")
+
+DirectoryOption = Annotated[
+    str | None,
+    typer.Option(parser=filled, metavar="PATH", help="Where they are; left out: in your state directory."),
+]
+NamesArgument = Annotated[
+    list[str] | None, typer.Argument(parser=filled, metavar="NAME...", help="As `journals list` shows them.")
+]
+CompletedOption = Annotated[bool, typer.Option("--completed", help="All of finished uploads.")]
+
+
+@journals.command("list")
+@grouped
+def list_journals(*, directory: DirectoryOption = None, state: Run) -> None:
+    """List the journals with what they are of, how far their uploads came, and whether the next run continues them."""
+
+    async def command() -> None:
+        found = _summaries(_place(directory))
+        if state.json:
+            write_json({"ok": True, "journals": [_document(summary) for summary in found]})
+            return
+        header = ("name", "state", "batches", "identifiers", "last activity", "remark")
+        tell_table(header, *(_row(summary) for summary in found))
+
+    run(command, state)
+
+
+@journals.command()
+@grouped
+def remove(
+    names: NamesArgument = None,
+    *,
+    completed: CompletedOption = False,
+    directory: DirectoryOption = None,
+    state: Run,
+) -> None:
+    """Remove journals; an unfinished upload then begins anew when it is started again."""
+    from criteo_audiences.journals import remove as remove_journal  # noqa: PLC0415 - slow to import
+
+    _each(names, completed, _place(directory), remove_journal, "removed", state)
+
+
+@journals.command()
+@grouped
+def compact(
+    names: NamesArgument = None,
+    *,
+    completed: CompletedOption = False,
+    directory: DirectoryOption = None,
+    state: Run,
+) -> None:
+    """Forget the batches of finished uploads and keep their summaries."""
+    from criteo_audiences.journals import compact as compact_journal  # noqa: PLC0415 - slow to import
+
+    _each(names, completed, _place(directory), compact_journal, "compacted", state)
+
+
+def _each(
+    names: list[str] | None,
+    completed: bool,
+    directory: Path,
+    treat: Callable[[Path], None],
+    treated: str,
+    state: Run,
+) -> None:
+    async def command() -> None:
+        if bool(names) == completed:
+            raise ConfigurationError("Name the journals, or give --completed for those of all finished uploads.")
+        done = []
+        for path in [directory / name for name in names or ()] or _finished(directory):
+            treat(path)
+            done.append(path.name)
+            if not state.json:
+                tell(f"{treated} {path.name}")
+        if state.json:
+            write_json({"ok": True, treated: done})
+
+    run(command, state)
+
+
+def _place(directory: str | None) -> Path:
+    return state_directory() if directory is None else Path(directory)
+
+
+def _summaries(directory: Path) -> "list[JournalSummary]":
+    from criteo_audiences import journals as kept  # noqa: PLC0415 - slow to import
+
+    return kept.list_journals(directory)
+
+
+def _finished(directory: Path) -> list[Path]:
+    from criteo_audiences.journals import JournalState  # noqa: PLC0415 - slow to import
+
+    return [summary.path for summary in _summaries(directory) if summary.state is JournalState.COMPLETED]
+
+
+def _row(summary: "JournalSummary") -> tuple[str, ...]:
+    batches = ", ".join(f"{count:,} {state.value}" for state, count in summary.batches.items())
+    activity = f"{summary.last_activity:%Y-%m-%d %H:%M} UTC" if summary.last_activity else ""
+    remark = f"only with --resume: {summary.obstacle}" if summary.obstacle else ""
+    return (summary.path.name, summary.state.value, batches, f"{summary.identifiers:,}", activity, remark)
+
+
+def _document(summary: "JournalSummary") -> dict[str, Any]:
+    return {
+        "name": summary.path.name,
+        "state": summary.state.value,
+        "service": summary.service,
+        "host": summary.host,
+        "segment_id": summary.segment_id,
+        "operation": summary.operation,
+        "batches": {state.value: count for state, count in summary.batches.items()},
+        "identifiers": summary.identifiers,
+        "started": summary.started.isoformat() if summary.started else None,
+        "last_activity": summary.last_activity.isoformat() if summary.last_activity else None,
+        "obstacle": summary.obstacle,
+    }

@@ -1,0 +1,286 @@
+"""The journal of an upload: what was sent and acknowledged, so that a run that was cut short is continued.
+
+A batch is known by a keyed digest of its bytes: any source that is read again in the same order resumes, and a changed
+one is sent again from its first changed batch. No identifier is written, nor anything that could be tried out without
+the key, which is kept beside the journals (`Ledger`).
+"""
+
+import hmac
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from attrs import field, frozen
+
+from criteo_audiences.batches import Batch
+from criteo_audiences.models import printable_trace_id
+from criteo_audiences.uploads.journal_store import FORMAT, BatchState, Entry, Run, Store
+from criteo_audiences.uploads.ledger import Ledger
+from criteo_audiences.uploads.resuming import Found, decide, key_id_of
+from criteo_audiences.uploads.sqlite_file import require_locks
+
+
+@frozen(kw_only=True)
+class Job:
+    """What an upload is to do: a journal continues the same job only.
+
+    Attributes:
+        service: the service's name.
+        host: of the API, so that a sandbox is not taken for the real thing.
+        segment_id: the list.
+        operation: add or remove.
+        configuration: all else that decides which bytes are sent, JSON-safe. It is never written, because a condition
+            may hold an identifier; the journal has a keyed digest of it.
+    """
+
+    service: str
+    host: str
+    segment_id: str
+    operation: str
+    configuration: Mapping[str, Any] = field(factory=dict, repr=False)
+
+    def digest(self, key: bytes) -> bytes:
+        """Returns the job's keyed digest."""
+        parts = [self.service, self.host, self.segment_id, self.operation, dict(self.configuration)]
+        return hmac.digest(key, b"job\0" + json.dumps(parts, sort_keys=True).encode(), "sha256")
+
+
+class Journal:
+    """An open journal, locked against other uploads for as long as it is open.
+
+    Open it with `Journal.open`. Its methods block, and may be called from any thread.
+
+    Attributes:
+        path: of its file.
+        run_id: names the run in the ledger; a run that is continued keeps its own.
+        resumed: whether it continues an unfinished upload.
+        acknowledged: batches that earlier runs of it got acknowledged.
+        set_aside: why an unfinished upload was not continued, a sentence for the user; `None` when there was none.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        run: Run,
+        key: bytes,
+        *,
+        resumed: bool,
+        acknowledged: int,
+        set_aside: str | None,
+        path: Path,
+        now: Callable[[], float],
+    ) -> None:
+        self.path: Final = path
+        self.run_id: Final = run.run_id
+        self.resumed: Final = resumed
+        self.acknowledged: Final = acknowledged
+        self.set_aside: Final = set_aside
+        self._store = store
+        self._ledger = Ledger(path.parent)
+        self._list = (run.service, run.host, run.segment_id)
+        self._key = key
+        self._now = now
+        self._lock = threading.Lock()
+        self._last = 0
+        self._in_flight: set[int] = set()
+        self._noted = False
+
+    @classmethod
+    def open(
+        cls, path: Path, job: Job, *, resume: bool | None = None, now: Callable[[], float] = time.time
+    ) -> "Journal":
+        """Opens a journal; makes it, its directory and the directory's ledger where there are none.
+
+        A completed journal starts anew, as does an unfinished one without an acknowledged batch: there is nothing to
+        continue. An unfinished upload of the same job is continued, but not unasked when its last batch is more than
+        24 hours old or something else has operated on the list since.
+
+        Args:
+            path: of its file.
+            job: what the upload is to do.
+            resume: `True` continues whatever its age, `False` starts anew, `None` decides as said above.
+            now: the clock, seconds since 1970.
+
+        Raises:
+            JournalError: when the file is in use, damaged, none of ours, or cannot be written or locked; when it holds
+                an unfinished upload of another job and `resume` is not `False`; when `resume` is `True` and there is
+                nothing to continue.
+        """
+        require_locks(path, FORMAT.what)
+        with Ledger(path.parent) as ledger:  # keeps others out while the file comes into being
+            key = ledger.key()
+            store = Store(path)
+            try:
+                run = _new_run(job, key, now())
+                found = found_in(store, path, ledger.last_run(job.service, job.host, job.segment_id))
+                continued, set_aside = decide(path, found, run, resume, now())
+                acknowledged = 0
+                if continued and found is not None:
+                    run, acknowledged = found.run, found.acknowledged
+                else:
+                    store.start(run)
+                store.prepare()
+            except BaseException:
+                store.close()
+                raise
+        return cls(
+            store, run, key, resumed=continued, acknowledged=acknowledged, set_aside=set_aside, path=path, now=now
+        )
+
+    def begin(self, batch: Batch) -> Entry | None:
+        """Records a batch before it is sent, or says that it need not be sent.
+
+        Every batch of the source must be begun, in the order of its numbers; it may be called while others are in
+        flight. A loss of the process after it does not lose the record.
+
+        Args:
+            batch: the next one.
+
+        Returns:
+            `None` when the batch must be sent. Otherwise what an earlier run knows of it: it got this batch, with the
+            same bytes, acknowledged, and no batch before it has changed.
+
+        Raises:
+            JournalError: when it cannot be recorded, because the disk is full for example: do not send it. The ends
+                of the batches in flight can be recorded still.
+            ValueError: when it is not the next one.
+        """
+        digest = self._digest(batch)
+        with self._lock:
+            if batch.number != self._last + 1:
+                raise ValueError(f"batch {self._last + 1} comes next, not batch {batch.number}")
+            known = self._store.find(batch.number)
+            same = known is not None and hmac.compare_digest(known[0], digest)
+            if known is not None and same and known[1].state is BatchState.ACKNOWLEDGED:
+                self._last = batch.number
+                return known[1]
+            self._note()
+            anew = known is not None and not same
+            entry = Entry(
+                number=batch.number,
+                kind=batch.kind,
+                count=batch.count,
+                size=batch.size,
+                state=BatchState.SENT,
+                sent_at=float(self._now()),
+            )
+            self._store.begin(entry, digest, in_flight=len(self._in_flight), anew=anew)
+            self._last = batch.number
+            self._in_flight.add(batch.number)
+            return None
+
+    def end(
+        self,
+        number: int,
+        state: BatchState,
+        *,
+        valid: int = 0,
+        invalid: int = 0,
+        unreported: int = 0,
+        trace_id: str | None = None,
+    ) -> None:
+        """Records what became of a batch that was begun. An acknowledgement is on the disk when this returns.
+
+        Args:
+            number: of the batch.
+            state: anything but sent; pending when no request has carried it.
+            valid: identifiers that Criteo accepted.
+            invalid: identifiers that Criteo refused.
+            unreported: identifiers that its answer did not count.
+            trace_id: of the answer; left out unless it has a trace id's shape.
+
+        Raises:
+            JournalError: when it cannot be recorded; a full disk does not keep it from that.
+            ValueError: when the batch is not in flight.
+        """
+        receipt = {
+            "valid": valid,
+            "invalid": invalid,
+            "unreported": unreported,
+            "trace_id": printable_trace_id(trace_id),
+        }
+        with self._lock:
+            if number not in self._in_flight or state is BatchState.SENT:
+                raise ValueError(f"batch {number} is not in flight, or has not ended")
+            self._store.end(number, state, float(self._now()), receipt)
+            self._in_flight.discard(number)
+
+    def complete(self) -> bool:
+        """Marks the upload as finished, once its source has been read to the end and every batch has come back.
+
+        Returns:
+            Whether it is: otherwise a batch is not acknowledged, and the next run continues.
+
+        Raises:
+            JournalError: when it cannot be recorded; the next run then finds all batches acknowledged.
+        """
+        with self._lock:
+            return self._store.complete(self._last, float(self._now()))
+
+    def close(self) -> None:
+        """Closes and unlocks the journal; closing it again does nothing.
+
+        Raises:
+            JournalError: when the ledger could not be told that another run operated on the list meanwhile.
+        """
+        with self._lock:
+            self._store.close()
+            if self._noted:
+                self._noted = False
+                with Ledger(self.path.parent) as ledger:
+                    ledger.note_end(*self._list, self.run_id)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _note(self) -> None:
+        """Tells the ledger of this run before its first call, and not when it makes none."""
+        if not self._noted:
+            with Ledger(self.path.parent) as ledger:
+                ledger.note(*self._list, self.run_id)
+            self._noted = True
+
+    def _digest(self, batch: Batch) -> bytes:
+        digest = hmac.new(self._key, f"batch\0{batch.kind or ''}\0{batch.count}\0".encode(), "sha256")
+        digest.update(b"".join(batch.pieces))  # at once: each piece would wait anew for the interpreter
+        return digest.digest()
+
+
+def found_in(store: Store, path: Path, last_run: str | None) -> Found | None:
+    """Returns the unfinished upload that a journal holds; `last_run` was the last one on its list."""
+    run = store.run()
+    if run is None or run.completed is not None:
+        return None
+    counts = store.counts()
+    return Found(
+        path=path,
+        run=run,
+        begun=sum(batches for batches, _ in counts.values()),
+        acknowledged=counts.get(BatchState.ACKNOWLEDGED, (0, 0))[0],
+        active_at=store.last_activity() or run.started,
+        last_run=last_run,
+    )
+
+
+def _new_run(job: Job, key: bytes, moment: float) -> Run:
+    return Run(
+        run_id=uuid.uuid4().hex,
+        service=job.service,
+        host=job.host,
+        segment_id=job.segment_id,
+        operation=job.operation,
+        digest=job.digest(key),
+        key_id=key_id_of(key),
+        started=float(moment),
+        last_activity=float(moment),
+    )

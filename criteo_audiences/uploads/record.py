@@ -1,0 +1,188 @@
+"""Keeps the journal of an upload while it runs, off the event loop; an upload without a journal records nothing."""
+
+import contextlib
+import hmac
+import logging
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+from anyio import to_thread
+
+from criteo_audiences.batches import Batch
+from criteo_audiences.errors import JournalError
+from criteo_audiences.tables import Table
+from criteo_audiences.uploads.amendment import Destination
+from criteo_audiences.uploads.journal import Job, Journal
+from criteo_audiences.uploads.journal_store import BatchState, Entry
+from criteo_audiences.uploads.ledger import Ledger
+from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.report import BatchResult
+
+_log = logging.getLogger("criteo_audiences.uploads")
+
+_SUFFIX: Final = ".journal"
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
+
+
+class Record:
+    """What an upload writes down about its batches.
+
+    Args:
+        journal: where; `None` for an upload that keeps none.
+
+    Attributes:
+        acknowledged: batches that the journal has as acknowledged, those of earlier runs included.
+        completed: whether the journal has the whole upload as finished.
+    """
+
+    def __init__(self, journal: Journal | None = None) -> None:
+        self._journal = journal
+        self._turns = anyio.CapacityLimiter(1)
+        self.acknowledged = 0 if journal is None else journal.acknowledged
+        self.completed = False
+
+    @property
+    def path(self) -> Path | None:
+        """Of the journal."""
+        return None if self._journal is None else self._journal.path
+
+    @property
+    def resumes(self) -> bool:
+        """Whether an unfinished upload is being continued."""
+        return self._journal is not None and self._journal.resumed
+
+    @property
+    def set_aside(self) -> str | None:
+        """Why an unfinished upload is not being continued, `None` when there was none."""
+        return None if self._journal is None else self._journal.set_aside
+
+    async def begin(self, batch: Batch) -> Entry | None:
+        """Records a batch before it is sent, in the order of the source; returns what is known if it need not be.
+
+        Raises:
+            JournalError: when it cannot be recorded; it must not be sent then.
+        """
+        if self._journal is None:
+            return None
+        return await to_thread.run_sync(self._journal.begin, batch, limiter=self._turns)
+
+    async def end(self, result: BatchResult) -> None:
+        """Records what became of a batch that was sent; an acknowledgement is on the disk then.
+
+        Raises:
+            JournalError: when it cannot be recorded.
+        """
+        state, outcome = _state_of(result), result.outcome
+        trace_id = getattr(result.error, "trace_id", None)
+        await self._end(
+            result.number,
+            state,
+            valid=outcome.valid,
+            invalid=outcome.invalid,
+            unreported=outcome.unreported,
+            trace_id=trace_id,
+        )
+        self.acknowledged += state is BatchState.ACKNOWLEDGED
+
+    async def give_up(self, number: int, *, sent: bool) -> None:
+        """Records that a batch was given up before an answer came, as far as that can be; it is sent again anyway."""
+        with contextlib.suppress(JournalError):
+            await self._end(number, BatchState.UNKNOWN if sent else BatchState.PENDING)
+
+    async def complete(self) -> None:
+        """Records that the source has been read to its end; if every batch is acknowledged, the upload is finished.
+
+        Raises:
+            JournalError: when it cannot be recorded.
+        """
+        if self._journal is not None:
+            with anyio.CancelScope(shield=True):
+                self.completed = await to_thread.run_sync(self._journal.complete, limiter=self._turns)
+
+    async def close(self) -> None:
+        """Closes and unlocks the journal.
+
+        Raises:
+            JournalError: when that could not be written down.
+        """
+        if self._journal is not None:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(self._journal.close, limiter=self._turns)
+
+    async def _end(self, number: int, state: BatchState, **receipt: Any) -> None:
+        if self._journal is None:
+            return
+        journal = self._journal
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(lambda: journal.end(number, state, **receipt), limiter=self._turns)
+
+
+def _state_of(result: BatchResult) -> BatchState:
+    if result.error is None:
+        return BatchState.ACKNOWLEDGED
+    if not result.sent:
+        return BatchState.PENDING
+    return BatchState.UNKNOWN if result.outcome.unknown else BatchState.FAILED
+
+
+@asynccontextmanager
+async def kept_record(destination: Destination, source: object, settings: Settings) -> AsyncIterator[Record]:
+    """Opens the journal that an upload asks for, and closes it whatever happens.
+
+    Raises:
+        JournalError: when it cannot be used; nothing has been sent then.
+    """
+    if settings.journal is None or settings.dry_run:
+        yield Record()
+        return
+    job, resume, path = job_of(destination, source, settings), settings.resume, settings.journal
+    journal = await to_thread.run_sync(lambda: Journal.open(_file_of(path, job, source), job, resume=resume))
+    record = Record(journal)
+    if journal.set_aside:
+        _log.warning(journal.set_aside)
+    try:
+        yield record
+    finally:
+        await record.close()
+
+
+def job_of(destination: Destination, source: object, settings: Settings) -> Job:
+    """Returns what an upload is to do: whatever is in it, another value makes another upload."""
+    table = source if isinstance(source, Table) else Table()
+    return Job(
+        service=destination.service,
+        host=destination.host,
+        segment_id=destination.segment_id,
+        operation=settings.operation.value,
+        configuration={
+            "application": destination.application,
+            "kinds": [[each.kind, each.algorithm, *each.columns] for each in settings.selections],
+            "region": [settings.region, settings.region_column],
+            "table": [table.query, table.column, table.where, settings.where],
+            "dedupe": settings.dedupe,
+            "suppress": settings.suppress is not None,
+            "gum_caller_id": settings.gum_caller_id,
+            "batches": [settings.batch_size, settings.max_body_bytes],
+        },
+    )
+
+
+def _file_of(path: Path, job: Job, source: object) -> Path:
+    """Returns the journal's file; in a directory, one for each job and for each file or list of files.
+
+    Raises:
+        JournalError: when the directory cannot be used.
+    """
+    if not path.is_dir():
+        return path
+    with Ledger(path) as ledger:
+        key = ledger.key()
+    paths = source.paths if isinstance(source, Table) else ()
+    files = "\0".join(str(Path(each).absolute()) for each in paths)
+    digest = hmac.digest(key, job.digest(key) + files.encode("utf-8", "surrogateescape"), "sha256").hex()[:12]
+    words = (job.service, job.segment_id, job.operation, digest)
+    return path / ("-".join(_UNFIT.sub("", word) for word in words) + _SUFFIX)

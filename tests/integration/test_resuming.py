@@ -1,0 +1,231 @@
+"""An upload with a journal, against the sandbox: what was acknowledged is not sent again, and nothing is lost."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from criteo_audiences import CriteoClient, CriteoError, JournalError, RetryPolicy, UploadReport
+from criteo_audiences.sandbox import Sandbox
+
+
+class Stage:
+    """A contact list and a journal."""
+
+    def __init__(self, sandbox: Sandbox, criteo: CriteoClient, journal: Path) -> None:
+        self.sandbox = sandbox
+        self.criteo = criteo
+        self.journal = journal
+        self.segment_id = sandbox.add_contact_list(name="crm")
+
+    async def upload(self, source: Any, **options: Any) -> UploadReport:
+        """Uploads in batches of 10, one at a time."""
+        chosen = {"hash": "sha256", "batch_size": 10, "max_concurrency": 1, "journal": self.journal, **options}
+        segment_id = chosen.pop("segment_id", self.segment_id)
+        report = await self.criteo.marketing_solutions.upload_contact_list(segment_id, source, **chosen)
+        check(report)
+        return report
+
+    async def cut_short(self, rows: list[str], after: int, **options: Any) -> None:
+        """Uploads until the source fails behind so many rows, the full batches of which have arrived by then."""
+        expected = self.amendments + after // 10
+
+        async def failing() -> AsyncIterator[str]:
+            for row in rows[:after]:
+                yield row
+            while self.amendments < expected:  # noqa: ASYNC110 - the server has no event for it
+                await asyncio.sleep(0.001)
+            raise SourceError
+
+        with pytest.raises(SourceError):
+            await self.upload(failing(), drain_timeout=10.0, **options)
+
+    @property
+    def held(self) -> int:
+        """Identifiers that the server holds."""
+        return len(self.sandbox.contact_list(self.segment_id))
+
+    @property
+    def amendments(self) -> int:
+        """Calls that carried identifiers so far."""
+        return sum(bool(request.identifiers) for request in self.sandbox.requests)
+
+
+class SourceError(Exception):
+    """A source that ends in the middle."""
+
+
+def emails(count: int) -> list[str]:
+    """Returns addresses that differ."""
+    return [f"customer.{number}@example.com" for number in range(count)]
+
+
+def check(report: UploadReport) -> None:
+    """Holds the two equations against a report."""
+    gone = report.rejected_total + (report.duplicates or 0) + report.suppressed + report.pending
+    assert report.read == report.sent + gone
+    assert report.sent == report.valid + report.invalid + report.unreported + report.failed + report.unknown
+    if not report.dry_run:
+        assert report.calls == report.batches - report.resumed + report.retries
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    """A running sandbox, a client that gives up at once, and a journal in a directory of its own."""
+    async with (
+        Sandbox(rate_limit=None) as sandbox,
+        CriteoClient(sandbox.credentials, base_url=sandbox.url, retry=RetryPolicy(attempts=1)) as criteo,
+    ):
+        yield Stage(sandbox, criteo, tmp_path / "state" / "crm.journal")
+
+
+async def test_an_upload_that_was_cut_short_is_finished(stage: Stage) -> None:
+    """Two of five batches were acknowledged: the same upload sends the other three, and reports all five."""
+    await stage.cut_short(emails(50), 25)
+    assert stage.amendments == 2
+
+    report = await stage.upload(emails(50))
+    assert (report.batches, report.resumed, report.calls) == (5, 2, 3)
+    assert (report.sent, report.valid, report.ok) == (50, 50, True)
+    assert (stage.held, stage.amendments) == (50, 5)
+    assert report.live_from is not None
+
+
+async def test_a_finished_upload_is_sent_again_when_it_is_started_again(stage: Stage) -> None:
+    """Add, clear, add: the journal of the first does not keep the second from sending."""
+    for _ in range(2):
+        report = await stage.upload(emails(30))
+        assert (report.resumed, report.calls, stage.held) == (0, 3, 30)
+        await stage.criteo.marketing_solutions.clear_contact_list(stage.segment_id)
+
+
+async def test_a_changed_source_is_sent_again_from_its_first_changed_batch(stage: Stage) -> None:
+    """The second batch of three changed, so it and the third are sent, though the third had arrived."""
+    rows = emails(40)
+    await stage.cut_short(rows, 35)
+    changed = [*rows[:12], "new@example.com", *rows[13:]]
+    report = await stage.upload(changed)
+    assert (report.resumed, report.calls) == (1, 3)
+    assert stage.held == 41
+
+
+async def test_a_batch_that_failed_is_the_only_one_that_is_sent_again(stage: Stage) -> None:
+    """A batch was refused with 503 and one got no answer; the next run sends these two."""
+    stage.sandbox.fail_next(status=503, on="contact-list")
+    stage.sandbox.fail_next(lose_reply=True, on="contact-list")
+    first = await stage.upload(emails(50))
+    assert (first.failed, first.unknown, first.valid, first.ok) == (10, 10, 30, False)
+
+    second = await stage.upload(emails(50))
+    assert (second.resumed, second.calls, second.valid, second.ok) == (3, 2, 50, True)
+    assert stage.held == 50
+
+
+async def test_results_of_resumed_batches_come_too(stage: Stage) -> None:
+    """Who adds up the results of a stream gets what the report says."""
+    await stage.cut_short(emails(30), 25)
+    lists = stage.criteo.marketing_solutions
+    options: dict[str, Any] = {"hash": "sha256", "batch_size": 10, "journal": stage.journal}
+    async with lists.stream_contact_list(stage.segment_id, emails(30), **options) as results:
+        assert results.resumes
+        assert results.resumable
+        assert results.journal == stage.journal
+        found = [result async for result in results]
+    assert [(result.number, result.resumed) for result in found] == [(1, True), (2, True), (3, False)]
+    assert sum(result.valid for result in found) == results.report.valid == 30
+    assert not results.resumable
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"operation": "remove"}, {"hash": None}, {"batch_size": 11}, {"dedupe": True}, {"segment_id": "other"}],
+    ids=lambda other: next(iter(other)),
+)
+async def test_a_journal_is_of_one_job(stage: Stage, other: dict[str, Any]) -> None:
+    """Another operation, list or setting does not continue it, and does not overwrite it."""
+    await stage.cut_short(emails(30), 25)
+    if "segment_id" in other:
+        other = {"segment_id": stage.sandbox.add_contact_list()}
+    with pytest.raises(JournalError, match="another job"):
+        await stage.upload(emails(30), **other)
+    assert (await stage.upload(emails(30))).resumed == 2
+
+
+async def test_a_directory_has_a_journal_for_each_job(stage: Stage, tmp_path: Path) -> None:
+    """Given a directory, uploads that differ do not get in each other's way; no name shows a setting."""
+    for options in ({}, {"operation": "remove"}, {"hash": None}):
+        await stage.cut_short(emails(30), 25, journal=tmp_path, **options)
+    assert len(list(tmp_path.glob("*.journal"))) == 3
+    assert len(list(tmp_path.glob(f"marketing-solutions-{stage.segment_id}-add-*.journal"))) == 2
+
+
+async def test_another_operation_on_the_list_keeps_it_from_being_continued_unasked(
+    stage: Stage, tmp_path: Path
+) -> None:
+    """An upload of the same directory came between: everything is sent, unless resume=True says otherwise."""
+    await stage.cut_short(emails(30), 25)
+    await stage.upload(emails(5), journal=stage.journal.with_name("other.journal"))
+    stream = stage.criteo.marketing_solutions.stream_contact_list
+    options: dict[str, Any] = {"hash": "sha256", "batch_size": 10, "max_concurrency": 1, "journal": stage.journal}
+    copied = tmp_path / "copy"
+    copied.mkdir()
+    for file in stage.journal.parent.iterdir():
+        (copied / file.name).write_bytes(file.read_bytes())
+    async with stream(stage.segment_id, emails(30), **options) as results:
+        assert results.set_aside is not None
+        assert "something else has operated on the list" in results.set_aside
+        assert [result.resumed async for result in results] == [False] * 3
+    report = await stage.upload(emails(30), journal=copied / "crm.journal", resume=True)
+    assert report.resumed == 2
+
+
+async def test_resuming_what_is_finished_is_refused(stage: Stage) -> None:
+    """resume=True with nothing to continue says so instead of sending everything again."""
+    await stage.upload(emails(10))
+    with pytest.raises(JournalError, match="no unfinished upload"):
+        await stage.upload(emails(10), resume=True)
+    assert stage.amendments == 1
+
+
+async def test_a_journal_has_one_upload_at_a_time(stage: Stage) -> None:
+    """A second upload with a journal in use is refused in words, and nothing is sent for it."""
+    lists = stage.criteo.marketing_solutions
+    async with lists.stream_contact_list(stage.segment_id, emails(10), hash=None, journal=stage.journal):
+        with pytest.raises(JournalError, match="in use"):
+            await stage.upload(emails(10), hash=None)
+
+
+async def test_a_dry_run_leaves_the_journal_alone(stage: Stage) -> None:
+    """It neither makes one nor reads one."""
+    report = await stage.upload(emails(10), dry_run=True)
+    assert report.pending == 10
+    assert not stage.journal.exists()
+
+
+async def test_a_file_is_resumed_like_any_source(stage: Stage, tmp_path: Path) -> None:
+    """The table lane: a refused batch in the middle, then the same file again."""
+    path = tmp_path / "crm.csv"
+    path.write_text("email\n" + "\n".join(emails(50)))
+    stage.sandbox.fail_next(status=500, on="contact-list")
+    assert (await stage.upload(path)).failed == 10
+    report = await stage.upload(path)
+    assert (report.resumed, report.calls, report.valid) == (4, 1, 50)
+    assert stage.held == 50
+
+
+async def test_credentials_that_are_refused_leave_the_upload_unfinished(stage: Stage) -> None:
+    """A token that is refused in the middle ends the upload with an error; the next one continues."""
+    rows = emails(40)
+
+    def revoking() -> Iterator[str]:
+        yield from rows[:20]
+        stage.sandbox.fail_next(status=401, times=2)
+        yield from rows[20:]
+
+    with pytest.raises(CriteoError):
+        await stage.upload(revoking())
+    report = await stage.upload(rows)
+    assert report.ok
+    assert stage.held == 40

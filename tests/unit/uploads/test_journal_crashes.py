@@ -1,0 +1,346 @@
+"""The journal against processes that are killed, that compete, and disks that are full or cannot lock."""
+
+import errno
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from criteo_audiences.errors import JournalError
+from criteo_audiences.journals import JournalState, describe, list_journals
+from criteo_audiences.uploads import journal, sqlite_file
+from criteo_audiences.uploads.journal import Job, Journal
+from criteo_audiences.uploads.ledger import Ledger
+from criteo_audiences.uploads.sqlite_file import InUseError
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
+
+JOB = Job(service="marketing-solutions", host="api.criteo.com", segment_id="812345", operation="add")
+PRELUDE = """
+import json, os, random, resource, signal, sys, time
+from pathlib import Path
+from criteo_audiences.batches import Batch
+from criteo_audiences.errors import JournalError
+from criteo_audiences.uploads.journal import Job, Journal
+from criteo_audiences.uploads.journal_store import BatchState
+
+JOB = Job(service="marketing-solutions", host="api.criteo.com", segment_id="812345", operation="add")
+DIRECTORY = Path(sys.argv[1])
+WINDOW = 4
+
+def batch(number):
+    return Batch(number=number, count=1, full=True, pieces=(b'"%d@b.co"' % number,))
+"""
+
+
+def run(script: str, directory: Path, *wrapper: str) -> Any:
+    """Runs a script in a process of its own; returns what it prints."""
+    command = [*wrapper, sys.executable, "-c", PRELUDE + script, str(directory)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)  # noqa: S603 - ours
+    assert not done.returncode, done.stderr
+    return json.loads(done.stdout)
+
+
+KILLING = """
+def upload(path, tell):
+    journal, flying = Journal.open(path, JOB), []
+    for number in range(1, 100):
+        if journal.begin(batch(number)) is None:
+            os.write(tell, b"b%d\\n" % number)
+            flying.append(number)
+        if len(flying) == WINDOW:
+            number = flying.pop(random.randrange(WINDOW))
+            journal.end(number, BatchState.ACKNOWLEDGED, valid=1)
+            os.write(tell, b"e%d\\n" % number)
+
+def killed_after(lines, path):
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        upload(path, writing)
+        os._exit(0)
+    os.close(writing)
+    with open(reading) as told:
+        seen = [line for _, line in zip(range(lines), told)]
+        time.sleep(random.random() / 1000)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        seen += told.readlines()
+    return [line for line in seen if line.endswith("\\n")]
+
+kills = 0
+for attempt in range(15):
+    path, seen = DIRECTORY / f"{attempt}.journal", []
+    for _ in range(2):
+        seen += killed_after(random.randrange(80), path)
+        kills += 1
+    begun = {int(line[1:]) for line in seen if line[0] == "b"}
+    ended = {int(line[1:]) for line in seen if line[0] == "e"}
+    again = set()
+    with Journal.open(path, JOB) as journal:
+        for number in range(1, 100):
+            if journal.begin(batch(number)) is None:
+                again.add(number)
+    assert not again & ended, (again, ended)
+    assert len(again & begun) <= WINDOW, (again, begun)
+print(json.dumps(kills))
+"""
+
+
+def test_killed_upload_sends_again_only_what_was_in_flight(tmp_path: Path) -> None:
+    """Whenever the process is killed, also twice: what was acknowledged is skipped, at most four batches repeat."""
+    assert run(KILLING, tmp_path) == 30
+
+
+RACING = """
+def compete(path, start, tell, stay):
+    os.read(start, 1)
+    try:
+        journal = Journal.open(path, JOB)
+        os.write(tell, b"1")
+    except JournalError as error:
+        os.write(tell, b"0" if "is in use by another upload" in str(error) else b"?")
+    os.read(stay, 1)
+    os._exit(0)
+
+won = []
+for attempt in range(15):
+    pipes = [os.pipe() for _ in range(3)]
+    (start, starts), (told, tell), (stay, ends) = pipes
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if not child:
+            os.close(starts)
+            os.close(ends)
+            compete(DIRECTORY / f"{attempt}.journal", start, tell, stay)
+        children.append(child)
+    os.close(starts)
+    answers = b""
+    while len(answers) < len(children):
+        answers += os.read(told, 8)
+    os.close(ends)
+    for child in children:
+        os.waitpid(child, 0)
+    for each in (start, told, tell, stay):
+        os.close(each)
+    won.append("".join(sorted(answers.decode())))
+print(json.dumps(won))
+"""
+
+
+def test_one_of_several_processes_gets_a_journal(tmp_path: Path) -> None:
+    """Also when all of them make it at the same moment; the others are refused in words."""
+    assert run(RACING, tmp_path) == ["0001"] * 15
+
+
+def test_journals_are_opened_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger is locked meanwhile: of two that make a journal neither would get it, if each waited for the other."""
+    monkeypatch.setattr(sqlite_file, "_PATIENCE", 0.0)
+    opened = journal.Store
+
+    def watched(path: Path) -> Any:
+        with pytest.raises(InUseError), Ledger(tmp_path):
+            pass
+        return opened(path)
+
+    monkeypatch.setattr(journal, "Store", watched)
+    Journal.open(tmp_path / "crm.journal", JOB).close()
+    with Ledger(tmp_path):
+        pass
+
+
+TRYING = """
+try:
+    Journal.open(DIRECTORY / "crm.journal", JOB).close()
+    print(json.dumps("opened"))
+except JournalError as error:
+    print(json.dumps(str(error)))
+"""
+
+
+def test_lock_survives_whatever_this_process_does_beside_it(tmp_path: Path) -> None:
+    """A second upload, a look at it and a list of all do not free it for another process; its end does."""
+    path = tmp_path / "crm.journal"
+    with Journal.open(path, JOB):
+        with pytest.raises(JournalError, match="is in use"):
+            Journal.open(path, JOB)
+        assert describe(path).state is JournalState.IN_USE
+        assert [each.segment_id for each in list_journals(tmp_path)] == ["812345"]
+        assert run(TRYING, tmp_path) == (
+            f"The journal {path} is in use by another upload: wait for its end, or name another journal."
+        )
+    assert run(TRYING, tmp_path) == "opened"
+
+
+LIMITED = """
+def refused(act):
+    try:
+        act()
+    except JournalError as error:
+        return str(error)
+
+path = DIRECTORY / "crm.journal"
+log = path.with_name("crm.journal-wal")
+unlimited = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, unlimited[1]))
+messages = [refused(lambda: Journal.open(path, JOB))]
+resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+
+journal = Journal.open(path, JOB)
+resource.setrlimit(resource.RLIMIT_FSIZE, (log.stat().st_size, unlimited[1]))
+begun = 0
+while (message := refused(lambda: journal.begin(batch(begun + 1)))) is None:
+    begun += 1
+messages += [message, refused(lambda: journal.begin(batch(begun + 1)))]
+for number in range(begun, 0, -1):
+    journal.end(number, BatchState.ACKNOWLEDGED, valid=1, trace_id="f" * 48)
+resource.setrlimit(resource.RLIMIT_FSIZE, unlimited)
+journal.close()
+with Journal.open(path, JOB) as journal:
+    skipped = sum(journal.begin(batch(number)) is not None for number in range(1, begun + 1))
+print(json.dumps({"messages": messages, "begun": begun, "skipped": skipped}))
+"""
+
+FILLED = """
+import subprocess
+mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(DIRECTORY)], capture_output=True)
+if mounted.returncode:
+    print(json.dumps(None))
+    sys.exit()
+
+def fill():
+    with open(DIRECTORY / "filler", "ab", buffering=0) as filler:
+        try:
+            while filler.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+
+path = DIRECTORY / "crm.journal"
+results = []
+for early in (0, 3, 60):
+    path = DIRECTORY / f"{early}.journal"
+    journal, flying, begun, ended, message = Journal.open(path, JOB), [], 0, 0, None
+    while message is None:
+        if begun == early:
+            fill()
+        try:
+            journal.begin(batch(begun + 1))
+        except JournalError as error:
+            message = str(error)
+            break
+        begun += 1
+        flying.append(begun)
+        if len(flying) == WINDOW:
+            journal.end(flying.pop(1), BatchState.ACKNOWLEDGED, valid=1, trace_id="f" * 48)
+            ended += 1
+    for number in flying:
+        journal.end(number, BatchState.ACKNOWLEDGED, valid=1, trace_id="f" * 48)
+        ended += 1
+    journal.close()
+    (DIRECTORY / "filler").unlink()
+    with Journal.open(path, JOB) as journal:
+        skipped = sum(journal.begin(batch(number)) is not None for number in range(1, begun + 1))
+    results.append({"message": message, "begun": begun, "ended": ended, "skipped": skipped, "early": early})
+print(json.dumps(results))
+"""
+
+
+def test_file_that_may_not_grow_loses_no_acknowledgement(tmp_path: Path) -> None:
+    """A batch is refused before it is sent; the end of each of the many in flight is recorded all the same."""
+    found = run(LIMITED, tmp_path)
+    assert set(found["messages"]) == {f"The journal {tmp_path / 'crm.journal'} cannot be written: File too large."}
+    assert found["begun"] == found["skipped"] > 60
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs a mount namespace")
+def test_full_disk_loses_no_acknowledgement(tmp_path: Path) -> None:
+    """However early it is full: what was begun can be ended, and is skipped by the next run."""
+    wrapper = ["unshare", "--map-root-user", "--mount"]
+    if subprocess.run([*wrapper, "true"], capture_output=True, check=False).returncode:  # noqa: S603 - ours
+        pytest.skip("no mount namespaces here")
+    found = run(FILLED, tmp_path, *wrapper)
+    if found is None:
+        pytest.skip("no mounts here")
+    assert [each["early"] for each in found] == [0, 3, 60]
+    for each in found:
+        assert each["begun"] == each["ended"] == each["skipped"] >= each["early"]
+        assert "because the disk is full: make room and run again." in each["message"]
+
+
+def no_locks(*_: object) -> None:
+    """Grants every lock, as some network file systems do."""
+
+
+def refuse(number: int) -> Callable[..., None]:
+    """Returns locks that the file system refuses."""
+
+    def lock(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return lock
+
+
+@pytest.mark.parametrize(
+    ("lock", "reason"),
+    [
+        (no_locks, "a lock is granted twice"),
+        (refuse(errno.ENOLCK), "No locks available"),
+        (refuse(errno.EOPNOTSUPP), "Operation not supported"),
+    ],
+)
+def test_file_system_that_cannot_lock_is_refused(
+    lock: Callable[..., None], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the reason, and before anything is made there."""
+    monkeypatch.setattr(sqlite_file.fcntl, "fcntl", lock)
+    monkeypatch.setattr(sqlite_file.fcntl, "flock", lock)
+    with pytest.raises(JournalError) as caught:
+        Journal.open(tmp_path / "crm.journal", JOB)
+    assert str(caught.value) == (
+        f"The journal {tmp_path / 'crm.journal'} is on a file system that cannot lock, so two uploads could write it "
+        f"at once: name a local directory ({reason})."
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_locks_of_an_old_kernel_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where locks of open files are not known, those of the whole file are tried, which must exclude each other."""
+    monkeypatch.setattr(sqlite_file.fcntl, "fcntl", refuse(errno.EINVAL))
+    Journal.open(tmp_path / "crm.journal", JOB).close()
+    monkeypatch.setattr(sqlite_file.fcntl, "flock", no_locks)
+    with pytest.raises(JournalError, match="a lock is granted twice"):
+        Journal.open(tmp_path / "crm.journal", JOB)
+
+
+@pytest.mark.parametrize(
+    ("name", "claim"),
+    [
+        ("SQLITE_BUSY_RECOVERY", "is in use by another upload"),
+        ("SQLITE_IOERR_LOCK", "is on a file system that cannot lock"),
+        ("SQLITE_PROTOCOL", "is on a file system that cannot lock"),
+        ("SQLITE_FULL", "because the disk is full"),
+        ("SQLITE_IOERR_WRITE", "cannot be written"),
+        ("SQLITE_READONLY_DIRECTORY", "cannot be written"),
+        ("SQLITE_IOERR_READ", "cannot be read"),
+        ("SQLITE_CORRUPT_INDEX", "is damaged"),
+        ("SQLITE_ERROR", "is damaged"),
+    ],
+)
+def test_errors_of_the_database_become_words(name: str, claim: str) -> None:
+    """By their names; their own text, which may hold values, is left out."""
+    error = sqlite_file.sqlite3.OperationalError("jane.doe@example.com")
+    error.sqlite_errorname = name
+    with pytest.raises(JournalError) as caught, sqlite_file.translated(Path("crm.journal"), "journal"):
+        raise error
+    assert str(caught.value).startswith("The journal crm.journal ")
+    assert claim in str(caught.value)
+    assert "jane" not in str(caught.value)
+    assert caught.value.__suppress_context__
