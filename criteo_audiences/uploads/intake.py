@@ -68,6 +68,12 @@ class Intake(Protocol):
     def share(self) -> float | None:
         """How much has been read, 0 to 1; `None` when the source cannot tell."""
 
+    def staged(self) -> float | None:
+        """How much has been read of a table that is read before its first batch, 0 to 1; `None` for other sources."""
+
+    def seen(self) -> int:
+        """Values read; about, while a table is read before its first batch."""
+
     def count_rest(self) -> None:
         """Counts what was read and not prepared yet, when the source is left before its end."""
 
@@ -126,6 +132,14 @@ class ValueIntake:
     def share(self) -> float | None:
         """An iterable cannot tell."""
         return None
+
+    def staged(self) -> float | None:
+        """An iterable's values go out as they are read."""
+        return None
+
+    def seen(self) -> int:
+        """See `Intake.seen`."""
+        return self._preparation.read
 
     async def run(self, deliver: Deliver) -> None:
         """See `Intake.run`."""
