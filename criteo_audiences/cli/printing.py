@@ -69,6 +69,8 @@ def _rows_out(report: "UploadReport") -> Iterator[tuple[str, int | None, str]]:
 
 def _cost(report: "UploadReport") -> str:
     parts = [_counted(report.batches, "batch", "batches"), _counted(report.calls, "call", "calls")]
+    if report.resumed:
+        parts.append(f"{report.resumed:,} by an earlier run")
     if report.retries:
         parts.append(_counted(report.retries, "retry", "retries"))
     if report.already_hashed:

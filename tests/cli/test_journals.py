@@ -104,6 +104,14 @@ async def test_a_batch_that_failed_is_sent_by_the_printed_command(cli, emails: P
     assert amendments(sandbox) == ROWS // 10 + 1
 
 
+async def test_the_report_says_what_an_earlier_run_has_sent(cli, emails: Path, sandbox: Sandbox) -> None:
+    """All that was ever sent is in it, and how much of it this run did not send."""
+    arguments = ("upload", SERVICE, sandbox.add_contact_list(), str(emails), *OPTIONS)
+    sandbox.fail_next(status=400, on="contact-list")
+    assert (await cli(*arguments)).code == INCOMPLETE
+    assert "10 batches, 1 call, 9 by an earlier run\n" in (await cli(*arguments)).out
+
+
 async def test_a_clear_in_between_keeps_it_from_being_resumed_unasked(cli, emails: Path, sandbox: Sandbox) -> None:
     """What was acknowledged is gone, so everything is sent; the reason is printed."""
     segment = sandbox.add_contact_list()
