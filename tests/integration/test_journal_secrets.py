@@ -181,7 +181,8 @@ async def test_an_upload_that_fails_and_is_resumed_shows_nothing(
 ) -> None:
     """Refused with an echo of an address, without an answer, unable to log in, then resumed: nothing planted comes out."""
     source = stage.source if lane == "file" else [*EMAILS, REJECTED, OPT_OUT]
-    options = {"hash": algorithm, "values": lane == "values"}
+    options = {"hash": algorithm, "values": lane == "values", "journal": stage.directory}
+    stage.directory.mkdir()
     echo = json.dumps({"errors": [{"detail": EMAILS[1], "code": EMAILS[1], "traceId": EMAILS[2]}]}).encode()
     stage.sandbox.fail_next(status=400, body=echo, on=CALL)
     stage.sandbox.fail_next(lose_reply=True, on=CALL)
