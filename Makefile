@@ -3,16 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint audit format bench bench-scaling bench-imports bench-quota bench-upload clean
+.PHONY: help demo test soak lint audit format bench bench-scaling bench-imports bench-quota bench-upload bench-journal clean
 
 help:
 	@echo "make demo    upload a CRM export to a local Criteo and show the report"
 	@echo "make test    run the tests with branch coverage"
+	@echo "make soak    kill and disturb uploads hundreds of times, and print what came of it"
 	@echo "make lint    ruff, mypy --strict, basedpyright, and make audit"
 	@echo "make audit   known vulnerabilities of what is installed, where their list can be reached"
 	@echo "make format  let ruff format the code"
 	@echo "make bench   compare an upload of two million e-mails with a plain script and Criteo's own SDK"
-	@echo "             bench-scaling, bench-imports, bench-quota, bench-upload: see docs/performance.md"
+	@echo "             bench-scaling, bench-imports, bench-quota, bench-upload, bench-journal: see docs/performance.md"
 
 $(VENV)/.cli: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11")'
@@ -38,6 +39,9 @@ test: $(VENV)/.dev
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
+soak: $(VENV)/.dev
+	$(BIN)/python tests/faults/soak.py
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -55,7 +59,7 @@ format: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/compare.py
 
-bench-scaling bench-imports bench-quota bench-upload: bench-%: $(VENV)/.dev
+bench-scaling bench-imports bench-quota bench-upload bench-journal: bench-%: $(VENV)/.dev
 	$(BIN)/python benchmarks/$*.py
 
 clean:

@@ -87,6 +87,8 @@ def one_line(error: BaseException) -> str:
         return f"There is no file {error.filename!r}."
     if isinstance(error, PermissionError):
         return f"The file {error.filename!r} may not be read; check its mode."
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"The file {error.filename!r} cannot be used: {error.strerror}."
     if isinstance(error, (CriteoError, OSError)):
         return " ".join(str(error).split())
     return f"Unexpected {type(error).__name__}; run again with --debug for a traceback."

@@ -126,7 +126,7 @@ def progress_shown() -> Iterator[Callable[["Progress"], None]]:
         task = bar.add_task("starting", total=None)
 
         def show(progress: "Progress") -> None:
-            share = progress.share_read
+            share = progress.share_staged if progress.share_read is None else progress.share_read
             bar.update(task, description=_text(progress), total=None if share is None else 1.0, completed=share or 0.0)
 
         yield show
@@ -139,10 +139,15 @@ def _lines(console: "Console") -> Callable[["Progress"], None]:
         nonlocal due
         if progress.elapsed >= due:
             due = progress.elapsed + _LINE_EVERY
-            share = "" if progress.share_read is None else f" of the file {progress.share_read:.0%},"
-            console.print(f"{progress.elapsed:,.0f} s:{share} {_text(progress)}", markup=False)
+            console.print(f"{progress.elapsed:,.0f} s:{_share(progress)} {_text(progress)}", markup=False)
 
     return show
+
+
+def _share(progress: "Progress") -> str:
+    if progress.share_read is not None:
+        return f" of the file {progress.share_read:.0%},"
+    return "" if progress.share_staged is None else f" reading the file, {progress.share_staged:.0%},"
 
 
 def _text(progress: "Progress") -> str:

@@ -34,6 +34,7 @@ class Run:
         report: of an upload, as far as it came.
         resume: the command that finishes an upload which was cut short; `None` when there is nothing to finish.
         plan: of an upload that is only rehearsed.
+        rejects: the path of the file of rejects as it was given, once there is one.
         remarks: lines to print after the report.
         facts: what the JSON document holds beside the report.
         code: how a command without a report ends.
@@ -46,6 +47,7 @@ class Run:
     report: "UploadReport | None" = None
     resume: str | None = None
     plan: Plan | None = None
+    rejects: str | None = None
     remarks: list[str] = field(factory=list)
     facts: dict[str, Any] = field(factory=dict)
     code: Exit = Exit.OK
@@ -117,9 +119,10 @@ def _tell_draining(state: Run) -> None:
 def _finished(state: Run, report: "UploadReport") -> Exit:
     if state.json:
         planned = {"plan": state.plan.to_dict(dt.datetime.now(dt.UTC))} if state.plan is not None else {}
-        write_json({**report.to_dict(), **planned, **_how_to_resume(state), **state.facts})
+        write_json({**report.to_dict(), **planned, **_how_to_resume(state), **_rejects(state), **state.facts})
     else:
         print_report(report, state.plan)
+        _tell_rejects(state)
         for remark in state.remarks:
             tell(remark)
     if not report.ok:
@@ -133,13 +136,26 @@ def _stopped(state: Run, error: BaseException, code: Exit, line: str) -> Exit:
         traceback.print_exception(error)
     if state.json:
         reported = _how_to_resume(state) | (state.report.to_dict() if state.report is not None else {})
-        write_json({**reported, "ok": False, "error": {"kind": type(error).__name__, "message": line}})
-    elif state.report is not None and state.report.read:
-        print_report(state.report)
+        failed = {"ok": False, "error": {"kind": type(error).__name__, "message": line}}
+        write_json({**reported, **_rejects(state), **failed})
+    else:
+        if state.report is not None and state.report.read:
+            print_report(state.report)
+        _tell_rejects(state)
     flush()
     say(line)
     _say_how_to_resume(state)
     return code
+
+
+def _rejects(state: Run) -> dict[str, str]:
+    """Returns where the file of rejects is; of a name that is no text, escapes of what is none."""
+    return {} if state.rejects is None else {"rejects": state.rejects.encode(errors="backslashreplace").decode()}
+
+
+def _tell_rejects(state: Run) -> None:
+    if state.rejects is not None:
+        tell(f"What was rejected, and where it stands: {state.rejects}")
 
 
 def _how_to_resume(state: Run) -> dict[str, str]:

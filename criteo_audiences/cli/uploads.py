@@ -220,6 +220,7 @@ async def upload_table(
     try:
         with progress_shown() as show:
             async with lists.stream_contact_list(segment_id, table, on_progress=show, **options) as results:
+                state.rejects = options.get("rejects")
                 for line in (announcement, *_about_the_journal(results.set_aside, resumes=results.resumes)):
                     print(line, file=sys.stderr, flush=True)  # noqa: T201 - no result, so not on standard output
                 async for _ in results:

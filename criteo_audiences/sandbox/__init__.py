@@ -7,16 +7,16 @@ made in one of them cannot cancel itself out in the other.
 import secrets
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
 from criteo_audiences.sandbox import preparation
 from criteo_audiences.sandbox.consents import Consents, Rotation
 from criteo_audiences.sandbox.contact_list import ContactList
 from criteo_audiences.sandbox.dialect import DialectName
-from criteo_audiences.sandbox.faults import Fault
+from criteo_audiences.sandbox.faults import Fault, FaultOptions
 from criteo_audiences.sandbox.listener import Listener
 from criteo_audiences.sandbox.quota import Quota, Window
 from criteo_audiences.sandbox.recording import RecordedRequest
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _CALLS_AN_ACCOUNT = 10
 _MINUTE = 60.0
 
-__all__ = ["ContactList", "RecordedRequest", "Sandbox"]
+__all__ = ["ContactList", "Fault", "RecordedRequest", "Sandbox"]
 
 
 class Sandbox:
@@ -288,44 +288,32 @@ class Sandbox:
         """Make every access token issued so far an expired one."""
         self._state.tokens.expire_all()
 
-    def fail_next(
-        self,
-        *,
-        status: int | None = None,
-        times: int = 1,
-        delay: float = 0.0,
-        drop_connection: bool = False,
-        lose_reply: bool = False,
-        code: str | None = None,
-        headers: Mapping[str, str] | None = None,
-        rate_limit_headers: bool = True,
-        body: bytes | None = None,
-        on: str = "",
-    ) -> None:
+    def revoke_tokens(self) -> None:
+        """Forget every access token issued so far, also those of calls that are under way."""
+        self._state.tokens.revoke_all()
+
+    def fail_next(self, *, times: int = 1, on: str = "", **fault: Unpack[FaultOptions]) -> None:
         """Let the next calls go wrong. Several faults wait in line; each call meets the first that concerns it.
 
         Args:
-            status: Answer this HTTP status with a problem, and do nothing else.
             times: Number of calls concerned.
-            delay: Seconds before the call is handled; alone, it is handled normally afterwards.
-            drop_connection: Cut the connection after part of the body; nothing is applied.
-            lose_reply: Do as asked, then cut the connection instead of answering.
-            code: The problem's code, instead of the usual one of the status.
-            headers: Further headers of the answer; these win over the rate-limit headers.
-            rate_limit_headers: Whether an answer with ``status`` or ``body`` has them; a 429 says that no call is left.
-            body: Answer with these bytes, with status 200 unless ``status`` is given, and do nothing else.
             on: Part of the path of the calls concerned. Token calls are concerned only when they are named here,
                 as in ``on="oauth2"``.
+            **fault: What goes wrong: the keywords of `Fault`, such as ``status=503``.
+
+        Raises:
+            ValueError: No call would notice, or two of the keywords contradict each other.
         """
-        fault = Fault(
-            status=status,
-            delay=delay,
-            drop_connection=drop_connection,
-            lose_reply=lose_reply,
-            code=code,
-            headers=dict(headers or {}),
-            rate_limit_headers=rate_limit_headers,
-            body=body,
-            on=on,
-        )
-        self._state.faults.add(fault, times=times)
+        self._state.faults.add(Fault(**fault), times=times, on=on)
+
+    def fail_with(self, choose: Callable[[RecordedRequest], Fault | None] | None) -> None:
+        """Let a function say what goes wrong with each call from now on that no fault of ``fail_next`` concerns.
+
+        It may change the sandbox as well: ``expire_tokens()`` in it lets a token die while its call is under way.
+
+        Args:
+            choose: Is given each call as it arrives, token calls too: its method, path and number. Returns ``None``
+                where nothing is to go wrong. What it raises is logged, and the call is answered 500. ``None`` in its
+                place ends this.
+        """
+        self._state.faults.choose = choose

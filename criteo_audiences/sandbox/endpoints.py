@@ -58,6 +58,7 @@ async def amend_contact_list(request: web.Request) -> web.Response:
     request[ENTRY].identifiers = len(identifiers_of(document))
     fixed_type = segment.settings.get("identifierType")
     amendment = read_amendment(document, segment.service, fixed_type=fixed_type, max_identifiers=state.max_identifiers)
+    request[ENTRY].digest = amendment.digest
     outcome = await _writable_list(segment).amend(amendment.identifiers, amendment.is_valid, adds=amendment.adds)
     attributes = {
         "contactListId": int(segment.id),

@@ -1,68 +1,190 @@
 """Faults on demand: what a test wants to go wrong with the next calls."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final, Literal, TypedDict, get_args
 
 import attrs
 
+from criteo_audiences.sandbox.recording import RecordedRequest
+
+Moment = Literal["handled", "half-head", "head", "half-body", "answered"]
+"""How far an answer has come: not begun, half of the headers, all of them, half of the body too, or everything."""
+
 _ANSWER_STATUSES = range(200, 600)
+_HALF = 0.5
+_LEFT_OUT: Final[tuple[object, ...]] = (None, False, {})  # and 0, which equals False
+
+_EFFECTS = "status", "body", "raw", "headers", "delay", "stall", "drop_connection", "lose_reply", "padded_to", "chunked"
+_OF_THE_ANSWER = "status", "body", "code", "headers", "lose_reply", "padded_to", "chunked"
+# What a keyword leaves no room for.
+_EXCLUDED: Final[Mapping[str, tuple[str, ...]]] = {
+    "drop_connection": (*_OF_THE_ANSWER, "raw", "handle_first"),
+    "raw": _OF_THE_ANSWER,
+}
 
 
-@attrs.frozen
+class FaultOptions(TypedDict, total=False):
+    """The keywords of a `Fault`, for those who hand them on."""
+
+    status: int | None
+    delay: float
+    drop_connection: bool
+    lose_reply: bool
+    at: float | Moment | None
+    stall: float
+    code: str | None
+    headers: Mapping[str, str]
+    rate_limit_headers: bool
+    body: bytes | None
+    raw: bytes | None
+    handle_first: bool
+    padded_to: int | None
+    chunked: bool
+
+
+@attrs.frozen(kw_only=True)
 class Fault:
-    """What happens to a call instead of, or besides, its normal handling."""
+    """What happens to a call instead of, or besides, its normal handling.
+
+    Attributes:
+        status: Answer this HTTP status with a problem, and do nothing else.
+        delay: Seconds before the call is looked at; alone, it is handled normally afterwards.
+        drop_connection: Reset the connection while the body comes in, after half of it or ``at`` another share;
+            nothing is applied.
+        lose_reply: Do as asked, then close the connection instead of answering, or ``at`` a moment of the answer.
+        at: Where ``drop_connection``, ``lose_reply`` or ``stall`` strikes. A number is the share of the request's body
+            that was read by then, going by its Content-Length: from 0, for nothing, to 1. A word is a moment of the
+            answer: ``"handled"``, with nothing written yet, ``"half-head"``, ``"head"`` (all headers),
+            ``"half-body"`` or ``"answered"`` (all of it, so that a kept connection is dead for the next call).
+        stall: Seconds for which nothing moves there, before the call goes on or the connection ends.
+        code: The problem's code, instead of the usual one of the status.
+        headers: Further headers of the answer; these win over all others.
+        rate_limit_headers: Whether an answer with ``status`` or ``body`` has them; a 429 says that no call is left.
+        body: Answer with these bytes, with status 200 unless ``status`` is given, and do nothing else.
+        raw: Write these bytes in place of an answer, HTTP or not, close the connection, and do nothing else.
+        handle_first: Do as asked before ``status``, ``body`` or ``raw`` stands in for the call's own answer. A call
+            that is refused, for its token or its contents, gets its own.
+        padded_to: Bytes to which the answer's body is stretched with spaces, written piece by piece.
+        chunked: Send the answer's body in chunks, without a Content-Length.
+
+    Raises:
+        ValueError: The call would not notice, or two of the keywords contradict each other.
+    """
 
     status: int | None = None
     delay: float = 0.0
     drop_connection: bool = False
     lose_reply: bool = False
+    at: float | Moment | None = None
+    stall: float = 0.0
     code: str | None = None
     headers: Mapping[str, str] = attrs.field(factory=dict)
     rate_limit_headers: bool = True
-    body: bytes | None = None
-    on: str = ""
+    body: bytes | None = attrs.field(default=None, repr=False)
+    raw: bytes | None = attrs.field(default=None, repr=False)
+    handle_first: bool = False
+    padded_to: int | None = None
+    chunked: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        for violations in (self._wrong_values, self._contradictions, self._misplaced):
+            for violation in violations():
+                raise ValueError(violation)
 
     @property
     def replaces_answer(self) -> bool:
-        """Whether the call is answered without being handled."""
-        return self.status is not None or self.body is not None
+        """Whether the call gets something else than its own answer."""
+        return self.status is not None or self.body is not None or self.raw is not None
 
     @property
-    def does_something(self) -> bool:
-        """Whether a call would notice."""
-        return self.replaces_answer or self.drop_connection or self.lose_reply or self.delay > 0 or bool(self.headers)
+    def share_read(self) -> float | None:
+        """The share of the body to read before something happens, ``None`` when nothing does by then."""
+        if isinstance(self.at, int | float):
+            return self.at
+        return _HALF if self.drop_connection else None
 
-    def concerns(self, path: str, *, is_token_call: bool) -> bool:
-        """Returns whether a call is meant: a token call only when it is named."""
-        return self.on in path and (bool(self.on) or not is_token_call)
+    @property
+    def moment(self) -> Moment | None:
+        """The moment of the answer at which something happens, ``None`` when nothing does."""
+        if isinstance(self.at, str):
+            return self.at
+        return "handled" if self.lose_reply else None
+
+    @property
+    def disturbs_answer(self) -> bool:
+        """Whether the answer cannot be written as it usually is."""
+        return self.moment is not None or self.raw is not None or self.padded_to is not None or self.chunked
+
+    def _wrong_values(self) -> Iterator[str]:
+        for name, seconds in (("delay", self.delay), ("stall", self.stall)):
+            if not 0 <= seconds < math.inf:
+                yield f"{name} must be seconds, from 0 up"
+        if self.status is not None and self.status not in _ANSWER_STATUSES:
+            yield "status must be an HTTP status from 200 to 599"
+        if self.padded_to is not None and self.padded_to < 1:
+            yield "padded_to must be at least 1 byte"
+        known = self.at in get_args(Moment) if isinstance(self.at, str) else self.at is None or 0 <= self.at <= 1
+        if not known:
+            yield f"at must be a share from 0 to 1, or one of {', '.join(get_args(Moment))}"
+
+    def _contradictions(self) -> Iterator[str]:
+        if not any(map(self._has, _EFFECTS)):
+            yield f"a fault needs one of {', '.join(_EFFECTS)}"
+        for name, excluded in _EXCLUDED.items():
+            for other in filter(self._has, excluded) if self._has(name) else ():
+                yield f"{name} leaves no room for {other}"
+        if self.handle_first and not self.replaces_answer:
+            yield "handle_first needs a status, a body or raw: without one a call is handled anyway"
+
+    def _misplaced(self) -> Iterator[str]:
+        is_moment = isinstance(self.at, str)
+        if is_moment and (self.drop_connection or self.raw is not None):
+            yield "at must be a share of the request's body here, from 0 to 1"
+        if self.lose_reply and self.at is not None and not is_moment:
+            yield "lose_reply needs a moment of the answer as at; drop_connection takes a share of the body"
+        ends = self.drop_connection or self.lose_reply
+        if self.at is not None and not (ends or self.stall):
+            yield "at needs a stall, drop_connection or lose_reply"
+        if self.stall and self.at is None and not ends:
+            yield "stall needs an at: a share of the request's body, or a moment of the answer"
+
+    def _has(self, name: str) -> bool:
+        return getattr(self, name) not in _LEFT_OUT
+
+
+Choose = Callable[[RecordedRequest], Fault | None]
 
 
 @attrs.define
 class _Pending:
     fault: Fault
     times: int
+    on: str
+
+    def concerns(self, path: str, *, is_token_call: bool) -> bool:
+        """Returns whether a call is meant: a token call only when it is named."""
+        return self.on in path and (bool(self.on) or not is_token_call)
 
 
 class FaultQueue:
-    """Faults in the order they were asked for, each for so many calls."""
+    """Faults in the order they were asked for, each for so many calls; after them, those that a function chooses."""
 
     def __init__(self) -> None:
         self._pending: list[_Pending] = []
+        self.choose: Choose | None = None
 
-    def add(self, fault: Fault, *, times: int) -> None:
+    def add(self, fault: Fault, *, times: int, on: str) -> None:
         """Put a fault behind those that are waiting."""
-        if not fault.does_something:
-            raise ValueError("a fault needs a status, a body, headers, a delay, drop_connection or lose_reply")
-        if fault.status is not None and fault.status not in _ANSWER_STATUSES:
-            raise ValueError("status must be an HTTP status from 200 to 599")
         if times < 1:
             raise ValueError("times must be at least 1")
-        self._pending.append(_Pending(fault, times))
+        self._pending.append(_Pending(fault, times, on))
 
-    def take(self, path: str, *, is_token_call: bool) -> Fault | None:
+    def take(self, call: RecordedRequest, *, is_token_call: bool) -> Fault | None:
         """Returns the first fault that concerns a call, and counts it as used once."""
         for pending in self._pending:
-            if pending.fault.concerns(path, is_token_call=is_token_call):
+            if pending.concerns(call.path, is_token_call=is_token_call):
                 pending.times -= 1
                 self._pending = [each for each in self._pending if each.times]
                 return pending.fault
-        return None
+        return None if self.choose is None else self.choose(call)

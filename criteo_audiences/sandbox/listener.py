@@ -66,6 +66,7 @@ class Listener:
         runner, self._runner = self._runner, None
         if runner is not None:
             await runner.cleanup()
+            await self._state.recording.end_all()
 
 
 def _loopback(host: str) -> str:

@@ -1,16 +1,20 @@
 """The web application: what every call goes through before and after its endpoint."""
 
 import asyncio
+import weakref
+from contextlib import nullcontext
+from email.utils import formatdate
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from criteo_audiences.sandbox import oauth, routing
-from criteo_audiences.sandbox.bodies import discard_body
+from criteo_audiences.sandbox.bodies import discard_body, read_ahead
+from criteo_audiences.sandbox.delivery import FAULT, NoReply, cut, deliver, reset
 from criteo_audiences.sandbox.faults import Fault
 from criteo_audiences.sandbox.problems import ProblemError, problem_response
 from criteo_audiences.sandbox.quota import Quota, rate_limit_headers
-from criteo_audiences.sandbox.recording import ENTRY, RecordedRequest
+from criteo_audiences.sandbox.recording import ENTRY
 from criteo_audiences.sandbox.state import STATE, ServerState
 from criteo_audiences.sandbox.wording import worded
 
@@ -18,15 +22,12 @@ from criteo_audiences.sandbox.wording import worded
 _USUAL_LIMIT = 250
 
 
-class NoReply(web.Response):
-    """Stands for the answer on a connection that was cut; the client gets nothing of it."""
-
-
 def application(state: ServerState) -> web.Application:
     """Returns the server of all services."""
     # In this order from the outside in.
     app = web.Application(middlewares=[recorded, faulty, announced, worded, explained, admitted])
-    app[STATE] = state
+    # aiohttp keeps applications in a cache of its own; what a sandbox holds must not stay with them.
+    app[STATE] = weakref.proxy(state)
     app.router.add_post(oauth.PATH, oauth.issue_token)
     for service in state.services:
         app.add_routes(routing.routes(service))
@@ -35,42 +36,49 @@ def application(state: ServerState) -> web.Application:
 
 @web.middleware
 async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Keeps an account of the call, from its arrival to its answer."""
-    state = request.app[STATE]
-    entry = request[ENTRY] = RecordedRequest(request.method, request.path)
-    state.recording.requests.append(entry)
-    if oauth.is_token_call(request):
-        response = await _answer(request, handler)
-    else:
-        with state.recording.in_flight():
-            response = await _answer(request, handler)
-    entry.status = None if isinstance(response, NoReply) else response.status
-    return response
-
-
-async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Keeps an account of the call, from its arrival to the end of its answer."""
+    recording = request.app[STATE].recording
+    request[ENTRY] = recording.add(request.method, request.path)
     try:
-        response = await handler(request)
+        with recording.under_way():
+            with nullcontext() if oauth.is_token_call(request) else recording.in_flight():
+                response = await _answer(request, handler)
+            return response if isinstance(response, NoReply) else await deliver(request, response)
     except (web.RequestPayloadError, ConnectionError):
-        # The client left in the middle of its body.
-        return _cut(request)
-    await asyncio.sleep(request.app[STATE].latency)
+        # The client left, in the middle of its body or of the answer.
+        return cut(request)
+
+
+async def _answer(request: web.Request, handler: Handler) -> web.Response:
+    state = request.app[STATE]
+    response = await handler(request)
+    if not isinstance(response, web.Response):
+        raise TypeError("an endpoint must return its answer as a whole")
+    response.headers.setdefault("Date", formatdate(state.clock(), usegmt=True))
+    await asyncio.sleep(state.latency)
     return response
 
 
 @web.middleware
 async def faulty(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Lets go wrong what a test asked for."""
-    fault = request.app[STATE].faults.take(request.path, is_token_call=oauth.is_token_call(request))
+    state = request.app[STATE]
+    fault = state.faults.take(request[ENTRY], is_token_call=oauth.is_token_call(request))
     if fault is None:
         return await handler(request)
+    request[FAULT] = fault
     await asyncio.sleep(fault.delay)
+    if fault.share_read is not None:
+        await read_ahead(request, fault.share_read, max_bytes=state.max_discarded_bytes)
+        await asyncio.sleep(fault.stall)
     if fault.drop_connection:
-        await request.content.readany()
-        return _cut(request)
-    response = await _injected(request, fault) if fault.replaces_answer else await handler(request)
-    response.headers.update(fault.headers)
-    return _cut(request) if fault.lose_reply else response
+        return reset(request)
+    own = None if fault.replaces_answer and not fault.handle_first else await handler(request)
+    # What was not done gets its own answer: no fault of a network would tell the client that it was.
+    if own is None or (fault.replaces_answer and request[ENTRY].handled):
+        own = await _injected(request, fault)
+    own.headers.update(fault.headers)
+    return own
 
 
 async def _injected(request: web.Request, fault: Fault) -> web.Response:
@@ -129,7 +137,7 @@ async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse
     """Lets a call in that shows a good token, stays within the quota and names a living version, in this order."""
     state = request.app[STATE]
     if oauth.is_token_call(request):
-        return await handler(request)
+        return await _handled(request, handler)
     authorization = request.headers.get("Authorization")
     if code := state.tokens.fault(authorization):
         raise ProblemError(401, "The access token is missing, expired or unknown.", code=code)
@@ -139,10 +147,10 @@ async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse
     if state.tokens.is_withdrawn(authorization):
         raise ProblemError(403, "The user has taken the consent back.")
     state.versions.check(request.path)
-    return await handler(request)
+    return await _handled(request, handler)
 
 
-def _cut(request: web.Request) -> NoReply:
-    if request.transport is not None:
-        request.transport.abort()
-    return NoReply()
+async def _handled(request: web.Request, handler: Handler) -> web.StreamResponse:
+    response = await handler(request)
+    request[ENTRY].handled = response.status < web.HTTPBadRequest.status_code
+    return response

@@ -37,6 +37,10 @@ class TokenIssuer:
         """Make every token issued so far an expired one."""
         self._expiry = dict.fromkeys(self._expiry, -math.inf)
 
+    def revoke_all(self) -> None:
+        """Forget every token issued so far."""
+        self._expiry.clear()
+
     def withdraw_consent(self) -> None:
         """Let every token issued on behalf of a user so far be good for nothing any more."""
         self._withdrawn |= self._consented

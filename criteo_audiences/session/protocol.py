@@ -135,9 +135,12 @@ def decipher(response: Response) -> Any:
     Raises:
         ResponseError: of the class that says what the caller can do, for every status but 2xx. Redirects are never
             followed, because one could carry identifiers elsewhere.
-        InvalidResponseError: for a 2xx that is not JSON.
+        InvalidResponseError: for a 2xx that is not JSON, and for a status that no final answer has: it says nothing of
+            what became of the call.
     """
     status = response.status
+    if not 200 <= status < 600:  # noqa: PLR2004 - RFC 9110 §15, the classes of final answers
+        raise InvalidResponseError(["expected a final HTTP status"], status=status)
     if 200 <= status < 300:  # noqa: PLR2004 - RFC 9110 §15.3, the class of success
         return _document(response)
     problems = _problems_of(response)

@@ -88,9 +88,7 @@ def read_stream(capsule: Any, failure: Callable[[str], Exception]) -> Iterator[t
 
     Args:
         capsule: what `__arrow_c_stream__` returned: a column of bytes, and one of texts.
-        failure: returns what to raise when the producer fails, given what it calls the kind of failure; the rest of its
-            message may hold values.
-
+        failure: returns what to raise when the producer fails, given its message, which may hold values.
     """
     stream = _Stream.from_address(_capsule_pointer(capsule, b"arrow_array_stream"))
     schema = _Schema()
@@ -129,7 +127,7 @@ def field_names(capsule: Any) -> tuple[str, ...]:
 def _check(stream: Any, failed: int, failure: Callable[[str], Exception]) -> None:
     if failed:
         message = stream.get_last_error(c.byref(stream)) or b""
-        raise failure(message.partition(b":")[0].decode("ascii", "replace"))
+        raise failure(message.decode(errors="replace"))
 
 
 def _bytes(array: Any) -> bytes:

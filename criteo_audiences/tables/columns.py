@@ -123,11 +123,13 @@ def _found(columns: Sequence[_Column], layout: Layout, kind: IdentifierType) -> 
     if not best:
         raise _nothing(layout, kind)
     chosen = best[0]
-    if len(best) > 1 or doubtful or layout.names.count(chosen.name) > 1:
+    namesakes = [column for column in columns if column.name == chosen.name]
+    if len(best) > 1 or doubtful or len(namesakes) > 1:
         candidates = [column for column in viable if doubtful or column in best]
+        advice = _ADVICE if len(namesakes) == 1 else "Two have the same name: rename one."
         raise ConfigurationError(
             f"{layout.name} has several columns that may hold the {_KIND_NAMES[kind][1]}: "
-            f"{_several(candidates)}. {_ADVICE}"
+            f"{_several(candidates if len(candidates) > 1 else namesakes)}. {advice}"
         )
     return Choice(chosen.position, chosen.name, chosen.share)
 

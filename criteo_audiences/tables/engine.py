@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 DEFAULT_MEMORY_LIMIT: Final = "512MB"
-_DATUM = re.compile(r"""[^\s"']*@[^\s"']*|[0-9a-fA-F]{32,}|\+?\d[\d\s()./-]{5,}\d""")
 _ENOUGH_TO_STREAM: Final = "128MB"
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B)", re.IGNORECASE)
 
@@ -100,76 +99,15 @@ def import_duckdb() -> Any:
     return duckdb
 
 
-@contextmanager
-def translated(name: str) -> Iterator[None]:
-    """Says in one sentence what the engine could not do with a table; its own messages may show values.
-
-    Raises:
-        ConfigurationError: for a condition or a query that does not parse, or does not fit the columns.
-        OSError: for what cannot be read or written.
-    """
-    duckdb = import_duckdb()
-    try:
-        yield
-    except duckdb.Error as error:
-        meant = _meaning(duckdb, error, name)
-        try:
-            raise meant from None
-        finally:
-            meant.__context__ = None  # it may show values to whoever looks for it
+def execute_followed(engine: "DuckDBPyConnection", statement: str) -> None:
+    """Executes a statement of which another thread asks `progress_of`; nothing is printed."""
+    engine.execute("SET enable_progress_bar_print = false")
+    engine.execute("SET enable_progress_bar = true")
+    engine.execute(statement)
+    engine.execute("SET enable_progress_bar = false")
 
 
-def _meaning(duckdb: Any, error: Exception, name: str) -> Exception:
-    not_understood = (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException, duckdb.SyntaxException)
-    if isinstance(error, not_understood):
-        return ConfigurationError(f"The condition or query on {name} is not understood: {_first_line(error)}")
-    if isinstance(error, (duckdb.ConversionException, duckdb.OutOfRangeException)):
-        return _unconvertible(name)
-    if isinstance(error, duckdb.OutOfMemoryException):
-        return _no_room(name)
-    return OSError(f"{name} cannot be read further ({type(error).__name__}).")
-
-
-def require_condition(condition: str) -> str:
-    """Returns a condition without what may stand at its end; it must be one expression, and nothing behind it.
-
-    Raises:
-        duckdb.Error: when it is not.
-    """
-    condition = condition.strip().rstrip(";")
-    import_duckdb().SQLExpression(condition)
-    return condition
-
-
-def stream_failure(name: str, kind: str) -> Exception:
-    """Returns what to raise when the engine fails while rows are flowing.
-
-    Args:
-        name: the table's.
-        kind: what the engine calls the kind of failure.
-    """
-    if kind in {"Conversion Error", "Out of Range Error"}:
-        return _unconvertible(name)
-    return _no_room(name) if kind == "Out of Memory Error" else OSError(f"{name} cannot be read further ({kind}).")
-
-
-def _unconvertible(name: str) -> ConfigurationError:
-    return ConfigurationError(
-        f"The condition or query on {name} fails on a row, because a value cannot be converted; "
-        "columns of a text file are text: use TRY_CAST(column AS type)."
-    )
-
-
-def _no_room(name: str) -> OSError:
-    return OSError(
-        f"{name} does not fit into memory_limit and the free space of the temporary directory; "
-        "raise memory_limit, or let TMPDIR name a larger disk."
-    )
-
-
-def _first_line(error: BaseException) -> str:
-    """Returns what DuckDB says of a condition: its kind and the words of the condition, never a row.
-
-    Those words may be an identifier, as when a text stands in double quotes, which are for columns.
-    """
-    return _DATUM.sub("…", str(error).partition("\n")[0].strip().rstrip(".!")) + "."
+def progress_of(engine: "DuckDBPyConnection") -> float | None:
+    """Returns how far the engine is with its statement, 0 to 1, `None` when it cannot tell; asked by another thread."""
+    percent = engine.query_progress()
+    return None if percent < 0 else min(1.0, percent / 100)

@@ -15,8 +15,9 @@ from criteo_audiences.tables.delimiting import read_beginning
 from criteo_audiences.tables.encoding import narrow_encoding, transcoded, wide_encoding
 from criteo_audiences.tables.foreign import binary, require_rows
 from criteo_audiences.tables.interruption import Interruption, read_standard_input
-from criteo_audiences.tables.layout import SAMPLED_ROWS, STDIN, Layout
+from criteo_audiences.tables.layout import LONGEST_LINE, SAMPLED_ROWS, STDIN, Layout
 from criteo_audiences.tables.quotes import require_closed_quotes
+from criteo_audiences.tables.rows import TOO_LONG
 from criteo_audiences.tables.scan import Scan
 
 _PEEK: Final = 4096
@@ -79,6 +80,8 @@ def _text(content: Content, workspace: Path) -> Layout:
 
 def _delimited(content: Content, scan: Scan, head: str) -> Layout:
     beginning = read_beginning(head, content.name, whole=scan.whole)
+    if scan.longest > LONGEST_LINE:
+        raise OSError(f"{content.name}: a line {TOO_LONG}")
     if scan.quotes % 2:
         require_closed_quotes(content.chunks(), beginning.delimiter, content.name)
     sample = beginning.sample

@@ -11,6 +11,9 @@ Row = tuple[str | None, ...]
 STDIN: Final = "-"
 """The path that stands for standard input."""
 
+LONGEST_LINE: Final = 2_000_000
+"""Bytes of a row of delimited text; the engine refuses longer ones, and may lose the last one silently."""
+
 SAMPLED_ROWS: Final = 1_000
 """Data rows that are looked at before a column is chosen."""
 

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from criteo_audiences.identifiers import is_hashed
@@ -34,12 +34,22 @@ def looks_like_data(name: str) -> bool:
 
 def shown(name: str) -> str:
     """Returns a name for a message; what may be a person's datum is masked."""
+    return repr(_bounded(name))
+
+
+def written(name: str, quote: str = '"') -> str:
+    """Returns a name for a message as it is written in SQL, or a text; what may be a person's datum is masked."""
+    printable = "".join(letter if letter.isprintable() else "\ufffd" for letter in _bounded(name))
+    return f"{quote}{printable.replace(quote, quote * 2)}{quote}"
+
+
+def _bounded(name: str) -> str:
     if looks_like_data(name) or sum(map(str.isdigit, name)) > _MOST_DIGITS:
-        return "'…'"
-    return repr(name if len(name) <= _LONGEST_SHOWN else name[:_LONGEST_SHOWN] + "…")
+        return "…"
+    return name if len(name) <= _LONGEST_SHOWN else name[:_LONGEST_SHOWN] + "…"
 
 
-def listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str], show: Callable[[str], str] = shown) -> str:
     """Returns names for a message, at most forty of them."""
-    texts = [shown(name) for name in names]
+    texts = [show(name) for name in names]
     return ", ".join(texts[:_MOST_SHOWN]) + (", …" if len(texts) > _MOST_SHOWN else "")

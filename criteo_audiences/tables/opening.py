@@ -4,6 +4,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +15,7 @@ from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import field_names
 from criteo_audiences.tables.columns import choose_column
+from criteo_audiences.tables.conditions import Shape
 from criteo_audiences.tables.inspection import inspect
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.layout import Layout
@@ -41,12 +43,14 @@ class Relation:
         sql: how.
         fields: the values wanted of each row.
         columns: the names of their columns, as the table has them.
+        shape: what a condition on its rows may speak of.
         file: the file's own name; empty for what is no file.
     """
 
     sql: str
     fields: tuple[query.Field, ...]
     columns: tuple[str, ...]
+    shape: Shape
     file: str = ""
 
 
@@ -162,7 +166,8 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
                 fields.append(query.Field(at, names[position], is_text, _region(layout, names, selection)))
                 columns.append(layout.names[position])
         file = layout.name if layout.path else ""
-        relations.append(Relation(sql=sql, fields=tuple(fields), columns=tuple(columns), file=file))
+        shape = Shape(layout.name, dict(zip(names, layout.types or repeat("VARCHAR"), strict=False)))
+        relations.append(Relation(sql=sql, fields=tuple(fields), columns=tuple(columns), shape=shape, file=file))
         chosen = chosen or tuple(columns)
     counts = [layout.rows for layout, _ in layouts]
     rows = None if None in counts else sum(count or 0 for count in counts)

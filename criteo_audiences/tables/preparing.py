@@ -12,7 +12,7 @@ from attrs import evolve
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
 from criteo_audiences.identifiers import RejectReason, Rule, require_region, rule_for
 from criteo_audiences.tables import query
-from criteo_audiences.tables.engine import require_condition
+from criteo_audiences.tables.conditions import require_condition
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import Opened, open_table
 from criteo_audiences.tables.plan import Plan, Selection
@@ -48,12 +48,14 @@ def prepared_rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Pla
         engine.create_function(
             query.function(at), _judge(selection), ["VARCHAR", "VARCHAR"], "VARCHAR", null_handling=special
         )
-    rows = _rows(opened, plan.where, traced=traced)
+    rows = _rows(engine, opened, plan.where, traced=traced)
     return query.prepared(rows, [selection.kind for selection in plan.selections])
 
 
-def _rows(opened: Opened, where: str | None, *, traced: bool = False) -> str:
-    condition = where and require_condition(where)
+def _rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, where: str | None, *, traced: bool = False) -> str:
+    condition = where
+    for relation in opened.relations if where else ():
+        condition = require_condition(engine, where or "", relation.shape)
     return " UNION ALL ".join(
         query.rows(relation.sql, relation.fields, condition, at if traced else None)
         for at, relation in enumerate(opened.relations)
@@ -73,7 +75,7 @@ def load_opt_outs(engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Pl
         columns = (plan.suppress.column,) if plan.suppress.column else ()
         wanted = evolve(plan, selections=(evolve(first, columns=columns),))
         opened = open_table(plan.suppress, wanted, engine, directory, interruption)
-        rows = _rows(opened, plan.suppress.where)
+        rows = _rows(engine, opened, plan.suppress.where)
     else:
         _list(engine, plan.suppress or ())
     coded = query.coded(query.prepared(rows, [first.kind]), [first.kind])

@@ -11,6 +11,7 @@ from attrs import frozen
 
 from criteo_audiences.identifiers import RejectReason
 from criteo_audiences.models import HashAlgorithm, IdentifierType
+from criteo_audiences.tables.layout import LONGEST_LINE
 
 PREPARED, HASHED = 0, 1
 DUPLICATE, SUPPRESSED = 2, 3
@@ -36,7 +37,6 @@ _LONGEST: Final = 64
 _DIGEST: Final = "[0-9a-fA-F]{64}|[0-9a-fA-F]{32}"
 _WORDS: Final = "[a-zA-Z0-9][a-zA-Z0-9._+ -]*"
 
-_LONGEST_LINE: Final = 2_000_000
 _READ_AT_ONCE: Final = 8_000_000
 
 
@@ -261,7 +261,7 @@ def read_csv(path: str, columns: Sequence[str], delimiter: str, *, skip: int, co
         "strict_mode": "false",
         "compression": literal(compression),
         "parallel": str(parallel).lower(),
-        "max_line_size": str(_LONGEST_LINE),
+        "max_line_size": str(LONGEST_LINE),
         "buffer_size": str(_READ_AT_ONCE),
     }
     read = f"read_csv({literal(path)}, {', '.join(f'{key} = {value}' for key, value in options.items())})"

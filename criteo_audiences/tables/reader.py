@@ -15,7 +15,8 @@ from criteo_audiences.batches import Batch
 from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import read_stream
 from criteo_audiences.tables.cutting import Cutter
-from criteo_audiences.tables.engine import connect, limit_memory, stream_failure, translated, workspace
+from criteo_audiences.tables.engine import connect, limit_memory, progress_of, workspace
+from criteo_audiences.tables.failures import failure, translated
 from criteo_audiences.tables.framing import framing_of
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import Opened, open_table
@@ -23,7 +24,7 @@ from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.preparing import coded_rows, load_opt_outs
 from criteo_audiences.tables.rejects import staged_rejects
 from criteo_audiences.tables.source_rows import SourceRow, first_rows
-from criteo_audiences.tables.staging import Staging
+from criteo_audiences.tables.staging import Staging, stage
 from criteo_audiences.tables.table import Table
 
 if TYPE_CHECKING:
@@ -57,15 +58,21 @@ class Reader:
     Args:
         table: the table.
         plan: what is wanted of it.
+
+    Attributes:
+        staged_values: how many values a table holds that is read before its first batch, once it has been.
     """
 
     def __init__(self, table: Table, plan: Plan) -> None:
         self._table = table
         self._plan = plan
+        self._has_sql = table.has_sql or plan.where is not None
         self._engine: duckdb.DuckDBPyConnection | None = None
         self._numbers = count(1)
         self._interruption = Interruption()
-        self._closing = threading.Lock()  # the engine must not be closed while it is interrupted
+        self._closing = threading.Lock()  # the engine must not be closed while it is interrupted or asked
+        self._is_staging = False
+        self.staged_values: int | None = None
 
     def interrupt(self) -> None:
         """Ends what is going on; may be called from another thread."""
@@ -73,6 +80,16 @@ class Reader:
         with self._closing:
             if self._engine is not None:
                 self._engine.interrupt()
+
+    def staged(self) -> float | None:
+        """How much has been read of a table that is read before its first batch, 0 to 1; `None` when nobody can tell.
+
+        May be called from another thread.
+        """
+        if self.staged_values is not None:
+            return 1.0
+        with self._closing:
+            return progress_of(self._engine) if self._is_staging and self._engine is not None else None
 
     def chunks(self) -> Generator[Chunk, None, None]:
         """Yields what was read and prepared, some hundred thousand rows at a time.
@@ -90,10 +107,19 @@ class Reader:
                     limit_memory(engine, plan.memory_limit)
                 yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, counted=False)
                 return
-            staging = Staging(engine, plan, coded)
+            staging = self._stage(engine, coded)
             if plan.on_rejects is not None:
                 plan.on_rejects(staged_rejects(engine, opened, self._interruption))
             yield from self._staged(engine, directory, staging)
+
+    def _stage(self, engine: "duckdb.DuckDBPyConnection", coded: str) -> Staging:
+        """Reads and prepares all rows; meanwhile `staged` says how far that is."""
+        self._is_staging = True
+        stage(engine, coded)
+        self._is_staging = False
+        staging = Staging(engine, self._plan)
+        self.staged_values = staging.codes.total()
+        return staging
 
     def first_rows(self, sought: Mapping[int, Collection[str]]) -> Generator[SourceRow, None, None]:
         """Yields the first row of each identifier that the table holds, in the order of its rows.
@@ -116,7 +142,7 @@ class Reader:
         plan = self._plan
         with ExitStack() as stack:
             directory = stack.enter_context(workspace())
-            stack.enter_context(translated(self._table.label))
+            stack.enter_context(translated(self._table.label, has_sql=self._has_sql))
             engine = connect(directory, threads=plan.threads, memory_limit=plan.memory_limit)
             stack.enter_context(closing(engine))
             self._engine = engine
@@ -131,7 +157,10 @@ class Reader:
         """Cuts batches of what is left of the rows once all have been read."""
         if self._plan.suppress is not None:
             suppress = self._plan.suppress
-            with translated(suppress.label) if isinstance(suppress, Table) else nullcontext():
+            theirs = (
+                translated(suppress.label, has_sql=suppress.has_sql) if isinstance(suppress, Table) else nullcontext()
+            )
+            with theirs:
                 load_opt_outs(engine, directory, self._plan, self._interruption)
             staging.suppress()
         if self._plan.dedupe:
@@ -151,8 +180,9 @@ class Reader:
             number=self._numbers.__next__,
         )
         stream = engine.sql(query.outgoing(source, selection.kind, selection.algorithm))
-        failure = partial(stream_failure, self._table.label)
-        for codes, pieces in read_stream(stream.__arrow_c_stream__(), failure):
+        for codes, pieces in read_stream(
+            stream.__arrow_c_stream__(), partial(failure, name=self._table.label, has_sql=self._has_sql)
+        ):
             batches = tuple(cutter.feed(codes, pieces))
             found = Counter[int]() if counted else _count(codes)
             yield Chunk(codes=found, already_hashed=found[query.HASHED], batches=batches)

@@ -10,6 +10,9 @@ from criteo_audiences.errors import ConfigurationError
 LONGEST_CELL: Final = 1_000_000
 """Characters of a cell; a longer one means that a quote was never closed."""
 
+TOO_LONG: Final = "is too long: a line end or a quote may be missing. Export it again."
+"""The end of a message about a line that is longer than the engine takes."""
+
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 
 

@@ -42,7 +42,10 @@ class TableRun:
         self.already_hashed = 0
         self.columns: tuple[str, ...] = ()
         # Nobody knows how many rows a condition leaves, and a row with several columns may hold several values.
-        self._is_countable = plan.where is None and len(plan.selections[0].columns) <= 1 and not plan.staged
+        one_column = len(plan.selections) == 1 and len(plan.selections[0].columns) <= 1
+        self._is_countable = plan.where is None and one_column
+        self._is_staged = plan.staged
+        self._staged: float | None = None
         self._expected: int | None = None
         self._remaining: int | None = None
         self._cut = 0
@@ -57,9 +60,23 @@ class TableRun:
             return 1.0
         if self._remaining is not None:
             return self._cut / max(1, self._remaining)
-        if not (self._expected and self._is_countable):
+        if self._is_staged or not (self._expected and self._is_countable):
             return None
         return min(1.0, self.read / self._expected)
+
+    def staged(self) -> float | None:
+        """How much has been read of a table that is read before its first batch, 0 to 1; `None` for any other table."""
+        share = self._reader.staged()
+        if share is not None:
+            self._staged = max(share, self._staged or 0.0)
+        return self._staged
+
+    def seen(self) -> int:
+        """Values taken in; about, while a table is read before its first batch."""
+        exact = self._reader.staged_values or self.read
+        if exact or not (self._expected and self._is_countable):
+            return exact
+        return round(self._expected * (self.staged() or 0.0))
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """Yields what was read; leaving it early interrupts the engine and waits until it has cleaned up."""

@@ -24,6 +24,7 @@ class Scan:
         has_nul: whether a zero byte occurs, which no text holds.
         is_utf8: whether all of it is UTF-8.
         quotes: double quotes.
+        longest: bytes of the longest line, where that is longer than a piece; the last one without an end counts.
     """
 
     head: bytes = field(default=b"", repr=False)
@@ -31,6 +32,8 @@ class Scan:
     has_nul: bool = False
     is_utf8: bool = True
     quotes: int = 0
+    longest: int = 0
+    _since_line_end: int = 0
     _ends_line: bool = True
     _pieces: int = 0
     _counted: int = 0
@@ -64,6 +67,7 @@ class Scan:
             self.quotes += chunk.count(b'"')
         if self.whole or not self._pieces % _COUNTED_ONE_IN:
             self._count_lines(chunk)
+        self._measure_lines(chunk)
         self._ends_line = chunk.endswith((b"\n", b"\r"))
         self._require_utf8(chunk)
         self.head += chunk[: HEAD - len(self.head)]
@@ -75,6 +79,15 @@ class Scan:
         self._feeds += chunk.count(b"\n")
         if not self._feeds:
             self._returns += chunk.count(b"\r")
+
+    def _measure_lines(self, chunk: bytes) -> None:
+        """Only lines that reach beyond a piece are measured: the engine bears all that are shorter."""
+        end = b"\n" if b"\n" in chunk else b"\r"
+        first = chunk.find(end)
+        self._since_line_end += len(chunk) if first < 0 else first
+        self.longest = max(self.longest, self._since_line_end)
+        if first >= 0:
+            self._since_line_end = len(chunk) - chunk.rfind(end) - 1
 
     def _require_utf8(self, chunk: bytes) -> None:
         if chunk.isascii() and not self._decoder.getstate()[0]:

@@ -4,24 +4,29 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from criteo_audiences.tables import query
+from criteo_audiences.tables.engine import execute_followed
 from criteo_audiences.tables.plan import Plan
 
 if TYPE_CHECKING:
     import duckdb
 
 
+def stage(engine: "duckdb.DuckDBPyConnection", coded: str) -> None:
+    """Reads and prepares all rows, into the table that `Staging` works on."""
+    execute_followed(engine, f"CREATE TEMP TABLE staged AS {coded}")
+
+
 class Staging:
-    """The prepared rows of a table, in a table of the engine's own.
+    """The prepared rows of a table, in a table of the engine's own, which `stage` has filled.
 
     Attributes:
         codes: how many rows have which code.
         already_hashed: rows that came as digests, whatever became of them.
     """
 
-    def __init__(self, engine: "duckdb.DuckDBPyConnection", plan: Plan, coded: str) -> None:
+    def __init__(self, engine: "duckdb.DuckDBPyConnection", plan: Plan) -> None:
         self._engine = engine
         self._plan = plan
-        engine.execute(f"CREATE TEMP TABLE staged AS {coded}")
         hashed = engine.execute(f"SELECT DISTINCT k FROM staged WHERE code = {query.HASHED}").fetchall()
         self._hashed = {selection for (selection,) in hashed}
         self.codes: Counter[int] = Counter()

@@ -89,6 +89,11 @@ class Table:
         return STDIN not in self.paths if self.stream is None else isinstance(self.stream, Sized)
 
     @property
+    def has_sql(self) -> bool:
+        """Whether the caller's own SQL is part of it."""
+        return self.query is not None or self.where is not None
+
+    @property
     def label(self) -> str:
         """What messages call it: the file's name, never its path."""
         if self.query is not None:

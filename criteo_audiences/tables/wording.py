@@ -23,7 +23,9 @@ class Wording(IntEnum):
     """The identifier of the person the row is about: `Customer email`."""
     MENTIONED = 2
     """A header in which the word occurs: `Billing email`, but also `Email opt-in`."""
-    OTHER = 3
+    STAFF = 3
+    """The identifier of somebody on the other side of the counter: `Account manager email`, `Sender email`."""
+    OTHER = 4
     """Nothing of it."""
 
 
@@ -46,21 +48,42 @@ def _words(*lines: str) -> tuple[str, ...]:
 
 _OWNERS: Final = _words(
     "customer, customers, client, clients, user, users, contact, contacts, subscriber, member, person, lead, buyer",
-    "primary, main, default, preferred, account, profile, your, my, guest, recipient, visitor, shopper, participant",
+    "attendee, attendees, purchaser, requester, registrant, respondent, applicant, donor, passenger, guest, traveler",
+    "primary, main, default, preferred, account, profile, your, my, recipient, visitor, shopper, participant",
     "kunde, kunden, kontakt, benutzer, nutzer, teilnehmer, haupt, empfänger, käufer, mitglied, principal, principale",
     "du, de la, del, della, do, cliente, clienti, clientes, utilisateur, usuario, usuário, utente, contatto",
     "contacto, contato, klant, klanten, hoofd, klient, klienta, klientów, użytkownika, kund, kunds, zákazník",
     "zákazníka, müşteri, principaux, hlavní, основной, клиента, 顧客, お客様, 会員, 客户, 고객",
 )
 _SHORTEST_TELLING: Final = 4
-_NUMBERED: Final = ("1", "value", "field", "des", "de", "d", "of", "the", "la", "el", "le", "l", "di", "da", "do")
+# Whose addresses stand beside the customers' in many exports; words of their own in a header, however compounded.
+_STAFF: Final = _words(
+    "owner, manager, rep, reps, representative, salesperson, salesman, seller, agent, assignee, assigned, employee",
+    "staff, sender, from, reply, replyto, advisor, adviser, consultant, operator, merchant, author, creator, coach",
+    "recruiter, inhaber, besitzer, eigentümer, betreuer, berater, verkäufer, vertriebler, vertrieb, mitarbeiter",
+    "absender, bearbeiter, sachbearbeiter, propriétaire, commercial, vendeur, conseiller, gestionnaire, expéditeur",
+    "collaborateur, propietario, comercial, vendedor, agente, gestor, asesor, remitente, empleado, proprietario",
+    "venditore, commerciale, consulente, mittente, dipendente, proprietário, responsável, remetente, consultor",
+    "eigenaar, verkoper, accountmanager, adviseur, medewerker, afzender, vertegenwoordiger, właściciel, właściciela",
+    "opiekun, opiekuna, sprzedawca, sprzedawcy, handlowiec, handlowca, doradca, doradcy, nadawca, nadawcy, ägare",
+    "säljare, avsändare, ejer, sælger, selger",
+)
+_COMPOUNDED: Final = 7
+"""Letters of a word that is known within another, as in `Kontaktinhaber`; shorter ones occur by accident."""
+_BY: Final = re.compile(r"\b(?:created|modified|updated|assigned|sold|handled) by\b", re.IGNORECASE)
+_WORD_ENDS: Final = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
+_NUMBERED: Final = _words(
+    "1, value, wert, valeur, valor, valore, waarde, wartość, värde, field",
+    "des, de, d, of, the, la, el, le, l, di, da, do",
+)
 
 _KINDS: Final = {
     IdentifierType.EMAIL: _Words(
         things=_words(
             "email, emails, mail, mails, courriel, courriels, mél, correo, correos, correo electrónico",
             "correo-e, correos electrónicos, correio eletrônico, correio electrónico, posta elettronica",
-            "courrier électronique, messagerie électronique, epost, e-posta, e-postası, e-pošta, e-poczta",
+            "courrier électronique, messagerie électronique, messagerie, smtp addr, smtp address",
+            "epost, e-posta, e-postası, e-pošta, e-poczta",
             "poczta elektroniczna, poczty elektronicznej, sähköposti, sähköpostiosoite, e-post, e-posti, e-pasts",
             "el. paštas, elpaštas",
             "elektroninis paštas, emailová, elektronická pošta, elektronski naslov, elektroničke pošte, surel",
@@ -123,6 +146,11 @@ def _folded(kind: IdentifierType) -> _Folded:
     return _Folded(things, neutral, neutral | _fold_all(_OWNERS), re.compile("|".join(map(re.escape, telling))))
 
 
+@cache
+def _folded_staff() -> frozenset[str]:
+    return _fold_all(_STAFF)
+
+
 def _fold_all(words: Iterable[str]) -> frozenset[str]:
     return frozenset(map(fold, words))
 
@@ -159,4 +187,14 @@ def wording(header: str, kind: IdentifierType) -> Wording:
         return Wording.EXACT
     if _consists_of(folded, words.things, words.neutral_or_owners):
         return Wording.OWNED
-    return Wording.MENTIONED if words.telling.search(folded) else Wording.OTHER
+    if not words.telling.search(folded):
+        return Wording.OTHER
+    return Wording.STAFF if _is_of_staff(header) else Wording.MENTIONED
+
+
+def _is_of_staff(header: str) -> bool:
+    """Tells whether a header speaks of somebody who sells or sends, and not of the customer."""
+    staff = _folded_staff()
+    words = {fold(word) for word in _WORD_ENDS.split(header[:_LONGEST])}
+    compounds = (word for word in words if any(len(each) >= _COMPOUNDED and each in word for each in staff))
+    return not words.isdisjoint(staff) or any(compounds) or bool(_BY.search(header.replace("_", " ")[:_LONGEST]))

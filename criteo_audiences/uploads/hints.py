@@ -28,6 +28,7 @@ class Figures:
         full: seconds during which as many batches were in flight as may be.
         busy: seconds that batches were in flight, summed over the batches.
         batches: that were sent.
+        failed: batches that failed, sent or not.
         max_concurrency: batches that may be in flight at the same time.
         window: calls that the quota allows within so many seconds, `None` when nobody knows.
     """
@@ -39,6 +40,7 @@ class Figures:
     busy: float
     batches: int
     max_concurrency: int
+    failed: int = 0
     window: tuple[int, float] | None = None
 
 
@@ -47,9 +49,11 @@ def hint(figures: Figures) -> str | None:
 
     Returns:
         A sentence, or `None` when there is nothing to gain: the upload was short, the quota was the limit (no client
-        can be faster), or nothing stands out.
+        can be faster), too many batches failed for its pace to mean anything, or nothing stands out.
     """
-    if figures.elapsed < _WORTH_A_HINT or figures.waited >= _NOTICEABLE * figures.elapsed or not figures.batches:
+    if figures.elapsed < _WORTH_A_HINT or figures.waited >= _NOTICEABLE * figures.elapsed:
+        return None
+    if not figures.batches or figures.failed >= _NOTICEABLE * figures.batches:
         return None
     if figures.reading >= _MOST_OF_IT * figures.elapsed:
         return (
@@ -87,6 +91,7 @@ def hint_of(load: Load, meter: CallMeter, tally: Tally, settings: Settings) -> s
             full=load.full,
             busy=load.busy,
             batches=tally.batches - tally.resumed,
+            failed=len(tally.failures),
             max_concurrency=settings.max_concurrency,
             window=meter.window,
         )
@@ -96,18 +101,20 @@ def hint_of(load: Load, meter: CallMeter, tally: Tally, settings: Settings) -> s
 def time_left(share_read: float | None, meter: CallMeter, tally: Tally) -> float | None:
     """Estimates the seconds an upload still takes, by its pace so far and by the windows that the quota lets it use.
 
+    A batch that failed is not sent again, but says nothing of the pace: the time it took is added to the others'.
+
     Args:
         share_read: how much of the source has been read, 0 to 1; `None` when it cannot tell.
         meter: the waits, and what the quota allows.
         tally: the batches.
 
     Returns:
-        Seconds, or `None` as long as nothing can be said.
+        Seconds, or `None` as long as nothing can be said: no batch has come back that Criteo took.
     """
-    if not share_read or not tally.ended:
+    if not share_read or not tally.accepted or tally.accepted == tally.resumed < tally.ended:
         return None
     done = min(1.0, share_read) * tally.ended / (tally.ended + tally.in_flight)
-    at_this_pace = (tally.seconds() - meter.waited()) * (1 / done - 1)
+    at_this_pace = (tally.seconds() - meter.waited()) * (1 / done - 1) * tally.ended / tally.accepted
     if meter.window is None:
         return at_this_pace
     calls, period = meter.window

@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Any, Protocol
 
 import anyio
@@ -68,6 +68,12 @@ class Intake(Protocol):
     def share(self) -> float | None:
         """How much has been read, 0 to 1; `None` when the source cannot tell."""
 
+    def staged(self) -> float | None:
+        """How much has been read of a table that is read before its first batch, 0 to 1; `None` for other sources."""
+
+    def seen(self) -> int:
+        """Values read; about, while a table is read before its first batch."""
+
     def count_rest(self) -> None:
         """Counts what was read and not prepared yet, when the source is left before its end."""
 
@@ -127,6 +133,14 @@ class ValueIntake:
         """An iterable cannot tell."""
         return None
 
+    def staged(self) -> float | None:
+        """An iterable's values go out as they are read."""
+        return None
+
+    def seen(self) -> int:
+        """See `Intake.seen`."""
+        return self._preparation.read
+
     async def run(self, deliver: Deliver) -> None:
         """See `Intake.run`."""
         self._deliver = deliver
@@ -145,7 +159,8 @@ class ValueIntake:
     def count_rest(self) -> None:
         """See `Intake.count_rest`."""
         if self._buffer:
-            self._preparation.prepare(self._buffer)
+            with suppress(TypeError):  # a row that is no text, behind one that has ended the upload
+                self._preparation.prepare(self._buffer)
             self._buffer.clear()
 
     async def first_rows(self, sought: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:

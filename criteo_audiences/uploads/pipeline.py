@@ -15,6 +15,7 @@ from criteo_audiences.errors import (
     ApiVersionGoneError,
     AuthenticationError,
     ConfigurationError,
+    ConnectError,
     CriteoError,
     NotFoundError,
     PermissionDeniedError,
@@ -37,8 +38,12 @@ from criteo_audiences.uploads.tally import Tally
 
 _PROGRESS_EVERY: Final = 0.25
 
-# The next batch would fare the same, so no more calls are spent.
 _HOPELESS: Final = (PermissionDeniedError, NotFoundError, ApiVersionGoneError)
+
+
+def _is_hopeless(error: CriteoError | None) -> bool:
+    """Whether the next batch would fare the same, so that no more calls are spent."""
+    return isinstance(error, _HOPELESS) or (isinstance(error, ConnectError) and not error.passing)
 
 
 class Pipeline:
@@ -151,10 +156,11 @@ class Pipeline:
                 await give_batch.send(batch)
 
         async with give_batch:
-            with self._reader_scope:
-                await self._intake.run(self._plan if self._settings.dry_run else hand_over)
-        if self._reader_scope.cancel_called:
-            self._intake.count_rest()
+            try:
+                with self._reader_scope:
+                    await self._intake.run(self._plan if self._settings.dry_run else hand_over)
+            finally:  # however it ended, what was read of the source is in the report
+                self._intake.count_rest()
         self._reading_ended = True
         self._load.end_reading()
         self._tell_progress()
@@ -209,7 +215,7 @@ class Pipeline:
         """Sends one batch; an error of Criteo's is its result, anything else ends the upload.
 
         Returns:
-            Its result, or `None` when the deadline came before it could start.
+            Its result, or `None` when it was not sent, because the upload had been stopped before it could start.
         """
         meter, kind = CallMeter(parent=self._meter), self._kind(batch)
         self._tally.start()
@@ -219,6 +225,9 @@ class Pipeline:
             if isinstance(error, ConfigurationError) or (isinstance(error, AuthenticationError) and not meter.calls):
                 await self._give_up(batch, sent=False)
                 raise
+            if self._stopped and not meter.calls and _is_hopeless(error):  # the batch that stopped it has told why
+                await self._give_up(batch, sent=False)
+                return None
             result = failure_of(batch.number, kind, batch.count, error, carried=meter.calls > 0)
         except BaseException:
             await self._give_up(batch, sent=meter.calls > 0)
@@ -275,7 +284,7 @@ class Pipeline:
         if isinstance(result.error, AuthenticationError):
             raise result.error
         mostly_refused = result.invalid > self._settings.max_invalid * batch.count
-        if isinstance(result.error, _HOPELESS) or (batch.number == 1 and batch.full and mostly_refused):
+        if _is_hopeless(result.error) or (batch.number == 1 and batch.full and mostly_refused):
             self._stop()
 
     def _stop(self) -> None:
@@ -293,7 +302,7 @@ class Pipeline:
             return
         rows, tally, share_read = self._intake.rows, self._tally, self._intake.share()
         progress = Progress(
-            read=rows.read,
+            read=self._intake.seen(),
             rejected=rows.rejected.total(),
             duplicates=rows.duplicates or 0,
             sent=tally.outcome.sent,
@@ -303,6 +312,7 @@ class Pipeline:
             elapsed=tally.seconds(),
             waited=self._meter.waited(),
             share_read=share_read,
+            share_staged=self._intake.staged(),
             remaining=time_left(share_read, self._meter, tally),
         )
         self._settings.on_progress(progress)

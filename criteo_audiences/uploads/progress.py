@@ -8,7 +8,7 @@ class Progress:
     """How far an upload is.
 
     Attributes:
-        read: rows read.
+        read: rows read; about, while a table is read before the first batch.
         rejected: rows rejected.
         duplicates: rows dropped as duplicates.
         sent: identifiers put into calls that have ended.
@@ -20,6 +20,8 @@ class Progress:
         share_read: how much of the source has been read, 0 to 1, never less than before; `None` as long as the source
             cannot tell, as an iterable or a table with `where` cannot. With `dedupe` a table is read before the first
             batch, and this is how much of what is left has been cut into batches.
+        share_staged: how much has been read of a table that is read before the first batch, 0 to 1, never less than
+            before; `None` for other sources, and as long as nobody can tell.
         remaining: seconds the upload still takes, estimated by its pace and the quota; `None` when nothing can be said.
     """
 
@@ -33,4 +35,5 @@ class Progress:
     elapsed: float
     waited: float
     share_read: float | None = None
+    share_staged: float | None = None
     remaining: float | None = None

@@ -48,6 +48,14 @@ class TableIntake:
         """See `Intake.share`."""
         return self._run.share()
 
+    def staged(self) -> float | None:
+        """See `Intake.staged`."""
+        return self._run.staged()
+
+    def seen(self) -> int:
+        """See `Intake.seen`."""
+        return self._run.seen()
+
     async def run(self, deliver: Deliver) -> None:
         """See `Intake.run`."""
         self._states = await self._states_now()

@@ -70,6 +70,11 @@ class Tally:
         return refused
 
     @property
+    def accepted(self) -> int:
+        """Batches that Criteo took, in this run or an earlier one."""
+        return self.ended - len(self.failures)
+
+    @property
     def outcome(self) -> Outcome:
         """The fate of everything put into calls."""
         return sum(self.outcomes.values(), Outcome())

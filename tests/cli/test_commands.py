@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,25 @@ async def test_rejects_are_written_to_a_file_of_their_own(cli, export: Path, tmp
     again = await cli("upload", SERVICE, "1", str(export), *options)
     assert again.code == 2
     assert "rejects must name a new file" in again.err
+
+
+async def test_the_report_says_where_the_rejects_are(cli, export: Path, tmp_path: Path) -> None:
+    """The path as it was given, also when the upload stops, but not of a file that was never made."""
+    options = ("upload", SERVICE, "1", str(export), "--hash", "none", "--dry-run", "--rejects")
+    done = await cli(*options, str(tmp_path / "one.csv"))
+    assert done.out.splitlines()[-1] == f"What was rejected, and where it stands: {tmp_path / 'one.csv'}"
+    given = os.fsdecode(bytes(tmp_path) + b"/\xe9.csv")
+    done = await cli(*options, given, "--json")
+    assert json.loads(done.out)["rejects"] == f"{tmp_path}/\\udce9.csv"
+    assert Path(given).exists()
+    refused = await cli(*options, given, "--json")
+    assert refused.code == 2
+    assert "rejects" not in json.loads(refused.out)
+    failing = ("--where", "CAST(Email AS INT) = 1")
+    stopped = await cli(*options, str(tmp_path / "two.csv"), *failing, "--json")
+    assert (json.loads(stopped.out)["ok"], json.loads(stopped.out)["rejects"]) == (False, str(tmp_path / "two.csv"))
+    stopped = await cli(*options, str(tmp_path / "three.csv"), *failing)
+    assert stopped.out == f"What was rejected, and where it stands: {tmp_path / 'three.csv'}\n"
 
 
 async def test_json_is_one_document_on_standard_output_and_nothing_else(cli, export: Path, sandbox: Sandbox) -> None:

@@ -41,12 +41,23 @@ async def test_files_columns_a_condition_and_opt_outs(
     assert len(sandbox.contact_list(segment)) == 0
 
 
-async def test_a_condition_that_does_not_parse(cli, sandbox: Sandbox, exports: list[str]) -> None:
-    """It ends with 2 and one line, before any call."""
-    done = await cli("upload", SERVICE, "1", *exports, "--hash", "md5", "--where", "consent = = 'yes'")
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        ("consent = = 'yes'", "where, the condition on january.csv, is not understood: syntax error"),
+        ("consent=yes", """A text stands in single quotes: 'yes'. The columns are: "email", "second", "consent"."""),
+        ("CAST(email AS INT) = 1", "where, or the query, fails on a row of january.csv"),
+    ],
+)
+async def test_a_condition_that_cannot_be_used(
+    cli, sandbox: Sandbox, exports: list[str], where: str, words: str
+) -> None:
+    """It ends with 2 and one line that shows no value, before any call."""
+    done = await cli("upload", SERVICE, "1", *exports, "--hash", "md5", "--where", where)
     assert done.code == 2
-    assert "condition" in done.err.strip().splitlines()[-1]
+    assert words in done.err.strip().splitlines()[-1]
     assert "Traceback" not in done.err
+    assert "@example" not in done.err
     assert not sandbox.requests
 
 

@@ -1,7 +1,9 @@
 """Every mistake ends in one clear line and an exit code of its own, and shows no identifier."""
 
 import gzip
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,29 @@ async def test_a_file_that_is_not_what_it_says(
     assert words in last_line(done.err)
     assert "@example" not in done.err + done.out
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "words"),
+    [
+        (os.mkfifo, USAGE, "crm.csv is no regular file; pipe it to standard input and name it '-'."),
+        (lambda path: path.symlink_to("nowhere"), FILE, "There is no file 'crm.csv'."),
+        (lambda path: path.symlink_to(path), FILE, "The file 'crm.csv' cannot be used: Too many levels of"),
+        (lambda path: path.write_bytes(bytes(99)), USAGE, "crm.csv is binary; expected CSV"),
+        (
+            lambda path: path.write_text('{"email": "a@b.co"}\n' * 2_000 + "{\n"),
+            FILE,
+            "crm.csv holds something near line",
+        ),
+        (lambda path: path.write_text("id,email\n1,a@b.co\n2," + "x" * 3_000_000), FILE, "crm.csv: a line is too long"),
+    ],
+)
+def test_a_path_that_is_no_file_of_rows(misuse, tmp_path: Path, make: Any, code: int, words: str) -> None:
+    """One line behind the announcement, and the code that tells a choice from a file that is damaged or absent."""
+    make(tmp_path / "crm.csv")
+    done = misuse("upload", SERVICE, "1", str(tmp_path / "crm.csv"), "--hash", "sha256")
+    assert (done.code, done.err.count("\n")) == (code, 2), done.err
+    assert words in last_line(done.err)
 
 
 async def test_absent_and_unreadable_files(cli, sandbox: Sandbox, tmp_path: Path) -> None:

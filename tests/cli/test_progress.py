@@ -1,5 +1,6 @@
 """What standard error shows of an upload under way where it is no terminal."""
 
+import attrs
 import pytest
 
 from criteo_audiences import Progress
@@ -63,3 +64,15 @@ def test_a_file_shows_how_much_was_read(capsys: pytest.CaptureFixture[str]) -> N
     with progress_shown() as show:
         show(at(60.2, 0.25))
     assert capsys.readouterr().err.startswith("60 s: of the file 25%, 60,200 read")
+
+
+@pytest.mark.parametrize(
+    ("shares", "words"), [((None, 0.374), "reading the file, 37%, 60,000 read"), ((0.25, 1.0), "of the file 25%, ")]
+)
+def test_a_file_read_before_the_first_batch_shows_life(
+    capsys: pytest.CaptureFixture[str], shares: tuple[float | None, float], words: str
+) -> None:
+    """How much of it has been read is shown until there are batches."""
+    with progress_shown() as show:
+        show(attrs.evolve(at(60, shares[0]), share_staged=shares[1]))
+    assert capsys.readouterr().err.startswith(f"60 s: {words}")

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import aiohttp
 import pytest
 
 from criteo_audiences import CriteoClient, Progress, Quota, QuotaWaitError
-from criteo_audiences.sandbox import Sandbox
+from criteo_audiences.sandbox import Fault, Sandbox
 from criteo_audiences.session import Event
 
 SetStage = Callable[..., Any]
@@ -124,10 +125,20 @@ async def call_as_another_tool(stage: Any, calls: int) -> list[int]:
 
 
 @pytest.mark.parametrize("skew", [-600.0, 600.0])
-async def test_a_server_whose_clock_is_minutes_away_costs_one_window(set_stage: SetStage, skew: float) -> None:
-    """A reset ten minutes away, or long over, is not believed: the client waits for its own window, refused or not."""
+@pytest.mark.parametrize("own_date", [True, False])
+async def test_a_server_whose_clock_is_minutes_away_costs_one_window(
+    set_stage: SetStage,
+    skew: float,
+    own_date: bool,  # noqa: FBT001 - a parameter of pytest
+) -> None:
+    """A reset ten minutes away, or long over, is not believed: the client waits for its own window, refused or not.
+
+    With a `Date` by the same clock it is understood; here another machine, such as a proxy, may have put a right one.
+    """
     options = {"rate_limit": (10, 0.5), "clock": lambda: time.time() + skew}
     async with set_stage({"quota": Quota(10, period=0.5)}, **options) as stage:
+        if not own_date:
+            stage.sandbox.fail_with(lambda _: Fault(headers={"Date": formatdate(usegmt=True)}))
         report = await stage.upload(emails(40), batch_size=2)
     assert (report.ok, statuses(stage)) == (True, {200})
     assert 0.5 <= report.elapsed < 2.0

@@ -9,6 +9,7 @@ import pytest
 
 from criteo_audiences import CriteoClient, CriteoError, JournalError, RetryPolicy, UploadReport
 from criteo_audiences.sandbox import Sandbox
+from criteo_audiences.uploads.journal_store import Entry, Store
 
 
 class Stage:
@@ -229,3 +230,39 @@ async def test_credentials_that_are_refused_leave_the_upload_unfinished(stage: S
     report = await stage.upload(rows)
     assert report.ok
     assert stage.held == 40
+
+
+async def test_a_canceled_upload_is_continued(stage: Stage) -> None:
+    """What is in flight gets drain_timeout to come back, and is not sent again; nobody needs a signal for that."""
+    stage.sandbox.fail_next(delay=0.2, times=3, on="contact-list")
+    task = asyncio.create_task(stage.upload(emails(50), drain_timeout=10.0))
+    while stage.amendments < 2:  # noqa: ASYNC110 - the server has no event for it
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    arrived = stage.held
+    report = await stage.upload(emails(50))
+    assert report.resumed == arrived // 10 > 0
+    assert stage.amendments == 5
+
+
+async def test_a_journal_that_cannot_be_written_any_more_ends_the_upload(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was acknowledged is in the error's note and in the list; nothing more is sent."""
+    begin = Store.begin
+
+    def full(store: Store, entry: Entry, *arguments: Any, **options: Any) -> None:
+        if entry.number == 3:
+            raise JournalError("The journal cannot be written: the disk is full.")
+        begin(store, entry, *arguments, **options)
+
+    monkeypatch.setattr(Store, "begin", full)
+    with pytest.raises(JournalError, match="disk is full") as caught:
+        await stage.upload(emails(50), drain_timeout=10.0)
+    assert "20 identifiers accepted" in caught.value.__notes__[0]
+    assert stage.held == 20
+    monkeypatch.undo()
+    assert (await stage.upload(emails(50))).resumed == 2
+    assert stage.amendments == 5

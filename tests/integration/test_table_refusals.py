@@ -2,6 +2,8 @@
 
 import gzip
 import logging
+import os
+import random
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +11,10 @@ from typing import Any
 
 import polars as pl
 import pytest
+from backports import zstd
 
 from criteo_audiences import ConfigurationError, Table
+from criteo_audiences.tables.opening import open_table
 
 PLANTED = "planted.person"
 CELL = f"{PLANTED}@example.com"
@@ -27,6 +31,18 @@ def _damaged_parquet(path: Path) -> None:
     content[40:-200] = b"\xff" * len(content[40:-200])
     path.write_bytes(content)
 
+
+def _flipped(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 0x10]) + content[middle + 1 :]
+
+
+def _noise(count: int) -> bytes:
+    return random.Random(count).randbytes(count)  # noqa: S311 - no secret
+
+
+MANY = "id,email\n" + "".join(f"{number},{PLANTED}{number}@example.com\n" for number in range(20_000))
+JSON = f'{{"email": "{CELL}"}}\n'
 
 FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "missing": (lambda _: None, "No such file"),
@@ -50,6 +66,37 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "cut parquet": (lambda path: (_parquet(path), path.write_bytes(path.read_bytes()[:-3])), "cut or damaged"),
     "damaged parquet": (_damaged_parquet, "damaged"),
     "numbers": (lambda path: pl.DataFrame({"email": [1]}).write_parquet(path), "No column"),
+    "a flipped bit in gzip": (lambda path: path.write_bytes(_flipped(gzip.compress(MANY.encode()))), "gzip data"),
+    "half a zstd": (lambda path: path.write_bytes(zstd.compress(MANY.encode())[:9_000]), "its zstd data"),
+    "half a parquet": (lambda path: (_parquet(path), path.write_bytes(path.read_bytes()[:200])), "cut or damaged"),
+    "picture": (lambda path: path.write_bytes(b"\x89PNG\r\n\x1a\n" + _noise(999)), "is a picture"),
+    "noise": (lambda path: path.write_bytes(_noise(9_999)), "is binary"),
+    "zeros": (lambda path: path.write_bytes(bytes(9_999)), "is binary"),
+    "a zero in the middle": (lambda path: path.write_text(f"{MANY}\0\n"), "is binary"),
+    "one of two of a name filled": (
+        lambda path: path.write_text(f"email,email\n,{CELL}\n"),
+        "'email' .empty.*rename one",
+    ),
+    "a number for an e-mail": (lambda path: path.write_text("id,email\n" + "1,2\n" * 30), "'email' .0% fit"),
+    "open quote in the middle": (lambda path: path.write_text(MANY.replace("\n9,", '\n9,"')), "in line 11 was never"),
+    "one long line": (lambda path: path.write_text("id,email" + ",x" * 300_000), "first line"),
+    "a long line": (lambda path: path.write_text(f"{MANY}1,{'x' * 2_500_000}\n"), "a line is too long"),
+    "a last line longer than what is read at once": (
+        lambda path: path.write_text(f"id,email\n1,{CELL}\n2,{'x' * 9_000_000}"),
+        "a line is too long",
+    ),
+    "a row of many lines": (
+        lambda path: path.write_text(MANY + '1,"' + "x\n" * 1_200_000 + '"\n'),
+        "line 20,002 is too long",
+    ),
+    "a long object": (
+        lambda path: path.write_text(f'{JSON}{{"x": "{"x" * 40_000_000}"}}\n'),
+        "object, or a line, is too",
+    ),
+    "no object later": (lambda path: path.write_text(JSON * 2_000 + "{\n" + JSON), "no JSON object"),
+    "fifo": (os.mkfifo, "pipe it to standard input"),
+    "broken link": (lambda path: path.symlink_to(f"/nowhere/{PLANTED}"), "No such file"),
+    "link to itself": (lambda path: path.symlink_to(path), "Too many levels"),
 }
 
 
@@ -77,6 +124,32 @@ async def test_a_file_that_cannot_be_used(
     assert "crm.csv" in str(caught.value)
     assert PLANTED not in shown(caught.value, caplog)
     assert stage.sandbox.requests == []
+
+
+async def test_a_file_that_disappears(stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the look at it and its rows: one line, and nothing is sent."""
+    path = tmp_path / "crm.csv"
+    path.write_text(MANY)
+
+    def look(*arguments: Any, **options: Any) -> Any:
+        opened = open_table(*arguments, **options)
+        path.unlink()
+        return opened
+
+    monkeypatch.setattr("criteo_audiences.tables.reader.open_table", look)
+    with pytest.raises(OSError, match=r"crm\.csv is not there any more"):
+        await stage.upload(path)
+    assert stage.sandbox.requests == []
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+async def test_a_file_that_may_not_be_read(stage: Any, tmp_path: Path) -> None:
+    """The error is the system's own, with the file's name."""
+    path = tmp_path / "crm.csv"
+    path.write_text(MANY)
+    path.chmod(0)
+    with pytest.raises(PermissionError, match=r"crm\.csv"):
+        await stage.upload(path)
 
 
 async def test_a_condition_shows_nothing(stage: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

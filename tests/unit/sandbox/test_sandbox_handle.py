@@ -1,6 +1,8 @@
 import ast
 import asyncio
+import gc
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,6 +78,29 @@ async def test_stopping_is_quick_and_leaves_no_task(http: aiohttp.ClientSession,
         await hanging
     assert asyncio.all_tasks() - {hanging} == before
     assert http is not None
+
+
+async def test_a_call_whose_client_left_ends_with_the_sandbox(http: aiohttp.ClientSession) -> None:
+    """It would go on in the event loop, and look for a sandbox that is gone."""
+    before = asyncio.all_tasks()
+    async with Sandbox() as sandbox:
+        sandbox.fail_next(stall=30.0, at=0.0)
+        with pytest.raises(TimeoutError):
+            await http.get(f"{sandbox.url}/2026-07/anything", timeout=aiohttp.ClientTimeout(total=0.05))
+        await http.close()
+    assert asyncio.all_tasks() == before
+
+
+async def test_what_the_server_held_goes_with_the_sandbox(connect: Callable[..., Any]) -> None:
+    """A program that makes one sandbox after another does not keep all of their lists."""
+    sandbox = Sandbox()
+    segment_id = sandbox.add_contact_list()
+    async with sandbox:
+        await connect(sandbox).amend(segment_id, ["a@b.co"])
+    held = weakref.ref(sandbox.contact_list(segment_id))
+    del sandbox
+    gc.collect()
+    assert held() is None
 
 
 async def test_unknown_segments_are_a_lookup_error(sandbox: Sandbox) -> None:

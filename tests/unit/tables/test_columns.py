@@ -113,6 +113,7 @@ EMAIL_HEADERS = """
     E-posta adresi; Электронная почта; Эл. почта; Адрес электронной почты; Имейл; Електронна пошта
     Ηλεκτρονικό ταχυδρομείο; כתובת אימייל; דוא״ל; البريد الإلكتروني; عنوان البريد الإلكتروني; ईमेल पता; อีเมล
     メールアドレス; ﾒｰﾙｱﾄﾞﾚｽ; Eメール; 電子メール; 邮箱; 电子邮箱; 電子郵件; 이메일; 이메일 주소; Alamat email; Địa chỉ email
+    E-Mail 1 - Wert; E-mail 1 - Valeur; Correo 1 - Valor; Adresse de messagerie; SMTP_ADDR; Attendee email; Requester email
     Customer Email; customer_email; Contact Email; Primary Email; User Email; Kunden-E-Mail; Email du client
     E-mail de contact; Email cliente; Email (client); Subscriber Email Address; 顧客メールアドレス; 客户邮箱
 """
@@ -126,6 +127,14 @@ PHONE_HEADERS = """
 MADID_HEADERS = (
     "idfa; IDFA; AAID; gaid; madid; MAID; Advertising ID; advertising_id; Mobile Advertising ID; device_idfa"
 )
+
+
+STAFF_HEADERS = """
+    Contact Owner Email; Owner.Email; ContactOwnerEmail; Sales Rep Email; Account manager e-mail; Sender email; From Email
+    Reply-To Email; Created By Email; created_by_email; Agent email; Assigned to (email); Kontaktinhaber-E-Mail
+    E-Mail Verkäufer; Berater E-Mail; E-mail commercial; Courriel du vendeur; Propietario (correo); Email agente
+    E-mailadres accountmanager; E-mail opiekuna; E-mail vendedor; Mittente e-mail
+"""
 
 
 def headers(text: str) -> list[str]:
@@ -144,6 +153,21 @@ def test_headers_are_known_in_many_languages(header: str, kind: IdentifierType, 
     filled = layout({"Name": "words", header: values, "Created": "dates"})
     assert choose_column(filled, None, kind) == Choice(1, header, 1.0)
     assert choose_column(layout({"Name": "words", header: values}, rows=0), None, kind) == Choice(1, header, 0.0)
+
+
+@pytest.mark.parametrize("header", headers(STAFF_HEADERS))
+def test_the_address_of_who_sells_or_sends_is_never_chosen(header: str) -> None:
+    """Not where it is the only one, nor does it make a customer's doubtful; the message lists it all the same."""
+    assert f"nearest are: '{header}' (100% fit). " in refusal({"Name": "words", header: "e-mails"})
+    assert choose_column(layout({header: "e-mails", "Billing email": "e-mails"}), None, EMAIL).name == "Billing email"
+
+
+@pytest.mark.parametrize(
+    "header", ["Homeowner email", "Reporter email", "Email cofrom", "Agentur-E-Mail", "Repeat email"]
+)
+def test_words_that_only_contain_such_a_word_are_others(header: str) -> None:
+    """They mention an e-mail, and its values confirm it."""
+    assert choose_column(layout({"Name": "words", header: "e-mails"}), None, EMAIL).name == header
 
 
 @pytest.mark.parametrize(
@@ -195,7 +219,6 @@ def test_fax_numbers_are_no_phone_numbers() -> None:
             EMAIL,
             "several columns that may hold the e-mails: 'Email' (25% fit), 'Work email' (100% fit). ",
         ),
-        ([("Email", "e-mails"), ("Email", "nothing")], EMAIL, "that may hold the e-mails: 'Email' (100% fit). "),
         (
             {"Phone": "phones", "Mobile": "phones"},
             PHONE,
@@ -229,6 +252,16 @@ def test_a_choice_that_is_not_clear_is_left_to_the_caller(columns: Any, kind: Id
     shown = refusal(columns, None, kind)
     assert message in shown
     assert shown.endswith(ADVICE)
+
+
+@pytest.mark.parametrize(("values", "fit"), [("e-mails", "100% fit"), ("nothing", "empty")])
+def test_two_of_one_name_cannot_be_chosen_by_it(values: str, fit: str) -> None:
+    """Both are listed, also an empty one, and the advice is to rename."""
+    shown = refusal([("Email", "e-mails"), ("Email", values)])
+    assert shown == (
+        f"crm.csv has several columns that may hold the e-mails: 'Email' (100% fit), 'Email' ({fit}). "
+        "Two have the same name: rename one."
+    )
 
 
 @pytest.mark.parametrize("rows", [0, 24])

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 import io
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from attrs import field, frozen
 from backports import zstd
 
-from criteo_audiences import CriteoClient, IdentifierType
+from criteo_audiences import ConfigurationError, CriteoClient, IdentifierType
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.tables.columns import Choice, choose_column
 
@@ -27,6 +28,8 @@ FILLED: Mapping[str, Callable[[int], str]] = {
     "id": lambda row: f"{row * 7919 + 100_001}",
     "e-mail": lambda row: "" if row % 9 == 8 else f"Person{row}@example.{('com', 'org', 'net')[row % 3]}",
     "other e-mail": lambda row: f"home{row}@example.test",
+    "staff's e-mail": lambda row: f"{('sales', 'anna')[row % 2]}@shop.test",
+    "sha256": lambda row: hashlib.sha256(b"person%d@example.com" % row).hexdigest(),
     "few e-mails": lambda row: f"old{row}@example.org" if row == 3 else "",
     "first": _turns("Zoë", "José", "Jörg", "Anna", "Renée"),
     "last": _turns("Núñez", "O'Neil", "Müller, Dr.", "d'Été", 'van "Bo" Dam'),
@@ -172,6 +175,40 @@ TURKISH = columns("No: id | Şehir: turkish | E-posta adresi: e-mail | Cep telef
 JAPANESE = columns(
     "顧客番号: id | 氏名: kanji | メールアドレス: e-mail | 電話番号: phone | メール配信: yes | 登録日: date"
 )
+SALESFORCE_REPORT = columns(
+    "Contact Owner Email: staff's e-mail | Contact ID: id | Last Name: last | Account Owner Email: staff's e-mail"
+    "| Email: e-mail | Created By Email: staff's e-mail"
+)
+BIGCOMMERCE_ORDERS = columns(
+    "Order ID: id | Customer Name: last | Billing Email: e-mail | Sales Rep Email: staff's e-mail | Order Notes: note"
+)
+ZENDESK = columns(
+    "Id: id | Requester: last | Requester email: e-mail | Requester domain: domain | Assignee: display"
+    "| Assignee email: staff's e-mail | Subject: note"
+)
+EVENTBRITE = columns("Order no.: id | Attendee first name: first | Attendee email: e-mail | Ticket type: word")
+CAMPAIGN = columns(
+    "Campaign: word | From Email: staff's e-mail | Reply-To Email: staff's e-mail | To Email: e-mail | Opened: yes"
+)
+BRAZE = columns(
+    "external_id: id | email: e-mail | email_subscribe: word | email_opted_in_at: date | email_sha256: sha256"
+)
+DYNAMICS_GERMAN = columns(
+    "(Nicht ändern) Kontakt: id | Vollständiger Name: last | E-Mail: e-mail | E-Mail-Adresse 2: other e-mail"
+    "| E-Mails nicht zulassen: yes | Besitzer E-Mail: staff's e-mail"
+)
+SAP = columns("KUNNR: id | NAME1: last | ORT01: polish | SMTP_ADDR: e-mail | TELF1: phone")
+GOOGLE_GERMAN = columns(
+    "Vorname: first | Nachname: last | E-Mail 1 - Label: label | E-Mail 1 - Wert: e-mail | E-Mail 2 - Label: label"
+    "| E-Mail 2 - Wert: other e-mail | Telefon 1 - Wert: phone"
+)
+OUTLOOK_FRENCH = columns(
+    "Prénom: first | Nom: last | Adresse de messagerie: e-mail | Type de messagerie: word"
+    "| Nom complet de l'adresse de messagerie: display | Adresse de messagerie 2: other e-mail"
+)
+QUEBEC = columns(
+    "N°: id | Nom: last | Courriel du vendeur: staff's e-mail | Courriel client: e-mail | Consentement courriel: yes"
+)
 ATTRIBUTION = columns("click_time: date | customer_id: id | hashed_email: word | E-Mail: e-mail | note: note")
 
 ALL = {"quoting": csv.QUOTE_ALL}
@@ -211,6 +248,17 @@ EXPORTS = [
     Export("Excel, Japanese", JAPANESE, "メールアドレス", encoding="cp932", **CRLF),
     Export("Excel, Japanese, as UTF-8", JAPANESE, "メールアドレス", encoding="utf-8-sig", **CRLF),
     Export("Excel for the Mac", FRENCH, "Adresse e-mail", delimiter=";", encoding="cp1252", line_end="\r"),
+    Export("Salesforce, a report with owners", SALESFORCE_REPORT, "Email", **ALL),
+    Export("BigCommerce, orders", BIGCOMMERCE_ORDERS, "Billing Email"),
+    Export("Zendesk", ZENDESK, "Requester email"),
+    Export("Eventbrite", EVENTBRITE, "Attendee email"),
+    Export("a mail tool's log", CAMPAIGN, "To Email"),
+    Export("Braze", BRAZE, "email"),
+    Export("Dynamics 365, German", DYNAMICS_GERMAN, "E-Mail", encoding="utf-8-sig"),
+    Export("SAP", SAP, "SMTP_ADDR", encoding="utf-16", delimiter="|"),
+    Export("Google Contacts, German", GOOGLE_GERMAN, "E-Mail 1 - Wert"),
+    Export("Outlook, French", OUTLOOK_FRENCH, "Adresse de messagerie", **EXCEL),
+    Export("Excel, Quebec", QUEBEC, "Courriel client", before="sep=;\r\n", **EXCEL),
     Export("a warehouse", ATTRIBUTION, "E-Mail", delimiter="\x01", compress=zstd.compress),
     Export("a shop's cron job", SHOPIFY, "Email", delimiter="|", compress=gzip.compress),
     Export("Facebook, phones", FACEBOOK, "phone_number", "\t", "utf-16", kind=IdentifierType.PHONE_NUMBER),
@@ -228,6 +276,29 @@ def test_an_export_needs_no_column_named(export: Export, desk: Any) -> None:
     assert choice == Choice(list(export.columns).index(export.column), export.column, 1.0)
     assert [row[choice.position] for row in layout.sample[:ROWS]] == export.cells(export.column)
     assert layout.rows == len(layout.sample) == ROWS + export.after.strip().count("\n") + bool(export.after)
+
+
+@pytest.mark.parametrize(
+    ("text", "candidates"),
+    [
+        (
+            "Person - Email - Work: e-mail | Person - Email - Home: other e-mail",
+            "'Person - Email - Work' (100% fit), 'Person - Email - Home' (100% fit)",
+        ),
+        (
+            "Attendee email: e-mail | Buyer email: other e-mail | Organizer: display",
+            "'Attendee email' (100% fit), 'Buyer email' (100% fit)",
+        ),
+        ("Name: last | Account Manager Email: staff's e-mail", "'Account Manager Email' (100% fit)"),
+        ("id: id | email_sha256: sha256 | email_md5: sha256", "'email_sha256' (100% fit), 'email_md5' (100% fit)"),
+    ],
+)
+def test_an_export_with_no_best_column_is_refused(desk: Any, text: str, candidates: str) -> None:
+    """Two equally good ones, or only somebody else's: the message lists them with the share that fits."""
+    layout = desk.inspect(Export("any", columns(text), "").content())
+    with pytest.raises(ConfigurationError) as caught:
+        choose_column(layout, None, IdentifierType.EMAIL)
+    assert candidates in str(caught.value)
 
 
 async def test_exports_upload_end_to_end(tmp_path: Path) -> None:

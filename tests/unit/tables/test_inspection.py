@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
 from criteo_audiences.tables.inspection import inspect
-from criteo_audiences.tables.scan import HEAD
+from criteo_audiences.tables.scan import HEAD, Scan
 
 PLANTED = b"email,name\nplanted@example.com,Ann\n"
 EXPECTED = "expected CSV, TSV or JSON lines (plain, gzip or zstd), or Parquet."
@@ -286,3 +286,29 @@ def test_whatever_a_file_holds_it_is_a_layout_or_one_clear_error(content: bytes,
         assert all(len(row) == len(layout.names) for row in layout.sample)
         assert layout.rows == len(layout.sample)
         assert Path(layout.path).is_file()
+
+
+@given(pieces=st.lists(st.text("ab\n", min_size=1, max_size=6), min_size=1, max_size=20))
+def test_lines_that_reach_beyond_a_piece_are_measured(pieces: list[str]) -> None:
+    """However a text is cut, the longest line is known if it is longer than a piece, and none is thought longer."""
+    scan = Scan()
+    scan.read(piece.encode() for piece in pieces)
+    lines = [len(line) for line in "".join(pieces).split("\n")]
+    beyond = [line for line in lines if line > max(map(len, pieces))]
+    assert max(beyond, default=0) <= scan.longest <= max(lines)
+
+
+def test_old_line_ends_are_line_ends(desk: Any) -> None:
+    """A large file of carriage returns alone has no long line."""
+    assert desk.inspect("email\r" + "a@b.co\r" * 400_000).names == ("email",)
+
+
+@pytest.mark.parametrize("length", [2_000_000, 2_000_001])
+def test_the_longest_line_that_is_taken(desk: Any, length: int) -> None:
+    """Both sides of the bound."""
+    content = "id,email\n" + "x" * length
+    if length == 2_000_000:
+        assert desk.inspect(content).names == ("id", "email")
+    else:
+        with pytest.raises(OSError, match=r"crm\.csv: a line is too long"):
+            desk.inspect(content)

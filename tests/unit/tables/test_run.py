@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import polars as pl
@@ -128,6 +129,35 @@ async def test_the_share_grows_to_one(crm: Path, dedupe: bool, where: str | None
     assert known == sorted(known)
     assert run.share() == 1.0
     assert len(set(known)) > 1 or (where and not dedupe)
+
+
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("options", [{}, {"where": "id > '3'"}, {"dedupe": False, "counted": True}])
+async def test_a_table_read_before_its_first_batch_says_how_far_it_is(crm: Path, options: dict[str, Any]) -> None:
+    """The share grows to one while it is read, and with it about the rows, unless a condition may leave some out."""
+    run = TableRun(Table.from_file([crm] * 3), plan(**options))
+    assert (run.staged(), run.seen()) == (None, 0)
+    reading = asyncio.create_task(identifiers(run))
+    told: list[tuple[float, int]] = []
+    while not reading.done():
+        if (share := run.staged()) is not None:
+            told.append((share, run.seen()))
+        await asyncio.sleep(0.001)
+    under_way = [(share, seen) for share, seen in told if 0 < share < 1]
+    assert len(set(under_way)) > 2
+    assert [share for share, _ in told] == sorted(share for share, _ in told)
+    rows = [seen for _, seen in under_way]
+    assert rows == sorted(rows)
+    assert set(rows) == {0} if "where" in options else 0 < max(rows) < 3 * ROWS * 1.1
+    assert (run.staged(), run.seen()) == (1.0, run.read)
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_a_table_read_while_batches_go_out_counts_its_rows(crm: Path) -> None:
+    """Nothing of it is read ahead."""
+    run = TableRun(Table.from_file(crm), plan(dedupe=False))
+    async with contextlib.aclosing(run.chunks()) as chunks:
+        assert {(run.staged(), run.seen() == run.read) async for _ in chunks} == {(None, True)}
 
 
 @pytest.mark.usefixtures("nothing_left")

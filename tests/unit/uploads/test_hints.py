@@ -5,9 +5,9 @@ from typing import Any
 import attrs
 import pytest
 
-from criteo_audiences import UploadReport
+from criteo_audiences import BatchResult, IdentifierType, Progress, ServerError, UploadReport
 from criteo_audiences.meter import CallMeter
-from criteo_audiences.uploads import Destination
+from criteo_audiences.uploads import Destination, Outcome
 from criteo_audiences.uploads.hints import Figures, hint, hint_of, time_left
 from criteo_audiences.uploads.load import Load
 from criteo_audiences.uploads.options import Settings
@@ -58,6 +58,9 @@ def test_better_concurrency_is_bounded(changes: dict[str, Any], better: int) -> 
         {"waited": 10.0},
         {"batches": 0, "busy": 0.0},
         {"batches": 4, "busy": 380.0},
+        {"failed": 20},
+        {"failed": 200},
+        {"failed": 200, "reading": 95.0, "full": 0.0},
         {"max_concurrency": 9},
         {"max_concurrency": 100},
         {"window": (120, 60.0)},
@@ -67,7 +70,7 @@ def test_better_concurrency_is_bounded(changes: dict[str, Any], better: int) -> 
     ],
 )
 def test_nothing_to_gain_is_no_hint(changes: dict[str, Any]) -> None:
-    """A short upload, one that the quota held back, one with room for no more in flight, or a mixed picture."""
+    """A short upload, one held back by the quota or by failures, one with room for no more in flight, or a mixed picture."""
     assert of(**changes) is None
 
 
@@ -75,6 +78,7 @@ def test_both_sides_of_the_bounds() -> None:
     """Just beyond what counts as short, as held back, as mostly busy, there is a hint."""
     assert of(elapsed=5.0, full=5.0)
     assert of(waited=9.99)
+    assert of(failed=19)
     assert of(full=80.0)
     assert of(full=0.0, reading=80.0)
 
@@ -154,6 +158,26 @@ def test_upload_of_a_slow_source_reports_the_hint(run_timed: Any, fake_amend: An
     assert run_timed(fake_amend(latency=0.1), slow(), flush_after=5.0).hint is None
 
 
+@pytest.mark.parametrize("latency", [0.0, 2.0])
+def test_upload_of_which_every_batch_failed_has_no_hint_and_no_end(
+    run_timed: Any, fake_amend: Any, latency: float
+) -> None:
+    """Neither the source nor the concurrency was the limit, and nobody knows how long the rest takes."""
+    told: list[Progress] = []
+
+    async def slow() -> AsyncIterator[str]:
+        for email in emails(400):
+            await asyncio.sleep(0.0 if latency else 0.1)
+            yield email
+
+    amend = fake_amend(latency=latency, reply=lambda _: ServerError(503))
+    report = run_timed(amend, slow(), on_progress=told.append)
+    assert report.elapsed > 5.0
+    assert len(report.failures) == 40
+    assert report.hint is None
+    assert {progress.remaining for progress in told} == {None}
+
+
 def test_slow_caller_is_nobodys_fault() -> None:
     """A caller who takes his time over results keeps senders from sending; neither the source nor they are blamed."""
     load = Load(4, now=lambda: 100.0)
@@ -170,10 +194,13 @@ def test_hint_waits_for_the_end() -> None:
     assert hint_of(load, CallMeter(), Tally(load), Settings(hash=None)) is None
 
 
-def left(share: float | None, *, ended: int, elapsed: float, in_flight: int = 0, **meter: Any) -> float | None:
+def left(
+    share: float | None, *, ended: int, elapsed: float, in_flight: int = 0, failed: int = 0, **meter: Any
+) -> float | None:
     """Returns the estimate after so many batches and seconds."""
     tally = Tally(Load(4))
     tally.ended, tally.elapsed, tally.in_flight = ended, elapsed, in_flight
+    tally.failures = [BatchResult(number=1, kind=IdentifierType.EMAIL, sent=0, outcome=Outcome())] * failed
     return time_left(share, CallMeter(**meter), tally)
 
 
@@ -193,6 +220,13 @@ def test_time_left_counts_the_windows_to_come(ended: int, elapsed: float, second
     """Of twice so many batches, those beyond the window's 250 wait for the next one, whatever the pace."""
     done = 0.25 if ended == 125 else 0.5 if ended == 250 else 126 / 501
     assert left(done, ended=ended, elapsed=elapsed, window=(250, 60.0)) == pytest.approx(seconds)
+
+
+def test_time_left_does_not_take_failures_for_progress() -> None:
+    """Failing quickly makes nothing faster: of ten batches in 10 s, of which five failed, each good one took 2 s."""
+    assert left(0.25, ended=10, failed=5, elapsed=10.0) == pytest.approx(60.0)
+    assert left(1.0, ended=10, failed=5, elapsed=10.0) == 0.0
+    assert left(0.25, ended=10, failed=10, elapsed=10.0) is None
 
 
 @pytest.mark.parametrize(("share", "ended"), [(None, 5), (0.0, 5), (0.5, 0)])

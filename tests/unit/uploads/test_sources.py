@@ -178,7 +178,7 @@ async def test_the_note_of_an_early_end_counts(fake_amend: Callable[..., Any]) -
     with pytest.raises(ValueError, match="went away") as caught:
         await upload(fake_amend(), LIST, rows.plain(), Settings(hash=None, batch_size=100))
     (note,) = caught.value.__notes__
-    assert note.startswith("The upload stopped early: 200 rows read, ")
+    assert note.startswith("The upload stopped early: 299 rows read, ")
     assert note.endswith(" Running it again is safe.")
     assert "planted" not in "".join(traceback.format_exception(caught.value))
 

@@ -250,7 +250,16 @@ async def test_a_failed_batch_leaves_the_others_alone(go: Go, fake_amend: Fake) 
     assert not report.ok
 
 
-@pytest.mark.parametrize("error", [NotFoundError(404), PermissionDeniedError(403), ApiVersionGoneError(410)], ids=str)
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotFoundError(404),
+        PermissionDeniedError(403),
+        ApiVersionGoneError(410),
+        ConnectError("The certificate is not trusted.", passing=False),
+    ],
+    ids=str,
+)
 async def test_a_refusal_that_is_for_all_batches_stops_the_upload(error: CriteoError, go: Go, fake_amend: Fake) -> None:
     """No more than the batches in flight are spent on it; the rest of what was read is pending."""
     amend = fake_amend(reply=lambda _: error, latency=0.001)
@@ -262,9 +271,10 @@ async def test_a_refusal_that_is_for_all_batches_stops_the_upload(error: CriteoE
     assert not report.ok
 
 
-async def test_an_outage_does_not_stop_the_upload(go: Go, fake_amend: Fake) -> None:
-    """A 5xx that outlasted the retries may be over for the next batch."""
-    amend = fake_amend(reply=lambda each: ServerError(503) if each.batch.number < 9 else None)
+@pytest.mark.parametrize("error", [ServerError(503), ConnectError("The server cannot be reached.")], ids=str)
+async def test_an_outage_does_not_stop_the_upload(error: CriteoError, go: Go, fake_amend: Fake) -> None:
+    """A 5xx or a broken line that outlasted the retries may be over for the next batch."""
+    amend = fake_amend(reply=lambda each: error if each.batch.number < 9 else None)
     report = await go(amend, emails(100))
     assert (report.failed, report.valid) == (80, 20)
 

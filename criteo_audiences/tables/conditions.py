@@ -1,0 +1,145 @@
+"""Conditions on rows: held against the columns before a row is read, and refused in words about the condition."""
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.tables import query
+from criteo_audiences.tables.engine import import_duckdb
+from criteo_audiences.tables.failures import said
+from criteo_audiences.tables.names import fold, listed, written
+
+if TYPE_CHECKING:
+    import duckdb
+
+_OF_FILES: Final = {"filename": "VARCHAR", "file_index": "UBIGINT"}
+"""What the engine knows of a row beside its columns."""
+
+_QUOTING: Final = "texts stand in single quotes, names with spaces in double ones"
+_MANY_ROWS: Final = "which is about more rows than one; use Table.from_query, or suppress for opt-outs."
+_MANY: Final = {"SUBQUERY": "a subquery", "WINDOW": "a window function"}
+_EMPTY_ROW: Final = "empty_row"
+_FANCY_QUOTES: Final = "\u2018\u2019\u201c\u201d\u00b4\u00ab\u00bb"
+_NO_COLUMN: Final = re.compile(r'Referenced column "(.*)" not found')
+_NO_FUNCTION: Final = re.compile(r"Function with name (.*) does not exist")
+_NEAR: Final = re.compile(r'Did you mean "(.*)"')
+# What RE2, the engine's library, says of a pattern, before it repeats the pattern.
+_PATTERN: Final = re.compile(
+    r"Invalid Input Error: (missing [\])]|unexpected \)|trailing \\|invalid escape sequence|invalid perl operator"
+    r"|invalid character class(?: range)?|no argument for repetition operator|invalid repetition size"
+    r"|bad repetition operator|invalid UTF-8|invalid named capture group)"
+)
+_TELLING: Final = {
+    "more than one statement": "holds several statements; expected one condition, without ';'.",
+    "single expression": "holds several conditions; join them with AND or OR.",
+    "without selection list": "holds no condition; expected one such as country = 'FR'.",
+    "cannot contain aggregates": f"holds an aggregate, {_MANY_ROWS}",
+    "explicit cast is required": "compares a text with something else, such as a number; columns of a text file are "
+    "text: use TRY_CAST(column AS INT), or put the value in single quotes.",
+    "Conversion Error": "holds a value that does not fit what it is compared with; a number stands without quotes, "
+    "a date as '2024-12-31'.",
+    "Values were not provided": "holds a placeholder for a value; write the value itself.",
+}
+"""What the engine says of a condition, and the same in words about `where`."""
+
+
+@frozen
+class Shape:
+    """What a condition may speak of.
+
+    Attributes:
+        label: what messages call the table.
+        columns: the columns' types, by the name that the engine knows each by.
+    """
+
+    label: str
+    columns: Mapping[str, str]
+
+
+def require_condition(engine: "duckdb.DuckDBPyConnection", condition: str, shape: Shape) -> str:
+    """Returns a condition without what may stand at its end; no row is read.
+
+    Raises:
+        ConfigurationError: when it is not one condition on a row's own columns, or cannot be computed of them.
+    """
+    condition = condition.strip().rstrip(";")
+    objection = _objection(engine, condition, shape)
+    if objection is not None:  # outside of any handler, so that the engine's own error does not come along
+        raise ConfigurationError(f"where, the condition on {shape.label}, {objection}")
+    return condition
+
+
+def _objection(engine: "duckdb.DuckDBPyConnection", condition: str, shape: Shape) -> str | None:
+    """Says why a condition cannot be used: by its form, or when the engine computes it of a row without values."""
+    duckdb = import_duckdb()
+    try:
+        duckdb.SQLExpression(condition)
+        kinds = [str(node.get("class")) for node in _nodes(_tree(engine, condition))]
+        if many := next(filter(_MANY.get, kinds), None):
+            return f"holds {_MANY[many]}, {_MANY_ROWS}"
+        # Of a table, not of constants, which the engine would leave out of a comparison that it cannot make.
+        engine.execute(f"CREATE OR REPLACE TEMP TABLE {_EMPTY_ROW} AS SELECT {_row(shape)}")
+        engine.execute(f"SELECT 1 FROM {_EMPTY_ROW} WHERE ({condition}\n)").fetchall()
+    except duckdb.Error as error:
+        return _explained(error, shape)
+    return None
+
+
+def _row(shape: Shape) -> str:
+    """Lists a value for each column, none of which is there."""
+    taken = {column.lower() for column in shape.columns}
+    types = {**shape.columns, **{name: held for name, held in _OF_FILES.items() if name not in taken}}
+    return ", ".join(f"CAST(NULL AS {held}) AS {query.name(column)}" for column, held in types.items())
+
+
+def _tree(engine: "duckdb.DuckDBPyConnection", condition: str) -> Any:
+    """Returns a condition as the engine's parser sees it."""
+    row = engine.execute("SELECT json_serialize_sql(?)", [f"SELECT 1 WHERE ({condition}\n)"]).fetchone()
+    return json.loads(row[0]) if row else None
+
+
+def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
+    """Yields every object of a parsed document."""
+    rest = [tree]
+    while rest:
+        each = rest.pop()
+        if isinstance(each, dict):
+            yield each
+        rest += each.values() if isinstance(each, dict) else each if isinstance(each, list) else ()
+
+
+def _explained(error: Exception, shape: Shape) -> str:
+    """Says in words about `where` what the engine says; of a text in it only what cannot be a person's datum."""
+    message = str(error)
+    if found := _NO_COLUMN.search(message):
+        return _no_column(found[1], shape)
+    if found := _NO_FUNCTION.search(message):
+        near = _NEAR.search(message)
+        return f"calls a function that DuckDB does not have: {_corrected(found[1], near.groups() if near else ())}"
+    if found := _PATTERN.match(message):
+        return f"has a regular expression that does not compile: {found[1]}."
+    for told, meant in _TELLING.items():
+        if told in message:
+            return meant
+    return f"is not understood: {said(error)} In DuckDB's SQL {_QUOTING}."
+
+
+def _no_column(name: str, shape: Shape) -> str:
+    """Says what was taken for a column: a misspelled one, or a text whose quotes were forgotten."""
+    text = written(name.strip(_FANCY_QUOTES), quote="'")
+    return (
+        f"names a column that is not there: {_corrected(name, shape.columns)} A text stands in single quotes: {text}. "
+        f"The columns are: {listed(shape.columns, written)}."
+    )
+
+
+def _corrected(name: str, known: Iterable[str]) -> str:
+    """Ends a sentence with a name, and with the one that was probably meant."""
+    folded = {fold(each): each for each in known}
+    near = difflib.get_close_matches(fold(name), folded, n=1)
+    return f"{written(name)}; did you mean {written(folded[near[0]])}?" if near else f"{written(name)}."

@@ -1,0 +1,90 @@
+"""One run of an upload, for a process of its own that may be killed at any moment; it leaves its report in a file."""
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+from criteo_audiences import ClientCredentials, CriteoClient, CriteoError, RetryPolicy
+from criteo_audiences.marketing_solutions import MarketingSolutions  # noqa: F401 - loaded once, before processes fork
+from criteo_audiences.uploads import UploadReport
+
+
+@frozen(kw_only=True)
+class Task:
+    """What a run is to do.
+
+    Attributes:
+        url: of the server.
+        client_id: its application.
+        client_secret: of the application.
+        segment_id: the list.
+        path: a CSV file of one column.
+        lane: how it is read: `table`, `list`, `generator` or `async`.
+        journal: the journal's file.
+        report: where the report goes.
+        options: keywords of the upload.
+    """
+
+    url: str
+    client_id: str
+    client_secret: str
+    segment_id: str
+    path: Path
+    lane: str
+    journal: Path
+    report: Path
+    options: dict[str, Any]
+
+
+def run(task: Task) -> None:
+    """Uploads and writes down how that ended, at once and whole."""
+    ended = asyncio.run(_upload(task))
+    unfinished = task.report.with_suffix(".part")
+    unfinished.write_text(json.dumps(ended), encoding="utf-8")
+    os.replace(unfinished, task.report)  # noqa: PTH105 - atomic
+
+
+async def _upload(task: Task) -> dict[str, Any]:
+    credentials = ClientCredentials(client_id=task.client_id, client_secret=task.client_secret)
+    retry = RetryPolicy(attempts=3, first_delay=0.002, max_delay=0.01)
+    async with CriteoClient(credentials, base_url=task.url, retry=retry, timeout=0.3) as criteo:
+        stream = criteo.marketing_solutions.stream_contact_list
+        results = None
+        try:
+            async with stream(task.segment_id, source(task), journal=task.journal, **task.options) as results:
+                async for _ in results:
+                    pass
+        except CriteoError as error:
+            return ended(results and results.report, type(error).__name__)
+        return ended(results.report, None)
+
+
+def ended(report: UploadReport | None, error: str | None) -> dict[str, Any]:
+    """Returns how a run ended, JSON-safe."""
+    return {"error": error, "report": None if report is None else report.to_dict()}
+
+
+def source(task: Task) -> Any:
+    """Returns what the upload reads."""
+    if task.lane == "table":
+        return task.path
+    rows = task.path.read_text(encoding="utf-8").splitlines()[1:]
+    return {"list": rows, "generator": iter(rows), "async": _asynchronously(rows)}[task.lane]
+
+
+async def _asynchronously(rows: list[str]) -> AsyncIterator[str]:
+    for row in rows:
+        yield row
+
+
+def failing(rows: Iterator[str], after: int) -> Iterator[str]:
+    """Yields so many rows and then fails."""
+    for number, row in enumerate(rows, start=1):
+        yield row
+        if number == after:
+            raise LookupError
