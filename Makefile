@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test soak lint format bench bench-scaling bench-imports bench-quota bench-upload bench-journal clean
+.PHONY: help demo test soak lint audit format bench bench-scaling bench-imports bench-quota bench-upload bench-journal clean
 
 help:
 	@echo "make demo    upload a CRM export to a local Criteo and show the report"
 	@echo "make test    run the tests with branch coverage"
 	@echo "make soak    kill and disturb uploads hundreds of times, and print what came of it"
-	@echo "make lint    ruff, mypy --strict, basedpyright"
+	@echo "make lint    ruff, mypy --strict, basedpyright, and make audit"
+	@echo "make audit   known vulnerabilities of what is installed, where their list can be reached"
 	@echo "make format  let ruff format the code"
 	@echo "make bench   compare an upload of two million e-mails with a plain script and Criteo's own SDK"
 	@echo "             bench-scaling, bench-imports, bench-quota, bench-upload, bench-journal: see docs/performance.md"
@@ -46,6 +47,10 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/basedpyright
+	@$(MAKE) --no-print-directory audit
+
+audit: $(VENV)/.dev
+	$(BIN)/python .ci/audit.py
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -183,7 +183,7 @@ class Settings:
     gum_caller_id: int | None = field(default=None, converter=gum_caller_id_of)
     column: Columns | None = None
     columns: Mapping[IdentifierType | str, Columns] | None = None
-    where: str | None = None
+    where: str | None = field(default=None, repr=False)  # it may hold an identifier
     suppress: Table | Sequence[str] | None = field(default=None, repr=False, converter=opt_outs_of)
     operation: Operation = field(default=Operation.ADD, converter=_operation)
     dedupe: bool | None = None

@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 SCRIPT, *NOTEBOOK = re.findall(r"^```python\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
 A_SEGMENT = "812345"  # all that a reader must replace
+KINDS = ("python", "text")
 
 
 @pytest.fixture
@@ -59,3 +60,20 @@ async def test_the_other_blocks_are_a_notebook(sandbox: Sandbox) -> None:
 def test_the_first_screen_is_one() -> None:
     """What it is, two commands, the code and the answers to what one worries about fit into forty lines."""
     assert README.split("## Install")[0].count("\n") <= 40
+
+
+async def test_the_page_on_journals_begins_and_finishes_an_upload(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its script, run twice, prints what stands below it."""
+    page = (ROOT / "docs" / "journal.md").read_text(encoding="utf-8")
+    (script,), (printed,) = (re.findall(rf"^```{name}\n(.*?)^```", page, re.DOTALL | re.MULTILINE) for name in KINDS)
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"customer.{number}@example.com\n" for number in range(100_001))
+    (tmp_path / "crm.csv").write_text("email\n" + rows, encoding="utf-8")
+    segment = sandbox.add_contact_list()
+    sandbox.fail_next(status=400, on="contact-list")
+    for _ in range(2):
+        await asyncio.to_thread(exec, script.replace(A_SEGMENT, segment), {})
+    assert capfd.readouterr().out == printed
+    assert len(sandbox.contact_list(segment)) == 100_001

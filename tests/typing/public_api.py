@@ -86,6 +86,7 @@ async def ready_client(criteo: CriteoClient) -> None:
     assert_type(criteo.commerce_grid, CommerceGrid)
     assert_type(criteo.rate_limit, RateLimit | None)
     assert_type(criteo.quota, Quota | None)
+    assert_type(criteo.host, str)
     assert_type(await criteo.authenticate(), None)
     assert_type(await criteo.aclose(), None)
 
