@@ -16,7 +16,7 @@ MAX_BATCH_SIZE: Final = 50_000
 DEFAULT_MAX_BODY_BYTES: Final = 8_000_000
 """Bytes of identifiers a call carries at most: Criteo answers 413 somewhere, but publishes no figure."""
 
-_PIECE: Final = 500
+_PIECE: Final = 2_000
 
 
 @frozen(kw_only=True)

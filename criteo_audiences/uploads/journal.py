@@ -132,7 +132,12 @@ class Journal:
             store, run, key, resumed=continued, acknowledged=acknowledged, set_aside=set_aside, path=path, now=now
         )
 
-    def begin(self, batch: Batch) -> Entry | None:
+    @property
+    def waits_for_disk(self) -> bool:
+        """Whether the next `begin` takes as long as a disk may: once in a dozen batches."""
+        return not self._noted or not self._store.has_room(len(self._in_flight))
+
+    def begin(self, batch: Batch, digest: bytes | None = None) -> Entry | None:
         """Records a batch before it is sent, or says that it need not be sent.
 
         Every batch of the source must be begun, in the order of its numbers; it may be called while others are in
@@ -140,6 +145,7 @@ class Journal:
 
         Args:
             batch: the next one.
+            digest: what `digest_of` returns, once all pieces have been fed into it; left out, that is done here.
 
         Returns:
             `None` when the batch must be sent. Otherwise what an earlier run knows of it: it got this batch, with the
@@ -150,7 +156,10 @@ class Journal:
                 of the batches in flight can be recorded still.
             ValueError: when it is not the next one.
         """
-        digest = self._digest(batch)
+        if digest is None:
+            whole = self.digest_of(batch)
+            whole.update(b"".join(batch.pieces))
+            digest = whole.digest()
         with self._lock:
             if batch.number != self._last + 1:
                 raise ValueError(f"batch {self._last + 1} comes next, not batch {batch.number}")
@@ -183,8 +192,9 @@ class Journal:
         invalid: int = 0,
         unreported: int = 0,
         trace_id: str | None = None,
-    ) -> None:
-        """Records what became of a batch that was begun. An acknowledgement is on the disk when this returns.
+        wait: bool = True,
+    ) -> bool:
+        """Records what became of a batch that was begun; an acknowledgement is on the disk after `sync`.
 
         Args:
             number: of the batch.
@@ -193,6 +203,10 @@ class Journal:
             invalid: identifiers that Criteo refused.
             unreported: identifiers that its answer did not count.
             trace_id: of the answer; left out unless it has a trace id's shape.
+            wait: for another thread that is recording something, and maybe waits for the disk.
+
+        Returns:
+            Whether it was recorded; always, but for another thread that was not waited for.
 
         Raises:
             JournalError: when it cannot be recorded; a full disk does not keep it from that.
@@ -204,11 +218,29 @@ class Journal:
             "unreported": unreported,
             "trace_id": printable_trace_id(trace_id),
         }
-        with self._lock:
+        if not self._lock.acquire(blocking=wait):
+            return False
+        try:
             if number not in self._in_flight or state is BatchState.SENT:
                 raise ValueError(f"batch {number} is not in flight, or has not ended")
             self._store.end(number, state, float(self._now()), receipt)
             self._in_flight.discard(number)
+        finally:
+            self._lock.release()
+        return True
+
+    @property
+    def disk_takes(self) -> float:
+        """Seconds that the disk took for the last `sync`."""
+        return self._store.sync_took
+
+    def sync(self) -> None:
+        """Returns when all that was recorded outlives a loss of power.
+
+        Raises:
+            JournalError: when the disk cannot take it.
+        """
+        self._store.sync()
 
     def complete(self) -> bool:
         """Marks the upload as finished, once its source has been read to the end and every batch has come back.
@@ -250,10 +282,9 @@ class Journal:
                 ledger.note(*self._list, self.run_id)
             self._noted = True
 
-    def _digest(self, batch: Batch) -> bytes:
-        digest = hmac.new(self._key, f"batch\0{batch.kind or ''}\0{batch.count}\0".encode(), "sha256")
-        digest.update(b"".join(batch.pieces))  # at once: each piece would wait anew for the interpreter
-        return digest.digest()
+    def digest_of(self, batch: Batch) -> "hmac.HMAC":
+        """Returns the keyed digest by which a batch is known; its pieces are still to be fed into it."""
+        return hmac.new(self._key, f"batch\0{batch.kind or ''}\0{batch.count}\0".encode(), "sha256")
 
 
 def found_in(store: Store, path: Path, last_run: str | None) -> Found | None:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from enum import StrEnum
@@ -171,6 +172,8 @@ class Store:
         self._db = connect(path, FORMAT, exclusive=True, create=create)
         self._length = 0
         self._used = 0
+        self._log: int | None = None
+        self.sync_took = 0.0
         self._highest = math.inf
 
     def run(self) -> Run | None:
@@ -192,7 +195,7 @@ class Store:
         return None if moment is None else float(moment)
 
     def start(self, run: Run) -> None:
-        """Replaces what the journal holds by a job without a batch."""
+        """Replaces what the journal holds by a job without a batch; on the disk when this returns."""
         with translated(self._path, FORMAT.what), transaction(self._db):
             self._db.execute("DELETE FROM job")
             self._db.execute("DELETE FROM batches")
@@ -200,11 +203,13 @@ class Store:
             self._db.execute(f"INSERT INTO job VALUES ({marks})", astuple(run))  # noqa: S608 - question marks
 
     def prepare(self) -> None:
-        """Gives the log its length; before the first batch."""
+        """Gives the log its length; before the first batch, and for whatever `sync` is to cover."""
         with translated(self._path, FORMAT.what):
+            self._log = os.open(log_of(self._path), os.O_RDWR | getattr(os, "O_BINARY", 0))
             ((self._highest,),) = self._db.execute("SELECT coalesce(max(number), 0) FROM batches")
             self._checkpoint()
             self._lengthen(_LOG_FRAMES)
+        self.sync()
 
     def find(self, number: int) -> tuple[bytes, Entry] | None:
         """Returns a batch's digest and entry; a new journal, which has none, is not asked."""
@@ -214,8 +219,12 @@ class Store:
             row = self._db.execute("SELECT * FROM batches WHERE number = ?", (number,)).fetchone()
         return None if row is None else _entry(row)
 
+    def has_room(self, in_flight: int) -> bool:
+        """Whether the log has room for the next batch, and for the ends of all in flight, as it is."""
+        return self._used + _needed(in_flight) <= self._length
+
     def begin(self, entry: Entry, digest: bytes, *, in_flight: int, anew: bool) -> None:
-        """Records a batch before it is sent.
+        """Records a batch before it is sent; a loss of power may lose that, which does no harm.
 
         Args:
             entry: of the batch.
@@ -224,8 +233,8 @@ class Store:
             anew: whether it is another batch than the one on record: what follows that one is forgotten.
         """
         with translated(self._path, FORMAT.what):
-            frames = _BEGIN_FRAMES + (self._pages() if anew else 0)
-            self._make_room(frames, frames + (in_flight + 1) * _END_FRAMES + _SPARE_FRAMES)
+            changed = self._pages() if anew else 0
+            self._make_room(_BEGIN_FRAMES + changed, _needed(in_flight) + changed)
             with transaction(self._db) if anew else nullcontext():
                 if anew:
                     self._db.execute("DELETE FROM batches WHERE number > ?", (entry.number,))
@@ -238,7 +247,7 @@ class Store:
             self._highest = max(self._highest, entry.number)
 
     def end(self, number: int, state: BatchState, moment: float, receipt: Mapping[str, Any]) -> None:
-        """Records what became of a batch; an acknowledgement outlives a loss of power."""
+        """Records what became of a batch; `sync` puts it on the disk."""
         self._used += _END_FRAMES
         with translated(self._path, FORMAT.what):
             self._db.execute(
@@ -246,6 +255,14 @@ class Store:
                 "invalid = :invalid, unreported = :unreported, reserve = NULL WHERE number = :number",
                 {"number": number, "state": state, "moment": moment, **receipt},
             )
+
+    def sync(self) -> None:
+        """Returns when all that was recorded outlives a loss of power; another thread may record more meanwhile."""
+        if self._log is not None:
+            began = time.perf_counter()
+            with translated(self._path, FORMAT.what):
+                getattr(os, "fdatasync", os.fsync)(self._log)
+            self.sync_took = time.perf_counter() - began
 
     def complete(self, last: int, moment: float) -> bool:
         """Marks the job as finished if every batch up to the last one is acknowledged, and forgets those after it."""
@@ -283,6 +300,9 @@ class Store:
 
     def close(self) -> None:
         """Closes the file; its log is put into it, or stays beside it when the disk is full."""
+        log, self._log = self._log, None
+        if log is not None:
+            os.close(log)
         self._db.close()
 
     def _pages(self) -> int:
@@ -317,6 +337,11 @@ class Store:
         finally:
             os.close(descriptor)
         self._length = frames
+
+
+def _needed(in_flight: int) -> int:
+    """Returns the pages that a batch and the ends of all in flight may change."""
+    return _BEGIN_FRAMES + (in_flight + 1) * _END_FRAMES + _SPARE_FRAMES
 
 
 def run_of(row: tuple[Any, ...]) -> Run:

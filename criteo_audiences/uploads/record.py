@@ -1,11 +1,13 @@
 """Keeps the journal of an upload while it runs, off the event loop; an upload without a journal records nothing."""
 
+import asyncio
 import contextlib
 import hmac
 import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +25,11 @@ from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.report import BatchResult
 
 _log = logging.getLogger("criteo_audiences.uploads")
+
+_MOMENT: Final = 0.001
+"""Seconds for which the event loop waits for a disk itself: a thread would cost a busy loop more, because it is woken
+whenever the loop lets go of the interpreter, and gets its turn only after 5 ms. The same holds for the hashing.
+"""
 
 _SUFFIX: Final = ".journal"
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
@@ -66,9 +73,13 @@ class Record:
         Raises:
             JournalError: when it cannot be recorded; it must not be sent then.
         """
-        if self._journal is None:
+        journal = self._journal
+        if journal is None:
             return None
-        return await to_thread.run_sync(self._journal.begin, batch, limiter=self._turns)
+        digest = await _digest(journal, batch)
+        if not journal.waits_for_disk:
+            return journal.begin(batch, digest)
+        return await to_thread.run_sync(journal.begin, batch, digest, limiter=self._turns)
 
     async def end(self, result: BatchResult) -> None:
         """Records what became of a batch that was sent; an acknowledgement is on the disk then.
@@ -116,9 +127,22 @@ class Record:
     async def _end(self, number: int, state: BatchState, **receipt: Any) -> None:
         if self._journal is None:
             return
-        journal = self._journal
+        end = partial(self._journal.end, number, state, **receipt)
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(lambda: journal.end(number, state, **receipt), limiter=self._turns)
+            if not end(wait=False):  # at once nearly always, since it does not wait for the disk
+                await to_thread.run_sync(end, limiter=self._turns)
+            if state is BatchState.ACKNOWLEDGED and self._journal.disk_takes < _MOMENT:
+                self._journal.sync()
+            elif state is BatchState.ACKNOWLEDGED:
+                await to_thread.run_sync(self._journal.sync)
+
+
+async def _digest(journal: Journal, batch: Batch) -> bytes:
+    digest = journal.digest_of(batch)
+    for piece in batch.pieces:
+        digest.update(piece)
+        await asyncio.sleep(0)
+    return digest.digest()
 
 
 def _state_of(result: BatchResult) -> BatchState:

@@ -197,7 +197,8 @@ def _prepare(db: sqlite3.Connection, path: Path, form: Format, *, exclusive: boo
             raise refused(path, form.what, EMPTY)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA wal_autocheckpoint=0")
-    db.execute("PRAGMA synchronous=FULL")  # a commit outlives a loss of power
+    # Where commits wait for the disk, so does the event loop: who has an exclusive file asks for it apart.
+    db.execute(f"PRAGMA synchronous={'NORMAL' if exclusive else 'FULL'}")
     with transaction(db):
         if _recognize(db, path, form):
             for statement in form.schema:

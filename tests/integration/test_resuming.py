@@ -1,6 +1,7 @@
 """An upload with a journal, against the sandbox: what was acknowledged is not sent again, and nothing is lost."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -266,3 +267,42 @@ async def test_a_journal_that_cannot_be_written_any_more_ends_the_upload(
     monkeypatch.undo()
     assert (await stage.upload(emails(50))).resumed == 2
     assert stage.amendments == 5
+
+
+async def test_an_acknowledgement_is_on_the_disk_before_anybody_hears_of_it(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is waited for after every batch that arrived, and not for one that failed."""
+    synchronized = 0
+    sync = Store.sync
+
+    def counted(store: Store) -> None:
+        nonlocal synchronized
+        sync(store)
+        synchronized += 1
+
+    monkeypatch.setattr(Store, "sync", counted)
+    stage.sandbox.fail_next(status=400, on="contact-list")
+    options: dict[str, Any] = {"hash": None, "batch_size": 10, "max_concurrency": 1, "journal": stage.journal}
+    async with stage.criteo.marketing_solutions.stream_contact_list(stage.segment_id, emails(30), **options) as results:
+        opened = synchronized
+        async for result in results:
+            assert synchronized - opened >= result.number - 1
+    assert synchronized - opened == 2
+
+
+async def test_a_slow_disk_is_not_waited_for_on_the_event_loop(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it has taken long, a thread waits for it."""
+    threads = []
+    sync = Store.sync
+
+    def slow(store: Store) -> None:
+        threads.append(threading.current_thread())
+        sync(store)
+        store.sync_took = 0.02
+
+    monkeypatch.setattr(Store, "sync", slow)
+    report = await stage.upload(emails(30))
+    assert report.ok
+    assert len(threads) == 4
+    assert threading.current_thread() not in threads

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from criteo_audiences.batches import Batch, Batcher
 
 IDENTIFIERS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), max_size=1_500)
-LARGEST_PIECE = 500
+LARGEST_PIECE = 2_000
 
 
 def inside(batch: Batch) -> list[str]:

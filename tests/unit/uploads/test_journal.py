@@ -578,15 +578,26 @@ def test_log_is_written_in_place(place: Place) -> None:
         assert log.stat().st_size == length
 
 
-def test_acknowledgements_are_on_the_disk_before_anything_else_happens(place: Place) -> None:
-    """SQLite synchronizes its log with every commit (synchronous=FULL is 2), and nothing changes that."""
+def test_what_is_synchronized_is_the_log(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is where SQLite has put what was recorded; before that it only outlives the process."""
+    synchronized: list[int] = []
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: synchronized.append(os.fstat(descriptor).st_ino))
     with place.open() as journal:
-        statements: list[str] = []
-        journal._store._db.set_trace_callback(statements.append)
+        synchronized.clear()
         journal.begin(batch(1))
         journal.end(1, ACKNOWLEDGED)
-        assert not any("synchronous" in each for each in statements)
-        assert journal._store._db.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert not synchronized
+        journal.sync()
+        assert synchronized == [place.path.with_name("crm.journal-wal").stat().st_ino]
+
+
+def test_who_does_not_wait_is_told_that_another_thread_records(place: Place) -> None:
+    """Nothing is recorded then, and it can be done again."""
+    with place.open() as journal:
+        journal.begin(batch(1))
+        with journal._lock:
+            assert not journal.end(1, ACKNOWLEDGED, wait=False)
+        assert journal.end(1, ACKNOWLEDGED, wait=False)
 
 
 def test_a_batch_takes_two_statements(place: Place) -> None:
