@@ -1,4 +1,4 @@
-"""Keeps the journal of an upload while it runs, off the event loop; an upload without a journal records nothing."""
+"""Keeps the journal of an upload while it runs; an upload without one records nothing."""
 
 import asyncio
 import contextlib
