@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
+import xxhash
 from attrs import field, frozen
 
 from criteo_audiences.batches import Batch
@@ -84,6 +85,7 @@ class Journal:
         self._ledger = Ledger(path.parent)
         self._list = (run.service, run.host, run.segment_id)
         self._key = key
+        self._seed = int.from_bytes(hmac.digest(key, b"seed", "sha256")[:8])
         self._now = now
         self._lock = threading.Lock()
         self._last = 0
@@ -137,7 +139,7 @@ class Journal:
         """Whether the next `begin` takes as long as a disk may: once in a dozen batches."""
         return not self._noted or not self._store.has_room(len(self._in_flight))
 
-    def begin(self, batch: Batch, digest: bytes | None = None) -> Entry | None:
+    def begin(self, batch: Batch) -> Entry | None:
         """Records a batch before it is sent, or says that it need not be sent.
 
         Every batch of the source must be begun, in the order of its numbers; it may be called while others are in
@@ -145,7 +147,6 @@ class Journal:
 
         Args:
             batch: the next one.
-            digest: what `digest_of` returns, once all pieces have been fed into it; left out, that is done here.
 
         Returns:
             `None` when the batch must be sent. Otherwise what an earlier run knows of it: it got this batch, with the
@@ -156,10 +157,7 @@ class Journal:
                 of the batches in flight can be recorded still.
             ValueError: when it is not the next one.
         """
-        if digest is None:
-            whole = self.digest_of(batch)
-            whole.update(b"".join(batch.pieces))
-            digest = whole.digest()
+        digest = self._digest(batch)
         with self._lock:
             if batch.number != self._last + 1:
                 raise ValueError(f"batch {self._last + 1} comes next, not batch {batch.number}")
@@ -282,9 +280,17 @@ class Journal:
                 ledger.note(*self._list, self.run_id)
             self._noted = True
 
-    def digest_of(self, batch: Batch) -> "hmac.HMAC":
-        """Returns the keyed digest by which a batch is known; its pieces are still to be fed into it."""
-        return hmac.new(self._key, f"batch\0{batch.kind or ''}\0{batch.count}\0".encode(), "sha256")
+    def _digest(self, batch: Batch) -> bytes:
+        """Returns the keyed digest by which a batch is known.
+
+        Its bytes go into a checksum of 128 bits, in a third of a millisecond; SHA-256 would take two on the event loop.
+        The checksum begins with a secret and goes through an HMAC, so that it says nothing without the key.
+        """
+        checksum = xxhash.xxh3_128(seed=self._seed)
+        for piece in batch.pieces:
+            checksum.update(piece)
+        header = f"batch\0{batch.kind or ''}\0{batch.count}\0{batch.size}\0".encode()
+        return hmac.digest(self._key, header + checksum.digest(), "sha256")
 
 
 def found_in(store: Store, path: Path, last_run: str | None) -> Found | None:

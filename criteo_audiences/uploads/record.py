@@ -1,6 +1,5 @@
 """Keeps the journal of an upload while it runs; an upload without one records nothing."""
 
-import asyncio
 import contextlib
 import hmac
 import logging
@@ -28,7 +27,7 @@ _log = logging.getLogger("criteo_audiences.uploads")
 
 _MOMENT: Final = 0.001
 """Seconds for which the event loop waits for a disk itself: a thread would cost a busy loop more, because it is woken
-whenever the loop lets go of the interpreter, and gets its turn only after 5 ms. The same holds for the hashing.
+whenever the loop lets go of the interpreter, and gets its turn only after 5 ms.
 """
 
 _SUFFIX: Final = ".journal"
@@ -76,10 +75,9 @@ class Record:
         journal = self._journal
         if journal is None:
             return None
-        digest = await _digest(journal, batch)
         if not journal.waits_for_disk:
-            return journal.begin(batch, digest)
-        return await to_thread.run_sync(journal.begin, batch, digest, limiter=self._turns)
+            return journal.begin(batch)
+        return await to_thread.run_sync(journal.begin, batch, limiter=self._turns)
 
     async def end(self, result: BatchResult) -> None:
         """Records what became of a batch that was sent; an acknowledgement is on the disk then.
@@ -135,14 +133,6 @@ class Record:
                 self._journal.sync()
             elif state is BatchState.ACKNOWLEDGED:
                 await to_thread.run_sync(self._journal.sync)
-
-
-async def _digest(journal: Journal, batch: Batch) -> bytes:
-    digest = journal.digest_of(batch)
-    for piece in batch.pieces:
-        digest.update(piece)
-        await asyncio.sleep(0)
-    return digest.digest()
 
 
 def _state_of(result: BatchResult) -> BatchState:
