@@ -17,6 +17,8 @@ DEFAULT_MAX_BODY_BYTES: Final = 8_000_000
 """Bytes of identifiers a call carries at most: Criteo answers 413 somewhere, but publishes no figure."""
 
 _PIECE: Final = 2_000
+_PART_OF_A_BODY: Final = 4_000
+"""Of a small body a piece holds fewer: what has no room for one goes out without it."""
 
 
 @frozen(kw_only=True)
@@ -49,6 +51,7 @@ class Batcher:
     def __init__(self, *, size: int = MAX_BATCH_SIZE, max_bytes: int = DEFAULT_MAX_BODY_BYTES) -> None:
         self._size = size
         self._max_bytes = max_bytes
+        self._piece = max(1, min(_PIECE, max_bytes // _PART_OF_A_BODY))
         self._waiting: list[str] = []
         self._pieces: list[bytes] = []
         self._count = 0
@@ -69,10 +72,10 @@ class Batcher:
         """Takes identifiers in and yields each batch they fill."""
         taken = 0
         while taken < len(identifiers):
-            room = min(_PIECE - len(self._waiting), self.room)
+            room = min(self._piece - len(self._waiting), self.room)
             self._waiting += identifiers[taken : taken + room]
             taken += room
-            if len(self._waiting) == _PIECE or not self.room:
+            if len(self._waiting) == self._piece or not self.room:
                 yield from self._encode()
                 if self._count == self._size:
                     yield self._cut_batch(full=True)
