@@ -283,8 +283,8 @@ class Journal:
     def _digest(self, batch: Batch) -> bytes:
         """Returns the keyed digest by which a batch is known.
 
-        Its bytes go into a checksum of 128 bits, in a third of a millisecond; SHA-256 would take two on the event loop.
-        The checksum begins with a secret and goes through an HMAC, so that it says nothing without the key.
+        Its bytes go into a checksum of 128 bits, which takes a small part of the time that SHA-256 would on the
+        event loop. The checksum begins with a secret and goes through an HMAC, so that it says nothing without the key.
         """
         checksum = xxhash.xxh3_128(seed=self._seed)
         for piece in batch.pieces:

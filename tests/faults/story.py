@@ -73,7 +73,6 @@ class Figures:
     acknowledged_sent_again: int = 0
     beyond_in_flight: int = 0
     wrong_reports: int = 0
-    faults_by_kind: Counter[str] = field(factory=Counter)
     endings: Counter[str] = field(factory=Counter)
 
     @property
@@ -260,10 +259,8 @@ class Story:
         self._figures.faults += 1
         if self._random.random() < 0.06:
             self._random.choice((sandbox.expire_tokens, sandbox.revoke_tokens))()
-            self._figures.faults_by_kind["token"] += 1
             return None
         chosen = self._random.choice(FAULTS)
-        self._figures.faults_by_kind[" ".join(f"{key}={str(value)[:20]}" for key, value in chosen.items())] += 1
         return Fault(**chosen)
 
     def _acknowledged(self, journal: Path) -> set[int]:
