@@ -21,7 +21,7 @@ from attrs import field, frozen
 from criteo_audiences.batches import Batch
 from criteo_audiences.models import printable_trace_id
 from criteo_audiences.uploads.journal_store import FORMAT, BatchState, Entry, Run, Store
-from criteo_audiences.uploads.ledger import Ledger
+from criteo_audiences.uploads.ledger import Ledger, keyed_digest
 from criteo_audiences.uploads.resuming import Found, decide, key_id_of
 from criteo_audiences.uploads.sqlite_file import require_locks
 
@@ -48,7 +48,7 @@ class Job:
     def digest(self, key: bytes) -> bytes:
         """Returns the job's keyed digest."""
         parts = [self.service, self.host, self.segment_id, self.operation, dict(self.configuration)]
-        return hmac.digest(key, b"job\0" + json.dumps(parts, sort_keys=True).encode(), "sha256")
+        return keyed_digest(key, b"job", json.dumps(parts, sort_keys=True).encode())
 
 
 class Journal:
@@ -85,7 +85,7 @@ class Journal:
         self._ledger = Ledger(path.parent)
         self._list = (run.service, run.host, run.segment_id)
         self._key = key
-        self._seed = int.from_bytes(hmac.digest(key, b"seed", "sha256")[:8])
+        self._seed = int.from_bytes(keyed_digest(key, b"seed", b"", size=8))
         self._now = now
         self._lock = threading.Lock()
         self._last = 0
@@ -168,15 +168,8 @@ class Journal:
                 return known[1]
             self._note()
             anew = known is not None and not same
-            entry = Entry(
-                number=batch.number,
-                kind=batch.kind,
-                count=batch.count,
-                size=batch.size,
-                state=BatchState.SENT,
-                sent_at=float(self._now()),
-            )
-            self._store.begin(entry, digest, in_flight=len(self._in_flight), anew=anew)
+            moment = float(self._now())
+            self._store.begin(batch, digest, moment, in_flight=len(self._in_flight), anew=anew)
             self._last = batch.number
             self._in_flight.add(batch.number)
             return None
@@ -210,18 +203,13 @@ class Journal:
             JournalError: when it cannot be recorded; a full disk does not keep it from that.
             ValueError: when the batch is not in flight.
         """
-        receipt = {
-            "valid": valid,
-            "invalid": invalid,
-            "unreported": unreported,
-            "trace_id": printable_trace_id(trace_id),
-        }
+        counts, shown = (valid, invalid, unreported), printable_trace_id(trace_id)
         if not self._lock.acquire(blocking=wait):
             return False
         try:
             if number not in self._in_flight or state is BatchState.SENT:
                 raise ValueError(f"batch {number} is not in flight, or has not ended")
-            self._store.end(number, state, float(self._now()), receipt)
+            self._store.end(number, state, float(self._now()), counts, shown)
             self._in_flight.discard(number)
         finally:
             self._lock.release()
@@ -283,14 +271,15 @@ class Journal:
     def _digest(self, batch: Batch) -> bytes:
         """Returns the keyed digest by which a batch is known.
 
-        Its bytes go into a checksum of 128 bits, which takes a small part of the time that SHA-256 would on the
-        event loop. The checksum begins with a secret and goes through an HMAC, so that it says nothing without the key.
+        Its bytes go into a checksum of 128 bits, which takes a small part of the time that a cryptographic one would
+        on the event loop. The checksum begins with a secret and goes through a keyed digest, so that it says nothing
+        without the key.
         """
         checksum = xxhash.xxh3_128(seed=self._seed)
         for piece in batch.pieces:
             checksum.update(piece)
-        header = f"batch\0{batch.kind or ''}\0{batch.count}\0{batch.size}\0".encode()
-        return hmac.digest(self._key, header + checksum.digest(), "sha256")
+        header = f"{batch.kind or ''}\0{batch.count}\0{batch.size}\0".encode()
+        return keyed_digest(self._key, b"batch", header + checksum.digest())
 
 
 def found_in(store: Store, path: Path, last_run: str | None) -> Found | None:

@@ -4,15 +4,15 @@ import math
 import os
 import time
 from collections.abc import Mapping
-from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import astuple, fields, frozen
 
+from criteo_audiences.batches import Batch
 from criteo_audiences.models import IdentifierType
-from criteo_audiences.uploads.sqlite_file import Format, connect, log_of, refused, transaction, translated
+from criteo_audiences.uploads.sqlite_file import Format, TranslatedErrors, connect, log_of, refused, transaction
 
 _BEGIN_FRAMES: Final = 8
 """Pages that a new row changes at most: the leaf, its new neighbor, those above them, the header (4 were seen)."""
@@ -31,6 +31,18 @@ _FRAME_HEADER: Final = 24
 
 _RESERVE: Final = 112
 """Bytes by which the end of a batch may lengthen its row: the longest trace id, state, time and counts."""
+
+
+# Of SQLite's own types: for any other, an enum for example, Python first looks for somebody who converts it.
+_BEGIN: Final = f"""
+    INSERT OR REPLACE INTO batches (number, digest, kind, count, size, sent_at, state, reserve)
+    VALUES (?, ?, ?, ?, ?, ?, 'sent', zeroblob({_RESERVE}))
+"""  # noqa: S608 - a number of ours
+_END: Final = """
+    UPDATE batches
+    SET state = ?, ended_at = ?, valid = ?, invalid = ?, unreported = ?, trace_id = ?, reserve = NULL
+    WHERE number = ?
+"""
 
 
 class BatchState(StrEnum):
@@ -169,6 +181,7 @@ class Store:
 
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self._path = path
+        self._translated = TranslatedErrors(path, FORMAT.what)
         self._db = connect(path, FORMAT, exclusive=True, create=create)
         self._length = 0
         self._used = 0
@@ -178,25 +191,25 @@ class Store:
 
     def run(self) -> Run | None:
         """Returns the job, `None` where none has been started."""
-        with translated(self._path, FORMAT.what):
+        with self._translated:
             row = self._db.execute("SELECT * FROM job").fetchone()
         return None if row is None else run_of(row)
 
     def counts(self) -> Mapping[BatchState, tuple[int, int]]:
         """Returns batches and identifiers by state."""
-        with translated(self._path, FORMAT.what):
+        with self._translated:
             rows = self._db.execute("SELECT state, count(*), sum(count) FROM batches GROUP BY state").fetchall()
         return {BatchState(state): (batches, identifiers) for state, batches, identifiers in rows}
 
     def last_activity(self) -> float | None:
         """Returns when the last batch was begun or came back, in seconds since 1970."""
-        with translated(self._path, FORMAT.what):
+        with self._translated:
             ((moment,),) = self._db.execute("SELECT max(max(sent_at, coalesce(ended_at, sent_at))) FROM batches")
         return None if moment is None else float(moment)
 
     def start(self, run: Run) -> None:
         """Replaces what the journal holds by a job without a batch; on the disk when this returns."""
-        with translated(self._path, FORMAT.what), transaction(self._db):
+        with self._translated, transaction(self._db):
             self._db.execute("DELETE FROM job")
             self._db.execute("DELETE FROM batches")
             marks = ", ".join("?" * len(fields(Run)))
@@ -204,7 +217,7 @@ class Store:
 
     def prepare(self) -> None:
         """Gives the log its length; before the first batch, and for whatever `sync` is to cover."""
-        with translated(self._path, FORMAT.what):
+        with self._translated:
             self._log = os.open(log_of(self._path), os.O_RDWR | getattr(os, "O_BINARY", 0))
             ((self._highest,),) = self._db.execute("SELECT coalesce(max(number), 0) FROM batches")
             self._checkpoint()
@@ -215,7 +228,7 @@ class Store:
         """Returns a batch's digest and entry; a new journal, which has none, is not asked."""
         if number > self._highest:
             return None
-        with translated(self._path, FORMAT.what):
+        with self._translated:
             row = self._db.execute("SELECT * FROM batches WHERE number = ?", (number,)).fetchone()
         return None if row is None else _entry(row)
 
@@ -223,50 +236,49 @@ class Store:
         """Whether the log has room for the next batch, and for the ends of all in flight, as it is."""
         return self._used + _needed(in_flight) <= self._length
 
-    def begin(self, entry: Entry, digest: bytes, *, in_flight: int, anew: bool) -> None:
+    def begin(self, batch: Batch, digest: bytes, moment: float, *, in_flight: int, anew: bool) -> None:
         """Records a batch before it is sent; a loss of power may lose that, which does no harm.
 
         Args:
-            entry: of the batch.
+            batch: the batch.
             digest: of its bytes.
+            moment: when it is begun, in seconds since 1970.
             in_flight: other batches whose end is still to be recorded.
             anew: whether it is another batch than the one on record: what follows that one is forgotten.
         """
-        with translated(self._path, FORMAT.what):
+        number, kind = batch.number, None if batch.kind is None else batch.kind.value
+        with self._translated:
             changed = self._pages() if anew else 0
             self._make_room(_BEGIN_FRAMES + changed, _needed(in_flight) + changed)
-            with transaction(self._db) if anew else nullcontext():
-                if anew:
-                    self._db.execute("DELETE FROM batches WHERE number > ?", (entry.number,))
-                    self._highest = entry.number - 1
-                self._db.execute(
-                    "INSERT OR REPLACE INTO batches (number, digest, kind, count, size, state, sent_at, reserve) "
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, zeroblob(?))",
-                    (entry.number, digest, entry.kind, entry.count, entry.size, entry.state, entry.sent_at, _RESERVE),
-                )
-            self._highest = max(self._highest, entry.number)
+            row = (number, digest, kind, batch.count, batch.size, moment)
+            if anew:
+                with transaction(self._db):
+                    self._db.execute("DELETE FROM batches WHERE number > ?", (number,))
+                    self._db.execute(_BEGIN, row)
+                self._highest = number
+            else:
+                self._db.execute(_BEGIN, row)
+                self._highest = max(self._highest, number)
 
-    def end(self, number: int, state: BatchState, moment: float, receipt: Mapping[str, Any]) -> None:
-        """Records what became of a batch; `sync` puts it on the disk."""
+    def end(
+        self, number: int, state: BatchState, moment: float, counts: tuple[int, int, int], trace_id: str | None
+    ) -> None:
+        """Records what became of a batch, with what was valid, invalid and unreported; `sync` puts it on the disk."""
         self._used += _END_FRAMES
-        with translated(self._path, FORMAT.what):
-            self._db.execute(
-                "UPDATE batches SET state = :state, ended_at = :moment, trace_id = :trace_id, valid = :valid, "
-                "invalid = :invalid, unreported = :unreported, reserve = NULL WHERE number = :number",
-                {"number": number, "state": state, "moment": moment, **receipt},
-            )
+        with self._translated:
+            self._db.execute(_END, (state.value, moment, *counts, trace_id, number))
 
     def sync(self) -> None:
         """Returns when all that was recorded outlives a loss of power; another thread may record more meanwhile."""
         if self._log is not None:
             began = time.perf_counter()
-            with translated(self._path, FORMAT.what):
+            with self._translated:
                 getattr(os, "fdatasync", os.fsync)(self._log)
             self.sync_took = time.perf_counter() - began
 
     def complete(self, last: int, moment: float) -> bool:
         """Marks the job as finished if every batch up to the last one is acknowledged, and forgets those after it."""
-        with translated(self._path, FORMAT.what):
+        with self._translated:
             query = "SELECT count(*), coalesce(sum(count), 0) FROM batches WHERE number <= ? AND state = ?"
             ((batches, identifiers),) = self._db.execute(query, (last, BatchState.ACKNOWLEDGED))
             if batches != last:
@@ -281,14 +293,14 @@ class Store:
 
     def compact(self) -> None:
         """Forgets the batches and gives their room back; the row of the job stays."""
-        with translated(self._path, FORMAT.what):
+        with self._translated:
             with transaction(self._db):
                 self._db.execute("DELETE FROM batches")
             self._db.execute("VACUUM")
 
     def remove(self) -> None:
         """Removes the file and closes it."""
-        with translated(self._path, FORMAT.what):
+        with self._translated:
             # Without a log, so that closing does not touch the name again, which somebody else may use by then.
             self._db.execute("PRAGMA journal_mode=DELETE")
             if os.name == "posix":

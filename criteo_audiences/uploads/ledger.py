@@ -2,11 +2,12 @@
 
 import secrets
 import sqlite3
+from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from criteo_audiences.uploads.sqlite_file import Format, connect, require_locks, translated
+from criteo_audiences.uploads.sqlite_file import Format, TranslatedErrors, connect, require_locks
 
 LEDGER_NAME: Final = ".criteo-audiences.ledger"
 """Its file, beside the journals."""
@@ -33,6 +34,18 @@ _FORMAT: Final = Format(
 )
 
 
+def keyed_digest(key: bytes, purpose: bytes, data: bytes, *, size: int = 32) -> bytes:
+    """Returns a keyed BLAKE2b digest (RFC 7693), which says nothing about the data to who has not got the key.
+
+    Args:
+        key: the ledger's.
+        purpose: what it is a digest of, up to 16 bytes: equal data of two purposes have different digests.
+        data: any bytes.
+        size: of the digest, in bytes.
+    """
+    return blake2b(data, key=key, person=purpose, digest_size=size).digest()
+
+
 class Ledger:
     """The hidden file of a directory of journals; only its owner can read it.
 
@@ -47,6 +60,7 @@ class Ledger:
 
     def __init__(self, directory: Path) -> None:
         self.path: Final = directory / LEDGER_NAME
+        self._translated = TranslatedErrors(self.path, _FORMAT.what)
         self._db: sqlite3.Connection
 
     def __enter__(self) -> Self:
@@ -59,7 +73,7 @@ class Ledger:
             require_locks(self.path, _FORMAT.what)
         self._db = connect(self.path, _FORMAT, exclusive=False)
         try:
-            with translated(self.path, _FORMAT.what):
+            with self._translated:
                 self._db.execute("BEGIN IMMEDIATE")
         except BaseException:
             self._db.close()
@@ -76,14 +90,14 @@ class Ledger:
         """
         try:
             if kind is None:
-                with translated(self.path, _FORMAT.what):
+                with self._translated:
                     self._db.execute("COMMIT")
         finally:
             self._db.close()  # undoes what is not written
 
     def key(self) -> bytes:
         """Returns the key of the directory's digests; makes it the first time."""
-        with translated(self.path, _FORMAT.what):
+        with self._translated:
             self._db.execute(
                 "INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM secret)", (secrets.token_bytes(32),)
             )
@@ -95,7 +109,7 @@ class Ledger:
 
         After runs that overlapped it is the id of none of them.
         """
-        with translated(self.path, _FORMAT.what):
+        with self._translated:
             row = self._db.execute(
                 "SELECT run_id FROM lists WHERE service = ? AND host = ? AND segment_id = ?",
                 (service, host, segment_id),
@@ -111,7 +125,7 @@ class Ledger:
             segment_id: the list.
             run_id: of an upload, or any new one for an operation that is over at once, such as a clear.
         """
-        with translated(self.path, _FORMAT.what):
+        with self._translated:
             self._db.execute("INSERT OR REPLACE INTO lists VALUES (?, ?, ?, ?)", (service, host, segment_id, run_id))
 
     def note_end(self, service: str, host: str, segment_id: str, run_id: str) -> None:

@@ -38,6 +38,9 @@ from criteo_audiences.uploads.tally import Tally
 
 _PROGRESS_EVERY: Final = 0.25
 
+_Begun = tuple[Batch, Entry | None]
+"""A batch that is written down, and what an earlier run knows of it, `None` when it must be sent."""
+
 _HOPELESS: Final = (PermissionDeniedError, NotFoundError, ApiVersionGoneError)
 
 
@@ -87,14 +90,9 @@ class Pipeline:
 
     def start(self, group: TaskGroup) -> None:
         """Starts the reader, the senders and the clockwork of progress."""
-        give_batch, take_batch = anyio.create_memory_object_stream[Batch](0)
+        give_batch, take_batch = anyio.create_memory_object_stream[_Begun](0)
         give_result, self._results = anyio.create_memory_object_stream[BatchResult](0)
-        if self.record.path is None:
-            group.start_soon(self._read, give_batch)
-        else:  # writing a batch down takes a moment, during which the next one is read
-            give_next, take_next = anyio.create_memory_object_stream[Batch](0)
-            group.start_soon(self._read, give_next)
-            group.start_soon(self._begin_batches, take_next, give_batch, give_result.clone())
+        group.start_soon(self._read, give_batch)
         for _ in range(self._settings.max_concurrency):
             group.start_soon(self._send_batches, take_batch.clone(), give_result.clone())
         take_batch.close()
@@ -150,53 +148,40 @@ class Pipeline:
             if self._all_back and not self._cut_short:
                 self._invalid_rows = await rows_of(self._intake, self._tally.refused())
 
-    async def _read(self, give_batch: MemoryObjectSendStream[Batch]) -> None:
+    async def _read(self, give_batch: MemoryObjectSendStream[_Begun]) -> None:
         async def hand_over(batch: Batch) -> None:
-            with self._load.handing_over():
-                await give_batch.send(batch)
+            known = await self.record.begin(batch)
+            try:
+                with self._load.handing_over():
+                    await give_batch.send((batch, known))
+            except BaseException:
+                if known is None:
+                    await self.record.give_up(batch.number, sent=False)
+                raise
 
         async with give_batch:
             try:
                 with self._reader_scope:
                     await self._intake.run(self._plan if self._settings.dry_run else hand_over)
+                    self.has_begun_all = True
             finally:  # however it ended, what was read of the source is in the report
                 self._intake.count_rest()
         self._reading_ended = True
         self._load.end_reading()
         self._tell_progress()
 
-    async def _begin_batches(
-        self,
-        batches: MemoryObjectReceiveStream[Batch],
-        give_batch: MemoryObjectSendStream[Batch],
-        results: MemoryObjectSendStream[BatchResult],
-    ) -> None:
-        """Writes each batch down before it is sent; those that an earlier run got acknowledged are not sent."""
-        async with batches, give_batch, results:
-            async for batch in batches:
-                if self._stopped:
-                    continue
-                entry = await self.record.begin(batch)
-                if entry is not None:
-                    await results.send(self._resumed(batch, entry))
-                    continue
-                try:
-                    await give_batch.send(batch)
-                except BaseException:
-                    await self.record.give_up(batch.number, sent=False)
-                    raise
-            self.has_begun_all = not self._stopped
-
     async def _plan(self, _: Batch) -> None:
         """Takes a batch in a dry run."""
         self._planned += 1
 
     async def _send_batches(
-        self, batches: MemoryObjectReceiveStream[Batch], results: MemoryObjectSendStream[BatchResult]
+        self, batches: MemoryObjectReceiveStream[_Begun], results: MemoryObjectSendStream[BatchResult]
     ) -> None:
         async with batches, results:
-            async for batch in batches:
-                if self._stopped:
+            async for batch, known in batches:
+                if known is not None:
+                    await results.send(self._resumed(batch, known))
+                elif self._stopped:
                     await self.record.give_up(batch.number, sent=False)
                 elif (result := await self._send(batch)) is not None:
                     await results.send(result)

@@ -1,7 +1,6 @@
 """Keeps the journal of an upload while it runs; an upload without one records nothing."""
 
 import contextlib
-import hmac
 import logging
 import re
 from collections.abc import AsyncIterator
@@ -19,7 +18,7 @@ from criteo_audiences.tables import Table
 from criteo_audiences.uploads.amendment import Destination
 from criteo_audiences.uploads.journal import Job, Journal
 from criteo_audiences.uploads.journal_store import BatchState, Entry
-from criteo_audiences.uploads.ledger import Ledger
+from criteo_audiences.uploads.ledger import Ledger, keyed_digest
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.report import BatchResult
 
@@ -197,6 +196,6 @@ def _file_of(path: Path, job: Job, source: object) -> Path:
         key = ledger.key()
     paths = source.paths if isinstance(source, Table) else ()
     files = "\0".join(str(Path(each).absolute()) for each in paths)
-    digest = hmac.digest(key, job.digest(key) + files.encode("utf-8", "surrogateescape"), "sha256").hex()[:12]
+    digest = keyed_digest(key, b"file", job.digest(key) + files.encode("utf-8", "surrogateescape"), size=6).hex()
     words = (job.service, job.segment_id, job.operation, digest)
     return path / ("-".join(_UNFIT.sub("", word) for word in words) + _SUFFIX)

@@ -1,7 +1,6 @@
 """When an unfinished upload is continued, when it starts anew, and when neither is right."""
 
 import datetime as dt
-import hmac
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +8,7 @@ from attrs import frozen
 
 from criteo_audiences.errors import JournalError
 from criteo_audiences.uploads.journal_store import Run
+from criteo_audiences.uploads.ledger import keyed_digest
 
 FRESH_FOR: Final = 24 * 3600.0
 """Seconds after its last batch during which an unfinished upload is continued unasked."""
@@ -64,7 +64,7 @@ class Found:
 
 def key_id_of(key: bytes) -> bytes:
     """Returns what tells a key from others and says nothing about it."""
-    return hmac.digest(key, b"key", "sha256")[:8]
+    return keyed_digest(key, b"key", b"", size=8)
 
 
 def decide(path: Path, found: Found | None, run: Run, resume: bool | None, moment: float) -> tuple[bool, str | None]:  # noqa: FBT001 - three answers

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
 from attrs import frozen
@@ -76,19 +77,32 @@ class Format:
     schema: tuple[str, ...]
 
 
-@contextmanager
-def translated(path: Path, what: str) -> Iterator[None]:
-    """Turns errors of SQLite and of the operating system into a `JournalError`, without the values of a statement."""
-    try:
-        yield
-    except sqlite3.ProgrammingError:  # a mistake of ours, not of the file
-        raise
-    except sqlite3.Error as error:
-        raise _refusal(path, what, getattr(error, "sqlite_errorname", "")) from None
-    except OSError as error:
-        full = error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
-        claim = _FULL if full else f"{_UNWRITABLE}: {error.strerror or type(error).__name__}"
-        raise refused(path, what, claim) from None
+@frozen
+class TranslatedErrors:
+    """Turns errors of SQLite and of the operating system into a `JournalError`, without the values of a statement.
+
+    It is no generator, because it is entered for every batch, on the event loop.
+
+    Attributes:
+        path: of the file, for the message.
+        what: its name in messages.
+    """
+
+    path: Path
+    what: str
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.ProgrammingError):  # that is our mistake
+            raise _refusal(self.path, self.what, getattr(error, "sqlite_errorname", "")) from None
+        if isinstance(error, OSError):
+            full = error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+            claim = _FULL if full else f"{_UNWRITABLE}: {error.strerror or type(error).__name__}"
+            raise refused(self.path, self.what, claim) from None
 
 
 def refused(path: Path, what: str, claim: str) -> JournalError:
@@ -118,7 +132,7 @@ def connect(path: Path, form: Format, *, exclusive: bool, create: bool = True) -
         InUseError: when another connection keeps it.
         JournalError: when it cannot be used, with the reason.
     """
-    with translated(path, form.what):
+    with TranslatedErrors(path, form.what):
         if create:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _require_regular(path, form.what)
@@ -241,7 +255,7 @@ def require_locks(path: Path, what: str) -> None:
     """
     if sys.platform == "win32":  # locks belong to the operating system there
         return
-    with translated(path, what):
+    with TranslatedErrors(path, what):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         first, name = tempfile.mkstemp(prefix=".criteo-audiences.", suffix=".lock", dir=path.parent)
         second = -1

@@ -338,7 +338,7 @@ def test_errors_of_the_database_become_words(name: str, claim: str) -> None:
     """By their names; their own text, which may hold values, is left out."""
     error = sqlite_file.sqlite3.OperationalError("jane.doe@example.com")
     error.sqlite_errorname = name
-    with pytest.raises(JournalError) as caught, sqlite_file.translated(Path("crm.journal"), "journal"):
+    with pytest.raises(JournalError) as caught, sqlite_file.TranslatedErrors(Path("crm.journal"), "journal"):
         raise error
     assert str(caught.value).startswith("The journal crm.journal ")
     assert claim in str(caught.value)
