@@ -215,11 +215,6 @@ class Journal:
             self._lock.release()
         return True
 
-    @property
-    def disk_takes(self) -> float:
-        """Seconds that the disk took for the last `sync`."""
-        return self._store.sync_took
-
     def sync(self) -> None:
         """Returns when all that was recorded outlives a loss of power.
 

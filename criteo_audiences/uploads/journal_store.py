@@ -2,7 +2,6 @@
 
 import math
 import os
-import time
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +14,15 @@ from criteo_audiences.models import IdentifierType
 from criteo_audiences.uploads.sqlite_file import Format, TranslatedErrors, connect, log_of, refused, transaction
 
 _BEGIN_FRAMES: Final = 8
-"""Pages that a new row changes at most: the leaf, its new neighbor, those above them, the header (4 were seen)."""
+"""Pages that a row changes at most: the leaf, its new neighbor, those above them, the header (4 were seen)."""
+
+_APPEND_FRAMES: Final = 1
+"""Pages that a row behind all others changes when it fits into the last leaf."""
+
+_MOST_OF_A_ROW: Final = 256
+"""Bytes that a row takes at most. Rows behind all others fill a new leaf not before there are as many as fit into a
+page, so of that many one is counted as one that changes more pages, whichever it is.
+"""
 
 _END_FRAMES: Final = 1
 """Pages that the end of a batch changes: its row keeps its place, because it was made as long as it gets."""
@@ -24,7 +31,7 @@ _SPARE_FRAMES: Final = 4
 """For the row of the job."""
 
 _LOG_FRAMES: Final = 128
-"""Pages that the log holds at first: half a megabyte, and a checkpoint every twelve batches or so."""
+"""Pages that the log holds at first: half a megabyte, and a checkpoint every forty batches or so."""
 
 _LOG_HEADER: Final = 32
 _FRAME_HEADER: Final = 24
@@ -186,8 +193,9 @@ class Store:
         self._length = 0
         self._used = 0
         self._log: int | None = None
-        self.sync_took = 0.0
         self._highest = math.inf
+        ((self._page,),) = self._db.execute("PRAGMA page_size")
+        self._counted_small = 0  # rows to come that count as appended to a leaf that has room
 
     def run(self) -> Run | None:
         """Returns the job, `None` where none has been started."""
@@ -248,8 +256,7 @@ class Store:
         """
         number, kind = batch.number, None if batch.kind is None else batch.kind.value
         with self._translated:
-            changed = self._pages() if anew else 0
-            self._make_room(_BEGIN_FRAMES + changed, _needed(in_flight) + changed)
+            self._make_room(number, in_flight, self._pages() if anew else 0)
             row = (number, digest, kind, batch.count, batch.size, moment)
             if anew:
                 with transaction(self._db):
@@ -271,10 +278,8 @@ class Store:
     def sync(self) -> None:
         """Returns when all that was recorded outlives a loss of power; another thread may record more meanwhile."""
         if self._log is not None:
-            began = time.perf_counter()
             with self._translated:
                 getattr(os, "fdatasync", os.fsync)(self._log)
-            self.sync_took = time.perf_counter() - began
 
     def complete(self, last: int, moment: float) -> bool:
         """Marks the job as finished if every batch up to the last one is acknowledged, and forgets those after it."""
@@ -321,28 +326,40 @@ class Store:
         ((pages,),) = self._db.execute("PRAGMA page_count")
         return int(pages)
 
-    def _make_room(self, frames: int, needed: int) -> None:
-        """Makes sure that the log has room, and takes some of it."""
+    def _make_room(self, number: int, in_flight: int, changed: int) -> None:
+        """Makes sure that the log has room for a row and the ends of all in flight, and takes what the row may need.
+
+        Args:
+            number: of the row's batch.
+            in_flight: other batches whose end is still to be recorded.
+            changed: further pages that change with it.
+        """
+        needed = _needed(in_flight) + changed
         if self._used + needed > self._length:
             self._checkpoint()
             self._lengthen(needed)
-        self._used += frames
+        appended = number > self._highest
+        if appended and self._counted_small:
+            self._counted_small -= 1
+            self._used += _APPEND_FRAMES
+        else:
+            self._counted_small = self._page // _MOST_OF_A_ROW - 1 if appended else 0
+            self._used += _BEGIN_FRAMES + changed
 
     def _checkpoint(self) -> None:
         """Puts the log into the file; it is then written anew from its beginning."""
         ((busy, _, _),) = self._db.execute("PRAGMA wal_checkpoint(RESTART)")
         if busy:
             raise refused(self._path, FORMAT.what, "cannot be written: its log does not end")
-        self._used = 0
+        self._used = self._counted_small = 0
 
     def _lengthen(self, frames: int) -> None:
         """Makes the log so many frames long; SQLite ignores what follows the last frame that it has written."""
         if frames <= self._length:
             return
-        ((page,),) = self._db.execute("PRAGMA page_size")
         descriptor = os.open(log_of(self._path), os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
         try:
-            missing = _LOG_HEADER + frames * (page + _FRAME_HEADER) - os.fstat(descriptor).st_size
+            missing = _LOG_HEADER + frames * (self._page + _FRAME_HEADER) - os.fstat(descriptor).st_size
             while missing > 0:
                 missing -= os.write(descriptor, bytes(missing))
             os.fsync(descriptor)

@@ -3,6 +3,7 @@
 import datetime as dt
 import math
 import uuid
+from contextlib import suppress
 from typing import Final
 
 import anyio
@@ -37,6 +38,8 @@ from criteo_audiences.uploads.second_look import rows_of
 from criteo_audiences.uploads.tally import Tally
 
 _PROGRESS_EVERY: Final = 0.25
+_TOGETHER: Final = 0.2
+"""Seconds for which a result that is to be on the disk waits for others: a wait for the disk delays a busy loop."""
 
 _Begun = tuple[Batch, Entry | None]
 """A batch that is written down, and what an earlier run knows of it, `None` when it must be sent."""
@@ -92,6 +95,10 @@ class Pipeline:
         """Starts the reader, the senders and the clockwork of progress."""
         give_batch, take_batch = anyio.create_memory_object_stream[_Begun](0)
         give_result, self._results = anyio.create_memory_object_stream[BatchResult](0)
+        if self.record.path is not None:
+            give_kept = give_result
+            give_result, take_result = anyio.create_memory_object_stream[BatchResult](0)
+            group.start_soon(self._keep_results, take_result, give_kept)
         group.start_soon(self._read, give_batch)
         for _ in range(self._settings.max_concurrency):
             group.start_soon(self._send_batches, take_batch.clone(), give_result.clone())
@@ -185,6 +192,20 @@ class Pipeline:
                     await self.record.give_up(batch.number, sent=False)
                 elif (result := await self._send(batch)) is not None:
                     await results.send(result)
+
+    async def _keep_results(
+        self, results: MemoryObjectReceiveStream[BatchResult], give_kept: MemoryObjectSendStream[BatchResult]
+    ) -> None:
+        """Hands results on when a loss of power would not undo them; those of a moment wait for the disk together."""
+        async with results, give_kept:
+            async for result in results:
+                together = [result]
+                with suppress(anyio.EndOfStream), anyio.move_on_after(_TOGETHER):
+                    while True:
+                        together.append(await results.receive())
+                await self.record.sync()
+                for kept in together:
+                    await give_kept.send(kept)
 
     def _resumed(self, batch: Batch, entry: Entry) -> BatchResult:
         """Counts a batch that an earlier run got acknowledged."""

@@ -24,11 +24,6 @@ from criteo_audiences.uploads.report import BatchResult
 
 _log = logging.getLogger("criteo_audiences.uploads")
 
-_MOMENT: Final = 0.001
-"""Seconds for which the event loop waits for a disk itself: a thread would cost a busy loop more, because it is woken
-whenever the loop lets go of the interpreter, and gets its turn only after 5 ms.
-"""
-
 _SUFFIX: Final = ".journal"
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -79,7 +74,7 @@ class Record:
         return await to_thread.run_sync(journal.begin, batch, limiter=self._turns)
 
     async def end(self, result: BatchResult) -> None:
-        """Records what became of a batch that was sent; an acknowledgement is on the disk then.
+        """Records what became of a batch that was sent: outlives the process at once, and a loss of power after `sync`.
 
         Raises:
             JournalError: when it cannot be recorded.
@@ -95,6 +90,15 @@ class Record:
             trace_id=trace_id,
         )
         self.acknowledged += state is BatchState.ACKNOWLEDGED
+
+    async def sync(self) -> None:
+        """Returns when all that was recorded is on the disk.
+
+        Raises:
+            JournalError: when the disk cannot take it.
+        """
+        if self._journal is not None:
+            await to_thread.run_sync(self._journal.sync)
 
     async def give_up(self, number: int, *, sent: bool) -> None:
         """Records that a batch was given up before an answer came, as far as that can be; it is sent again anyway."""
@@ -128,10 +132,6 @@ class Record:
         with anyio.CancelScope(shield=True):
             if not end(wait=False):  # at once nearly always, since it does not wait for the disk
                 await to_thread.run_sync(end, limiter=self._turns)
-            if state is BatchState.ACKNOWLEDGED and self._journal.disk_takes < _MOMENT:
-                self._journal.sync()
-            elif state is BatchState.ACKNOWLEDGED:
-                await to_thread.run_sync(self._journal.sync)
 
 
 def _state_of(result: BatchResult) -> BatchState:

@@ -1,6 +1,7 @@
 import hashlib
 import os
 import sqlite3
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -576,6 +577,29 @@ def test_log_is_written_in_place(place: Place) -> None:
             if number > 20:
                 journal.end(number - 20, ACKNOWLEDGED, valid=10**9, invalid=10**9, unreported=10**9, trace_id="f" * 48)
         assert log.stat().st_size == length
+
+
+@given(steps=st.lists(st.tuples(st.integers(1, 45), st.integers(0, 60), st.integers(0, 3)), min_size=1, max_size=4))
+@example(steps=[(40, 0, 0)])
+@example(steps=[(45, 0, 3), (45, 45, 3), (45, 10, 0)])
+@settings(max_examples=60, deadline=None)
+def test_the_log_holds_no_more_than_was_counted(steps: list[tuple[int, int, int]]) -> None:
+    """However many runs there were, what they changed and how many were in flight: a full disk surprises nobody."""
+    long = IdentifierType.USER_IDENTIFIER
+    with tempfile.TemporaryDirectory() as directory:
+        for run, (count, same, late) in enumerate(steps):
+            with Journal.open(Path(directory) / "j", JOB, resume=None, now=lambda: BEGIN) as journal:
+                store = journal._store
+                flying: list[int] = []
+                for number in range(1, count + 1):
+                    if journal.begin(batch(number, "" if number <= same else f"{run}.{number}", kind=long)) is None:
+                        flying.append(number)
+                    if len(flying) > late:
+                        end = flying.pop(0)
+                        journal.end(end, ACKNOWLEDGED, valid=10**9, invalid=10**9, unreported=10**9, trace_id="f" * 48)
+                    assert store._used <= store._length
+                ((_, frames, _),) = store._db.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                assert frames <= store._used
 
 
 def test_what_is_synchronized_is_the_log(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
