@@ -15,7 +15,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-import xxhash
 from attrs import field, frozen
 
 from criteo_audiences.batches import Batch
@@ -85,7 +84,6 @@ class Journal:
         self._ledger = Ledger(path.parent)
         self._list = (run.service, run.host, run.segment_id)
         self._key = key
-        self._seed = int.from_bytes(keyed_digest(key, b"seed", b"", size=8))
         self._now = now
         self._lock = threading.Lock()
         self._last = 0
@@ -264,17 +262,9 @@ class Journal:
             self._noted = True
 
     def _digest(self, batch: Batch) -> bytes:
-        """Returns the keyed digest by which a batch is known.
-
-        Its bytes go into a checksum of 128 bits, which takes a small part of the time that a cryptographic one would
-        on the event loop. The checksum begins with a secret and goes through a keyed digest, so that it says nothing
-        without the key.
-        """
-        checksum = xxhash.xxh3_128(seed=self._seed)
-        for piece in batch.pieces:
-            checksum.update(piece)
+        """Returns the keyed digest by which a batch is known; without the key it says nothing."""
         header = f"{batch.kind or ''}\0{batch.count}\0{batch.size}\0".encode()
-        return keyed_digest(self._key, b"batch", header + checksum.digest())
+        return keyed_digest(self._key, b"batch", header + batch.checksum)
 
 
 def found_in(store: Store, path: Path, last_run: str | None) -> Found | None:

@@ -194,7 +194,7 @@ class Store:
         self._used = 0
         self._log: int | None = None
         self._highest = math.inf
-        ((self._page,),) = self._db.execute("PRAGMA page_size")
+        self._page: int
         self._counted_small = 0  # rows to come that count as appended to a leaf that has room
 
     def run(self) -> Run | None:
@@ -227,6 +227,7 @@ class Store:
         """Gives the log its length; before the first batch, and for whatever `sync` is to cover."""
         with self._translated:
             self._log = os.open(log_of(self._path), os.O_RDWR | getattr(os, "O_BINARY", 0))
+            ((self._page,),) = self._db.execute("PRAGMA page_size")
             ((self._highest,),) = self._db.execute("SELECT coalesce(max(number), 0) FROM batches")
             self._checkpoint()
             self._lengthen(_LOG_FRAMES)

@@ -38,8 +38,8 @@ from criteo_audiences.uploads.second_look import rows_of
 from criteo_audiences.uploads.tally import Tally
 
 _PROGRESS_EVERY: Final = 0.25
-_TOGETHER: Final = 0.2
-"""Seconds for which a result that is to be on the disk waits for others: a wait for the disk delays a busy loop."""
+_BETWEEN_SYNCS: Final = 0.2
+"""Seconds from a wait for the disk to the next one, which delays a busy loop: results that come sooner wait so long."""
 
 _Begun = tuple[Batch, Entry | None]
 """A batch that is written down, and what an earlier run knows of it, `None` when it must be sent."""
@@ -196,14 +196,16 @@ class Pipeline:
     async def _keep_results(
         self, results: MemoryObjectReceiveStream[BatchResult], give_kept: MemoryObjectSendStream[BatchResult]
     ) -> None:
-        """Hands results on when a loss of power would not undo them; those of a moment wait for the disk together."""
+        """Hands results on when a loss of power would not undo them; those that follow closely wait together."""
+        not_before = -math.inf
         async with results, give_kept:
             async for result in results:
                 together = [result]
-                with suppress(anyio.EndOfStream), anyio.move_on_after(_TOGETHER):
+                with suppress(anyio.EndOfStream), anyio.CancelScope(deadline=not_before):
                     while True:
                         together.append(await results.receive())
                 await self.record.sync()
+                not_before = anyio.current_time() + _BETWEEN_SYNCS
                 for kept in together:
                     await give_kept.send(kept)
 

@@ -126,12 +126,12 @@ class Record:
                 await to_thread.run_sync(self._journal.close, limiter=self._turns)
 
     async def _end(self, number: int, state: BatchState, **receipt: Any) -> None:
-        if self._journal is None:
+        journal = self._journal
+        # At once nearly always, since it does not wait for the disk.
+        if journal is None or journal.end(number, state, wait=False, **receipt):
             return
-        end = partial(self._journal.end, number, state, **receipt)
         with anyio.CancelScope(shield=True):
-            if not end(wait=False):  # at once nearly always, since it does not wait for the disk
-                await to_thread.run_sync(end, limiter=self._turns)
+            await to_thread.run_sync(partial(journal.end, number, state, **receipt), limiter=self._turns)
 
 
 def _state_of(result: BatchResult) -> BatchState:

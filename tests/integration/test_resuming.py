@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import define, field
 
 from criteo_audiences import CriteoClient, CriteoError, JournalError, RetryPolicy, UploadReport
+from criteo_audiences.batches import Batch
 from criteo_audiences.sandbox import Sandbox
-from criteo_audiences.uploads.journal_store import Entry, Store
+from criteo_audiences.uploads import pipeline
+from criteo_audiences.uploads.journal_store import Store
 
 
 class Stage:
@@ -254,10 +257,10 @@ async def test_a_journal_that_cannot_be_written_any_more_ends_the_upload(
     """What was acknowledged is in the error's note and in the list; nothing more is sent."""
     begin = Store.begin
 
-    def full(store: Store, entry: Entry, *arguments: Any, **options: Any) -> None:
-        if entry.number == 3:
+    def full(store: Store, batch: Batch, *arguments: Any, **options: Any) -> None:
+        if batch.number == 3:
             raise JournalError("The journal cannot be written: the disk is full.")
-        begin(store, entry, *arguments, **options)
+        begin(store, batch, *arguments, **options)
 
     monkeypatch.setattr(Store, "begin", full)
     with pytest.raises(JournalError, match="disk is full") as caught:
@@ -269,40 +272,84 @@ async def test_a_journal_that_cannot_be_written_any_more_ends_the_upload(
     assert stage.amendments == 5
 
 
-async def test_an_acknowledgement_is_on_the_disk_before_anybody_hears_of_it(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The disk is waited for after every batch that arrived, and not for one that failed."""
-    synchronized = 0
-    sync = Store.sync
+@define
+class Disk:
+    """What the journal has written down, what of it is on the disk, and which threads have waited for that."""
 
-    def counted(store: Store) -> None:
-        nonlocal synchronized
+    recorded: list[int] = field(factory=list)
+    safe: list[int] = field(factory=list)
+    waited: list[threading.Thread] = field(factory=list)
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    """Watches the journal's file."""
+    watched, end, sync = Disk(), Store.end, Store.sync
+
+    def recording(store: Store, number: int, *arguments: Any) -> None:
+        end(store, number, *arguments)
+        watched.recorded.append(number)
+
+    def waiting(store: Store) -> None:
+        covered = list(watched.recorded)
         sync(store)
-        synchronized += 1
+        watched.safe = covered
+        watched.waited.append(threading.current_thread())
 
-    monkeypatch.setattr(Store, "sync", counted)
-    stage.sandbox.fail_next(status=400, on="contact-list")
-    options: dict[str, Any] = {"hash": None, "batch_size": 10, "max_concurrency": 1, "journal": stage.journal}
-    async with stage.criteo.marketing_solutions.stream_contact_list(stage.segment_id, emails(30), **options) as results:
-        opened = synchronized
+    monkeypatch.setattr(Store, "end", recording)
+    monkeypatch.setattr(Store, "sync", waiting)
+    return watched
+
+
+async def test_an_acknowledgement_is_on_the_disk_before_anybody_hears_of_it(stage: Stage, disk: Disk) -> None:
+    """Every result comes after the wait for the disk that covers it."""
+    options: dict[str, Any] = {"hash": None, "batch_size": 10, "max_concurrency": 2, "journal": stage.journal}
+    heard = 0
+    async with stage.criteo.marketing_solutions.stream_contact_list(stage.segment_id, emails(80), **options) as results:
         async for result in results:
-            assert synchronized - opened >= result.number - 1
-    assert synchronized - opened == 2
+            assert result.number in disk.safe
+            heard += 1
+    assert heard == 8
 
 
-async def test_a_slow_disk_is_not_waited_for_on_the_event_loop(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once it has taken long, a thread waits for it."""
-    threads = []
-    sync = Store.sync
+async def test_results_that_follow_closely_wait_for_the_disk_together(
+    stage: Stage, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one by itself, the others once, in a thread, and not longer than until the last one is there."""
+    monkeypatch.setattr(pipeline, "_BETWEEN_SYNCS", 3_600.0)
+    assert (await stage.upload(emails(80))).ok
+    opening, *waited = disk.waited
+    assert len(waited) == 2
+    assert threading.current_thread() not in {opening, *waited}
 
-    def slow(store: Store) -> None:
-        threads.append(threading.current_thread())
-        sync(store)
-        store.sync_took = 0.02
 
-    monkeypatch.setattr(Store, "sync", slow)
-    report = await stage.upload(emails(30))
-    assert report.ok
-    assert len(threads) == 4
-    assert threading.current_thread() not in threads
+async def test_a_result_that_no_other_follows_does_not_wait(
+    stage: Stage, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source that goes on only after its first batch has come back gets that result at once."""
+    monkeypatch.setattr(pipeline, "_BETWEEN_SYNCS", 3_600.0)
+    await _go_on_after(1, stage, disk)
+
+
+async def test_a_result_does_not_wait_long_for_others(stage: Stage, disk: Disk) -> None:
+    """A source that goes on only after its second batch has come back gets that result, too."""
+    await _go_on_after(2, stage, disk)
+
+
+async def _go_on_after(number: int, stage: Stage, disk: Disk) -> None:
+    is_back = asyncio.Event()
+
+    async def source() -> AsyncIterator[str]:
+        for email in emails(10 * number):
+            yield email
+        await is_back.wait()
+        for email in emails(20):
+            yield email
+
+    options: dict[str, Any] = {"hash": None, "batch_size": 10, "journal": stage.journal}
+    async with stage.criteo.marketing_solutions.stream_contact_list(stage.segment_id, source(), **options) as results:
+        async for result in results:
+            if result.number == number:
+                is_back.set()
+    assert results.report.batches == number + 2
+    assert disk.safe == [*range(1, number + 3)]

@@ -2,6 +2,8 @@ from collections.abc import Sequence
 
 import orjson
 import pytest
+import xxhash
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +59,17 @@ def test_criteos_bound_is_the_default(count: int) -> None:
     batches = cut(["a@b.co"] * count)
     assert [batch.count for batch in batches] == [50_000] * (count // 50_000) + [count % 50_000] * (count % 50_000 > 0)
     assert all(len(orjson.loads(b"[" + piece.lstrip(b",") + b"]")) <= LARGEST_PIECE for piece in batches[0].pieces)
+
+
+@given(identifiers=IDENTIFIERS, size=st.integers(1, 1_200), max_bytes=st.integers(1, 30_000))
+def test_a_checksum_is_of_the_bytes_whatever_the_pieces(identifiers: list[str], size: int, max_bytes: int) -> None:
+    """It is the same whether it grew with the pieces, or is worked out from them or from the whole."""
+    for batch in cut(identifiers, size=size, max_bytes=max_bytes):
+        whole = b"".join(batch.pieces)
+        assert batch.checksum == xxhash.xxh3_128(whole).digest()
+        assert evolve(batch, checksum=None).checksum == batch.checksum
+        assert evolve(batch, checksum=None, pieces=(whole[:7], whole[7:])).checksum == batch.checksum
+        assert evolve(batch, checksum=None, pieces=(whole + b" ",)).checksum != batch.checksum
 
 
 def test_a_batch_shows_no_identifier() -> None:
