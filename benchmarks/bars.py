@@ -29,7 +29,7 @@ class Bar:
 
     def __str__(self) -> str:
         bounds = [f"{sign} {bound:,g}" for sign, bound in ((">=", self.least), ("<=", self.most)) if bound is not None]
-        return f"{'PASS' if self.holds else 'FAIL'}  {self.what}: {self.value:,.2f} ({', '.join(bounds)})"
+        return f"{'PASS' if self.holds else 'FAIL'}  {self.what}: {self.value:,.3f} ({', '.join(bounds)})"
 
 
 def conclude(bars: Iterable[Bar], *, check: bool) -> None:

@@ -80,8 +80,11 @@ class Rounds:
         found = measured(MODULES[contender], server, self._export, beats=beats, **options)
         arrived = server.arrived()
         identifiers = 0 if contender == IDLE else self._export.distinct if dedupe else self._export.rows
-        if arrived["calls"] != found[CALLS] or arrived["bytes"] < identifiers * SMALLEST_IDENTIFIER:
-            sys.exit(f"{contender}: {found[CALLS]:.0f} calls of {identifiers:,} identifiers, but {arrived} arrived")
+        if arrived.calls != found[CALLS] or arrived.bytes < identifiers * SMALLEST_IDENTIFIER:
+            sys.exit(
+                f"{contender}: {found[CALLS]:.0f} calls of {identifiers:,} identifiers, "
+                f"but {arrived.calls} calls of {arrived.bytes:,} bytes arrived"
+            )
         return found
 
 

@@ -22,6 +22,7 @@ BEAT = 0.001
 Figures = dict[str, float]
 
 CALLS = "calls"
+BEGAN = "began, s on the clock of the machine's processes"
 WALL = "wall, s"
 CPU = "CPU a million, s"
 MEMORY = "peak memory above idle, MB"
@@ -62,6 +63,7 @@ async def _alone(upload: Callable[..., Coroutine[Any, Any, int]], server: Any, s
     wall, cpu = time.perf_counter() - began, _cpu() - cpu
     return {
         CALLS: calls,
+        BEGAN: began,
         WALL: wall,
         CPU: cpu / source.rows * 1e6,
         MEMORY: max(0, _peak() - idle) / MEGABYTE,
@@ -107,8 +109,8 @@ def _peak() -> int:
 
 
 def medians(runs: Sequence[Mapping[str, float]]) -> Figures:
-    """Returns the median of each figure."""
-    return {figure: statistics.median(run[figure] for run in runs) for figure in runs[0]}
+    """Returns the median of each figure that has one."""
+    return {figure: statistics.median(run[figure] for run in runs) for figure in runs[0] if figure != BEGAN}
 
 
 def machine() -> dict[str, str | int]:

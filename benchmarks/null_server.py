@@ -8,12 +8,13 @@ import asyncio
 import json
 import multiprocessing
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from urllib.request import ProxyHandler, build_opener
 
-from attrs import define, frozen
+from attrs import Factory, asdict, define, frozen
 
 BUFFER = 256 * 1024
 HEAD_END = b"\r\n\r\n"
@@ -43,30 +44,36 @@ class Server:
         """The URL of the contact list."""
         return f"{self.url}/2026-07/marketing-solutions/audience-segments/{self.segment_id}/contact-list"
 
-    def arrived(self) -> dict[str, int]:
-        """Asks how many `calls` and `bytes` have arrived at the contact list."""
+    def arrived(self) -> "Arrived":
+        """Asks what has arrived at the contact list."""
         with build_opener(ProxyHandler({})).open(self.contact_list) as answer:
-            counts: dict[str, int] = json.load(answer)
-        return counts
+            return Arrived(**json.load(answer))
 
 
 @define
-class Counts:
-    """What has arrived at a contact list."""
+class Arrived:
+    """What has arrived at a contact list.
+
+    Attributes:
+        calls: number of calls.
+        bytes: of their bodies.
+        moments: when each began to arrive, in seconds on the clock of the machine's processes.
+    """
 
     calls: int = 0
     bytes: int = 0
+    moments: list[float] = Factory(list)
 
 
 class NullCriteo(asyncio.BufferedProtocol):
     """One connection: reads into one buffer again and again, and answers when a body's last byte is in.
 
     Args:
-        counts: what has arrived, by path; shared by all connections.
+        arrived: by path; shared by all connections.
     """
 
-    def __init__(self, counts: dict[bytes, Counts]) -> None:
-        self._counts = counts
+    def __init__(self, arrived: dict[bytes, Arrived]) -> None:
+        self._arrived = arrived
         self._buffer = bytearray(BUFFER)
         self._filled = 0  # bytes of a head that is not complete
         self._left = 0  # bytes of a body that are still to come
@@ -101,12 +108,12 @@ class NullCriteo(asyncio.BufferedProtocol):
         method, path, _ = head.split(b" ", 2)
         length = LENGTH.search(head)
         self._left = int(length[1]) if length else 0
-        counts = self._counts.setdefault(path, Counts())
+        arrived = self._arrived.setdefault(path, Arrived())
         if method == b"PATCH":
-            counts.calls += 1
-            counts.bytes += self._left
-        seen = {"calls": counts.calls, "bytes": counts.bytes}
-        self._answer = answer(seen if method == b"GET" else TOKEN if path == b"/oauth2/token" else RECEIPT)
+            arrived.calls += 1
+            arrived.bytes += self._left
+            arrived.moments.append(time.perf_counter())
+        self._answer = answer(asdict(arrived) if method == b"GET" else TOKEN if path == b"/oauth2/token" else RECEIPT)
 
     def _pass_over(self, count: int) -> None:
         self._left -= count
@@ -122,8 +129,8 @@ def answer(body: object) -> bytes:
 
 async def serve(pipe: Connection) -> None:
     """Says which port it has, and serves until it is told to stop."""
-    counts: dict[bytes, Counts] = {}
-    server = await asyncio.get_running_loop().create_server(lambda: NullCriteo(counts), "127.0.0.1", 0)
+    arrived: dict[bytes, Arrived] = {}
+    server = await asyncio.get_running_loop().create_server(lambda: NullCriteo(arrived), "127.0.0.1", 0)
     pipe.send(server.sockets[0].getsockname()[1])
     await asyncio.to_thread(pipe.recv)
     server.close()

@@ -52,8 +52,8 @@ async def test_contenders_send_the_same(contender: str, benchmarks: Any, server:
     options = {} if contender == "plain_script" else {"dedupe": False}
     assert await benchmarks(f"contenders.{contender}").upload(target, export, **options) == 1
     arrived = target.arrived()
-    assert arrived["calls"] == 1
-    assert 67 * ROWS <= arrived["bytes"] <= 68 * ROWS + 200
+    assert arrived.calls == 1
+    assert 67 * ROWS <= arrived.bytes <= 68 * ROWS + 200
 
 
 @pytest.mark.parametrize("lane", ["table_lane", "object_lane"])
@@ -61,7 +61,7 @@ async def test_duplicates_are_left_out(lane: str, benchmarks: Any, server: Any, 
     """Both lanes send each of an export's distinct addresses once when asked to."""
     target = server(f"{lane}-deduplicated")
     await benchmarks(f"contenders.{lane}").upload(target, export, dedupe=True)
-    assert 67 * export.distinct <= target.arrived()["bytes"] <= 67 * export.distinct + 200
+    assert 67 * export.distinct <= target.arrived().bytes <= 67 * export.distinct + 200
 
 
 @pytest.mark.parametrize(
