@@ -58,7 +58,7 @@ async def test_identifiers_go_out_as_chosen(algorithm: Any, stage: Any) -> None:
 
 async def test_120_001_identifiers_are_three_calls(set_stage: SetStage) -> None:
     """Cut at 50,000, sent concurrently, and all of them arrive."""
-    async with set_stage(latency=0.05) as stage:
+    async with set_stage(latency=0.5) as stage:
         report = await stage.upload(emails(120_001), hash="sha256")
         assert sorted(call.identifiers for call in stage.calls) == [20_001, 50_000, 50_000]
         assert stage.sandbox.max_in_flight > 1
