@@ -158,13 +158,8 @@ class Pipeline:
     async def _read(self, give_batch: MemoryObjectSendStream[_Begun]) -> None:
         async def hand_over(batch: Batch) -> None:
             known = await self.record.begin(batch)
-            try:
-                with self._load.handing_over():
-                    await give_batch.send((batch, known))
-            except BaseException:
-                if known is None:
-                    await self.record.give_up(batch.number, sent=False)
-                raise
+            with self._load.handing_over():
+                await give_batch.send((batch, known))
 
         async with give_batch:
             try:
@@ -188,9 +183,7 @@ class Pipeline:
             async for batch, known in batches:
                 if known is not None:
                     await results.send(self._resumed(batch, known))
-                elif self._stopped:
-                    await self.record.give_up(batch.number, sent=False)
-                elif (result := await self._send(batch)) is not None:
+                elif not self._stopped and (result := await self._send(batch)) is not None:
                     await results.send(result)
 
     async def _keep_results(
@@ -227,6 +220,7 @@ class Pipeline:
         """
         meter, kind = CallMeter(parent=self._meter), self._kind(batch)
         self._tally.start()
+        self.record.start(batch.number)
         try:
             receipt = await self._call(batch, meter)
         except CriteoError as error:

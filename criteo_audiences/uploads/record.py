@@ -42,6 +42,7 @@ class Record:
     def __init__(self, journal: Journal | None = None) -> None:
         self._journal = journal
         self._turns = anyio.CapacityLimiter(1)
+        self._unsent: set[int] = set()  # begun, and not taken by a sender yet
         self.acknowledged = 0 if journal is None else journal.acknowledged
         self.completed = False
 
@@ -69,9 +70,17 @@ class Record:
         journal = self._journal
         if journal is None:
             return None
-        if not journal.waits_for_disk:
-            return journal.begin(batch)
-        return await to_thread.run_sync(journal.begin, batch, limiter=self._turns)
+        if journal.waits_for_disk:
+            known = await to_thread.run_sync(journal.begin, batch, limiter=self._turns)
+        else:
+            known = journal.begin(batch)
+        if known is None:
+            self._unsent.add(batch.number)
+        return known
+
+    def start(self, number: int) -> None:
+        """Takes note that a batch is going to be sent; one that is not, until `close`, goes back as pending."""
+        self._unsent.discard(number)
 
     async def end(self, result: BatchResult) -> None:
         """Records what became of a batch that was sent: outlives the process at once, and a loss of power after `sync`.
@@ -116,12 +125,14 @@ class Record:
                 self.completed = await to_thread.run_sync(self._journal.complete, limiter=self._turns)
 
     async def close(self) -> None:
-        """Closes and unlocks the journal.
+        """Closes and unlocks the journal; what was begun and never sent is pending again.
 
         Raises:
             JournalError: when that could not be written down.
         """
         if self._journal is not None:
+            for number in sorted(self._unsent):
+                await self.give_up(number, sent=False)
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(self._journal.close, limiter=self._turns)
 

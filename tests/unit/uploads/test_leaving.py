@@ -1,0 +1,96 @@
+"""An upload with a journal that is left or stopped, after any number of turns of the event loop."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from anyio.lowlevel import checkpoint
+
+from criteo_audiences import NotFoundError, UploadReport, journals
+from criteo_audiences.models import ContactListOperation
+from criteo_audiences.uploads import Amendment, Destination, upload
+from criteo_audiences.uploads.journal import Journal
+from criteo_audiences.uploads.journal_store import BatchState
+from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.record import Record
+from criteo_audiences.uploads.uploader import UploadStream, stream
+
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
+ROWS = [f"{number}@example.com" for number in range(8)]
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps to one thread, so that as many turns always lead to the same moment."""
+
+    async def sync(_: Record) -> None:
+        await checkpoint()
+
+    monkeypatch.setattr(Journal, "waits_for_disk", False)
+    monkeypatch.setattr(Record, "sync", sync)
+
+
+async def take(results: UploadStream) -> None:
+    """Takes all results that come."""
+    async for _ in results:
+        pass
+
+
+async def turn(turns: int) -> None:
+    """Lets the event loop turn so many times."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.usefixtures("no_threads")
+@pytest.mark.parametrize("drain_timeout", [0.0, 60.0])
+@pytest.mark.parametrize("senders", [1, 3])
+async def test_the_journal_tells_what_arrived_from_what_was_never_sent(
+    senders: int,
+    drain_timeout: float,
+    fake_amend: Callable[..., Any],
+    assert_adds_up: Callable[[UploadReport], None],
+    tmp_path: Path,
+) -> None:
+    """Nothing comes out of the block, and journal, report and server agree on every batch."""
+    settings = {"hash": None, "batch_size": 1, "max_concurrency": senders, "drain_timeout": drain_timeout}
+    for turns in range(80):
+        amend, path = fake_amend(), tmp_path / f"{turns}.journal"
+        left = stream(amend, LIST, ROWS, Settings(**settings, journal=path))
+        async with asyncio.TaskGroup() as group, left as results:
+            group.create_task(take(results))
+            await turn(turns)
+        report = results.report
+        assert_adds_up(report)
+        batches = {state: journals.describe(path).batches.get(state, 0) for state in BatchState}
+        assert (batches[BatchState.ACKNOWLEDGED], batches[BatchState.UNKNOWN]) == (report.valid, report.unknown)
+        assert len(amend.received) == report.valid + report.unknown
+        assert batches[BatchState.SENT] == 0
+    assert report.valid == len(ROWS)
+
+
+@pytest.mark.usefixtures("no_threads")
+@pytest.mark.parametrize("first_takes", range(20, 25))
+async def test_a_batch_that_is_handed_over_while_another_stops_the_upload_is_pending(
+    first_takes: int, fake_amend: Callable[..., Any], assert_adds_up: Callable[[UploadReport], None], tmp_path: Path
+) -> None:
+    """The reader is stopped while it waits for a sender, and a sender comes in the same turn."""
+    for others_take in range(30):
+
+        async def reply(amendment: Amendment, others_take: int = others_take) -> ContactListOperation:
+            first = amendment.batch.number == 1
+            await turn(first_takes if first else others_take)
+            if first:
+                raise NotFoundError("No such list.")
+            return ContactListOperation(valid=1, invalid=0)
+
+        amend, path = fake_amend(reply=reply), tmp_path / f"{others_take}.journal"
+        settings = Settings(hash=None, batch_size=1, max_concurrency=2, journal=path)
+        report = await upload(amend, LIST, ROWS, settings)
+        assert_adds_up(report)
+        summary = journals.describe(path)
+        assert summary.batches.get(BatchState.ACKNOWLEDGED, 0) == report.valid
+        assert summary.batches.get(BatchState.FAILED) == report.failed == 1
+        assert BatchState.SENT not in summary.batches
