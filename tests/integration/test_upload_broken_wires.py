@@ -127,7 +127,9 @@ async def test_an_upload_through_a_storm_of_faults_adds_up(seed: int, set_stage:
         Fault(**fault) for fault in ALWAYS_AGAIN + NEVER_AGAIN if "padded_to" not in fault and "stall" not in fault
     ]
 
-    async with set_stage({"retry": QUICK, "timeout": LONG}) as stage:  # no fault stalls: a time-out would be the machine's
+    async with set_stage(
+        {"retry": QUICK, "timeout": LONG}
+    ) as stage:  # no fault stalls: a time-out would be the machine's
 
         def choose(call: RecordedRequest) -> Fault | None:
             if LIST not in call.path:
