@@ -31,6 +31,7 @@ class TableRun:
         suppressed: values that have opted out.
         already_hashed: identifiers that came as digests.
         columns: the columns that were chosen, once it has begun.
+        notes: what a person should know about the files, once it has begun.
     """
 
     def __init__(self, table: Table, plan: Plan) -> None:
@@ -41,6 +42,7 @@ class TableRun:
         self.suppressed = 0
         self.already_hashed = 0
         self.columns: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
         # Nobody knows how many rows a condition leaves, and a row with several columns may hold several values.
         one_column = len(plan.selections) == 1 and len(plan.selections[0].columns) <= 1
         self._is_countable = plan.where is None and one_column
@@ -88,6 +90,7 @@ class TableRun:
 
     def _count(self, chunk: Chunk) -> None:
         self.columns = self.columns or chunk.columns
+        self.notes += chunk.notes
         self._expected = self._expected or chunk.expected
         self._cut += sum(batch.count for batch in chunk.batches)
         if chunk.exact:
