@@ -13,6 +13,7 @@ from criteo_audiences.identifiers.hashing import digests
 from criteo_audiences.identifiers.mobile import PLAIN_MOBILE_AD_ID, normalize_mobile_ad_id
 from criteo_audiences.identifiers.opaque import PLAIN_ID, normalize_ip_address_v4, normalize_opaque
 from criteo_audiences.identifiers.phone import PHONE_ALGORITHMS, close_up, normalized_phone
+from criteo_audiences.identifiers.reasons import RejectReason
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 
 _NOTHING = re.compile("(?!)")
@@ -101,16 +102,19 @@ _OTHER_RULES: Final = {
 }
 
 
-def rule_for(kind: IdentifierType, *, region: str | None = None) -> Rule:
+def rule_for(
+    kind: IdentifierType, *, region: str | None = None, unlocated: RejectReason = RejectReason.NO_COUNTRY_CODE
+) -> Rule:
     """Returns the rule for a kind of identifier.
 
     Args:
         kind: the kind.
         region: where phone numbers without a country code are dialed, in capital letters and checked.
+        unlocated: why such numbers are rejected without a region.
     """
     if kind is IdentifierType.PHONE_NUMBER:
         return Rule(
-            normalize=partial(normalized_phone, region=region),
+            normalize=partial(normalized_phone, region=region, unlocated=unlocated),
             plain=PLAIN_NUMBER,
             tidied=_closed_up,
             algorithms=PHONE_ALGORITHMS,

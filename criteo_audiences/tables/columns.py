@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
-from criteo_audiences.identifiers import is_hashed, normalize_email
+from criteo_audiences.identifiers import has_phone_form, is_hashed, normalize_email
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.layout import Layout
 from criteo_audiences.tables.names import fold, listed, shown
@@ -24,9 +24,7 @@ _CONFIRMED: Final = 0.5  # a column whose header only mentions an identifier hol
 _ENOUGH: Final = 20  # values of which not one fits, before a column that was asked for is refused
 
 _UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
-_PHONE = re.compile(r"(?:p:|tel:)?[+'\d\s()./x\-\u00a0\u200b-\u202f]+", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}[-./]\d\d?[-./]\d\d?(?:[ T].*)?|\d\d?[-./]\d\d?[-./]\d{4}(?: .*)?")
-_FEWEST_DIGITS, _MOST_DIGITS = 7, 17
 
 
 @frozen
@@ -171,11 +169,7 @@ def _is_email(value: str) -> bool:
 
 
 def _is_phone(value: str) -> bool:
-    text = value.strip()
-    if is_hashed(text):
-        return True
-    digits = sum(map(str.isdigit, text))
-    return _FEWEST_DIGITS <= digits <= _MOST_DIGITS and bool(_PHONE.fullmatch(text)) and not _DATE.fullmatch(text)
+    return has_phone_form(value) and not _DATE.fullmatch(value.strip())
 
 
 def _is_madid(value: str) -> bool:

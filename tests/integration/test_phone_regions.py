@@ -16,13 +16,15 @@ def numbers(tmp_path: Path) -> Path:
         "(201) 555-0123, us \n"
         "+49 30 123456,FR\n"  # international: the country is not asked
         "020 7946 0018,\n"  # no country: that of the upload
-        "030 123456,Germany\n"  # no code of a country: the same
+        "030 654321,Germany\n"  # a name
+        "612345678,Narnia\n"  # no country that is understood: never that of the upload
+        "+34612345678,Narnia\n"  # which an international number has no need of
     )
     return path
 
 
 async def test_each_row_is_dialed_in_its_own_country(numbers: Path) -> None:
-    """A code in the column goes before the upload's region, which stands in where there is none."""
+    """A country in the column overrides the upload's region, which stands in for empty cells and for nothing else."""
     async with Sandbox() as sandbox, CriteoClient(sandbox.credentials, base_url=sandbox.url) as criteo:
         segment = sandbox.add_contact_list()
         report = await criteo.marketing_solutions.upload_contact_list(
@@ -39,8 +41,10 @@ async def test_each_row_is_dialed_in_its_own_country(numbers: Path) -> None:
             "+12015550123",
             "+4930123456",
             "+442079460018",
+            "+4930654321",
+            "+34612345678",
         }
-    assert sum(report.rejected.values()) == 1
+    assert report.rejected == {"unknown_country": 1}
 
 
 async def test_a_region_column_goes_with_phone_numbers_of_a_table(numbers: Path) -> None:

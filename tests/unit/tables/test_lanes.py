@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from criteo_audiences.identifiers import Fingerprints, OptOuts, Preparation, rule_for
+from criteo_audiences.identifiers import DIGESTS_OF_NOTHING, Fingerprints, OptOuts, Preparation, rule_for
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables import Table, query
 from criteo_audiences.tables.plan import Plan, Selection
@@ -22,7 +22,22 @@ DIGEST = st.from_regex(r"\A ?(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{64}) ?\Z")
 PHONE = st.from_regex(r"\A['p:]{0,2}(?:\+|00)?[0-9 ().-]{5,16}(?: x[0-9]{1,3}|\.0)?\Z")
 MIXED = st.tuples(ANY_TEXT, ADDRESS, ANY_TEXT).map("".join)
 FEW = st.sampled_from(["a@b.co", "A@B.co ", "c@d.co", "5" * 32, "", "\u0130@b.co", "\u212a@b.co", "\u017f@b.co"])
-VALUES = st.lists(st.one_of(FEW, ADDRESS, LONG, DIGEST, PHONE, MIXED, ANY_TEXT, st.none()), max_size=30)
+# What stands around values in exports, and hashes of nothing and in other forms, in either case.
+GUARDS = st.sampled_from(
+    ["'{}", "'{}'", '="{}"', '"{}"', '"""{}"""', " ={}", "email: {}", "p:{}", "Tel. {}", "0x{}", "sha256:{}"]
+)
+GUARDED = st.builds(str.format, GUARDS, FEW | ADDRESS | DIGEST | PHONE)
+NOTHING = st.builds(
+    lambda digest, change: change(digest),
+    st.sampled_from(sorted(DIGESTS_OF_NOTHING)),
+    st.sampled_from(
+        [str, str.upper, str.title, " {}".format, lambda digest: digest[:-1] + "7", lambda digest: digest[1:]]
+    ),
+)
+OTHER_FORM = st.from_regex(r"\A(?:[0-9a-f]{40}|[0-9a-f]{128}|[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{22}==)\Z")
+WIDE = ADDRESS.map(lambda text: text.translate({ord("@"): "\uff20", ord("."): "\uff0e", ord("a"): "\uff41"}))
+FORMS = st.one_of(GUARDED, NOTHING, OTHER_FORM, WIDE)
+VALUES = st.lists(st.one_of(FEW, ADDRESS, LONG, DIGEST, PHONE, MIXED, FORMS, ANY_TEXT, st.none()), max_size=30)
 
 
 def table_lane(table: Table, plan: Plan) -> tuple[list[str], Counter[int], int]:
@@ -59,7 +74,7 @@ def values_of(values: list[str | None]) -> Table:
 @given(
     data=st.data(),
     values=VALUES,
-    opted_out=st.none() | st.lists(FEW | ADDRESS | DIGEST, max_size=5),
+    opted_out=st.none() | st.lists(FEW | ADDRESS | DIGEST | FORMS, max_size=5),
     dedupe=st.booleans(),
 )
 @example(data=None, values=["a@b.co", "A@b.co", " a@b.co", None, "", "x"], opted_out=None, dedupe=True)
