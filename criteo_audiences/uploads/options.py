@@ -129,10 +129,11 @@ class Settings:
         hash: `"sha256"`, `"md5"`, `"sha256_of_md5"`, or `None` to send normalized values in clear. It must be chosen
             for e-mails and phone numbers: clear text matches best, a hash shows nobody an address on the way. Phone
             numbers have SHA-256 only; other kinds are never hashed.
-        region: where phone numbers without a country code are dialed, such as `"FR"`; needs the extra `phone`.
-            Without it such numbers are rejected.
-        region_column: the column of a table that holds the country of each row's phone number, as a code such as
-            `"FR"`; where it holds none, `region` is used.
+        region: where phone numbers without a country code are dialed, such as `"FR"` or `"France"`; needs the extra
+            `phone`. Without it such numbers are rejected.
+        region_column: the column of a table that holds the country of each row's phone number, as a code or a name
+            (docs/identifiers.md). `region` is used where the cell is empty; a country that is not understood rejects
+            the row's national number.
         gum_caller_id: goes with GUM ids in Marketing Solutions, from Criteo's account team.
         column: the column of a table, or several of them whose values are all of one kind.
         columns: columns by kind, for several kinds in one pass; goes instead of `identifier_type` and `column`.
