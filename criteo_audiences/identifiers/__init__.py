@@ -3,7 +3,7 @@
 from criteo_audiences.identifiers.blanks import BLANKS
 from criteo_audiences.identifiers.email import hash_email, normalize_email
 from criteo_audiences.identifiers.fingerprints import Fingerprints
-from criteo_audiences.identifiers.hashing import DIGESTS_OF_NOTHING, digest, is_hashed
+from criteo_audiences.identifiers.hashing import DIGESTS_OF_NOTHING, digest, is_hash_in_other_form, is_hashed
 from criteo_audiences.identifiers.mobile import normalize_mobile_ad_id
 from criteo_audiences.identifiers.numbering_plans import find_region, require_numbering_plans, require_region
 from criteo_audiences.identifiers.opaque import normalize_ip_address_v4, normalize_opaque
@@ -26,6 +26,7 @@ __all__ = [
     "has_phone_form",
     "hash_email",
     "hash_phone",
+    "is_hash_in_other_form",
     "is_hashed",
     "normalize_email",
     "normalize_ip_address_v4",
