@@ -73,6 +73,12 @@ class Sending:
     region: Annotated[
         str | None, typer.Option(metavar="XX", help="Country of phone numbers that name none, such as FR.")
     ] = None
+    region_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column with the country of each row's phone number.")
+    ] = None
+    keep_trunk_zero: Annotated[
+        bool, typer.Option("--keep-trunk-zero", help="Keep the zero of +33 (0)1 …, as Criteo's guide does.")
+    ] = False
     gum_caller_id: Annotated[int | None, typer.Option(help="Goes with GUM ids, from Criteo's account team.")] = None
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="Read only rows that this holds for: consent = 'yes'.")

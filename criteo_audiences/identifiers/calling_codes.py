@@ -61,7 +61,7 @@ _MORE_TRUNK_PREFIXES: Final[Mapping[str, tuple[str, str]]] = {
     **dict.fromkeys(("992", "994", "995", "998"), (r"8([1-9][0-9]{8})", r"\1")),  # Tajikistan, … Uzbekistan
 }
 _NORTH_AMERICA: Final = "1"
-_NORTH_AMERICAN_DIGITS: Final = 10
+_NORTH_AMERICAN_DIGITS: Final = 11
 
 
 def _one_of(codes: Iterable[str]) -> str:
@@ -86,11 +86,12 @@ PLAIN_NUMBER: Final = re.compile(
 """A number as `international_number` returns it, with its plus sign."""
 
 
-def international_number(digits: str) -> str:
+def international_number(digits: str, *, keep_trunk_zero: bool = False) -> str:
     """Returns the digits of an international number without what is dialed inside a country only, mostly a zero.
 
     Args:
         digits: what follows the plus sign, such as `330123456789`.
+        keep_trunk_zero: return the digits as they are where such a zero stands; E.164 has none.
 
     Raises:
         InvalidIdentifierError: when there can be no such number; `.reason` says why.
@@ -98,14 +99,24 @@ def international_number(digits: str) -> str:
     Source: ITU-T E.164 §6 (at most 15 digits); what belongs to a number is said by the national numbering plans.
     """
     code = _calling_code(digits)
-    national = _without_trunk_prefix(code, digits.removeprefix(code))
-    number = code + national
-    reason = _north_american_fault(national) if code == _NORTH_AMERICA else _length_fault(number)
+    national = digits.removeprefix(code)
+    without_zero = _without_zero(code, national)
+    number = code + without_more(code, without_zero)
+    reason = _north_american_fault(number) if code == _NORTH_AMERICA else _length_fault(number)
     if reason is None and PLAIN_NUMBER.fullmatch(f"+{number}") is None:
         reason = RejectReason.NO_SUCH_NUMBER
+    kept = keep_trunk_zero and without_zero != national
+    if reason is None and kept:
+        reason = _length_fault(digits)
     if reason is not None:
         raise InvalidIdentifierError(reason)
-    return number
+    return digits if kept else number
+
+
+def with_trunk_zero(number: str) -> str:
+    """Returns the digits of an international number with the zero that is dialed inside its country, if any is."""
+    code = _calling_code(number)
+    return code + _OTHER_TRUNK_PREFIXES.get(code, "0") + number.removeprefix(code)
 
 
 def _calling_code(digits: str) -> str:
@@ -117,10 +128,10 @@ def _calling_code(digits: str) -> str:
     raise InvalidIdentifierError(RejectReason.UNKNOWN_COUNTRY_CODE)
 
 
-def _without_trunk_prefix(code: str, national: str) -> str:
-    if not (code in _OWN_ZERO and re.fullmatch(_OWN_ZERO[code], national)):
-        national = national.removeprefix(_OTHER_TRUNK_PREFIXES.get(code, "0"))
-    return without_more(code, national)
+def _without_zero(code: str, national: str) -> str:
+    if code in _OWN_ZERO and re.fullmatch(_OWN_ZERO[code], national):
+        return national
+    return national.removeprefix(_OTHER_TRUNK_PREFIXES.get(code, "0"))
 
 
 def without_more(code: str, national: str) -> str:
@@ -137,7 +148,7 @@ def _length_fault(number: str) -> RejectReason | None:
     return RejectReason.TOO_LONG if len(number) > _MOST_DIGITS else None
 
 
-def _north_american_fault(national: str) -> RejectReason | None:
-    if len(national) == _NORTH_AMERICAN_DIGITS:
+def _north_american_fault(number: str) -> RejectReason | None:
+    if len(number) == _NORTH_AMERICAN_DIGITS:
         return None
-    return RejectReason.TOO_SHORT if len(national) < _NORTH_AMERICAN_DIGITS else RejectReason.TOO_LONG
+    return RejectReason.TOO_SHORT if len(number) < _NORTH_AMERICAN_DIGITS else RejectReason.TOO_LONG

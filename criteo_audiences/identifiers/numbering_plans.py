@@ -46,12 +46,13 @@ def find_region(country: str) -> str | None:
     return region if region in _library().SUPPORTED_REGIONS else None
 
 
-def dialed_number(digits: str, region: str) -> str:
+def dialed_number(digits: str, region: str, *, keep_trunk_zero: bool = False) -> str:
     """Returns the international digits of what is dialed in a region, be it a national number or one abroad.
 
     Args:
         digits: as dialed, such as `0123456789` or `01133123456789`.
         region: from `require_region`.
+        keep_trunk_zero: as for `international_number`, of what is dialed abroad.
 
     Raises:
         InvalidIdentifierError: when the region's numbering plan has no such number; `.reason` says why.
@@ -60,8 +61,8 @@ def dialed_number(digits: str, region: str) -> str:
     """
     library = _library()
     if abroad := _readings_from_abroad(library, digits, region):
-        one = len(abroad) == 1
-        return international_number(abroad[0]) if one else _only_number(library, abroad, region)
+        number = abroad[0] if len(abroad) == 1 else _only_number(library, abroad, region)
+        return international_number(number, keep_trunk_zero=keep_trunk_zero)
     try:
         number = library.parse(digits, region)
     except library.NumberParseException as error:
@@ -98,20 +99,24 @@ def _readings_from_abroad(library: ModuleType, digits: str, region: str) -> list
 
 
 def _only_number(library: ModuleType, readings: Sequence[str], region: str) -> str:
-    """Returns the one of several readings that is a number; `0055 11…` may be `00` or, to a carrier of Brazil, `0055`.
+    """Returns the reading that is of a number that exists: `0055 11…` is `00`, or `0055` to a carrier of Brazil.
 
     Raises:
-        InvalidIdentifierError: when none is, or when there are two of which none is in the region itself.
+        InvalidIdentifierError: when there is none, or when there are two of which none is in the region itself.
     """
-    valid: set[str] = set()
-    for reading in readings:
-        with suppress(InvalidIdentifierError):
-            valid.add(international_number(reading))
-    valid = {number for number in valid if library.is_valid_number(library.parse(f"+{number}"))}
-    at_home = {number for number in valid if number.startswith(str(library.country_code_for_region(region)))}
-    if len(found := at_home or valid) != 1:
+    existing = {number: reading for reading in readings if (number := _existing(library, reading))}
+    code = str(library.country_code_for_region(region))
+    found = [reading for number, reading in existing.items() if number.startswith(code)] or [*existing.values()]
+    if len(found) != 1:
         raise InvalidIdentifierError(RejectReason.SEVERAL_NUMBERS if found else RejectReason.NO_SUCH_NUMBER)
-    return found.pop()
+    return found[0]
+
+
+def _existing(library: ModuleType, reading: str) -> str | None:
+    with suppress(InvalidIdentifierError):
+        number = international_number(reading)
+        return number if library.is_valid_number(library.parse(f"+{number}")) else None
+    return None
 
 
 def _dialed_earlier(library: ModuleType, digits: str, region: str) -> str | None:

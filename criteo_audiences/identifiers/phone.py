@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
-from criteo_audiences.identifiers.calling_codes import PLAIN_NUMBER, international_number
+from criteo_audiences.identifiers.calling_codes import PLAIN_NUMBER, international_number, with_trunk_zero
 from criteo_audiences.identifiers.damage import is_spreadsheet_number, without_guards
 from criteo_audiences.identifiers.folding import fold
 from criteo_audiences.identifiers.hashing import DIGESTS_OF_NOTHING, digest, is_hash_in_other_form, is_hashed
@@ -45,7 +45,7 @@ _DIGEST_REASONS: Final = frozenset({RejectReason.MD5_OF_PHONE, RejectReason.DIGE
 _OF_ANOTHER_FORM: Final = frozenset({RejectReason.EMPTY, RejectReason.NOT_A_PHONE, RejectReason.HASH_IN_OTHER_FORM})
 
 
-def normalize_phone(value: str, *, region: str | None = None) -> str:
+def normalize_phone(value: str, *, region: str | None = None, keep_trunk_zero: bool = False) -> str:
     """Returns a phone number as `+` and digits, country code first, the plain form Criteo takes.
 
     Spaces, punctuation, extensions, `tel:`, `Mobile:` and the like, a spreadsheet's guards, `00` in place of the plus
@@ -57,6 +57,8 @@ def normalize_phone(value: str, *, region: str | None = None) -> str:
         value: a number as people write it.
         region: where numbers without a country code are dialed, such as `"FR"`, `"FRA"` or `"France"`; needs the
             extra `phone`. Without it such numbers are rejected.
+        keep_trunk_zero: keep the zero of `+33 (0)1 23 45 67 89`, as the line in Criteo's guide does and E.164 does not
+            (docs/identifiers.md).
 
     Raises:
         InvalidIdentifierError: when it is no phone number; `.reason` says why.
@@ -67,16 +69,24 @@ def normalize_phone(value: str, *, region: str | None = None) -> str:
     """
     if not isinstance(value, str):
         raise TypeError(f"a phone number must be a str, not {type(value).__name__}")
-    return normalized_phone(value, None if region is None else require_region(region))
+    checked = None if region is None else require_region(region)
+    return normalized_phone(value, checked, keep_trunk_zero=keep_trunk_zero)
 
 
-def hash_phone(value: str, algorithm: HashAlgorithm | str = HashAlgorithm.SHA256, *, region: str | None = None) -> str:
+def hash_phone(
+    value: str,
+    algorithm: HashAlgorithm | str = HashAlgorithm.SHA256,
+    *,
+    region: str | None = None,
+    keep_trunk_zero: bool = False,
+) -> str:
     """Normalizes a phone number and hashes its digits without the plus sign; a SHA-256 is not hashed again.
 
     Args:
         value: a number as people write it.
         algorithm: `"sha256"`, the only one Criteo has for phone numbers.
         region: as for `normalize_phone`.
+        keep_trunk_zero: as for `normalize_phone`.
 
     Raises:
         InvalidIdentifierError: when it is no phone number; `.reason` says why.
@@ -87,24 +97,42 @@ def hash_phone(value: str, algorithm: HashAlgorithm | str = HashAlgorithm.SHA256
     chosen = choose(HashAlgorithm, algorithm, "algorithm")
     if chosen not in PHONE_ALGORITHMS:
         raise ConfigurationError("algorithm must be sha256: Criteo matches phone numbers by no other hash.")
-    text = normalize_phone(value, region=region)
+    text = normalize_phone(value, region=region, keep_trunk_zero=keep_trunk_zero)
     return text if is_hashed(text) else digest(text.removeprefix("+"), chosen)
 
 
-def normalized_phone(value: str, region: str | None, unlocated: RejectReason = RejectReason.NO_COUNTRY_CODE) -> str:
+def normalized_phone(
+    value: str,
+    region: str | None,
+    unlocated: RejectReason = RejectReason.NO_COUNTRY_CODE,
+    *,
+    keep_trunk_zero: bool = False,
+) -> str:
     """Does what `normalize_phone` does, for a region that was checked before.
 
     Args:
         value: a number as people write it.
         region: from `require_region`.
         unlocated: why a number that needs a region is rejected without one.
+        keep_trunk_zero: as for `normalize_phone`.
     """
     text = without_guards(fold(value))
     if is_hashed(text):
         return _digest(text.lower())
     if PLAIN_NUMBER.fullmatch(close := close_up(text)):
         return close
-    return "+" + _number(_dialed(text), region, unlocated)
+    return "+" + _number(_dialed(text), region, unlocated, keep_trunk_zero=keep_trunk_zero)
+
+
+def spellings(number: str) -> tuple[str, str]:
+    """Returns a normalized number without its trunk zero and with it; a digest as it is, twice."""
+    try:
+        digits = international_number(number.removeprefix("+")) if number.startswith("+") else None
+    except InvalidIdentifierError:  # an id of another kind, which the engine may ask about before it looks at the kind
+        digits = None
+    if digits is None:
+        return number, number
+    return f"+{digits}", f"+{with_trunk_zero(digits)}"
 
 
 def has_phone_form(value: str) -> bool:
@@ -137,15 +165,13 @@ def close_up(text: str) -> str:
     return text.replace(" ", "").replace("-", "").replace("(", "").replace(")", "").replace("\u00a0", "")
 
 
-def _number(dialed: str, region: str | None, unlocated: RejectReason) -> str:
+def _number(dialed: str, region: str | None, unlocated: RejectReason, *, keep_trunk_zero: bool) -> str:
     """Returns the international digits of a number without words around it."""
     digits = re.sub("[^0-9]", "", dialed)
-    if "+" in dialed:
-        return international_number(digits.removeprefix("00"))
-    if region is not None:
-        return dialed_number(digits, region)
-    if digits.startswith("00"):
-        return international_number(digits.removeprefix("00"))
+    if region is not None and "+" not in dialed:
+        return dialed_number(digits, region, keep_trunk_zero=keep_trunk_zero)
+    if "+" in dialed or digits.startswith("00"):
+        return international_number(digits.removeprefix("00"), keep_trunk_zero=keep_trunk_zero)
     raise InvalidIdentifierError(RejectReason.TOO_LONG if len(digits) > _MOST_DIGITS else unlocated)
 
 

@@ -83,6 +83,10 @@ def load_opt_outs(engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Pl
     engine.execute(f"CREATE TEMP TABLE opted_out AS SELECT p, code FROM ({coded})")
     unusable = engine.execute(f"SELECT count(*) FROM opted_out WHERE code > {query.HASHED}").fetchone()
     engine.execute(f"DELETE FROM opted_out WHERE code > {query.HASHED}")
+    if first.rule.spellings is not None:
+        engine.create_function(query.SPELLINGS, first.rule.spellings, ["VARCHAR"], "VARCHAR[]")
+        spelled = f"SELECT unnest({query.SPELLINGS}(p)), code FROM opted_out WHERE code = {query.PREPARED}"
+        engine.execute(f"INSERT INTO opted_out {spelled}")
     if unusable and unusable[0]:
         _log.warning("%s opt-outs are no valid identifiers and match nothing", f"{unusable[0]:,}")
 
@@ -115,4 +119,9 @@ def _judge(selection: Selection) -> Callable[[str | None, str | None], str]:
 
 def _local(selection: Selection, region: str | None) -> Rule:
     """Returns the rule for a row with a country, which is not understood if it is no region: it is never guessed."""
-    return rule_for(selection.kind, region=region, unlocated=RejectReason.UNKNOWN_COUNTRY)
+    return rule_for(
+        selection.kind,
+        region=region,
+        unlocated=RejectReason.UNKNOWN_COUNTRY,
+        keep_trunk_zero=selection.rule.spellings is not None,
+    )

@@ -69,6 +69,10 @@ class Field:
         return "NULL::VARCHAR" if self.region is None else f"CAST({name(self.region)} AS VARCHAR)"
 
 
+SPELLINGS: Final = "spellings"
+"""Names our function that returns the other spellings of an identifier, for kinds that have some."""
+
+
 def name(text: str) -> str:
     """Quotes a name."""
     return '"' + text.replace('"', '""') + '"'

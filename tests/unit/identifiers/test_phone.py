@@ -6,6 +6,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import phonenumbers
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 from criteo_audiences import ConfigurationError, HashAlgorithm, InvalidIdentifierError, hash_phone, normalize_phone
 from criteo_audiences.identifiers import RejectReason, has_phone_form
 from criteo_audiences.identifiers.calling_codes import _MORE_TRUNK_PREFIXES, CALLING_CODES
+from criteo_audiences.identifiers.phone import spellings
 
 EMAIL_MD5 = "e13743a7f1db7f4246badd6fd6ff54ff"
 DIGEST = hashlib.sha256(b"33123456789").hexdigest()
@@ -163,6 +165,49 @@ def test_what_people_write_becomes_digits_or_a_reason(region: str, written: str,
         assert normalize_phone(written, region=region or None) == f"+{expected}"
         # Criteo's guide: digits with the country code, without the plus sign, then SHA-256.
         assert hash_phone(written, region=region or None) == hashlib.sha256(expected.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("+33 01 23 45 67 89", "330123456789"),  # Criteo's own three examples
+        ("+330123456789", "330123456789"),
+        ("+330123-45-6789", "330123456789"),
+        ("+33 (0)1 23 45 67 89", "330123456789"),
+        ("0033 01 23 45 67 89", "330123456789"),
+        ("+91 098123 45678", "9109812345678"),
+        ("+36 (06) 20 123 4567", "3606201234567"),
+        ("+33 1 23 45 67 89", "33123456789"),  # no zero is made
+        ("+39 06 698 12345", "390669812345"),
+        ("+7 8 912 345-67-89", "79123456789"),
+    ],
+)
+def test_a_trunk_zero_stays_where_it_is_asked_for(written: str, kept: str) -> None:
+    """The digits are those of the formula in Criteo's guide, everything dropped but 0 to 9."""
+    assert normalize_phone(written, keep_trunk_zero=True) == f"+{kept}"
+    assert hash_phone(written, keep_trunk_zero=True) == hashlib.sha256(kept.encode()).hexdigest()
+    assert normalize_phone(f"+{kept}", keep_trunk_zero=True, region="IN") == f"+{kept}"
+
+
+@given(text=NEAR_NUMBERS.map("+{}".format) | NEAR_NUMBERS)
+@example(text="+330123456789012")
+@example(text="+3300123456789")
+def test_a_number_that_keeps_its_zero_is_the_same_number(text: str) -> None:
+    """Without the zero it is what it is otherwise; it is rejected for the same reasons, or for its length."""
+    usual = outcome(text)
+    kept = outcome(text, keep_trunk_zero=True)
+    if kept.startswith("+"):
+        assert outcome(kept) == usual
+        assert kept in {usual, *spellings(usual)} or usual[:3] in {"+52", "+54", "+55", "+57"}  # other prefixes, too
+    else:
+        assert kept in {usual, RejectReason.TOO_LONG}
+
+
+def test_the_page_of_identifiers_has_both_digests() -> None:
+    """docs/identifiers.md shows what either way makes of Criteo's example."""
+    page = (Path(__file__).parents[3] / "docs" / "identifiers.md").read_text(encoding="utf-8")
+    assert hash_phone("+33 01 23 45 67 89") in page
+    assert hash_phone("+33 01 23 45 67 89", keep_trunk_zero=True) in page
 
 
 def test_a_hash_is_the_one_of_the_digits_alone() -> None:
@@ -386,10 +431,10 @@ def test_the_extra_changes_no_international_number() -> None:
     assert "pip install 'criteo-audiences[phone]'" in refused
 
 
-def outcome(text: str, region: str | None = None) -> str:
+def outcome(text: str, region: str | None = None, **options: bool) -> str:
     """Returns what becomes of a text; anything but the one error fails the test."""
     try:
-        return normalize_phone(text, region=region)
+        return normalize_phone(text, region=region, **options)
     except InvalidIdentifierError as error:
         return RejectReason(error.reason)
 

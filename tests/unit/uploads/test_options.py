@@ -31,6 +31,7 @@ def test_hash_must_be_chosen() -> None:
         ("gum_caller_id", [None], [5, "5", -1, "x", "", 2**31, 1.5, True, "٣"]),
         ("region", [None], ["FR", "", 5]),
         ("dry_run", [True, False], ["no", "", 1, None]),
+        ("keep_trunk_zero", [False], [True, "no", 1, None]),
         ("dedupe", [True, False, None], ["no", 0]),
         ("on_progress", [None, print], ["print", 5]),
     ],
