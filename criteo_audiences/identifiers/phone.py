@@ -48,6 +48,8 @@ _OF_ANOTHER_FORM: Final = frozenset({RejectReason.EMPTY, RejectReason.NOT_A_PHON
 def normalize_phone(value: str, *, region: str | None = None, keep_trunk_zero: bool = False) -> str:
     """Returns a phone number as `+` and digits, country code first, the plain form Criteo takes.
 
+    Marketing Solutions takes phone numbers of advertisers in India only.
+
     Spaces, punctuation, extensions, `tel:`, `Mobile:` and the like, a spreadsheet's guards, `00` in place of the plus
     sign and what is dialed inside a country only, as the zero of `+33 (0)1 23 45 67 89`, are taken away. A number with
     its plus sign reads the same with and without the extra `phone`, and whatever the region. A value that is a SHA-256
@@ -55,7 +57,7 @@ def normalize_phone(value: str, *, region: str | None = None, keep_trunk_zero: b
 
     Args:
         value: a number as people write it.
-        region: where numbers without a country code are dialed, such as `"FR"`, `"FRA"` or `"France"`; needs the
+        region: where numbers without a country code are dialed, such as `"IN"`, `"IND"` or `"India"`; needs the
             extra `phone`. Without it such numbers are rejected.
         keep_trunk_zero: keep the zero of `+33 (0)1 23 45 67 89`, as the line in Criteo's guide does and E.164 does not
             (docs/identifiers.md).

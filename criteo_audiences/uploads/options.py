@@ -126,16 +126,17 @@ class Settings:
     """The choices of one upload.
 
     Attributes:
-        identifier_type: the kind of identifier; e-mail when left out.
+        identifier_type: the kind of identifier; e-mail when left out. Marketing Solutions takes phone numbers of
+            advertisers in India only.
         hash: `"sha256"`, `"md5"`, `"sha256_of_md5"`, or `None` to send normalized values in clear. It must be chosen
             for e-mails and phone numbers: clear text matches best, a hash shows nobody an address on the way. Phone
             numbers have SHA-256 only; other kinds are never hashed.
-        region: where phone numbers without a country code are dialed, such as `"FR"` or `"France"`; needs the extra
+        region: where phone numbers without a country code are dialed, such as `"IN"` or `"India"`; needs the extra
             `phone`. Without it such numbers are rejected.
         region_column: the column of a table that holds the country of each row's phone number, as a code or a name
             (docs/identifiers.md). `region` is used where the cell is empty; a country that is not understood rejects
             the row's national number.
-        keep_trunk_zero: keep the zero of phone numbers such as `+33 (0)1 23 45 67 89`, as the line in Criteo's
+        keep_trunk_zero: keep the zero of phone numbers such as `+91 (0)98123 45678`, as the line in Criteo's
             guide does; E.164 has none (docs/identifiers.md).
         gum_caller_id: goes with GUM ids in Marketing Solutions, from Criteo's account team.
         column: the column of a table, or several of them whose values are all of one kind.
