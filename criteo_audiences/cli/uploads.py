@@ -68,11 +68,21 @@ class Sending:
     ] = None
     identifier_type: Annotated[
         IdentifierType,
-        typer.Option(parser=one_of(IdentifierType), metavar="TYPE", help="The kind, such as phone-number."),
+        typer.Option(
+            parser=one_of(IdentifierType),
+            metavar="TYPE",
+            help="The kind, such as phone-number (in Marketing Solutions: of advertisers in India).",
+        ),
     ] = IdentifierType.EMAIL
     region: Annotated[
-        str | None, typer.Option(metavar="XX", help="Country of phone numbers that name none, such as FR.")
+        str | None, typer.Option(metavar="XX", help="Country of phone numbers that name none, such as IN.")
     ] = None
+    region_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column with the country of each row's phone number.")
+    ] = None
+    keep_trunk_zero: Annotated[
+        bool, typer.Option("--keep-trunk-zero", help="Keep the zero of +91 (0)98123 45678, as Criteo's guide does.")
+    ] = False
     gum_caller_id: Annotated[int | None, typer.Option(help="Goes with GUM ids, from Criteo's account team.")] = None
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="Read only rows that this holds for: consent = 'yes'.")

@@ -3,14 +3,15 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
-from criteo_audiences.identifiers import RejectReason, Rule, require_region, rule_for
+from criteo_audiences.errors import InvalidIdentifierError
+from criteo_audiences.identifiers import BLANKS, RejectReason, Rule, find_region, rule_for
 from criteo_audiences.tables import query
 from criteo_audiences.tables.conditions import require_condition
 from criteo_audiences.tables.engine import scanned_rows
@@ -87,6 +88,10 @@ def load_opt_outs(engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Pl
         require_all_rows(opened, scanned_rows(engine))
     unusable = engine.execute(f"SELECT count(*) FROM opted_out WHERE code > {query.HASHED}").fetchone()
     engine.execute(f"DELETE FROM opted_out WHERE code > {query.HASHED}")
+    if first.rule.spellings is not None:
+        engine.create_function(query.SPELLINGS, first.rule.spellings, ["VARCHAR"], "VARCHAR[]")
+        spelled = f"SELECT unnest({query.SPELLINGS}(p)), code FROM opted_out WHERE code = {query.PREPARED}"
+        engine.execute(f"INSERT INTO opted_out {spelled}")
     if unusable and unusable[0]:
         _log.warning("%s opt-outs are no valid identifiers and match nothing", f"{unusable[0]:,}")
 
@@ -100,9 +105,9 @@ def _list(engine: "duckdb.DuckDBPyConnection", values: Sequence[str]) -> None:
 def _judge(selection: Selection) -> Callable[[str | None, str | None], str]:
     """Makes the function that the engine asks about values of an unusual form."""
     asked = count(1)
-    rules: dict[str | None, Rule] = {None: selection.rule}
+    local = cache(partial(_local, selection))
 
-    def prepare(value: str | None, region: str | None) -> str:
+    def prepare(value: str | None, country: str | None) -> str:
         if not next(asked) % _YIELD_EVERY:
             time.sleep(0)  # lets the caller's event loop have the interpreter
         if value is None:
@@ -110,7 +115,9 @@ def _judge(selection: Selection) -> Callable[[str | None, str | None], str]:
         if value == BROKEN:
             return value
         try:
-            return (rules.get(region) or rules.setdefault(region, _local(selection, region))).normalize(value)
+            cell = country.strip(BLANKS) if country else ""
+            rule = local(find_region(cell)) if cell else selection.rule
+            return rule.normalize(value)
         except InvalidIdentifierError as error:
             return query.MARK + error.reason
 
@@ -118,8 +125,10 @@ def _judge(selection: Selection) -> Callable[[str | None, str | None], str]:
 
 
 def _local(selection: Selection, region: str | None) -> Rule:
-    """Returns the rule for a row's country; where that is no code of a country, the one for all rows."""
-    try:
-        return rule_for(selection.kind, region=require_region((region or "").strip()))
-    except ConfigurationError:
-        return selection.rule
+    """Returns the rule for a row with a country, which is not understood if it is no region: it is never guessed."""
+    return rule_for(
+        selection.kind,
+        region=region,
+        unlocated=RejectReason.UNKNOWN_COUNTRY,
+        keep_trunk_zero=selection.rule.spellings is not None,
+    )

@@ -94,6 +94,7 @@ class UploadOptions(TypedDict, total=False):
     hash: HashAlgorithm | str | None
     region: str | None
     region_column: str | None
+    keep_trunk_zero: bool
     gum_caller_id: int | str | None
     column: Columns | None
     columns: Mapping[IdentifierType | str, Columns] | None
@@ -125,14 +126,18 @@ class Settings:
     """The choices of one upload.
 
     Attributes:
-        identifier_type: the kind of identifier; e-mail when left out.
+        identifier_type: the kind of identifier; e-mail when left out. Marketing Solutions takes phone numbers of
+            advertisers in India only.
         hash: `"sha256"`, `"md5"`, `"sha256_of_md5"`, or `None` to send normalized values in clear. It must be chosen
             for e-mails and phone numbers: clear text matches best, a hash shows nobody an address on the way. Phone
             numbers have SHA-256 only; other kinds are never hashed.
-        region: where phone numbers without a country code are dialed, such as `"FR"`; needs the extra `phone`.
-            Without it such numbers are rejected.
-        region_column: the column of a table that holds the country of each row's phone number, as a code such as
-            `"FR"`; where it holds none, `region` is used.
+        region: where phone numbers without a country code are dialed, such as `"IN"` or `"India"`; needs the extra
+            `phone`. Without it such numbers are rejected.
+        region_column: the column of a table that holds the country of each row's phone number, as a code or a name
+            (docs/identifiers.md). `region` is used where the cell is empty; a country that is not understood rejects
+            the row's national number.
+        keep_trunk_zero: keep the zero of phone numbers such as `+91 (0)98123 45678`, as the line in Criteo's
+            guide does; E.164 has none (docs/identifiers.md).
         gum_caller_id: goes with GUM ids in Marketing Solutions, from Criteo's account team.
         column: the column of a table, or several of them whose values are all of one kind.
         columns: columns by kind, for several kinds in one pass; goes instead of `identifier_type` and `column`.
@@ -180,6 +185,7 @@ class Settings:
     hash: HashAlgorithm | str | Unset | None = UNSET
     region: str | None = None
     region_column: str | None = None
+    keep_trunk_zero: bool = False
     gum_caller_id: int | None = field(default=None, converter=gum_caller_id_of)
     column: Columns | None = None
     columns: Mapping[IdentifierType | str, Columns] | None = None
@@ -209,7 +215,13 @@ class Settings:
     @selections.default
     def _chosen_selections(self) -> tuple[Selection, ...]:
         return chosen_selections(
-            self.identifier_type, self.column, self.columns, self.hash, self.region, self.region_column
+            self.identifier_type,
+            self.column,
+            self.columns,
+            self.hash,
+            self.region,
+            self.region_column,
+            keep_trunk_zero=self.keep_trunk_zero,
         )
 
     @property
@@ -253,7 +265,7 @@ class Settings:
         for name in ("batch_size", "max_concurrency", "max_body_bytes", "threads"):
             if not isinstance(getattr(self, name), int | None):
                 raise ConfigurationError(f"{name} must be a whole number, not {type(getattr(self, name)).__name__}.")
-        for name in ("dry_run", "dedupe", "resume", "rejects_plain"):  # "no" would count as true
+        for name in ("dry_run", "dedupe", "resume", "rejects_plain", "keep_trunk_zero"):  # "no" would count as true
             value = getattr(self, name)
             if not isinstance(value, bool) and (value is not None or name not in {"dedupe", "resume"}):
                 raise ConfigurationError(f"{name} must be True or False, not {type(value).__name__}.")
