@@ -77,6 +77,9 @@ class Sending:
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="Read only rows that this holds for: consent = 'yes'.")
     ] = None
+    hive_partitioning: Annotated[
+        bool, typer.Option("--hive-partitioning", help="Read directories column=value as columns of Parquet files.")
+    ] = False
     suppress: Annotated[
         str | None,
         typer.Option(parser=filled, metavar="FILE", help="File of opt-outs, in clear or hashed, which are not sent."),

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -58,16 +58,17 @@ def workspace() -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def connect(directory: Path, *, threads: int, memory_limit: str) -> "DuckDBPyConnection":
-    """Opens an engine.
+def connect(directory: Path, *, threads: int, memory_limit: str, files: Iterable[Path] | None) -> "DuckDBPyConnection":
+    """Opens an engine that downloads nothing and sees no files but those named.
 
     Args:
-        directory: where it may write.
+        directory: where it may write, and read what is there.
         threads: worker threads.
         memory_limit: beyond it, it writes to `directory`.
+        files: what it may read besides; `None` for any file, which a query of the caller's names.
 
     Raises:
-        ConfigurationError: when DuckDB is not installed.
+        ConfigurationError: when DuckDB is not installed, or a file's name is no UTF-8.
     """
     duckdb = import_duckdb()
     engine: DuckDBPyConnection = duckdb.connect(
@@ -80,7 +81,20 @@ def connect(directory: Path, *, threads: int, memory_limit: str) -> "DuckDBPyCon
             "python_enable_replacements": False,  # a query sees files, never variables of ours
         }
     )
+    if files is not None:
+        _close(engine, directory, files)
     return engine
+
+
+def _close(engine: "DuckDBPyConnection", directory: Path, files: Iterable[Path]) -> None:
+    """Keeps an engine from all files but these; it follows links, so that their targets must be named as well."""
+    named = {str(path) for file in files for path in (Path.cwd() / file, os.path.realpath(file))}
+    try:
+        engine.execute("SET allowed_paths = ?", [sorted(named)])
+    except UnicodeEncodeError:
+        raise ConfigurationError("The path of a file is no UTF-8, which DuckDB cannot open; rename it.") from None
+    engine.execute("SET allowed_directories = ?", [[str(directory)]])
+    engine.execute("SET enable_external_access = false")
 
 
 def import_duckdb() -> Any:

@@ -1,7 +1,6 @@
 """Opens what a table describes: looks at it, chooses the columns, and says how the engine reads it."""
 
 import re
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from itertools import repeat
@@ -16,11 +15,14 @@ from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import field_names
 from criteo_audiences.tables.columns import choose_column
 from criteo_audiences.tables.conditions import Shape
+from criteo_audiences.tables.directories import layouts_of, own_place
 from criteo_audiences.tables.inspection import inspect
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.layout import Layout
+from criteo_audiences.tables.literal_paths import literal_path
 from criteo_audiences.tables.names import listed, shown
 from criteo_audiences.tables.plan import Plan, Selection
+from criteo_audiences.tables.source_files import SourceFiles
 
 if TYPE_CHECKING:
     import duckdb
@@ -76,6 +78,7 @@ def open_table(
     plan: Plan,
     engine: "duckdb.DuckDBPyConnection",
     directory: Path,
+    files: SourceFiles,
     interruption: Interruption | None = None,
 ) -> Opened:
     """Looks at a table and chooses its columns; blocks.
@@ -84,7 +87,8 @@ def open_table(
         table: the table.
         plan: what is wanted of it.
         engine: what will read it.
-        directory: where copies may be written.
+        directory: where copies and links may be made.
+        files: what is in the directories that it names.
         interruption: ends it half-way.
 
     Raises:
@@ -95,13 +99,14 @@ def open_table(
         return _opened([_registered(engine, _Stream(table.stream), table.label)], plan)
     if table.query is not None:
         return _opened([_described(engine, f"({table.query}\n)", table.label)], plan)
-    layouts = [inspect(path, _own_place(directory), interruption) for path in table.paths]
-    return _opened([(layout, _read(layout)) for layout in layouts], plan)
-
-
-def _own_place(directory: Path) -> Path:
-    """Makes a directory for what belongs to one file; only its owner can enter it, as the one around it."""
-    return Path(tempfile.mkdtemp(dir=directory))
+    layouts: list[Layout] = []
+    for path in table.paths:
+        if (listing := files.listings.get(path)) is not None:
+            layouts += layouts_of(listing, directory, interruption, partitioned=table.hive_partitioning)
+        else:
+            place = own_place(directory)
+            layouts.append(inspect(path, place, interruption, partitioned=table.hive_partitioning))
+    return _opened([(layout, _read(layout, directory)) for layout in layouts], plan)
 
 
 class _Stream:
@@ -229,15 +234,17 @@ def _require_distinct(layout: Layout) -> None:
         )
 
 
-def _read(layout: Layout) -> str:
+def _read(layout: Layout, directory: Path) -> str:
     columns = engine_names(layout.names)
     if layout.format == "parquet":
-        return f"{query.read_parquet(layout.path)} AS t({', '.join(map(query.name, columns))})"
+        read = query.read_parquet(layout.files, partitioned=layout.partitioned)
+        return f"{read} AS t({', '.join(map(query.name, columns))})"
+    path = literal_path(Path(layout.path), directory)
     if layout.format == "json":
         _require_distinct(layout)
-        return query.read_json(layout.path, layout.names, layout.compression)
+        return query.read_json(path, layout.names, layout.compression)
     return query.read_csv(
-        layout.path,
+        path,
         columns,
         layout.delimiter,
         skip=layout.skip,

@@ -16,6 +16,7 @@ from criteo_audiences.tables.conditions import require_condition
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import Opened, open_table
 from criteo_audiences.tables.plan import Plan, Selection
+from criteo_audiences.tables.source_files import SourceFiles
 from criteo_audiences.tables.table import Table
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def _rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, where: str | None
     )
 
 
-def load_opt_outs(engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Plan, interruption: Interruption) -> None:
+def load_opt_outs(
+    engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Plan, files: SourceFiles, interruption: Interruption
+) -> None:
     """Prepares the opt-outs by the rule of the first selection, into a table of the engine's own.
 
     Raises:
@@ -74,7 +77,7 @@ def load_opt_outs(engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Pl
     if isinstance(plan.suppress, Table):
         columns = (plan.suppress.column,) if plan.suppress.column else ()
         wanted = evolve(plan, selections=(evolve(first, columns=columns),))
-        opened = open_table(plan.suppress, wanted, engine, directory, interruption)
+        opened = open_table(plan.suppress, wanted, engine, directory, files, interruption)
         rows = _rows(engine, opened, plan.suppress.where)
     else:
         _list(engine, plan.suppress or ())

@@ -98,6 +98,7 @@ class UploadOptions(TypedDict, total=False):
     column: Columns | None
     columns: Mapping[IdentifierType | str, Columns] | None
     where: str | None
+    hive_partitioning: bool
     suppress: Iterable[str] | os.PathLike[str] | Table | ArrowStream | None
     operation: Operation | str
     dedupe: bool | None
@@ -137,6 +138,8 @@ class Settings:
         column: the column of a table, or several of them whose values are all of one kind.
         columns: columns by kind, for several kinds in one pass; goes instead of `identifier_type` and `column`.
         where: a condition in SQL on a table's columns; rows it does not hold for are not read.
+        hive_partitioning: read directories named `column=value` as columns of text of the Parquet files below them,
+            which a column of the files may not be named like; otherwise such a name is only a name.
         suppress: opt-outs, a file, a table or an iterable of values in clear or hashed, which are not sent whatever
             form they are written in; with several kinds, those of the first.
         operation: `"add"` or `"remove"`.
@@ -184,6 +187,7 @@ class Settings:
     column: Columns | None = None
     columns: Mapping[IdentifierType | str, Columns] | None = None
     where: str | None = field(default=None, repr=False)  # it may hold an identifier
+    hive_partitioning: bool = False
     suppress: Table | Sequence[str] | None = field(default=None, repr=False, converter=opt_outs_of)
     operation: Operation = field(default=Operation.ADD, converter=_operation)
     dedupe: bool | None = None
@@ -253,7 +257,7 @@ class Settings:
         for name in ("batch_size", "max_concurrency", "max_body_bytes", "threads"):
             if not isinstance(getattr(self, name), int | None):
                 raise ConfigurationError(f"{name} must be a whole number, not {type(getattr(self, name)).__name__}.")
-        for name in ("dry_run", "dedupe", "resume", "rejects_plain"):  # "no" would count as true
+        for name in ("dry_run", "dedupe", "resume", "rejects_plain", "hive_partitioning"):  # "no" would count as true
             value = getattr(self, name)
             if not isinstance(value, bool) and (value is not None or name not in {"dedupe", "resume"}):
                 raise ConfigurationError(f"{name} must be True or False, not {type(value).__name__}.")

@@ -8,6 +8,7 @@ from contextlib import closing, nullcontext
 from typing import Any, Protocol
 
 import anyio
+from attrs import evolve
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables import Table
@@ -38,20 +39,21 @@ class Reading(Protocol):
         """
 
 
-def as_table(source: object, columns: tuple[str, ...] = ()) -> Table | None:
+def as_table(source: object, columns: tuple[str, ...] = (), *, hive_partitioning: bool = False) -> Table | None:
     """Returns a source of rows and columns as a table, `None` when it is none.
 
     Args:
         source: what the caller gave.
         columns: the columns named beside it, which must not contradict one that the table names.
+        hive_partitioning: see `Table.from_file`; either may ask for it.
     """
     if isinstance(source, os.PathLike):
-        return Table.from_file(source)
+        return Table.from_file(source, hive_partitioning=hive_partitioning)
     if not isinstance(source, Table):
         return Table.from_arrow(source) if hasattr(source, "__arrow_c_stream__") else None
     if source.column is not None and columns not in {(), (source.column,)}:
         raise ConfigurationError("column names another column than the table does; give it once.")
-    return source
+    return evolve(source, hive_partitioning=True) if hive_partitioning and source.paths else source
 
 
 def open_source(source: object) -> Reading:
