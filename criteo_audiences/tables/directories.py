@@ -40,8 +40,9 @@ class Listing:
     @property
     def note(self) -> str | None:
         """Says what was skipped."""
-        counts = ", ".join(f"{count:,} files {what}" for what, count in sorted(self.skipped.items()))
-        return f"skipped in {self.name}: {counts}" if counts else None
+        total = self.skipped.total()
+        counts = ", ".join(f"{count:,} {what}" for what, count in sorted(self.skipped.items()))
+        return f"{total:,} {'file' if total == 1 else 'files'} in {self.name} skipped: {counts}" if total else None
 
 
 def listing(directory: Path) -> Listing:
@@ -82,11 +83,11 @@ def _walk(directory: Path) -> Iterator[Path]:
 def _skipped_as(place: Path, file: Path) -> str | None:
     """Says what a file is that holds no rows; `None` of one that may."""
     if any(is_hidden(part) for part in place.parts):
-        return "whose path has a part that begins with _ or ."
+        return "hidden or temporary (a part of the path begins with _ or .)"
     if not file.is_file():
-        return "that are no regular files"
+        return "no regular file"
     if not file.stat().st_size and file.suffix.lower() not in _PARQUET_NAMES:
-        return "that are empty"
+        return "empty"
     return None
 
 

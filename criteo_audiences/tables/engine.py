@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.tables.literal_paths import literal_path
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -87,10 +88,12 @@ def connect(directory: Path, *, threads: int, memory_limit: str, files: Iterable
 
 
 def _close(engine: "DuckDBPyConnection", directory: Path, files: Iterable[Path]) -> None:
-    """Keeps an engine from all files but these; it follows links, so that their targets must be named as well."""
-    named = {str(path) for file in files for path in (Path.cwd() / file, os.path.realpath(file))}
+    """Keeps an engine from all files but these.
+
+    It compares what paths lead to, so that another link to one of them is fine, and one to any other file is not.
+    """
     try:
-        engine.execute("SET allowed_paths = ?", [sorted(named)])
+        engine.execute("SET allowed_paths = ?", [[literal_path(file, directory) for file in files]])
     except UnicodeEncodeError:
         raise ConfigurationError("The path of a file is no UTF-8, which DuckDB cannot open; rename it.") from None
     engine.execute("SET allowed_directories = ?", [[str(directory)]])

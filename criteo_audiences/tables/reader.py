@@ -1,5 +1,6 @@
 """Reads a table from its first row to its last batch; blocking, for a thread of its own."""
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Mapping
@@ -30,6 +31,8 @@ from criteo_audiences.tables.table import Table
 
 if TYPE_CHECKING:
     import duckdb
+
+_log = logging.getLogger("criteo_audiences.tables")
 
 
 @frozen(kw_only=True)
@@ -161,6 +164,8 @@ class Reader:
             stack.enter_context(closing(engine))
             self._engine = engine
             stack.callback(self._forget)
+            for note in files.notes:
+                _log.warning("%s", note)
             opened = open_table(self._table, plan, engine, directory, files, self._interruption)
             yield engine, directory, files, opened
 
