@@ -76,7 +76,7 @@ def load_opt_outs(
     rows = "SELECT 0::UTINYINT AS k, v, NULL::VARCHAR AS r FROM listed"
     if isinstance(plan.suppress, Table):
         columns = (plan.suppress.column,) if plan.suppress.column else ()
-        wanted = evolve(plan, selections=(evolve(first, columns=columns),))
+        wanted = evolve(plan, selections=(evolve(first, columns=columns),), where=plan.suppress.where)
         opened = open_table(plan.suppress, wanted, engine, directory, files, interruption)
         rows = _rows(engine, opened, plan.suppress.where)
     else:

@@ -18,7 +18,7 @@ from criteo_audiences.tables.table import FilePath
 from criteo_audiences.uploads.choices import Columns, chosen_selections
 from criteo_audiences.uploads.policies import Policy, policies_of
 from criteo_audiences.uploads.progress import Progress
-from criteo_audiences.uploads.sources import ArrowStream
+from criteo_audiences.uploads.sources import ArrowStream, refuse_lookalikes
 from criteo_audiences.validation import choose, require_range, require_text
 
 _LEAST_BODY: Final = 200_000
@@ -54,7 +54,8 @@ def opt_outs_of(value: object) -> Table | tuple[str, ...] | None:
         return Table.from_file(value)
     if hasattr(value, "__arrow_c_stream__"):  # to iterate over a data frame is to get its columns' names
         return Table.from_arrow(value)
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+    refuse_lookalikes(value, "suppress")
+    if not isinstance(value, Iterable):
         raise TypeError(f"suppress must be a file, a table or an iterable of str, not {type(value).__name__}")
     listed = tuple(value)
     for position, opt_out in enumerate(listed, start=1):
