@@ -16,6 +16,7 @@ from criteo_audiences import (
     QuotaWaitError,
     RateLimitExceeded,
     ServerError,
+    SourceChangedError,
     TransportError,
 )
 
@@ -47,7 +48,7 @@ _EXITS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Exit]
     ((ApiVersionGoneError, PayloadTooLargeError), Exit.USAGE),
     ((NotFoundError, InvalidRequestError), Exit.SEGMENT),
     ((TransportError, ServerError, RateLimitExceeded, QuotaWaitError), Exit.OUTAGE),
-    (JournalError, Exit.FILE),
+    ((JournalError, SourceChangedError), Exit.FILE),
     (CriteoError, Exit.INCOMPLETE),
     (OSError, Exit.FILE),
 )

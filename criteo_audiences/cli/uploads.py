@@ -25,6 +25,7 @@ from criteo_audiences.cli.options import (
 from criteo_audiences.cli.planning import Plan
 from criteo_audiences.cli.printing import progress_shown
 from criteo_audiences.cli.running import Run, run
+from criteo_audiences.cli.streams import say
 
 if TYPE_CHECKING:  # slow to import, and most commands upload nothing
     from criteo_audiences import Table
@@ -87,6 +88,9 @@ class Sending:
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="Read only rows that this holds for: consent = 'yes'.")
     ] = None
+    hive_partitioning: Annotated[
+        bool, typer.Option("--hive-partitioning", help="Read directories column=value as columns of Parquet files.")
+    ] = False
     suppress: Annotated[
         str | None,
         typer.Option(parser=filled, metavar="FILE", help="File of opt-outs, in clear or hashed, which are not sent."),
@@ -238,6 +242,8 @@ async def upload_table(
     finally:
         if results is not None:
             state.report = results.report
+            for note in results.report.notes:
+                say(note)
             state.resume = resume_command(sys.argv) if results.resumable else None
 
 

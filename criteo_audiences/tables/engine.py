@@ -5,12 +5,13 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.tables.literal_paths import literal_path
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -60,16 +61,17 @@ def workspace() -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def connect(directory: Path, *, threads: int, memory_limit: str) -> "DuckDBPyConnection":
-    """Opens an engine.
+def connect(directory: Path, *, threads: int, memory_limit: str, files: Iterable[Path] | None) -> "DuckDBPyConnection":
+    """Opens an engine that downloads nothing and sees no files but those named.
 
     Args:
-        directory: where it may write.
+        directory: where it may write, and read what is there.
         threads: worker threads.
         memory_limit: beyond it, it writes to `directory`.
+        files: what it may read besides; `None` for any file, which a query of the caller's names.
 
     Raises:
-        ConfigurationError: when DuckDB is not installed.
+        ConfigurationError: when DuckDB is not installed, or a file's name is no UTF-8.
     """
     duckdb = import_duckdb()
     engine: DuckDBPyConnection = duckdb.connect(
@@ -84,7 +86,22 @@ def connect(directory: Path, *, threads: int, memory_limit: str) -> "DuckDBPyCon
     )
     engine.execute("CALL enable_profiling(format = 'no_output', coverage = 'ALL')")  # for scanned_rows, and no more
     engine.execute("SET tracked_metrics = ['operator.intermediate_rows', 'operator.extra_info']")
+    if files is not None:
+        _close(engine, directory, files)
     return engine
+
+
+def _close(engine: "DuckDBPyConnection", directory: Path, files: Iterable[Path]) -> None:
+    """Keeps an engine from all files but these.
+
+    It compares what paths lead to, so that another link to one of them is fine, and one to any other file is not.
+    """
+    try:
+        engine.execute("SET allowed_paths = ?", [[literal_path(file, directory) for file in files]])
+    except UnicodeEncodeError:
+        raise ConfigurationError("The path of a file is no UTF-8, which DuckDB cannot open; rename it.") from None
+    engine.execute("SET allowed_directories = ?", [[str(directory)]])
+    engine.execute("SET enable_external_access = false")
 
 
 def scanned_rows(engine: "DuckDBPyConnection") -> list[int]:

@@ -25,13 +25,16 @@ _PEEK: Final = 4096
 _OWNER_ONLY: Final = 0o600
 
 
-def inspect(path: str, workspace: Path, interruption: Interruption | None = None) -> Layout:
+def inspect(
+    path: str, workspace: Path, interruption: Interruption | None = None, *, partitioned: bool = False
+) -> Layout:
     """Looks at a whole file: its format, compression, encoding, header and first rows. Blocks; hashes nothing.
 
     Args:
-        path: a file, a directory of Parquet files, or `-` for standard input.
+        path: a file, or `-` for standard input.
         workspace: a directory only its owner can read, for a copy of what the engine cannot read as it is.
         interruption: ends it half-way.
+        partitioned: whether directories named `column=value` are columns of a Parquet file, too.
 
     Raises:
         OSError: when it cannot be read, or is damaged or cut: in its compressed data or within a quoted cell.
@@ -39,7 +42,7 @@ def inspect(path: str, workspace: Path, interruption: Interruption | None = None
     """
     name = "standard input" if path == STDIN else Path(path).name or "The path"
     try:
-        return _inspected(path, name, workspace, interruption or Interruption())
+        return _inspected(path, name, workspace, interruption or Interruption(), partitioned=partitioned)
     except OSError as error:
         if error.filename is None:
             raise
@@ -49,15 +52,15 @@ def inspect(path: str, workspace: Path, interruption: Interruption | None = None
     raise renamed  # outside of the handler, so that it does not keep the other one as its context
 
 
-def _inspected(path: str, name: str, workspace: Path, interruption: Interruption) -> Layout:
+def _inspected(path: str, name: str, workspace: Path, interruption: Interruption, *, partitioned: bool) -> Layout:
     file = _written(workspace, "input", _input(interruption)) if path == STDIN else Path(path)
-    if file.is_dir():
-        return parquet.directory(file, name)
     _require_regular(file, name)
     with file.open("rb") as opened:
         start = opened.read(_PEEK)
     if parquet.begins(start):
-        return parquet.layout(file, name)
+        return parquet.layout([file], name, workspace, partitioned=partitioned)
+    if partitioned:
+        raise ConfigurationError(f"hive_partitioning is about Parquet files; {name} is none.")
     return _text(Content.of(file, name, start, interruption), workspace)
 
 

@@ -5,6 +5,8 @@ from typing import Final, Literal
 
 from attrs import field, frozen
 
+from criteo_audiences.tables.literal_paths import LiteralPath
+
 Compression = Literal["none", "gzip", "zstd"]
 Format = Literal["csv", "parquet", "json", "query", "stream"]
 Row = tuple[str | None, ...]
@@ -24,11 +26,13 @@ class Layout:
     """How a file must be read: settled before the engine opens it, so that nothing is guessed twice.
 
     Attributes:
-        path: what the engine reads: the file itself, a clean copy of it, or a pattern that a directory's files fit.
+        path: what is read: the file itself, or a clean copy of it.
         name: the file's own name, for messages.
         format: `json` is one JSON object a line.
         names: the columns' names in order, trimmed; of JSON, the sampled objects' keys in order of first appearance.
         types: the engine's types of Parquet columns; empty for the other formats.
+        files: Parquet files that are one table.
+        partitioned: whether the directories of those files are columns, too.
         delimiter: the character between a CSV file's cells.
         skip: rows of a CSV file before its first row of data, an empty line counted as one; that is how DuckDB counts.
         compression: of what `path` holds.
@@ -45,6 +49,8 @@ class Layout:
     format: Format
     names: tuple[str, ...]
     types: tuple[str, ...] = ()
+    files: tuple[LiteralPath, ...] = ()
+    partitioned: bool = False
     delimiter: str = ","
     skip: int = 0
     compression: Compression = "none"

@@ -19,6 +19,7 @@ from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import Opened, open_table, require_all_rows
 from criteo_audiences.tables.plan import Plan, Selection
 from criteo_audiences.tables.quotes import BROKEN
+from criteo_audiences.tables.source_files import SourceFiles
 from criteo_audiences.tables.table import Table
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ def _rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, where: str | None
     )
 
 
-def load_opt_outs(engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Plan, interruption: Interruption) -> None:
+def load_opt_outs(
+    engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Plan, files: SourceFiles, interruption: Interruption
+) -> None:
     """Prepares the opt-outs by the rule of the first selection, into a table of the engine's own.
 
     Raises:
@@ -77,8 +80,8 @@ def load_opt_outs(engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Pl
     rows = "SELECT 0::UTINYINT AS k, v, NULL::VARCHAR AS r FROM listed"
     if isinstance(plan.suppress, Table):
         columns = (plan.suppress.column,) if plan.suppress.column else ()
-        wanted = evolve(plan, selections=(evolve(first, columns=columns),))
-        opened = open_table(plan.suppress, wanted, engine, directory, interruption)
+        wanted = evolve(plan, selections=(evolve(first, columns=columns),), where=plan.suppress.where)
+        opened = open_table(plan.suppress, wanted, engine, directory, files, interruption)
         rows = _rows(engine, opened, plan.suppress.where)
     else:
         _list(engine, plan.suppress or ())

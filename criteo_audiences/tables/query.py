@@ -12,6 +12,7 @@ from attrs import frozen
 from criteo_audiences.identifiers import DIGESTS_OF_NOTHING, RejectReason
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables.layout import LONGEST_LINE
+from criteo_audiences.tables.literal_paths import LiteralPath
 from criteo_audiences.tables.quotes import BROKEN
 
 PREPARED, HASHED = 0, 1
@@ -43,6 +44,15 @@ _SUSPECTS: Final = "|".join(sorted({digest[:8] for digest in DIGESTS_OF_NOTHING}
 _WORDS: Final = "[a-zA-Z0-9][a-zA-Z0-9._+ -]*"
 
 _READ_AT_ONCE: Final = 8_000_000
+_LARGEST_OBJECT: Final = 16_777_216
+
+# The engine guesses nothing: docs/architecture.md says why each option is as it is.
+_OF_ANY_FILE: Final[Mapping[str, str]] = {
+    "hive_partitioning": "false",
+    "hive_types_autocast": "false",
+    "filename": "false",
+    "file_row_number": "false",
+}
 
 
 @frozen
@@ -250,7 +260,9 @@ def outgoing(source: str, kind: IdentifierType, algorithm: HashAlgorithm | None)
     return f"SELECT code, CASE WHEN code <= {HASHED} THEN {kept} || {literal(FRAME)} END FROM ({source})"
 
 
-def read_csv(path: str, columns: Sequence[str], delimiter: str, *, skip: int, compression: str, parallel: bool) -> str:
+def read_csv(
+    path: LiteralPath, columns: Sequence[str], delimiter: str, *, skip: int, compression: str, parallel: bool
+) -> str:
     """Reads delimited text, with nothing left to guess; a short row lacks its last cells, a long one keeps the first.
 
     Args:
@@ -278,19 +290,52 @@ def read_csv(path: str, columns: Sequence[str], delimiter: str, *, skip: int, co
         "parallel": str(parallel).lower(),
         "max_line_size": str(LONGEST_LINE),
         "buffer_size": str(_READ_AT_ONCE),
+        "encoding": "'utf-8'",
+        "nullstr": "''",
+        "allow_quoted_nulls": "true",
+        "comment": "''",
+        "thousands": "''",
+        "normalize_names": "false",
+        "ignore_errors": "false",
+        "store_rejects": "false",
+        "union_by_name": "false",
     }
-    return f"read_csv({literal(path)}, {', '.join(f'{key} = {value}' for key, value in options.items())})"
+    return _read("read_csv", literal(path), options)
 
 
-def read_parquet(path: str) -> str:
-    """Reads Parquet."""
-    return f"read_parquet({literal(path)}, union_by_name = true)"
+def read_parquet(paths: Sequence[LiteralPath], *, partitioned: bool = False) -> str:
+    """Reads Parquet files as one table, by the names of their columns.
+
+    Args:
+        paths: the files.
+        partitioned: whether directories named `column=value` are columns of text, too.
+    """
+    options = {
+        "union_by_name": "true",
+        "hive_partitioning": str(partitioned).lower(),
+        "binary_as_string": "false",
+        "utf8_validation": "'replace'",
+    }
+    return _read("read_parquet", f"[{', '.join(map(literal, paths))}]", options)
 
 
-def read_json(path: str, columns: Sequence[str], compression: str) -> str:
+def read_json(path: LiteralPath, columns: Sequence[str], compression: str) -> str:
     """Reads JSON objects, one a line; a value that is no text is taken as it is written."""
     types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
-    return (
-        f"read_json({literal(path)}, format = 'newline_delimited', columns = {{{types}}}, "
-        f"compression = {literal(compression)})"
-    )
+    options = {
+        "format": "'newline_delimited'",
+        "records": "true",
+        "auto_detect": "false",
+        "columns": "{" + types + "}",
+        "compression": literal(compression),
+        "maximum_object_size": str(_LARGEST_OBJECT),
+        "case_insensitive_keys": "false",
+        "convert_strings_to_integers": "false",
+        "ignore_errors": "false",
+        "union_by_name": "false",
+    }
+    return _read("read_json", literal(path), options)
+
+
+def _read(function: str, path: str, options: Mapping[str, str]) -> str:
+    return f"{function}({path}, {', '.join(f'{key} = {value}' for key, value in {**_OF_ANY_FILE, **options}.items())})"

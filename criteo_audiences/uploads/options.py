@@ -18,12 +18,13 @@ from criteo_audiences.tables.table import FilePath
 from criteo_audiences.uploads.choices import Columns, chosen_selections
 from criteo_audiences.uploads.policies import Policy, policies_of
 from criteo_audiences.uploads.progress import Progress
-from criteo_audiences.uploads.sources import ArrowStream
+from criteo_audiences.uploads.sources import ArrowStream, refuse_lookalikes
 from criteo_audiences.validation import choose, require_range, require_text
 
 _LEAST_BODY: Final = 200_000
 _MOST_IN_FLIGHT: Final = 100
 _MOST_THREADS: Final = 256
+_SWITCHES: Final = ("dry_run", "dedupe", "resume", "rejects_plain", "keep_trunk_zero", "hive_partitioning")
 _LONGEST: Final = 7 * 86_400
 _LARGEST_CALLER_ID: Final = 2**31 - 1  # OpenAPI has an integer of 32 bits
 
@@ -54,7 +55,8 @@ def opt_outs_of(value: object) -> Table | tuple[str, ...] | None:
         return Table.from_file(value)
     if hasattr(value, "__arrow_c_stream__"):  # to iterate over a data frame is to get its columns' names
         return Table.from_arrow(value)
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+    refuse_lookalikes(value, "suppress")
+    if not isinstance(value, Iterable):
         raise TypeError(f"suppress must be a file, a table or an iterable of str, not {type(value).__name__}")
     listed = tuple(value)
     for position, opt_out in enumerate(listed, start=1):
@@ -99,6 +101,7 @@ class UploadOptions(TypedDict, total=False):
     column: Columns | None
     columns: Mapping[IdentifierType | str, Columns] | None
     where: str | None
+    hive_partitioning: bool
     suppress: Iterable[str] | os.PathLike[str] | Table | ArrowStream | None
     operation: Operation | str
     dedupe: bool | None
@@ -142,6 +145,8 @@ class Settings:
         column: the column of a table, or several of them whose values are all of one kind.
         columns: columns by kind, for several kinds in one pass; goes instead of `identifier_type` and `column`.
         where: a condition in SQL on a table's columns; rows it does not hold for are not read.
+        hive_partitioning: read directories named `column=value` as columns of text of the Parquet files below them,
+            which a column of the files may not be named like; otherwise such a name is only a name.
         suppress: opt-outs, a file, a table or an iterable of values in clear or hashed, which are not sent whatever
             form they are written in; with several kinds, those of the first.
         operation: `"add"` or `"remove"`.
@@ -190,6 +195,7 @@ class Settings:
     column: Columns | None = None
     columns: Mapping[IdentifierType | str, Columns] | None = None
     where: str | None = field(default=None, repr=False)  # it may hold an identifier
+    hive_partitioning: bool = False
     suppress: Table | Sequence[str] | None = field(default=None, repr=False, converter=opt_outs_of)
     operation: Operation = field(default=Operation.ADD, converter=_operation)
     dedupe: bool | None = None
@@ -265,7 +271,7 @@ class Settings:
         for name in ("batch_size", "max_concurrency", "max_body_bytes", "threads"):
             if not isinstance(getattr(self, name), int | None):
                 raise ConfigurationError(f"{name} must be a whole number, not {type(getattr(self, name)).__name__}.")
-        for name in ("dry_run", "dedupe", "resume", "rejects_plain", "keep_trunk_zero"):  # "no" would count as true
+        for name in _SWITCHES:  # "no" would count as true
             value = getattr(self, name)
             if not isinstance(value, bool) and (value is not None or name not in {"dedupe", "resume"}):
                 raise ConfigurationError(f"{name} must be True or False, not {type(value).__name__}.")

@@ -21,6 +21,7 @@ from criteo_audiences.errors import (
     NotFoundError,
     PermissionDeniedError,
     RequestTimeout,
+    SourceChangedError,
 )
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import ContactListOperation, IdentifierType
@@ -87,6 +88,7 @@ class Pipeline:
         self._invalid_rows: tuple[SourceRow, ...] = ()
         self._reader_scope = anyio.CancelScope()
         self._reading_ended = False
+        self._changed: SourceChangedError | None = None
         self._carrying: dict[anyio.CancelScope, CallMeter] = {}
         self._results: MemoryObjectReceiveStream[BatchResult]
         self._planned = 0
@@ -149,6 +151,15 @@ class Pipeline:
         self._results.close()
         self._tally.close()
 
+    def require_unchanged_source(self) -> None:
+        """Raises what the reader found at the end of a source that changed meanwhile.
+
+        Raises:
+            SourceChangedError: when it did.
+        """
+        if self._changed is not None:
+            raise self._changed
+
     async def look_again(self) -> None:
         """Finds the rows of refused identifiers, unless the upload was left early or its deadline passes."""
         with anyio.CancelScope(deadline=self._ends_at):
@@ -166,6 +177,8 @@ class Pipeline:
                 with self._reader_scope:
                     await self._intake.run(self._plan if self._settings.dry_run else hand_over)
                     self.has_begun_all = True
+            except SourceChangedError as error:  # all of it is read: what is under way comes back first
+                self._changed = error
             finally:  # however it ended, what was read of the source is in the report
                 self._intake.count_rest()
         self._reading_ended = True
@@ -333,6 +346,7 @@ class Pipeline:
             already_hashed=rows.already_hashed,
             by_type=dict(tally.outcomes),
             columns=self._intake.columns,
+            notes=self._intake.notes,
             batches=self._planned if settings.dry_run else tally.batches,
             failures=tuple(tally.failures),
             resumed=tally.resumed,

@@ -151,6 +151,7 @@ class UploadReport:
         duplicates: rows whose identifier went out already; `None` when nothing looked for them.
         suppressed: rows left out because a suppression list names them.
         columns: the columns of a table that were read.
+        notes: what to know of the source, a sentence each: the files of a directory that were skipped.
         pending: identifiers read and not put into a call: all of them after a dry run.
         already_hashed: identifiers that came as digests and went out as they were.
         by_type: the outcome of what was sent, by kind of identifier.
@@ -176,6 +177,7 @@ class UploadReport:
     duplicates: int | None = None
     suppressed: int = 0
     columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     pending: int = 0
     already_hashed: int = 0
     by_type: Mapping[IdentifierType, Outcome] = field(factory=dict)
@@ -285,6 +287,7 @@ class UploadReport:
             "duplicates": self.duplicates,
             "suppressed": self.suppressed,
             "columns": list(self.columns),
+            "notes": list(self.notes),
             "already_hashed": self.already_hashed,
             "by_type": {str(kind.value): outcome.sent for kind, outcome in self.by_type.items()},
             "batches": self.batches,
@@ -317,6 +320,7 @@ class UploadReport:
             duplicates=sum(looked) if looked else None,
             suppressed=self.suppressed + other.suppressed,
             columns=tuple(dict.fromkeys(self.columns + other.columns)),
+            notes=tuple(dict.fromkeys(self.notes + other.notes)),
             pending=self.pending + other.pending,
             already_hashed=self.already_hashed + other.already_hashed,
             by_type={kind: self.by_type.get(kind, Outcome()) + other.by_type.get(kind, Outcome()) for kind in kinds},

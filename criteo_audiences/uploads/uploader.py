@@ -82,6 +82,7 @@ async def stream(
         ConfigurationError: when the file of rejects cannot be created; nothing has been read then.
         JournalError: when the journal cannot be used, or not be written any more.
         OSError: when the file of rejects cannot be written.
+        SourceChangedError: when a file changed while it was read; what was sent by then is in the report.
         Exception: what the source raises, as it is.
     """
     rejects = None if settings.rejects is None else RejectsFile(settings.rejects, plain=settings.rejects_plain)
@@ -100,6 +101,7 @@ async def stream(
                             group.cancel_scope.cancel()
             finally:
                 upload.close()
+        upload.require_unchanged_source()
         if upload.has_begun_all:
             await record.complete()
     await upload.look_again()
@@ -135,9 +137,11 @@ def _open_intake(source: object, settings: Settings, rejects: RejectsFile | None
     Raises:
         ConfigurationError: when an option goes with tables only.
     """
-    table = as_table(source, settings.selections[0].columns)
+    table = as_table(source, settings.selections[0].columns, hive_partitioning=settings.hive_partitioning)
     if table is not None:
         return TableIntake(table, settings, rejects)
+    if settings.hive_partitioning:
+        raise ConfigurationError("hive_partitioning is about Parquet files; an iterable has no directories.")
     for option in ("column", "columns", "region_column", "where"):
         if getattr(settings, option) is not None:
             raise ConfigurationError(f"{option} is about the columns of a table; an iterable has none.")
