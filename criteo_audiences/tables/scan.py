@@ -1,7 +1,7 @@
 """One look at all of a text's bytes: its encoding, its rows, and whether its quotes are as RFC 4180 wants them."""
 
 import codecs
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
@@ -81,6 +81,13 @@ class Scan:
             self.look(chunk)
             if self.has_nul or not self.is_utf8:
                 return
+        self.end()
+
+    def seen(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Looks at the pieces up to the end as they pass."""
+        for chunk in chunks:
+            self.look(chunk)
+            yield chunk
         self.end()
 
     def look(self, chunk: bytes) -> None:
