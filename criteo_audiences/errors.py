@@ -20,6 +20,7 @@ CriteoError
 ├── QuotaWaitError              the quota would make a call wait longer than max_quota_wait
 ├── JournalError                a journal that is locked, of another job, or damaged
 ├── SyncRefusedError            a mirror that the guard stopped
+├── SegmentMismatchError        a segment that is unknown, another's, of another kind, or read-only: .differences
 ├── ConfigurationError          wrong or missing settings, before anything is sent
 └── InvalidIdentifierError      also a ValueError; never holds the identifier
 ```
@@ -244,6 +245,20 @@ class JournalError(CriteoError):
 
 class SyncRefusedError(CriteoError):
     """A mirror that its guard stopped."""
+
+
+class SegmentMismatchError(CriteoError):
+    """A segment that an upload cannot be meant for, found before anything was sent.
+
+    Attributes:
+        segment_id: the segment.
+        differences: what is not as it should be, a clause each.
+    """
+
+    def __init__(self, segment_id: str, differences: Sequence[str]) -> None:
+        self.segment_id = segment_id
+        self.differences = tuple(differences)
+        super().__init__(f"Segment {segment_id} {'; it '.join(self.differences)}. Nothing was sent.")
 
 
 class ConfigurationError(CriteoError):

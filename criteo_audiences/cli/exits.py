@@ -15,6 +15,7 @@ from criteo_audiences import (
     PermissionDeniedError,
     QuotaWaitError,
     RateLimitExceeded,
+    SegmentMismatchError,
     ServerError,
     TransportError,
 )
@@ -45,7 +46,7 @@ _EXITS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Exit]
     (AuthenticationError, Exit.CREDENTIALS),
     (PermissionDeniedError, Exit.PERMISSION),
     ((ApiVersionGoneError, PayloadTooLargeError), Exit.USAGE),
-    ((NotFoundError, InvalidRequestError), Exit.SEGMENT),
+    ((NotFoundError, InvalidRequestError, SegmentMismatchError), Exit.SEGMENT),
     ((TransportError, ServerError, RateLimitExceeded, QuotaWaitError), Exit.OUTAGE),
     (JournalError, Exit.FILE),
     (CriteoError, Exit.INCOMPLETE),

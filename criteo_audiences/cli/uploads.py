@@ -27,7 +27,7 @@ from criteo_audiences.cli.printing import progress_shown
 from criteo_audiences.cli.running import Run, run
 
 if TYPE_CHECKING:  # slow to import, and most commands upload nothing
-    from criteo_audiences import Table
+    from criteo_audiences import Table, UploadReport
 
 _HASHED = (IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER)
 
@@ -81,6 +81,9 @@ class Sending:
         str | None,
         typer.Option(parser=filled, metavar="FILE", help="File of opt-outs, in clear or hashed, which are not sent."),
     ] = None
+    suppress_strict: Annotated[
+        bool, typer.Option(help="Refuse to start when an opt-out cannot be used, or the file holds none.")
+    ] = True
     dedupe: Annotated[bool, typer.Option(help="Send each identifier once.")] = True
     max_concurrency: Annotated[int, typer.Option(help="Batches in flight at the same time.")] = 4
     batch_size: Annotated[int, typer.Option(help="Identifiers a batch, at most 50,000.")] = 50_000
@@ -94,8 +97,9 @@ class Sending:
     max_invalid: Annotated[float, typer.Option(help="Share of identifiers Criteo may refuse, 0 to 1.")] = 0.5
     fail_on: Annotated[
         list[str] | None,
-        typer.Option(metavar="POLICY", help="Fail, too, on 'rejected>1%', 'invalid>5%', any; quoted; may be repeated."),
+        typer.Option(metavar="POLICY", help="Fail, too, on 'rejected>1%', 'sent<1000', any; quoted; may be repeated."),
     ] = None
+    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Sending nothing is all right.")] = False
     drain_timeout: Annotated[float, typer.Option(help="Seconds batches in flight get after Ctrl-C.")] = 10.0
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read, clean and count, but send nothing.")] = False
     rejects: Annotated[
@@ -221,7 +225,8 @@ async def upload_table(
         with progress_shown() as show:
             async with lists.stream_contact_list(segment_id, table, on_progress=show, **options) as results:
                 state.rejects = options.get("rejects")
-                for line in (announcement, *_about_the_journal(results.set_aside, resumes=results.resumes)):
+                lines = (announcement, *_about_the_journal(results.set_aside, resumes=results.resumes))
+                for line in (*lines, *_about_the_opt_outs(results.report)):
                     print(line, file=sys.stderr, flush=True)  # noqa: T201 - no result, so not on standard output
                 async for _ in results:
                     pass
@@ -237,6 +242,15 @@ def _about_the_journal(set_aside: str | None, *, resumes: bool) -> Iterator[str]
         yield set_aside
     if resumes:
         yield "resuming an upload that was cut short: batches that Criteo acknowledged are not sent again"
+
+
+def _about_the_opt_outs(report: "UploadReport") -> Iterator[str]:
+    """Says whom an upload that goes on all the same does not leave out."""
+    if report.unusable_opt_outs:
+        total = report.unusable_opt_outs + (report.opt_outs or 0)
+        yield f"{report.unusable_opt_outs:,} of {total:,} opt-outs cannot be used: those people are not left out"
+    elif report.opt_outs == 0:
+        yield "there is no opt-out in the file of --suppress: nobody is left out"
 
 
 def journal_keywords(sending: Sending) -> dict[str, Any]:

@@ -6,14 +6,16 @@ from criteo_audiences.identifiers.hashing import digest, is_hashed
 from criteo_audiences.identifiers.mobile import normalize_mobile_ad_id
 from criteo_audiences.identifiers.numbering_plans import require_numbering_plans, require_region
 from criteo_audiences.identifiers.opaque import normalize_ip_address_v4, normalize_opaque
-from criteo_audiences.identifiers.opt_outs import OptOuts
+from criteo_audiences.identifiers.opt_outs import MOST_PLACES, OptOutCount, OptOuts
 from criteo_audiences.identifiers.phone import hash_phone, normalize_phone
 from criteo_audiences.identifiers.preparing import Preparation
 from criteo_audiences.identifiers.reasons import RejectReason
 from criteo_audiences.identifiers.rules import Rule, rule_for
 
 __all__ = [
+    "MOST_PLACES",
     "Fingerprints",
+    "OptOutCount",
     "OptOuts",
     "Preparation",
     "RejectReason",

@@ -25,6 +25,7 @@ from criteo_audiences.errors import (
     RateLimitExceeded,
     RequestTimeout,
     ResponseError,
+    SegmentMismatchError,
     ServerError,
     SyncRefusedError,
     TransportError,
@@ -56,6 +57,7 @@ TREE = {
     QuotaWaitError: CriteoError,
     JournalError: CriteoError,
     SyncRefusedError: CriteoError,
+    SegmentMismatchError: CriteoError,
     ConfigurationError: CriteoError,
     InvalidIdentifierError: CriteoError,
 }
@@ -80,6 +82,7 @@ EXAMPLES: list[CriteoError] = [
     QuotaWaitError(61.0, 5.0),
     JournalError("x"),
     SyncRefusedError("x"),
+    SegmentMismatchError("5", ["is no contact list", "is read-only"]),
     ConfigurationError("x"),
     InvalidIdentifierError("no_at_sign"),
 ]
