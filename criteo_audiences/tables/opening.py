@@ -4,7 +4,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from itertools import repeat
+from itertools import count, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from criteo_audiences.tables.table import Table
 
-_STREAM: Final = "streamed_table"
+_STREAMS: Final = count(1)  # an upload may read two of them, its source and its opt-outs
 _TEXT: Final = re.compile(r"VARCHAR|ENUM\(.*\)|UUID|\"NULL\"")  # what has no value has no type either
 # A fraction has lost what an id was: its leading zeros, its last digits. Phone numbers are judged one by one.
 _WHOLE_NUMBER: Final = re.compile(r"U?(?:TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BIGNUM|DECIMAL\(\d+,0\)")
@@ -133,9 +133,10 @@ def _registered(engine: "duckdb.DuckDBPyConnection", stream: _Stream, label: str
     Raises:
         ConfigurationError: when the object does not give its rows.
     """
+    registered = f"streamed_table_{next(_STREAMS)}"
     try:
-        engine.register(_STREAM, stream)
-        described = engine.execute(f"DESCRIBE SELECT * FROM {query.name(_STREAM)}").fetchall()
+        engine.register(registered, stream)
+        described = engine.execute(f"DESCRIBE SELECT * FROM {query.name(registered)}").fetchall()
     except Exception:
         if not stream.failure:
             raise
@@ -150,7 +151,7 @@ def _registered(engine: "duckdb.DuckDBPyConnection", stream: _Stream, label: str
         names = stream.names
     types = tuple(str(column[1]) for column in described)
     columns = ", ".join(map(query.name, engine_names(names)))
-    return Layout(path="", name=label, format="stream", names=names, types=types), f"{_STREAM} AS t({columns})"
+    return Layout(path="", name=label, format="stream", names=names, types=types), f"{registered} AS t({columns})"
 
 
 def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:

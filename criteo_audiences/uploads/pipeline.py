@@ -120,7 +120,7 @@ class Pipeline:
                 self._stop()
             count = self._intake.opt_outs
             if count is not None and count.fault is not None:
-                _log.warning("%s: nobody is left out by them.", count.fault)
+                _log.warning("%s: they leave nobody out.", count.fault)
             yield
         finally:
             with anyio.CancelScope(shield=True):

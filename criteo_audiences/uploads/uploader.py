@@ -86,9 +86,21 @@ async def stream(
         OSError: when the file of rejects cannot be written.
         Exception: what the source raises, as it is.
     """
-    rejects = None if settings.rejects is None else RejectsFile(settings.rejects, plain=settings.rejects_plain)
-    intake = _open_intake(source, settings, rejects)
-    upload = Pipeline(amend, destination.segment_id, intake, settings)
+    rejects = _rejects(settings)
+    upload = Pipeline(amend, destination.segment_id, _open_intake(source, settings, rejects), settings)
+    async with _running(upload, destination, source, settings, rejects, look):
+        yield UploadStream(upload)
+
+
+@asynccontextmanager
+async def _running(
+    upload: Pipeline,
+    destination: Destination,
+    source: object,
+    settings: Settings,
+    rejects: RejectsFile | None,
+    look: Look | None,
+) -> AsyncIterator[None]:
     # What refuses to start does so before there is a journal or a file of rejects.
     async with upload.opened(look), kept_record(destination, source, settings) as record:
         upload.record = record
@@ -98,7 +110,7 @@ async def stream(
                     async with anyio.create_task_group() as group:
                         upload.start(group)
                         try:
-                            yield UploadStream(upload)
+                            yield
                         finally:
                             upload.wind_down()
                             group.cancel_scope.cancel()
@@ -116,16 +128,16 @@ async def upload(
 
     An exception that ends it, a cancellation included, carries a note that says how far it came.
     """
-    running: UploadStream | None = None
+    rejects = _rejects(settings)
+    running = Pipeline(amend, destination.segment_id, _open_intake(source, settings, rejects), settings)
     try:
-        async with stream(amend, destination, source, settings, look) as running:
-            async for _ in running:
+        async with _running(running, destination, source, settings, rejects, look):
+            async for _ in UploadStream(running):
                 pass
     except BaseException as error:  # a cancellation as well, which is the cause of a TimeoutError
-        if running is not None:
-            error.add_note(_how_far(running.report))
+        error.add_note(_how_far(running.report()))
         raise
-    return running.report
+    return running.report()
 
 
 def _how_far(report: UploadReport) -> str:
@@ -134,6 +146,10 @@ def _how_far(report: UploadReport) -> str:
         f"accepted by Criteo, {report.unknown:,} without an answer, {report.pending:,} not sent. Running it again is "
         "safe."
     )
+
+
+def _rejects(settings: Settings) -> RejectsFile | None:
+    return None if settings.rejects is None else RejectsFile(settings.rejects, plain=settings.rejects_plain)
 
 
 def _open_intake(source: object, settings: Settings, rejects: RejectsFile | None) -> Intake:
