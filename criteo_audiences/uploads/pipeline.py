@@ -198,8 +198,9 @@ class Pipeline:
         async with give_batch:
             try:
                 with self._reader_scope:
-                    await self._intake.run(self._plan if self._settings.dry_run else hand_over)
-                    self.has_begun_all = True
+                    if not self._stopped:  # by a deadline that has passed already
+                        await self._intake.run(self._plan if self._settings.dry_run else hand_over)
+                        self.has_begun_all = True
             finally:  # however it ended, what was read of the source is in the report
                 self._intake.count_rest()
         self._reading_ended = True
