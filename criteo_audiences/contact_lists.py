@@ -137,12 +137,14 @@ class SegmentCheck:
         segment_id: the segment.
         owner_name: the field that names the owner, such as `advertiser_id`.
         owner_id: who it should be; `None` when the caller did not say.
+        confirm: asks the list itself, when the search does not show it and no owner was named.
     """
 
     found: Search[Any]
     segment_id: str
     owner_name: str
     owner_id: str | None
+    confirm: Callable[[], Awaitable[object]] | None = None
 
     def is_due(self, source: Source, settings: Settings) -> bool:
         """Whether an upload makes it.
@@ -154,12 +156,14 @@ class SegmentCheck:
     async def run(self, kinds: Sequence[IdentifierType]) -> None:
         """Makes the one search and refuses what an upload could not be meant for.
 
-        An application that may write and not read goes without it, unless the caller named the owner.
+        An application that may write and not search goes without it, unless the caller named the owner. A segment that
+        the search does not show costs a second call, so that a search that lags behind refuses nothing.
 
         Raises:
-            SegmentMismatchError: when there is no such segment, or none of that owner, it is no contact list, may not
-                be written, or takes another kind of identifier.
-            CriteoError: when the search failed.
+            SegmentMismatchError: when there is no such segment of that owner, it is no contact list, may not be
+                written, or takes another kind of identifier.
+            NotFoundError: when there is no such segment.
+            CriteoError: when a call failed.
         """
         try:
             page = await self.found.page()
@@ -169,6 +173,8 @@ class SegmentCheck:
             _log.info("Segment %s was not looked at first: the application may not search.", self.segment_id)
             return
         segment = next((entry for entry in page.items if entry.id == self.segment_id), None)
+        if segment is None and self.owner_id is None and self.confirm is not None:
+            await self.confirm()
         if differences := list(self._differences(segment, kinds)):
             raise SegmentMismatchError(self.segment_id, differences)
 
@@ -176,8 +182,6 @@ class SegmentCheck:
         if self.owner_id is not None and (segment is None or getattr(segment, self.owner_name) != self.owner_id):
             yield f"is no segment of {self.owner_name}={self.owner_id}: check both ids"
         if segment is None:
-            if self.owner_id is None:
-                yield "is not known to this login: check its id, and that the application has access to its owner"
             return
         if segment.type is not None and segment.type != _CONTACT_LIST:
             yield "is no contact list, so nothing can be uploaded to it"

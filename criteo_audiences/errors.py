@@ -20,7 +20,7 @@ CriteoError
 ├── QuotaWaitError              the quota would make a call wait longer than max_quota_wait
 ├── JournalError                a journal that is locked, of another job, or damaged
 ├── SyncRefusedError            a mirror that the guard stopped
-├── SegmentMismatchError        a segment that is unknown, another's, of another kind, or read-only: .differences
+├── SegmentMismatchError        a segment of another owner or kind, or read-only: .differences
 ├── ConfigurationError          wrong or missing settings, before anything is sent
 └── InvalidIdentifierError      also a ValueError; never holds the identifier
 ```

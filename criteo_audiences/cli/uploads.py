@@ -1,7 +1,7 @@
 """`upload` and `remove`: a column of a file to or from a contact list."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -216,24 +216,33 @@ async def upload_table(
         service: the service.
         segment_id: the contact list.
         table: the file.
-        announcement: what is about to happen: printed once every option has been checked, and before anything is sent.
+        announcement: what is about to happen: printed before anything is sent, and once options, file and contact list
+            have been checked, which for standard input waits for its first row.
         **options: the upload's keywords.
     """
     lists = service_of(criteo, service)
     results = None
+    announced = [announcement]
+    if state.reads_standard_input:  # its first row may be long in coming
+        _announce([announced.pop()])
     try:
         with progress_shown() as show:
             async with lists.stream_contact_list(segment_id, table, on_progress=show, **options) as results:
                 state.rejects = options.get("rejects")
-                lines = (announcement, *_about_the_journal(results.set_aside, resumes=results.resumes))
-                for line in (*lines, *_about_the_opt_outs(results.report)):
-                    print(line, file=sys.stderr, flush=True)  # noqa: T201 - no result, so not on standard output
+                _announce(announced)
+                _announce(_about_the_journal(results.set_aside, resumes=results.resumes))
+                _announce(_about_the_opt_outs(results.report))
                 async for _ in results:
                     pass
     finally:
         if results is not None:
             state.report = results.report
             state.resume = resume_command(sys.argv) if results.resumable else None
+
+
+def _announce(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - no result, so not on standard output
 
 
 def _about_the_journal(set_aside: str | None, *, resumes: bool) -> Iterator[str]:

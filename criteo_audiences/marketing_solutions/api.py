@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, Final, Unpack
 
 from criteo_audiences.contact_lists import (
@@ -241,7 +242,8 @@ class MarketingSolutions(Audiences):
 
         Raises:
             ConfigurationError: when an option is missing or wrong, or an opt-out cannot be used; nothing was sent.
-            SegmentMismatchError: when the list is unknown, another's, read-only or of another kind; nothing was sent.
+            SegmentMismatchError: when the list is another's, read-only or of another kind; nothing was sent.
+            NotFoundError: when there is no such list, and a table or a dry run looked for it; nothing was sent.
             AuthenticationError: when the credentials are refused.
             TypeError: when the source, or a row of it, is no text.
             Exception: what the source raises, as it is.
@@ -277,7 +279,8 @@ class MarketingSolutions(Audiences):
         if not self._session.has_login:
             return None
         found = self.search_audience_segments(audience_segment_ids=[require_text(segment_id, "segment_id")])
-        return SegmentCheck(found, segment_id, "advertiser_id", advertiser_id)
+        confirm = partial(self.get_contact_list_statistics, segment_id)
+        return SegmentCheck(found, segment_id, "advertiser_id", advertiser_id, confirm)
 
     async def _amend(self, amendment: Amendment) -> ContactListOperation:
         attributes: dict[str, Any] = {

@@ -251,7 +251,7 @@ class RetailMedia(Audiences):
 
         Raises:
             ConfigurationError: when an option is missing or wrong, or an opt-out cannot be used; nothing was sent.
-            SegmentMismatchError: when the list is unknown, another's, read-only or of another kind; nothing was sent.
+            SegmentMismatchError: when the list is another's, read-only or of another kind; nothing was sent.
             AuthenticationError: when the credentials are refused.
             TypeError: when the source, or a row of it, is no text.
             Exception: what the source raises, as it is.

@@ -8,6 +8,7 @@ import pytest
 
 from criteo_audiences import (
     ConfigurationError,
+    NotFoundError,
     PartialFailureError,
     PermissionDeniedError,
     SegmentMismatchError,
@@ -175,9 +176,6 @@ async def test_all_that_is_wrong_is_named_at_once(criteo) -> None:
 
 
 UNSUITABLE: list[tuple[str, list[Any], str]] = [
-    ("ms", [], "Segment 5 is not known to this login: check its id"),
-    ("cg", [], "Segment 5 is not known to this login: check its id"),
-    ("ms", [{"id": "6", "attributes": {"type": "ContactList"}}], "is not known to this login"),
     ("ms", [{"id": "5", "attributes": {"type": "Lookalike"}}], "is no contact list"),
     ("cg", [{"id": "5", "attributes": {"type": "Behavioral"}}], "is no contact list"),
     ("ms", [{"id": "5", "attributes": {"contactList": {"isReadOnly": True}}}], "is read-only"),
@@ -199,6 +197,30 @@ async def test_a_table_and_a_dry_run_look_at_their_segment_first(
         )
     assert paths(criteo) == ["search"]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("service", ["ms", "cg"])
+@pytest.mark.parametrize("found", [[], [{"id": "6", "attributes": {"type": "ContactList"}}]])
+@pytest.mark.parametrize(("status", "error"), [(404, NotFoundError), (403, PermissionDeniedError)])
+async def test_a_segment_that_the_search_does_not_show_is_asked_itself(
+    criteo, service: str, found: list[Any], status: int, error: type[Exception], tmp_path: Path
+) -> None:
+    """An unknown one, and one of an owner that did not consent, end the upload before the table is read."""
+    criteo.will_answer({"data": found})
+    criteo.will_answer({"errors": []}, status=status)
+    table = pl.DataFrame({"email": ["a@example.com"]})
+    with pytest.raises(error):
+        await getattr(criteo, service).upload_contact_list("5", table, hash=None, journal=tmp_path / "journal")
+    assert paths(criteo) == ["search", "statistics"]
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_search_that_lags_behind_refuses_nothing(criteo) -> None:
+    """A list that answers is there, whatever the search shows."""
+    criteo.will_answer({"data": []})
+    criteo.will_answer({"data": {"attributes": {"numberOfIdentifiers": 0}}})
+    criteo.will_answer({"data": {"attributes": {"nbValidIdentifiers": 1, "nbInvalidIdentifiers": 0}}})
+    assert (await criteo.ms.upload_contact_list("5", pl.DataFrame({"email": ["a@example.com"]}), hash=None)).ok
 
 
 async def test_a_suitable_segment_costs_a_table_one_search(criteo) -> None:
