@@ -7,7 +7,7 @@ from criteo_audiences.identifiers.hashing import DIGESTS_OF_NOTHING, digest, is_
 from criteo_audiences.identifiers.mobile import normalize_mobile_ad_id
 from criteo_audiences.identifiers.numbering_plans import find_region, require_numbering_plans, require_region
 from criteo_audiences.identifiers.opaque import normalize_ip_address_v4, normalize_opaque
-from criteo_audiences.identifiers.opt_outs import OptOuts
+from criteo_audiences.identifiers.opt_outs import MOST_PLACES, OptOutCount, OptOuts
 from criteo_audiences.identifiers.phone import has_phone_form, hash_phone, normalize_phone
 from criteo_audiences.identifiers.preparing import Preparation
 from criteo_audiences.identifiers.reasons import RejectReason
@@ -16,7 +16,9 @@ from criteo_audiences.identifiers.rules import Rule, rule_for
 __all__ = [
     "BLANKS",
     "DIGESTS_OF_NOTHING",
+    "MOST_PLACES",
     "Fingerprints",
+    "OptOutCount",
     "OptOuts",
     "Preparation",
     "RejectReason",

@@ -15,7 +15,7 @@ from criteo_audiences.tables import query
 from criteo_audiences.tables.columns import choose_column
 from criteo_audiences.tables.conditions import Shape, used_columns
 from criteo_audiences.tables.directories import layouts_of, own_place
-from criteo_audiences.tables.frames import STREAM, Stream, column_names, is_empty, needed, register, with_columns
+from criteo_audiences.tables.frames import Stream, column_names, is_empty, needed, register, with_columns
 from criteo_audiences.tables.inspection import inspect
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.layout import Layout
@@ -134,7 +134,7 @@ def _registered(engine: "duckdb.DuckDBPyConnection", source: Any, label: str, pl
         positions = range(len(names))
     known = engine_names(names)
     kinds = dict(zip(positions, types.values(), strict=True))
-    sql = f"{STREAM} AS t({', '.join(query.name(known[position]) for position in positions)})"
+    sql = f"{stream.name} AS t({', '.join(query.name(known[position]) for position in positions)})"
     for position in _wanted(names, label, plan):
         if not _TEXT.fullmatch(kinds[position]) and is_empty(engine, source, known[position], sql):
             kinds[position] = "VARCHAR"

@@ -21,6 +21,9 @@ REASONS: Final[tuple[RejectReason, ...]] = tuple(RejectReason)
 FIRST_REASON: Final = 4
 """Codes of rows: an identifier, one that came as a digest, two ways of not going out, then the reject reasons."""
 
+EMPTY: Final = FIRST_REASON + REASONS.index(RejectReason.EMPTY)
+"""The code of a value that is missing or blank."""
+
 FRAME: Final = '","'
 """Stands between two strings of a JSON array, quotes included."""
 

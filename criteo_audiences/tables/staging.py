@@ -39,7 +39,7 @@ class Staging:
         digests = [query.digest(selection.kind, algorithm) for algorithm in sorted(selection.rule.algorithms)]
         if digests and 0 in self._hashed:  # a digest of the list may be of an address that opted out in clear
             self._engine.execute(
-                f"INSERT INTO opted_out SELECT unnest([{', '.join(digests)}]), {query.HASHED} FROM opted_out "
+                f"INSERT INTO opted_out (p, code) SELECT unnest([{', '.join(digests)}]), {query.HASHED} FROM opted_out "
                 f"WHERE code = {query.PREPARED}"
             )
         spelled = ["p"]

@@ -1,11 +1,42 @@
 import datetime as dt
 import math
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
 
 from criteo_audiences import ConfigurationError, HashAlgorithm, IdentifierType, Operation
 from criteo_audiences.uploads.options import Settings
+
+
+async def note_later(progress: object) -> None:
+    """Would have to be awaited."""
+
+
+async def note_bit_by_bit(_: object) -> AsyncIterator[None]:
+    """Would have to be iterated over."""
+    yield
+
+
+class Listener:
+    """Can be called."""
+
+    def note(self, progress: object) -> None:
+        """Takes it in."""
+
+    async def note_later(self, progress: object) -> None:
+        """Would have to be awaited."""
+
+    def __call__(self, progress: object) -> None:
+        """Takes it in."""
+
+
+class LateListener:
+    """Can be called, and would have to be awaited."""
+
+    async def __call__(self, progress: object) -> None:
+        """Takes it in."""
 
 
 def test_hash_must_be_chosen() -> None:
@@ -33,7 +64,13 @@ def test_hash_must_be_chosen() -> None:
         ("dry_run", [True, False], ["no", "", 1, None]),
         ("keep_trunk_zero", [False], [True, "no", 1, None]),
         ("dedupe", [True, False, None], ["no", 0]),
-        ("on_progress", [None, print], ["print", 5]),
+        ("suppress_strict", [True, False], ["no", 0, None]),
+        ("allow_empty", [True, False], ["no", 1, None]),
+        (
+            "on_progress",
+            [None, print, [].append, partial(print, end=""), Listener().note, Listener()],
+            ["print", 5, note_later, partial(note_later), Listener().note_later, LateListener(), note_bit_by_bit],
+        ),
     ],
 )
 def test_each_option_has_bounds(name: str, accepted: list[Any], refused: list[Any]) -> None:
