@@ -1,13 +1,25 @@
 # `make demo` and `make test` work as the first command on a clean checkout: they create .venv and install what they need.
+# Name a Python with `make test PYTHON=python3.13`: where .venv has another version, it gets an environment of its own.
 PYTHON ?= python3
 VENV := .venv
+ifneq ($(origin PYTHON),file)
+version = $(shell $(1) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+VENV := $(if $(filter-out $(call version,$(PYTHON)),$(call version,.venv/bin/python)),.venv-$(call version,$(PYTHON)),.venv)
+endif
 BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable
+
+# What `make test` runs, in how many processes, and whether it measures coverage; `.ci/run` sets all of them.
+TESTS := tests/unit tests/integration tests/cli tests/interop
+WORKERS := logical
+COVERAGE :=
+PYTEST := pytest --numprocesses=$(WORKERS) --dist=loadgroup $(TESTS)
 
 .PHONY: help demo test soak lint audit format bench bench-scaling bench-imports bench-quota bench-upload bench-journal clean
 
 help:
 	@echo "make demo    upload a CRM export to a local Criteo and show the report"
-	@echo "make test    run the tests with branch coverage"
+	@echo "make test    run the tests on all cores; PYTHON=python3.13 for another Python, TESTS=... for a part of them"
 	@echo "make soak    kill and disturb uploads hundreds of times, and print what came of it"
 	@echo "make lint    ruff, mypy --strict, basedpyright, and make audit"
 	@echo "make audit   known vulnerabilities of what is installed, where their list can be reached"
@@ -15,31 +27,42 @@ help:
 	@echo "make bench   compare an upload of two million e-mails with a plain script and Criteo's own SDK"
 	@echo "             bench-scaling, bench-imports, bench-quota, bench-upload, bench-journal: see docs/performance.md"
 
-$(VENV)/.cli: pyproject.toml
+$(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11")'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.cli: pyproject.toml | $(BIN)/python
 	@echo "Installing criteo-audiences into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
+	@$(INSTALL) '.[cli]'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.cli
+$(VENV)/.test: pyproject.toml | $(BIN)/python
 	@echo "Installing what the tests need into $(VENV) ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@# Retail Media's experimental calls are only in the preview line of Criteo's SDK, which bears the same name.
+	@$(INSTALL) '.[test]'
+	@# Retail Media's experimental calls are only in the preview line of Criteo's SDK, which has the same name.
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade \
 		--target $(VENV)/criteo-preview 'criteo-api-retailmedia-sdk==0.0.*'
+	@touch $(VENV)/.cli $@
+
+$(VENV)/.dev: $(VENV)/.test
+	@echo "Installing linters, type checkers and what measures coverage into $(VENV) ..."
+	@$(INSTALL) '.[dev]'
 	@touch $@
 
 demo: $(VENV)/.cli
 	@$(BIN)/criteo-audiences demo
 
-test: $(VENV)/.dev
+test: $(VENV)/$(if $(COVERAGE),.dev,.test)
+ifdef COVERAGE
 	@$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage run -m $(PYTEST)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
+else
+	@$(BIN)/python -m $(PYTEST)
+endif
 
-soak: $(VENV)/.dev
+soak: $(VENV)/.test
 	$(BIN)/python tests/faults/soak.py
 
 lint: $(VENV)/.dev
@@ -63,4 +86,4 @@ bench-scaling bench-imports bench-quota bench-upload bench-journal: bench-%: $(V
 	$(BIN)/python benchmarks/$*.py
 
 clean:
-	rm -rf $(VENV) dist build .coverage .coverage.*
+	rm -rf .venv .venv-* dist build .coverage .coverage.*

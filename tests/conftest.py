@@ -77,6 +77,13 @@ async def settle() -> None:
         await asyncio.sleep(0)
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Names what cannot be read by its length: what is compressed differs from process to process, by a time stamp."""
+    if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()):
+        return f"{len(val)}-bytes"
+    return None
+
+
 @pytest.fixture(autouse=True, scope="session")
 def state_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keeps the journals of commands out of the home of whoever runs the tests."""

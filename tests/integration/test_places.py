@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -10,12 +11,16 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError, SourceChangedError, Table
 from criteo_audiences.tables.opening import open_table
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 MINE, NEIGHBOR, FREE = "mine@b.co", "neighbor@b.co", "free@b.co"
 

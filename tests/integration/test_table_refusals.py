@@ -4,6 +4,7 @@ import gzip
 import logging
 import os
 import random
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,14 @@ from typing import Any
 
 import polars as pl
 import pytest
-from backports import zstd
 
 from criteo_audiences import ConfigurationError, Table
 from criteo_audiences.tables.opening import open_table
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 PLANTED = "planted.person"
 CELL = f"{PLANTED}@example.com"

@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 TABLE = b"id,email\n" + b"".join(b"%d,person%d@example.com\n" % (number, number * number) for number in range(5_000))
 HALF = len(TABLE) // 2

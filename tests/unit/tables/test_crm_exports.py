@@ -4,17 +4,22 @@ import csv
 import gzip
 import hashlib
 import io
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import field, frozen
-from backports import zstd
 
 from criteo_audiences import ConfigurationError, CriteoClient, IdentifierType
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.tables.columns import Choice, choose_column
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 ROWS = 40
 

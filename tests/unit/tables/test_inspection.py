@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from backports import zstd
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
 from criteo_audiences.tables.inspection import inspect
 from criteo_audiences.tables.scan import HEAD, Scan
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 PLANTED = b"email,name\nplanted@example.com,Ann\n"
 EXPECTED = "expected CSV, TSV or JSON lines (plain, gzip or zstd), or Parquet."
