@@ -27,3 +27,4 @@ class RejectReason(StrEnum):
     HASHED_AD_ID = "hashed_ad_id"
     NOT_A_MOBILE_AD_ID = "not_a_mobile_ad_id"
     NOT_AN_IP_ADDRESS = "not_an_ip_address"
+    BROKEN_QUOTES = "broken_quotes"

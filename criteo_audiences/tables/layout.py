@@ -1,5 +1,6 @@
 """What a file is: format, encoding, delimiter, header and the first rows."""
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 from attrs import field, frozen
@@ -36,7 +37,10 @@ class Layout:
         skip: rows of a CSV file before its first row of data, an empty line counted as one; that is how DuckDB counts.
         compression: of what `path` holds.
         quotes: whether a quote occurs after a CSV file's header, so that rows may span lines.
-        rows: about how many rows of data there are, `None` when that is unknown.
+        rows: how many rows of data there are, empty lines left out; `None` when that is unknown.
+        recount: counts them more carefully, where a line of blanks has been counted as one; `None` where none has.
+        is_broken: whether rows with broken quotes are among them; the copy has `BROKEN` in all their cells.
+        notes: what a person should know about the file, a sentence each.
         sample: the first rows, one entry a column, `None` where a row has no such cell.
     """
 
@@ -52,4 +56,7 @@ class Layout:
     compression: Compression = "none"
     quotes: bool = False
     rows: int | None = None
+    recount: Callable[[], int] | None = field(default=None, repr=False)
+    is_broken: bool = False
+    notes: tuple[str, ...] = ()
     sample: tuple[Row, ...] = field(default=(), repr=False)

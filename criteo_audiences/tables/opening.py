@@ -2,12 +2,12 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import IdentifierType
@@ -46,6 +46,10 @@ class Relation:
         columns: the names of their columns, as the table has them.
         shape: what a condition on its rows may speak of.
         file: the file's own name; empty for what is no file.
+        path: what the engine reads; empty for what is no text file.
+        rows: how many rows a text file has, counted without the engine.
+        broken: a column that holds `BROKEN` where a row cannot be read; `None` where all can.
+        recount: counts the rows more carefully; `None` where `rows` is exact.
     """
 
     sql: str
@@ -53,6 +57,10 @@ class Relation:
     columns: tuple[str, ...]
     shape: Shape
     file: str = ""
+    path: str = ""
+    rows: int = 0
+    broken: str | None = None
+    recount: Callable[[], int] | None = None
 
 
 @frozen(kw_only=True)
@@ -64,12 +72,16 @@ class Opened:
         columns: the columns chosen, as the table names them.
         rows: how many rows there are, where that can be estimated.
         lean: whether reading it needs little memory.
+        notes: what a person should know about the files, a sentence each.
+        conditional: whether only rows are read for which a condition holds.
     """
 
     relations: tuple[Relation, ...]
     columns: tuple[str, ...]
     rows: int | None
     lean: bool
+    notes: tuple[str, ...] = ()
+    conditional: bool = False
 
 
 def open_table(
@@ -105,7 +117,8 @@ def open_table(
         else:
             place = own_place(directory)
             layouts.append(inspect(path, place, interruption, partitioned=table.hive_partitioning))
-    return _opened([(layout, _read(layout, directory)) for layout in layouts], plan)
+    conditional = plan.where is not None or table.where is not None
+    return evolve(_opened([(layout, _read(layout, directory)) for layout in layouts], plan), conditional=conditional)
 
 
 def _registered(engine: "duckdb.DuckDBPyConnection", source: Any, label: str, plan: Plan) -> tuple[Layout, str]:
@@ -161,12 +174,50 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
                 columns.append(layout.names[position])
         file = layout.name if layout.path else ""
         shape = Shape(layout.name, dict(zip(names, layout.types or repeat("VARCHAR"), strict=False)))
-        relations.append(Relation(sql=sql, fields=tuple(fields), columns=tuple(columns), shape=shape, file=file))
+        is_text = layout.format in {"csv", "json"}
+        relations.append(
+            Relation(
+                sql=sql,
+                fields=tuple(fields),
+                columns=tuple(columns),
+                shape=shape,
+                file=file,
+                path=layout.path if is_text else "",
+                rows=layout.rows or 0,
+                broken=names[0] if layout.is_broken else None,
+                recount=layout.recount,
+            )
+        )
         chosen = chosen or tuple(columns)
     counts = [layout.rows for layout, _ in layouts]
     rows = None if None in counts else sum(count or 0 for count in counts)
     lean = all(layout.format in {"csv", "json"} for layout, _ in layouts)
-    return Opened(relations=tuple(relations), columns=chosen, rows=rows, lean=lean)
+    notes = tuple(note for layout, _ in layouts for note in layout.notes)
+    return Opened(relations=tuple(relations), columns=chosen, rows=rows, lean=lean, notes=notes)
+
+
+def require_all_rows(opened: Opened, scanned: Sequence[int]) -> None:
+    """Holds the rows that the engine has read of text files against those counted before without it.
+
+    Args:
+        opened: what was read.
+        scanned: rows read of each text file; a condition that is false whatever they hold makes reading them needless.
+
+    Raises:
+        OSError: when they differ, because rows would be lost.
+    """
+    texts = [relation for relation in opened.relations if relation.path]
+    if opened.conditional and len(scanned) < len(texts):
+        return
+    for relation, found in zip(texts, scanned, strict=True):
+        expected = relation.rows
+        if found != expected and relation.recount is not None:
+            expected = relation.recount()
+        if found != expected:
+            raise OSError(
+                f"{relation.file} holds {expected:,} rows, but {found:,} were read, so rows may be lost: "
+                "convert it to Parquet, or give its rows as a list, and please report this."
+            )
 
 
 def _positions(layout: Layout, selection: Selection) -> list[int]:

@@ -13,9 +13,11 @@ from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
 from criteo_audiences.identifiers import RejectReason, Rule, require_region, rule_for
 from criteo_audiences.tables import query
 from criteo_audiences.tables.conditions import require_condition
+from criteo_audiences.tables.engine import scanned_rows
 from criteo_audiences.tables.interruption import Interruption
-from criteo_audiences.tables.opening import Opened, open_table
+from criteo_audiences.tables.opening import Opened, open_table, require_all_rows
 from criteo_audiences.tables.plan import Plan, Selection
+from criteo_audiences.tables.quotes import BROKEN
 from criteo_audiences.tables.source_files import SourceFiles
 from criteo_audiences.tables.table import Table
 
@@ -58,7 +60,7 @@ def _rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, where: str | None
     for relation in opened.relations if where else ():
         condition = require_condition(engine, where or "", relation.shape)
     return " UNION ALL ".join(
-        query.rows(relation.sql, relation.fields, condition, at if traced else None)
+        query.rows(relation.sql, relation.fields, condition, at if traced else None, relation.broken)
         for at, relation in enumerate(opened.relations)
     )
 
@@ -73,6 +75,7 @@ def load_opt_outs(
         OSError: when it cannot be read to its end.
     """
     first = plan.selections[0]
+    opened = None
     rows = "SELECT 0::UTINYINT AS k, v, NULL::VARCHAR AS r FROM listed"
     if isinstance(plan.suppress, Table):
         columns = (plan.suppress.column,) if plan.suppress.column else ()
@@ -83,6 +86,8 @@ def load_opt_outs(
         _list(engine, plan.suppress or ())
     coded = query.coded(query.prepared(rows, [first.kind]), [first.kind])
     engine.execute(f"CREATE TEMP TABLE opted_out AS SELECT p, code FROM ({coded})")
+    if opened is not None:
+        require_all_rows(opened, scanned_rows(engine))
     unusable = engine.execute(f"SELECT count(*) FROM opted_out WHERE code > {query.HASHED}").fetchone()
     engine.execute(f"DELETE FROM opted_out WHERE code > {query.HASHED}")
     if unusable and unusable[0]:
@@ -105,6 +110,8 @@ def _judge(selection: Selection) -> Callable[[str | None, str | None], str]:
             time.sleep(0)  # lets the caller's event loop have the interpreter
         if value is None:
             return query.MARK + RejectReason.EMPTY
+        if value == BROKEN:
+            return value
         try:
             return (rules.get(region) or rules.setdefault(region, _local(selection, region))).normalize(value)
         except InvalidIdentifierError as error:

@@ -13,6 +13,7 @@ from criteo_audiences.identifiers import RejectReason
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables.layout import LONGEST_LINE
 from criteo_audiences.tables.literal_paths import LiteralPath
+from criteo_audiences.tables.quotes import BROKEN
 
 PREPARED, HASHED = 0, 1
 DUPLICATE, SUPPRESSED = 2, 3
@@ -26,7 +27,9 @@ FRAME: Final = '","'
 ORIGIN: Final = "relation, number, field"
 """Where a value stands: which relation, which row of it from 1, and which of its fields, counted from 0."""
 
-_ROW: Final = "row number of criteo_audiences"  # a name that no column of a table has
+# Names that no column of a table has.
+_ROW: Final = "row number of criteo_audiences"
+_NOWHERE: Final = "second column of criteo_audiences"
 
 MARK: Final = "\x01"
 """Begins what our function returns for a value it rejects: no identifier can hold it."""
@@ -92,7 +95,9 @@ def function(selection: int) -> str:
     return f"prepare_{selection}"
 
 
-def rows(relation: str, fields: Sequence[Field], where: str | None, origin: int | None = None) -> str:
+def rows(
+    relation: str, fields: Sequence[Field], where: str | None, origin: int | None = None, broken: str | None = None
+) -> str:
     """Selects the raw values: one row a value, with the selection it belongs to and, asked to, with its `ORIGIN`.
 
     Args:
@@ -100,8 +105,10 @@ def rows(relation: str, fields: Sequence[Field], where: str | None, origin: int 
         fields: the values wanted of each row.
         where: the caller's condition.
         origin: the relation's number, when values need to be found again; rows are then counted, on one thread.
+        broken: a column that holds `BROKEN` in rows that nobody can read, which no condition may leave out.
     """
-    condition = f" WHERE ({where}\n)" if where else ""
+    is_broken = "false" if broken is None else f"coalesce({name(broken)} = {literal(BROKEN)}, false)"
+    condition = f" WHERE CASE WHEN {is_broken} THEN true ELSE ({where}\n) END" if where else ""
     place = found = ""
     if origin is not None:  # rows are counted before the condition, so that they are the file's
         place = f", {origin}::UINTEGER AS relation, {name(_ROW)} AS number"
@@ -111,18 +118,18 @@ def rows(relation: str, fields: Sequence[Field], where: str | None, origin: int 
         one = fields[0]
         place += place and ", 0::USMALLINT AS field"
         return f"SELECT 0::UTINYINT AS k, {one.sql} AS v, {one.region_sql} AS r{place} FROM {relation}{condition}"
-    values = ", ".join(_cells(selection, fields) for selection in sorted({field.selection for field in fields}))
+    values = ", ".join(_cells(at, fields, is_broken) for at in sorted({field.selection for field in fields}))
     inner = f"SELECT unnest(flatten([{values}])) AS one{place} FROM {relation}{condition}"
     return f"SELECT one.k AS k, one.v AS v, one.r AS r{found} FROM ({inner})"
 
 
-def _cells(selection: int, fields: Sequence[Field]) -> str:
-    """Lists what a row holds for one selection: its filled cells, or one empty cell when it has none."""
+def _cells(selection: int, fields: Sequence[Field], is_broken: str) -> str:
+    """Lists what a row holds for one selection: its filled cells, or one cell of a row without any or a broken one."""
     mine = [(at, field) for at, field in enumerate(fields) if field.selection == selection]
     cells = [_cell(selection, at, field.sql, field.region_sql) for at, field in mine]
     filled = f"list_filter([{', '.join(cells)}], lambda cell: trim(cell.v) <> '')"
     empty = _cell(selection, mine[0][0], "NULL::VARCHAR", "NULL::VARCHAR")
-    return f"CASE WHEN len({filled}) > 0 THEN {filled} ELSE [{empty}] END"
+    return f"CASE WHEN {is_broken} THEN [{cells[0]}] WHEN len({filled}) > 0 THEN {filled} ELSE [{empty}] END"
 
 
 def _cell(selection: int, at: int, value: str, region: str) -> str:
@@ -260,7 +267,8 @@ def read_csv(
         parallel: in several threads, which a cell with a line break in it forbids; otherwise what was read stays in
             memory, up to its limit.
     """
-    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
+    # Of rows with several cells the engine skips empty lines by itself; a last column that is nowhere makes them such.
+    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in (*columns, *[_NOWHERE] * (len(columns) == 1)))
     options: Mapping[str, str] = {
         "auto_detect": "false",
         "header": "false",
@@ -285,9 +293,7 @@ def read_csv(
         "store_rejects": "false",
         "union_by_name": "false",
     }
-    read = _read("read_csv", literal(path), options)
-    # A blank line is no row; the engine skips it by itself where a row has several cells.
-    return read if len(columns) > 1 else f"(SELECT * FROM {read} WHERE {name(columns[0])} IS NOT NULL)"
+    return _read("read_csv", literal(path), options)
 
 
 def read_parquet(paths: Sequence[LiteralPath], *, partitioned: bool = False) -> str:

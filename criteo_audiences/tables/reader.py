@@ -16,11 +16,11 @@ from criteo_audiences.batches import Batch
 from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import read_stream
 from criteo_audiences.tables.cutting import Cutter
-from criteo_audiences.tables.engine import connect, limit_memory, progress_of, workspace
+from criteo_audiences.tables.engine import connect, limit_memory, progress_of, scanned_rows, workspace
 from criteo_audiences.tables.failures import failure, translated
 from criteo_audiences.tables.framing import framing_of
 from criteo_audiences.tables.interruption import Interruption
-from criteo_audiences.tables.opening import Opened, open_table
+from criteo_audiences.tables.opening import Opened, open_table, require_all_rows
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.preparing import coded_rows, load_opt_outs
 from criteo_audiences.tables.rejects import staged_rejects
@@ -44,7 +44,7 @@ class Chunk:
         already_hashed: rows among them that came as digests.
         batches: the batches they filled.
         columns: the columns that were chosen, in the first chunk only.
-        notes: what a caller should know of the files, in the first chunk only.
+        notes: what a person should know about the files, a sentence each; in the first chunk only.
         expected: rows there will be, where that is known or can be estimated; in the first chunk only.
         exact: whether every row has been counted with this chunk, though not every batch is cut.
     """
@@ -111,24 +111,26 @@ class Reader:
         """
         plan = self._plan
         with self._opened() as (engine, directory, files, opened):
-            yield Chunk(codes=Counter(), columns=opened.columns, notes=files.notes, expected=opened.rows)
+            notes = (*files.notes, *opened.notes)
+            yield Chunk(codes=Counter(), columns=opened.columns, notes=notes, expected=opened.rows)
             coded = coded_rows(engine, opened, plan)
             if not plan.staged:
                 if opened.lean:
                     limit_memory(engine, plan.memory_limit)
-                yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, counted=False)
+                yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, unread=opened)
                 files.require_unchanged()
                 return
-            staging = self._stage(engine, coded)
+            staging = self._stage(engine, opened, coded)
             if plan.on_rejects is not None:
                 plan.on_rejects(staged_rejects(engine, opened, self._interruption))
             yield from self._staged(engine, directory, files, staging)
 
-    def _stage(self, engine: "duckdb.DuckDBPyConnection", coded: str) -> Staging:
+    def _stage(self, engine: "duckdb.DuckDBPyConnection", opened: Opened, coded: str) -> Staging:
         """Reads and prepares all rows; meanwhile `staged` says how far that is."""
         self._is_staging = True
-        stage(engine, coded)
+        scanned = stage(engine, coded)
         self._is_staging = False
+        require_all_rows(opened, scanned)
         staging = Staging(engine, self._plan)
         self.staged_values = staging.codes.total()
         return staging
@@ -159,6 +161,7 @@ class Reader:
             stack.enter_context(translated(self._table.label, has_sql=self._has_sql))
             suppress = (plan.suppress,) if isinstance(plan.suppress, Table) else ()
             files = self.files = self.files or SourceFiles.of(self._table, *suppress)
+            stack.enter_context(files.watched())
             named = files.states if files.is_closed else None
             engine = connect(directory, threads=plan.threads, memory_limit=plan.memory_limit, files=named)
             stack.enter_context(closing(engine))
@@ -191,9 +194,12 @@ class Reader:
         files.require_unchanged()
         for at in range(len(self._plan.selections)):
             remaining = f"SELECT code, p FROM staged WHERE k = {at} AND code <= {query.HASHED}"
-            yield from self._cut(engine, remaining, at, counted=True)
+            yield from self._cut(engine, remaining, at)
 
-    def _cut(self, engine: "duckdb.DuckDBPyConnection", source: str, at: int, *, counted: bool) -> Iterator[Chunk]:
+    def _cut(
+        self, engine: "duckdb.DuckDBPyConnection", source: str, at: int, *, unread: Opened | None = None
+    ) -> Iterator[Chunk]:
+        """Cuts the batches of a selection; rows of a table that is `unread` so far are counted meanwhile."""
         selection = self._plan.selections[at]
         cutter = Cutter(
             selection.kind,
@@ -207,8 +213,10 @@ class Reader:
             stream.__arrow_c_stream__(), partial(failure, name=self._table.label, has_sql=self._has_sql)
         ):
             batches = tuple(cutter.feed(codes, pieces))
-            found = Counter[int]() if counted else _count(codes)
+            found = _count(codes) if unread else Counter[int]()
             yield Chunk(codes=found, already_hashed=found[query.HASHED], batches=batches)
+        if unread:
+            require_all_rows(unread, scanned_rows(engine))
         yield Chunk(codes=Counter(), batches=tuple(cutter.flush()))
 
 

@@ -32,7 +32,7 @@ class TableRun:
         suppressed: values that have opted out.
         already_hashed: identifiers that came as digests.
         columns: the columns that were chosen, once it has begun.
-        notes: what a caller should know of the table's files, once it has begun.
+        notes: what a person should know about the files, once it has begun.
     """
 
     def __init__(self, table: Table, plan: Plan) -> None:
@@ -96,7 +96,7 @@ class TableRun:
 
     def _count(self, chunk: Chunk) -> None:
         self.columns = self.columns or chunk.columns
-        self.notes = self.notes or chunk.notes
+        self.notes += chunk.notes
         self._expected = self._expected or chunk.expected
         self._cut += sum(batch.count for batch in chunk.batches)
         if chunk.exact:

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def stage(engine: "duckdb.DuckDBPyConnection", coded: str) -> None:
-    """Reads and prepares all rows, into the table that `Staging` works on."""
-    execute_followed(engine, f"CREATE TEMP TABLE staged AS {coded}")
+def stage(engine: "duckdb.DuckDBPyConnection", coded: str) -> list[int]:
+    """Reads and prepares all rows, into the table that `Staging` works on; returns their `scanned_rows`."""
+    return execute_followed(engine, f"CREATE TEMP TABLE staged AS {coded}")
 
 
 class Staging:
