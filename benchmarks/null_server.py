@@ -1,7 +1,8 @@
 """A server in a process of its own that takes amend calls as cheaply as Python can: it counts bytes and keeps none.
 
 Whatever is measured against it is the client's work. It answers Marketing Solutions' amend call and the token call with
-constants, a GET of a contact list with what arrived there, and knows no quota.
+constants, a GET of a contact list with what arrived there, a search with 403 (a table's upload then goes on without),
+and knows no quota.
 """
 
 import asyncio
@@ -28,6 +29,8 @@ RECEIPT = {
     "errors": [],
     "warnings": [],
 }
+
+REFUSAL = {"errors": [{"type": "authorization", "code": "no-search"}], "warnings": []}
 
 
 @frozen
@@ -113,6 +116,9 @@ class NullCriteo(asyncio.BufferedProtocol):
             arrived.calls += 1
             arrived.bytes += self._left
             arrived.moments.append(time.perf_counter())
+        if path.partition(b"?")[0].endswith(b"/search"):
+            self._answer = answer(REFUSAL, b"403 Forbidden")
+            return
         self._answer = answer(asdict(arrived) if method == b"GET" else TOKEN if path == b"/oauth2/token" else RECEIPT)
 
     def _pass_over(self, count: int) -> None:
@@ -121,10 +127,11 @@ class NullCriteo(asyncio.BufferedProtocol):
             self._transport.write(self._answer)
 
 
-def answer(body: object) -> bytes:
+def answer(body: object, status: bytes = b"200 OK") -> bytes:
     """Returns a whole answer."""
     text = json.dumps(body).encode()
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(text), text)
+    head = b"HTTP/1.1 %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    return head % (status, len(text)) + text
 
 
 async def serve(pipe: Connection) -> None:

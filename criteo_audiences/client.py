@@ -1,6 +1,5 @@
 """The client: builds the session, offers the services, owns their lifetime."""
 
-import inspect
 import os
 import re
 import ssl as tls
@@ -24,7 +23,7 @@ from criteo_audiences.session import (
 )
 from criteo_audiences.session.events import OnEvent
 from criteo_audiences.session.transport import check_base_url, check_proxy
-from criteo_audiences.validation import require_range
+from criteo_audiences.validation import require_plain_function, require_range
 from criteo_audiences.version import __version__
 
 if TYPE_CHECKING:  # a service is imported when it is first asked for: who uses one does not wait for three
@@ -213,8 +212,8 @@ def _check_kind(value: object, kind: type, name: str) -> None:
 
 
 def _check_callables(on_event: object, rate_limiter: object) -> None:
-    if on_event is not None and (not callable(on_event) or inspect.iscoroutinefunction(on_event)):
-        raise ConfigurationError("on_event must be a plain function that takes an Event; it is not awaited.")
+    if on_event is not None:
+        require_plain_function(on_event, "on_event", "an Event")
     if rate_limiter is not None and not all(
         callable(getattr(rate_limiter, name, None)) for name in ("acquire", "settle")
     ):

@@ -1,8 +1,10 @@
-"""What every service's contact lists have in common: uploads, making sure a list is there, checking whose it is."""
+"""What every service's contact lists have in common: uploads, making sure a list is there, looking at it first."""
 
 import difflib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final, Protocol, TypeVar, Unpack
 
 import orjson
@@ -14,18 +16,22 @@ from criteo_audiences.errors import (
     CriteoError,
     InvalidRequestError,
     PartialFailureError,
+    PermissionDeniedError,
+    SegmentMismatchError,
 )
 from criteo_audiences.models import IdentifierType, Word
 from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.uploads import Amend, Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
 from criteo_audiences.uploads.options import Settings, gum_caller_id_of
+from criteo_audiences.uploads.pipeline import Look
+from criteo_audiences.uploads.sources import as_table
 from criteo_audiences.uploads.uploader import stream, upload
 from criteo_audiences.validation import require_text
 
 __all__ = [
     "Amendment",
     "Destination",
-    "OwnerCheck",
+    "SegmentCheck",
     "Source",
     "UploadOptions",
     "UploadReport",
@@ -38,6 +44,8 @@ __all__ = [
     "stream_contact_list",
     "upload_contact_list",
 ]
+
+_log = logging.getLogger("criteo_audiences.uploads")
 
 _NAME_TAKEN: Final = "name-must-be-unique"
 _CONTACT_LIST: Final = "ContactList"
@@ -121,42 +129,68 @@ class Vocabulary:
 
 
 @frozen
-class OwnerCheck:
-    """A look at a contact list before an upload to it: whose it is, and whether it may be written.
+class SegmentCheck:
+    """A look at a contact list before an upload to it: whether it is there, whose it is, and what it takes.
 
     Attributes:
         found: a search for the segment by its id.
         segment_id: the segment.
         owner_name: the field that names the owner, such as `advertiser_id`.
-        owner_id: who it should be.
+        owner_id: who it should be; `None` when the caller did not say.
+        confirm: asks the list itself, when the search does not show it and no owner was named.
     """
 
     found: Search[Any]
     segment_id: str
     owner_name: str
-    owner_id: str
+    owner_id: str | None
+    confirm: Callable[[], Awaitable[object]] | None = None
+
+    def is_due(self, source: Source, settings: Settings) -> bool:
+        """Whether an upload makes it.
+
+        An iterable's first batch finds out at once and calls are scarce, so its upload makes it only when asked to.
+        """
+        return self.owner_id is not None or settings.dry_run or as_table(source) is not None
 
     async def run(self, kinds: Sequence[IdentifierType]) -> None:
         """Makes the one search and refuses what an upload could not be meant for.
 
+        An application that may write and not search goes without it, unless the caller named the owner. A segment that
+        the search does not show costs a second call, so that a search that lags behind refuses nothing.
+
         Raises:
-            ConfigurationError: when there is no such segment of that owner, it is no contact list, may not be
+            SegmentMismatchError: when there is no such segment of that owner, it is no contact list, may not be
                 written, or takes another kind of identifier.
-            CriteoError: when the search failed.
+            NotFoundError: when there is no such segment.
+            CriteoError: when a call failed.
         """
-        page = await self.found.page()
+        try:
+            page = await self.found.page()
+        except PermissionDeniedError:
+            if self.owner_id is not None:
+                raise
+            _log.info("Segment %s was not looked at first: the application may not search.", self.segment_id)
+            return
         segment = next((entry for entry in page.items if entry.id == self.segment_id), None)
-        subject = f"Segment {self.segment_id}"
-        if segment is None or getattr(segment, self.owner_name) != self.owner_id:
-            raise ConfigurationError(f"{subject} is no segment of {self.owner_name}={self.owner_id}; check both ids.")
+        if segment is None and self.owner_id is None and self.confirm is not None:
+            await self.confirm()
+        if differences := list(self._differences(segment, kinds)):
+            raise SegmentMismatchError(self.segment_id, differences)
+
+    def _differences(self, segment: Any, kinds: Sequence[IdentifierType]) -> Iterator[str]:
+        if self.owner_id is not None and (segment is None or getattr(segment, self.owner_name) != self.owner_id):
+            yield f"is no segment of {self.owner_name}={self.owner_id}: check both ids"
+        if segment is None:
+            return
         if segment.type is not None and segment.type != _CONTACT_LIST:
-            raise ConfigurationError(f"{subject} is no contact list, so nothing can be uploaded to it.")
+            yield "is no contact list, so nothing can be uploaded to it"
         if getattr(segment.contact_list, "is_read_only", None):
-            raise ConfigurationError(f"{subject} is read-only: it was made outside Criteo's API.")
+            yield "is read-only: it was made outside Criteo's API"
         taken = getattr(segment.contact_list, "identifier_type", None)
         for kind in kinds:
             if taken is not None and taken.is_known and taken != kind:
-                raise ConfigurationError(f"{subject} takes identifier_type='{taken.value}', not '{kind.value}'.")
+                yield f"takes identifier_type='{taken.value}', not '{kind.value}'"
 
 
 async def upload_contact_list(
@@ -164,13 +198,12 @@ async def upload_contact_list(
     vocabulary: Vocabulary,
     destination: Destination,
     source: Source,
-    check: OwnerCheck | None = None,
+    check: SegmentCheck | None = None,
     **options: Unpack[UploadOptions],
 ) -> UploadReport:
     """See a service's `upload_contact_list`."""
     settings = _settings("upload_contact_list", vocabulary, options)
-    await _check(check, settings)
-    return await upload(amend, destination, source, settings)
+    return await upload(amend, destination, source, settings, _look(check, source, settings))
 
 
 @asynccontextmanager
@@ -179,13 +212,12 @@ async def stream_contact_list(
     vocabulary: Vocabulary,
     destination: Destination,
     source: Source,
-    check: OwnerCheck | None = None,
+    check: SegmentCheck | None = None,
     **options: Unpack[UploadOptions],
 ) -> AsyncIterator[UploadStream]:
     """See a service's `stream_contact_list`."""
     settings = _settings("stream_contact_list", vocabulary, options)
-    await _check(check, settings)
-    async with stream(amend, destination, source, settings) as running:
+    async with stream(amend, destination, source, settings, _look(check, source, settings)) as running:
         yield running
 
 
@@ -201,9 +233,11 @@ def _settings(method: str, vocabulary: Vocabulary, options: UploadOptions) -> Se
     return settings
 
 
-async def _check(check: OwnerCheck | None, settings: Settings) -> None:
-    if check is not None and not settings.dry_run:
-        await check.run(settings.kinds)
+def _look(check: SegmentCheck | None, source: Source, settings: Settings) -> Look | None:
+    """Returns what looks at the segment first, `None` when nothing does."""
+    if check is None or not check.is_due(source, settings):
+        return None
+    return partial(check.run, settings.kinds)
 
 
 async def ensure_contact_list(create: Callable[[], Awaitable[BulkResult[S]]], found: Search[S], name: str) -> S:

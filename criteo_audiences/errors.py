@@ -21,6 +21,7 @@ CriteoError
 ├── JournalError                a journal that is locked, of another job, or damaged
 ├── SyncRefusedError            a mirror that the guard stopped
 ├── SourceChangedError          a file that changed while it was read
+├── SegmentMismatchError        a segment of another owner or kind, or read-only: .differences
 ├── ConfigurationError          wrong or missing settings, before anything is sent
 └── InvalidIdentifierError      also a ValueError; never holds the identifier
 ```
@@ -249,6 +250,20 @@ class SyncRefusedError(CriteoError):
 
 class SourceChangedError(CriteoError):
     """A source that changed while it was read: what was looked at first is not what was read then."""
+
+
+class SegmentMismatchError(CriteoError):
+    """A segment that an upload cannot be meant for, found before anything was sent.
+
+    Attributes:
+        segment_id: the segment.
+        differences: what is not as it should be, a clause each.
+    """
+
+    def __init__(self, segment_id: str, differences: Sequence[str]) -> None:
+        self.segment_id = segment_id
+        self.differences = tuple(differences)
+        super().__init__(f"Segment {segment_id} {'; it '.join(self.differences)}. Nothing was sent.")
 
 
 class ConfigurationError(CriteoError):

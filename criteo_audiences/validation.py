@@ -1,7 +1,9 @@
 """Checks of a caller's arguments, before anything is sent."""
 
+import inspect
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 from types import NoneType
 from typing import Any, TypeVar, cast
 
@@ -54,6 +56,17 @@ def require_whole(value: object, name: str, *, least: int, most: int = 2**31 - 1
     if isinstance(value, bool) or not isinstance(value, int):
         raise ConfigurationError(f"{name} must be a whole number, not {type(value).__name__}.")
     require_range(value, name, least=least, most=most)
+
+
+def require_plain_function(value: object, name: str, argument: str) -> None:
+    """Refuses what cannot be called, and what would have to be awaited.
+
+    Raises:
+        ConfigurationError: naming the option and what it is called with.
+    """
+    called = value if inspect.isroutine(value) or isinstance(value, partial) else getattr(value, "__call__", None)  # noqa: B004 - the method itself is wanted
+    if not callable(value) or inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
+        raise ConfigurationError(f"{name} must be a plain function that takes {argument}; it is not awaited.")
 
 
 def require_text(value: object, name: str) -> str:

@@ -29,6 +29,12 @@ def is_set() -> bool:
     return _PROFILE.get() is not None or any(variables)
 
 
+class _NoLogin(ClientCredentials):
+    """Stands in for a login where there is none: a dry run with it makes no call at all."""
+
+    is_login = False
+
+
 def stand_in() -> CriteoClient:
-    """Builds a client for a dry run without a login: it sends nothing."""
-    return CriteoClient(ClientCredentials(client_id="none", client_secret="none"))  # noqa: S106 - stands in for none
+    """Builds a client for a dry run without a login: it makes no call."""
+    return CriteoClient(_NoLogin(client_id="none", client_secret="none"))  # noqa: S106 - stands in for none

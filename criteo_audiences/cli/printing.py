@@ -45,9 +45,16 @@ def _rows_in(report: "UploadReport") -> Iterator[tuple[str, int | None, str]]:
     columns = ", ".join(repr(column) for column in report.columns)
     yield "rows read", report.read, f"column {columns}" if columns else ""
     yield "  rejected", report.rejected_total, ", ".join(f"{reason} {count:,}" for reason, count in reasons)
-    if report.suppressed:
-        yield "  suppressed", report.suppressed, "have opted out"
+    if report.suppressed or report.opt_outs is not None:
+        yield "  suppressed", report.suppressed, _opt_outs(report)
     yield "  duplicates", report.duplicates, "" if report.duplicates is not None else "not looked for"
+
+
+def _opt_outs(report: "UploadReport") -> str:
+    if report.opt_outs is None:
+        return "have opted out"
+    unusable = f", {report.unusable_opt_outs:,} cannot be used" if report.unusable_opt_outs else ""
+    return f"have opted out; {_counted(report.opt_outs, 'opt-out', 'opt-outs')}{unusable}"
 
 
 def _rows_planned(report: "UploadReport", plan: Plan) -> Iterator[tuple[str, int | None, str]]:

@@ -1,7 +1,7 @@
 """`upload` and `remove`: a column of a file to or from a contact list."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,7 +28,7 @@ from criteo_audiences.cli.running import Run, run
 from criteo_audiences.cli.streams import say
 
 if TYPE_CHECKING:  # slow to import, and most commands upload nothing
-    from criteo_audiences import Table
+    from criteo_audiences import Table, UploadReport
 
 _HASHED = (IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER)
 
@@ -69,11 +69,21 @@ class Sending:
     ] = None
     identifier_type: Annotated[
         IdentifierType,
-        typer.Option(parser=one_of(IdentifierType), metavar="TYPE", help="The kind, such as phone-number."),
+        typer.Option(
+            parser=one_of(IdentifierType),
+            metavar="TYPE",
+            help="The kind, such as phone-number (in Marketing Solutions: of advertisers in India).",
+        ),
     ] = IdentifierType.EMAIL
     region: Annotated[
-        str | None, typer.Option(metavar="XX", help="Country of phone numbers that name none, such as FR.")
+        str | None, typer.Option(metavar="XX", help="Country of phone numbers that name none, such as IN.")
     ] = None
+    region_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column with the country of each row's phone number.")
+    ] = None
+    keep_trunk_zero: Annotated[
+        bool, typer.Option("--keep-trunk-zero", help="Keep the zero of +91 (0)98123 45678, as Criteo's guide does.")
+    ] = False
     gum_caller_id: Annotated[int | None, typer.Option(help="Goes with GUM ids, from Criteo's account team.")] = None
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="Read only rows that this holds for: consent = 'yes'.")
@@ -85,6 +95,9 @@ class Sending:
         str | None,
         typer.Option(parser=filled, metavar="FILE", help="File of opt-outs, in clear or hashed, which are not sent."),
     ] = None
+    suppress_strict: Annotated[
+        bool, typer.Option(help="Refuse to start when an opt-out cannot be used, or the file holds none.")
+    ] = True
     dedupe: Annotated[bool, typer.Option(help="Send each identifier once.")] = True
     max_concurrency: Annotated[int, typer.Option(help="Batches in flight at the same time.")] = 4
     batch_size: Annotated[int, typer.Option(help="Identifiers a batch, at most 50,000.")] = 50_000
@@ -98,8 +111,9 @@ class Sending:
     max_invalid: Annotated[float, typer.Option(help="Share of identifiers Criteo may refuse, 0 to 1.")] = 0.5
     fail_on: Annotated[
         list[str] | None,
-        typer.Option(metavar="POLICY", help="Fail, too, on 'rejected>1%', 'invalid>5%', any; quoted; may be repeated."),
+        typer.Option(metavar="POLICY", help="Fail, too, on 'rejected>1%', 'sent<1000', any; quoted; may be repeated."),
     ] = None
+    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Sending nothing is all right.")] = False
     drain_timeout: Annotated[float, typer.Option(help="Seconds batches in flight get after Ctrl-C.")] = 10.0
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read, clean and count, but send nothing.")] = False
     rejects: Annotated[
@@ -216,17 +230,22 @@ async def upload_table(
         service: the service.
         segment_id: the contact list.
         table: the file.
-        announcement: what is about to happen: printed once every option has been checked, and before anything is sent.
+        announcement: what is about to happen: printed before anything is sent, and once options, file and contact list
+            have been checked, which for standard input waits for its first row.
         **options: the upload's keywords.
     """
     lists = service_of(criteo, service)
     results = None
+    announced = [announcement]
+    if state.reads_standard_input:  # its first row may be long in coming
+        _announce([announced.pop()])
     try:
         with progress_shown() as show:
             async with lists.stream_contact_list(segment_id, table, on_progress=show, **options) as results:
                 state.rejects = options.get("rejects")
-                for line in (announcement, *_about_the_journal(results.set_aside, resumes=results.resumes)):
-                    print(line, file=sys.stderr, flush=True)  # noqa: T201 - no result, so not on standard output
+                _announce(announced)
+                _announce(_about_the_journal(results.set_aside, resumes=results.resumes))
+                _announce(_about_the_opt_outs(results.report))
                 async for _ in results:
                     pass
     finally:
@@ -237,12 +256,26 @@ async def upload_table(
             state.resume = resume_command(sys.argv) if results.resumable else None
 
 
+def _announce(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr, flush=True)  # noqa: T201 - no result, so not on standard output
+
+
 def _about_the_journal(set_aside: str | None, *, resumes: bool) -> Iterator[str]:
     """Says what an unfinished upload means for this one."""
     if set_aside is not None:
         yield set_aside
     if resumes:
         yield "resuming an upload that was cut short: batches that Criteo acknowledged are not sent again"
+
+
+def _about_the_opt_outs(report: "UploadReport") -> Iterator[str]:
+    """Says whom an upload that goes on all the same does not leave out."""
+    if report.unusable_opt_outs:
+        total = report.unusable_opt_outs + (report.opt_outs or 0)
+        yield f"{report.unusable_opt_outs:,} of {total:,} opt-outs cannot be used: those people are not left out"
+    elif report.opt_outs == 0:
+        yield "there is no opt-out in the file of --suppress: nobody is left out"
 
 
 def journal_keywords(sending: Sending) -> dict[str, Any]:

@@ -1,10 +1,76 @@
 """Who has opted out: compared in every form an identifier is written in."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
-from criteo_audiences.errors import InvalidIdentifierError
+from attrs import define, field
+
+from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
 from criteo_audiences.identifiers.hashing import is_hashed
+from criteo_audiences.identifiers.reasons import RejectReason
 from criteo_audiences.identifiers.rules import Rule
+
+MOST_PLACES: Final = 5
+_ACCEPT: Final = "give suppress_strict=False (--no-suppress-strict)"
+
+
+@define(kw_only=True)
+class OptOutCount:
+    """How many opt-outs can be compared, and where those stand that cannot.
+
+    A blank one names nobody and is not counted.
+
+    Attributes:
+        label: what messages call their list.
+        usable: opt-outs that can be compared.
+        unusable: opt-outs that are no valid identifiers.
+        places: where the first unusable ones stand.
+        may_be_empty: whether a list without any opt-out is the caller's word that nobody has opted out.
+    """
+
+    label: str = "suppress"
+    usable: int = 0
+    unusable: int = 0
+    places: list[str] = field(factory=list)
+    may_be_empty: bool = False
+
+    @property
+    def total(self) -> int:
+        """Opt-outs, usable or not."""
+        return self.usable + self.unusable
+
+    def note_unusable(self, place: str) -> None:
+        """Counts an opt-out that is no valid identifier."""
+        self.unusable += 1
+        if len(self.places) < MOST_PLACES:
+            self.places.append(place)
+
+    @property
+    def fault(self) -> str | None:
+        """What is wrong with the list in a clause; `None` when nothing is. It shows counts and places, no value."""
+        if self.unusable:
+            more = ", …" if self.unusable > len(self.places) else ""
+            where = f" ({', '.join(self.places)}{more})" if self.places else ""
+            return f"{self.unusable:,} of the {self.total:,} opt-outs in {self.label} cannot be used{where}"
+        if not self.usable and not self.may_be_empty:
+            return f"{self.label} holds no opt-out"
+        return None
+
+    def require_usable(self) -> None:
+        """Refuses a list that does not say whom to leave out.
+
+        Raises:
+            ConfigurationError: when an opt-out is no valid identifier, or there is none.
+        """
+        if self.unusable:
+            raise ConfigurationError(
+                f"{self.fault}: they are no valid identifiers, so those people would not be left out. Correct them, or "
+                f"{_ACCEPT} to go on without them."
+            )
+        if self.fault is not None:
+            raise ConfigurationError(
+                f"{self.fault}, so nobody would be left out. Give the right list, or {_ACCEPT} if nobody has opted out."
+            )
 
 
 class OptOuts:
@@ -14,15 +80,18 @@ class OptOuts:
 
     Args:
         rule: of their kind.
+        label: what messages call their list.
+
+    Attributes:
+        count: how many there are.
     """
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: Rule, label: str = "suppress") -> None:
         self._rule = rule
         self._algorithms = sorted(rule.algorithms)
         self._forms: set[str] = set()
         self._has_digests = False
-        self.unusable = 0
-        """Values that are no identifiers and match nothing."""
+        self.count: Final = OptOutCount(label=label)
 
     def __len__(self) -> int:
         return len(self._forms)
@@ -32,30 +101,42 @@ class OptOuts:
 
     def add(self, values: Iterable[str | None]) -> None:
         """Adds raw values, normalized by the rule."""
-        for value in values:
+        for position, value in enumerate(values, start=1):
             try:
                 identifier = self._rule.normalize(value or "")
-            except InvalidIdentifierError:
-                self.unusable += 1
+            except InvalidIdentifierError as error:
+                if error.reason != RejectReason.EMPTY:
+                    self.count.note_unusable(f"entry {position:,}")
                 continue
-            self._forms.add(identifier)
-            if not self._algorithms:
-                continue
-            if is_hashed(identifier):
-                self._has_digests = True
-            else:
-                self._forms.update(self._hashed(identifier))
+            self.count.usable += 1
+            for spelling in self._spelled(identifier):
+                self._add(spelling)
+
+    def _add(self, identifier: str) -> None:
+        self._forms.add(identifier)
+        if not self._algorithms:
+            return
+        if is_hashed(identifier):
+            self._has_digests = True
+        else:
+            self._forms.update(self._hashed(identifier))
 
     def without(self, identifiers: Sequence[str]) -> list[str]:
         """Returns the normalized identifiers of which no form is in the set."""
-        if self._has_digests:
+        if self._has_digests or self._rule.spellings is not None:
             return [identifier for identifier in identifiers if not self._holds(identifier)]
         return [identifier for identifier in identifiers if identifier not in self._forms]
 
     def _holds(self, identifier: str) -> bool:
+        return any(self._holds_spelling(spelling) for spelling in self._spelled(identifier))
+
+    def _holds_spelling(self, identifier: str) -> bool:
         if identifier in self._forms:
             return True
         return not is_hashed(identifier) and any(digest in self._forms for digest in self._hashed(identifier))
+
+    def _spelled(self, identifier: str) -> Sequence[str]:
+        return (identifier, *(self._rule.spellings(identifier) if self._rule.spellings else ()))
 
     def _hashed(self, identifier: str) -> Iterator[str]:
         return (self._rule.digests((identifier,), algorithm)[0] for algorithm in self._algorithms)

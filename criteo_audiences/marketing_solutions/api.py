@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import Any, Final, Unpack
 
 from criteo_audiences.contact_lists import (
     Amendment,
     Destination,
-    OwnerCheck,
+    SegmentCheck,
     Source,
     UploadOptions,
     UploadReport,
@@ -232,19 +233,22 @@ class MarketingSolutions(Audiences):
         Args:
             segment_id: the contact list.
             source: an iterable or async iterable of `str`, a `Table`, or the path of a file.
-            advertiser_id: check first, with one search, that the list is this advertiser's and may be written.
+            advertiser_id: check first, with one search, that the list is this advertiser's and may be written. A
+                table, or a dry run, makes that search in any case, before its file is read.
             **options: `hash` must be chosen for e-mails; see `criteo_audiences.uploads.UploadOptions` for all.
 
         Returns:
             A report in which every row is accounted for; a batch that failed is in `.failures`.
 
         Raises:
-            ConfigurationError: when an option is missing or wrong, or the list is another's; nothing was sent.
+            ConfigurationError: when an option is missing or wrong, or an opt-out cannot be used; nothing was sent.
+            SegmentMismatchError: when the list is another's, read-only or of another kind; nothing was sent.
+            NotFoundError: when there is no such list, and a table or a dry run looked for it; nothing was sent.
             AuthenticationError: when the credentials are refused.
             TypeError: when the source, or a row of it, is no text.
             Exception: what the source raises, as it is.
         """
-        check = self._owner_check(segment_id, advertiser_id)
+        check = self._segment_check(segment_id, advertiser_id)
         return await upload_contact_list(
             self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options
         )
@@ -263,17 +267,20 @@ class MarketingSolutions(Audiences):
             advertiser_id: as for `upload_contact_list`.
             **options: as for `upload_contact_list`.
         """
-        check = self._owner_check(segment_id, advertiser_id)
+        check = self._segment_check(segment_id, advertiser_id)
         return stream_contact_list(self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options)
 
     def _destination(self, segment_id: str) -> Destination:
         return _VOCABULARY.destination(self._session.host, self._session.application, segment_id)
 
-    def _owner_check(self, segment_id: str, advertiser_id: str | None) -> OwnerCheck | None:
-        if advertiser_id is None:
+    def _segment_check(self, segment_id: str, advertiser_id: str | None) -> SegmentCheck | None:
+        if advertiser_id is not None:
+            require_text(advertiser_id, "advertiser_id")
+        if not self._session.has_login:
             return None
         found = self.search_audience_segments(audience_segment_ids=[require_text(segment_id, "segment_id")])
-        return OwnerCheck(found, segment_id, "advertiser_id", require_text(advertiser_id, "advertiser_id"))
+        confirm = partial(self.get_contact_list_statistics, segment_id)
+        return SegmentCheck(found, segment_id, "advertiser_id", advertiser_id, confirm)
 
     async def _amend(self, amendment: Amendment) -> ContactListOperation:
         attributes: dict[str, Any] = {

@@ -7,7 +7,7 @@ from typing import Final, Unpack
 from criteo_audiences.contact_lists import (
     Amendment,
     Destination,
-    OwnerCheck,
+    SegmentCheck,
     Source,
     UploadOptions,
     UploadReport,
@@ -242,19 +242,21 @@ class RetailMedia(Audiences):
         Args:
             segment_id: the contact list.
             source: an iterable or async iterable of `str`, a `Table`, or the path of a file.
-            account_id: check first, with one search, that the list is this account's and may be written.
+            account_id: check first, with one search, that the list is this account's and may be written. Without it the
+                list is not looked at, since Retail Media has no search without an account.
             **options: `hash` must be chosen for e-mails; see `criteo_audiences.uploads.UploadOptions` for all.
 
         Returns:
             A report in which every row is accounted for; a batch that failed is in `.failures`.
 
         Raises:
-            ConfigurationError: when an option is missing or wrong, or the list is another's; nothing was sent.
+            ConfigurationError: when an option is missing or wrong, or an opt-out cannot be used; nothing was sent.
+            SegmentMismatchError: when the list is another's, read-only or of another kind; nothing was sent.
             AuthenticationError: when the credentials are refused.
             TypeError: when the source, or a row of it, is no text.
             Exception: what the source raises, as it is.
         """
-        check = self._owner_check(segment_id, account_id)
+        check = self._segment_check(segment_id, account_id)
         return await upload_contact_list(
             self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options
         )
@@ -270,17 +272,17 @@ class RetailMedia(Audiences):
             account_id: as for `upload_contact_list`.
             **options: as for `upload_contact_list`.
         """
-        check = self._owner_check(segment_id, account_id)
+        check = self._segment_check(segment_id, account_id)
         return stream_contact_list(self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options)
 
     def _destination(self, segment_id: str) -> Destination:
         return _VOCABULARY.destination(self._session.host, self._session.application, segment_id)
 
-    def _owner_check(self, segment_id: str, account_id: str | None) -> OwnerCheck | None:
-        if account_id is None:
+    def _segment_check(self, segment_id: str, account_id: str | None) -> SegmentCheck | None:
+        if account_id is None or not self._session.has_login:  # segments are searched in an account
             return None
         found = self.search_audience_segments(account_id, audience_segment_ids=[require_text(segment_id, "segment_id")])
-        return OwnerCheck(found, segment_id, "account_id", account_id)
+        return SegmentCheck(found, segment_id, "account_id", account_id)
 
     async def _amend(self, amendment: Amendment) -> ContactListOperation:
         attributes = {

@@ -125,6 +125,11 @@ class Session:
         return str(getattr(self._credentials, "client_id", ""))
 
     @property
+    def has_login(self) -> bool:
+        """Whether the credentials are a login; those of a rehearsal that makes no call say `is_login = False`."""
+        return bool(getattr(self._credentials, "is_login", True))
+
+    @property
     def rate_limit(self) -> RateLimit | None:
         """What the server last announced, `None` before the first answer."""
         return self._rate_limit

@@ -5,6 +5,7 @@ A column that nobody asked for may be of a type that cannot be handed over, and 
 
 import sys
 from collections.abc import Collection, Iterator, Sequence, Sized
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from criteo_audiences.errors import ConfigurationError
@@ -14,8 +15,7 @@ from criteo_audiences.tables.arrow import field_names
 if TYPE_CHECKING:
     import duckdb
 
-STREAM: Final = "streamed_table"
-"""What the engine knows a frame as."""
+_NUMBERS: Final = count(1)
 
 
 def column_names(source: Any) -> tuple[str, ...] | None:
@@ -86,12 +86,14 @@ class Stream:
     """Shows the engine nothing of an object but its Arrow stream, so that it takes no other way to its rows.
 
     Attributes:
+        name: what the engine knows it as; an upload may read two, its source and its opt-outs.
         names: its columns, as the object names them, once it has been looked at.
         failure: what kind of exception the object raised.
     """
 
     def __init__(self, source: Any) -> None:
         self._source = source
+        self.name = f"streamed_table_{next(_NUMBERS)}"
         self.names: tuple[str, ...] = ()
         self.failure = ""
 
@@ -106,15 +108,15 @@ class Stream:
 
 
 def register(engine: "duckdb.DuckDBPyConnection", stream: Stream, label: str) -> dict[str, str]:
-    """Makes a stream known to the engine as the table `STREAM`, and returns its columns' types by their names there.
+    """Makes a stream known to the engine under its name, and returns its columns' types by their names there.
 
     Raises:
         ConfigurationError: when the object does not give its rows, or a type is none that the engine knows.
     """
     unknown = False
     try:
-        engine.register(STREAM, stream)
-        described = engine.execute(f"DESCRIBE SELECT * FROM {query.name(STREAM)}").fetchall()
+        engine.register(stream.name, stream)
+        described = engine.execute(f"DESCRIBE SELECT * FROM {query.name(stream.name)}").fetchall()
     except Exception as error:
         unknown = type(error).__name__ == "NotImplementedException"
         if not stream.failure and not unknown:

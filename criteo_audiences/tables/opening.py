@@ -15,7 +15,7 @@ from criteo_audiences.tables import query
 from criteo_audiences.tables.columns import choose_column
 from criteo_audiences.tables.conditions import Shape, used_columns
 from criteo_audiences.tables.directories import layouts_of, own_place
-from criteo_audiences.tables.frames import STREAM, Stream, column_names, is_empty, needed, register, with_columns
+from criteo_audiences.tables.frames import Stream, column_names, is_empty, needed, register, with_columns
 from criteo_audiences.tables.inspection import inspect
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.layout import Layout
@@ -46,8 +46,7 @@ class Relation:
         columns: the names of their columns, as the table has them.
         shape: what a condition on its rows may speak of.
         file: the file's own name; empty for what is no file.
-        path: what the engine reads; empty for what is no text file.
-        rows: how many rows a text file has, counted without the engine.
+        rows: how many rows a text file has, counted without the engine; `None` for what is no text file.
         broken: a column that holds `BROKEN` where a row cannot be read; `None` where all can.
         recount: counts the rows more carefully; `None` where `rows` is exact.
     """
@@ -57,8 +56,7 @@ class Relation:
     columns: tuple[str, ...]
     shape: Shape
     file: str = ""
-    path: str = ""
-    rows: int = 0
+    rows: int | None = None
     broken: str | None = None
     recount: Callable[[], int] | None = None
 
@@ -136,7 +134,7 @@ def _registered(engine: "duckdb.DuckDBPyConnection", source: Any, label: str, pl
         positions = range(len(names))
     known = engine_names(names)
     kinds = dict(zip(positions, types.values(), strict=True))
-    sql = f"{STREAM} AS t({', '.join(query.name(known[position]) for position in positions)})"
+    sql = f"{stream.name} AS t({', '.join(query.name(known[position]) for position in positions)})"
     for position in _wanted(names, label, plan):
         if not _TEXT.fullmatch(kinds[position]) and is_empty(engine, source, known[position], sql):
             kinds[position] = "VARCHAR"
@@ -182,8 +180,7 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
                 columns=tuple(columns),
                 shape=shape,
                 file=file,
-                path=layout.path if is_text else "",
-                rows=layout.rows or 0,
+                rows=layout.rows if is_text else None,
                 broken=names[0] if layout.is_broken else None,
                 recount=layout.recount,
             )
@@ -206,7 +203,7 @@ def require_all_rows(opened: Opened, scanned: Sequence[int]) -> None:
     Raises:
         OSError: when they differ, because rows would be lost.
     """
-    texts = [relation for relation in opened.relations if relation.path]
+    texts = [relation for relation in opened.relations if relation.rows is not None]
     if opened.conditional and len(scanned) < len(texts):
         return
     for relation, found in zip(texts, scanned, strict=True):

@@ -42,6 +42,7 @@ class Plan:
         selections: the kinds of identifier.
         where: a condition on the other columns, in SQL.
         suppress: opt-outs of the first kind, which must not go out: a table, or raw values.
+        suppress_strict: whether an opt-out that cannot be used is refused.
         dedupe: whether each identifier goes out once.
         counted: whether the total must be known before the first batch.
         batch_size: identifiers a batch.
@@ -54,6 +55,7 @@ class Plan:
     selections: tuple[Selection, ...]
     where: str | None = None
     suppress: Table | Sequence[str] | None = field(default=None, repr=False)
+    suppress_strict: bool = False
     dedupe: bool = True
     counted: bool = False
     batch_size: int = MAX_BATCH_SIZE

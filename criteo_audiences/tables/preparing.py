@@ -1,16 +1,16 @@
 """Connects a table's raw values with the rules of their kinds: what SQL cannot judge, a function of ours does."""
 
-import logging
 import time
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
-from criteo_audiences.identifiers import RejectReason, Rule, require_region, rule_for
+from criteo_audiences.errors import InvalidIdentifierError
+from criteo_audiences.identifiers import BLANKS, MOST_PLACES, OptOutCount, RejectReason, Rule, find_region, rule_for
 from criteo_audiences.tables import query
 from criteo_audiences.tables.conditions import require_condition
 from criteo_audiences.tables.engine import scanned_rows
@@ -23,8 +23,6 @@ from criteo_audiences.tables.table import Table
 
 if TYPE_CHECKING:
     import duckdb
-
-_log = logging.getLogger("criteo_audiences.tables")
 
 _YIELD_EVERY: Final = 64
 _AT_ONCE: Final = 10_000
@@ -67,45 +65,79 @@ def _rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, where: str | None
 
 def load_opt_outs(
     engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Plan, files: SourceFiles, interruption: Interruption
-) -> None:
+) -> OptOutCount:
     """Prepares the opt-outs by the rule of the first selection, into a table of the engine's own.
 
     Raises:
-        ConfigurationError: when their table cannot be used.
+        ConfigurationError: when their table cannot be used, or, where the plan is strict, one of them cannot.
         OSError: when it cannot be read to its end.
     """
     first = plan.selections[0]
     opened = None
-    rows = "SELECT 0::UTINYINT AS k, v, NULL::VARCHAR AS r FROM listed"
+    rows = "SELECT *, 0::UTINYINT AS k, NULL::VARCHAR AS r, 0::UINTEGER AS relation, 0::USMALLINT AS field FROM listed"
+    places: Sequence[str] = ("entry",)
     if isinstance(plan.suppress, Table):
         columns = (plan.suppress.column,) if plan.suppress.column else ()
         wanted = evolve(plan, selections=(evolve(first, columns=columns),), where=plan.suppress.where)
         opened = open_table(plan.suppress, wanted, engine, directory, files, interruption)
-        rows = _rows(engine, opened, plan.suppress.where)
+        rows = _rows(engine, opened, plan.suppress.where, traced=True)
+        places = [row_of(plan.suppress, relation.file) for relation in opened.relations]
     else:
         _list(engine, plan.suppress or ())
-    coded = query.coded(query.prepared(rows, [first.kind]), [first.kind])
-    engine.execute(f"CREATE TEMP TABLE opted_out AS SELECT p, code FROM ({coded})")
+    coded = query.coded(query.prepared(rows, [first.kind]), [first.kind], traced=True)
+    engine.execute(f"CREATE TEMP TABLE opted_out AS SELECT p, code, relation, number FROM ({coded})")
     if opened is not None:
         require_all_rows(opened, scanned_rows(engine))
-    unusable = engine.execute(f"SELECT count(*) FROM opted_out WHERE code > {query.HASHED}").fetchone()
+    count = _counted(engine, plan, places)
+    if plan.suppress_strict:
+        count.require_usable()
     engine.execute(f"DELETE FROM opted_out WHERE code > {query.HASHED}")
-    if unusable and unusable[0]:
-        _log.warning("%s opt-outs are no valid identifiers and match nothing", f"{unusable[0]:,}")
+    if first.rule.spellings is not None:
+        engine.create_function(query.SPELLINGS, first.rule.spellings, ["VARCHAR"], "VARCHAR[]")
+        spelled = f"SELECT unnest({query.SPELLINGS}(p)), code FROM opted_out WHERE code = {query.PREPARED}"
+        engine.execute(f"INSERT INTO opted_out (p, code) {spelled}")
+    return count
+
+
+def row_of(table: Table, file: str) -> str:
+    """Returns what comes before a row's number in a message: the file as well where there are several."""
+    return f"{file} row" if len(table.paths) > 1 else "row"
+
+
+def _counted(engine: "duckdb.DuckDBPyConnection", plan: Plan, places: Sequence[str]) -> OptOutCount:
+    """Counts the opt-outs that were read.
+
+    Args:
+        engine: holds them.
+        plan: what is wanted.
+        places: of each relation, what comes before the number of a row.
+    """
+    if isinstance(plan.suppress, Table):
+        count = OptOutCount(label=plan.suppress.label)
+    else:
+        count = OptOutCount(may_be_empty=not plan.suppress)
+    is_unusable = f"code > {query.HASHED} AND code <> {query.EMPTY}"
+    counted = f"SELECT count(*) FILTER (code <= {query.HASHED}), count(*) FILTER ({is_unusable}) FROM opted_out"
+    count.usable, count.unusable = engine.execute(counted).fetchone() or (0, 0)
+    first = f"SELECT relation, number FROM opted_out WHERE {is_unusable} ORDER BY ALL LIMIT {MOST_PLACES}"
+    count.places = [f"{places[relation]} {number:,}" for relation, number in engine.execute(first).fetchall()]
+    return count
 
 
 def _list(engine: "duckdb.DuckDBPyConnection", values: Sequence[str]) -> None:
-    engine.execute("CREATE TEMP TABLE listed (v VARCHAR)")
+    engine.execute("CREATE TEMP TABLE listed (v VARCHAR, number BIGINT)")
     for start in range(0, len(values), _AT_ONCE):
-        engine.execute("INSERT INTO listed SELECT unnest(?::VARCHAR[])", [list(values[start : start + _AT_ONCE])])
+        part = list(values[start : start + _AT_ONCE])
+        numbers = [start + 1, start + len(part) + 1]
+        engine.execute("INSERT INTO listed SELECT unnest(?::VARCHAR[]), unnest(range(?, ?))", [part, *numbers])
 
 
 def _judge(selection: Selection) -> Callable[[str | None, str | None], str]:
     """Makes the function that the engine asks about values of an unusual form."""
     asked = count(1)
-    rules: dict[str | None, Rule] = {None: selection.rule}
+    local = cache(partial(_local, selection))
 
-    def prepare(value: str | None, region: str | None) -> str:
+    def prepare(value: str | None, country: str | None) -> str:
         if not next(asked) % _YIELD_EVERY:
             time.sleep(0)  # lets the caller's event loop have the interpreter
         if value is None:
@@ -113,7 +145,9 @@ def _judge(selection: Selection) -> Callable[[str | None, str | None], str]:
         if value == BROKEN:
             return value
         try:
-            return (rules.get(region) or rules.setdefault(region, _local(selection, region))).normalize(value)
+            cell = country.strip(BLANKS) if country else ""
+            rule = local(find_region(cell)) if cell else selection.rule
+            return rule.normalize(value)
         except InvalidIdentifierError as error:
             return query.MARK + error.reason
 
@@ -121,8 +155,10 @@ def _judge(selection: Selection) -> Callable[[str | None, str | None], str]:
 
 
 def _local(selection: Selection, region: str | None) -> Rule:
-    """Returns the rule for a row's country; where that is no code of a country, the one for all rows."""
-    try:
-        return rule_for(selection.kind, region=require_region((region or "").strip()))
-    except ConfigurationError:
-        return selection.rule
+    """Returns the rule for a row with a country, which is not understood if it is no region: it is never guessed."""
+    return rule_for(
+        selection.kind,
+        region=region,
+        unlocated=RejectReason.UNKNOWN_COUNTRY,
+        keep_trunk_zero=selection.rule.spellings is not None,
+    )

@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import frozen
 
-from criteo_audiences.identifiers import RejectReason
+from criteo_audiences.identifiers import DIGESTS_OF_NOTHING, RejectReason
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables.layout import LONGEST_LINE
 from criteo_audiences.tables.literal_paths import LiteralPath
@@ -20,6 +20,9 @@ DUPLICATE, SUPPRESSED = 2, 3
 REASONS: Final[tuple[RejectReason, ...]] = tuple(RejectReason)
 FIRST_REASON: Final = 4
 """Codes of rows: an identifier, one that came as a digest, two ways of not going out, then the reject reasons."""
+
+EMPTY: Final = FIRST_REASON + REASONS.index(RejectReason.EMPTY)
+"""The code of a value that is missing or blank."""
 
 FRAME: Final = '","'
 """Stands between two strings of a JSON array, quotes included."""
@@ -39,6 +42,8 @@ _ADDRESS: Final = "[a-z0-9._+-]+@(?:[a-z0-9]+[.-])*[a-z0-9]+[.][a-z]+"
 _ANY_CASE: Final = _ADDRESS.replace("a-z", "a-zA-Z")
 _LONGEST: Final = 64
 _DIGEST: Final = "[0-9a-fA-F]{64}|[0-9a-fA-F]{32}"
+# How digests begin that our function must judge: one pattern is much faster than a list of hundreds of them.
+_SUSPECTS: Final = "|".join(sorted({digest[:8] for digest in DIGESTS_OF_NOTHING}))
 _WORDS: Final = "[a-zA-Z0-9][a-zA-Z0-9._+ -]*"
 
 _READ_AT_ONCE: Final = 8_000_000
@@ -78,6 +83,10 @@ class Field:
     def region_sql(self) -> str:
         """Returns the country as text."""
         return "NULL::VARCHAR" if self.region is None else f"CAST({name(self.region)} AS VARCHAR)"
+
+
+SPELLINGS: Final = "spellings"
+"""Names our function that returns the other spellings of an identifier, for kinds that have some."""
 
 
 def name(text: str) -> str:
@@ -204,7 +213,8 @@ def _judged(selection: int, kind: IdentifierType) -> str:
     sure = ""
     if kind is IdentifierType.EMAIL:
         sure = (
-            f"WHEN strlen(v) IN (32, 64) AND regexp_full_match(v, '{_DIGEST}') THEN lower(v) "
+            f"WHEN strlen(v) IN (32, 64) AND regexp_full_match(v, '{_DIGEST}') "
+            f"AND NOT regexp_matches(l, '\\A(?:{_SUSPECTS})') THEN l "
             f"WHEN regexp_full_match(l, ' *(?:{_ADDRESS}) *') AND strlen(l) = strlen(v) "
             f"AND strlen(trim(l)) <= {_LONGEST} THEN trim(l) "
             f"WHEN strlen(v) < 32 AND regexp_full_match(v, '{_WORDS}') THEN {literal(MARK + RejectReason.NO_AT_SIGN)} "

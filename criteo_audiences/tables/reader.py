@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from attrs import frozen
 
 from criteo_audiences.batches import Batch
+from criteo_audiences.identifiers import OptOutCount
 from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import read_stream
 from criteo_audiences.tables.cutting import Cutter
@@ -44,9 +45,10 @@ class Chunk:
         already_hashed: rows among them that came as digests.
         batches: the batches they filled.
         columns: the columns that were chosen, in the first chunk only.
-        notes: what a person should know about the files, a sentence each; in the first chunk only.
+        notes: what a caller should know of the files, in the first chunk only.
         expected: rows there will be, where that is known or can be estimated; in the first chunk only.
         exact: whether every row has been counted with this chunk, though not every batch is cut.
+        opt_outs: how many opt-outs the rows are compared with; in the first chunk only, `None` without any.
     """
 
     codes: Counter[int]
@@ -56,6 +58,7 @@ class Chunk:
     notes: tuple[str, ...] = ()
     expected: int | None = None
     exact: bool = False
+    opt_outs: OptOutCount | None = None
 
 
 class Reader:
@@ -103,17 +106,20 @@ class Reader:
     def chunks(self) -> Generator[Chunk, None, None]:
         """Yields what was read and prepared, some hundred thousand rows at a time.
 
+        The first chunk comes before any row: table, columns, condition and opt-outs can be used.
+
         Raises:
-            ConfigurationError: when the table or a column cannot be used.
+            ConfigurationError: when the table, a column, the condition or the opt-outs cannot be used.
             OSError: when it cannot be read to its end.
             SourceChangedError: when a file changed meanwhile: before the first batch where all rows are read by then,
                 after the last one otherwise.
         """
         plan = self._plan
         with self._opened() as (engine, directory, files, opened):
-            notes = (*files.notes, *opened.notes)
-            yield Chunk(codes=Counter(), columns=opened.columns, notes=notes, expected=opened.rows)
             coded = coded_rows(engine, opened, plan)
+            opt_outs = self._opt_outs(engine, directory, files)
+            notes = files.notes + opened.notes
+            yield Chunk(codes=Counter(), columns=opened.columns, notes=notes, expected=opened.rows, opt_outs=opt_outs)
             if not plan.staged:
                 if opened.lean:
                     limit_memory(engine, plan.memory_limit)
@@ -123,7 +129,7 @@ class Reader:
             staging = self._stage(engine, opened, coded)
             if plan.on_rejects is not None:
                 plan.on_rejects(staged_rejects(engine, opened, self._interruption))
-            yield from self._staged(engine, directory, files, staging)
+            yield from self._staged(engine, files, staging)
 
     def _stage(self, engine: "duckdb.DuckDBPyConnection", opened: Opened, coded: str) -> Staging:
         """Reads and prepares all rows; meanwhile `staged` says how far that is."""
@@ -176,17 +182,18 @@ class Reader:
         with self._closing:
             self._engine = None
 
-    def _staged(
-        self, engine: "duckdb.DuckDBPyConnection", directory: Path, files: SourceFiles, staging: Staging
-    ) -> Iterator[Chunk]:
+    def _opt_outs(self, engine: "duckdb.DuckDBPyConnection", directory: Path, files: SourceFiles) -> OptOutCount | None:
+        """Loads the opt-outs, before a row is read: without them nothing may go out."""
+        suppress = self._plan.suppress
+        if suppress is None:
+            return None
+        theirs = translated(suppress.label, has_sql=suppress.has_sql) if isinstance(suppress, Table) else nullcontext()
+        with theirs:
+            return load_opt_outs(engine, directory, self._plan, files, self._interruption)
+
+    def _staged(self, engine: "duckdb.DuckDBPyConnection", files: SourceFiles, staging: Staging) -> Iterator[Chunk]:
         """Cuts batches of what is left of the rows once all have been read."""
         if self._plan.suppress is not None:
-            suppress = self._plan.suppress
-            theirs = (
-                translated(suppress.label, has_sql=suppress.has_sql) if isinstance(suppress, Table) else nullcontext()
-            )
-            with theirs:
-                load_opt_outs(engine, directory, self._plan, files, self._interruption)
             staging.suppress()
         if self._plan.dedupe:
             staging.drop_duplicates()

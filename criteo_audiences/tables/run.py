@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 import anyio
 
-from criteo_audiences.identifiers import RejectReason
+from criteo_audiences.identifiers import OptOutCount, RejectReason
 from criteo_audiences.tables import query
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Chunk, Reader
@@ -32,7 +32,8 @@ class TableRun:
         suppressed: values that have opted out.
         already_hashed: identifiers that came as digests.
         columns: the columns that were chosen, once it has begun.
-        notes: what a person should know about the files, once it has begun.
+        notes: what a caller should know of the table's files, once it has begun.
+        opt_outs: how many opt-outs the rows are compared with, once it has begun; `None` without any.
     """
 
     def __init__(self, table: Table, plan: Plan) -> None:
@@ -44,6 +45,7 @@ class TableRun:
         self.already_hashed = 0
         self.columns: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
+        self.opt_outs: OptOutCount | None = None
         # Nobody knows how many rows a condition leaves, and a row with several columns may hold several values.
         one_column = len(plan.selections) == 1 and len(plan.selections[0].columns) <= 1
         self._is_countable = plan.where is None and one_column
@@ -96,7 +98,8 @@ class TableRun:
 
     def _count(self, chunk: Chunk) -> None:
         self.columns = self.columns or chunk.columns
-        self.notes += chunk.notes
+        self.notes = self.notes or chunk.notes
+        self.opt_outs = self.opt_outs or chunk.opt_outs
         self._expected = self._expected or chunk.expected
         self._cut += sum(batch.count for batch in chunk.batches)
         if chunk.exact:
@@ -124,12 +127,15 @@ async def first_rows(
 async def drawn(reader: Reader, items: Generator[T, None, None]) -> AsyncGenerator[T, None]:
     """Yields what a reader does, in a thread of its own and one ahead; leaving it early interrupts the engine.
 
-    It then waits until the engine has cleaned up.
+    It then waits until the engine has cleaned up. What follows the first item is not begun before it is asked for.
     """
     loop = asyncio.get_running_loop()
     executor = ThreadPoolExecutor(1, thread_name_prefix="criteo-audiences-table")
     coming = loop.run_in_executor(executor, next, items, None)
     try:
+        if (item := await coming) is not None:
+            yield item
+            coming = loop.run_in_executor(executor, next, items, None)
         while (item := await coming) is not None:
             coming = loop.run_in_executor(executor, next, items, None)
             yield item

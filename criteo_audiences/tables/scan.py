@@ -1,13 +1,16 @@
 """One look at all of a text's bytes: its encoding, its rows, and whether its quotes are as RFC 4180 wants them."""
 
 import codecs
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
 
 if TYPE_CHECKING:
     import numpy as np
+
+    _Letters = np.ndarray[Any, np.dtype[np.uint8]]
+    _Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 HEAD: Final = 512 * 1024
 """Bytes kept from the beginning: the header and the first rows lie in them. Fewer than a cell may have."""
@@ -80,6 +83,13 @@ class Scan:
                 return
         self.end()
 
+    def seen(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Looks at the pieces up to the end as they pass."""
+        for chunk in chunks:
+            self.look(chunk)
+            yield chunk
+        self.end()
+
     def look(self, chunk: bytes) -> None:
         """Looks at the next piece."""
         self.has_nul = self.has_nul or b"\0" in chunk
@@ -109,40 +119,37 @@ class Scan:
         window = self._around + chunk
         self._around = window[-2:]
         letters = np.frombuffer(window, np.uint8)
-        ends = letters == _FEED
+        ends = feeds = letters == _FEED
         if b"\r" in window:
             returns = letters == _RETURN
-            self._has_returns = self._has_returns or bool(np.any(returns[1:-1] & (letters[2:] != _FEED)))
-            ends |= returns
-        begin = ends[1:-1] > ends[2:]  # where a line ends and one follows that is not empty
+            self._has_returns = self._has_returns or bool(np.count_nonzero(returns[1:-1] > feeds[2:]))
+            ends = feeds | returns
+        begins = ends[1:-1] > ends[2:]  # where a line ends and one follows that is not empty
+        begun = int(np.count_nonzero(begins))
+        inside = np.flatnonzero(begins) if self._in_quotes else ()
         if window.find(b'"', 1, -1) >= 0:
-            self._follow_quotes(letters, np.flatnonzero(begin), window)
-            return
-        begun = int(np.count_nonzero(begin))
+            inside = self._follow_quotes(letters, begins)
+        for before, end in enumerate(inside[:_MOST_KEPT]):
+            row = self.rows + int(np.count_nonzero(begins[:end])) - before
+            self._keep(row, window, int(end) + 2)
         self.lines += begun
-        if self._in_quotes:
-            for end in np.flatnonzero(begin)[:_MOST_KEPT].tolist():
-                self._keep(self.rows, window, end + 2)
-        else:
-            self.rows += begun
+        self.rows += begun - len(inside)
 
-    def _follow_quotes(self, letters: "np.ndarray[Any, Any]", ends: "np.ndarray[Any, Any]", window: bytes) -> None:
+    def _follow_quotes(self, letters: "_Letters", begins: "_Flags") -> Any:
+        """Looks at the neighbors of quotes, and returns which of the lines that begin do so within a quoted cell."""
         import numpy as np  # noqa: PLC0415 - see above
 
         quotes = np.flatnonzero(letters[1:-1] == _QUOTE)
-        self._note_neighbors(letters[:-2][quotes[self._in_quotes :: 2]].tobytes())
-        self._note_neighbors(letters[2:][quotes[1 - self._in_quotes :: 2]].tobytes())
-        inside = np.flatnonzero((np.searchsorted(quotes, ends) + self._in_quotes) % 2)
-        for before, end in enumerate(inside[:_MOST_KEPT].tolist()):
-            self._keep(self.rows + end - before, window, int(ends[end]) + 2)
-        self.lines += len(ends)
-        self.rows += len(ends) - len(inside)
+        opened_after = letters[:-2][quotes[self._in_quotes :: 2]].tobytes()
+        closed_before = letters[2:][quotes[1 - self._in_quotes :: 2]].tobytes()
+        for found in (opened_after, closed_before):
+            self._neighbors.update(byte for byte in _EXPECTED if byte in found)
+            self._neighbors.update(found.translate(None, _EXPECTED))
+        begin = np.flatnonzero(begins)
+        inside = begin[(np.searchsorted(quotes, begin) + self._in_quotes) % 2 == 1]
         self.quotes += len(quotes)
         self._in_quotes = (self._in_quotes + len(quotes)) % 2
-
-    def _note_neighbors(self, found: bytes) -> None:
-        self._neighbors.update(byte for byte in _EXPECTED if byte in found)
-        self._neighbors.update(found.translate(None, _EXPECTED))
+        return inside
 
     def _keep(self, row: int, window: bytes, start: int) -> None:
         """Keeps a line that continues a quoted cell, as far as it lies in this piece."""

@@ -11,7 +11,7 @@ import anyio
 from anyio import to_thread
 
 from criteo_audiences.batches import Batch, Batcher
-from criteo_audiences.identifiers import Fingerprints, Preparation, RejectReason
+from criteo_audiences.identifiers import Fingerprints, OptOutCount, Preparation, RejectReason
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.source_rows import SourceRow
 from criteo_audiences.uploads.first_error import first_error
@@ -58,8 +58,18 @@ class Intake(Protocol):
     def rows(self) -> Rows:
         """What has become of the values read so far."""
 
+    @property
+    def opt_outs(self) -> OptOutCount | None:
+        """How many opt-outs the values are compared with, once it is open; `None` without any."""
+
+    async def open(self) -> None:
+        """Finds out whether the source and the opt-outs can be used; reads no value of the source."""
+
     async def run(self, deliver: Deliver) -> None:
         """Reads to the end of the source and delivers every batch, also an incomplete last one."""
+
+    async def close(self) -> None:
+        """Gives back what `open` took, whether or not `run` was called."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -150,11 +160,23 @@ class ValueIntake:
         """See `Intake.seen`."""
         return self._preparation.read
 
+    @property
+    def opt_outs(self) -> OptOutCount | None:
+        """See `Intake.opt_outs`."""
+        return None if self._preparation.opt_outs is None else self._preparation.opt_outs.count
+
+    async def open(self) -> None:
+        """See `Intake.open`."""
+        if self._settings.suppress is not None and self._preparation.opt_outs is None:
+            self._preparation.opt_outs = await load_opt_outs(self._settings)
+
+    async def close(self) -> None:
+        """An iterable is left as it is."""
+
     async def run(self, deliver: Deliver) -> None:
         """See `Intake.run`."""
         self._deliver = deliver
-        if self._settings.suppress is not None:
-            self._preparation.opt_outs = await load_opt_outs(self._settings)
+        await self.open()
         with first_error():
             async with anyio.create_task_group() as group:
                 if self._flush_after is not None:

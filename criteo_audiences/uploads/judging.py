@@ -18,10 +18,10 @@ def is_ok(report: "UploadReport") -> bool:
     if report.failed or report.unknown or report.failures or report.deadline_passed:
         return False
     if report.dry_run:
-        return report.pending > 0 or report.read == 0
+        return report.pending > 0 or report.allow_empty
     if report.pending:
         return False
-    return (report.sent > 0 or report.read == 0) and not _beyond(report.invalid, report.max_invalid, report.sent)
+    return (report.sent > 0 or report.allow_empty) and not _beyond(report.invalid, report.max_invalid, report.sent)
 
 
 def explained(report: "UploadReport") -> str:
@@ -32,10 +32,23 @@ def explained(report: "UploadReport") -> str:
     faults = _faults(report)
     sentences = []
     if faults or not broken:
-        sentences.append(f"The upload is not complete: {'; '.join(faults) or 'nothing was sent'}.")
+        sentences.append(f"The upload is not complete: {'; '.join(faults) or _nothing(report)}.")
     if broken:
         sentences.append(f"{'It' if faults else 'The upload'} fails by {'; '.join(broken)}.")
+    if report.failures and (first := report.failures[0].error) is not None:
+        sentences.append(f"The first failure: {' '.join(str(first).split())}")
     return " ".join(sentences)
+
+
+def _nothing(report: "UploadReport") -> str:
+    """Says why nothing was sent although nothing failed, and what to do where that is right."""
+    allow = "give allow_empty=True (--allow-empty) if that is right"
+    if not report.read:
+        return f"no row was read (an empty source, or a condition that no row meets); {allow}"
+    rows = [("rejected", report.rejected_total), ("suppressed", report.suppressed), ("duplicates", report.duplicates)]
+    went = ", ".join(f"{count:,} {what}" for what, count in rows if count)
+    would = "nothing would be sent" if report.dry_run else "nothing was sent"
+    return f"{would}, because no row was left ({report.read:,} read: {went}); {allow}"
 
 
 def _faults(report: "UploadReport") -> list[str]:
@@ -68,6 +81,12 @@ def _code(error: CriteoError) -> str:
     if isinstance(error, ResponseError):
         return f"HTTP {error.status}" + "".join(f" {problem}" for problem in error.problems[:1])
     return type(error).__name__
+
+
+def joint_allowance(one: "UploadReport", other: "UploadReport") -> bool:
+    """Returns whether the sum of two reports may be empty: when each part that read something may be."""
+    parts = [part.allow_empty for part in (one, other) if part.read or part.allow_empty]
+    return bool(parts) and all(parts)
 
 
 def joint_bound(one: float, rows: int, other: float, other_rows: int) -> float:

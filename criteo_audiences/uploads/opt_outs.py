@@ -1,48 +1,60 @@
 """Reads opt-outs before anything is sent to those they name."""
 
-import logging
+from collections.abc import Iterable
 from contextlib import aclosing
 
 import orjson
 from attrs import evolve
 
-from criteo_audiences.identifiers import OptOuts
+from criteo_audiences.identifiers import OptOutCount, OptOuts, RejectReason
 from criteo_audiences.tables.engine import default_threads
 from criteo_audiences.tables.plan import Plan
+from criteo_audiences.tables.preparing import row_of
+from criteo_audiences.tables.rejects import Reject
 from criteo_audiences.tables.run import TableRun
 from criteo_audiences.tables.table import Table
 from criteo_audiences.uploads.options import Settings
-
-_log = logging.getLogger("criteo_audiences.uploads")
 
 
 async def load_opt_outs(settings: Settings) -> OptOuts:
     """Returns the opt-outs of an upload from an iterable, ready to be compared.
 
     Raises:
-        ConfigurationError: when their file cannot be used.
+        ConfigurationError: when their file cannot be used, or, unless `suppress_strict` is off, one of them cannot.
         OSError: when it cannot be read to its end.
     """
-    selection = settings.selections[0]
-    opt_outs = OptOuts(selection.rule)
-    unusable = 0
+    rule = settings.selections[0].rule
     if isinstance(settings.suppress, Table):
-        columns = (settings.suppress.column,) if settings.suppress.column else ()
-        plan = Plan(
-            selections=(evolve(selection, algorithm=None, columns=columns),),
-            where=settings.suppress.where,
-            dedupe=False,
-            threads=settings.threads or default_threads(),
-            memory_limit=settings.memory_limit,
-        )
-        run = TableRun(settings.suppress, plan)
-        async with aclosing(run.chunks()) as chunks:
-            async for chunk in chunks:
-                for batch in chunk.batches:
-                    opt_outs.add(orjson.loads(b"[" + b"".join(batch.pieces) + b"]"))
-        unusable = run.rejected.total()
+        opt_outs = OptOuts(rule, settings.suppress.label)
+        await _read(settings.suppress, settings, opt_outs)
     else:
+        opt_outs = OptOuts(rule)
         opt_outs.add(settings.suppress or ())
-    if unusable := unusable + opt_outs.unusable:
-        _log.warning("%s opt-outs are no valid identifiers and match nothing", f"{unusable:,}")
+        opt_outs.count.may_be_empty = not settings.suppress
+    if settings.suppress_strict:
+        opt_outs.count.require_usable()
     return opt_outs
+
+
+async def _read(table: Table, settings: Settings, opt_outs: OptOuts) -> None:
+    selection = settings.selections[0]
+    plan = Plan(
+        selections=(evolve(selection, algorithm=None, columns=(table.column,) if table.column else ()),),
+        where=table.where,
+        dedupe=False,
+        on_rejects=lambda rejects: _note(rejects, table, opt_outs.count),
+        threads=settings.threads or default_threads(),
+        memory_limit=settings.memory_limit,
+    )
+    run = TableRun(table, plan)
+    async with aclosing(run.chunks()) as chunks:
+        async for chunk in chunks:
+            for batch in chunk.batches:
+                opt_outs.add(orjson.loads(b"[" + b"".join(batch.pieces) + b"]"))
+
+
+def _note(rejects: Iterable[Reject], table: Table, count: OptOutCount) -> None:
+    """Counts what is no valid identifier; is called in the reading thread, before the first batch."""
+    for reject in rejects:
+        if reject.reason is not RejectReason.EMPTY:
+            count.note_unusable(f"{row_of(table, reject.file)} {reject.row:,}")

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypedDict
 
@@ -19,11 +19,21 @@ from criteo_audiences.uploads.choices import Columns, chosen_selections
 from criteo_audiences.uploads.policies import Policy, policies_of
 from criteo_audiences.uploads.progress import Progress
 from criteo_audiences.uploads.sources import ArrowStream, refuse_lookalikes
-from criteo_audiences.validation import choose, require_range, require_text
+from criteo_audiences.validation import choose, require_plain_function, require_range, require_text
 
 _LEAST_BODY: Final = 200_000
 _MOST_IN_FLIGHT: Final = 100
 _MOST_THREADS: Final = 256
+_SWITCHES: Final = (
+    "dry_run",
+    "dedupe",
+    "resume",
+    "rejects_plain",
+    "keep_trunk_zero",
+    "hive_partitioning",
+    "suppress_strict",
+    "allow_empty",
+)
 _LONGEST: Final = 7 * 86_400
 _LARGEST_CALLER_ID: Final = 2**31 - 1  # OpenAPI has an integer of 32 bits
 
@@ -46,6 +56,7 @@ def opt_outs_of(value: object) -> Table | tuple[str, ...] | None:
     """Returns opt-outs as a table, or as the values an iterable holds.
 
     Raises:
+        ConfigurationError: when they are an iterator that yields nothing.
         TypeError: when they are neither; shows none.
     """
     if value is None or isinstance(value, Table):
@@ -58,6 +69,11 @@ def opt_outs_of(value: object) -> Table | tuple[str, ...] | None:
     if not isinstance(value, Iterable):
         raise TypeError(f"suppress must be a file, a table or an iterable of str, not {type(value).__name__}")
     listed = tuple(value)
+    if not listed and isinstance(value, Iterator):
+        raise ConfigurationError(
+            "suppress is an iterator that yields nothing, as one does that was used up before; pass a list instead, "
+            "which may be empty."
+        )
     for position, opt_out in enumerate(listed, start=1):
         if not isinstance(opt_out, str):
             raise TypeError(f"suppress, entry {position:,}: expected a str, found {type(opt_out).__name__}")
@@ -95,12 +111,14 @@ class UploadOptions(TypedDict, total=False):
     hash: HashAlgorithm | str | None
     region: str | None
     region_column: str | None
+    keep_trunk_zero: bool
     gum_caller_id: int | str | None
     column: Columns | None
     columns: Mapping[IdentifierType | str, Columns] | None
     where: str | None
     hive_partitioning: bool
     suppress: Iterable[str] | os.PathLike[str] | Table | ArrowStream | None
+    suppress_strict: bool
     operation: Operation | str
     dedupe: bool | None
     max_concurrency: int
@@ -112,6 +130,7 @@ class UploadOptions(TypedDict, total=False):
     max_rejected: float
     max_invalid: float
     fail_on: str | Sequence[str]
+    allow_empty: bool
     deadline: float | dt.datetime | None
     drain_timeout: float
     dry_run: bool
@@ -127,14 +146,18 @@ class Settings:
     """The choices of one upload.
 
     Attributes:
-        identifier_type: the kind of identifier; e-mail when left out.
+        identifier_type: the kind of identifier; e-mail when left out. Marketing Solutions takes phone numbers of
+            advertisers in India only.
         hash: `"sha256"`, `"md5"`, `"sha256_of_md5"`, or `None` to send normalized values in clear. It must be chosen
             for e-mails and phone numbers: clear text matches best, a hash shows nobody an address on the way. Phone
             numbers have SHA-256 only; other kinds are never hashed.
-        region: where phone numbers without a country code are dialed, such as `"FR"`; needs the extra `phone`.
-            Without it such numbers are rejected.
-        region_column: the column of a table that holds the country of each row's phone number, as a code such as
-            `"FR"`; where it holds none, `region` is used.
+        region: where phone numbers without a country code are dialed, such as `"IN"` or `"India"`; needs the extra
+            `phone`. Without it such numbers are rejected.
+        region_column: the column of a table that holds the country of each row's phone number, as a code or a name
+            (docs/identifiers.md). `region` is used where the cell is empty; a country that is not understood rejects
+            the row's national number.
+        keep_trunk_zero: keep the zero of phone numbers such as `+91 (0)98123 45678`, as the line in Criteo's
+            guide does; E.164 has none (docs/identifiers.md).
         gum_caller_id: goes with GUM ids in Marketing Solutions, from Criteo's account team.
         column: the column of a table, or several of them whose values are all of one kind.
         columns: columns by kind, for several kinds in one pass; goes instead of `identifier_type` and `column`.
@@ -143,6 +166,9 @@ class Settings:
             which a column of the files may not be named like; otherwise such a name is only a name.
         suppress: opt-outs, a file, a table or an iterable of values in clear or hashed, which are not sent whatever
             form they are written in; with several kinds, those of the first.
+        suppress_strict: refuse to start, before any call, when an opt-out is no valid identifier (blank ones are passed
+            over), or when a file or table holds no opt-out at all. `False` goes on without them: the report has
+            `opt_outs` and `unusable_opt_outs`.
         operation: `"add"` or `"remove"`.
         dedupe: send each identifier once. `None`: on for tables, which are then read to their end before the first
             call, off for iterables, where it costs some 16 bytes of memory an identifier.
@@ -156,17 +182,20 @@ class Settings:
         max_rejected: share of the rows read that may be rejected before the report is not `.ok`, 0 to 1.
         max_invalid: share of the identifiers sent that Criteo may refuse, 0 to 1; a first full batch beyond it also
             stops the upload, because the rest would fare the same.
-        fail_on: policies beside these two, of which the stricter decides: `"rejected>1%"`, `"invalid>100"`, a word
-            alone for more than none, several with commas or in a list. Words are `rejected` (or `rejected.no_at_sign`
-            for a reason), `duplicates` and `suppressed`, whose shares are of the rows read; `invalid` and
-            `unreported`, of the identifiers sent; `any` for all that was read and did not arrive; `failed` and
-            `unknown`, which always fail. They judge the report and stop nothing.
+        fail_on: further limits, of which the strictest wins: `"rejected>1%"`, `"invalid>100"`, `"sent<1000"`; several
+            with commas or in a list. A bare word allows none: `"any"` is `"any>0"`. Upper limits are on `rejected` (or
+            `rejected.no_at_sign` for a reason), `duplicates` and `suppressed`, whose shares are of the rows read;
+            `invalid` and `unreported`, of the identifiers sent; `unusable_opt_outs`, of the opt-outs; `any` for all
+            that was read and did not arrive; `failed` and `unknown`, which always fail. Lower limits are on `read` and
+            `sent` (in a dry run: what would be sent). They judge the report and stop nothing.
+        allow_empty: whether an upload that sends nothing, because nothing was read or no row was left, is `.ok`.
         deadline: when to end, complete or not: seconds from the moment reading begins, or an aware `datetime`. Then
             no batch starts any more, one that waits for the quota is given up, those in flight get `drain_timeout`,
             and the report has the rest as pending.
         drain_timeout: seconds that batches in flight get to finish when the upload is canceled or its deadline passes.
         dry_run: read, prepare and count, but send nothing.
-        on_progress: is called with a `Progress` after every batch and at least some times a second.
+        on_progress: is called with a `Progress` after every batch and at least some times a second; a plain function,
+            since it is not awaited.
         journal: a file, made when there is none, that remembers which batches were acknowledged, so that the same
             upload, started again after it was cut short, sends the others only; it holds no identifier. A directory
             has one for each upload. What is kept beside it, and for how long: docs/journal.md.
@@ -184,12 +213,14 @@ class Settings:
     hash: HashAlgorithm | str | Unset | None = UNSET
     region: str | None = None
     region_column: str | None = None
+    keep_trunk_zero: bool = False
     gum_caller_id: int | None = field(default=None, converter=gum_caller_id_of)
     column: Columns | None = None
     columns: Mapping[IdentifierType | str, Columns] | None = None
     where: str | None = field(default=None, repr=False)  # it may hold an identifier
     hive_partitioning: bool = False
     suppress: Table | Sequence[str] | None = field(default=None, repr=False, converter=opt_outs_of)
+    suppress_strict: bool = True
     operation: Operation = field(default=Operation.ADD, converter=_operation)
     dedupe: bool | None = None
     max_concurrency: int = 4
@@ -201,6 +232,7 @@ class Settings:
     max_rejected: float = 0.5
     max_invalid: float = 0.5
     fail_on: tuple[Policy, ...] = field(default=(), converter=policies_of)
+    allow_empty: bool = False
     deadline: float | dt.datetime | None = None
     drain_timeout: float = 0.0
     dry_run: bool = False
@@ -214,7 +246,13 @@ class Settings:
     @selections.default
     def _chosen_selections(self) -> tuple[Selection, ...]:
         return chosen_selections(
-            self.identifier_type, self.column, self.columns, self.hash, self.region, self.region_column
+            self.identifier_type,
+            self.column,
+            self.columns,
+            self.hash,
+            self.region,
+            self.region_column,
+            keep_trunk_zero=self.keep_trunk_zero,
         )
 
     @property
@@ -258,12 +296,12 @@ class Settings:
         for name in ("batch_size", "max_concurrency", "max_body_bytes", "threads"):
             if not isinstance(getattr(self, name), int | None):
                 raise ConfigurationError(f"{name} must be a whole number, not {type(getattr(self, name)).__name__}.")
-        for name in ("dry_run", "dedupe", "resume", "rejects_plain", "hive_partitioning"):  # "no" would count as true
+        for name in _SWITCHES:  # "no" would count as true
             value = getattr(self, name)
             if not isinstance(value, bool) and (value is not None or name not in {"dedupe", "resume"}):
                 raise ConfigurationError(f"{name} must be True or False, not {type(value).__name__}.")
-        if self.on_progress is not None and not callable(self.on_progress):
-            raise ConfigurationError(f"on_progress must be callable, not {type(self.on_progress).__name__}.")
+        if self.on_progress is not None:
+            require_plain_function(self.on_progress, "on_progress", "a Progress")
 
     def seconds_left(self) -> float | None:
         """Returns the seconds until the deadline, for an upload that begins now; `None` without one."""

@@ -1,9 +1,12 @@
 """How the parts of an upload are connected: one reader, N senders, the caller; batches in flight bound its memory."""
 
+import asyncio
 import datetime as dt
+import logging
 import math
 import uuid
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import anyio
@@ -38,12 +41,17 @@ from criteo_audiences.uploads.report import BatchResult, Outcome, UploadReport, 
 from criteo_audiences.uploads.second_look import rows_of
 from criteo_audiences.uploads.tally import Tally
 
+_log = logging.getLogger("criteo_audiences.uploads")
+
 _PROGRESS_EVERY: Final = 0.25
 _BETWEEN_SYNCS: Final = 0.2
 """Seconds from a wait for the disk to the next one, which delays a busy loop: results that come sooner wait so long."""
 
 _Begun = tuple[Batch, Entry | None]
 """A batch that is written down, and what an earlier run knows of it, `None` when it must be sent."""
+
+Look = Callable[[], Awaitable[None]]
+"""Looks at a contact list before anything is read of the source; raises when the upload cannot be meant for it."""
 
 _HOPELESS: Final = (PermissionDeniedError, NotFoundError, ApiVersionGoneError)
 
@@ -60,22 +68,21 @@ class Pipeline:
         amend: makes the calls.
         segment_id: the contact list.
         intake: reads the source.
-        record: what is written down about the batches.
         settings: the caller's choices.
 
     Attributes:
         upload_id: names the upload in events.
-        record: see above.
+        record: what is written down about the batches; to be set before `start`.
         has_begun_all: whether the source has been read to its end and every batch of it was begun.
     """
 
-    def __init__(self, amend: Amend, segment_id: str, intake: Intake, record: Record, settings: Settings) -> None:
+    def __init__(self, amend: Amend, segment_id: str, intake: Intake, settings: Settings) -> None:
         self.upload_id: Final = uuid.uuid4().hex[:12]
         self._amend = amend
         self._segment_id = segment_id
         self._settings = settings
         self._intake = intake
-        self.record: Final = record
+        self.record = Record()
         self.has_begun_all = False
         self._load = Load(settings.max_concurrency)
         self._tally = Tally(self._load)
@@ -84,7 +91,8 @@ class Pipeline:
         self._overdue = False
         self._cut_short = False
         self._all_back = False
-        self._ends_at = math.inf
+        seconds_left = settings.seconds_left()
+        self._ends_at = math.inf if seconds_left is None else anyio.current_time() + seconds_left
         self._invalid_rows: tuple[SourceRow, ...] = ()
         self._reader_scope = anyio.CancelScope()
         self._reading_ended = False
@@ -92,6 +100,33 @@ class Pipeline:
         self._carrying: dict[anyio.CancelScope, CallMeter] = {}
         self._results: MemoryObjectReceiveStream[BatchResult]
         self._planned = 0
+
+    @asynccontextmanager
+    async def opened(self, look: Look | None = None) -> AsyncIterator[None]:
+        """Opens the source for as long as the block lasts, and then looks at the contact list.
+
+        When the deadline passes meanwhile, the block is entered all the same, and the upload ends at once.
+
+        Raises:
+            ConfigurationError: when the source or the opt-outs cannot be used.
+            OSError: when they cannot be read.
+            CriteoError: what the look at the contact list raises.
+        """
+        try:
+            with anyio.CancelScope(deadline=self._ends_at) as scope:
+                await self._intake.open()
+                if look is not None:
+                    await look()
+            if scope.cancelled_caught:
+                self._cut_short = True
+                self._stop()
+            count = self._intake.opt_outs
+            if count is not None and count.fault is not None:
+                _log.warning("%s: they leave nobody out.", count.fault)
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._intake.close()
 
     def start(self, group: TaskGroup) -> None:
         """Starts the reader, the senders and the clockwork of progress."""
@@ -108,9 +143,8 @@ class Pipeline:
         give_result.close()
         if self._settings.on_progress is not None:
             group.start_soon(self._tick)
-        if (seconds_left := self._settings.seconds_left()) is not None:
-            self._ends_at = anyio.current_time() + seconds_left
-            group.start_soon(self._keep_deadline, seconds_left)
+        if self._ends_at < math.inf:
+            group.start_soon(self._keep_deadline)
 
     async def next_result(self) -> BatchResult:
         """Returns the next batch that came back.
@@ -131,11 +165,11 @@ class Pipeline:
             for scope in self._carrying:
                 self._drain(scope)
 
-    async def _keep_deadline(self, seconds: float) -> None:
+    async def _keep_deadline(self) -> None:
         """Ends the upload at its deadline: what has not been sent by then is not, what is under way is drained."""
-        await anyio.sleep(seconds)
+        await anyio.sleep_until(self._ends_at)
         self._overdue = True
-        self._cut_short = not self._reading_ended
+        self._cut_short = self._cut_short or not self._reading_ended
         self._stop()
         for scope, meter in list(self._carrying.items()):
             if meter.calls:
@@ -175,8 +209,9 @@ class Pipeline:
         async with give_batch:
             try:
                 with self._reader_scope:
-                    await self._intake.run(self._plan if self._settings.dry_run else hand_over)
-                    self.has_begun_all = True
+                    if not self._stopped:  # by a deadline that has passed already
+                        await self._intake.run(self._plan if self._settings.dry_run else hand_over)
+                        self.has_begun_all = True
             except SourceChangedError as error:  # all of it is read: what is under way comes back first
                 self._changed = error
             finally:  # however it ended, what was read of the source is in the report
@@ -330,11 +365,17 @@ class Pipeline:
             share_staged=self._intake.staged(),
             remaining=time_left(share_read, self._meter, tally),
         )
-        self._settings.on_progress(progress)
+        returned = self._settings.on_progress(progress)
+        if asyncio.iscoroutine(returned):  # a lambda around a coroutine function: nothing tells before the call
+            returned.close()
+            raise ConfigurationError(
+                "on_progress returned a coroutine; it must be a plain function: it is not awaited."
+            )
 
     def report(self) -> UploadReport:
         """Adds everything up; identifiers read that no call has carried are pending."""
         rows, tally, settings = self._intake.rows, self._tally, self._settings
+        opt_outs = self._intake.opt_outs
         rejected = {str(reason): count for reason, count in rows.rejected.items()}
         gone = rows.rejected.total() + (rows.duplicates or 0) + rows.suppressed + tally.outcome.sent
         return UploadReport(
@@ -342,6 +383,8 @@ class Pipeline:
             rejected=rejected,
             duplicates=rows.duplicates,
             suppressed=rows.suppressed,
+            opt_outs=None if opt_outs is None else opt_outs.usable,
+            unusable_opt_outs=0 if opt_outs is None else opt_outs.unusable,
             pending=rows.read - gone,
             already_hashed=rows.already_hashed,
             by_type=dict(tally.outcomes),
@@ -359,6 +402,7 @@ class Pipeline:
             dry_run=settings.dry_run,
             max_rejected=settings.max_rejected,
             max_invalid=settings.max_invalid,
+            allow_empty=settings.allow_empty,
             sample_invalid=tuple(identifier for _, identifier in tally.sample_invalid),
             invalid_rows=self._invalid_rows,
         ).judged_by(settings.fail_on)

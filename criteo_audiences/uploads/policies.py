@@ -1,6 +1,7 @@
-"""Policies: what must not happen to more than so many rows, or such a share of them, for an upload to be all right."""
+"""Policies: limits on the counts of a report, upper (`rejected>1%`) or lower (`sent<1000`), beyond which it fails."""
 
 import difflib
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -38,6 +39,22 @@ class Counts(Protocol):
         """Rows that have opted out."""
 
     @property
+    def opt_outs(self) -> int | None:
+        """Opt-outs that were compared; `None` without `suppress`."""
+
+    @property
+    def unusable_opt_outs(self) -> int:
+        """Opt-outs that are no identifiers."""
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing was to be sent."""
+
+    @property
+    def pending(self) -> int:
+        """Identifiers read and not put into a call."""
+
+    @property
     def sent(self) -> int:
         """Identifiers put into calls."""
 
@@ -67,29 +84,36 @@ _SUBJECTS: Final[Mapping[str, Callable[[Counts], int]]] = MappingProxyType(
         "rejected": lambda counts: counts.rejected_total,
         "duplicates": lambda counts: counts.duplicates or 0,
         "suppressed": lambda counts: counts.suppressed,
+        "unusable_opt_outs": lambda counts: counts.unusable_opt_outs,
         "invalid": lambda counts: counts.invalid,
         "unreported": lambda counts: counts.unreported,
         "failed": lambda counts: counts.failed,
         "unknown": lambda counts: counts.unknown,
         "any": lambda counts: counts.rejected_total + counts.sent - counts.valid,
+        "read": lambda counts: counts.read,
+        "sent": lambda counts: counts.pending if counts.dry_run else counts.sent,
     }
 )
+_FLOORS: Final = frozenset({"read", "sent"})
+"""Subjects of which there may be too few; of all others there may be too many."""
+
+_OF_OPT_OUTS: Final = frozenset({"unusable_opt_outs"})
 _OF_SENT: Final = frozenset({"invalid", "unreported", "failed", "unknown"})
 _UNBOUNDED: Final = frozenset({"failed", "unknown"})
 _REASON: Final = "rejected."
 _KNOWN: Final = (*_SUBJECTS, *(_REASON + reason.value for reason in RejectReason))
-_BEYOND = re.compile(r">\s*(?:(?P<percent>[0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%|(?P<most>[0-9]{1,15}))")
+_BOUND = re.compile(r"(?P<sign>[<>])\s*(?:(?P<percent>[0-9]{1,3}(?:\.[0-9]{1,9})?)\s*%|(?P<count>[0-9]{1,15}))")
 _MOST_PERCENT: Final = 100
 
 
 @frozen(kw_only=True)
 class Policy:
-    """What must not happen, and how much of it is borne.
+    """A limit on one count of a report.
 
     Attributes:
         subject: what is counted, such as `rejected`, or `rejected.no_at_sign` for one reason.
-        percent: share that is borne, of the rows read or of the identifiers sent; `None` bears a count.
-        most: count that is borne.
+        percent: the limit as a share, of the rows read, the identifiers sent or the opt-outs; `None` for a count.
+        most: the limit as a count: the most there may be; of `read` and `sent`, the fewest.
     """
 
     subject: str
@@ -97,22 +121,30 @@ class Policy:
     most: int = 0
 
     def __str__(self) -> str:
-        return (
-            f"{self.subject}>{self.most}" if self.percent is None else f"{self.subject}>{self.percent.normalize():f}%"
-        )
+        bound = str(self.most) if self.percent is None else f"{self.percent.normalize():f}%"
+        return f"{self.subject}{'<' if self.is_floor else '>'}{bound}"
+
+    @property
+    def is_floor(self) -> bool:
+        """Whether it fails on too few, not on too many."""
+        return self.subject in _FLOORS
 
     @property
     def whole(self) -> str:
         """What a share is of."""
+        if self.subject in _OF_OPT_OUTS:
+            return "opt-outs"
         return "identifiers sent" if self.subject in _OF_SENT else "rows"
 
     def allowed(self, rows: int, parts: int = 1) -> Fraction:
-        """Returns how much is borne of so many rows, or in so many uploads; a fraction, because floats would round."""
+        """Returns the limit for so many rows, or so many uploads; a fraction, because floats would round."""
         return Fraction(self.most * parts) if self.percent is None else Fraction(self.percent) / _MOST_PERCENT * rows
 
     def judge(self, counts: Counts) -> "Verdict":
         """Returns what it finds in the counts of a report."""
         rows = counts.sent if self.subject in _OF_SENT else counts.read
+        if self.subject in _OF_OPT_OUTS:
+            rows = (counts.opt_outs or 0) + counts.unusable_opt_outs
         if self.subject.startswith(_REASON):
             return Verdict(policy=self, count=counts.rejected.get(self.subject.removeprefix(_REASON), 0), rows=rows)
         return Verdict(policy=self, count=_SUBJECTS[self.subject](counts), rows=rows)
@@ -124,9 +156,9 @@ class Verdict:
 
     Attributes:
         policy: the policy.
-        count: how often what it forbids happened.
-        rows: the rows read, or the identifiers sent, of which it did.
-        parts: uploads that were added up, each of which may have the count that the policy bears.
+        count: what it counts.
+        rows: the rows read, the identifiers sent or the opt-outs, of which the count is a part.
+        parts: uploads that were added up; a limit that is a count holds for each of them.
     """
 
     policy: Policy
@@ -136,8 +168,9 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether the policy bears it."""
-        return self.count <= self.policy.allowed(self.rows, self.parts)
+        """Whether the count is within the limit."""
+        allowed = self.policy.allowed(self.rows, self.parts)
+        return self.count >= allowed if self.policy.is_floor else self.count <= allowed
 
     def __str__(self) -> str:
         share = f" ({100 * self.count / self.rows:.3g}%)" if self.rows else ""
@@ -145,13 +178,14 @@ class Verdict:
         return f"{self.policy}: {self.count:,} of {self.rows:,} {self.policy.whole}{share}{uploads}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns JSON-safe values; `allowed` is the largest count that would be borne."""
+        """Returns JSON-safe values; `allowed` is the largest count that is within the limit, or the smallest."""
+        allowed = self.policy.allowed(self.rows, self.parts)
         return {
             "policy": str(self.policy),
             "ok": self.ok,
             "count": self.count,
             "of": self.rows,
-            "allowed": int(self.policy.allowed(self.rows, self.parts)),
+            "allowed": math.ceil(allowed) if self.policy.is_floor else math.floor(allowed),
         }
 
     def __add__(self, other: "Verdict") -> "Verdict":
@@ -193,30 +227,34 @@ def _entries(given: Iterable[object]) -> Iterator[tuple[int, object]]:
 def _parsed(number: int, text: object) -> Policy:
     if not isinstance(text, str):
         raise ConfigurationError(f"fail_on must be a str or a list of str, not {type(text).__name__}.")
-    word, behind = _divided(text)
+    word, rest = _divided(text)
     where = f"fail_on, policy {number}"
     if word not in _KNOWN:
         raise ConfigurationError(f"{where}: {_expected(word)}")
-    if not behind:
+    if not rest and word not in _FLOORS:
         return Policy(subject=word)
-    found = _BEYOND.fullmatch(behind)
-    if found is None or Decimal(found["percent"] or 0) > _MOST_PERCENT:
-        raise ConfigurationError(
-            f"{where}: behind {word!r} expected '>' and a share up to 100% or a whole number, such as '{word}>1%' or "
-            f"'{word}>100'."
-        )
+    found = _BOUND.fullmatch(rest)
+    if found is None or not _is_apt(word, found):
+        raise ConfigurationError(f"{where}: {_expected_after(word)}")
     policy = Policy(
         subject=word,
         percent=Decimal(found["percent"]) if found["percent"] else None,
-        most=int(found["most"] or 0),
+        most=int(found["count"] or 0),
     )
     if word in _UNBOUNDED and policy != Policy(subject=word):
         raise ConfigurationError(f"{where}: {word!r} takes no bound, because a single one fails every upload.")
     return policy
 
 
+def _is_apt(word: str, bound: re.Match[str]) -> bool:
+    """Whether a word takes this bound: the sign is the right one, and a share is one of something else."""
+    if bound["sign"] != ("<" if word in _FLOORS else ">"):
+        return False
+    return bound["percent"] is None or (word != "read" and Decimal(bound["percent"]) <= _MOST_PERCENT)
+
+
 def _divided(text: str) -> tuple[str, str]:
-    """Divides a policy into its word, in our spelling, and what stands behind."""
+    """Divides a policy into its word, in our spelling, and what follows it."""
     word = re.match(r"[^<>=!:\s]*", text := text.strip())
     end = word.end() if word else 0
     return text[:end].lower().replace("-", "_"), text[end:].strip()
@@ -227,15 +265,25 @@ def _expected(word: str) -> str:
     hint = f"; did you mean {near[0]!r}?" if near else "."
     return (
         f"expected one of {', '.join(_SUBJECTS)}, or rejected and a reason as in 'rejected.no_at_sign', alone or with "
-        f"a bound as in 'rejected>1%' or 'invalid>100'{hint}"
+        f"a bound as in 'rejected>1%', 'invalid>100' or 'sent<1000'{hint}"
+    )
+
+
+def _expected_after(word: str) -> str:
+    sign = "<" if word in _FLOORS else ">"
+    if word == "read":
+        return f"after {word!r} expected {sign!r} and a whole number, such as 'read<1'."
+    return (
+        f"after {word!r} expected {sign!r} and a share up to 100% or a whole number, such as '{word}{sign}1%' or "
+        f"'{word}{sign}100'."
     )
 
 
 def require_counted(policies: Iterable[Policy], *, dedupe: bool) -> None:
-    """Refuses a policy about duplicates where nobody looks for them: it would find none, whatever there is.
+    """Refuses a policy about duplicates for an upload that does not look for them: it would never fail.
 
     Raises:
         ConfigurationError: when there is one.
     """
     if not dedupe and any(policy.subject == "duplicates" for policy in policies):
-        raise ConfigurationError("fail_on asks about duplicates, which nobody looks for here; give dedupe=True.")
+        raise ConfigurationError("fail_on='duplicates' needs dedupe=True: de-duplication is off for this source.")

@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 from criteo_audiences.errors import CriteoError, InvalidResponseError, UploadFailedError
 from criteo_audiences.models import ContactListOperation, IdentifierType, printable_trace_id
 from criteo_audiences.tables.source_rows import SourceRow
-from criteo_audiences.uploads.judging import explained, is_ok, joint_bound
+from criteo_audiences.uploads.judging import explained, is_ok, joint_allowance, joint_bound
 from criteo_audiences.uploads.policies import Policy, Verdict, added
 
 _COMPUTED_EVERY: Final = dt.timedelta(hours=12)
@@ -150,6 +150,8 @@ class UploadReport:
         rejected: rows that held no identifier, by reason.
         duplicates: rows whose identifier went out already; `None` when nothing looked for them.
         suppressed: rows left out because a suppression list names them.
+        opt_outs: opt-outs of that list that the rows were compared with; `None` without `suppress`.
+        unusable_opt_outs: opt-outs that are no valid identifiers, so that they leave nobody out; without blank ones.
         columns: the columns of a table that were read.
         notes: what to know of the source, a sentence each: the files of a directory that were skipped.
         pending: identifiers read and not put into a call: all of them after a dry run.
@@ -167,6 +169,7 @@ class UploadReport:
         dry_run: whether nothing was to be sent.
         max_rejected: share of `read` that may be rejected.
         max_invalid: share of `sent` that Criteo may refuse.
+        allow_empty: whether it is right that nothing was sent.
         verdicts: what each policy of `fail_on` found.
         sample_invalid: a few identifiers Criteo refused, in clear text: never in a `repr` nor in `to_dict()`.
         invalid_rows: the first row of each of them in the source, as far as it can be read again; without its value.
@@ -176,6 +179,8 @@ class UploadReport:
     rejected: Mapping[str, int] = field(factory=dict)
     duplicates: int | None = None
     suppressed: int = 0
+    opt_outs: int | None = None
+    unusable_opt_outs: int = 0
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     pending: int = 0
@@ -193,6 +198,7 @@ class UploadReport:
     dry_run: bool = False
     max_rejected: float = 0.5
     max_invalid: float = 0.5
+    allow_empty: bool = False
     verdicts: tuple[Verdict, ...] = ()
     sample_invalid: tuple[str, ...] = field(default=(), repr=False)
     invalid_rows: tuple[SourceRow, ...] = ()
@@ -245,7 +251,7 @@ class UploadReport:
     def ok(self) -> bool:
         """Whether the upload did what it was asked to.
 
-        Something was sent (or the source was rightly empty), nothing is pending, failed or unknown, no deadline ended
+        Something was sent (or `allow_empty` was given), nothing is pending, failed or unknown, no deadline ended
         it, the shares of rejected rows and refused identifiers stay within `max_rejected` and `max_invalid`, and no
         policy of `fail_on` is broken; whatever is stricter decides. A dry run is judged by what it could see: that
         something would be sent, and which rows were rejected, duplicates or suppressed.
@@ -286,6 +292,8 @@ class UploadReport:
             "rejected": {str(reason): count for reason, count in self.rejected.items()},
             "duplicates": self.duplicates,
             "suppressed": self.suppressed,
+            "opt_outs": self.opt_outs,
+            "unusable_opt_outs": self.unusable_opt_outs,
             "columns": list(self.columns),
             "notes": list(self.notes),
             "already_hashed": self.already_hashed,
@@ -313,12 +321,13 @@ class UploadReport:
         """
         kinds = {**self.by_type, **other.by_type}
         times = [moment for moment in (self.live_from, other.live_from) if moment]
-        looked = [count for count in (self.duplicates, other.duplicates) if count is not None]
         return UploadReport(
             read=self.read + other.read,
             rejected=dict(Counter(self.rejected) + Counter(other.rejected)),
-            duplicates=sum(looked) if looked else None,
+            duplicates=_counted(self.duplicates, other.duplicates),
             suppressed=self.suppressed + other.suppressed,
+            opt_outs=_counted(self.opt_outs, other.opt_outs),
+            unusable_opt_outs=self.unusable_opt_outs + other.unusable_opt_outs,
             columns=tuple(dict.fromkeys(self.columns + other.columns)),
             notes=tuple(dict.fromkeys(self.notes + other.notes)),
             pending=self.pending + other.pending,
@@ -336,6 +345,7 @@ class UploadReport:
             dry_run=self.dry_run or other.dry_run,
             max_rejected=joint_bound(self.max_rejected, self.read, other.max_rejected, other.read),
             max_invalid=joint_bound(self.max_invalid, self.sent, other.max_invalid, other.sent),
+            allow_empty=joint_allowance(self, other),
             verdicts=added(self.verdicts, other.verdicts),
             sample_invalid=(self.sample_invalid + other.sample_invalid)[:MOST_SAMPLED],
             invalid_rows=(self.invalid_rows + other.invalid_rows)[:MOST_SAMPLED],
@@ -344,3 +354,8 @@ class UploadReport:
     def __radd__(self, other: object) -> "UploadReport":
         """Lets `sum(reports)` begin at 0."""
         return self if other == 0 else NotImplemented
+
+
+def _counted(one: int | None, other: int | None) -> int | None:
+    """Adds up counts of which one, or both, may not have been made."""
+    return other if one is None else one if other is None else one + other

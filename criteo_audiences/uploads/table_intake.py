@@ -1,15 +1,17 @@
 """Takes ready batches from a table, which a thread of its own reads and prepares."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
 from attrs import evolve
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.identifiers import OptOutCount
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.engine import default_threads
 from criteo_audiences.tables.plan import Plan
+from criteo_audiences.tables.reader import Chunk
 from criteo_audiences.tables.run import TableRun, first_rows
 from criteo_audiences.tables.source_rows import SourceRow
 from criteo_audiences.uploads.intake import Deliver, Rows
@@ -31,6 +33,7 @@ class TableIntake:
         self._table = table
         self._plan = table_plan(settings, table, rejects)
         self._run = TableRun(table, self._plan)
+        self._chunks: AsyncGenerator[Chunk, None] | None = None
 
     @property
     def rows(self) -> Rows:
@@ -59,12 +62,34 @@ class TableIntake:
         """See `Intake.seen`."""
         return self._run.seen()
 
+    @property
+    def opt_outs(self) -> OptOutCount | None:
+        """See `Intake.opt_outs`."""
+        return self._run.opt_outs
+
+    async def open(self) -> None:
+        """See `Intake.open`."""
+        await self._opened()
+
+    async def close(self) -> None:
+        """See `Intake.close`."""
+        if self._chunks is not None:
+            await self._chunks.aclose()
+
     async def run(self, deliver: Deliver) -> None:
         """See `Intake.run`."""
-        async with aclosing(self._run.chunks()) as chunks:
+        async with aclosing(await self._opened()) as chunks:
             async for chunk in chunks:
                 for batch in chunk.batches:
                     await deliver(batch)
+
+    async def _opened(self) -> AsyncGenerator[Chunk, None]:
+        """Returns the chunks after the first one, which holds no batch; opens the table once."""
+        if self._chunks is None:
+            chunks = self._run.chunks()
+            await anext(chunks)
+            self._chunks = chunks
+        return self._chunks
 
     def count_rest(self) -> None:
         """A table's rows are prepared as they are read."""
@@ -101,6 +126,7 @@ def table_plan(settings: Settings, table: Table, rejects: RejectsFile | None = N
         selections=selections,
         where=settings.where or table.where,
         suppress=settings.suppress,
+        suppress_strict=settings.suppress_strict,
         dedupe=dedupe,
         counted=settings.dry_run,
         on_rejects=None if rejects is None else rejects.write,

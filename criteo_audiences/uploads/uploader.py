@@ -13,7 +13,7 @@ from criteo_audiences.uploads.amendment import Amend, Destination
 from criteo_audiences.uploads.first_error import first_error
 from criteo_audiences.uploads.intake import Intake, ValueIntake
 from criteo_audiences.uploads.options import Settings
-from criteo_audiences.uploads.pipeline import Pipeline
+from criteo_audiences.uploads.pipeline import Look, Pipeline
 from criteo_audiences.uploads.record import kept_record
 from criteo_audiences.uploads.rejects import RejectsFile, kept_open
 from criteo_audiences.uploads.report import BatchResult, UploadReport
@@ -67,7 +67,7 @@ class UploadStream:
 
 @asynccontextmanager
 async def stream(
-    amend: Amend, destination: Destination, source: object, settings: Settings
+    amend: Amend, destination: Destination, source: object, settings: Settings, look: Look | None = None
 ) -> AsyncIterator[UploadStream]:
     """Runs an upload for as long as the block lasts; leaving it early cancels what still runs.
 
@@ -76,26 +76,42 @@ async def stream(
         destination: the contact list.
         source: any iterable or async iterable of text, or a file.
         settings: the caller's choices.
+        look: looks at the contact list and raises when the upload cannot be meant for it; `None` makes no call.
 
     Raises:
         AuthenticationError: when the credentials are refused, at once instead of batch after batch.
-        ConfigurationError: when the file of rejects cannot be created; nothing has been read then.
+        ConfigurationError: when the source or the opt-outs cannot be used, or the file of rejects cannot be created;
+            no batch has been begun then.
         JournalError: when the journal cannot be used, or not be written any more.
         OSError: when the file of rejects cannot be written.
         SourceChangedError: when a file changed while it was read; what was sent by then is in the report.
         Exception: what the source raises, as it is.
     """
-    rejects = None if settings.rejects is None else RejectsFile(settings.rejects, plain=settings.rejects_plain)
-    intake = _open_intake(source, settings, rejects)
-    async with kept_record(destination, source, settings) as record:
-        upload = Pipeline(amend, destination.segment_id, intake, record, settings)
+    rejects = _rejects(settings)
+    upload = Pipeline(amend, destination.segment_id, _open_intake(source, settings, rejects), settings)
+    async with _running(upload, destination, source, settings, rejects, look):
+        yield UploadStream(upload)
+
+
+@asynccontextmanager
+async def _running(
+    upload: Pipeline,
+    destination: Destination,
+    source: object,
+    settings: Settings,
+    rejects: RejectsFile | None,
+    look: Look | None,
+) -> AsyncIterator[None]:
+    # What refuses to start does so before there is a journal or a file of rejects.
+    async with upload.opened(look), kept_record(destination, source, settings) as record:
+        upload.record = record
         async with kept_open(rejects):
             try:
                 with first_error():
                     async with anyio.create_task_group() as group:
                         upload.start(group)
                         try:
-                            yield UploadStream(upload)
+                            yield
                         finally:
                             upload.wind_down()
                             group.cancel_scope.cancel()
@@ -107,28 +123,35 @@ async def stream(
     await upload.look_again()
 
 
-async def upload(amend: Amend, destination: Destination, source: object, settings: Settings) -> UploadReport:
+async def upload(
+    amend: Amend, destination: Destination, source: object, settings: Settings, look: Look | None = None
+) -> UploadReport:
     """Runs an upload to its end; the arguments and what is raised are those of `stream`.
 
-    An exception that ends it carries a note that says how far it came.
+    An exception that ends it, a cancellation included, carries a note that says how far it came.
     """
-    running: UploadStream | None = None
+    rejects = _rejects(settings)
+    running = Pipeline(amend, destination.segment_id, _open_intake(source, settings, rejects), settings)
     try:
-        async with stream(amend, destination, source, settings) as running:
-            async for _ in running:
+        async with _running(running, destination, source, settings, rejects, look):
+            async for _ in UploadStream(running):
                 pass
-    except Exception as error:
-        if running is not None:
-            error.add_note(_how_far(running.report))
+    except BaseException as error:  # a cancellation as well, which is the cause of a TimeoutError
+        error.add_note(_how_far(running.report()))
         raise
-    return running.report
+    return running.report()
 
 
 def _how_far(report: UploadReport) -> str:
     return (
-        f"The upload stopped early: {report.read:,} rows read, {report.valid:,} identifiers accepted by Criteo, "
-        f"{report.unknown:,} without an answer, {report.pending:,} not sent. Running it again is safe."
+        f"The upload stopped early: {report.read:,} rows read, {report.sent:,} sent, {report.valid:,} identifiers "
+        f"accepted by Criteo, {report.unknown:,} without an answer, {report.pending:,} not sent. Running it again is "
+        "safe."
     )
+
+
+def _rejects(settings: Settings) -> RejectsFile | None:
+    return None if settings.rejects is None else RejectsFile(settings.rejects, plain=settings.rejects_plain)
 
 
 def _open_intake(source: object, settings: Settings, rejects: RejectsFile | None) -> Intake:

@@ -27,11 +27,12 @@ async def test_upload_sends_the_column_and_shows_where_every_row_went(cli, expor
     assert (shown["rejected"], shown["duplicates"], shown["sent"], shown["accepted"]) == ("2", "1", "2", "2")
 
 
-async def test_rejects_are_written_to_a_file_of_their_own(cli, export: Path, tmp_path: Path) -> None:
+async def test_rejects_are_written_to_a_file_of_their_own(cli, export: Path, sandbox: Sandbox, tmp_path: Path) -> None:
     """`--rejects` says where each rejected value stands, with `--rejects-plain` also what it was; a file is never hit."""
+    segment = sandbox.add_contact_list()
     written = tmp_path / "rejects.csv"
     options = ("--hash", "none", "--dry-run", "--rejects", str(written))
-    done = await cli("upload", SERVICE, "1", str(export), *options, "--rejects-plain")
+    done = await cli("upload", SERVICE, segment, str(export), *options, "--rejects-plain")
     assert done.code == 0, done.err
     with written.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -40,14 +41,15 @@ async def test_rejects_are_written_to_a_file_of_their_own(cli, export: Path, tmp
     with export.open(newline="", encoding="utf-8") as file:
         addresses = [row["Email"] for row in csv.DictReader(file)]
     assert [row["value"] for row in rows] == [addresses[int(row["row"]) - 1] for row in rows]
-    again = await cli("upload", SERVICE, "1", str(export), *options)
+    again = await cli("upload", SERVICE, segment, str(export), *options)
     assert again.code == 2
     assert "rejects must name a new file" in again.err
 
 
-async def test_the_report_says_where_the_rejects_are(cli, export: Path, tmp_path: Path) -> None:
+async def test_the_report_says_where_the_rejects_are(cli, export: Path, sandbox: Sandbox, tmp_path: Path) -> None:
     """The path as it was given, also when the upload stops, but not of a file that was never made."""
-    options = ("upload", SERVICE, "1", str(export), "--hash", "none", "--dry-run", "--rejects")
+    segment = sandbox.add_contact_list()
+    options = ("upload", SERVICE, segment, str(export), "--hash", "none", "--dry-run", "--rejects")
     done = await cli(*options, str(tmp_path / "one.csv"))
     assert done.out.splitlines()[-1] == f"What was rejected, and where it stands: {tmp_path / 'one.csv'}"
     given = os.fsdecode(bytes(tmp_path) + b"/\xe9.csv")

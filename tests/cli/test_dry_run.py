@@ -49,14 +49,15 @@ async def test_without_a_login_it_says_what_it_assumes(
 async def test_a_users_login_has_its_own_quota(
     cli, environment: dict[str, str], export: Path, sandbox: Sandbox
 ) -> None:
-    """Ten calls a minute and account count for a refresh token, and it is not used up."""
+    """Ten calls a minute and account count for a refresh token, of which the look at the segment takes one."""
     environment |= {"CRITEO_REFRESH_TOKEN": sandbox.refresh_token().refresh_token, "CRITEO_ACCOUNTS": "2"}
+    segment = sandbox.add_contact_list()
     done = await cli(
-        "upload", SERVICE, "1", str(export), "--hash", "sha256", "--dry-run", "--batch-size", "1", "--json"
+        "upload", SERVICE, segment, str(export), "--hash", "sha256", "--dry-run", "--batch-size", "1", "--json"
     )
     plan = json.loads(done.out)["plan"]
     assert (plan["calls"], plan["calls_a_window"], plan["quota_assumed"], plan["seconds"]) == (2, 20, False, 0)
-    assert not sandbox.requests
+    assert [each.path.rsplit("/", 1)[-1] for each in sandbox.requests if "oauth2" not in each.path] == ["search"]
 
 
 async def test_half_a_login_is_a_mistake(cli, environment: dict[str, str], export: Path) -> None:

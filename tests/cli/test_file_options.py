@@ -53,12 +53,101 @@ async def test_a_condition_that_cannot_be_used(
     cli, sandbox: Sandbox, exports: list[str], where: str, words: str
 ) -> None:
     """It ends with 2 and one line that shows no value, before any call."""
-    done = await cli("upload", SERVICE, "1", *exports, "--hash", "md5", "--where", where)
+    done = await cli("upload", SERVICE, sandbox.add_contact_list(), *exports, "--hash", "md5", "--where", where)
     assert done.code == 2
     assert words in done.err.strip().splitlines()[-1]
     assert "Traceback" not in done.err
     assert "@example" not in done.err
+    assert not any(request.path.endswith("contact-list") for request in sandbox.requests)
+
+
+@pytest.mark.parametrize(
+    ("listed", "said"),
+    [
+        (
+            "email\ngone@example.com\nb@example.com (left)\n\n'c@example\n",
+            "2 of the 3 opt-outs in opt-outs.csv cannot be",
+        ),
+        ("email\n", "opt-outs.csv holds no opt-out, so nobody would be left out"),
+    ],
+)
+async def test_opt_outs_that_cannot_be_used_end_as_a_mistake(
+    cli, sandbox: Sandbox, exports: list[str], tmp_path: Path, listed: str, said: str
+) -> None:
+    """With 2, before any call, in one line that shows no value; a rehearsal and `--json` say the same."""
+    (tmp_path / "opt-outs.csv").write_text(listed, encoding="utf-8")
+    what = (*exports, "--hash", "md5", "--column", "email", "--suppress", str(tmp_path / "opt-outs.csv"))
+    for options in ((), ("--dry-run",), ("--json",)):
+        done = await cli("upload", SERVICE, sandbox.add_contact_list(), *what, *options)
+        assert done.code == 2
+        assert said in done.err
+        assert "--no-suppress-strict" in done.err
+        assert done.err.count("\n") == 1
+        assert "example.com" not in done.err + done.out
+    assert said in json.loads(done.out)["error"]["message"]
     assert not sandbox.requests
+    assert not list(Path(tmp_path / "state").rglob("*.journal"))
+
+
+async def test_an_upload_may_go_on_without_them(cli, sandbox: Sandbox, exports: list[str], tmp_path: Path) -> None:
+    """A line on standard error, the report and the document say so, and a policy may fail it."""
+    segment = sandbox.add_contact_list()
+    opt_outs = tmp_path / "opt-outs.csv"
+    opt_outs.write_text("email\nout@example.com\nb@example.com (left)\n", encoding="utf-8")
+    what = (*exports, "--hash", "none", "--column", "email", "--suppress", str(opt_outs), "--no-suppress-strict")
+    done = await cli("upload", SERVICE, segment, *what)
+    assert done.code == 0, done.err
+    assert "1 of 2 opt-outs cannot be used: those people are not left out\n" in done.err
+    assert "have opted out; 1 opt-out, 1 cannot be used" in done.out
+    assert "out@example.com" not in sandbox.contact_list(segment).identifiers
+    failed = await cli("upload", SERVICE, segment, *what, "--fail-on", "unusable_opt_outs", "--json")
+    assert failed.code == 7
+    document = json.loads(failed.out)
+    assert (document["opt_outs"], document["unusable_opt_outs"]) == (1, 1)
+    assert "fails by unusable_opt_outs>0: 1 of 2 opt-outs (50%)" in failed.err
+    opt_outs.write_text("email\n", encoding="utf-8")
+    done = await cli("upload", SERVICE, segment, *what)
+    assert done.code == 0, done.err
+    assert "there is no opt-out in the file of --suppress: nobody is left out\n" in done.err
+    assert "have opted out; 0 opt-outs" in done.out
+
+
+@pytest.mark.parametrize("options", [(), ("--where", "email = 'nobody'"), ("--dry-run",)])
+async def test_sending_nothing_is_incomplete_unless_allowed(
+    cli, sandbox: Sandbox, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """One clear line; with `--allow-empty` it is done, and a lower limit still counts."""
+    export = tmp_path / "crm.csv"
+    export.write_text("email\n" + "a@example.com\n" * ("--where" in options), encoding="utf-8")
+    what = ("upload", SERVICE, sandbox.add_contact_list(), str(export), "--hash", "none", *options)
+    done = await cli(*what)
+    assert done.code == 7
+    assert done.err.splitlines()[-1] == (
+        "criteo-audiences: The upload is not complete: no row was read (an empty source, or a condition that no row "
+        "meets); give allow_empty=True (--allow-empty) if that is right."
+    )
+    assert "rows read" in done.out
+    document = json.loads((await cli(*what, "--json")).out)
+    assert (document["ok"], document["read"]) == (False, 0)
+    allowed = await cli(*what, "--allow-empty", "--json")
+    assert allowed.code == 0, allowed.err
+    assert json.loads(allowed.out)["ok"] is True
+    limited = await cli(*what, "--allow-empty", "--fail-on", "read<1")
+    assert limited.code == 7
+    assert limited.err.splitlines()[-1].endswith("The upload fails by read<1: 0 of 0 rows.")
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",), ("--owner",)])
+async def test_an_unknown_segment_is_noticed_before_the_file_is_read(
+    cli, sandbox: Sandbox, exports: list[str], options: tuple[str, ...]
+) -> None:
+    """With 6 and one line, whether it is rehearsed, or an owner is named."""
+    options = ("--advertiser-id", "1") if "--owner" in options else options
+    done = await cli("upload", SERVICE, "404", *exports, "--hash", "md5", "--column", "email", *options)
+    assert done.code == 6
+    assert ("Segment 404 is no segment" if "--advertiser-id" in options else "HTTP 404") in done.err
+    assert done.err.count("\n") == 1
+    assert not any(request.identifiers for request in sandbox.requests)
 
 
 async def test_other_kinds_of_identifier(cli, sandbox: Sandbox) -> None:
@@ -75,6 +164,18 @@ async def test_other_kinds_of_identifier(cli, sandbox: Sandbox) -> None:
     assert done.code == 0, done.err
     assert "as they are" in done.err
     assert sandbox.contact_list(theirs).identifiers == {"C-1", "C-2"}
+
+
+async def test_each_row_has_its_country_and_a_number_may_keep_its_zero(cli, sandbox: Sandbox) -> None:
+    """`--region-column` and `--keep-trunk-zero` are the library's keywords."""
+    segment = sandbox.add_contact_list()
+    rows = "phone,land\n612 345 678,España\n+33 (0)1 23 45 67 89,\n030 123456,Narnia\n".encode()
+    kind = ("--identifier-type", "phone-number", "--column", "phone", "--hash", "none")
+    options = ("--region-column", "land", "--keep-trunk-zero")
+    done = await cli("upload", SERVICE, segment, "-", *kind, *options, "--json", stdin=rows)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["rejected"] == {"unknown_country": 1}
+    assert sandbox.contact_list(segment).identifiers == {"+34612345678", "+330123456789"}
 
 
 async def test_a_deadline_ends_an_upload_as_incomplete(cli, sandbox: Sandbox) -> None:
@@ -126,7 +227,7 @@ def test_files_of_other_kinds_have_one_line(misuse, export: Path, tmp_path: Path
     }.items():
         (tmp_path / name).write_bytes(content)
         done = misuse("upload", SERVICE, "1", str(tmp_path / name), "--hash", "md5")
-        assert (done.code, done.err.count("\n")) == (2, 2), done.err  # what is about to happen, and why it does not
+        assert (done.code, done.err.count("\n")) == (2, 1), done.err
         assert "Excel" in done.err
     done = misuse("upload", SERVICE, "1", str(export), "--hash", "md5", "--suppress", str(tmp_path / "absent.csv"))
     assert done.code == 3, done.err

@@ -38,14 +38,16 @@ async def test_what_a_policy_bears_ends_well(cli, export: Path, sandbox: Sandbox
 async def test_a_rehearsal_fails_as_well(cli, export: Path, command: str, sandbox: Sandbox) -> None:
     """A dry run judges the file, so that a job can stop before anything is sent."""
     done = await cli(
-        command, SERVICE, "1", str(export), "--hash", "sha256", "--dry-run", "--fail-on", "any,duplicates", "--json"
+        command,
+        *(SERVICE, sandbox.add_contact_list(), str(export)),
+        *("--hash", "sha256", "--dry-run", "--fail-on", "any,duplicates", "--json"),
     )
     assert done.code == INCOMPLETE
     document = json.loads(done.out)
     assert document["ok"] is False
     assert [policy["ok"] for policy in document["policies"]] == [False, False]
     assert "any>0: 2 of 5 rows (40%); duplicates>0: 1 of 5 rows (20%)." in done.err
-    assert not sandbox.requests
+    assert not any(request.identifiers for request in sandbox.requests)
 
 
 def test_a_typo_is_answered_with_the_nearest_word(misuse, export: Path) -> None:
@@ -59,4 +61,4 @@ def test_duplicates_must_be_looked_for(misuse, export: Path) -> None:
     """A policy about what nobody counts is refused."""
     done = misuse("upload", SERVICE, "1", str(export), "--hash", "sha256", "--no-dedupe", "--fail-on", "duplicates")
     assert done.code == USAGE
-    assert "give dedupe=True" in done.err
+    assert "needs dedupe=True" in done.err

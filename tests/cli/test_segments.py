@@ -96,9 +96,9 @@ def test_mistakes_name_the_option(misuse, arguments: tuple[str, ...], words: str
 
 
 async def test_anothers_list_is_refused_before_anything_is_sent(cli, export: Path, sandbox: Sandbox) -> None:
-    """An upload with the wrong owner ends with a usage error and an unchanged list."""
+    """An upload with the wrong owner ends with the segment's code and an unchanged list."""
     segment = sandbox.add_contact_list(name="crm", advertiser_id="9")
     done = await cli("upload", "marketing-solutions", segment, str(export), "--hash", "md5", "--advertiser-id", "8")
-    assert done.code == 2
+    assert done.code == 6
     assert "no segment of advertiser_id=8" in done.err
     assert len(sandbox.contact_list(segment)) == 0

@@ -15,10 +15,12 @@ SERVICE = "marketing-solutions"
 
 
 @pytest.fixture
-def shell(environment: dict[str, str], export: Path) -> Callable[..., Awaitable[subprocess.CompletedProcess[str]]]:
+def shell(
+    environment: dict[str, str], export: Path, sandbox: Sandbox
+) -> Callable[..., Awaitable[subprocess.CompletedProcess[str]]]:
     """Runs a line of shell in which `$cli` is the command line, `$dry` a dry run of the export."""
     cli = f"{sys.executable} -m criteo_audiences"
-    dry = f"{cli} upload {SERVICE} 1 {export} --hash sha256 --dry-run"
+    dry = f"{cli} upload {SERVICE} {sandbox.add_contact_list()} {export} --hash sha256 --dry-run"
 
     async def run(line: str, **more: str | None) -> subprocess.CompletedProcess[str]:
         variables = {**environment, "cli": cli, "dry": dry, **more}

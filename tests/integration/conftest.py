@@ -28,6 +28,11 @@ class Stage:
         return [each for each in self.sandbox.requests if "oauth2" not in each.path]
 
     @property
+    def amendments(self) -> list[Any]:
+        """The calls that change a list so far."""
+        return [each for each in self.calls if not each.path.endswith("/search")]
+
+    @property
     def token_calls(self) -> list[Any]:
         """The calls for a token so far."""
         return [each for each in self.sandbox.requests if "oauth2" in each.path]

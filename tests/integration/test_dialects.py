@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from criteo_audiences import ApiVersionGoneError, ConfigurationError, CriteoClient, NotFoundError, PartialFailureError
+from criteo_audiences import ApiVersionGoneError, CriteoClient, NotFoundError, PartialFailureError, SegmentMismatchError
 from criteo_audiences import commerce_grid as cg
 from criteo_audiences import marketing_solutions as ms
 from criteo_audiences import retail_media as rm
@@ -137,7 +137,7 @@ async def test_upload_with_the_owner_checked(lists: Lists, server: Sandbox) -> N
     assert server.contact_list(segment.id).identifiers == {"a@b.co"}
     stranger = dict.fromkeys(lists.owner, "99999")
     before = len(server.requests)
-    with pytest.raises(ConfigurationError, match="99999"):
+    with pytest.raises(SegmentMismatchError, match="99999"):
         await lists.api.upload_contact_list(segment.id, ["a@b.co"], hash=None, **stranger)
     assert len(server.requests) == before + 1
 
@@ -158,7 +158,7 @@ async def test_a_read_only_list_is_refused_by_the_owner_check(lists: Lists, serv
     segment_id = server.add_contact_list(name="theirs", service=service, owner_id=owner, read_only=True)
     if lists.models is cg:  # Commerce Grid's answers do not tell
         return
-    with pytest.raises(ConfigurationError, match="read-only"):
+    with pytest.raises(SegmentMismatchError, match="read-only"):
         await lists.api.upload_contact_list(segment_id, ["a@b.co"], hash=None, **lists.owner)
 
 
@@ -214,7 +214,7 @@ async def test_a_retail_media_list_takes_the_kind_it_was_made_for(criteo: Criteo
     )
     assert receipt.identifier_type == "customer_id"
     assert server.contact_list(segment.id).identifiers == {"c-1"}
-    with pytest.raises(ConfigurationError, match="customer_id"):
+    with pytest.raises(SegmentMismatchError, match="customer_id"):
         await criteo.retail_media.upload_contact_list(segment.id, ["a@b.co"], hash=None, account_id=ACCOUNT)
 
 

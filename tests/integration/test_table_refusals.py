@@ -123,7 +123,7 @@ async def test_a_file_that_cannot_be_used(
         await stage.upload(directory / "crm.csv")
     assert "crm.csv" in str(caught.value)
     assert PLANTED not in shown(caught.value, caplog)
-    assert stage.sandbox.requests == []
+    assert stage.amendments == []
 
 
 async def test_a_file_that_disappears(stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,7 +139,7 @@ async def test_a_file_that_disappears(stage: Any, tmp_path: Path, monkeypatch: p
     monkeypatch.setattr("criteo_audiences.tables.reader.open_table", look)
     with pytest.raises(OSError, match=r"crm\.csv is not there any more"):
         await stage.upload(path)
-    assert stage.sandbox.requests == []
+    assert stage.amendments == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")

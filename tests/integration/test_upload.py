@@ -104,9 +104,10 @@ async def test_a_wrong_option_sends_nothing_at_all(options: dict[str, Any], stag
 
 
 async def test_a_dry_run_sends_nothing_at_all(stage: Any) -> None:
-    """Not even for a token; the report says what would happen."""
+    """It looks for the segment, once; the report says what would happen."""
     report = await stage.upload(MESSY, dry_run=True, dedupe=True)
-    assert stage.sandbox.requests == []
+    assert [each.path.rpartition("/")[2] for each in stage.calls] == ["search"]
+    assert stage.held == frozenset()
     assert (report.pending, report.duplicates, report.rejected_total, report.batches) == (3, 1, 3, 1)
     assert report.ok
 
@@ -152,13 +153,16 @@ async def test_a_file_is_a_source(stage: Any, tmp_path: Path) -> None:
     assert (await stage.upload(path, column="E-Mail")).valid == 2
 
 
-async def test_a_header_without_rows_uploads_nothing_and_is_fine(stage: Any, tmp_path: Path) -> None:
-    """No call, no error."""
+async def test_a_header_without_rows_uploads_nothing_and_is_not_fine(stage: Any, tmp_path: Path) -> None:
+    """It raises nothing and changes nothing; the report is `.ok` only when that is allowed."""
     path = tmp_path / "crm.csv"
     path.write_text("id,email\n")
     report = await stage.upload(path)
-    assert report.ok
-    assert stage.sandbox.requests == []
+    assert not report.ok
+    with pytest.raises(UploadFailedError, match="no row was read"):
+        report.raise_for_failures()
+    assert (await stage.upload(path, allow_empty=True)).ok
+    assert stage.amendments == []
 
 
 async def test_a_missing_column_sends_nothing(stage: Any, tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from criteo_audiences.errors import (
     RateLimitExceeded,
     RequestTimeout,
     ResponseError,
+    SegmentMismatchError,
     ServerError,
     SourceChangedError,
     SyncRefusedError,
@@ -58,6 +59,7 @@ TREE = {
     JournalError: CriteoError,
     SourceChangedError: CriteoError,
     SyncRefusedError: CriteoError,
+    SegmentMismatchError: CriteoError,
     ConfigurationError: CriteoError,
     InvalidIdentifierError: CriteoError,
 }
@@ -83,6 +85,7 @@ EXAMPLES: list[CriteoError] = [
     JournalError("x"),
     SourceChangedError("x"),
     SyncRefusedError("x"),
+    SegmentMismatchError("5", ["is no contact list", "is read-only"]),
     ConfigurationError("x"),
     InvalidIdentifierError("no_at_sign"),
 ]

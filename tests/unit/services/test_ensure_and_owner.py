@@ -1,10 +1,20 @@
 """Making sure a list is there, and checking whose it is before anything is sent to it."""
 
+from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
-from criteo_audiences import ConfigurationError, PartialFailureError, ServerError, TransportError
+from criteo_audiences import (
+    ConfigurationError,
+    NotFoundError,
+    PartialFailureError,
+    PermissionDeniedError,
+    SegmentMismatchError,
+    ServerError,
+    TransportError,
+)
 
 TAKEN = {"type": "validation", "code": "name-must-be-unique", "instance": "@data/0"}
 LIST = {"id": "5", "attributes": {"name": "crm", "type": "ContactList", "advertiserId": "1", "contactList": {}}}
@@ -131,7 +141,7 @@ async def test_an_owner_costs_one_search_before_the_upload(
 async def test_a_list_that_cannot_be_meant_is_refused(criteo, found: list[Any], words: str) -> None:
     """Another's list, none at all, another kind of segment and a read-only list are refused before anything is sent."""
     criteo.will_answer({"data": found})
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(SegmentMismatchError, match=words):
         await criteo.ms.upload_contact_list("5", ["a@example.com"], hash=None, advertiser_id="1")
     assert paths(criteo) == ["search"]
 
@@ -140,20 +150,127 @@ async def test_a_retail_media_list_of_another_kind_of_identifier_is_refused(crit
     """Retail Media fixes a list's kind when it is made; an upload of another kind is refused before it is sent."""
     attributes = {"accountId": "7", "type": "ContactList", "contactList": {"identifierType": "customerId"}}
     criteo.will_answer({"data": [{"id": "5", "attributes": attributes}]})
-    with pytest.raises(ConfigurationError, match="takes identifier_type='customer_id', not 'email'"):
+    with pytest.raises(SegmentMismatchError, match="takes identifier_type='customer_id', not 'email'"):
         await criteo.rm.upload_contact_list("5", ["a@example.com"], hash=None, account_id="7")
 
 
 async def test_a_stream_checks_its_owner_as_well(criteo) -> None:
     """A stream of results begins with the same search."""
     criteo.will_answer({"data": []})
-    with pytest.raises(ConfigurationError):
+    with pytest.raises(SegmentMismatchError):
         async with criteo.ms.stream_contact_list("5", ["a@example.com"], hash=None, advertiser_id="1"):
             pass
 
 
-async def test_a_dry_run_makes_no_search(criteo) -> None:
-    """A dry run sends nothing at all."""
-    report = await criteo.ms.upload_contact_list("5", ["a@example.com"], hash=None, advertiser_id="1", dry_run=True)
-    assert report.dry_run
+async def test_all_that_is_wrong_is_named_at_once(criteo) -> None:
+    """Each difference is a clause of one sentence, and an attribute."""
+    attributes = {"accountId": "8", "contactList": {"identifierType": "CustomerId", "isReadOnly": True}}
+    criteo.will_answer({"data": [{"id": "5", "attributes": attributes}]})
+    with pytest.raises(SegmentMismatchError) as caught:
+        await criteo.rm.upload_contact_list("5", ["a@example.com"], hash=None, account_id="7")
+    assert len(caught.value.differences) == 3
+    assert str(caught.value) == (
+        "Segment 5 is no segment of account_id=7: check both ids; it is read-only: it was made outside Criteo's API; it "
+        "takes identifier_type='customer_id', not 'email'. Nothing was sent."
+    )
+
+
+UNSUITABLE: list[tuple[str, list[Any], str]] = [
+    ("ms", [{"id": "5", "attributes": {"type": "Lookalike"}}], "is no contact list"),
+    ("cg", [{"id": "5", "attributes": {"type": "Behavioral"}}], "is no contact list"),
+    ("ms", [{"id": "5", "attributes": {"contactList": {"isReadOnly": True}}}], "is read-only"),
+]
+
+
+@pytest.mark.parametrize(("service", "found", "words"), UNSUITABLE)
+@pytest.mark.parametrize("source", ["table", "dry run of a table", "dry run of a list"])
+async def test_a_table_and_a_dry_run_look_at_their_segment_first(
+    criteo, service: str, found: list[Any], words: str, source: str, tmp_path: Path
+) -> None:
+    """With one search, also when no owner is named, and without a journal or a file of rejects being left behind."""
+    criteo.will_answer({"data": found})
+    rows: Any = ["a@example.com"] if source.endswith("list") else pl.DataFrame({"email": ["a@example.com"]})
+    files: dict[str, Any] = {"journal": tmp_path / "journal", "rejects": tmp_path / "rejects.csv"}
+    with pytest.raises(SegmentMismatchError, match=words):
+        await getattr(criteo, service).upload_contact_list(
+            "5", rows, hash=None, dry_run=source.startswith("dry"), **files
+        )
+    assert paths(criteo) == ["search"]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("service", ["ms", "cg"])
+@pytest.mark.parametrize("found", [[], [{"id": "6", "attributes": {"type": "ContactList"}}]])
+@pytest.mark.parametrize(("status", "error"), [(404, NotFoundError), (403, PermissionDeniedError)])
+async def test_a_segment_that_the_search_does_not_show_is_asked_itself(
+    criteo, service: str, found: list[Any], status: int, error: type[Exception], tmp_path: Path
+) -> None:
+    """An unknown one, and one of an owner that did not consent, end the upload before the table is read."""
+    criteo.will_answer({"data": found})
+    criteo.will_answer({"errors": []}, status=status)
+    table = pl.DataFrame({"email": ["a@example.com"]})
+    with pytest.raises(error):
+        await getattr(criteo, service).upload_contact_list("5", table, hash=None, journal=tmp_path / "journal")
+    assert paths(criteo) == ["search", "statistics"]
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_search_that_lags_behind_refuses_nothing(criteo) -> None:
+    """A list that answers is there, whatever the search shows."""
+    criteo.will_answer({"data": []})
+    criteo.will_answer({"data": {"attributes": {"numberOfIdentifiers": 0}}})
+    criteo.will_answer({"data": {"attributes": {"nbValidIdentifiers": 1, "nbInvalidIdentifiers": 0}}})
+    assert (await criteo.ms.upload_contact_list("5", pl.DataFrame({"email": ["a@example.com"]}), hash=None)).ok
+
+
+async def test_a_suitable_segment_costs_a_table_one_search(criteo) -> None:
+    """An iterable's upload makes none; a dry run makes nothing else."""
+    suitable = {"data": [{"id": "5", "attributes": {"type": "ContactList"}}]}
+    table = pl.DataFrame({"email": ["a@example.com"]})
+    criteo.will_answer(suitable)
+    criteo.will_answer({"data": {"attributes": {"nbValidIdentifiers": 1, "nbInvalidIdentifiers": 0}}})
+    assert (await criteo.ms.upload_contact_list("5", table, hash=None)).calls == 1
+    assert len(criteo.asked) == 2
+    criteo.will_answer(suitable)
+    assert (await criteo.ms.upload_contact_list("5", ["a@example.com"], hash=None, dry_run=True)).ok
+    assert paths(criteo)[2:] == ["search"]
+    criteo.will_answer({"data": {"attributes": {"nbValidIdentifiers": 1, "nbInvalidIdentifiers": 0}}})
+    await criteo.ms.upload_contact_list("5", ["a@example.com"], hash=None)
+    assert len(criteo.asked) == 4
+
+
+async def test_retail_media_looks_where_it_can(criteo) -> None:
+    """Its searches are an account's: without one a table goes out unlooked at."""
+    table = pl.DataFrame({"email": ["a@example.com"]})
+    criteo.will_answer({"data": {"attributes": {"nbValidIdentifiers": 1, "nbInvalidIdentifiers": 0}}})
+    await criteo.rm.upload_contact_list("5", table, hash=None)
+    assert len(criteo.asked) == 1
+    criteo.will_answer({"data": []})
+    with pytest.raises(SegmentMismatchError, match="no segment of account_id=7"):
+        await criteo.rm.upload_contact_list("5", table, hash=None, account_id="7")
+
+
+async def test_who_may_write_and_not_search_uploads_all_the_same(criteo) -> None:
+    """Nobody asked for the look; asked for by an owner, its failure is an error."""
+    table = pl.DataFrame({"email": ["a@example.com"]})
+    criteo.will_answer({"errors": []}, status=403)
+    criteo.will_answer({"data": {"attributes": {"nbValidIdentifiers": 1, "nbInvalidIdentifiers": 0}}})
+    assert (await criteo.ms.upload_contact_list("5", table, hash=None)).ok
+    criteo.will_answer({"errors": []}, status=403)
+    with pytest.raises(PermissionDeniedError):
+        await criteo.ms.upload_contact_list("5", table, hash=None, advertiser_id="1")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"suppress": ["nonsense"]},
+        {"suppress": pl.DataFrame({"email": []}, schema={"email": pl.String})},
+        {"column": "absent"},
+    ],
+)
+async def test_what_is_wrong_here_is_found_before_the_look(criteo, options: dict[str, Any]) -> None:
+    """A mistake in the arguments costs no call."""
+    with pytest.raises(ConfigurationError):
+        await criteo.ms.upload_contact_list("5", pl.DataFrame({"email": ["a@example.com"]}), hash=None, **options)
     assert not criteo.asked

@@ -3,11 +3,12 @@ import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
+import polars as pl
 import pytest
 
-from criteo_audiences import RequestTimeout, UploadReport
+from criteo_audiences import ConfigurationError, RequestTimeout, UploadReport
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.uploads import Amendment, Destination, UploadStream
+from criteo_audiences.uploads import Amendment, Destination, UploadStream, upload
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.uploader import stream
 
@@ -272,3 +273,74 @@ def test_canceling_while_a_flush_waits_for_a_sender(checked: Checked, fake_amend
 
     report = checked(main())
     assert (report.read, report.unknown, report.pending) == (25, 20, 5)
+
+
+LANES: dict[str, Callable[[list[str]], Any]] = {
+    "iterable": lambda values: values,
+    "table": lambda values: pl.DataFrame({"email": values}),
+}
+
+
+async def within_no_time(task: "asyncio.Task[Any]") -> None:
+    """Awaits a task until its time is up, which it is."""
+    async with asyncio.timeout(0):
+        await task
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("how", ["cancel", "timeout", "wait_for"])
+async def test_a_canceled_upload_says_how_far_it_came(lane: str, how: str, fake_amend: Fake) -> None:
+    """The cancellation carries a note with counts; of a time-out it is the cause."""
+    second = asyncio.Event()
+
+    async def reply(amendment: Amendment) -> ContactListOperation:
+        if amendment.batch.number == 2:
+            second.set()
+            await asyncio.Event().wait()
+        return ContactListOperation(valid=10, invalid=0)
+
+    rows = [f"{number}@example.com" for number in range(30)]
+    options = Settings(hash=None, batch_size=10, max_concurrency=1)
+    task = asyncio.create_task(upload(fake_amend(reply=reply), LIST, LANES[lane](rows), options))
+    await second.wait()
+    if how == "cancel":
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError) as canceled:
+            await task
+        error: BaseException | None = canceled.value
+    else:
+        with pytest.raises(TimeoutError) as late:
+            await (within_no_time(task) if how == "timeout" else asyncio.wait_for(task, 0))
+        error = late.value.__cause__
+    (note,) = getattr(error, "__notes__", ())
+    assert note == (
+        "The upload stopped early: 30 rows read, 20 sent, 10 identifiers accepted by Criteo, 10 without an answer, "
+        "10 not sent. Running it again is safe."
+    )
+
+
+async def test_an_upload_that_is_canceled_before_it_begins_says_so(fake_amend: Fake) -> None:
+    """While it looks at its segment, for example."""
+    looking = asyncio.Event()
+
+    async def look() -> None:
+        looking.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(upload(fake_amend(), LIST, ["a@b.co"], Settings(hash=None), look))
+    await looking.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    assert "0 rows read, 0 sent" in caught.value.__notes__[0]
+
+
+async def test_progress_that_turns_out_to_be_a_coroutine_ends_the_upload(fake_amend: Fake) -> None:
+    """A lambda shows only when it is called what it returns; nothing stays unawaited."""
+
+    async def note(_: object) -> None:
+        raise AssertionError
+
+    with pytest.raises(ConfigurationError, match="on_progress returned a coroutine"):
+        await upload(fake_amend(), LIST, ["a@b.co"], Settings(hash=None, on_progress=lambda _: note(...)))
+    gc.collect()

@@ -2,8 +2,10 @@ import asyncio
 import datetime as dt
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from criteo_audiences import BatchResult, RequestTimeout, UploadFailedError, UploadReport
@@ -183,3 +185,22 @@ def test_dry_run_keeps_the_deadline_too(checked: Checked, fake_amend: Fake) -> N
     report = checked(upload(fake_amend(), LIST, slow(), settings(dry_run=True)))
     assert (report.deadline_passed, report.ok, report.sent) == (True, False, 0)
     assert 20 <= report.read <= 25
+
+
+@pytest.mark.parametrize("source", [["a@b.co"], pl.DataFrame({"email": ["a@b.co"]})], ids=["iterable", "table"])
+async def test_a_deadline_that_passes_before_a_row_is_read(source: Any, fake_amend: Fake) -> None:
+    """As when the look at the segment waits for the quota: nothing is read, and the report says why."""
+    amend = fake_amend()
+    report = await upload(amend, LIST, source, settings(deadline=0.01), asyncio.Event().wait)
+    assert (report.read, report.deadline_passed, report.ok) == (0, True, False)
+    assert report.explain().startswith("The upload is not complete: its deadline ended it")
+    assert amend.received == []
+
+
+async def test_a_journal_of_an_upload_that_read_nothing_is_not_finished(fake_amend: Fake, tmp_path: Path) -> None:
+    """The same upload, started again, sends everything."""
+    options = {"journal": tmp_path / "journal"}
+    await upload(fake_amend(), LIST, ["a@b.co"], settings(deadline=0.01, **options), asyncio.Event().wait)
+    amend = fake_amend()
+    assert (await upload(amend, LIST, ["a@b.co"], settings(**options))).ok
+    assert amend.identifiers == ["a@b.co"]

@@ -108,6 +108,8 @@ def test_a_word_alone_bears_none(word: str) -> None:
         ("rejected>1%,rejected>100", ["rejected>1%", "rejected>100"]),
         ("duplicates>100%", ["duplicates>100%"]),
         ("failed,unknown>0", ["failed>0", "unknown>0"]),
+        ("read<1,sent < 1000,sent<90.0%", ["read<1", "sent<1000", "sent<90%"]),
+        ("unusable-opt-outs>1%", ["unusable_opt_outs>1%"]),
         (None, []),
         ([], []),
         ((Policy(subject="any"),), ["any>0"]),
@@ -130,19 +132,26 @@ def test_every_reason_can_be_named(reason: RejectReason) -> None:
     [
         ("rejcted>1%", "policy 1: expected one of rejected, duplicates, .*; did you mean 'rejected'?"),
         ("any,rejected.no_at", "policy 2: .*; did you mean 'rejected.no_at_sign'?"),
-        ("planted@example.com", "policy 1: expected one of rejected, .*'invalid>100'.$"),
+        ("planted@example.com", "policy 1: expected one of rejected, .*'invalid>100' or 'sent<1000'.$"),
         ("", "policy 1: expected one of"),
         ("rejected,", "policy 2: expected one of"),
         ("pending", "policy 1: expected one of"),
-        ("rejected>", "behind 'rejected' expected '>' and a share up to 100% or a whole number, such as 'rejected>1%'"),
-        ("rejected>=1%", "behind 'rejected' expected '>'"),
-        ("rejected<1%", "behind 'rejected' expected '>'"),
-        ("rejected>0.5", "behind 'rejected' expected '>'"),
-        ("rejected>-1", "behind 'rejected' expected '>'"),
-        ("rejected>100.1%", "behind 'rejected' expected '>'"),
-        ("rejected>\u0663", "behind 'rejected' expected '>'"),
-        ("rejected>planted@example.com", "behind 'rejected' expected '>'"),
+        ("rejected>", "after 'rejected' expected '>' and a share up to 100% or a whole number, such as 'rejected>1%'"),
+        ("rejected>=1%", "after 'rejected' expected '>'"),
+        ("rejected<1%", "after 'rejected' expected '>'"),
+        ("rejected>0.5", "after 'rejected' expected '>'"),
+        ("rejected>-1", "after 'rejected' expected '>'"),
+        ("rejected>100.1%", "after 'rejected' expected '>'"),
+        ("rejected>\u0663", "after 'rejected' expected '>'"),
+        ("rejected>planted@example.com", "after 'rejected' expected '>'"),
         ("failed>10%", "'failed' takes no bound, because a single one fails every upload"),
+        ("read", "after 'read' expected '<' and a whole number, such as 'read<1'"),
+        ("read>1", "after 'read' expected '<'"),
+        ("read<1%", "after 'read' expected '<'"),
+        ("sent", "after 'sent' expected '<' and a share up to 100% or a whole number, such as 'sent<1%'"),
+        ("sent>5", "after 'sent' expected '<'"),
+        ("sent<101%", "after 'sent' expected '<'"),
+        ("unusable_opt_outs<5", "after 'unusable_opt_outs' expected '>'"),
         (["any", 5], "fail_on must be a str or a list of str, not int"),
         (5, "fail_on must be a str or a list of str, not int"),
     ],
@@ -169,6 +178,49 @@ def test_mistakes_are_answered_with_what_may_stand_there(text: object, message: 
 def test_the_stricter_of_a_policy_and_a_share_decides(bounds: dict[str, float], policy: str, ok: bool) -> None:  # noqa: FBT001 - a column of the table
     """Neither loosens the other: 20% are beyond 10% whoever says so."""
     assert report(policy, rejected={"empty": 25}, valid=80, invalid=20, **bounds).ok is ok
+
+
+@given(sent=COUNTS, lost=COUNTS, least=COUNTS, percent=PERCENTS)
+def test_a_lower_limit_fails_exactly_when_there_are_fewer(sent: int, lost: int, least: int, percent: Decimal) -> None:
+    """As a count and as a share of the rows read; the dictionary says the fewest there may be."""
+    judged = report(f"read<{least},sent<{least},sent<{percent}%", valid=sent, suppressed=lost)
+    read, by_count, by_share = judged.verdicts
+    assert read.ok is (sent + lost >= least)
+    assert by_count.ok is (sent >= least)
+    assert by_share.ok is (sent >= Fraction(percent) / 100 * (sent + lost))
+    assert by_share.ok is (sent >= by_share.to_dict()["allowed"])
+    assert judged.ok is (sent > 0 and read.ok and by_count.ok and by_share.ok)
+
+
+@given(counts=st.lists(COUNTS, min_size=1, max_size=4), least=st.integers(1, 10_000))
+def test_a_sum_keeps_the_lower_limits_its_parts_keep(counts: list[int], least: int) -> None:
+    """A count holds for each part, so the sum must have it as often."""
+    parts = [report(f"sent<{least}", valid=count) for count in counts]
+    whole = sum(parts)
+    assert whole.verdicts[0].ok is (sum(counts) >= least * len(counts))
+    if all(part.ok for part in parts):
+        assert whole.ok
+
+
+def test_a_lower_limit_is_explained() -> None:
+    """With what there was and of how many; what a dry run would send counts as sent."""
+    assert report("sent<1000", valid=12, duplicates=8).explain() == (
+        "The upload fails by sent<1000: 12 of 20 rows (60%)."
+    )
+    assert report("sent<3,read<3", pending=3, dry_run=True).ok
+    assert report("sent<4", pending=3, dry_run=True).explain() == "The upload fails by sent<4: 3 of 3 rows (100%)."
+    assert not report("read<1", allow_empty=True).ok
+
+
+@pytest.mark.parametrize(
+    ("policy", "ok"), [("unusable_opt_outs", False), ("unusable_opt_outs>1", False), ("unusable_opt_outs>40%", True)]
+)
+def test_unusable_opt_outs_are_a_share_of_the_opt_outs(policy: str, ok: bool) -> None:  # noqa: FBT001 - a column of the table
+    """Not of the rows."""
+    judged = report(policy, valid=1_000, opt_outs=3, unusable_opt_outs=2)
+    assert judged.ok is ok
+    assert str(judged.verdicts[0]).endswith("2 of 5 opt-outs (40%)")
+    assert report("unusable_opt_outs", valid=1).ok
 
 
 def test_failures_fail_with_or_without_a_policy() -> None:
@@ -288,6 +340,6 @@ async def test_duplicates_must_be_looked_for(lane: str, options: dict[str, Any],
     if fine:
         assert (await upload(amend, LIST, LANES[lane](["a@b.co"]), settings)).ok
         return
-    with pytest.raises(ConfigurationError, match="give dedupe=True"):
+    with pytest.raises(ConfigurationError, match="needs dedupe=True"):
         await upload(amend, LIST, LANES[lane](["a@b.co"]), settings)
     assert not amend.received

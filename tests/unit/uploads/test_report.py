@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences import (
+    ConnectError,
     CriteoError,
     IdentifierType,
     InvalidRequestError,
     InvalidResponseError,
     NotFoundError,
+    PermissionDeniedError,
     Problem,
     QuotaWaitError,
     RequestTimeout,
@@ -41,7 +43,14 @@ def report(**counts: Any) -> UploadReport:
 @pytest.mark.parametrize(
     ("counts", "ok"),
     [
-        ({}, True),
+        ({}, False),
+        ({"allow_empty": True}, True),
+        ({"duplicates": 3}, False),
+        ({"duplicates": 3, "allow_empty": True}, True),
+        ({"rejected": {"empty": 9}, "allow_empty": True}, False),
+        ({"rejected": {"empty": 9}, "max_rejected": 1, "allow_empty": True}, True),
+        ({"valid": 1, "unusable_opt_outs": 3}, True),
+        ({"pending": 1, "allow_empty": True}, False),
         ({"valid": 1}, True),
         ({"valid": 1, "unreported": 9}, True),
         ({"unreported": 9}, True),
@@ -60,7 +69,8 @@ def report(**counts: Any) -> UploadReport:
         ({"valid": 9, "pending": 1}, False),
         ({"valid": 9, "failed": 1}, False),
         ({"valid": 9, "unknown": 1}, False),
-        ({"dry_run": True}, True),
+        ({"dry_run": True}, False),
+        ({"dry_run": True, "allow_empty": True}, True),
         ({"dry_run": True, "pending": 9}, True),
         ({"dry_run": True, "pending": 9, "rejected": {"empty": 10}}, False),
         ({"dry_run": True, "rejected": {"empty": 1}, "max_rejected": 1}, False),
@@ -71,7 +81,7 @@ def test_ok_says_whether_the_upload_did_what_it_was_asked_to(
     ok: bool,  # noqa: FBT001 - a column of the table
     assert_adds_up: Callable[..., None],
 ) -> None:
-    """Both sides of each bound; an empty source is fine, one without an identifier is not."""
+    """Both sides of each bound; sending nothing is a failure unless that is allowed, and never excuses another."""
     judged = report(**counts)
     assert_adds_up(judged)
     assert judged.ok is ok
@@ -91,15 +101,86 @@ def test_a_failed_upload_is_explained_in_counts_and_codes() -> None:
     )
     failures = [
         failure_of(number, IdentifierType.EMAIL, 10, error, carried=True)
-        for number, error in enumerate([RequestTimeout("…"), refused, refused], 1)
+        for number, error in enumerate([RequestTimeout("No answer in 60 s."), refused, refused], 1)
     ]
     judged = report(valid=5, failed=20, unknown=10, pending=1_000, failures=tuple(failures))
     assert judged.explain() == (
         "The upload is not complete: 20 identifiers failed; 10 identifiers got no answer (unknown); "
         "1,000 identifiers were not sent (pending); "
-        "failures: 2 x HTTP 400 invalid at /contact-list, 1 x RequestTimeout."
+        "failures: 2 x HTTP 400 invalid at /contact-list, 1 x RequestTimeout. The first failure: No answer in 60 s."
     )
-    assert report(rejected={"empty": 3}, max_rejected=1).explain() == "The upload is not complete: nothing was sent."
+    with pytest.raises(UploadFailedError, match=r"The first failure: No answer in 60 s\.$"):
+        (report(valid=1) + judged).raise_for_failures()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        PermissionDeniedError(403, [Problem(code="no-consent", detail="planted@example.com")], trace_id="t-1"),
+        QuotaWaitError(9.0, 1.0),
+        InvalidResponseError(["expected text @ $.data"], status=200),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_an_explanation_keeps_the_words_of_the_first_failure(error: CriteoError) -> None:
+    """With what to do about it, in one line, and without an identifier."""
+    first, second = (
+        failure_of(number, EMAIL, 10, each, carried=True) for number, each in enumerate([error, ConnectError("…")], 1)
+    )
+    explained = report(failed=20, failures=(first, second)).explain()
+    assert explained.endswith(f"The first failure: {error}")
+    assert "\n" not in explained
+    assert "planted" not in explained
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ({}, "no row was read (an empty source, or a condition that no row meets)"),
+        ({"dry_run": True}, "no row was read"),
+        (
+            {"rejected": {"empty": 3}, "max_rejected": 1},
+            "nothing was sent, because no row was left (3 read: 3 rejected)",
+        ),
+        ({"duplicates": 2}, "(2 read: 2 duplicates)"),
+        (
+            {"read": 5, "suppressed": 5, "dry_run": True},
+            "nothing would be sent, because no row was left (5 read: 5 sup",
+        ),
+    ],
+)
+def test_an_empty_upload_is_explained(counts: dict[str, Any], words: str) -> None:
+    """In one sentence: why nothing was sent, and how to allow it."""
+    explained = report(**counts).explain()
+    assert explained.startswith("The upload is not complete: ")
+    assert words in explained
+    assert explained.endswith("give allow_empty=True (--allow-empty) if that is right.")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "ok"),
+    [
+        ({"allow_empty": True}, {"allow_empty": True}, True),
+        ({"allow_empty": True}, {"valid": 1}, True),
+        ({"allow_empty": True}, {"duplicates": 3}, False),
+        ({"duplicates": 3, "allow_empty": True}, {"duplicates": 3}, False),
+        ({}, {"valid": 1}, True),
+        ({}, {}, False),
+    ],
+)
+def test_a_sum_may_be_empty_when_its_parts_may(one: dict[str, Any], other: dict[str, Any], ok: bool) -> None:  # noqa: FBT001 - a column of the table
+    """One part's permission does not cover another part that read rows and sent none."""
+    assert (report(**one) + report(**other)).ok is ok
+    assert (report(**other) + report(**one)).ok is ok
+
+
+def test_opt_outs_add_up() -> None:
+    """`None` where no part had any; the counts of the others are summed and are in the dictionary."""
+    with_opt_outs = report(valid=1, opt_outs=4, unusable_opt_outs=2)
+    assert (report() + report()).opt_outs is None
+    assert (report() + with_opt_outs).opt_outs == 4
+    both = (with_opt_outs + with_opt_outs).to_dict()
+    assert (both["opt_outs"], both["unusable_opt_outs"]) == (8, 4)
 
 
 @given(data=st.data())

@@ -178,9 +178,10 @@ async def test_results_come_one_by_one_and_the_report_afterwards(
 
 
 async def test_an_empty_source_makes_no_call(go: Go, fake_amend: Fake) -> None:
-    """Nothing to send is nothing to fail."""
+    """Nothing to send is a failure, as of an export that broke, unless it is allowed."""
     amend = fake_amend()
-    report = await go(amend, [])
+    assert not (await go(amend, (email for email in []))).ok
+    report = await go(amend, [], allow_empty=True)
     assert (report.ok, report.calls, report.batches, report.by_type) == (True, 0, 0, {})
     assert report.live_from is None
     assert amend.received == []

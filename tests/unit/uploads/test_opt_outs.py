@@ -1,0 +1,156 @@
+"""What becomes of opt-outs that cannot be used: refused before any call, or said."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from criteo_audiences import ConfigurationError, Table
+from criteo_audiences.uploads import Destination, UploadReport, upload
+from criteo_audiences.uploads.options import Settings
+
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
+SOURCE = ["a@b.co", "gone@b.co"]
+LANES: dict[str, Callable[[list[str]], Any]] = {
+    "iterable": lambda values: values,
+    "table": lambda values: pl.DataFrame({"email": values}),
+}
+KINDS = ["file", "frame", "list"]
+
+Fake = Callable[..., Any]
+
+
+def opt_outs(kind: str, values: list[str], directory: Path) -> Any:
+    """Returns opt-outs as a file, a data frame or a list."""
+    if kind == "file":
+        path = directory / "opt-outs.csv"
+        path.write_text("id,email\n" + "".join(f'{at},"{value}"\n' for at, value in enumerate(values)))
+        return Table.from_file(path, column="email")
+    return pl.DataFrame({"email": values}, schema={"email": pl.String}) if kind == "frame" else values
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "unusable", ["planted@example.com;", "planted@example.com (left)", "planted", "planted@example@example.com"]
+)
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_an_opt_out_that_cannot_be_used_is_refused(
+    lane: str,
+    kind: str,
+    unusable: str,
+    dry_run: bool,  # noqa: FBT001 - a column of the table
+    fake_amend: Fake,
+    tmp_path: Path,
+) -> None:
+    """Before any call, with count and places and never with a value; neither journal nor rejects are left behind."""
+    amend = fake_amend()
+    listed = opt_outs(kind, ["gone@b.co", "", unusable], tmp_path)
+    state = tmp_path / "state"
+    state.mkdir()
+    options = Settings(
+        hash=None, suppress=listed, dry_run=dry_run, journal=state / "journal", rejects=state / "rejects.csv"
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        await upload(amend, LIST, LANES[lane](SOURCE), options)
+    label = {"file": "opt-outs.csv", "frame": "the DataFrame", "list": "suppress"}[kind]
+    place = "entry 3" if kind == "list" else "row 3"
+    assert str(caught.value) == (
+        f"1 of the 2 opt-outs in {label} cannot be used ({place}): they are no valid identifiers, so those people would "
+        "not be left out. Correct them, or give suppress_strict=False (--no-suppress-strict) to go on without them."
+    )
+    assert amend.received == []
+    assert not list(state.iterdir())
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_upload_may_go_on_without_them(
+    lane: str, kind: str, fake_amend: Fake, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It leaves out those that can be compared; the report counts the others, the log says where the first stand."""
+    values = ["gone@b.co", *(f"planted {number}" for number in range(7)), " ", ""]
+    options = Settings(hash=None, suppress=opt_outs(kind, values, tmp_path), suppress_strict=False)
+    amend = fake_amend()
+    report = await upload(amend, LIST, LANES[lane](SOURCE), options)
+    assert amend.identifiers == ["a@b.co"]
+    assert (report.suppressed, report.opt_outs, report.unusable_opt_outs) == (1, 1, 7)
+    assert report.ok
+    word = "entry" if kind == "list" else "row"
+    assert "7 of the 8 opt-outs in" in caplog.text
+    assert f"({', '.join(f'{word} {number}' for number in range(2, 7))}, …)" in caplog.text
+    assert "planted" not in caplog.text
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("values", [[], [""], ["", " ", "\t"]])
+async def test_a_list_without_any_opt_out_is_refused(
+    lane: str, kind: str, values: list[str], fake_amend: Fake, tmp_path: Path
+) -> None:
+    """A header only, or blanks only; an empty list of a program's own says that nobody has opted out."""
+    amend, listed, source = fake_amend(), opt_outs(kind, values, tmp_path), LANES[lane](SOURCE)
+    if kind == "list" and not values:
+        report = await upload(amend, LIST, source, Settings(hash=None, suppress=listed))
+    else:
+        with pytest.raises(ConfigurationError, match="holds no opt-out, so nobody would be left out"):
+            await upload(amend, LIST, source, Settings(hash=None, suppress=listed))
+        assert amend.received == []
+        report = await upload(amend, LIST, source, Settings(hash=None, suppress=listed, suppress_strict=False))
+    assert (report.opt_outs, report.unusable_opt_outs, report.sent) == (0, 0, 2)
+
+
+@pytest.mark.parametrize("spent", [iter([]), (value for value in ()), map(str, [])], ids=["iter", "generator", "map"])
+def test_an_iterator_that_yields_nothing_is_refused(spent: Iterator[str]) -> None:
+    """Nothing tells it from one that was used up before; a list says what is meant."""
+    for strict in (True, False):
+        with pytest.raises(ConfigurationError, match="suppress is an iterator that yields nothing"):
+            Settings(hash=None, suppress=spent, suppress_strict=strict)
+    for empty in ((), [], set(), {}.keys()):
+        assert Settings(hash=None, suppress=empty).suppress == ()
+
+
+async def test_several_files_are_told_apart(fake_amend: Fake, tmp_path: Path) -> None:
+    """A place names the file where there are several."""
+    for name, rows in {"a.csv": "gone@b.co\n", "b.csv": "x@b.co\nnobody\n"}.items():
+        (tmp_path / name).write_text(f"email\n{rows}")
+    table = Table.from_file([tmp_path / "a.csv", tmp_path / "b.csv"])
+    for lane in LANES.values():
+        with pytest.raises(ConfigurationError, match=r"1 of the 3 opt-outs in a\.csv and 1 more .* \(b\.csv row 2\)"):
+            await upload(fake_amend(), LIST, lane(SOURCE), Settings(hash=None, suppress=table))
+
+
+async def test_opt_outs_of_several_kinds_are_those_of_the_first(fake_amend: Fake) -> None:
+    """What the first kind cannot use is refused, whatever another kind could make of it."""
+    frame = pl.DataFrame({"email": ["a@b.co"], "id": ["C-1"]})
+    columns = {"email": "email", "madid": "id"}
+    with pytest.raises(ConfigurationError, match=r"1 of the 1 opt-outs in suppress cannot be used \(entry 1\)"):
+        await upload(fake_amend(), LIST, frame, Settings(hash=None, columns=columns, suppress=["C-1"]))
+
+
+VALUES = st.lists(
+    st.sampled_from(["", " ", "a@b.co", "A@b.co ", "gone@b.co", "nobody", "a@@b.co", "x@b.co;", "0" * 64, "é@b.co"]),
+    max_size=12,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=VALUES)
+async def test_every_way_counts_alike(values: list[str], fake_amend: Fake, tmp_path: Path) -> None:
+    """Both lanes, and a file, a frame and a list, find the same opt-outs and leave out the same people."""
+    reports: list[UploadReport] = []
+    arrived: list[list[str]] = []
+    for lane in LANES.values():
+        for kind in KINDS:
+            amend = fake_amend()
+            listed = opt_outs(kind, values, tmp_path)
+            options = Settings(hash=None, suppress=listed, suppress_strict=False)
+            reports.append(await upload(amend, LIST, lane(SOURCE), options))
+            arrived.append(amend.identifiers)
+    assert len({(each.opt_outs, each.unusable_opt_outs, each.suppressed) for each in reports}) == 1
+    assert len({tuple(each) for each in arrived}) == 1
+    assert (reports[0].opt_outs or 0) + reports[0].unusable_opt_outs == sum(bool(value.strip()) for value in values)
