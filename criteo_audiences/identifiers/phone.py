@@ -28,7 +28,8 @@ _LABELS: Final = (
     "|t\u00e9l\u00e9phone|viber|wa|whatsapp|whats app|work"
 )
 _LABEL = re.compile(
-    rf"(?:(?:{_LABELS})[ .-]*){{1,3}}(?:number|no|nr)?(?:(?<=[ .])|[ .:])[ .:]*|[chmptw] *: *|callto: *"
+    rf"(?:(?:{_LABELS})[ .-]*){{1,3}}(?:number|no|nr)?(?:(?<=[ .])|[ .:]|(?=\+))[ .:]*"
+    r"|[chmptw] *(?:[.:]+ *|(?=\+))|callto: *"
 )
 _SEPARATOR = re.compile(r"[,;|&\n/]|\b(?:or|and|ou|et|oder|und|o|y)\b")
 _ALLOWED = re.compile(r"[(\[ ]*\+?[0-9 .()\[\]/~-]+")
