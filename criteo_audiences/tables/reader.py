@@ -17,7 +17,7 @@ from criteo_audiences.identifiers import OptOutCount
 from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import read_stream
 from criteo_audiences.tables.cutting import Cutter
-from criteo_audiences.tables.engine import connect, limit_memory, progress_of, scanned_rows, workspace
+from criteo_audiences.tables.engine import connect, limit_memory, progress_of, scanned_rows
 from criteo_audiences.tables.failures import failure, translated
 from criteo_audiences.tables.framing import framing_of
 from criteo_audiences.tables.interruption import Interruption
@@ -29,6 +29,7 @@ from criteo_audiences.tables.source_files import SourceFiles
 from criteo_audiences.tables.source_rows import SourceRow, first_rows
 from criteo_audiences.tables.staging import Staging, stage
 from criteo_audiences.tables.table import Table
+from criteo_audiences.tables.workspace import workspace
 
 if TYPE_CHECKING:
     import duckdb
@@ -167,6 +168,7 @@ class Reader:
             stack.enter_context(translated(self._table.label, has_sql=self._has_sql))
             suppress = (plan.suppress,) if isinstance(plan.suppress, Table) else ()
             files = self.files = self.files or SourceFiles.of(self._table, *suppress)
+            stack.enter_context(files.watched())
             named = files.states if files.is_closed else None
             engine = connect(directory, threads=plan.threads, memory_limit=plan.memory_limit, files=named)
             stack.enter_context(closing(engine))
