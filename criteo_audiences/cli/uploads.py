@@ -77,6 +77,12 @@ class Sending:
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="Read only rows that this holds for: consent = 'yes'.")
     ] = None
+    skip_rows: Annotated[
+        int | None, typer.Option(metavar="LINES", help="Lines above the header, such as a report's title.")
+    ] = None
+    encoding: Annotated[
+        str | None, typer.Option(metavar="CODEC", help="Of a text file whose bytes do not tell: cp1251, gb18030.")
+    ] = None
     suppress: Annotated[
         str | None,
         typer.Option(parser=filled, metavar="FILE", help="File of opt-outs, in clear or hashed, which are not sent."),

@@ -28,10 +28,14 @@ class Layout:
         format: `json` is one JSON object a line.
         names: the columns' names in order, trimmed; of JSON, the sampled objects' keys in order of first appearance.
         types: the engine's types of Parquet columns; empty for the other formats.
+        held: of JSON's columns, what in the sample is neither text nor a whole number: `lists`, `structures`,
+            `fractions`, or empty.
         delimiter: the character between a CSV file's cells.
         skip: rows of a CSV file before its first row of data, an empty line counted as one; that is how DuckDB counts.
         compression: of what `path` holds.
         quotes: whether a quote occurs after a CSV file's header, so that rows may span lines.
+        likely_header: the number of a later line of a CSV file that looks more like its header, `None` without one.
+        guess: the encoding a text was read in, where it may be another one; empty where that is sure.
         rows: about how many rows of data there are, `None` when that is unknown.
         sample: the first rows, one entry a column, `None` where a row has no such cell.
     """
@@ -41,9 +45,12 @@ class Layout:
     format: Format
     names: tuple[str, ...]
     types: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
     delimiter: str = ","
     skip: int = 0
     compression: Compression = "none"
     quotes: bool = False
+    likely_header: int | None = None
+    guess: str = ""
     rows: int | None = None
     sample: tuple[Row, ...] = field(default=(), repr=False)

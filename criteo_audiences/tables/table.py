@@ -9,6 +9,8 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.tables.delimiting import skip_rows_of
+from criteo_audiences.tables.encoding import encoding_of
 
 STDIN: Final = "-"
 
@@ -25,6 +27,8 @@ class Table:
         stream: an object with `__arrow_c_stream__`.
         column: the column asked for, `None` for the one whose header and values tell.
         where: a condition on the other columns, in SQL.
+        skip_rows: lines before the header of delimited text.
+        encoding: the codec of text files, `None` for what their bytes say.
     """
 
     paths: tuple[str, ...] = ()
@@ -32,10 +36,18 @@ class Table:
     stream: Any = field(default=None, repr=False)
     column: str | None = None
     where: str | None = field(default=None, repr=False)
+    skip_rows: int | None = field(default=None, converter=skip_rows_of)
+    encoding: str | None = field(default=None, converter=encoding_of)
 
     @classmethod
     def from_file(
-        cls, path: FilePath | Sequence[FilePath], *, column: str | None = None, where: str | None = None
+        cls,
+        path: FilePath | Sequence[FilePath],
+        *,
+        column: str | None = None,
+        where: str | None = None,
+        skip_rows: int | None = None,
+        encoding: str | None = None,
     ) -> "Table":
         """Describes files: CSV, TSV or other delimited text, JSON lines (plain, gzip or zstd), or Parquet.
 
@@ -45,15 +57,17 @@ class Table:
             column: the header of the column; may be left out when one is unmistakable by its header and its values.
             where: a condition in DuckDB's SQL on the columns, such as `"consent = 'yes' AND country <> 'DE'"`; rows it
                 does not hold for are not read. Columns of text files are text.
+            skip_rows: lines of a text file to leave out before its header, such as a report's title; blank ones count.
+            encoding: the codec of a text file, such as `"cp1251"`, where its bytes do not tell.
 
         Raises:
-            ConfigurationError: when a pattern matches nothing, or the list is empty.
+            ConfigurationError: when a pattern matches nothing, the list is empty, or an option is not what it must be.
         """
         paths = [path] if isinstance(path, str | os.PathLike) else list(path)
         found = tuple(name for given in paths for name in _matching(os.fspath(given)))
         if not found:
             raise ConfigurationError("path must name at least one file; the list is empty.")
-        return cls(paths=found, column=column, where=where)
+        return cls(paths=found, column=column, where=where, skip_rows=skip_rows, encoding=encoding)
 
     @classmethod
     def from_query(cls, query: str, *, column: str | None = None) -> "Table":

@@ -12,6 +12,8 @@ from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
 from criteo_audiences.tables import Table
+from criteo_audiences.tables.delimiting import skip_rows_of
+from criteo_audiences.tables.encoding import encoding_of
 from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, check_memory_limit
 from criteo_audiences.tables.plan import Selection
 from criteo_audiences.tables.table import FilePath
@@ -98,6 +100,8 @@ class UploadOptions(TypedDict, total=False):
     column: Columns | None
     columns: Mapping[IdentifierType | str, Columns] | None
     where: str | None
+    skip_rows: int | None
+    encoding: str | None
     suppress: Iterable[str] | os.PathLike[str] | Table | ArrowStream | None
     operation: Operation | str
     dedupe: bool | None
@@ -137,6 +141,8 @@ class Settings:
         column: the column of a table, or several of them whose values are all of one kind.
         columns: columns by kind, for several kinds in one pass; goes instead of `identifier_type` and `column`.
         where: a condition in SQL on a table's columns; rows it does not hold for are not read.
+        skip_rows: lines of text files to leave out before the header, such as a report's title.
+        encoding: the codec of text files, such as `"cp1251"`, where their bytes do not tell.
         suppress: opt-outs, a file, a table or an iterable of values in clear or hashed, which are not sent whatever
             form they are written in; with several kinds, those of the first.
         operation: `"add"` or `"remove"`.
@@ -184,6 +190,8 @@ class Settings:
     column: Columns | None = None
     columns: Mapping[IdentifierType | str, Columns] | None = None
     where: str | None = field(default=None, repr=False)  # it may hold an identifier
+    skip_rows: int | None = field(default=None, converter=skip_rows_of)
+    encoding: str | None = field(default=None, converter=encoding_of)
     suppress: Table | Sequence[str] | None = field(default=None, repr=False, converter=opt_outs_of)
     operation: Operation = field(default=Operation.ADD, converter=_operation)
     dedupe: bool | None = None

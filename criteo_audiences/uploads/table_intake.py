@@ -29,9 +29,9 @@ class TableIntake:
     """
 
     def __init__(self, table: Table, settings: Settings, rejects: RejectsFile | None = None) -> None:
-        self._table = table
+        self._table = described(table, settings)
         self._plan = table_plan(settings, table, rejects)
-        self._run = TableRun(table, self._plan)
+        self._run = TableRun(self._table, self._plan)
         self._states: list[object] = []
 
     @property
@@ -83,6 +83,24 @@ class TableIntake:
 
     async def _states_now(self) -> list[object]:
         return await to_thread.run_sync(states_of, self._table.paths)
+
+
+def described(table: Table, settings: Settings) -> Table:
+    """Returns a table with what the upload's options say of its files.
+
+    Raises:
+        ConfigurationError: when an option is given twice, or the table is no file.
+    """
+    for option in ("skip_rows", "encoding"):
+        given = getattr(settings, option)
+        if given is None:
+            continue
+        if getattr(table, option) is not None:
+            raise ConfigurationError(f"{option} is given by the table and beside it; give it once.")
+        if not table.paths:
+            raise ConfigurationError(f"{option} goes with text files, not with {table.label}; leave it out.")
+        table = evolve(table, **{option: given})
+    return table
 
 
 def table_plan(settings: Settings, table: Table, rejects: RejectsFile | None = None) -> Plan:

@@ -138,7 +138,7 @@ def _open_intake(source: object, settings: Settings, rejects: RejectsFile | None
     table = as_table(source, settings.selections[0].columns)
     if table is not None:
         return TableIntake(table, settings, rejects)
-    for option in ("column", "columns", "region_column", "where"):
+    for option in ("column", "columns", "region_column", "where", "skip_rows", "encoding"):
         if getattr(settings, option) is not None:
             raise ConfigurationError(f"{option} is about the columns of a table; an iterable has none.")
     return ValueIntake(source, settings, rejects)
