@@ -1,8 +1,9 @@
 """Where the header of delimited text ends, which delimiter it uses, and the first rows."""
 
+import functools
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final
 
 from attrs import field, frozen
@@ -21,6 +22,7 @@ _COMPARED_LINES: Final = 200
 # Spreadsheets widen the line to all their columns (`sep=;;;;`), people put spaces around its sign.
 _HINT = re.compile(r'"?sep *= *([^\w\s"]|\t)\1* *"?[,;\t|]*\s*', re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"')
+_OPENS = re.compile(r'(?:^|[,;\t|^~\x01]) *"')
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
 _DELIMITED: Final = 0.5  # of the rows with an address: an address may hold `|` or `~`, but not in half of a list
 _FEWEST_DIGITS: Final = 7
@@ -47,7 +49,8 @@ class Beginning:
         delimiter: between cells.
         skip: rows up to and with the header, empty lines and a `sep=` line among them.
         quotes: double quotes in those rows.
-        likely_header: the number of a later line that looks more like the header, `None` without one.
+        likely_header: the number of a later line that looks like the header, `None` where this one names an
+            identifier, or no other line does.
         sample: the first rows.
     """
 
@@ -95,13 +98,13 @@ def read_beginning(head: str, name: str, *, whole: bool, skip_rows: int = 0) -> 
         raise unclosed(lines, header, name)
     quotes = sum(line.count('"') for line in itertools.islice(split(text), lines.taken))
     following = _following(text, lines.taken)
-    likely = _likely_header(header, following)
+    likely = functools.partial(_likely_header, header, following)  # it takes long, and is for messages only
     names = _names(header, name, likely)
     written = _Line(lines.taken, "".join(itertools.islice(split(text), before, lines.taken)))
     _require_one_delimiter(written, delimiter, following, likely, name)
     complete = _complete(rows, lines, whole=whole)
     sample = tuple(_fitted(row, len(header)) for row in itertools.islice(complete, SAMPLED_ROWS))
-    return Beginning(names, delimiter, skip, quotes, likely, sample)
+    return Beginning(names, delimiter, skip, quotes, None if _names_identifiers(names) else likely(), sample)
 
 
 def header_hint(line: int | None) -> str:
@@ -133,10 +136,10 @@ def _complete(rows: Iterator[list[str]], lines: Lines, *, whole: bool) -> Iterat
         yield row
 
 
-def _names(header: Sequence[str], name: str, likely: int | None) -> tuple[str, ...]:
+def _names(header: Sequence[str], name: str, likely: Callable[[], int | None]) -> tuple[str, ...]:
     names = tuple(cell.strip(BLANKS) for cell in header)
     if any(map(looks_like_data, names)):
-        way = header_hint(likely) or " Add a line of names."
+        way = header_hint(likely()) or " Add a line of names."
         raise ConfigurationError(f"{name} has no header row: its first line already holds data.{way}")
     return names
 
@@ -145,6 +148,17 @@ def _following(text: str, taken: int) -> list[_Line]:
     """Returns the first lines after the header that hold something."""
     lines = enumerate(itertools.islice(split(text), taken, taken + _COMPARED_LINES), start=taken + 1)
     return [_Line(number, line) for number, line in lines if line.strip()]
+
+
+def _outside_cells(lines: Iterable[_Line]) -> Iterator[_Line]:
+    """Yields the lines that are rows of their own: within a quoted cell a line may hold whatever it likes."""
+    is_open = False
+    for line in lines:
+        is_odd = line.text.count('"') % 2 == 1
+        if is_odd and (is_open or _OPENS.search(line.text)):
+            is_open = not is_open
+        elif not is_open:
+            yield line
 
 
 def _likely_header(header: Sequence[str], following: Sequence[_Line]) -> int | None:
@@ -162,17 +176,21 @@ def _cells(line: str, delimiter: str) -> list[str]:
     return [cell.strip(BLANKS) for cell in next(parsed(iter([line]), delimiter), [])]
 
 
+def _names_identifiers(cells: Iterable[str]) -> bool:
+    return any(wording(cell, kind) <= Wording.OWNED for cell in cells for kind in named_kinds(cell))
+
+
 def _heads(cells: Sequence[str], values: Sequence[str], *, more_than: int) -> bool:
     """Tells whether a line names columns: it holds no data, and names an identifier, or is wider than a title is."""
     if any(map(looks_like_data, cells)) or (len(set(cells)) < len(cells) and not any(map(named_kinds, cells))):
         return False
-    if any(wording(cell, kind) <= Wording.OWNED for cell in cells for kind in named_kinds(cell)):
+    if _names_identifiers(cells):
         return True
     return all(cells) and len(cells) > max(1, more_than) and any(map(looks_like_data, values))
 
 
 def _require_one_delimiter(
-    header: _Line, delimiter: str, following: Sequence[_Line], likely: int | None, name: str
+    header: _Line, delimiter: str, following: Sequence[_Line], likely: Callable[[], int | None], name: str
 ) -> None:
     """Refuses rows that are divided by what the header lacks: their other cells would become part of an address.
 
@@ -180,13 +198,14 @@ def _require_one_delimiter(
         ConfigurationError: names the line, and the one that looks like the header.
     """
     is_phone = IdentifierType.PHONE_NUMBER in named_kinds(header.text)
-    holding = sum(1 for line in following if _ADDRESS.search(line.text) or (is_phone and _has_digits(line.text)))
+    rows = list(_outside_cells(following))
+    holding = sum(1 for line in rows if _ADDRESS.search(line.text) or (is_phone and _has_digits(line.text)))
     for other in _COMMON + _RARE:
         if other in header.text:
             continue
-        hidden = [line for line in following if _hides(line.text, other, delimiter, is_phone=is_phone)]
+        hidden = [line for line in rows if _hides(line.text, other, delimiter, is_phone=is_phone)]
         if hidden and len(hidden) >= max(len(hidden), holding) * _DELIMITED:
-            way = header_hint(likely) or (
+            way = header_hint(likely()) or (
                 " Name every column in the header, or put values that hold the character themselves in double quotes."
             )
             sign = {"\t": "a tab", "\x01": "the character U+0001"}.get(other, f"'{other}'")

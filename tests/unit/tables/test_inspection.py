@@ -334,6 +334,7 @@ BY_QUOTES = "Name every column in the header, or put values that hold the charac
         ("phone\nAnn|+33 6 12 34 56 78\n", ("2", "'|'", "1", BY_QUOTES)),
         ("email\nAnn\tplanted@b.co\n", ("2", "a tab", "1", BY_QUOTES)),
         ("email\nAnn\x01planted@b.co\n", ("2", "the character U+0001", "1", BY_QUOTES)),
+        ('email\n5" tall|planted@b.co\n"Bob"|c@d.co\n', ("2", "'|'", "1", BY_QUOTES)),
         *((f"email\nAnn{sign}planted@b.co\nBob{sign}c@d.co\n", ("2", f"'{sign}'", "1", BY_QUOTES)) for sign in "|^~;,"),
     ],
 )
@@ -362,10 +363,12 @@ RARE = st.sampled_from(["|", "~", "^"])
         "email\nNULL\nmailto:a@b.co\n",
         "tags,email\nvip|new,a@b.co\nold|x@y.z,c@d.co\n",
         "phone\n+33 6 12 34 56 78\n",
+        'note,email\n"Regards\nAnn | x@y.co\n5"" tall",a@b.co\n"\nBob ~ x@y.co\n",c@d.co\n',
+        'size,email\n5" pipe,a@b.co\n"Regards\nAnn | x@y.co",c@d.co\n',
     ],
 )
 def test_a_file_whose_values_hold_such_a_character_is_read(content: str, desk: Any) -> None:
-    """One column of addresses of which a few hold `|`, values in quotes, ids of two parts, tags."""
+    """One column of addresses of which a few hold `|`, values in quotes, ids of two parts, tags, notes of many lines."""
     assert desk.inspect(content).names[-1] in {"email", "customer id", "phone"}
 
 
