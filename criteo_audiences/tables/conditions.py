@@ -63,10 +63,12 @@ class Shape:
     Attributes:
         label: what messages call the table.
         columns: the columns' types, by the name that the engine knows each by.
+        note: what may be wrong with the names, for messages.
     """
 
     label: str
     columns: Mapping[str, str]
+    note: str = ""
 
 
 def require_condition(engine: "duckdb.DuckDBPyConnection", condition: str, shape: Shape) -> str:
@@ -180,7 +182,7 @@ def _no_column(name: str, shape: Shape) -> str:
     text = written(name.strip(_FANCY_QUOTES), quote="'")
     return (
         f"names a column that is not there: {_corrected(name, shape.columns)} A text stands in single quotes: {text}. "
-        f"The columns are: {listed(shape.columns, written)}."
+        f"The columns are: {listed(shape.columns, written)}.{shape.note}"
     )
 
 

@@ -186,13 +186,19 @@ def job_of(destination: Destination, source: object, settings: Settings) -> Job:
             "application": destination.application,
             "kinds": [[each.kind, each.algorithm, *each.columns] for each in settings.selections],
             "region": [settings.region, settings.region_column, *["trunk zero"] * settings.keep_trunk_zero],
-            "table": [table.query, table.column, table.where, settings.where],
+            "table": [table.query, table.column, table.where, settings.where, *_layout_of(table, settings)],
             "dedupe": settings.dedupe,
             "suppress": settings.suppress is not None,
             "gum_caller_id": settings.gum_caller_id,
             "batches": [settings.batch_size, settings.max_body_bytes],
         },
     )
+
+
+def _layout_of(table: Table, settings: Settings) -> list[object]:
+    """Returns what the caller says of the files; nothing when nothing was said, as in journals of earlier releases."""
+    said: list[object] = [table.skip_rows or settings.skip_rows, table.encoding or settings.encoding]
+    return said if any(said) else []
 
 
 def _file_of(path: Path, job: Job, source: object) -> Path:

@@ -165,7 +165,7 @@ def _open_intake(source: object, settings: Settings, rejects: RejectsFile | None
         return TableIntake(table, settings, rejects)
     if settings.hive_partitioning:
         raise ConfigurationError("hive_partitioning is about Parquet files; an iterable has no directories.")
-    for option in ("column", "columns", "region_column", "where"):
+    for option in ("column", "columns", "region_column", "where", "skip_rows", "encoding"):
         if getattr(settings, option) is not None:
             raise ConfigurationError(f"{option} is about the columns of a table; an iterable has none.")
     return ValueIntake(source, settings, rejects)

@@ -1,5 +1,7 @@
 """The options of `upload` and `remove` that say what is read: columns, conditions, opt-outs, kinds, and how long."""
 
+# ruff: noqa: RUF001 - letters of other scripts are what other encodings hold
+
 import json
 from pathlib import Path
 
@@ -179,6 +181,20 @@ async def test_each_row_has_its_country_and_a_number_may_keep_its_zero(cli, sand
     assert sandbox.contact_list(segment).identifiers == {"+34612345678", "+330123456789"}
 
 
+async def test_a_title_above_the_header_and_an_encoding(cli, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Without the options a line says which to give; with them names beyond ASCII can be spoken of."""
+    segment = sandbox.add_contact_list()
+    report = tmp_path / "report.csv"
+    report.write_bytes("Отчёт\n\nимя;email\nИван;a@example.com\nОльга;b@example.com\n".encode("cp1251"))
+    what = ("upload", SERVICE, segment, str(report), "--hash", "none")
+    refused = await cli(*what)
+    assert refused.code == 2
+    assert "Line 3 looks like the header: give skip_rows=2 (--skip-rows" in refused.err.splitlines()[-1]
+    done = await cli(*what, "--skip-rows", "2", "--encoding", "cp1251", "--where", "имя = 'Иван'")
+    assert done.code == 0, done.err
+    assert sandbox.contact_list(segment).identifiers == {"a@example.com"}
+
+
 async def test_a_deadline_ends_an_upload_as_incomplete(cli, sandbox: Sandbox) -> None:
     """It has a report that adds up, and the code and the line of an upload that is not complete."""
     sandbox.fail_next(delay=30, on="contact-list")
@@ -210,6 +226,9 @@ async def test_a_deadline_ends_an_upload_as_incomplete(cli, sandbox: Sandbox) ->
         (("--hash", "md5", "--where", ""), "where must"),
         (("--hash", "md5", "--column", ""), "column must name"),
         (("--hash", "md5", "--suppress", ""), "must not be empty"),
+        (("--hash", "md5", "--skip-rows", "-1"), "skip_rows must be"),
+        (("--hash", "md5", "--skip-rows", "two"), "--skip-rows"),
+        (("--hash", "md5", "--encoding", "klingon"), "encoding must be a codec"),
     ],
 )
 def test_a_value_that_does_not_fit_is_a_usage_error(misuse, export: Path, options: tuple[str, ...], words: str) -> None:

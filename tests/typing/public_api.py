@@ -257,6 +257,8 @@ async def uploads(ms: MarketingSolutions) -> None:
     await ms.upload_contact_list("1", customers(), hash=None, operation=Operation.REMOVE, on_progress=watch)
     await ms.upload_contact_list("1", Path("crm.csv"), hash=HashAlgorithm.MD5, column="Email", dedupe=False)
     await ms.upload_contact_list("1", Table.from_file("crm.csv"), hash="md5", identifier_type=IdentifierType.EMAIL)
+    await ms.upload_contact_list("1", Table.from_file("crm.csv", skip_rows=3, encoding="cp1251"), hash="md5")
+    await ms.upload_contact_list("1", Path("crm.csv"), hash="md5", skip_rows=3, encoding="cp1251")
     await ms.upload_contact_list("1", ["a"], identifier_type="phone_number", hash="sha256", region="FR")
     await ms.upload_contact_list("1", ["a"], identifier_type=IdentifierType.GUM, gum_caller_id="329739")
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=30.0, drain_timeout=5.0)
