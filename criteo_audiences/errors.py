@@ -20,6 +20,7 @@ CriteoError
 ├── QuotaWaitError              the quota would make a call wait longer than max_quota_wait
 ├── JournalError                a journal that is locked, of another job, or damaged
 ├── SyncRefusedError            a mirror that the guard stopped
+├── SourceChangedError          a file that changed while it was read
 ├── SegmentMismatchError        a segment of another owner or kind, or read-only: .differences
 ├── ConfigurationError          wrong or missing settings, before anything is sent
 └── InvalidIdentifierError      also a ValueError; never holds the identifier
@@ -245,6 +246,10 @@ class JournalError(CriteoError):
 
 class SyncRefusedError(CriteoError):
     """A mirror that its guard stopped."""
+
+
+class SourceChangedError(CriteoError):
+    """A source that changed while it was read: what was looked at first is not what was read then."""
 
 
 class SegmentMismatchError(CriteoError):

@@ -17,6 +17,7 @@ from criteo_audiences import (
     RateLimitExceeded,
     SegmentMismatchError,
     ServerError,
+    SourceChangedError,
     TransportError,
 )
 
@@ -48,7 +49,7 @@ _EXITS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Exit]
     ((ApiVersionGoneError, PayloadTooLargeError), Exit.USAGE),
     ((NotFoundError, InvalidRequestError, SegmentMismatchError), Exit.SEGMENT),
     ((TransportError, ServerError, RateLimitExceeded, QuotaWaitError), Exit.OUTAGE),
-    (JournalError, Exit.FILE),
+    ((JournalError, SourceChangedError), Exit.FILE),
     (CriteoError, Exit.INCOMPLETE),
     (OSError, Exit.FILE),
 )

@@ -25,6 +25,7 @@ from criteo_audiences.cli.options import (
 from criteo_audiences.cli.planning import Plan
 from criteo_audiences.cli.printing import progress_shown
 from criteo_audiences.cli.running import Run, run
+from criteo_audiences.cli.streams import say
 
 if TYPE_CHECKING:  # slow to import, and most commands upload nothing
     from criteo_audiences import Table, UploadReport
@@ -68,15 +69,28 @@ class Sending:
     ] = None
     identifier_type: Annotated[
         IdentifierType,
-        typer.Option(parser=one_of(IdentifierType), metavar="TYPE", help="The kind, such as phone-number."),
+        typer.Option(
+            parser=one_of(IdentifierType),
+            metavar="TYPE",
+            help="The kind, such as phone-number (in Marketing Solutions: of advertisers in India).",
+        ),
     ] = IdentifierType.EMAIL
     region: Annotated[
-        str | None, typer.Option(metavar="XX", help="Country of phone numbers that name none, such as FR.")
+        str | None, typer.Option(metavar="XX", help="Country of phone numbers that name none, such as IN.")
     ] = None
+    region_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column with the country of each row's phone number.")
+    ] = None
+    keep_trunk_zero: Annotated[
+        bool, typer.Option("--keep-trunk-zero", help="Keep the zero of +91 (0)98123 45678, as Criteo's guide does.")
+    ] = False
     gum_caller_id: Annotated[int | None, typer.Option(help="Goes with GUM ids, from Criteo's account team.")] = None
     where: Annotated[
         str | None, typer.Option(metavar="SQL", help="Read only rows that this holds for: consent = 'yes'.")
     ] = None
+    hive_partitioning: Annotated[
+        bool, typer.Option("--hive-partitioning", help="Read directories column=value as columns of Parquet files.")
+    ] = False
     suppress: Annotated[
         str | None,
         typer.Option(parser=filled, metavar="FILE", help="File of opt-outs, in clear or hashed, which are not sent."),
@@ -237,6 +251,8 @@ async def upload_table(
     finally:
         if results is not None:
             state.report = results.report
+            for note in results.report.notes:
+                say(note)
             state.resume = resume_command(sys.argv) if results.resumable else None
 
 

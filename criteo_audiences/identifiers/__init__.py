@@ -1,18 +1,21 @@
 """What an identifier is: pure functions that normalize, validate, recognise and hash, without I/O."""
 
+from criteo_audiences.identifiers.blanks import BLANKS
 from criteo_audiences.identifiers.email import hash_email, normalize_email
 from criteo_audiences.identifiers.fingerprints import Fingerprints
-from criteo_audiences.identifiers.hashing import digest, is_hashed
+from criteo_audiences.identifiers.hashing import DIGESTS_OF_NOTHING, digest, is_hash_in_other_form, is_hashed
 from criteo_audiences.identifiers.mobile import normalize_mobile_ad_id
-from criteo_audiences.identifiers.numbering_plans import require_numbering_plans, require_region
+from criteo_audiences.identifiers.numbering_plans import find_region, require_numbering_plans, require_region
 from criteo_audiences.identifiers.opaque import normalize_ip_address_v4, normalize_opaque
 from criteo_audiences.identifiers.opt_outs import MOST_PLACES, OptOutCount, OptOuts
-from criteo_audiences.identifiers.phone import hash_phone, normalize_phone
+from criteo_audiences.identifiers.phone import has_phone_form, hash_phone, normalize_phone
 from criteo_audiences.identifiers.preparing import Preparation
 from criteo_audiences.identifiers.reasons import RejectReason
 from criteo_audiences.identifiers.rules import Rule, rule_for
 
 __all__ = [
+    "BLANKS",
+    "DIGESTS_OF_NOTHING",
     "MOST_PLACES",
     "Fingerprints",
     "OptOutCount",
@@ -21,8 +24,11 @@ __all__ = [
     "RejectReason",
     "Rule",
     "digest",
+    "find_region",
+    "has_phone_form",
     "hash_email",
     "hash_phone",
+    "is_hash_in_other_form",
     "is_hashed",
     "normalize_email",
     "normalize_ip_address_v4",

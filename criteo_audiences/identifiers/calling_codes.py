@@ -1,11 +1,11 @@
-"""International phone numbers: which calling codes exist, and which zeros belong to a number.
+"""International phone numbers: which calling codes exist, and which first digits belong to a number.
 
 The tables are our own, so that a number never hashes differently because an optional package is installed, or by its
 release. A test holds them against libphonenumber's metadata. Source: ITU-T E.164 and its list of assigned codes.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from criteo_audiences.errors import InvalidIdentifierError
@@ -41,8 +41,27 @@ _OWN_ZERO: Final = {
     "992": "0[0-9]+",  # Tajikistan
 }
 _OTHER_TRUNK_PREFIXES: Final = {"36": "06"}  # Hungary
+# What else is dialed inside a country only, told from a number's own digits by the length of what follows it.
+_MORE_TRUNK_PREFIXES: Final[Mapping[str, tuple[str, str]]] = {
+    "1": (r"1([2-9][0-9]{9})", r"\1"),  # North America
+    "7": (r"8([1-9][0-9]{9})", r"\1"),  # Russia, Kazakhstan
+    "52": (r"(?:1|4[45])([1-9][0-9]{9})", r"\1"),  # Mexico, for mobile numbers until 2019
+    "54": (r"9?(?=[0-9]{12}(?![0-9]))(11|[23][0-9]{2,3})15([0-9]{6,8})", r"9\1\2"),  # Argentina: 15, or 9 from abroad
+    "55": (r"(?:1[245]|2[1-35]|31|4[13]|[56]5|99)([1-9][0-9]{9,10})", r"\1"),  # Brazil: a carrier
+    "57": (r"(?:[3579]|4(?:[14]4|56))([1-9][0-9]{9})", r"\1"),  # Colombia: a carrier
+    "82": (r"8[1-46-8]([1-7][0-9]{7,9})", r"\1"),  # South Korea: a carrier
+    "370": (r"8([1-9][0-9]{7})", r"\1"),  # Lithuania
+    "373": (r"80?([1-9][0-9]{7})", r"\1"),  # Moldova, as it was dialed in the Soviet Union and for long after
+    "374": (r"8([1-9][0-9]{7})", r"\1"),  # Armenia
+    "375": (r"80?((?:1[5-7]|[2-4][0-9])[0-9]{7})", r"\1"),  # Belarus
+    "380": (r"80([1-9][0-9]{8})", r"\1"),  # Ukraine
+    "591": (r"1[0-9]([2-9][0-9]{7})", r"\1"),  # Bolivia: a carrier
+    "692": (r"1([1-9][0-9]{6})", r"\1"),  # Marshall Islands
+    "993": (r"8([1-9][0-9]{7})", r"\1"),  # Turkmenistan
+    **dict.fromkeys(("992", "994", "995", "998"), (r"8([1-9][0-9]{8})", r"\1")),  # Tajikistan, … Uzbekistan
+}
 _NORTH_AMERICA: Final = "1"
-_NORTH_AMERICAN_DIGITS: Final = 10
+_NORTH_AMERICAN_DIGITS: Final = 11
 
 
 def _one_of(codes: Iterable[str]) -> str:
@@ -53,34 +72,51 @@ def _one_of(codes: Iterable[str]) -> str:
     return "|".join(f"{first}[{last}]" for first, last in last_digits.items())
 
 
-_OTHERS = rf"(?:{_one_of(CALLING_CODES - {_NORTH_AMERICA})})[1-9][0-9]*"
+_OTHERS = rf"(?:{_one_of(CALLING_CODES - _MORE_TRUNK_PREFIXES.keys())})[1-9][0-9]*"
 _WITH_OWN_ZERO = "|".join(f"{code}{own}" for code, own in _OWN_ZERO.items())
+_WITH_MORE = "|".join(
+    rf"{code}(?!{re.sub(r'[(](?![?])', '(?:', prefixed)}(?![0-9]))[1-9][0-9]*"
+    for code, (prefixed, _) in _MORE_TRUNK_PREFIXES.items()
+    if code != _NORTH_AMERICA
+)
 PLAIN_NUMBER: Final = re.compile(
-    rf"\+(?:1[2-9][0-9]{{9}}|(?=[0-9]{{{_FEWEST_DIGITS},{_MOST_DIGITS}}}(?![0-9]))(?:{_OTHERS}|{_WITH_OWN_ZERO}))"
+    rf"\+(?:1[2-9][0-9]{{9}}|(?=[0-9]{{{_FEWEST_DIGITS},{_MOST_DIGITS}}}(?![0-9]))"
+    rf"(?:{_OTHERS}|{_WITH_OWN_ZERO}|{_WITH_MORE}))"
 )
 """A number as `international_number` returns it, with its plus sign."""
 
 
-def international_number(digits: str) -> str:
-    """Returns the digits of an international number without the zero that is dialed inside a country only.
+def international_number(digits: str, *, keep_trunk_zero: bool = False) -> str:
+    """Returns the digits of an international number without what is dialed inside a country only, mostly a zero.
 
     Args:
         digits: what follows the plus sign, such as `330123456789`.
+        keep_trunk_zero: return the digits as they are where such a zero stands; E.164 has none.
 
     Raises:
         InvalidIdentifierError: when there can be no such number; `.reason` says why.
 
-    Source: ITU-T E.164 §6 (at most 15 digits); the zeros that belong to a number are those of the national plans.
+    Source: ITU-T E.164 §6 (at most 15 digits); what belongs to a number is said by the national numbering plans.
     """
     code = _calling_code(digits)
-    national = _without_trunk_prefix(code, digits.removeprefix(code))
-    number = code + national
-    reason = _north_american_fault(national) if code == _NORTH_AMERICA else _length_fault(number)
+    national = digits.removeprefix(code)
+    without_zero = _without_zero(code, national)
+    number = code + without_more(code, without_zero)
+    reason = _north_american_fault(number) if code == _NORTH_AMERICA else _length_fault(number)
     if reason is None and PLAIN_NUMBER.fullmatch(f"+{number}") is None:
         reason = RejectReason.NO_SUCH_NUMBER
+    kept = keep_trunk_zero and without_zero != national
+    if reason is None and kept:
+        reason = _length_fault(digits)
     if reason is not None:
         raise InvalidIdentifierError(reason)
-    return number
+    return digits if kept else number
+
+
+def with_trunk_zero(number: str) -> str:
+    """Returns the digits of an international number with the zero that is dialed inside its country, if any is."""
+    code = _calling_code(number)
+    return code + _OTHER_TRUNK_PREFIXES.get(code, "0") + number.removeprefix(code)
 
 
 def _calling_code(digits: str) -> str:
@@ -92,10 +128,18 @@ def _calling_code(digits: str) -> str:
     raise InvalidIdentifierError(RejectReason.UNKNOWN_COUNTRY_CODE)
 
 
-def _without_trunk_prefix(code: str, national: str) -> str:
-    if not national.startswith("0") or (code in _OWN_ZERO and re.fullmatch(_OWN_ZERO[code], national)):
+def _without_zero(code: str, national: str) -> str:
+    if code in _OWN_ZERO and re.fullmatch(_OWN_ZERO[code], national):
         return national
     return national.removeprefix(_OTHER_TRUNK_PREFIXES.get(code, "0"))
+
+
+def without_more(code: str, national: str) -> str:
+    """Returns a national number without a prefix that is no zero; see `_MORE_TRUNK_PREFIXES`."""
+    if code not in _MORE_TRUNK_PREFIXES:
+        return national
+    prefixed, without = _MORE_TRUNK_PREFIXES[code]
+    return re.sub(rf"\A{prefixed}\Z", without, national)
 
 
 def _length_fault(number: str) -> RejectReason | None:
@@ -104,7 +148,7 @@ def _length_fault(number: str) -> RejectReason | None:
     return RejectReason.TOO_LONG if len(number) > _MOST_DIGITS else None
 
 
-def _north_american_fault(national: str) -> RejectReason | None:
-    if len(national) == _NORTH_AMERICAN_DIGITS:
+def _north_american_fault(number: str) -> RejectReason | None:
+    if len(number) == _NORTH_AMERICAN_DIGITS:
         return None
-    return RejectReason.TOO_SHORT if len(national) < _NORTH_AMERICAN_DIGITS else RejectReason.TOO_LONG
+    return RejectReason.TOO_SHORT if len(number) < _NORTH_AMERICAN_DIGITS else RejectReason.TOO_LONG

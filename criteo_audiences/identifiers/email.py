@@ -6,7 +6,9 @@ from urllib.parse import unquote
 
 from criteo_audiences.errors import InvalidIdentifierError
 from criteo_audiences.identifiers.blanks import BLANKS
-from criteo_audiences.identifiers.hashing import digest, is_hashed
+from criteo_audiences.identifiers.damage import without_guards
+from criteo_audiences.identifiers.folding import narrow
+from criteo_audiences.identifiers.hashing import DIGESTS_OF_NOTHING, digest, is_hash_in_other_form, is_hashed
 from criteo_audiences.identifiers.reasons import RejectReason
 from criteo_audiences.models import HashAlgorithm
 from criteo_audiences.validation import choose
@@ -17,6 +19,7 @@ PLAIN_ADDRESS: Final = re.compile(r"(?!.{65})[a-z0-9._+-]++@[a-z0-9]++(?:[.-][a-
 
 _INSIDE = re.compile(f"[{re.escape(BLANKS)}]")
 _WRAPPED = re.compile(r"[^<>]*<([^<>]*)>")
+_INTRODUCTION = re.compile(r"(?:e-?mail|mail|smtp|courriel|correo)(?:[ -]?(?:address|adresse))?\s*:\s*")
 _MAILTO = "mailto:"
 # RFC 5321 §4.1.2 and RFC 6531: an atom's ASCII characters, and anything beyond ASCII. Dots are free: real mailboxes
 # with two in a row or one at the end exist. Quoted local parts are not taken: Criteo's matching cannot use them.
@@ -31,8 +34,9 @@ _LONGEST_ADDRESS, _LONGEST_LOCAL, _LONGEST_LABEL = 254, 64, 63
 def normalize_email(value: str) -> str:
     """Returns an address trimmed and in lower case, the form Criteo matches and hashes.
 
-    White space and characters of no width are trimmed, `Name <address>` and `mailto:` unwrapped. Dots and plus-tags
-    stay: Criteo asks nowhere for their removal. A value that is a digest already is returned in lower case.
+    White space, characters of no width and a spreadsheet's guards are taken off, `Name <address>`, `mailto:` and
+    `Email:` unwrapped, full-width characters become ASCII. Dots and plus-tags stay: Criteo asks nowhere for their
+    removal. A value that is a digest already is returned in lower case.
 
     Args:
         value: an address as people write it.
@@ -45,8 +49,10 @@ def normalize_email(value: str) -> str:
     """
     if not isinstance(value, str):
         raise TypeError(f"an e-mail must be a str, not {type(value).__name__}")
-    text = value.strip(BLANKS).lower()
+    text = _tidy(value)
     if is_hashed(text):
+        if text in DIGESTS_OF_NOTHING:
+            raise InvalidIdentifierError(RejectReason.DIGEST_OF_NOTHING)
         return text
     address = _unwrap(text)
     reason = _fault(address)
@@ -73,14 +79,21 @@ def hash_email(value: str, algorithm: HashAlgorithm | str = HashAlgorithm.SHA256
     return text if is_hashed(text) else digest(text, chosen)
 
 
+def _tidy(text: str) -> str:
+    return without_guards(narrow(text).strip(BLANKS)).lower()
+
+
 def _unwrap(text: str) -> str:
-    """Takes the address out of `Name <address>` and of a `mailto:` URI (RFC 6068): percent-encoded, perhaps a query."""
+    """Takes the address out of `Name <address>`, of a `mailto:` URI (RFC 6068), percent-encoded, and after a label."""
     wrapped = _WRAPPED.fullmatch(text)
     if wrapped:
-        text = wrapped[1].strip(BLANKS)
+        text = _tidy(wrapped[1])
+    introduced = _INTRODUCTION.match(text)
+    if introduced:
+        text = _tidy(text[introduced.end() :])
     if text.startswith(_MAILTO):
         address = text.removeprefix(_MAILTO).partition("?")[0]
-        text = unquote(address, errors="surrogateescape").strip(BLANKS).lower()  # what is no UTF-8 stays refusable
+        text = _tidy(unquote(address, errors="surrogateescape"))  # what is no UTF-8 stays refusable
     return text
 
 
@@ -90,7 +103,7 @@ def _fault(address: str) -> RejectReason | None:
         return RejectReason.EMPTY
     local, at_sign, domain = address.partition("@")
     if not at_sign:
-        return RejectReason.NO_AT_SIGN
+        return RejectReason.HASH_IN_OTHER_FORM if is_hash_in_other_form(address) else RejectReason.NO_AT_SIGN
     if "@" in domain:
         return RejectReason.SEVERAL_AT_SIGNS
     if _INSIDE.search(address):

@@ -5,7 +5,7 @@ from typing import Final
 
 from criteo_audiences.errors import InvalidIdentifierError
 from criteo_audiences.identifiers.blanks import BLANKS
-from criteo_audiences.identifiers.damage import is_spreadsheet_number
+from criteo_audiences.identifiers.damage import is_spreadsheet_number, without_guards
 from criteo_audiences.identifiers.reasons import RejectReason
 
 PLAIN_ID: Final = re.compile("[A-Za-z0-9_-]{1,256}+")
@@ -18,7 +18,7 @@ _IP_ADDRESS_V4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 
 
 def normalize_opaque(value: str) -> str:
-    """Returns an id trimmed; its case and all inside it stay, since only its issuer knows what they mean.
+    """Returns an id trimmed and without guards; its case and all inside it stay, since only its issuer knows them.
 
     Args:
         value: a customer id, a user id, an IdentityLink, a GUM id or the like.
@@ -27,7 +27,7 @@ def normalize_opaque(value: str) -> str:
         InvalidIdentifierError: when it is empty, holds control characters, has more than 4,096 characters, or was
             turned into a number such as `1.2E+10` by a spreadsheet.
     """
-    text = value.strip(BLANKS)
+    text = without_guards(value.strip(BLANKS))
     if not text:
         raise InvalidIdentifierError(RejectReason.EMPTY)
     if is_spreadsheet_number(text):

@@ -109,24 +109,34 @@ class OptOuts:
                     self.count.note_unusable(f"entry {position:,}")
                 continue
             self.count.usable += 1
-            self._forms.add(identifier)
-            if not self._algorithms:
-                continue
-            if is_hashed(identifier):
-                self._has_digests = True
-            else:
-                self._forms.update(self._hashed(identifier))
+            for spelling in self._spelled(identifier):
+                self._add(spelling)
+
+    def _add(self, identifier: str) -> None:
+        self._forms.add(identifier)
+        if not self._algorithms:
+            return
+        if is_hashed(identifier):
+            self._has_digests = True
+        else:
+            self._forms.update(self._hashed(identifier))
 
     def without(self, identifiers: Sequence[str]) -> list[str]:
         """Returns the normalized identifiers of which no form is in the set."""
-        if self._has_digests:
+        if self._has_digests or self._rule.spellings is not None:
             return [identifier for identifier in identifiers if not self._holds(identifier)]
         return [identifier for identifier in identifiers if identifier not in self._forms]
 
     def _holds(self, identifier: str) -> bool:
+        return any(self._holds_spelling(spelling) for spelling in self._spelled(identifier))
+
+    def _holds_spelling(self, identifier: str) -> bool:
         if identifier in self._forms:
             return True
         return not is_hashed(identifier) and any(digest in self._forms for digest in self._hashed(identifier))
+
+    def _spelled(self, identifier: str) -> Sequence[str]:
+        return (identifier, *(self._rule.spellings(identifier) if self._rule.spellings else ()))
 
     def _hashed(self, identifier: str) -> Iterator[str]:
         return (self._rule.digests((identifier,), algorithm)[0] for algorithm in self._algorithms)

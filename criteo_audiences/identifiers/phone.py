@@ -5,10 +5,10 @@ from typing import Final
 from urllib.parse import unquote
 
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
-from criteo_audiences.identifiers.calling_codes import PLAIN_NUMBER, international_number
-from criteo_audiences.identifiers.damage import is_spreadsheet_number
+from criteo_audiences.identifiers.calling_codes import PLAIN_NUMBER, international_number, with_trunk_zero
+from criteo_audiences.identifiers.damage import is_spreadsheet_number, without_guards
 from criteo_audiences.identifiers.folding import fold
-from criteo_audiences.identifiers.hashing import digest, is_hashed
+from criteo_audiences.identifiers.hashing import DIGESTS_OF_NOTHING, digest, is_hash_in_other_form, is_hashed
 from criteo_audiences.identifiers.numbering_plans import dialed_number, require_region
 from criteo_audiences.identifiers.reasons import RejectReason
 from criteo_audiences.models import HashAlgorithm
@@ -21,6 +21,16 @@ _MD5_LENGTH: Final = 32
 _EXTENSION = re.compile(
     r"[;,]? *(?:(?:extension|extn|ext|poste|durchwahl|anexo|ramal|interno|int)[.:=]?|x|#) *[0-9]{1,7}#?\Z"
 )
+# What exports write before a number: `p:` in lead forms, `whatsapp:` in messaging services, `Mobile:` or `Tel.`.
+_LABELS: Final = (
+    "cell|cellphone|celular|cellulare|fixe|fon|gsm|handy|home|mob|mobiel|mobil|mobile|movil|m\u00f3vil|natel|office|ph"
+    "|phone|portable|private|signal|sms|tel|telefon|telefone|telefono|telefoon|telegram|telephone|tel\u00e9fono|t\u00e9l"
+    "|t\u00e9l\u00e9phone|viber|wa|whatsapp|whats app|work"
+)
+_LABEL = re.compile(
+    rf"(?:(?:{_LABELS})[ .-]*){{1,3}}(?:number|no|nr)?(?:(?<=[ .])|[ .:]|(?=\+))[ .:]*"
+    r"|[chmptw] *(?:[.:]+ *|(?=\+))|callto: *"
+)
 _SEPARATOR = re.compile(r"[,;|&\n/]|\b(?:or|and|ou|et|oder|und|o|y)\b")
 _ALLOWED = re.compile(r"[(\[ ]*\+?[0-9 .()\[\]/~-]+")
 _ONE_NUMBER = re.compile(r"[( ]*\+?[0-9 .()-]*[0-9][0-9 .()-]*")  # what the rest of the rule would leave as it is
@@ -31,19 +41,27 @@ _ENDING: Final = 4
 """Most digits of another ending, as in `01 23 45 67 89/90`."""
 _MOST_DIGITS: Final = 15
 _LONGEST_TEXT: Final = 250
+_DIGITS_OF_NUMBERS: Final = range(7, 18)
+_DIGEST_REASONS: Final = frozenset({RejectReason.MD5_OF_PHONE, RejectReason.DIGEST_OF_NOTHING})
+_OF_ANOTHER_FORM: Final = frozenset({RejectReason.EMPTY, RejectReason.NOT_A_PHONE, RejectReason.HASH_IN_OTHER_FORM})
 
 
-def normalize_phone(value: str, *, region: str | None = None) -> str:
+def normalize_phone(value: str, *, region: str | None = None, keep_trunk_zero: bool = False) -> str:
     """Returns a phone number as `+` and digits, country code first, the plain form Criteo takes.
 
-    Spaces, punctuation, extensions, `tel:`, `00` in place of the plus sign and the zero that is dialed inside a country
-    only, as in `+33 (0)1 23 45 67 89`, are taken away. A number with its plus sign reads the same with and without the
-    extra `phone`, and whatever the region. A value that is a SHA-256 already is returned in lower case.
+    Marketing Solutions takes phone numbers of advertisers in India only.
+
+    Spaces, punctuation, extensions, `tel:`, `Mobile:` and the like, a spreadsheet's guards, `00` in place of the plus
+    sign and what is dialed inside a country only, as the zero of `+33 (0)1 23 45 67 89`, are taken away. A number with
+    its plus sign reads the same with and without the extra `phone`, and whatever the region. A value that is a SHA-256
+    already is returned in lower case.
 
     Args:
         value: a number as people write it.
-        region: where numbers without a country code are dialed, ISO 3166-1 alpha-2 such as `"FR"`; needs the extra
-            `phone`. Without it such numbers are rejected.
+        region: where numbers without a country code are dialed, such as `"IN"`, `"IND"` or `"India"`; needs the
+            extra `phone`. Without it such numbers are rejected.
+        keep_trunk_zero: keep the zero of `+33 (0)1 23 45 67 89`, as the line in Criteo's guide does and E.164 does not
+            (docs/identifiers.md).
 
     Raises:
         InvalidIdentifierError: when it is no phone number; `.reason` says why.
@@ -54,16 +72,24 @@ def normalize_phone(value: str, *, region: str | None = None) -> str:
     """
     if not isinstance(value, str):
         raise TypeError(f"a phone number must be a str, not {type(value).__name__}")
-    return normalized_phone(value, None if region is None else require_region(region))
+    checked = None if region is None else require_region(region)
+    return normalized_phone(value, checked, keep_trunk_zero=keep_trunk_zero)
 
 
-def hash_phone(value: str, algorithm: HashAlgorithm | str = HashAlgorithm.SHA256, *, region: str | None = None) -> str:
+def hash_phone(
+    value: str,
+    algorithm: HashAlgorithm | str = HashAlgorithm.SHA256,
+    *,
+    region: str | None = None,
+    keep_trunk_zero: bool = False,
+) -> str:
     """Normalizes a phone number and hashes its digits without the plus sign; a SHA-256 is not hashed again.
 
     Args:
         value: a number as people write it.
         algorithm: `"sha256"`, the only one Criteo has for phone numbers.
         region: as for `normalize_phone`.
+        keep_trunk_zero: as for `normalize_phone`.
 
     Raises:
         InvalidIdentifierError: when it is no phone number; `.reason` says why.
@@ -74,20 +100,64 @@ def hash_phone(value: str, algorithm: HashAlgorithm | str = HashAlgorithm.SHA256
     chosen = choose(HashAlgorithm, algorithm, "algorithm")
     if chosen not in PHONE_ALGORITHMS:
         raise ConfigurationError("algorithm must be sha256: Criteo matches phone numbers by no other hash.")
-    text = normalize_phone(value, region=region)
+    text = normalize_phone(value, region=region, keep_trunk_zero=keep_trunk_zero)
     return text if is_hashed(text) else digest(text.removeprefix("+"), chosen)
 
 
-def normalized_phone(value: str, region: str | None) -> str:
-    """Does what `normalize_phone` does, for a region that was checked before."""
-    text = fold(value).removeprefix("'")  # a spreadsheet's mark of a text
+def normalized_phone(
+    value: str,
+    region: str | None,
+    unlocated: RejectReason = RejectReason.NO_COUNTRY_CODE,
+    *,
+    keep_trunk_zero: bool = False,
+) -> str:
+    """Does what `normalize_phone` does, for a region that was checked before.
+
+    Args:
+        value: a number as people write it.
+        region: from `require_region`.
+        unlocated: why a number that needs a region is rejected without one.
+        keep_trunk_zero: as for `normalize_phone`.
+    """
+    text = without_guards(fold(value))
     if is_hashed(text):
-        if len(text) == _MD5_LENGTH:
-            raise InvalidIdentifierError(RejectReason.MD5_OF_PHONE)
-        return text.lower()
+        return _digest(text.lower())
     if PLAIN_NUMBER.fullmatch(close := close_up(text)):
         return close
-    return "+" + _number(_dialed(text), region)
+    return "+" + _number(_dialed(text), region, unlocated, keep_trunk_zero=keep_trunk_zero)
+
+
+def spellings(number: str) -> tuple[str, str]:
+    """Returns a normalized number without its trunk zero and with it; a digest as it is, twice."""
+    try:
+        digits = international_number(number.removeprefix("+")) if number.startswith("+") else None
+    except InvalidIdentifierError:  # an id of another kind, which the engine may ask about before it looks at the kind
+        digits = None
+    if digits is None:
+        return number, number
+    return f"+{digits}", f"+{with_trunk_zero(digits)}"
+
+
+def has_phone_form(value: str) -> bool:
+    """Whether a value is a digest or is written like a phone number, wherever that is dialed."""
+    try:
+        if is_hashed(normalized_phone(value, None)):
+            return True
+    except InvalidIdentifierError as error:
+        if error.reason in _DIGEST_REASONS:
+            return True
+        damaged = error.reason == RejectReason.SPREADSHEET_NUMBER and any(map(str.isalpha, value))
+        if damaged or error.reason in _OF_ANOTHER_FORM:
+            return False
+    return _digits_of(value) in _DIGITS_OF_NUMBERS
+
+
+def _digest(text: str) -> str:
+    if text in DIGESTS_OF_NOTHING:
+        raise InvalidIdentifierError(RejectReason.DIGEST_OF_NOTHING)
+    if len(text) == _MD5_LENGTH:
+        raise InvalidIdentifierError(RejectReason.MD5_OF_PHONE)
+    return text
 
 
 def close_up(text: str) -> str:
@@ -98,16 +168,14 @@ def close_up(text: str) -> str:
     return text.replace(" ", "").replace("-", "").replace("(", "").replace(")", "").replace("\u00a0", "")
 
 
-def _number(dialed: str, region: str | None) -> str:
+def _number(dialed: str, region: str | None, unlocated: RejectReason, *, keep_trunk_zero: bool) -> str:
     """Returns the international digits of a number without words around it."""
     digits = re.sub("[^0-9]", "", dialed)
-    if "+" in dialed:
-        return international_number(digits.removeprefix("00"))
-    if region is not None:
-        return dialed_number(digits, region)
-    if digits.startswith("00"):
-        return international_number(digits.removeprefix("00"))
-    raise InvalidIdentifierError(RejectReason.TOO_LONG if len(digits) > _MOST_DIGITS else RejectReason.NO_COUNTRY_CODE)
+    if region is not None and "+" not in dialed:
+        return dialed_number(digits, region, keep_trunk_zero=keep_trunk_zero)
+    if "+" in dialed or digits.startswith("00"):
+        return international_number(digits.removeprefix("00"), keep_trunk_zero=keep_trunk_zero)
+    raise InvalidIdentifierError(RejectReason.TOO_LONG if len(digits) > _MOST_DIGITS else unlocated)
 
 
 def _dialed(text: str) -> str:
@@ -120,7 +188,9 @@ def _dialed(text: str) -> str:
         raise InvalidIdentifierError(RejectReason.SPREADSHEET_NUMBER)
     if _ONE_NUMBER.fullmatch(text):
         return text
-    number = _without_extension(_without_uri(text.lower()))
+    if is_hash_in_other_form(text):
+        raise InvalidIdentifierError(RejectReason.HASH_IN_OTHER_FORM)
+    number = _without_extension(_unlabeled(text.lower()))
     if _holds_several(number):
         raise InvalidIdentifierError(RejectReason.SEVERAL_NUMBERS)
     if not _ALLOWED.fullmatch(number) or not _digits_of(number):
@@ -128,10 +198,16 @@ def _dialed(text: str) -> str:
     return number
 
 
-def _without_uri(text: str) -> str:
+def _unlabeled(text: str) -> str:
+    """Returns the number of a `tel:` URI, or after a word for telephones."""
+    if text.startswith("tel:"):
+        return _of_uri(text)
+    label = _LABEL.match(text)
+    return text[label.end() :].strip() if label else text
+
+
+def _of_uri(text: str) -> str:
     """Returns the number of a `tel:` URI; a local one is preceded by its context where that is a number (RFC 3966)."""
-    if not text.startswith("tel:"):
-        return text
     number, *parameters = unquote(text.removeprefix("tel:")).split(";")
     for parameter in parameters:
         name, _, context = parameter.partition("=")

@@ -15,6 +15,14 @@ from criteo_audiences.identifiers.rules import EMAIL_RULE, Rule
 from criteo_audiences.models import HashAlgorithm
 
 
+def is_missing(value: object) -> bool:
+    """Tells whether a value is none: `None`, NaN, or what pandas has in its place (`pd.NA`, `pd.NaT`)."""
+    if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 - only NaN does
+        return True
+    kind = type(value)
+    return kind.__name__ in {"NAType", "NaTType"} and kind.__module__.partition(".")[0] == "pandas"
+
+
 @define(kw_only=True)
 class Preparation:
     """Normalizes, validates, hashes and, asked to, de-duplicates identifiers, and counts every row it was given.
@@ -56,7 +64,7 @@ class Preparation:
         Rows that the full rule must judge take longer; give it `rule.slice_size` rows at most where that matters.
 
         Raises:
-            TypeError: when a row is neither text nor missing (`None`, NaN); names the row and its type.
+            TypeError: when a row is neither text nor missing (`None`, NaN, `pd.NA`); names the row and its type.
         """
         rows = self._present(values)
         texts = self.rule.tidied(rows)
@@ -79,7 +87,7 @@ class Preparation:
         for value in values:
             if isinstance(value, str):
                 present.append(value)
-            elif value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 - only NaN does
+            elif is_missing(value):
                 present.append("")
             else:
                 raise TypeError(f"row {self.read + 1:,} of the source: expected a str, found {type(value).__name__}")

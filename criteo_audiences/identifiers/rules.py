@@ -12,7 +12,8 @@ from criteo_audiences.identifiers.email import PLAIN_ADDRESS, normalize_email
 from criteo_audiences.identifiers.hashing import digests
 from criteo_audiences.identifiers.mobile import PLAIN_MOBILE_AD_ID, normalize_mobile_ad_id
 from criteo_audiences.identifiers.opaque import PLAIN_ID, normalize_ip_address_v4, normalize_opaque
-from criteo_audiences.identifiers.phone import PHONE_ALGORITHMS, close_up, normalized_phone
+from criteo_audiences.identifiers.phone import PHONE_ALGORITHMS, close_up, normalized_phone, spellings
+from criteo_audiences.identifiers.reasons import RejectReason
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 
 _NOTHING = re.compile("(?!)")
@@ -41,6 +42,7 @@ class Rule:
         algorithms: how values may be hashed, which must be chosen then; none for kinds that Criteo takes as they are,
             among which nothing counts as a hash either.
         hashed_from: where in a normalized value the part begins that is hashed.
+        spellings: the forms that one identifier may have; `None` where it has one only.
         slice_size: values to prepare at once at most, so that it takes few milliseconds when each is an odd one.
     """
 
@@ -49,6 +51,7 @@ class Rule:
     tidied: Callable[[Sequence[str]], list[str]] = _trimmed
     algorithms: frozenset[HashAlgorithm] = frozenset()
     hashed_from: int = 0
+    spellings: Callable[[str], Sequence[str]] | None = None
     slice_size: int = 256
     _plain_lines: re.Pattern[str] = field(init=False)
 
@@ -101,16 +104,25 @@ _OTHER_RULES: Final = {
 }
 
 
-def rule_for(kind: IdentifierType, *, region: str | None = None) -> Rule:
+def rule_for(
+    kind: IdentifierType,
+    *,
+    region: str | None = None,
+    unlocated: RejectReason = RejectReason.NO_COUNTRY_CODE,
+    keep_trunk_zero: bool = False,
+) -> Rule:
     """Returns the rule for a kind of identifier.
 
     Args:
         kind: the kind.
         region: where phone numbers without a country code are dialed, in capital letters and checked.
+        unlocated: why such numbers are rejected without a region.
+        keep_trunk_zero: keep a zero after the country code, which E.164 drops.
     """
     if kind is IdentifierType.PHONE_NUMBER:
         return Rule(
-            normalize=partial(normalized_phone, region=region),
+            normalize=partial(normalized_phone, region=region, unlocated=unlocated, keep_trunk_zero=keep_trunk_zero),
+            spellings=spellings if keep_trunk_zero else None,
             plain=PLAIN_NUMBER,
             tidied=_closed_up,
             algorithms=PHONE_ALGORITHMS,

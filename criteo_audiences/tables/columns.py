@@ -8,7 +8,7 @@ from typing import Final
 from attrs import frozen
 
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
-from criteo_audiences.identifiers import is_hashed, normalize_email
+from criteo_audiences.identifiers import RejectReason, has_phone_form, normalize_email, normalize_mobile_ad_id
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.layout import Layout
 from criteo_audiences.tables.names import fold, listed, shown
@@ -23,10 +23,10 @@ _ADVICE: Final = "Choose one with column= (--column on the command line)."
 _CONFIRMED: Final = 0.5  # a column whose header only mentions an identifier holds some: consent flags and dates do not
 _ENOUGH: Final = 20  # values of which not one fits, before a column that was asked for is refused
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}")
-_PHONE = re.compile(r"(?:p:|tel:)?[+'\d\s()./x\-\u00a0\u200b-\u202f]+", re.IGNORECASE)
+_OF_MADIDS: Final = frozenset(
+    {RejectReason.HASHED_AD_ID, RejectReason.LIMITED_AD_TRACKING}
+)  # the column is the right one
 _DATE = re.compile(r"\d{4}[-./]\d\d?[-./]\d\d?(?:[ T].*)?|\d\d?[-./]\d\d?[-./]\d{4}(?: .*)?")
-_FEWEST_DIGITS, _MOST_DIGITS = 7, 17
 
 
 @frozen
@@ -171,16 +171,15 @@ def _is_email(value: str) -> bool:
 
 
 def _is_phone(value: str) -> bool:
-    text = value.strip()
-    if is_hashed(text):
-        return True
-    digits = sum(map(str.isdigit, text))
-    return _FEWEST_DIGITS <= digits <= _MOST_DIGITS and bool(_PHONE.fullmatch(text)) and not _DATE.fullmatch(text)
+    return has_phone_form(value) and not _DATE.fullmatch(value.strip())
 
 
 def _is_madid(value: str) -> bool:
-    text = value.strip()
-    return bool(_UUID.fullmatch(text)) or is_hashed(text)
+    try:
+        normalize_mobile_ad_id(value)
+    except InvalidIdentifierError as error:
+        return error.reason in _OF_MADIDS
+    return True
 
 
 _FITS: Final[Mapping[IdentifierType, Callable[[str], bool]]] = MappingProxyType(

@@ -1,11 +1,12 @@
 """The bytes of a file, decompressed and checked to their end, a bounded piece at a time."""
 
+import os
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
 from attrs import define, field
 
@@ -16,6 +17,7 @@ from criteo_audiences.tables.layout import Compression
 CHUNK: Final = 256 * 1024
 """Bytes a piece: a look at one holds Python's lock for well below a millisecond."""
 
+_OWNER_ONLY: Final = 0o600
 _FED: Final = 64 * 1024
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -144,3 +146,17 @@ def _zstd() -> ModuleType:
     except ImportError:
         raise ConfigurationError("Reading zstd needs an extra: pip install 'criteo-audiences[files]'.") from None
     return zstd
+
+
+def write_copy(path: Path, chunks: Iterable[bytes]) -> Path:
+    """Writes a new file that only its owner can read, and returns its path."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY), "wb", buffering=0) as file:
+        for chunk in chunks:
+            _write_all(file, chunk)
+    return path
+
+
+def _write_all(file: Any, chunk: bytes) -> None:
+    view = memoryview(chunk)
+    while view:
+        view = view[file.write(view) :]

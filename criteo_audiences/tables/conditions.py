@@ -74,6 +74,18 @@ def require_condition(engine: "duckdb.DuckDBPyConnection", condition: str, shape
     return condition
 
 
+def used_columns(engine: "duckdb.DuckDBPyConnection", condition: str) -> tuple[str, ...] | None:
+    """Returns the names of the columns that a condition uses; `None` when it is none that the engine understands."""
+    duckdb = import_duckdb()
+    try:
+        nodes = list(_nodes(_tree(engine, condition.strip().rstrip(";"))))
+    except duckdb.Error:
+        return None
+    if any(node.get("error") is True or node.get("class") == "STAR" for node in nodes):
+        return None
+    return tuple(str(node["column_names"][-1]) for node in nodes if node.get("class") == "COLUMN_REF")
+
+
 def _objection(engine: "duckdb.DuckDBPyConnection", condition: str, shape: Shape) -> str | None:
     """Says why a condition cannot be used: by its form, or when the engine computes it of a row without values."""
     duckdb = import_duckdb()
@@ -99,8 +111,8 @@ def _row(shape: Shape) -> str:
 
 def _tree(engine: "duckdb.DuckDBPyConnection", condition: str) -> Any:
     """Returns a condition as the engine's parser sees it."""
-    row = engine.execute("SELECT json_serialize_sql(?)", [f"SELECT 1 WHERE ({condition}\n)"]).fetchone()
-    return json.loads(row[0]) if row else None
+    ((text,),) = engine.execute("SELECT json_serialize_sql(?)", [f"SELECT 1 WHERE ({condition}\n)"]).fetchall()
+    return json.loads(text)
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:

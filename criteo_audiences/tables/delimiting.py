@@ -28,14 +28,14 @@ class Beginning:
         names: the header's cells, trimmed.
         delimiter: between cells.
         skip: rows up to and with the header, empty lines and a `sep=` line among them.
-        quotes: double quotes in those rows.
+        text: those rows as they are written.
         sample: the first rows.
     """
 
     names: tuple[str, ...]
     delimiter: str
     skip: int
-    quotes: int
+    text: str = field(repr=False)
     sample: tuple[Row, ...] = field(repr=False)
 
 
@@ -63,10 +63,27 @@ def read_beginning(head: str, name: str, *, whole: bool) -> Beginning:
         raise ConfigurationError(f"{name} is empty: it has not even a header row.")
     if lines.ended:
         raise unclosed(lines, header, name)
-    quotes = sum(line.count('"') for line in itertools.islice(split(text), lines.taken))
+    read = "".join(itertools.islice(split(text), lines.taken))
+    sample = _sample(rows, lines, len(header), whole=whole)
+    return Beginning(_names(header, name), delimiter, skip, read, sample)
+
+
+def read_sample(head: str, delimiter: str, width: int, *, whole: bool) -> tuple[Row, ...]:
+    """Reads the first rows of a text without a header.
+
+    Args:
+        head: the beginning of the text.
+        delimiter: between cells.
+        width: cells of a row.
+        whole: whether that is all of it; otherwise its last row may be cut and is left out.
+    """
+    lines = Lines(split(head))
+    return _sample(parsed(lines, delimiter), lines, width, whole=whole)
+
+
+def _sample(rows: Iterator[list[str]], lines: Lines, width: int, *, whole: bool) -> tuple[Row, ...]:
     complete = _complete(rows, lines, whole=whole)
-    sample = tuple(_fitted(row, len(header)) for row in itertools.islice(complete, SAMPLED_ROWS))
-    return Beginning(_names(header, name), delimiter, skip, quotes, sample)
+    return tuple(_fitted(row, width) for row in itertools.islice(complete, SAMPLED_ROWS))
 
 
 def _holds_something(row: Sequence[str]) -> bool:

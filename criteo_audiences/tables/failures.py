@@ -22,6 +22,8 @@ _OF_A_FILE: Final = (
         r"Malformed JSON in file .*, at .* in line (\d+):",
         "{name} holds something near line {line} that is no JSON object.",
     ),
+    # The engine is closed to all files but those of the table, which it can only tell while they are there.
+    (r"^Permission Error: Cannot access file", "{name} is not there any more, or a file that it reads."),
     (r"^IO Error: (?:No files found|Cannot open file)", "{name} is not there any more, or a file that it reads."),
 )
 

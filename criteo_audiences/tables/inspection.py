@@ -1,36 +1,34 @@
 """Settles what a file is before it is read: one look at all of it, and a clean copy where the engine needs one."""
 
 import codecs
-import os
 import stat
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables import json_lines, parquet
-from criteo_audiences.tables.compression import CHUNK, Content
-from criteo_audiences.tables.delimiting import read_beginning
+from criteo_audiences.tables import delimited, json_lines, parquet
+from criteo_audiences.tables.compression import CHUNK, Content, write_copy
 from criteo_audiences.tables.encoding import narrow_encoding, transcoded, wide_encoding
 from criteo_audiences.tables.foreign import binary, require_rows
 from criteo_audiences.tables.interruption import Interruption, read_standard_input
-from criteo_audiences.tables.layout import LONGEST_LINE, SAMPLED_ROWS, STDIN, Layout
-from criteo_audiences.tables.quotes import require_closed_quotes
-from criteo_audiences.tables.rows import TOO_LONG
+from criteo_audiences.tables.layout import STDIN, Layout
 from criteo_audiences.tables.scan import Scan
 
 _PEEK: Final = 4096
-_OWNER_ONLY: Final = 0o600
 
 
-def inspect(path: str, workspace: Path, interruption: Interruption | None = None) -> Layout:
+def inspect(
+    path: str, workspace: Path, interruption: Interruption | None = None, *, partitioned: bool = False
+) -> Layout:
     """Looks at a whole file: its format, compression, encoding, header and first rows. Blocks; hashes nothing.
 
     Args:
-        path: a file, a directory of Parquet files, or `-` for standard input.
+        path: a file, or `-` for standard input.
         workspace: a directory only its owner can read, for a copy of what the engine cannot read as it is.
         interruption: ends it half-way.
+        partitioned: whether directories named `column=value` are columns of a Parquet file, too.
 
     Raises:
         OSError: when it cannot be read, or is damaged or cut: in its compressed data or within a quoted cell.
@@ -38,7 +36,7 @@ def inspect(path: str, workspace: Path, interruption: Interruption | None = None
     """
     name = "standard input" if path == STDIN else Path(path).name or "The path"
     try:
-        return _inspected(path, name, workspace, interruption or Interruption())
+        return _inspected(path, name, workspace, interruption or Interruption(), partitioned=partitioned)
     except OSError as error:
         if error.filename is None:
             raise
@@ -48,15 +46,15 @@ def inspect(path: str, workspace: Path, interruption: Interruption | None = None
     raise renamed  # outside of the handler, so that it does not keep the other one as its context
 
 
-def _inspected(path: str, name: str, workspace: Path, interruption: Interruption) -> Layout:
-    file = _written(workspace, "input", _input(interruption)) if path == STDIN else Path(path)
-    if file.is_dir():
-        return parquet.directory(file, name)
+def _inspected(path: str, name: str, workspace: Path, interruption: Interruption, *, partitioned: bool) -> Layout:
+    file = write_copy(workspace / "input", _input(interruption)) if path == STDIN else Path(path)
     _require_regular(file, name)
     with file.open("rb") as opened:
         start = opened.read(_PEEK)
     if parquet.begins(start):
-        return parquet.layout(file, name)
+        return parquet.layout([file], name, workspace, partitioned=partitioned)
+    if partitioned:
+        raise ConfigurationError(f"hive_partitioning is about Parquet files; {name} is none.")
     return _text(Content.of(file, name, start, interruption), workspace)
 
 
@@ -75,29 +73,7 @@ def _text(content: Content, workspace: Path) -> Layout:
     head = codecs.getincrementaldecoder("utf-8-sig")().decode(scan.head, final=scan.whole)
     if json_lines.begins(head):
         return json_lines.layout(content, scan, head)
-    return _delimited(content, scan, head)
-
-
-def _delimited(content: Content, scan: Scan, head: str) -> Layout:
-    beginning = read_beginning(head, content.name, whole=scan.whole)
-    if scan.longest > LONGEST_LINE:
-        raise OSError(f"{content.name}: a line {TOO_LONG}")
-    if scan.quotes % 2:
-        require_closed_quotes(content.chunks(), beginning.delimiter, content.name)
-    sample = beginning.sample
-    all_sampled = scan.whole and len(sample) < SAMPLED_ROWS
-    return Layout(
-        path=str(content.path),
-        name=content.name,
-        format="csv",
-        names=beginning.names,
-        delimiter=beginning.delimiter,
-        skip=beginning.skip,
-        compression=content.compression,
-        quotes=scan.quotes > beginning.quotes,
-        rows=len(sample) if all_sampled else max(scan.lines - beginning.skip, 0),
-        sample=sample,
-    )
+    return delimited.layout(content, scan, head, workspace)
 
 
 def _clean(content: Content, workspace: Path) -> tuple[Content, Scan]:
@@ -114,7 +90,7 @@ def _clean(content: Content, workspace: Path) -> tuple[Content, Scan]:
             return content, scan
         encoding = "utf-8" if scan.is_utf8 else narrow_encoding(content.chunks)
     scan = Scan()
-    copy = _written(workspace, "copy", _seen(transcoded(content.chunks(), encoding), scan))
+    copy = write_copy(workspace / "copy", scan.seen(transcoded(content.chunks(), encoding)))
     if scan.has_nul:
         raise binary(content.name)
     return Content(copy, content.name, "none", content.interruption), scan
@@ -133,24 +109,3 @@ def _refuse_binary(content: Content) -> None:
     if content.compression != "none":
         deque(content.chunks(), maxlen=0)
     raise binary(content.name)
-
-
-def _seen(chunks: Iterable[bytes], scan: Scan) -> Iterator[bytes]:
-    for chunk in chunks:
-        scan.look(chunk)
-        yield chunk
-
-
-def _written(workspace: Path, name: str, chunks: Iterable[bytes]) -> Path:
-    """Writes a file that only its owner can read."""
-    path = workspace / name
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY), "wb", buffering=0) as file:
-        for chunk in chunks:
-            _write_all(file, chunk)
-    return path
-
-
-def _write_all(file: Any, chunk: bytes) -> None:
-    view = memoryview(chunk)
-    while view:
-        view = view[file.write(view) :]

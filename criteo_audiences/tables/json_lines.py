@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 from criteo_audiences.errors import ConfigurationError
@@ -40,8 +41,19 @@ def layout(content: Content, scan: Scan, head: str) -> Layout:
         names=names,
         compression=content.compression,
         rows=len(objects) if all_sampled else scan.lines,
+        recount=partial(_filled_lines, content),
         sample=tuple(tuple(_cell(each.get(name)) for name in names) for each in objects),
     )
+
+
+def _filled_lines(content: Content) -> int:
+    """Counts the lines that hold something; reads all of the content."""
+    filled = 0
+    kept = b""
+    for chunk in content.chunks():
+        *lines, kept = (kept + chunk).split(b"\n")
+        filled += sum(map(bool, map(bytes.strip, lines)))
+    return filled + bool(kept.strip())
 
 
 def _objects(text: str, name: str) -> Iterator[Mapping[str, Any]]:

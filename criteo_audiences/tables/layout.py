@@ -1,8 +1,11 @@
 """What a file is: format, encoding, delimiter, header and the first rows."""
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 from attrs import field, frozen
+
+from criteo_audiences.tables.literal_paths import LiteralPath
 
 Compression = Literal["none", "gzip", "zstd"]
 Format = Literal["csv", "parquet", "json", "query", "stream"]
@@ -23,16 +26,21 @@ class Layout:
     """How a file must be read: settled before the engine opens it, so that nothing is guessed twice.
 
     Attributes:
-        path: what the engine reads: the file itself, a clean copy of it, or a pattern that a directory's files fit.
+        path: what is read: the file itself, or a clean copy of it.
         name: the file's own name, for messages.
         format: `json` is one JSON object a line.
         names: the columns' names in order, trimmed; of JSON, the sampled objects' keys in order of first appearance.
         types: the engine's types of Parquet columns; empty for the other formats.
+        files: Parquet files that are one table.
+        partitioned: whether the directories of those files are columns, too.
         delimiter: the character between a CSV file's cells.
         skip: rows of a CSV file before its first row of data, an empty line counted as one; that is how DuckDB counts.
         compression: of what `path` holds.
         quotes: whether a quote occurs after a CSV file's header, so that rows may span lines.
-        rows: about how many rows of data there are, `None` when that is unknown.
+        rows: how many rows of data there are, empty lines left out; `None` when that is unknown.
+        recount: counts them more carefully, where a line of blanks has been counted as one; `None` where none has.
+        is_broken: whether rows with broken quotes are among them; the copy has `BROKEN` in all their cells.
+        notes: what a person should know about the file, a sentence each.
         sample: the first rows, one entry a column, `None` where a row has no such cell.
     """
 
@@ -41,9 +49,14 @@ class Layout:
     format: Format
     names: tuple[str, ...]
     types: tuple[str, ...] = ()
+    files: tuple[LiteralPath, ...] = ()
+    partitioned: bool = False
     delimiter: str = ","
     skip: int = 0
     compression: Compression = "none"
     quotes: bool = False
     rows: int | None = None
+    recount: Callable[[], int] | None = field(default=None, repr=False)
+    is_broken: bool = False
+    notes: tuple[str, ...] = ()
     sample: tuple[Row, ...] = field(default=(), repr=False)

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from criteo_audiences.identifiers import is_hashed
+from criteo_audiences.identifiers import is_hash_in_other_form, is_hashed
 
 _MOST_SHOWN: Final = 40
 _LONGEST_SHOWN: Final = 60
@@ -26,7 +26,7 @@ def fold(name: str) -> str:
 
 def looks_like_data(name: str) -> bool:
     """Tells whether a name is an address, a digest, a device's id or a phone number, and so a row's cell."""
-    if _ADDRESS.search(name) or is_hashed(name) or _UUID.fullmatch(name):
+    if _ADDRESS.search(name) or is_hashed(name) or is_hash_in_other_form(name) or _UUID.fullmatch(name):
         return True
     digits = sum(map(str.isdigit, name))
     return digits >= _FEWEST_DIGITS and bool(_NUMBER.fullmatch(name)) and not _DATE.fullmatch(name)

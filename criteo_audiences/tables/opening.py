@@ -1,33 +1,34 @@
 """Opens what a table describes: looks at it, chooses the columns, and says how the engine reads it."""
 
 import re
-import tempfile
 from collections import Counter
-from collections.abc import Sequence
-from itertools import count, repeat
+from collections.abc import Callable, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import query
-from criteo_audiences.tables.arrow import field_names
 from criteo_audiences.tables.columns import choose_column
-from criteo_audiences.tables.conditions import Shape
+from criteo_audiences.tables.conditions import Shape, used_columns
+from criteo_audiences.tables.directories import layouts_of, own_place
+from criteo_audiences.tables.frames import Stream, column_names, is_empty, needed, register, with_columns
 from criteo_audiences.tables.inspection import inspect
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.layout import Layout
+from criteo_audiences.tables.literal_paths import literal_path
 from criteo_audiences.tables.names import listed, shown
 from criteo_audiences.tables.plan import Plan, Selection
+from criteo_audiences.tables.source_files import SourceFiles
 
 if TYPE_CHECKING:
     import duckdb
 
     from criteo_audiences.tables.table import Table
 
-_STREAMS: Final = count(1)  # an upload may read two of them, its source and its opt-outs
 _TEXT: Final = re.compile(r"VARCHAR|ENUM\(.*\)|UUID|\"NULL\"")  # what has no value has no type either
 # A fraction has lost what an id was: its leading zeros, its last digits. Phone numbers are judged one by one.
 _WHOLE_NUMBER: Final = re.compile(r"U?(?:TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BIGNUM|DECIMAL\(\d+,0\)")
@@ -45,6 +46,9 @@ class Relation:
         columns: the names of their columns, as the table has them.
         shape: what a condition on its rows may speak of.
         file: the file's own name; empty for what is no file.
+        rows: how many rows a text file has, counted without the engine; `None` for what is no text file.
+        broken: a column that holds `BROKEN` where a row cannot be read; `None` where all can.
+        recount: counts the rows more carefully; `None` where `rows` is exact.
     """
 
     sql: str
@@ -52,6 +56,9 @@ class Relation:
     columns: tuple[str, ...]
     shape: Shape
     file: str = ""
+    rows: int | None = None
+    broken: str | None = None
+    recount: Callable[[], int] | None = None
 
 
 @frozen(kw_only=True)
@@ -63,12 +70,16 @@ class Opened:
         columns: the columns chosen, as the table names them.
         rows: how many rows there are, where that can be estimated.
         lean: whether reading it needs little memory.
+        notes: what a person should know about the files, a sentence each.
+        conditional: whether only rows are read for which a condition holds.
     """
 
     relations: tuple[Relation, ...]
     columns: tuple[str, ...]
     rows: int | None
     lean: bool
+    notes: tuple[str, ...] = ()
+    conditional: bool = False
 
 
 def open_table(
@@ -76,6 +87,7 @@ def open_table(
     plan: Plan,
     engine: "duckdb.DuckDBPyConnection",
     directory: Path,
+    files: SourceFiles,
     interruption: Interruption | None = None,
 ) -> Opened:
     """Looks at a table and chooses its columns; blocks.
@@ -84,7 +96,8 @@ def open_table(
         table: the table.
         plan: what is wanted of it.
         engine: what will read it.
-        directory: where copies may be written.
+        directory: where copies and links may be made.
+        files: what is in the directories that it names.
         interruption: ends it half-way.
 
     Raises:
@@ -92,66 +105,57 @@ def open_table(
         OSError: when a file cannot be read, or is damaged.
     """
     if table.stream is not None:
-        return _opened([_registered(engine, _Stream(table.stream), table.label)], plan)
+        return _opened([_registered(engine, table.stream, table.label, plan)], plan)
     if table.query is not None:
         return _opened([_described(engine, f"({table.query}\n)", table.label)], plan)
-    layouts = [inspect(path, _own_place(directory), interruption) for path in table.paths]
-    return _opened([(layout, _read(layout)) for layout in layouts], plan)
+    layouts: list[Layout] = []
+    for path in table.paths:
+        if (listing := files.listings.get(path)) is not None:
+            layouts += layouts_of(listing, directory, interruption, partitioned=table.hive_partitioning)
+        else:
+            place = own_place(directory)
+            layouts.append(inspect(path, place, interruption, partitioned=table.hive_partitioning))
+    conditional = plan.where is not None or table.where is not None
+    return evolve(_opened([(layout, _read(layout, directory)) for layout in layouts], plan), conditional=conditional)
 
 
-def _own_place(directory: Path) -> Path:
-    """Makes a directory for what belongs to one file; only its owner can enter it, as the one around it."""
-    return Path(tempfile.mkdtemp(dir=directory))
-
-
-class _Stream:
-    """Shows the engine nothing of an object but its Arrow stream, so that it takes no other way to its rows.
-
-    Attributes:
-        names: its columns, as the object names them, once it has been looked at.
-        failure: what kind of exception the object raised.
-    """
-
-    def __init__(self, source: Any) -> None:
-        self._source = source
-        self.names: tuple[str, ...] = ()
-        self.failure = ""
-
-    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        try:
-            capsule = self._source.__arrow_c_stream__(requested_schema)
-        except Exception as error:
-            self.failure = type(error).__name__
-            raise
-        self.names = self.names or field_names(capsule)
-        return capsule
-
-
-def _registered(engine: "duckdb.DuckDBPyConnection", stream: _Stream, label: str) -> tuple[Layout, str]:
-    """Makes an object's rows known to the engine, under names of which no two are alike.
+def _registered(engine: "duckdb.DuckDBPyConnection", source: Any, label: str, plan: Plan) -> tuple[Layout, str]:
+    """Makes an object's rows known to the engine, under names of which no two are alike; only needed columns of frames.
 
     Raises:
         ConfigurationError: when the object does not give its rows.
     """
-    registered = f"streamed_table_{next(_STREAMS)}"
-    try:
-        engine.register(registered, stream)
-        described = engine.execute(f"DESCRIBE SELECT * FROM {query.name(registered)}").fetchall()
-    except Exception:
-        if not stream.failure:
-            raise
-        described = []
-    if stream.failure:  # outside of the handler: what the object raised may show values
-        raise ConfigurationError(
-            f"{label} cannot be handed over as Arrow ({stream.failure}): a column may hold values of several types, or "
-            "two columns may share a name; pass the columns that are needed only."
-        )
-    names = tuple(str(column[0]) for column in described)
-    if len(stream.names) == len(names):
-        names = stream.names
-    types = tuple(str(column[1]) for column in described)
-    columns = ", ".join(map(query.name, engine_names(names)))
-    return Layout(path="", name=label, format="stream", names=names, types=types), f"{registered} AS t({columns})"
+    names = column_names(source)
+    positions: Sequence[int] = () if names is None else _needed(engine, names, label, plan)
+    stream = Stream(source if names is None else with_columns(source, positions))
+    types = register(engine, stream, label)
+    if names is None:
+        names = stream.names if len(stream.names) == len(types) else tuple(types)
+        positions = range(len(names))
+    known = engine_names(names)
+    kinds = dict(zip(positions, types.values(), strict=True))
+    sql = f"{stream.name} AS t({', '.join(query.name(known[position]) for position in positions)})"
+    for position in _wanted(names, label, plan):
+        if not _TEXT.fullmatch(kinds[position]) and is_empty(engine, source, known[position], sql):
+            kinds[position] = "VARCHAR"
+            sql = f"(SELECT * REPLACE (NULL::VARCHAR AS {query.name(known[position])}) FROM {sql})"
+    every = tuple(kinds.get(position, "VARCHAR") for position in range(len(names)))
+    return Layout(path="", name=label, format="stream", names=names, types=every), sql
+
+
+def _needed(engine: "duckdb.DuckDBPyConnection", names: tuple[str, ...], label: str, plan: Plan) -> Sequence[int]:
+    used = used_columns(engine, plan.where) if plan.where else ()
+    return needed(engine_names(names), _wanted(names, label, plan), used)
+
+
+def _wanted(names: tuple[str, ...], label: str, plan: Plan) -> Sequence[int]:
+    """Returns the positions of the columns with values and countries, told by their headers alone."""
+    layout = Layout(path="", name=label, format="stream", names=names)
+    regions = [selection.region_column for selection in plan.selections if selection.region_column is not None]
+    return [
+        *(position for selection in plan.selections for position in _positions(layout, selection)),
+        *(choose_column(layout, region, IdentifierType.CUSTOMER_ID).position for region in regions),
+    ]
 
 
 def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
@@ -168,12 +172,49 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
                 columns.append(layout.names[position])
         file = layout.name if layout.path else ""
         shape = Shape(layout.name, dict(zip(names, layout.types or repeat("VARCHAR"), strict=False)))
-        relations.append(Relation(sql=sql, fields=tuple(fields), columns=tuple(columns), shape=shape, file=file))
+        is_text = layout.format in {"csv", "json"}
+        relations.append(
+            Relation(
+                sql=sql,
+                fields=tuple(fields),
+                columns=tuple(columns),
+                shape=shape,
+                file=file,
+                rows=layout.rows if is_text else None,
+                broken=names[0] if layout.is_broken else None,
+                recount=layout.recount,
+            )
+        )
         chosen = chosen or tuple(columns)
     counts = [layout.rows for layout, _ in layouts]
     rows = None if None in counts else sum(count or 0 for count in counts)
     lean = all(layout.format in {"csv", "json"} for layout, _ in layouts)
-    return Opened(relations=tuple(relations), columns=chosen, rows=rows, lean=lean)
+    notes = tuple(note for layout, _ in layouts for note in layout.notes)
+    return Opened(relations=tuple(relations), columns=chosen, rows=rows, lean=lean, notes=notes)
+
+
+def require_all_rows(opened: Opened, scanned: Sequence[int]) -> None:
+    """Holds the rows that the engine has read of text files against those counted before without it.
+
+    Args:
+        opened: what was read.
+        scanned: rows read of each text file; a condition that is false whatever they hold makes reading them needless.
+
+    Raises:
+        OSError: when they differ, because rows would be lost.
+    """
+    texts = [relation for relation in opened.relations if relation.rows is not None]
+    if opened.conditional and len(scanned) < len(texts):
+        return
+    for relation, found in zip(texts, scanned, strict=True):
+        expected = relation.rows
+        if found != expected and relation.recount is not None:
+            expected = relation.recount()
+        if found != expected:
+            raise OSError(
+                f"{relation.file} holds {expected:,} rows, but {found:,} were read, so rows may be lost: "
+                "convert it to Parquet, or give its rows as a list, and please report this."
+            )
 
 
 def _positions(layout: Layout, selection: Selection) -> list[int]:
@@ -230,15 +271,17 @@ def _require_distinct(layout: Layout) -> None:
         )
 
 
-def _read(layout: Layout) -> str:
+def _read(layout: Layout, directory: Path) -> str:
     columns = engine_names(layout.names)
     if layout.format == "parquet":
-        return f"{query.read_parquet(layout.path)} AS t({', '.join(map(query.name, columns))})"
+        read = query.read_parquet(layout.files, partitioned=layout.partitioned)
+        return f"{read} AS t({', '.join(map(query.name, columns))})"
+    path = literal_path(Path(layout.path), directory)
     if layout.format == "json":
         _require_distinct(layout)
-        return query.read_json(layout.path, layout.names, layout.compression)
+        return query.read_json(path, layout.names, layout.compression)
     return query.read_csv(
-        layout.path,
+        path,
         columns,
         layout.delimiter,
         skip=layout.skip,

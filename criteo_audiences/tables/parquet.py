@@ -1,14 +1,19 @@
-"""Parquet files, and directories of them."""
+"""Parquet files, one by one or many as one table."""
 
+from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.tables import query
+from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, connect, import_duckdb
 from criteo_audiences.tables.layout import SAMPLED_ROWS, Layout
+from criteo_audiences.tables.literal_paths import LiteralPath, literal_path
+from criteo_audiences.tables.names import listed, shown
 
 _MAGIC: Final = b"PAR1"
 _SHORTEST: Final = 12  # both marks and the footer's length
-_PATTERN: Final = "*.parquet"
 
 
 def begins(start: bytes) -> bool:
@@ -16,36 +21,30 @@ def begins(start: bytes) -> bool:
     return start.startswith(_MAGIC)
 
 
-def directory(path: Path, name: str) -> Layout:
-    """Describes all Parquet files in a directory and below.
+def layout(files: Sequence[Path], name: str, workspace: Path, *, partitioned: bool = False) -> Layout:
+    """Describes Parquet files that are one table.
+
+    Args:
+        files: the files.
+        name: of the one file, or of their directory.
+        workspace: a directory only its owner can read, for links.
+        partitioned: whether directories named `column=value` are columns, too.
 
     Raises:
-        ConfigurationError: when there are none.
-        OSError: when one is cut.
+        OSError: when one is cut or cannot be read.
+        ConfigurationError: when a directory names a column that is in the files, or not all name the same.
     """
-    files = sorted(file for file in path.rglob(_PATTERN) if file.is_file())
-    if not files:
-        raise ConfigurationError(
-            f"{name} is a directory without Parquet files; expected a file, or a directory of them."
-        )
     for file in files:
         _require_whole(file, file.name)
-    return _described(f"{_escaped(path)}/**/{_PATTERN}", name)
-
-
-def layout(path: Path, name: str) -> Layout:
-    """Describes a Parquet file.
-
-    Raises:
-        OSError: when it is cut or cannot be read.
-    """
-    _require_whole(path, name)
-    return _described(_escaped(path), name)
-
-
-def _escaped(path: Path) -> str:
-    """Returns a path in which the engine sees no pattern."""
-    return "".join(f"[{character}]" if character in "*?[" else character for character in str(path))
+    partitions = _partitions(files, name) if partitioned else [None] * len(files)
+    paths = [literal_path(file, workspace, columns) for file, columns in zip(files, partitions, strict=True)]
+    duckdb = import_duckdb()
+    with closing(connect(workspace, threads=1, memory_limit=DEFAULT_MEMORY_LIMIT, files=files)) as engine:
+        try:
+            _require_no_clash(engine, paths, partitions[0] or {}, name)
+            return _read(engine, paths, name, partitioned=partitioned)
+        except duckdb.Error:
+            raise OSError(f"{name} is damaged or no Parquet that can be read.") from None
 
 
 def _require_whole(path: Path, name: str) -> None:
@@ -58,34 +57,57 @@ def _require_whole(path: Path, name: str) -> None:
         raise OSError(f"{name} is cut or damaged: a Parquet file begins and ends with the mark PAR1.")
 
 
-def _described(pattern: str, name: str) -> Layout:
-    try:
-        import duckdb  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise ConfigurationError("Reading Parquet needs an extra: pip install 'criteo-audiences[files]'.") from None
-    with duckdb.connect() as connection:
-        try:
-            return _read(connection, pattern, name)
-        except duckdb.Error:
-            raise OSError(f"{name} is damaged or no Parquet that can be read.") from None
+def _partitions(files: Sequence[Path], name: str) -> Sequence[Mapping[str, str]]:
+    """Returns the columns that the directories of each file name.
+
+    Raises:
+        ConfigurationError: when they do not all name the same.
+    """
+    found = [_named(file.parent) for file in files]
+    for each in found:
+        if list(each) != list(found[0]):
+            raise ConfigurationError(
+                f"Directories of {name} name different columns: {listed(found[0]) or 'none'} and "
+                f"{listed(each) or 'none'}; with hive_partitioning every file lies below the same ones."
+            )
+    return found
 
 
-def _read(connection: Any, pattern: str, name: str) -> Layout:
-    source = "read_parquet(?, union_by_name = true)"
-    columns = connection.execute(f"DESCRIBE SELECT * FROM {source}", [pattern]).fetchall()
-    given = {
-        name for (name,) in connection.execute("SELECT DISTINCT name FROM parquet_schema(?)", [pattern]).fetchall()
-    }
+def _named(directory: Path) -> dict[str, str]:
+    pairs = (part.partition("=") for part in directory.parts)
+    return {column: value for column, sign, value in pairs if column and sign}
+
+
+def _require_no_clash(engine: Any, paths: Sequence[LiteralPath], partitions: Mapping[str, str], name: str) -> None:
+    columns = {column[0].lower() for column in engine.execute(_described(query.read_parquet(paths))).fetchall()}
+    if twice := [column for column in partitions if column.lower() in columns]:
+        raise ConfigurationError(
+            f"The column {shown(twice[0])} is in the files of {name} and in the names of its directories; what stands "
+            "in the files counts: leave hive_partitioning out."
+        )
+
+
+def _described(source: str) -> str:
+    return f"DESCRIBE SELECT * FROM {source}"
+
+
+def _read(engine: Any, paths: Sequence[LiteralPath], name: str, *, partitioned: bool) -> Layout:
+    source = query.read_parquet(paths, partitioned=partitioned)
+    files = f"[{', '.join(map(query.literal, paths))}]"
+    columns = engine.execute(_described(source)).fetchall()
+    given = {name for (name,) in engine.execute(f"SELECT DISTINCT name FROM parquet_schema({files})").fetchall()}
     as_text = f"SELECT COLUMNS(*)::VARCHAR FROM {source} LIMIT {SAMPLED_ROWS}"
-    (rows,) = connection.execute("SELECT sum(num_rows) FROM parquet_file_metadata(?)", [pattern]).fetchone()
+    (rows,) = engine.execute(f"SELECT sum(num_rows) FROM parquet_file_metadata({files})").fetchone()
     return Layout(
-        path=pattern,
+        path=paths[0],
         name=name,
         format="parquet",
         names=tuple(_as_given(column[0], given) for column in columns),
         types=tuple(str(column[1]) for column in columns),
+        files=tuple(paths),
+        partitioned=partitioned,
         rows=int(rows),
-        sample=tuple(connection.execute(as_text, [pattern]).fetchall()),
+        sample=tuple(engine.execute(as_text).fetchall()),
     )
 
 

@@ -2,19 +2,23 @@
 
 import time
 from collections.abc import Callable, Sequence
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
-from criteo_audiences.identifiers import MOST_PLACES, OptOutCount, RejectReason, Rule, require_region, rule_for
+from criteo_audiences.errors import InvalidIdentifierError
+from criteo_audiences.identifiers import BLANKS, MOST_PLACES, OptOutCount, RejectReason, Rule, find_region, rule_for
 from criteo_audiences.tables import query
 from criteo_audiences.tables.conditions import require_condition
+from criteo_audiences.tables.engine import scanned_rows
 from criteo_audiences.tables.interruption import Interruption
-from criteo_audiences.tables.opening import Opened, open_table
+from criteo_audiences.tables.opening import Opened, open_table, require_all_rows
 from criteo_audiences.tables.plan import Plan, Selection
+from criteo_audiences.tables.quotes import BROKEN
+from criteo_audiences.tables.source_files import SourceFiles
 from criteo_audiences.tables.table import Table
 
 if TYPE_CHECKING:
@@ -54,13 +58,13 @@ def _rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, where: str | None
     for relation in opened.relations if where else ():
         condition = require_condition(engine, where or "", relation.shape)
     return " UNION ALL ".join(
-        query.rows(relation.sql, relation.fields, condition, at if traced else None)
+        query.rows(relation.sql, relation.fields, condition, at if traced else None, relation.broken)
         for at, relation in enumerate(opened.relations)
     )
 
 
 def load_opt_outs(
-    engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Plan, interruption: Interruption
+    engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Plan, files: SourceFiles, interruption: Interruption
 ) -> OptOutCount:
     """Prepares the opt-outs by the rule of the first selection, into a table of the engine's own.
 
@@ -69,22 +73,29 @@ def load_opt_outs(
         OSError: when it cannot be read to its end.
     """
     first = plan.selections[0]
+    opened = None
     rows = "SELECT *, 0::UTINYINT AS k, NULL::VARCHAR AS r, 0::UINTEGER AS relation, 0::USMALLINT AS field FROM listed"
     places: Sequence[str] = ("entry",)
     if isinstance(plan.suppress, Table):
         columns = (plan.suppress.column,) if plan.suppress.column else ()
-        wanted = evolve(plan, selections=(evolve(first, columns=columns),))
-        opened = open_table(plan.suppress, wanted, engine, directory, interruption)
+        wanted = evolve(plan, selections=(evolve(first, columns=columns),), where=plan.suppress.where)
+        opened = open_table(plan.suppress, wanted, engine, directory, files, interruption)
         rows = _rows(engine, opened, plan.suppress.where, traced=True)
         places = [row_of(plan.suppress, relation.file) for relation in opened.relations]
     else:
         _list(engine, plan.suppress or ())
     coded = query.coded(query.prepared(rows, [first.kind]), [first.kind], traced=True)
     engine.execute(f"CREATE TEMP TABLE opted_out AS SELECT p, code, relation, number FROM ({coded})")
+    if opened is not None:
+        require_all_rows(opened, scanned_rows(engine))
     count = _counted(engine, plan, places)
     if plan.suppress_strict:
         count.require_usable()
     engine.execute(f"DELETE FROM opted_out WHERE code > {query.HASHED}")
+    if first.rule.spellings is not None:
+        engine.create_function(query.SPELLINGS, first.rule.spellings, ["VARCHAR"], "VARCHAR[]")
+        spelled = f"SELECT unnest({query.SPELLINGS}(p)), code FROM opted_out WHERE code = {query.PREPARED}"
+        engine.execute(f"INSERT INTO opted_out (p, code) {spelled}")
     return count
 
 
@@ -124,15 +135,19 @@ def _list(engine: "duckdb.DuckDBPyConnection", values: Sequence[str]) -> None:
 def _judge(selection: Selection) -> Callable[[str | None, str | None], str]:
     """Makes the function that the engine asks about values of an unusual form."""
     asked = count(1)
-    rules: dict[str | None, Rule] = {None: selection.rule}
+    local = cache(partial(_local, selection))
 
-    def prepare(value: str | None, region: str | None) -> str:
+    def prepare(value: str | None, country: str | None) -> str:
         if not next(asked) % _YIELD_EVERY:
             time.sleep(0)  # lets the caller's event loop have the interpreter
         if value is None:
             return query.MARK + RejectReason.EMPTY
+        if value == BROKEN:
+            return value
         try:
-            return (rules.get(region) or rules.setdefault(region, _local(selection, region))).normalize(value)
+            cell = country.strip(BLANKS) if country else ""
+            rule = local(find_region(cell)) if cell else selection.rule
+            return rule.normalize(value)
         except InvalidIdentifierError as error:
             return query.MARK + error.reason
 
@@ -140,8 +155,10 @@ def _judge(selection: Selection) -> Callable[[str | None, str | None], str]:
 
 
 def _local(selection: Selection, region: str | None) -> Rule:
-    """Returns the rule for a row's country; where that is no code of a country, the one for all rows."""
-    try:
-        return rule_for(selection.kind, region=require_region((region or "").strip()))
-    except ConfigurationError:
-        return selection.rule
+    """Returns the rule for a row with a country, which is not understood if it is no region: it is never guessed."""
+    return rule_for(
+        selection.kind,
+        region=region,
+        unlocated=RejectReason.UNKNOWN_COUNTRY,
+        keep_trunk_zero=selection.rule.spellings is not None,
+    )

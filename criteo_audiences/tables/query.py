@@ -9,9 +9,11 @@ from typing import Final
 
 from attrs import frozen
 
-from criteo_audiences.identifiers import RejectReason
+from criteo_audiences.identifiers import DIGESTS_OF_NOTHING, RejectReason
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables.layout import LONGEST_LINE
+from criteo_audiences.tables.literal_paths import LiteralPath
+from criteo_audiences.tables.quotes import BROKEN
 
 PREPARED, HASHED = 0, 1
 DUPLICATE, SUPPRESSED = 2, 3
@@ -28,7 +30,9 @@ FRAME: Final = '","'
 ORIGIN: Final = "relation, number, field"
 """Where a value stands: which relation, which row of it from 1, and which of its fields, counted from 0."""
 
-_ROW: Final = "row number of criteo_audiences"  # a name that no column of a table has
+# Names that no column of a table has.
+_ROW: Final = "row number of criteo_audiences"
+_NOWHERE: Final = "second column of criteo_audiences"
 
 MARK: Final = "\x01"
 """Begins what our function returns for a value it rejects: no identifier can hold it."""
@@ -38,9 +42,20 @@ _ADDRESS: Final = "[a-z0-9._+-]+@(?:[a-z0-9]+[.-])*[a-z0-9]+[.][a-z]+"
 _ANY_CASE: Final = _ADDRESS.replace("a-z", "a-zA-Z")
 _LONGEST: Final = 64
 _DIGEST: Final = "[0-9a-fA-F]{64}|[0-9a-fA-F]{32}"
+# How digests begin that our function must judge: one pattern is much faster than a list of hundreds of them.
+_SUSPECTS: Final = "|".join(sorted({digest[:8] for digest in DIGESTS_OF_NOTHING}))
 _WORDS: Final = "[a-zA-Z0-9][a-zA-Z0-9._+ -]*"
 
 _READ_AT_ONCE: Final = 8_000_000
+_LARGEST_OBJECT: Final = 16_777_216
+
+# The engine guesses nothing: docs/architecture.md says why each option is as it is.
+_OF_ANY_FILE: Final[Mapping[str, str]] = {
+    "hive_partitioning": "false",
+    "hive_types_autocast": "false",
+    "filename": "false",
+    "file_row_number": "false",
+}
 
 
 @frozen
@@ -70,6 +85,10 @@ class Field:
         return "NULL::VARCHAR" if self.region is None else f"CAST({name(self.region)} AS VARCHAR)"
 
 
+SPELLINGS: Final = "spellings"
+"""Names our function that returns the other spellings of an identifier, for kinds that have some."""
+
+
 def name(text: str) -> str:
     """Quotes a name."""
     return '"' + text.replace('"', '""') + '"'
@@ -85,7 +104,9 @@ def function(selection: int) -> str:
     return f"prepare_{selection}"
 
 
-def rows(relation: str, fields: Sequence[Field], where: str | None, origin: int | None = None) -> str:
+def rows(
+    relation: str, fields: Sequence[Field], where: str | None, origin: int | None = None, broken: str | None = None
+) -> str:
     """Selects the raw values: one row a value, with the selection it belongs to and, asked to, with its `ORIGIN`.
 
     Args:
@@ -93,8 +114,10 @@ def rows(relation: str, fields: Sequence[Field], where: str | None, origin: int 
         fields: the values wanted of each row.
         where: the caller's condition.
         origin: the relation's number, when values need to be found again; rows are then counted, on one thread.
+        broken: a column that holds `BROKEN` in rows that nobody can read, which no condition may leave out.
     """
-    condition = f" WHERE ({where}\n)" if where else ""
+    is_broken = "false" if broken is None else f"coalesce({name(broken)} = {literal(BROKEN)}, false)"
+    condition = f" WHERE CASE WHEN {is_broken} THEN true ELSE ({where}\n) END" if where else ""
     place = found = ""
     if origin is not None:  # rows are counted before the condition, so that they are the file's
         place = f", {origin}::UINTEGER AS relation, {name(_ROW)} AS number"
@@ -104,18 +127,18 @@ def rows(relation: str, fields: Sequence[Field], where: str | None, origin: int 
         one = fields[0]
         place += place and ", 0::USMALLINT AS field"
         return f"SELECT 0::UTINYINT AS k, {one.sql} AS v, {one.region_sql} AS r{place} FROM {relation}{condition}"
-    values = ", ".join(_cells(selection, fields) for selection in sorted({field.selection for field in fields}))
+    values = ", ".join(_cells(at, fields, is_broken) for at in sorted({field.selection for field in fields}))
     inner = f"SELECT unnest(flatten([{values}])) AS one{place} FROM {relation}{condition}"
     return f"SELECT one.k AS k, one.v AS v, one.r AS r{found} FROM ({inner})"
 
 
-def _cells(selection: int, fields: Sequence[Field]) -> str:
-    """Lists what a row holds for one selection: its filled cells, or one empty cell when it has none."""
+def _cells(selection: int, fields: Sequence[Field], is_broken: str) -> str:
+    """Lists what a row holds for one selection: its filled cells, or one cell of a row without any or a broken one."""
     mine = [(at, field) for at, field in enumerate(fields) if field.selection == selection]
     cells = [_cell(selection, at, field.sql, field.region_sql) for at, field in mine]
     filled = f"list_filter([{', '.join(cells)}], lambda cell: trim(cell.v) <> '')"
     empty = _cell(selection, mine[0][0], "NULL::VARCHAR", "NULL::VARCHAR")
-    return f"CASE WHEN len({filled}) > 0 THEN {filled} ELSE [{empty}] END"
+    return f"CASE WHEN {is_broken} THEN [{cells[0]}] WHEN len({filled}) > 0 THEN {filled} ELSE [{empty}] END"
 
 
 def _cell(selection: int, at: int, value: str, region: str) -> str:
@@ -190,7 +213,8 @@ def _judged(selection: int, kind: IdentifierType) -> str:
     sure = ""
     if kind is IdentifierType.EMAIL:
         sure = (
-            f"WHEN strlen(v) IN (32, 64) AND regexp_full_match(v, '{_DIGEST}') THEN lower(v) "
+            f"WHEN strlen(v) IN (32, 64) AND regexp_full_match(v, '{_DIGEST}') "
+            f"AND NOT regexp_matches(l, '\\A(?:{_SUSPECTS})') THEN l "
             f"WHEN regexp_full_match(l, ' *(?:{_ADDRESS}) *') AND strlen(l) = strlen(v) "
             f"AND strlen(trim(l)) <= {_LONGEST} THEN trim(l) "
             f"WHEN strlen(v) < 32 AND regexp_full_match(v, '{_WORDS}') THEN {literal(MARK + RejectReason.NO_AT_SIGN)} "
@@ -239,7 +263,9 @@ def outgoing(source: str, kind: IdentifierType, algorithm: HashAlgorithm | None)
     return f"SELECT code, CASE WHEN code <= {HASHED} THEN {kept} || {literal(FRAME)} END FROM ({source})"
 
 
-def read_csv(path: str, columns: Sequence[str], delimiter: str, *, skip: int, compression: str, parallel: bool) -> str:
+def read_csv(
+    path: LiteralPath, columns: Sequence[str], delimiter: str, *, skip: int, compression: str, parallel: bool
+) -> str:
     """Reads delimited text, with nothing left to guess; a short row lacks its last cells, a long one keeps the first.
 
     Args:
@@ -251,7 +277,8 @@ def read_csv(path: str, columns: Sequence[str], delimiter: str, *, skip: int, co
         parallel: in several threads, which a cell with a line break in it forbids; otherwise what was read stays in
             memory, up to its limit.
     """
-    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
+    # Of rows with several cells the engine skips empty lines by itself; a last column that is nowhere makes them such.
+    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in (*columns, *[_NOWHERE] * (len(columns) == 1)))
     options: Mapping[str, str] = {
         "auto_detect": "false",
         "header": "false",
@@ -266,21 +293,52 @@ def read_csv(path: str, columns: Sequence[str], delimiter: str, *, skip: int, co
         "parallel": str(parallel).lower(),
         "max_line_size": str(LONGEST_LINE),
         "buffer_size": str(_READ_AT_ONCE),
+        "encoding": "'utf-8'",
+        "nullstr": "''",
+        "allow_quoted_nulls": "true",
+        "comment": "''",
+        "thousands": "''",
+        "normalize_names": "false",
+        "ignore_errors": "false",
+        "store_rejects": "false",
+        "union_by_name": "false",
     }
-    read = f"read_csv({literal(path)}, {', '.join(f'{key} = {value}' for key, value in options.items())})"
-    # A blank line is no row; the engine skips it by itself where a row has several cells.
-    return read if len(columns) > 1 else f"(SELECT * FROM {read} WHERE {name(columns[0])} IS NOT NULL)"
+    return _read("read_csv", literal(path), options)
 
 
-def read_parquet(path: str) -> str:
-    """Reads Parquet."""
-    return f"read_parquet({literal(path)}, union_by_name = true)"
+def read_parquet(paths: Sequence[LiteralPath], *, partitioned: bool = False) -> str:
+    """Reads Parquet files as one table, by the names of their columns.
+
+    Args:
+        paths: the files.
+        partitioned: whether directories named `column=value` are columns of text, too.
+    """
+    options = {
+        "union_by_name": "true",
+        "hive_partitioning": str(partitioned).lower(),
+        "binary_as_string": "false",
+        "utf8_validation": "'replace'",
+    }
+    return _read("read_parquet", f"[{', '.join(map(literal, paths))}]", options)
 
 
-def read_json(path: str, columns: Sequence[str], compression: str) -> str:
+def read_json(path: LiteralPath, columns: Sequence[str], compression: str) -> str:
     """Reads JSON objects, one a line; a value that is no text is taken as it is written."""
     types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
-    return (
-        f"read_json({literal(path)}, format = 'newline_delimited', columns = {{{types}}}, "
-        f"compression = {literal(compression)})"
-    )
+    options = {
+        "format": "'newline_delimited'",
+        "records": "true",
+        "auto_detect": "false",
+        "columns": "{" + types + "}",
+        "compression": literal(compression),
+        "maximum_object_size": str(_LARGEST_OBJECT),
+        "case_insensitive_keys": "false",
+        "convert_strings_to_integers": "false",
+        "ignore_errors": "false",
+        "union_by_name": "false",
+    }
+    return _read("read_json", literal(path), options)
+
+
+def _read(function: str, path: str, options: Mapping[str, str]) -> str:
+    return f"{function}({path}, {', '.join(f'{key} = {value}' for key, value in {**_OF_ANY_FILE, **options}.items())})"

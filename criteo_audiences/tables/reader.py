@@ -1,5 +1,6 @@
 """Reads a table from its first row to its last batch; blocking, for a thread of its own."""
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Mapping
@@ -16,20 +17,23 @@ from criteo_audiences.identifiers import OptOutCount
 from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import read_stream
 from criteo_audiences.tables.cutting import Cutter
-from criteo_audiences.tables.engine import connect, limit_memory, progress_of, workspace
+from criteo_audiences.tables.engine import connect, limit_memory, progress_of, scanned_rows, workspace
 from criteo_audiences.tables.failures import failure, translated
 from criteo_audiences.tables.framing import framing_of
 from criteo_audiences.tables.interruption import Interruption
-from criteo_audiences.tables.opening import Opened, open_table
+from criteo_audiences.tables.opening import Opened, open_table, require_all_rows
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.preparing import coded_rows, load_opt_outs
 from criteo_audiences.tables.rejects import staged_rejects
+from criteo_audiences.tables.source_files import SourceFiles
 from criteo_audiences.tables.source_rows import SourceRow, first_rows
 from criteo_audiences.tables.staging import Staging, stage
 from criteo_audiences.tables.table import Table
 
 if TYPE_CHECKING:
     import duckdb
+
+_log = logging.getLogger("criteo_audiences.tables")
 
 
 @frozen(kw_only=True)
@@ -41,6 +45,7 @@ class Chunk:
         already_hashed: rows among them that came as digests.
         batches: the batches they filled.
         columns: the columns that were chosen, in the first chunk only.
+        notes: what a caller should know of the files, in the first chunk only.
         expected: rows there will be, where that is known or can be estimated; in the first chunk only.
         exact: whether every row has been counted with this chunk, though not every batch is cut.
         opt_outs: how many opt-outs the rows are compared with; in the first chunk only, `None` without any.
@@ -50,6 +55,7 @@ class Chunk:
     already_hashed: int = 0
     batches: tuple[Batch, ...] = ()
     columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     expected: int | None = None
     exact: bool = False
     opt_outs: OptOutCount | None = None
@@ -61,12 +67,15 @@ class Reader:
     Args:
         table: the table.
         plan: what is wanted of it.
+        files: its files as an earlier pass found them, when it is read again.
 
     Attributes:
+        files: its files as they were before anything looked at them, once it has begun.
         staged_values: how many values a table holds that is read before its first batch, once it has been.
     """
 
-    def __init__(self, table: Table, plan: Plan) -> None:
+    def __init__(self, table: Table, plan: Plan, files: SourceFiles | None = None) -> None:
+        self.files = files
         self._table = table
         self._plan = plan
         self._has_sql = table.has_sql or plan.where is not None
@@ -102,27 +111,32 @@ class Reader:
         Raises:
             ConfigurationError: when the table, a column, the condition or the opt-outs cannot be used.
             OSError: when it cannot be read to its end.
+            SourceChangedError: when a file changed meanwhile: before the first batch where all rows are read by then,
+                after the last one otherwise.
         """
         plan = self._plan
-        with self._opened() as (engine, directory, opened):
+        with self._opened() as (engine, directory, files, opened):
             coded = coded_rows(engine, opened, plan)
-            opt_outs = self._opt_outs(engine, directory)
-            yield Chunk(codes=Counter(), columns=opened.columns, expected=opened.rows, opt_outs=opt_outs)
+            opt_outs = self._opt_outs(engine, directory, files)
+            notes = files.notes + opened.notes
+            yield Chunk(codes=Counter(), columns=opened.columns, notes=notes, expected=opened.rows, opt_outs=opt_outs)
             if not plan.staged:
                 if opened.lean:
                     limit_memory(engine, plan.memory_limit)
-                yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, counted=False)
+                yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, unread=opened)
+                files.require_unchanged()
                 return
-            staging = self._stage(engine, coded)
+            staging = self._stage(engine, opened, coded)
             if plan.on_rejects is not None:
                 plan.on_rejects(staged_rejects(engine, opened, self._interruption))
-            yield from self._staged(engine, staging)
+            yield from self._staged(engine, files, staging)
 
-    def _stage(self, engine: "duckdb.DuckDBPyConnection", coded: str) -> Staging:
+    def _stage(self, engine: "duckdb.DuckDBPyConnection", opened: Opened, coded: str) -> Staging:
         """Reads and prepares all rows; meanwhile `staged` says how far that is."""
         self._is_staging = True
-        stage(engine, coded)
+        scanned = stage(engine, coded)
         self._is_staging = False
+        require_all_rows(opened, scanned)
         staging = Staging(engine, self._plan)
         self.staged_values = staging.codes.total()
         return staging
@@ -136,50 +150,62 @@ class Reader:
         Raises:
             ConfigurationError: when the table or a column cannot be used.
             OSError: when it cannot be read to its end.
+            SourceChangedError: when a file is no longer what it was at the first pass.
         """
-        with self._opened() as (engine, _, opened):
+        with self._opened() as (engine, _, files, opened):
             if opened.lean:
                 limit_memory(engine, self._plan.memory_limit)
             yield from first_rows(engine, opened, self._plan, sought)
+            files.require_unchanged()
 
     @contextmanager
-    def _opened(self) -> Iterator[tuple["duckdb.DuckDBPyConnection", Path, Opened]]:
+    def _opened(self) -> Iterator[tuple["duckdb.DuckDBPyConnection", Path, SourceFiles, Opened]]:
         """Opens an engine with a directory of its own, and the table in it."""
         plan = self._plan
         with ExitStack() as stack:
             directory = stack.enter_context(workspace())
             stack.enter_context(translated(self._table.label, has_sql=self._has_sql))
-            engine = connect(directory, threads=plan.threads, memory_limit=plan.memory_limit)
+            suppress = (plan.suppress,) if isinstance(plan.suppress, Table) else ()
+            files = self.files = self.files or SourceFiles.of(self._table, *suppress)
+            named = files.states if files.is_closed else None
+            engine = connect(directory, threads=plan.threads, memory_limit=plan.memory_limit, files=named)
             stack.enter_context(closing(engine))
             self._engine = engine
             stack.callback(self._forget)
-            yield engine, directory, open_table(self._table, plan, engine, directory, self._interruption)
+            for note in files.notes:
+                _log.warning("%s", note)
+            opened = open_table(self._table, plan, engine, directory, files, self._interruption)
+            yield engine, directory, files, opened
 
     def _forget(self) -> None:
         with self._closing:
             self._engine = None
 
-    def _opt_outs(self, engine: "duckdb.DuckDBPyConnection", directory: Path) -> OptOutCount | None:
+    def _opt_outs(self, engine: "duckdb.DuckDBPyConnection", directory: Path, files: SourceFiles) -> OptOutCount | None:
         """Loads the opt-outs, before a row is read: without them nothing may go out."""
         suppress = self._plan.suppress
         if suppress is None:
             return None
         theirs = translated(suppress.label, has_sql=suppress.has_sql) if isinstance(suppress, Table) else nullcontext()
         with theirs:
-            return load_opt_outs(engine, directory, self._plan, self._interruption)
+            return load_opt_outs(engine, directory, self._plan, files, self._interruption)
 
-    def _staged(self, engine: "duckdb.DuckDBPyConnection", staging: Staging) -> Iterator[Chunk]:
+    def _staged(self, engine: "duckdb.DuckDBPyConnection", files: SourceFiles, staging: Staging) -> Iterator[Chunk]:
         """Cuts batches of what is left of the rows once all have been read."""
         if self._plan.suppress is not None:
             staging.suppress()
         if self._plan.dedupe:
             staging.drop_duplicates()
         yield Chunk(codes=staging.codes, already_hashed=staging.already_hashed, exact=True)
+        files.require_unchanged()
         for at in range(len(self._plan.selections)):
             remaining = f"SELECT code, p FROM staged WHERE k = {at} AND code <= {query.HASHED}"
-            yield from self._cut(engine, remaining, at, counted=True)
+            yield from self._cut(engine, remaining, at)
 
-    def _cut(self, engine: "duckdb.DuckDBPyConnection", source: str, at: int, *, counted: bool) -> Iterator[Chunk]:
+    def _cut(
+        self, engine: "duckdb.DuckDBPyConnection", source: str, at: int, *, unread: Opened | None = None
+    ) -> Iterator[Chunk]:
+        """Cuts the batches of a selection; rows of a table that is `unread` so far are counted meanwhile."""
         selection = self._plan.selections[at]
         cutter = Cutter(
             selection.kind,
@@ -193,8 +219,10 @@ class Reader:
             stream.__arrow_c_stream__(), partial(failure, name=self._table.label, has_sql=self._has_sql)
         ):
             batches = tuple(cutter.feed(codes, pieces))
-            found = Counter[int]() if counted else _count(codes)
+            found = _count(codes) if unread else Counter[int]()
             yield Chunk(codes=found, already_hashed=found[query.HASHED], batches=batches)
+        if unread:
+            require_all_rows(unread, scanned_rows(engine))
         yield Chunk(codes=Counter(), batches=tuple(cutter.flush()))
 
 

@@ -13,6 +13,7 @@ from criteo_audiences.identifiers import OptOutCount, RejectReason
 from criteo_audiences.tables import query
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Chunk, Reader
+from criteo_audiences.tables.source_files import SourceFiles
 from criteo_audiences.tables.source_rows import SourceRow
 from criteo_audiences.tables.table import Table
 
@@ -31,6 +32,7 @@ class TableRun:
         suppressed: values that have opted out.
         already_hashed: identifiers that came as digests.
         columns: the columns that were chosen, once it has begun.
+        notes: what a caller should know of the table's files, once it has begun.
         opt_outs: how many opt-outs the rows are compared with, once it has begun; `None` without any.
     """
 
@@ -42,6 +44,7 @@ class TableRun:
         self.suppressed = 0
         self.already_hashed = 0
         self.columns: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
         self.opt_outs: OptOutCount | None = None
         # Nobody knows how many rows a condition leaves, and a row with several columns may hold several values.
         one_column = len(plan.selections) == 1 and len(plan.selections[0].columns) <= 1
@@ -52,6 +55,11 @@ class TableRun:
         self._remaining: int | None = None
         self._cut = 0
         self._ended = False
+
+    @property
+    def files(self) -> SourceFiles | None:
+        """The files that are read, once it has begun."""
+        return self._reader.files
 
     def share(self) -> float | None:
         """How much has been read, 0 to 1; `None` as long as that cannot be told.
@@ -90,6 +98,7 @@ class TableRun:
 
     def _count(self, chunk: Chunk) -> None:
         self.columns = self.columns or chunk.columns
+        self.notes = self.notes or chunk.notes
         self.opt_outs = self.opt_outs or chunk.opt_outs
         self._expected = self._expected or chunk.expected
         self._cut += sum(batch.count for batch in chunk.batches)
@@ -106,9 +115,11 @@ class TableRun:
                 self.suppressed += number
 
 
-async def first_rows(table: Table, plan: Plan, sought: Mapping[int, Collection[str]]) -> list[SourceRow]:
+async def first_rows(
+    table: Table, plan: Plan, sought: Mapping[int, Collection[str]], files: SourceFiles
+) -> list[SourceRow]:
     """Reads a table once more, for the first row of each identifier; see `Reader.first_rows`."""
-    reader = Reader(table, plan)
+    reader = Reader(table, plan, files)
     async with aclosing(drawn(reader, reader.first_rows(sought))) as rows:
         return [row async for row in rows]
 

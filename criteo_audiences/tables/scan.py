@@ -1,44 +1,61 @@
-"""One look at all of a text's bytes: clean UTF-8 or not, how many lines, and whether quotes pair up."""
+"""One look at all of a text's bytes: its encoding, its rows, and whether its quotes are as RFC 4180 wants them."""
 
 import codecs
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    _Letters = np.ndarray[Any, np.dtype[np.uint8]]
+    _Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 HEAD: Final = 512 * 1024
 """Bytes kept from the beginning: the header and the first rows lie in them. Fewer than a cell may have."""
 
-# Line ends are counted in the head and in every so-manieth piece after it: counting them takes far longer than all
-# else, and how many rows there are is an estimate anyway, because cells may span lines.
-_COUNTED_ONE_IN: Final = 16
+_FEED, _RETURN, _QUOTE = b'\n\r"'
+_EXPECTED: Final = b'\n\r",;\t|'  # around quotes; the delimiter is one of these nearly always
+_PIECE: Final = 64 * 1024  # larger arrays than it needs come from the system anew each time, page by page
+_MOST_KEPT: Final = 1_000
 
 
 @define
 class Scan:
     """What the bytes of a text show; the text itself is not kept beyond its head.
 
+    Rows and quotes are followed by the grammar of RFC 4180 without knowing the delimiter: a quote that opens a cell
+    follows one, a quote that closes a cell is followed by one, and two quotes in a row close and open the same cell.
+    The bytes found in those places are therefore enough to say, in the end, whether every quote is where it belongs.
+
     Attributes:
         head: the first bytes.
         size: bytes in all.
         has_nul: whether a zero byte occurs, which no text holds.
         is_utf8: whether all of it is UTF-8.
+        lines: lines that are not empty.
+        rows: lines that are not empty and do not continue a quoted cell.
         quotes: double quotes.
         longest: bytes of the longest line, where that is longer than a piece; the last one without an end counts.
+        continued: the first lines that continue a quoted cell, each with the number of its row, the first being 1.
     """
 
     head: bytes = field(default=b"", repr=False)
     size: int = 0
     has_nul: bool = False
     is_utf8: bool = True
+    lines: int = 0
+    rows: int = 0
     quotes: int = 0
     longest: int = 0
+    continued: list[tuple[int, bytes]] = field(factory=list, repr=False)
+    _has_feeds: bool = False
+    _has_returns: bool = False  # of those that no line feed follows
     _since_line_end: int = 0
-    _ends_line: bool = True
-    _pieces: int = 0
-    _counted: int = 0
-    _feeds: int = 0
-    _returns: int = 0
+    _around: bytes = b""  # the last two bytes so far; the second has not been looked at, since its successor is unknown
+    _in_quotes: int = 0
+    _neighbors: set[int] = field(factory=set)  # bytes before quotes that open and after quotes that close
     _decoder: codecs.IncrementalDecoder = field(factory=codecs.getincrementaldecoder("utf-8"), repr=False)
 
     @property
@@ -46,39 +63,99 @@ class Scan:
         """Whether the head is all there is."""
         return self.size == len(self.head)
 
-    @property
-    def lines(self) -> int:
-        """About how many lines there are; exactly, when the head is all there is."""
-        ends = self._feeds or self._returns  # carriage returns alone: old spreadsheets for the Mac
-        return round(ends * self.size / max(1, self._counted)) + (not self._ends_line)
+    def has_clean_quotes(self, delimiter: str) -> bool:
+        """Tells whether every quote opens, closes or is doubled within a quoted cell, so that all readers agree.
+
+        Readers disagree about carriage returns between line feeds, too, so those are not clean either.
+
+        Args:
+            delimiter: the character between cells.
+        """
+        if self._in_quotes or (self._has_returns and self._has_feeds):
+            return False
+        return self._neighbors <= {*delimiter.encode(), _FEED, _RETURN, _QUOTE}
 
     def read(self, chunks: Iterable[bytes]) -> None:
-        """Looks at the pieces; stops early where they prove to be no clean UTF-8."""
+        """Looks at the pieces up to the end; stops early where they prove to be no clean UTF-8."""
         for chunk in chunks:
             self.look(chunk)
             if self.has_nul or not self.is_utf8:
                 return
-        self.is_utf8 = not self._decoder.getstate()[0]
+        self.end()
+
+    def seen(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Looks at the pieces up to the end as they pass."""
+        for chunk in chunks:
+            self.look(chunk)
+            yield chunk
+        self.end()
 
     def look(self, chunk: bytes) -> None:
         """Looks at the next piece."""
         self.has_nul = self.has_nul or b"\0" in chunk
-        if b'"' in chunk:  # far faster to find than to count
-            self.quotes += chunk.count(b'"')
-        if self.whole or not self._pieces % _COUNTED_ONE_IN:
-            self._count_lines(chunk)
+        self._has_feeds = self._has_feeds or b"\n" in chunk
         self._measure_lines(chunk)
-        self._ends_line = chunk.endswith((b"\n", b"\r"))
         self._require_utf8(chunk)
+        text = chunk
+        if not self.size:
+            text = chunk.removeprefix(codecs.BOM_UTF8)
+            self._around = b"\n"  # a text begins as after a line end
+            self.rows = self.lines = int(text[:1] not in {b"", b"\n", b"\r"})
+        for start in range(0, len(text), _PIECE):
+            self._follow(text[start : start + _PIECE])
         self.head += chunk[: HEAD - len(self.head)]
         self.size += len(chunk)
-        self._pieces += 1
 
-    def _count_lines(self, chunk: bytes) -> None:
-        self._counted += len(chunk)
-        self._feeds += chunk.count(b"\n")
-        if not self._feeds:
-            self._returns += chunk.count(b"\r")
+    def end(self) -> None:
+        """Takes note that there are no more pieces."""
+        if self._around:
+            self._follow(b"\n")
+        self.is_utf8 = self.is_utf8 and not self._decoder.getstate()[0]
+
+    def _follow(self, chunk: bytes) -> None:
+        """Counts the rows that begin, and looks at the neighbors of quotes."""
+        import numpy as np  # noqa: PLC0415 - of the extra `files`, as the engine is
+
+        window = self._around + chunk
+        self._around = window[-2:]
+        letters = np.frombuffer(window, np.uint8)
+        ends = feeds = letters == _FEED
+        if b"\r" in window:
+            returns = letters == _RETURN
+            self._has_returns = self._has_returns or bool(np.count_nonzero(returns[1:-1] > feeds[2:]))
+            ends = feeds | returns
+        begins = ends[1:-1] > ends[2:]  # where a line ends and one follows that is not empty
+        begun = int(np.count_nonzero(begins))
+        inside = np.flatnonzero(begins) if self._in_quotes else ()
+        if window.find(b'"', 1, -1) >= 0:
+            inside = self._follow_quotes(letters, begins)
+        for before, end in enumerate(inside[:_MOST_KEPT]):
+            row = self.rows + int(np.count_nonzero(begins[:end])) - before
+            self._keep(row, window, int(end) + 2)
+        self.lines += begun
+        self.rows += begun - len(inside)
+
+    def _follow_quotes(self, letters: "_Letters", begins: "_Flags") -> Any:
+        """Looks at the neighbors of quotes, and returns which of the lines that begin do so within a quoted cell."""
+        import numpy as np  # noqa: PLC0415 - see above
+
+        quotes = np.flatnonzero(letters[1:-1] == _QUOTE)
+        opened_after = letters[:-2][quotes[self._in_quotes :: 2]].tobytes()
+        closed_before = letters[2:][quotes[1 - self._in_quotes :: 2]].tobytes()
+        for found in (opened_after, closed_before):
+            self._neighbors.update(byte for byte in _EXPECTED if byte in found)
+            self._neighbors.update(found.translate(None, _EXPECTED))
+        begin = np.flatnonzero(begins)
+        inside = begin[(np.searchsorted(quotes, begin) + self._in_quotes) % 2 == 1]
+        self.quotes += len(quotes)
+        self._in_quotes = (self._in_quotes + len(quotes)) % 2
+        return inside
+
+    def _keep(self, row: int, window: bytes, start: int) -> None:
+        """Keeps a line that continues a quoted cell, as far as it lies in this piece."""
+        if len(self.continued) < _MOST_KEPT:
+            stop = window.find(b"\n", start)
+            self.continued.append((row, window[start : stop if stop >= 0 else len(window)]))
 
     def _measure_lines(self, chunk: bytes) -> None:
         """Only lines that reach beyond a piece are measured: the engine bears all that are shorter."""

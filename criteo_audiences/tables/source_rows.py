@@ -1,13 +1,10 @@
 """Where in a source identifiers stand, found by a second look at it."""
 
-import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from criteo_audiences.errors import CriteoError
 from criteo_audiences.tables import query
 from criteo_audiences.tables.opening import Opened
 from criteo_audiences.tables.plan import Plan
@@ -36,10 +33,6 @@ class SourceRow:
         return {"file": self.file, "row": self.row, "column": self.column}
 
 
-class SourceChangedError(CriteoError):
-    """A source is no longer what was read the first time."""
-
-
 def first_rows(
     engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Plan, sought: Mapping[int, Collection[str]]
 ) -> Iterator[SourceRow]:
@@ -60,20 +53,3 @@ def first_rows(
     for relation, row, field in engine.execute(found).fetchall():
         origin = opened.relations[relation]
         yield SourceRow(file=origin.file, row=row, column=origin.columns[field])
-
-
-def states_of(paths: Sequence[str]) -> list[object]:
-    """Returns what tells whether files have changed: size and time of each, also of each in a directory; blocks."""
-    return [_state(file) for path in paths for file in _files(Path(path))]
-
-
-def _files(path: Path) -> list[Path]:
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-
-
-def _state(file: Path) -> object:
-    try:
-        status = os.stat(file)  # noqa: PTH116 - the error of a missing file is no concern here
-    except OSError:
-        return None
-    return str(file), status.st_size, status.st_mtime_ns, status.st_ino

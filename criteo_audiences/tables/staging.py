@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     import duckdb
 
 
-def stage(engine: "duckdb.DuckDBPyConnection", coded: str) -> None:
-    """Reads and prepares all rows, into the table that `Staging` works on."""
-    execute_followed(engine, f"CREATE TEMP TABLE staged AS {coded}")
+def stage(engine: "duckdb.DuckDBPyConnection", coded: str) -> list[int]:
+    """Reads and prepares all rows, into the table that `Staging` works on; returns their `scanned_rows`."""
+    return execute_followed(engine, f"CREATE TEMP TABLE staged AS {coded}")
 
 
 class Staging:
@@ -42,9 +42,16 @@ class Staging:
                 f"INSERT INTO opted_out (p, code) SELECT unnest([{', '.join(digests)}]), {query.HASHED} FROM opted_out "
                 f"WHERE code = {query.PREPARED}"
             )
-        forms = ["p"]
+        spelled = ["p"]
+        if selection.rule.spellings is not None:
+            spelled += [f"{query.SPELLINGS}(p)[{at}]" for at in (1, 2)]
+        forms = [*spelled]
         if digests and self._count(f"SELECT count(*) FROM opted_out WHERE code = {query.HASHED}"):
-            forms += [f"CASE WHEN code = {query.PREPARED} THEN {digest} END" for digest in digests]
+            forms += [
+                f"CASE WHEN code = {query.PREPARED} THEN {query.digest(selection.kind, algorithm, spelling)} END"
+                for algorithm in sorted(selection.rule.algorithms)
+                for spelling in spelled
+            ]
         opted_out = " OR ".join(f"coalesce({form} IN (SELECT p FROM opted_out), false)" for form in forms)
         self._engine.execute(
             f"UPDATE staged SET code = {query.SUPPRESSED} WHERE k = 0 AND code <= {query.HASHED} AND ({opted_out})"

@@ -1,16 +1,15 @@
 """A table as a source of identifiers: files, a query, or anything that speaks Arrow."""
 
-import glob
 import os
-from collections.abc import Sequence, Sized
+from collections.abc import Iterable, Sized
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
-
-STDIN: Final = "-"
+from criteo_audiences.tables.given_paths import given_paths, shown_paths
+from criteo_audiences.tables.layout import STDIN
 
 FilePath = str | os.PathLike[str]
 
@@ -25,35 +24,45 @@ class Table:
         stream: an object with `__arrow_c_stream__`.
         column: the column asked for, `None` for the one whose header and values tell.
         where: a condition on the other columns, in SQL.
+        hive_partitioning: whether directories named `column=value` are columns of Parquet files.
     """
 
-    paths: tuple[str, ...] = ()
+    paths: tuple[str, ...] = field(default=(), repr=shown_paths)
     query: str | None = field(default=None, repr=False)
     stream: Any = field(default=None, repr=False)
     column: str | None = None
     where: str | None = field(default=None, repr=False)
+    hive_partitioning: bool = False
 
     @classmethod
     def from_file(
-        cls, path: FilePath | Sequence[FilePath], *, column: str | None = None, where: str | None = None
+        cls,
+        path: FilePath | Iterable[FilePath],
+        *,
+        column: str | None = None,
+        where: str | None = None,
+        hive_partitioning: bool = False,
     ) -> "Table":
         """Describes files: CSV, TSV or other delimited text, JSON lines (plain, gzip or zstd), or Parquet.
 
         Args:
-            path: a file, a list of files, a pattern such as `exports/*.csv.gz`, a directory of Parquet files, or `"-"`
-                for standard input.
+            path: a file, a list of files, a pattern such as `exports/*.csv.gz`, a directory, or `"-"` for standard
+                input. A file that exists under a name is that file, whatever signs the name holds.
             column: the header of the column; may be left out when one is unmistakable by its header and its values.
             where: a condition in DuckDB's SQL on the columns, such as `"consent = 'yes' AND country <> 'DE'"`; rows it
                 does not hold for are not read. Columns of text files are text.
+            hive_partitioning: read directories named `column=value` as columns of text of the Parquet files below
+                them. Otherwise such a name is only a name.
 
         Raises:
-            ConfigurationError: when a pattern matches nothing, or the list is empty.
+            TypeError: for an open file, a frame or anything else that is no path.
+            ConfigurationError: when a pattern matches nothing, the list or a path is empty, or a path is an address.
         """
-        paths = [path] if isinstance(path, str | os.PathLike) else list(path)
-        found = tuple(name for given in paths for name in _matching(os.fspath(given)))
-        if not found:
-            raise ConfigurationError("path must name at least one file; the list is empty.")
-        return cls(paths=found, column=column, where=where)
+        if not isinstance(hive_partitioning, bool):
+            raise ConfigurationError(
+                f"hive_partitioning must be True or False, not {type(hive_partitioning).__name__}."
+            )
+        return cls(paths=given_paths(path), column=column, where=where, hive_partitioning=hive_partitioning)
 
     @classmethod
     def from_query(cls, query: str, *, column: str | None = None) -> "Table":
@@ -102,17 +111,3 @@ class Table:
             return f"the {type(self.stream).__name__}"
         first = "standard input" if self.paths[0] == STDIN else Path(self.paths[0]).name
         return first if len(self.paths) == 1 else f"{first} and {len(self.paths) - 1} more"
-
-
-def _matching(path: str) -> list[str]:
-    """Returns the files a pattern matches, in alphabetical order; a path without one as it is.
-
-    Raises:
-        ConfigurationError: when nothing matches.
-    """
-    if path == STDIN or Path(path).exists() or not glob.has_magic(path):
-        return [path]
-    found = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - the pattern may be absolute
-    if not found:
-        raise ConfigurationError("No file matches the pattern; check it, and quote it for your shell.")
-    return found

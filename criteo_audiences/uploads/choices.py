@@ -18,6 +18,8 @@ def chosen_selections(
     algorithm: HashAlgorithm | str | Unset | None,
     region: str | None,
     region_column: str | None = None,
+    *,
+    keep_trunk_zero: bool = False,
 ) -> tuple[Selection, ...]:
     """Returns what an upload reads, one entry a kind.
 
@@ -26,12 +28,13 @@ def chosen_selections(
     """
     wanted = list(_wanted(kind, column, columns))
     kinds = [kind for kind, _ in wanted]
-    option = "region" if region is not None else "region_column" if region_column is not None else None
-    if option is not None and IdentifierType.PHONE_NUMBER not in kinds:
-        raise ConfigurationError(f"{option} goes with identifier_type='phone_number', not with '{kinds[0].value}'.")
+    given = {"region": region, "region_column": region_column, "keep_trunk_zero": keep_trunk_zero or None}
+    options = [option for option, value in given.items() if value is not None]
+    if options and IdentifierType.PHONE_NUMBER not in kinds:
+        raise ConfigurationError(f"{options[0]} goes with identifier_type='phone_number', not with '{kinds[0].value}'.")
     if region_column is not None:
         require_numbering_plans()
-    rules = {kind: _rule(kind, region) for kind in kinds}
+    rules = {kind: _rule(kind, region, keep_trunk_zero=keep_trunk_zero) for kind in kinds}
     if not isinstance(algorithm, Unset | None) and not any(rule.algorithms for rule in rules.values()):
         _algorithm(kinds[0], rules[kinds[0]], algorithm)
     return tuple(
@@ -68,10 +71,10 @@ def _names(columns: Columns, option: str) -> tuple[str, ...]:
     return names
 
 
-def _rule(kind: IdentifierType, region: str | None) -> Rule:
-    if region is None or kind is not IdentifierType.PHONE_NUMBER:
+def _rule(kind: IdentifierType, region: str | None, *, keep_trunk_zero: bool) -> Rule:
+    if kind is not IdentifierType.PHONE_NUMBER:
         return rule_for(kind)
-    return rule_for(kind, region=require_region(region))
+    return rule_for(kind, region=None if region is None else require_region(region), keep_trunk_zero=keep_trunk_zero)
 
 
 def _hash_of(kind: IdentifierType, rule: Rule, algorithm: HashAlgorithm | str | Unset | None) -> HashAlgorithm | None:

@@ -75,6 +75,10 @@ class Intake(Protocol):
     def columns(self) -> tuple[str, ...]:
         """The columns of a table that were chosen."""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a caller should know of the source, a sentence each."""
+
     def share(self) -> float | None:
         """How much has been read, 0 to 1; `None` when the source cannot tell."""
 
@@ -137,6 +141,11 @@ class ValueIntake:
     @property
     def columns(self) -> tuple[str, ...]:
         """An iterable has none."""
+        return ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """There is nothing to say of an iterable."""
         return ()
 
     def share(self) -> float | None:

@@ -18,13 +18,22 @@ from criteo_audiences.tables.table import FilePath
 from criteo_audiences.uploads.choices import Columns, chosen_selections
 from criteo_audiences.uploads.policies import Policy, policies_of
 from criteo_audiences.uploads.progress import Progress
-from criteo_audiences.uploads.sources import ArrowStream
+from criteo_audiences.uploads.sources import ArrowStream, refuse_lookalikes
 from criteo_audiences.validation import choose, require_plain_function, require_range, require_text
 
 _LEAST_BODY: Final = 200_000
 _MOST_IN_FLIGHT: Final = 100
 _MOST_THREADS: Final = 256
-_SWITCHES: Final = ("dry_run", "dedupe", "resume", "rejects_plain", "suppress_strict", "allow_empty")
+_SWITCHES: Final = (
+    "dry_run",
+    "dedupe",
+    "resume",
+    "rejects_plain",
+    "keep_trunk_zero",
+    "hive_partitioning",
+    "suppress_strict",
+    "allow_empty",
+)
 _LONGEST: Final = 7 * 86_400
 _LARGEST_CALLER_ID: Final = 2**31 - 1  # OpenAPI has an integer of 32 bits
 
@@ -56,7 +65,8 @@ def opt_outs_of(value: object) -> Table | tuple[str, ...] | None:
         return Table.from_file(value)
     if hasattr(value, "__arrow_c_stream__"):  # to iterate over a data frame is to get its columns' names
         return Table.from_arrow(value)
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+    refuse_lookalikes(value, "suppress")
+    if not isinstance(value, Iterable):
         raise TypeError(f"suppress must be a file, a table or an iterable of str, not {type(value).__name__}")
     listed = tuple(value)
     if not listed and isinstance(value, Iterator):
@@ -101,10 +111,12 @@ class UploadOptions(TypedDict, total=False):
     hash: HashAlgorithm | str | None
     region: str | None
     region_column: str | None
+    keep_trunk_zero: bool
     gum_caller_id: int | str | None
     column: Columns | None
     columns: Mapping[IdentifierType | str, Columns] | None
     where: str | None
+    hive_partitioning: bool
     suppress: Iterable[str] | os.PathLike[str] | Table | ArrowStream | None
     suppress_strict: bool
     operation: Operation | str
@@ -134,18 +146,24 @@ class Settings:
     """The choices of one upload.
 
     Attributes:
-        identifier_type: the kind of identifier; e-mail when left out.
+        identifier_type: the kind of identifier; e-mail when left out. Marketing Solutions takes phone numbers of
+            advertisers in India only.
         hash: `"sha256"`, `"md5"`, `"sha256_of_md5"`, or `None` to send normalized values in clear. It must be chosen
             for e-mails and phone numbers: clear text matches best, a hash shows nobody an address on the way. Phone
             numbers have SHA-256 only; other kinds are never hashed.
-        region: where phone numbers without a country code are dialed, such as `"FR"`; needs the extra `phone`.
-            Without it such numbers are rejected.
-        region_column: the column of a table that holds the country of each row's phone number, as a code such as
-            `"FR"`; where it holds none, `region` is used.
+        region: where phone numbers without a country code are dialed, such as `"IN"` or `"India"`; needs the extra
+            `phone`. Without it such numbers are rejected.
+        region_column: the column of a table that holds the country of each row's phone number, as a code or a name
+            (docs/identifiers.md). `region` is used where the cell is empty; a country that is not understood rejects
+            the row's national number.
+        keep_trunk_zero: keep the zero of phone numbers such as `+91 (0)98123 45678`, as the line in Criteo's
+            guide does; E.164 has none (docs/identifiers.md).
         gum_caller_id: goes with GUM ids in Marketing Solutions, from Criteo's account team.
         column: the column of a table, or several of them whose values are all of one kind.
         columns: columns by kind, for several kinds in one pass; goes instead of `identifier_type` and `column`.
         where: a condition in SQL on a table's columns; rows it does not hold for are not read.
+        hive_partitioning: read directories named `column=value` as columns of text of the Parquet files below them,
+            which a column of the files may not be named like; otherwise such a name is only a name.
         suppress: opt-outs, a file, a table or an iterable of values in clear or hashed, which are not sent whatever
             form they are written in; with several kinds, those of the first.
         suppress_strict: refuse to start, before any call, when an opt-out is no valid identifier (blank ones are passed
@@ -195,10 +213,12 @@ class Settings:
     hash: HashAlgorithm | str | Unset | None = UNSET
     region: str | None = None
     region_column: str | None = None
+    keep_trunk_zero: bool = False
     gum_caller_id: int | None = field(default=None, converter=gum_caller_id_of)
     column: Columns | None = None
     columns: Mapping[IdentifierType | str, Columns] | None = None
     where: str | None = field(default=None, repr=False)  # it may hold an identifier
+    hive_partitioning: bool = False
     suppress: Table | Sequence[str] | None = field(default=None, repr=False, converter=opt_outs_of)
     suppress_strict: bool = True
     operation: Operation = field(default=Operation.ADD, converter=_operation)
@@ -226,7 +246,13 @@ class Settings:
     @selections.default
     def _chosen_selections(self) -> tuple[Selection, ...]:
         return chosen_selections(
-            self.identifier_type, self.column, self.columns, self.hash, self.region, self.region_column
+            self.identifier_type,
+            self.column,
+            self.columns,
+            self.hash,
+            self.region,
+            self.region_column,
+            keep_trunk_zero=self.keep_trunk_zero,
         )
 
     @property

@@ -24,6 +24,7 @@ from criteo_audiences.errors import (
     NotFoundError,
     PermissionDeniedError,
     RequestTimeout,
+    SourceChangedError,
 )
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import ContactListOperation, IdentifierType
@@ -95,6 +96,7 @@ class Pipeline:
         self._invalid_rows: tuple[SourceRow, ...] = ()
         self._reader_scope = anyio.CancelScope()
         self._reading_ended = False
+        self._changed: SourceChangedError | None = None
         self._carrying: dict[anyio.CancelScope, CallMeter] = {}
         self._give_result: MemoryObjectSendStream[BatchResult]
         self._results: MemoryObjectReceiveStream[BatchResult]
@@ -192,6 +194,15 @@ class Pipeline:
         self._results.close()
         self._tally.close()
 
+    def require_unchanged_source(self) -> None:
+        """Raises what the reader found at the end of a source that changed meanwhile.
+
+        Raises:
+            SourceChangedError: when it did.
+        """
+        if self._changed is not None:
+            raise self._changed
+
     async def look_again(self) -> None:
         """Finds the rows of refused identifiers, unless the upload was left early or its deadline passes."""
         with anyio.CancelScope(deadline=self._ends_at):
@@ -210,6 +221,8 @@ class Pipeline:
                     if not self._stopped:  # by a deadline that has passed already
                         await self._intake.run(self._plan if self._settings.dry_run else hand_over)
                         self.has_begun_all = True
+            except SourceChangedError as error:  # all of it is read: what is under way comes back first
+                self._changed = error
             finally:  # however it ended, what was read of the source is in the report
                 self._intake.count_rest()
         self._reading_ended = True
@@ -385,6 +398,7 @@ class Pipeline:
             already_hashed=rows.already_hashed,
             by_type=dict(tally.outcomes),
             columns=self._intake.columns,
+            notes=self._intake.notes,
             batches=self._planned if settings.dry_run else tally.batches,
             failures=tuple(tally.failures),
             resumed=tally.resumed,

@@ -185,7 +185,7 @@ def job_of(destination: Destination, source: object, settings: Settings) -> Job:
         configuration={
             "application": destination.application,
             "kinds": [[each.kind, each.algorithm, *each.columns] for each in settings.selections],
-            "region": [settings.region, settings.region_column],
+            "region": [settings.region, settings.region_column, *["trunk zero"] * settings.keep_trunk_zero],
             "table": [table.query, table.column, table.where, settings.where],
             "dedupe": settings.dedupe,
             "suppress": settings.suppress is not None,

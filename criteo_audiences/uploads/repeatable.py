@@ -5,9 +5,10 @@ from itertools import islice
 
 from attrs import field, frozen
 
+from criteo_audiences.errors import SourceChangedError
 from criteo_audiences.identifiers import Preparation
 from criteo_audiences.tables.plan import Selection
-from criteo_audiences.tables.source_rows import SourceChangedError, SourceRow
+from criteo_audiences.tables.source_rows import SourceRow
 from criteo_audiences.uploads.pacing import Pace
 
 

@@ -153,6 +153,7 @@ class UploadReport:
         opt_outs: opt-outs of that list that the rows were compared with; `None` without `suppress`.
         unusable_opt_outs: opt-outs that are no valid identifiers, so that they leave nobody out; without blank ones.
         columns: the columns of a table that were read.
+        notes: what to know of the source, a sentence each: the files of a directory that were skipped.
         pending: identifiers read and not put into a call: all of them after a dry run.
         already_hashed: identifiers that came as digests and went out as they were.
         by_type: the outcome of what was sent, by kind of identifier.
@@ -181,6 +182,7 @@ class UploadReport:
     opt_outs: int | None = None
     unusable_opt_outs: int = 0
     columns: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     pending: int = 0
     already_hashed: int = 0
     by_type: Mapping[IdentifierType, Outcome] = field(factory=dict)
@@ -293,6 +295,7 @@ class UploadReport:
             "opt_outs": self.opt_outs,
             "unusable_opt_outs": self.unusable_opt_outs,
             "columns": list(self.columns),
+            "notes": list(self.notes),
             "already_hashed": self.already_hashed,
             "by_type": {str(kind.value): outcome.sent for kind, outcome in self.by_type.items()},
             "batches": self.batches,
@@ -326,6 +329,7 @@ class UploadReport:
             opt_outs=_counted(self.opt_outs, other.opt_outs),
             unusable_opt_outs=self.unusable_opt_outs + other.unusable_opt_outs,
             columns=tuple(dict.fromkeys(self.columns + other.columns)),
+            notes=tuple(dict.fromkeys(self.notes + other.notes)),
             pending=self.pending + other.pending,
             already_hashed=self.already_hashed + other.already_hashed,
             by_type={kind: self.by_type.get(kind, Outcome()) + other.by_type.get(kind, Outcome()) for kind in kinds},

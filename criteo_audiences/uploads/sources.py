@@ -5,9 +5,10 @@ import itertools
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Generator, Iterable, Mapping
 from contextlib import closing, nullcontext
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import anyio
+from attrs import evolve
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables import Table
@@ -38,20 +39,21 @@ class Reading(Protocol):
         """
 
 
-def as_table(source: object, columns: tuple[str, ...] = ()) -> Table | None:
+def as_table(source: object, columns: tuple[str, ...] = (), *, hive_partitioning: bool = False) -> Table | None:
     """Returns a source of rows and columns as a table, `None` when it is none.
 
     Args:
         source: what the caller gave.
         columns: the columns named beside it, which must not contradict one that the table names.
+        hive_partitioning: see `Table.from_file`; either may ask for it.
     """
     if isinstance(source, os.PathLike):
-        return Table.from_file(source)
+        return Table.from_file(source, hive_partitioning=hive_partitioning)
     if not isinstance(source, Table):
         return Table.from_arrow(source) if hasattr(source, "__arrow_c_stream__") else None
     if source.column is not None and columns not in {(), (source.column,)}:
         raise ConfigurationError("column names another column than the table does; give it once.")
-    return source
+    return evolve(source, hive_partitioning=True) if hive_partitioning and source.paths else source
 
 
 def open_source(source: object) -> Reading:
@@ -60,7 +62,7 @@ def open_source(source: object) -> Reading:
     Raises:
         TypeError: for what only looks like a source: text, bytes, a mapping, an open file.
     """
-    _refuse_lookalikes(source)
+    refuse_lookalikes(source, "a source")
     if isinstance(source, AsyncIterable):
         return _AsyncReading(source)
     if isinstance(source, Iterable):
@@ -68,18 +70,49 @@ def open_source(source: object) -> Reading:
     raise TypeError(f"a source must be an iterable or async iterable of str, or a file; not {type(source).__name__}")
 
 
-def _refuse_lookalikes(source: object) -> None:
-    """Refuses what can be iterated but does not yield one identifier after the other."""
-    kind = type(source).__name__
+def refuse_lookalikes(values: object, what: str) -> None:
+    """Refuses what can be iterated but does not yield one identifier after the other.
+
+    Args:
+        values: what the caller gave.
+        what: what it is to be, for the message.
+
+    Raises:
+        TypeError: says what to pass instead.
+    """
+    kind = type(values).__name__
     advice = "to read a file, pass Table.from_file(path, column=...) or a pathlib.Path"
-    if isinstance(source, (str, bytes, bytearray, memoryview)):
-        raise TypeError(f"a source must not be a single {kind}: pass a list of identifiers; {advice}")
-    if isinstance(source, Mapping):
-        raise TypeError(f"a source must not be a mapping ({kind}): pass its values or keys; {advice}")
-    if hasattr(source, "read") or hasattr(source, "readline"):
-        raise TypeError(f"a source must not be an open file ({kind}); {advice}")
-    if hasattr(source, "__dataframe__"):
+    if isinstance(values, (str, bytes, bytearray, memoryview)):
+        raise TypeError(f"{what} must not be a single {kind}: pass a list of identifiers; {advice}")
+    if isinstance(values, Mapping):
+        raise TypeError(f"{what} must not be a mapping ({kind}): pass its values or keys; {advice}")
+    if hasattr(values, "read") or hasattr(values, "readline"):
+        raise TypeError(f"{what} must not be an open file ({kind}); {advice}")
+    if way := _way_to_rows(values):
+        raise TypeError(f"{what} must not be a {kind}: pass {way}")
+    if hasattr(values, "__dataframe__") or (hasattr(values, "iloc") and hasattr(values, "columns")):
         raise TypeError(f"a {kind} of this release speaks no Arrow: pass one column as a list; {advice}")
+
+
+# What leads to rows and holds none yet, or not in the form of a stream: by library and the name of a method.
+_WAYS: Final = (
+    ("polars", "collect", "its .collect()"),
+    ("polars", "agg", "a frame"),
+    ("pandas", "agg", "a frame, or one column"),
+    ("pyarrow", "scanner", "its .scanner(columns=[...]).to_reader()"),
+    ("pyarrow", "to_reader", "its .to_reader()"),
+    ("pyarrow", "to_pylist", "pyarrow.chunked_array([array]), or a pyarrow table"),
+    ("_duckdb", "fetchall", "a relation, connection.sql(query), or what .to_arrow_table() returns"),
+    ("duckdb", "fetchall", "a relation, connection.sql(query), or what .to_arrow_table() returns"),
+)
+
+
+def _way_to_rows(values: object) -> str | None:
+    """Says what to pass instead of an object of a library for tables that is no table itself."""
+    library = type(values).__module__.partition(".")[0]
+    if library == "pandas" and hasattr(values, "__array__"):  # one column, which can be iterated
+        return None
+    return next((way for name, method, way in _WAYS if name == library and hasattr(values, method)), None)
 
 
 class _IterableReading:

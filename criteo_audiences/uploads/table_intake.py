@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 
-from anyio import to_thread
 from attrs import evolve
 
 from criteo_audiences.errors import ConfigurationError
@@ -14,7 +13,7 @@ from criteo_audiences.tables.engine import default_threads
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Chunk
 from criteo_audiences.tables.run import TableRun, first_rows
-from criteo_audiences.tables.source_rows import SourceChangedError, SourceRow, states_of
+from criteo_audiences.tables.source_rows import SourceRow
 from criteo_audiences.uploads.intake import Deliver, Rows
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.policies import require_counted
@@ -34,7 +33,6 @@ class TableIntake:
         self._table = table
         self._plan = table_plan(settings, table, rejects)
         self._run = TableRun(table, self._plan)
-        self._states: list[object] = []
         self._chunks: AsyncGenerator[Chunk, None] | None = None
 
     @property
@@ -46,6 +44,11 @@ class TableIntake:
     def columns(self) -> tuple[str, ...]:
         """The columns that were chosen, once the table is open."""
         return self._run.columns
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `Intake.notes`."""
+        return self._run.notes
 
     def share(self) -> float | None:
         """See `Intake.share`."""
@@ -83,7 +86,6 @@ class TableIntake:
     async def _opened(self) -> AsyncGenerator[Chunk, None]:
         """Returns the chunks after the first one, which holds no batch; opens the table once."""
         if self._chunks is None:
-            self._states = await self._states_now()
             chunks = self._run.chunks()
             await anext(chunks)
             self._chunks = chunks
@@ -98,16 +100,11 @@ class TableIntake:
         Raises:
             SourceChangedError: when a file is no longer what was read.
         """
-        if not self._table.rereadable:
+        if not self._table.rereadable or self._run.files is None:
             return ()
         kinds = enumerate(selection.kind for selection in self._plan.selections)
-        rows = await first_rows(self._table, self._plan, {at: sought[kind] for at, kind in kinds if kind in sought})
-        if await self._states_now() != self._states:
-            raise SourceChangedError("The source has changed.")
-        return rows
-
-    async def _states_now(self) -> list[object]:
-        return await to_thread.run_sync(states_of, self._table.paths)
+        wanted = {at: sought[kind] for at, kind in kinds if kind in sought}
+        return await first_rows(self._table, self._plan, wanted, self._run.files)
 
 
 def table_plan(settings: Settings, table: Table, rejects: RejectsFile | None = None) -> Plan:

@@ -94,6 +94,7 @@ async def stream(
             no batch has been begun then.
         JournalError: when the journal cannot be used, or not be written any more.
         OSError: when the file of rejects cannot be written.
+        SourceChangedError: when a file changed while it was read; what was sent by then is in the report.
         Exception: what the source raises, as it is.
     """
     rejects = _rejects(settings)
@@ -117,6 +118,7 @@ async def _running(
             upload.record = record
             async with kept_open(rejects):
                 await _carry_out(upload, entered, left)
+            upload.require_unchanged_source()
             if upload.has_begun_all:
                 await record.complete()
         await upload.look_again()
@@ -184,9 +186,11 @@ def _open_intake(source: object, settings: Settings, rejects: RejectsFile | None
     Raises:
         ConfigurationError: when an option goes with tables only.
     """
-    table = as_table(source, settings.selections[0].columns)
+    table = as_table(source, settings.selections[0].columns, hive_partitioning=settings.hive_partitioning)
     if table is not None:
         return TableIntake(table, settings, rejects)
+    if settings.hive_partitioning:
+        raise ConfigurationError("hive_partitioning is about Parquet files; an iterable has no directories.")
     for option in ("column", "columns", "region_column", "where"):
         if getattr(settings, option) is not None:
             raise ConfigurationError(f"{option} is about the columns of a table; an iterable has none.")

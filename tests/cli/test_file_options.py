@@ -166,6 +166,18 @@ async def test_other_kinds_of_identifier(cli, sandbox: Sandbox) -> None:
     assert sandbox.contact_list(theirs).identifiers == {"C-1", "C-2"}
 
 
+async def test_each_row_has_its_country_and_a_number_may_keep_its_zero(cli, sandbox: Sandbox) -> None:
+    """`--region-column` and `--keep-trunk-zero` are the library's keywords."""
+    segment = sandbox.add_contact_list()
+    rows = "phone,land\n612 345 678,España\n+33 (0)1 23 45 67 89,\n030 123456,Narnia\n".encode()
+    kind = ("--identifier-type", "phone-number", "--column", "phone", "--hash", "none")
+    options = ("--region-column", "land", "--keep-trunk-zero")
+    done = await cli("upload", SERVICE, segment, "-", *kind, *options, "--json", stdin=rows)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["rejected"] == {"unknown_country": 1}
+    assert sandbox.contact_list(segment).identifiers == {"+34612345678", "+330123456789"}
+
+
 async def test_a_deadline_ends_an_upload_as_incomplete(cli, sandbox: Sandbox) -> None:
     """It has a report that adds up, and the code and the line of an upload that is not complete."""
     sandbox.fail_next(delay=30, on="contact-list")

@@ -1,8 +1,9 @@
 from pathlib import Path
 
+import polars as pl
 import pytest
 
-from criteo_audiences import ConfigurationError, CriteoClient
+from criteo_audiences import ConfigurationError, CriteoClient, Table
 from criteo_audiences.sandbox import Sandbox
 
 
@@ -16,13 +17,15 @@ def numbers(tmp_path: Path) -> Path:
         "(201) 555-0123, us \n"
         "+49 30 123456,FR\n"  # international: the country is not asked
         "020 7946 0018,\n"  # no country: that of the upload
-        "030 123456,Germany\n"  # no code of a country: the same
+        "030 654321,Germany\n"  # a name
+        "612345678,Narnia\n"  # no country that is understood: never that of the upload
+        "+34612345678,Narnia\n"  # which an international number has no need of
     )
     return path
 
 
 async def test_each_row_is_dialed_in_its_own_country(numbers: Path) -> None:
-    """A code in the column goes before the upload's region, which stands in where there is none."""
+    """A country in the column overrides the upload's region, which stands in for empty cells and for nothing else."""
     async with Sandbox() as sandbox, CriteoClient(sandbox.credentials, base_url=sandbox.url) as criteo:
         segment = sandbox.add_contact_list()
         report = await criteo.marketing_solutions.upload_contact_list(
@@ -39,8 +42,46 @@ async def test_each_row_is_dialed_in_its_own_country(numbers: Path) -> None:
             "+12015550123",
             "+4930123456",
             "+442079460018",
+            "+4930654321",
+            "+34612345678",
         }
-    assert sum(report.rejected.values()) == 1
+    assert report.rejected == {"unknown_country": 1}
+
+
+@pytest.mark.parametrize(
+    ("country", "outcome"),
+    [
+        *(
+            (country, "+34612345678")
+            for country in ("ES", "Spain", "ESP", "España", "Spanien", "ES - Spain", '="ES"', "'es")
+        ),
+        ("", "+33612345678"),  # nothing is given: the upload's region
+        (" \u00a0\u200b", "+33612345678"),
+        ("Narnia", "unknown_country"),
+        ("Spain, France", "unknown_country"),
+        ("-", "unknown_country"),
+        ("NULL", "unknown_country"),
+        ("34", "unknown_country"),
+        ("Antarctica", "unknown_country"),  # a country without numbers of its own
+        ("Deutschland", "+49612345678"),
+        ("UK", "no_such_number"),
+    ],
+)
+async def test_a_country_that_is_given_is_never_replaced_by_another(country: str, outcome: str) -> None:
+    """A national number is dialed in the country of its row or rejected; sources and opt-outs alike."""
+    rows = Table.from_arrow(pl.DataFrame({"tel": ["612345678"], "country": [country]}), column="tel")
+    readings = ["+34612345678", "+33612345678", "+49612345678"]
+    kept = Table.from_arrow(pl.DataFrame({"tel": readings, "country": ["", "UK", "?"]}), column="tel")
+    choices = {"identifier_type": "phone_number", "region": "FR", "region_column": "country", "hash": None}
+    async with Sandbox() as sandbox, CriteoClient(sandbox.credentials, base_url=sandbox.url) as criteo:
+        segment, upload = sandbox.add_contact_list(), criteo.marketing_solutions.upload_contact_list
+        report = await upload(segment, rows, **choices)
+        found = sandbox.contact_list(segment).identifiers or set(report.rejected)
+        assert found == {outcome}
+        other = sandbox.add_contact_list()
+        report = await upload(other, kept, suppress=rows, **choices)
+        assert report.suppressed == outcome.startswith("+")
+        assert sandbox.contact_list(other).identifiers == {*readings} - {outcome}
 
 
 async def test_a_region_column_goes_with_phone_numbers_of_a_table(numbers: Path) -> None:

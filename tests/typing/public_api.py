@@ -296,4 +296,4 @@ def functions() -> None:
     assert_type(normalize_email(" A@example.com"), str)
     assert_type(hash_email("a@example.com", "md5"), str)
     assert_type(normalize_phone("01 23 45 67 89", region="FR"), str)
-    assert_type(hash_phone("+33 1 23 45 67 89"), str)
+    assert_type(hash_phone("+33 1 23 45 67 89", keep_trunk_zero=True), str)

@@ -1,3 +1,5 @@
+import base64
+import hashlib
 import pickle
 import traceback
 from collections import Counter
@@ -17,7 +19,10 @@ SHA256_OF_MD5 = "000e3171a5110c35c69d060112bd0ba55d9631c7c2ec93f1840e4570095b263
 # Everything an address is made of, everything that may stand around it, and what must not be there.
 NEAR_ADDRESSES = st.lists(
     st.sampled_from(
-        [*"aZ09.@@-_+<>? \t\u00a0\u200b\u212aß\u0130ς\ud800\x00", "gmail", ".com", "mailto:", "%40", "%C3", MD5, SHA256]
+        [
+            *"aZ09.@@-_+<>? \t\u00a0\u200b\u212aß\u0130ς\ud800\x00'\":=\uff20\uff0e\uff07",
+            *("gmail", ".com", "mailto:", "%40", "%27", "%C3", '="', "email:", "sha256:", "0x", MD5, SHA256),
+        ]
     ),
     max_size=14,
 ).map("".join)
@@ -76,6 +81,29 @@ def test_blanks_around_an_address_are_trimmed(blank: str) -> None:
         ("mailto:%41nna%40B.co?subject=x%40y", "anna@b.co"),
         ("mailto:ann%C3%A9@b.co", "anné@b.co"),
         ("100%25@b.co", "100%25@b.co"),
+        ("email: A@b.co", "a@b.co"),
+        ("E-Mail:a@b.co", "a@b.co"),
+        ("Email address : mailto:a@b.co", "a@b.co"),
+        ("SMTP:a@b.co", "a@b.co"),
+        ("Ann <e-mail: a@b.co>", "a@b.co"),
+        ("'a@b.co", "a@b.co"),
+        ("'a@b.co'", "a@b.co"),
+        ('="a@b.co"', "a@b.co"),
+        ('"a@b.co"', "a@b.co"),
+        ('"""A@b.co"""', "a@b.co"),
+        (' ="a@b.co " ', "a@b.co"),
+        ('\'="a@b.co"', "a@b.co"),
+        ("Ann <'a@b.co'>", "a@b.co"),
+        ("mailto:%27a@b.co", "a@b.co"),
+        ("o'brien@b.co", "o'brien@b.co"),
+        ("a\uff20b.co", "a@b.co"),
+        ("\uff21\uff4e\uff4e\uff20\uff42\uff0e\uff23\uff4f", "ann@b.co"),
+        ("ann@b\u3002co", "ann@b.co"),
+        ("ann\ufe6bb\uff61co", "ann@b.co"),
+        (f"\uff07{SHA256}", SHA256),
+        ('="' + MD5.upper() + '"', MD5),
+        ("jose\u0301@b.co", "jose\u0301@b.co"),  # two code points stay two: no other normalization
+        ("\ufb01@b.co", "\ufb01@b.co"),
         ("john.doe@gmail.com", "john.doe@gmail.com"),
         ("john+news@gmail.com", "john+news@gmail.com"),
         ("john.@docomo.ne.jp", "john.@docomo.ne.jp"),
@@ -101,7 +129,14 @@ def test_what_people_write_becomes_what_criteo_matches(written: str, normalized:
         ("<>", RejectReason.EMPTY),
         ("mailto:", RejectReason.EMPTY),
         ("mailto:?subject=x", RejectReason.EMPTY),
+        ('=""', RejectReason.EMPTY),
+        ('"""', RejectReason.EMPTY),
+        ("''", RejectReason.EMPTY),
+        ("email:", RejectReason.EMPTY),
         ("john.doe", RejectReason.NO_AT_SIGN),
+        ("email", RejectReason.NO_AT_SIGN),
+        ("website:a@b.co", RejectReason.FORBIDDEN_CHARACTER),
+        ("'" * 100_000 + "a@b.co", RejectReason.TOO_LONG),
         ("+33 1 23 45 67 89", RejectReason.NO_AT_SIGN),
         ("a@b@c.co", RejectReason.SEVERAL_AT_SIGNS),
         ("a@b.co, c@d.co", RejectReason.SEVERAL_AT_SIGNS),
@@ -159,6 +194,77 @@ def test_what_only_resembles_a_hash_is_none(text: str) -> None:
     assert not is_hashed(text)
     with pytest.raises(InvalidIdentifierError):
         normalize_email(text)
+
+
+PLACEHOLDERS = [
+    "",
+    " ",
+    "\n",
+    "null",
+    "NULL",
+    "None",
+    "n/a",
+    "N/A",
+    "nan",
+    "NaN",
+    "undefined",
+    "-",
+    "0",
+    "Unknown",
+    "\\N",
+]
+
+
+@pytest.mark.parametrize("algorithm", HashAlgorithm)
+@pytest.mark.parametrize("placeholder", PLACEHOLDERS)
+def test_a_digest_of_nothing_is_nobody(placeholder: str, algorithm: HashAlgorithm) -> None:
+    """What stood where an address was missing was hashed with the rest: in any case it is rejected by name."""
+    for written in (digest(placeholder, algorithm), f" {digest(placeholder, algorithm).upper()}\u200b"):
+        with pytest.raises(InvalidIdentifierError) as caught:
+            normalize_email(written)
+        assert caught.value.reason == RejectReason.DIGEST_OF_NOTHING
+
+
+@pytest.mark.parametrize("written", ["0" * 32, "0" * 64, "f" * 32, "F" * 64])
+def test_a_digest_of_one_digit_is_nobody(written: str) -> None:
+    """Zeros and the highest value stand where a column had no default."""
+    with pytest.raises(InvalidIdentifierError) as caught:
+        normalize_email(written)
+    assert caught.value.reason == RejectReason.DIGEST_OF_NOTHING
+
+
+ADDRESS = b"john.doe@gmail.com"
+SHA256_BYTES = hashlib.sha256(ADDRESS).digest()
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *(
+            f"0x{SHA256}",
+            f"0X{MD5}",
+            f"\\x{SHA256}",
+            f"sha256:{SHA256}",
+            f"SHA-256: {SHA256}",
+            f"md5={MD5}",
+            f"{{SHA256}}{SHA256}",
+        ),
+        *(hashlib.new(name, ADDRESS).hexdigest() for name in ("sha1", "sha224", "sha384", "sha512")),
+        *(hashlib.sha512(ADDRESS).hexdigest().upper(), f"sha1:{'5e' * 20}"),
+        *(base64.b64encode(SHA256_BYTES).decode(), base64.urlsafe_b64encode(SHA256_BYTES).decode().rstrip("=")),
+        *(
+            base64.b64encode(hashlib.new(name, ADDRESS).digest()).decode()
+            for name in ("md5", "sha1", "sha384", "sha512")
+        ),
+        *(f"sha256-{base64.b64encode(SHA256_BYTES).decode()}", SHA256_BYTES.hex(":"), SHA256_BYTES.hex("-").upper()),
+        *("$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW", f"'0x{SHA256}", f'="sha256:{SHA256}"'),
+    ],
+)
+def test_a_hash_in_another_form_is_called_one(written: str) -> None:
+    """Other algorithms, other encodings and prefixes: Criteo matches none, and none is guessed at."""
+    with pytest.raises(InvalidIdentifierError) as caught:
+        normalize_email(written)
+    assert caught.value.reason == RejectReason.HASH_IN_OTHER_FORM
 
 
 @pytest.mark.parametrize("value", [None, 5, b"a@b.co", ["a@b.co"]])

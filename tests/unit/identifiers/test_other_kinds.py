@@ -17,7 +17,9 @@ IDFA = "6D92078A-8246-4BA4-AE5B-76104861E7DC"
 AAID = "38400000-8cf0-11bd-b23e-10b96e40000d"
 
 
-@pytest.mark.parametrize("written", [IDFA, f" {IDFA}\n", f"{{{IDFA}}}", f"{{ {IDFA} }}\u200b"])
+@pytest.mark.parametrize(
+    "written", [IDFA, f" {IDFA}\n", f"{{{IDFA}}}", f"{{ {IDFA} }}\u200b", f"'{IDFA}", f'="{{{IDFA}}}"']
+)
 def test_a_mobile_ad_id_keeps_its_case(written: str) -> None:
     """Criteo publishes no rule on case, so an IDFA stays in capitals and an AAID in small letters."""
     assert normalize_mobile_ad_id(written) == IDFA
@@ -34,6 +36,10 @@ def test_a_mobile_ad_id_keeps_its_case(written: str) -> None:
         (IDFA.replace("-", ""), RejectReason.HASHED_AD_ID),
         (hashlib.sha256(IDFA.encode()).hexdigest(), RejectReason.HASHED_AD_ID),
         ("a" * 40, RejectReason.HASHED_AD_ID),
+        (f"sha1:{'a' * 40}", RejectReason.HASHED_AD_ID),
+        (f"0x{IDFA.replace('-', '')}", RejectReason.HASHED_AD_ID),
+        ('="00000000-0000-0000-0000-000000000000"', RejectReason.LIMITED_AD_TRACKING),
+        ('=""', RejectReason.EMPTY),
         (IDFA[:-1], RejectReason.NOT_A_MOBILE_AD_ID),
         (IDFA + "0", RejectReason.NOT_A_MOBILE_AD_ID),
         (IDFA.replace("D", "G"), RejectReason.NOT_A_MOBILE_AD_ID),
@@ -54,6 +60,20 @@ def test_every_uuid_but_zero_is_a_mobile_ad_id(number: int) -> None:
     """Also one that begins with zeros."""
     written = str(uuid.UUID(int=number))
     assert normalize_mobile_ad_id(written) == written
+
+
+@pytest.mark.parametrize(
+    "written", ["'00042", '="00042"', '"""00042"""', "'00042'", ' ="00042" ', '\'="00042"', '"00042"']
+)
+def test_a_spreadsheets_guards_are_no_part_of_an_id(written: str) -> None:
+    """They keep a cell a text; what they guard stays as it is."""
+    assert normalize_opaque(written) == "00042"
+
+
+@pytest.mark.parametrize("written", ["a'b", "=a", '="a', 'a"', '"a', '=HYPERLINK("x")', "=1+1", 'a="b"'])
+def test_signs_that_guard_no_whole_cell_stay(written: str) -> None:
+    """Only a pair around the whole value, or an apostrophe before it, is a guard."""
+    assert normalize_opaque(written) == written
 
 
 @pytest.mark.parametrize("written", ["a", "C-1 b", "00042", "é/ü?x=1", "1e5", "12E5", "1.2.3", "x" * 4_096, IDFA])

@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import json
 import pickle
@@ -5,15 +6,19 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
 
 import phonenumbers
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError, HashAlgorithm, InvalidIdentifierError, hash_phone, normalize_phone
-from criteo_audiences.identifiers import RejectReason
-from criteo_audiences.identifiers.calling_codes import CALLING_CODES
+from criteo_audiences.identifiers import RejectReason, has_phone_form
+from criteo_audiences.identifiers.calling_codes import _MORE_TRUNK_PREFIXES, CALLING_CODES
+from criteo_audiences.identifiers.phone import spellings
 
 EMAIL_MD5 = "e13743a7f1db7f4246badd6fd6ff54ff"
 DIGEST = hashlib.sha256(b"33123456789").hexdigest()
@@ -112,6 +117,36 @@ SPELLINGS = [
     ("", "+49 12345678901234", RejectReason.TOO_LONG),
     ("", "1234567890123456", RejectReason.TOO_LONG),
     ("", "+33/" + " " * 300 + "123456789", RejectReason.TOO_LONG),
+    ("", "p:+14155550134", "14155550134"),
+    ("", "whatsapp:+14155550134", "14155550134"),
+    ("", "WhatsApp: +1 (415) 555-0134", "14155550134"),
+    ("", "Mobile: +33 6 12 34 56 78", "33612345678"),
+    ("", "Mobile phone number: 0033 6 12 34 56 78", "33612345678"),
+    ("FR", "Tel. 01 23 45 67 89", "33123456789"),
+    ("FR", "T\u00e9l.: 01 23 45 67 89", "33123456789"),
+    ("FR", "tel: 01 23 45 67 89", "33123456789"),
+    ("DE", "Telefon 030 123456", "4930123456"),
+    ("GB", "m: 07400 123456", "447400123456"),
+    ("", "callto:+14155550134", "14155550134"),
+    ("", "Tel+33 1 23 45 67 89", "33123456789"),
+    ("", "T +33 1 23 45 67 89", "33123456789"),
+    ("FR", "M. 06 12 34 56 78", "33612345678"),
+    ("", "t33123456789", RejectReason.NOT_A_PHONE),
+    ("", "fax: +33 1 23 45 67 89", RejectReason.NOT_A_PHONE),
+    ("", "m33612345678", RejectReason.NOT_A_PHONE),
+    ("", "phone:", RejectReason.NOT_A_PHONE),
+    ("", '="+34612345678"', "34612345678"),
+    ("", "'+34 612 34 56 78'", "34612345678"),
+    ("", '"""+34612345678"""', "34612345678"),
+    ("ES", '="612 345 678"', "34612345678"),
+    ("", "'", RejectReason.EMPTY),
+    ("", f"sha256:{DIGEST}", RejectReason.HASH_IN_OTHER_FORM),
+    ("", f"0x{DIGEST}", RejectReason.HASH_IN_OTHER_FORM),
+    ("FR", hashlib.sha1(b"33123456789").hexdigest(), RejectReason.HASH_IN_OTHER_FORM),  # noqa: S324 - a specimen
+    ("", base64.b64encode(hashlib.sha256(b"33123456789").digest()).decode(), RejectReason.HASH_IN_OTHER_FORM),
+    ("", hashlib.sha256(b"").hexdigest(), RejectReason.DIGEST_OF_NOTHING),
+    ("", hashlib.md5(b"").hexdigest(), RejectReason.DIGEST_OF_NOTHING),  # noqa: S324 - a specimen
+    ("FR", "0" * 64, RejectReason.DIGEST_OF_NOTHING),
     ("", EMAIL_MD5, RejectReason.MD5_OF_PHONE),
     ("FR", EMAIL_MD5.upper(), RejectReason.MD5_OF_PHONE),
 ]
@@ -135,6 +170,49 @@ def test_what_people_write_becomes_digits_or_a_reason(region: str, written: str,
         assert normalize_phone(written, region=region or None) == f"+{expected}"
         # Criteo's guide: digits with the country code, without the plus sign, then SHA-256.
         assert hash_phone(written, region=region or None) == hashlib.sha256(expected.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("+33 01 23 45 67 89", "330123456789"),  # Criteo's own three examples
+        ("+330123456789", "330123456789"),
+        ("+330123-45-6789", "330123456789"),
+        ("+33 (0)1 23 45 67 89", "330123456789"),
+        ("0033 01 23 45 67 89", "330123456789"),
+        ("+91 098123 45678", "9109812345678"),
+        ("+36 (06) 20 123 4567", "3606201234567"),
+        ("+33 1 23 45 67 89", "33123456789"),  # no zero is made
+        ("+39 06 698 12345", "390669812345"),
+        ("+7 8 912 345-67-89", "79123456789"),
+    ],
+)
+def test_a_trunk_zero_stays_where_it_is_asked_for(written: str, kept: str) -> None:
+    """The digits are those of the formula in Criteo's guide, everything dropped but 0 to 9."""
+    assert normalize_phone(written, keep_trunk_zero=True) == f"+{kept}"
+    assert hash_phone(written, keep_trunk_zero=True) == hashlib.sha256(kept.encode()).hexdigest()
+    assert normalize_phone(f"+{kept}", keep_trunk_zero=True, region="IN") == f"+{kept}"
+
+
+@given(text=NEAR_NUMBERS.map("+{}".format) | NEAR_NUMBERS)
+@example(text="+330123456789012")
+@example(text="+3300123456789")
+def test_a_number_that_keeps_its_zero_is_the_same_number(text: str) -> None:
+    """Without the zero it is what it is otherwise; it is rejected for the same reasons, or for its length."""
+    usual = outcome(text)
+    kept = outcome(text, keep_trunk_zero=True)
+    if kept.startswith("+"):
+        assert outcome(kept) == usual
+        assert kept in {usual, *spellings(usual)} or usual[:3] in {"+52", "+54", "+55", "+57"}  # other prefixes, too
+    else:
+        assert kept in {usual, RejectReason.TOO_LONG}
+
+
+def test_the_page_of_identifiers_has_both_digests() -> None:
+    """docs/identifiers.md shows what either way makes of Criteo's example."""
+    page = (Path(__file__).parents[3] / "docs" / "identifiers.md").read_text(encoding="utf-8")
+    assert hash_phone("+33 01 23 45 67 89") in page
+    assert hash_phone("+33 01 23 45 67 89", keep_trunk_zero=True) in page
 
 
 def test_a_hash_is_the_one_of_the_digits_alone() -> None:
@@ -165,10 +243,21 @@ def example_numbers() -> Iterator[tuple[str, phonenumbers.PhoneNumber]]:
                 yield region, number
 
 
+def neighbors() -> Iterator[tuple[str, phonenumbers.PhoneNumber]]:
+    """Yields more numbers that exist: the examples with other last digits."""
+    for region, number in example_numbers():
+        for ending in (0, 1234, 4321, 5678, 8015, 9999):
+            neighbor = phonenumbers.PhoneNumber()
+            neighbor.merge_from(number)
+            neighbor.national_number = number.national_number // 10_000 * 10_000 + ending
+            if phonenumbers.is_valid_number_for_region(neighbor, region):
+                yield region, neighbor
+
+
 def test_every_regions_numbers_are_read_as_libphonenumber_reads_them() -> None:
     """International, with a zero that is dialed at home only, from abroad, and national: the same number comes out."""
     checked = 0
-    for region, number in example_numbers():
+    for region, number in chain(example_numbers(), neighbors()):
         e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
         international = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
         national = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)
@@ -180,7 +269,7 @@ def test_every_regions_numbers_are_read_as_libphonenumber_reads_them() -> None:
             assert normalize_phone(f"+{number.country_code} (0){e164[1 + len(str(number.country_code)) :]}") == e164
         assert normalize_phone(national, region=region) == e164
         checked += 1
-    assert checked > 400
+    assert checked > 2_000
 
 
 def test_every_calling_code_is_known() -> None:
@@ -194,6 +283,141 @@ def test_a_zero_is_kept_wherever_lines_of_people_begin_with_one() -> None:
         if number.italian_leading_zero:
             e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
             assert normalize_phone(e164) == e164, region
+
+
+# Country, what is or was dialed there before an area, and numbers from abroad. The extra knows most, but not all of it.
+TRUNK_PREFIXES = {
+    "RU": ("8", "0"),
+    "KZ": ("8", "0"),
+    "LT": ("8", "0"),
+    "BY": ("8", "80", "8 0", "0"),
+    "TM": ("8",),
+    "UZ": ("8",),
+    "AZ": ("8", "0"),
+    "AM": ("8", "0"),
+    "GE": ("8", "0"),
+    "MD": ("80", "8", "0"),
+    "UA": ("80", "0"),
+    "TJ": ("8",),
+    "HU": ("06",),
+    "MX": ("1", "01", "044", "045"),
+    "US": ("1", "0"),
+    "CA": ("1",),
+    "MH": ("1",),
+    "BR": ("0", "015", "021", "031"),
+    "CO": ("0", "03", "05", "07"),
+    "BO": ("0", "010"),
+    "KR": ("0", "081", "082"),
+    "AR": ("0",),
+}
+
+
+@pytest.mark.parametrize(("region", "prefixes"), TRUNK_PREFIXES.items())
+def test_what_is_dialed_inside_a_country_only_makes_no_other_person(region: str, prefixes: tuple[str, ...]) -> None:
+    """With a trunk prefix or a carrier's, after the country code or at home, it is the number that E.164 has."""
+    for number in [number for of, number in example_numbers() if of == region]:
+        e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+        national = phonenumbers.national_significant_number(number)
+        for prefix in prefixes:
+            assert normalize_phone(f"+{number.country_code} ({prefix}) {national}") == e164
+            assert normalize_phone(f"00{number.country_code}{prefix}{national}", region=region) == e164
+            assert outcome(f"{prefix}-{national}", region) in {e164, RejectReason.NO_SUCH_NUMBER, RejectReason.TOO_LONG}
+
+
+@pytest.mark.parametrize(
+    ("written", "region"),
+    [
+        ("+54 9 11 2345-6789", None),
+        ("+54 11 15 2345-6789", None),
+        ("+54 (011) 15 2345 6789", None),
+        ("+54 9 11 15 2345 6789", None),
+        ("011 15-2345-6789", "AR"),
+        ("11 15 2345 6789", "Argentina"),
+    ],
+)
+def test_an_argentine_mobile_number_is_one_whether_or_not_it_was_dialed_at_home(
+    written: str, region: str | None
+) -> None:
+    """15 after the area at home is 9 before it from abroad."""
+    assert normalize_phone(written, region=region) == "+5491123456789"
+
+
+@pytest.mark.parametrize(
+    ("written", "e164"),
+    [
+        ("0341 15 612-3456", "+5493416123456"),
+        ("02944 15 45-6789", "+5492944456789"),
+        ("8 (912) 345-67-89", "+79123456789"),
+        ("8 10 33 1 23 45 67 89", "+33123456789"),
+        ("044 55 1234 5678", "+525512345678"),
+        ("01 55 1234 5678", "+525512345678"),
+        ("8 029 491 19 11", "+375294911911"),
+    ],
+)
+def test_numbers_dialed_at_home_are_the_ones_from_abroad(written: str, e164: str) -> None:
+    """As people of these countries write them."""
+    region = {"+54": "AR", "+79": "RU", "+33": "RU", "+52": "MX", "+37": "BY"}[e164[:3]]
+    assert outcome(written, region) == e164
+
+
+@pytest.mark.parametrize(
+    ("region", "written", "expected"),
+    [
+        ("BR", "0055 11 96123-4567", "5511961234567"),  # 0055 is also how a Brazilian carrier calls abroad
+        ("BR", "0055 21 2345 6789", "552123456789"),
+        ("BR", "00 21 33 1 23 45 67 89", "33123456789"),  # a carrier's
+        ("CO", "0057 601 2345678", "576012345678"),
+        ("KR", "0082 2 212 3456", "8222123456"),
+        ("KR", "001 33 1 23 45 67 89", "33123456789"),
+        ("HK", "0086 139 1234 5678", "8613912345678"),
+        ("HK", "001 33 1 23 45 67 89", "33123456789"),
+        ("SG", "0065 8123 4567", "6581234567"),
+        ("SG", "001 1 201 555 0123", "12015550123"),
+        ("KR", "001 99 12", RejectReason.NO_SUCH_NUMBER),
+    ],
+)
+def test_what_follows_two_zeros_is_read_as_a_number_that_exists(region: str, written: str, expected: str) -> None:
+    """Where carriers have prefixes of their own, `00` and a country code may look like one: nobody else is called."""
+    assert outcome(written, region).removeprefix("+") == expected
+
+
+@pytest.mark.parametrize("region", sorted(phonenumbers.SUPPORTED_REGIONS))
+def test_a_number_behind_two_zeros_is_itself_in_its_own_country(region: str) -> None:
+    """`00`, country code and number are never taken for a carrier's prefix."""
+    for of, number in example_numbers():
+        if of == region:
+            e164 = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+            assert normalize_phone("00" + e164[1:], region=region) == e164
+
+
+@given(data=st.data(), code=st.sampled_from(sorted(_MORE_TRUNK_PREFIXES)))
+@settings(max_examples=1_000, deadline=None)
+def test_no_number_that_exists_is_taken_for_one_with_a_prefix(data: Any, code: str) -> None:
+    """What is taken away makes numbers too long for their plan: no valid one is turned into another."""
+    national = data.draw(st.from_regex(rf"\A{_MORE_TRUNK_PREFIXES[code][0]}\Z"))
+    number = phonenumbers.PhoneNumber(country_code=int(code), national_number=int(national))
+    assert not phonenumbers.is_valid_number(number)
+
+
+@pytest.mark.parametrize("written", [written for _, written, found in SPELLINGS if not isinstance(found, RejectReason)])
+def test_detection_and_the_rule_agree_on_what_a_number_looks_like(written: str) -> None:
+    """A column of what the rule reads is found."""
+    assert has_phone_form(written)
+
+
+@given(text=NEAR_NUMBERS)
+def test_what_has_a_numbers_form_is_read_where_it_is_dialed_or_is_no_number(text: str) -> None:
+    """Detection takes nothing that the rule would call no phone number, no digest or empty."""
+    if has_phone_form(text):
+        assert outcome(text) not in {RejectReason.NOT_A_PHONE, RejectReason.EMPTY, RejectReason.HASH_IN_OTHER_FORM}
+
+
+@pytest.mark.parametrize(
+    "region", ["FR", "fr", "FRA", "France", "Frankreich", "Francia", "\U0001f1eb\U0001f1f7", "FR - France"]
+)
+def test_a_region_may_be_called_by_its_name(region: str) -> None:
+    """A code or a name, as exports write it."""
+    assert normalize_phone("01 23 45 67 89", region=region) == "+33123456789"
 
 
 WITHOUT_EXTRA = """
@@ -223,10 +447,10 @@ def test_the_extra_changes_no_international_number() -> None:
     assert "pip install 'criteo-audiences[phone]'" in refused
 
 
-def outcome(text: str, region: str | None = None) -> str:
+def outcome(text: str, region: str | None = None, **options: bool) -> str:
     """Returns what becomes of a text; anything but the one error fails the test."""
     try:
-        return normalize_phone(text, region=region)
+        return normalize_phone(text, region=region, **options)
     except InvalidIdentifierError as error:
         return RejectReason(error.reason)
 
@@ -244,13 +468,13 @@ def test_any_text_is_normalized_once_and_for_all_or_rejected_in_silence(text: st
         assert outcome(found, region) == outcome(found) == found
 
 
-@given(text=NEAR_NUMBERS, region=st.sampled_from(["FR", "US", "IT", "JP"]))
+@given(text=NEAR_NUMBERS, region=st.sampled_from(["FR", "US", "IT", "JP", "RU", "AR", "MX"]))
 def test_a_region_changes_no_number_that_has_its_country_code(text: str, region: str) -> None:
     """What begins with a plus sign reads the same everywhere."""
     assert outcome(f"+{text}", region) == outcome(f"+{text}")
 
 
-@pytest.mark.parametrize("region", ["", "F", "FRA", "33", "UK", 33, "planted"])
+@pytest.mark.parametrize("region", ["", "F", "33", "+33", "AQ", "FR/DE", "none", 33, "planted"])
 def test_a_wrong_region_is_refused(region: object) -> None:
     """Also for a number that has no need of it; a misplaced value is not shown."""
     with pytest.raises(ConfigurationError, match=r"^region ") as caught:

@@ -1,4 +1,5 @@
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,3 +96,9 @@ def test_a_region_reads_national_numbers() -> None:
     nowhere = Preparation(algorithm=None, rule=rule_for(IdentifierType.PHONE_NUMBER))
     assert nowhere.prepare(rows) == ["+442079460958"]
     assert nowhere.rejected == {RejectReason.NO_COUNTRY_CODE: 1}
+
+
+def test_every_reason_is_explained() -> None:
+    """docs/identifiers.md has each reason that a report may show."""
+    page = (Path(__file__).parents[3] / "docs" / "identifiers.md").read_text(encoding="utf-8")
+    assert [reason.value for reason in RejectReason if f"`{reason.value}`" not in page] == []

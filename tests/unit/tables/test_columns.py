@@ -21,6 +21,14 @@ VALUES = {
     "words": ["planted"],
     "numbers": ["1", "22", "3"],
     "phones": ["+49 151 0000-0000", "(0151) 000 0000", "p:+4915100000000", "tel:0151/0000000", "'+491510000000"],
+    "labeled phones": ["whatsapp:+4915100000000", "Mobile: 0151 0000000", "Tel. (0151) 000 0000", '="+4915100000000"'],
+    "labeled e-mails": [
+        "Email: planted@example.com",
+        "'planted@example.com",
+        "planted\uff20example.com",
+        '="planted@b.co"',
+    ],
+    "guarded ids": [f"'{UUID}", f'="{UUID}"', "00000000-0000-0000-0000-000000000000"],
     "figures": ["4.9151E+12", "n/a"],
     "ids": [UUID, UUID.upper(), UUID.replace("-", "")],
     "nothing": ["", " ", None],
@@ -85,6 +93,15 @@ def test_a_column_of_something_else_is_refused_for_emails(values: str) -> None:
     message = refusal({"Email": "e-mails", "Other": values}, "other", rows=40)
     assert message.startswith("The column 'Other' of crm.csv holds no e-mails: 0% of its first ")
     assert message.endswith(f"its columns are: 'Email', 'Other'. {ADVICE}")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"), [(PHONE, "labeled phones"), (EMAIL, "labeled e-mails"), (MADID, "guarded ids")]
+)
+def test_detection_sees_what_the_rule_reads(kind: IdentifierType, values: str) -> None:
+    """Labels and guards, which the rule of a kind takes off, keep no column from being found."""
+    header = {PHONE: "Phone", EMAIL: "E-mail", MADID: "IDFA"}[kind]
+    assert choose_column(layout({"Note": "words", header: values}), None, kind) == Choice(1, header, 1.0)
 
 
 def test_a_few_values_that_do_not_fit_are_read_all_the_same() -> None:
@@ -271,7 +288,15 @@ def test_a_header_that_only_mentions_emails_is_not_chosen_unseen(rows: int) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["+33 6 12 34 56 78", "planted@example.com", MD5, "Ann 0151 0000000", "client-1234567"]
+    "name",
+    [
+        "+33 6 12 34 56 78",
+        "planted@example.com",
+        MD5,
+        "Ann 0151 0000000",
+        "client-1234567",
+        "LXEWQrcmsEQBYnyp+6wy9chTD7GQPMTbAiWHF5IaSIE=",
+    ],
 )
 def test_a_name_that_may_be_a_datum_is_masked(name: str) -> None:
     """Keys of JSON may be anything; those beside them are shown."""

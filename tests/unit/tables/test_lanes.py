@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from criteo_audiences.identifiers import Fingerprints, OptOuts, Preparation, rule_for
+from criteo_audiences.identifiers import DIGESTS_OF_NOTHING, Fingerprints, OptOuts, Preparation, digest, rule_for
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables import Table, query
 from criteo_audiences.tables.plan import Plan, Selection
@@ -22,7 +22,33 @@ DIGEST = st.from_regex(r"\A ?(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{64}) ?\Z")
 PHONE = st.from_regex(r"\A['p:]{0,2}(?:\+|00)?[0-9 ().-]{5,16}(?: x[0-9]{1,3}|\.0)?\Z")
 MIXED = st.tuples(ANY_TEXT, ADDRESS, ANY_TEXT).map("".join)
 FEW = st.sampled_from(["a@b.co", "A@B.co ", "c@d.co", "5" * 32, "", "\u0130@b.co", "\u212a@b.co", "\u017f@b.co"])
-VALUES = st.lists(st.one_of(FEW, ADDRESS, LONG, DIGEST, PHONE, MIXED, ANY_TEXT, st.none()), max_size=30)
+# What stands around values in exports, and hashes of nothing and in other forms, in either case.
+GUARDS = st.sampled_from(
+    ["'{}", "'{}'", '="{}"', '"{}"', '"""{}"""', " ={}", "email: {}", "p:{}", "Tel. {}", "0x{}", "sha256:{}"]
+)
+GUARDED = st.builds(str.format, GUARDS, FEW | ADDRESS | DIGEST | PHONE)
+NOTHING = st.builds(
+    lambda digest, change: change(digest),
+    st.sampled_from(sorted(DIGESTS_OF_NOTHING)),
+    st.sampled_from(
+        [str, str.upper, str.title, " {}".format, lambda digest: digest[:-1] + "7", lambda digest: digest[1:]]
+    ),
+)
+OTHER_FORM = st.from_regex(r"\A(?:[0-9a-f]{40}|[0-9a-f]{128}|[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{22}==)\Z")
+SPELLINGS = [
+    "+33123456789",
+    "+330123456789",
+    "+33 (0)1 23 45 67 89",
+    "00330123456789",
+    "+7 8 912 345 67 89",
+    "+79123456789",
+]
+SPELLED = st.sampled_from(
+    [*SPELLINGS, *(digest(number, HashAlgorithm.SHA256) for number in ("33123456789", "330123456789", "79123456789"))]
+)
+WIDE = ADDRESS.map(lambda text: text.translate({ord("@"): "\uff20", ord("."): "\uff0e", ord("a"): "\uff41"}))
+FORMS = st.one_of(GUARDED, NOTHING, OTHER_FORM, WIDE, SPELLED)
+VALUES = st.lists(st.one_of(FEW, ADDRESS, LONG, DIGEST, PHONE, MIXED, FORMS, ANY_TEXT, st.none()), max_size=30)
 
 
 def table_lane(table: Table, plan: Plan) -> tuple[list[str], Counter[int], int]:
@@ -59,7 +85,7 @@ def values_of(values: list[str | None]) -> Table:
 @given(
     data=st.data(),
     values=VALUES,
-    opted_out=st.none() | st.lists(FEW | ADDRESS | DIGEST, max_size=5),
+    opted_out=st.none() | st.lists(FEW | ADDRESS | DIGEST | FORMS, max_size=5),
     dedupe=st.booleans(),
 )
 @example(data=None, values=["a@b.co", "A@b.co", " a@b.co", None, "", "x"], opted_out=None, dedupe=True)
@@ -74,7 +100,7 @@ def test_both_lanes_send_the_same_identifiers_and_reject_for_the_same_reasons(
 ) -> None:
     """Whatever text a row holds: byte for byte, in the same order, with the same counts."""
     algorithm = algorithms[-1] if data is None else data.draw(st.sampled_from(algorithms))
-    rule = rule_for(kind)
+    rule = rule_for(kind, keep_trunk_zero=data is not None and data.draw(st.booleans()))
     preparation = Preparation(algorithm=algorithm, rule=rule, seen=Fingerprints() if dedupe else None)
     if opted_out is not None:
         preparation.opt_outs = OptOuts(rule)
@@ -92,3 +118,23 @@ def test_both_lanes_send_the_same_identifiers_and_reject_for_the_same_reasons(
     assert codes[query.DUPLICATE] == (preparation.duplicates or 0)
     assert codes[query.SUPPRESSED] == preparation.suppressed
     assert already_hashed == preparation.already_hashed
+
+
+@pytest.mark.parametrize("algorithm", [None, HashAlgorithm.SHA256])
+@pytest.mark.parametrize(
+    "opted_out",
+    [*SPELLINGS[:4], digest("33123456789", HashAlgorithm.SHA256), digest("330123456789", HashAlgorithm.SHA256)],
+)
+def test_whoever_opted_out_is_left_out_with_or_without_a_trunk_zero(
+    algorithm: HashAlgorithm | None, opted_out: str
+) -> None:
+    """Where zeros are kept, a number has two spellings: either one opts both out, in clear and hashed, in both lanes."""
+    kind = IdentifierType.PHONE_NUMBER
+    rule = rule_for(kind, keep_trunk_zero=True)
+    values = [*SPELLINGS[:4], "+33123456780", "+330123456780"]
+    preparation = Preparation(algorithm=algorithm, rule=rule, opt_outs=OptOuts(rule))
+    preparation.opt_outs.add([opted_out])
+    selection = Selection(kind=kind, rule=rule, algorithm=algorithm, columns=(COLUMN,))
+    plan = Plan(selections=(selection,), dedupe=False, suppress=[opted_out], batch_size=7, threads=2)
+    expected = [digest(value[1:], algorithm) if algorithm else value for value in values[4:]]
+    assert preparation.prepare(values) == table_lane(values_of(values), plan)[0] == expected

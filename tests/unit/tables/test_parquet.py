@@ -4,9 +4,11 @@ from typing import Any
 import duckdb
 import pytest
 
-from criteo_audiences import ConfigurationError, IdentifierType
+from criteo_audiences import IdentifierType
 from criteo_audiences.tables.columns import choose_column
+from criteo_audiences.tables.directories import layouts_of, listing
 from criteo_audiences.tables.inspection import inspect
+from criteo_audiences.tables.layout import Layout
 
 
 def parquet(path: Path, select: str) -> Path:
@@ -14,6 +16,12 @@ def parquet(path: Path, select: str) -> Path:
     with duckdb.connect() as connection:
         connection.execute(f"COPY ({select}) TO '{path}' (FORMAT parquet)")
     return path
+
+
+def only_layout(directory: Path, workspace: Path, **options: bool) -> Layout:
+    """Looks at a directory that is one table."""
+    (layout,) = layouts_of(listing(directory), workspace, **options)
+    return layout
 
 
 PEOPLE = (
@@ -39,16 +47,9 @@ def test_a_directory_is_all_parquet_files_in_it(desk: Any) -> None:
     parquet(root / "1.parquet", "SELECT 1 AS id, 'a@b.co' AS email")
     parquet(root / "day=1" / "2.parquet", "SELECT 'c@d.co' AS email, 2 AS id")
     (root / "_SUCCESS").touch()
-    layout = inspect(str(root), desk.workspace)
-    assert (layout.name, layout.names[:2], layout.rows) == ("a*[b]?", ("id", "email"), 2)
-    assert sorted(row[:2] for row in layout.sample) == [("1", "a@b.co"), ("2", "c@d.co")]
-
-
-def test_a_directory_without_parquet_is_refused(desk: Any) -> None:
-    """CSV files in it are not guessed together."""
-    desk.write("email\na@b.co\n")
-    with pytest.raises(ConfigurationError, match=r"^files is a directory without Parquet files; expected"):
-        inspect(str(desk.files), desk.workspace)
+    layout = only_layout(root, desk.workspace)
+    assert (layout.name, layout.names, layout.rows) == ("a*[b]?", ("id", "email"), 2)
+    assert sorted(layout.sample) == [("1", "a@b.co"), ("2", "c@d.co")]
 
 
 @pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9, 0.999])
@@ -56,9 +57,9 @@ def test_a_cut_parquet_file_is_an_os_error(share: float, desk: Any) -> None:
     """In a directory, too; the file is named without its path."""
     content = parquet(desk.files / "whole", PEOPLE).read_bytes()
     path = desk.write(content[: max(4, int(len(content) * share))], "cut.parquet")
-    for given in (path, path.parent):
+    for look in (lambda: inspect(str(path), desk.workspace), lambda: layouts_of(listing(desk.files), desk.workspace)):
         with pytest.raises(OSError, match=r"^cut\.parquet is cut or damaged: a Parquet file begins and ends with "):
-            inspect(str(given), desk.workspace)
+            look()
 
 
 def test_a_damaged_footer_is_an_os_error(desk: Any) -> None:

@@ -62,6 +62,7 @@ def test_hash_must_be_chosen() -> None:
         ("gum_caller_id", [None], [5, "5", -1, "x", "", 2**31, 1.5, True, "٣"]),
         ("region", [None], ["FR", "", 5]),
         ("dry_run", [True, False], ["no", "", 1, None]),
+        ("keep_trunk_zero", [False], [True, "no", 1, None]),
         ("dedupe", [True, False, None], ["no", 0]),
         ("suppress_strict", [True, False], ["no", 0, None]),
         ("allow_empty", [True, False], ["no", 1, None]),
@@ -141,17 +142,17 @@ def test_a_region_goes_with_phone_numbers_only(kind: IdentifierType) -> None:
         Settings(identifier_type=kind, hash=None, region="FR")
 
 
-@pytest.mark.parametrize("region", ["fr", "FR", "US"])
-def test_a_region_is_two_letters_in_any_case(region: str) -> None:
+@pytest.mark.parametrize("region", ["fr", "FR", "US", "FRA", "France", "USA"])
+def test_a_region_is_a_code_or_a_name_in_any_case(region: str) -> None:
     """It reaches the rule that values are prepared by."""
     settings = Settings(identifier_type="phone_number", hash=None, region=region)
-    number = {"fr": "01 23 45 67 89", "us": "201 555 0123"}[region.lower()]
+    number = {"fr": "01 23 45 67 89", "us": "201 555 0123"}[region.lower()[:2]]
     assert settings.selections[0].rule.normalize(number) in {"+33123456789", "+12015550123"}
 
 
-@pytest.mark.parametrize("region", ["", "F", "FRA", "33", 33, "UK", "ZZ", "\u0661\u0661"])
+@pytest.mark.parametrize("region", ["", "F", "33", 33, "AQ", "ZZ", "Narnia", "FR, DE", "\u0661\u0661"])
 def test_a_wrong_region_is_refused_before_anything_is_read(region: object) -> None:
-    """What is no country's two letters is refused by name."""
+    """What is no country, or one without phone numbers, is refused by name."""
     with pytest.raises(ConfigurationError, match=r"^region "):
         Settings(identifier_type="phone_number", hash=None, region=region)
 

@@ -1,0 +1,119 @@
+"""Delimited text: its header, its rows, and what a person should know about them."""
+
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from criteo_audiences.tables.compression import Content, write_copy
+from criteo_audiences.tables.delimiting import Beginning, read_beginning, read_sample
+from criteo_audiences.tables.layout import LONGEST_LINE, Layout
+from criteo_audiences.tables.names import looks_like_data
+from criteo_audiences.tables.quotes import BROKEN, Mender
+from criteo_audiences.tables.rows import TOO_LONG
+from criteo_audiences.tables.scan import Scan
+
+
+def layout(content: Content, scan: Scan, head: str, workspace: Path) -> Layout:
+    """Settles how delimited text is read: as it is, or a copy with the same rows where its quotes are broken.
+
+    Args:
+        content: the text, clean UTF-8.
+        scan: what its bytes show.
+        head: its beginning.
+        workspace: a directory only its owner can read, for the copy.
+
+    Raises:
+        ConfigurationError: when it has no header.
+        OSError: when a line is too long, or the header has broken quotes.
+    """
+    beginning = read_beginning(head, content.name, whole=scan.whole)
+    if scan.longest > LONGEST_LINE:
+        raise OSError(f"{content.name}: a line {TOO_LONG}")
+    if not scan.has_clean_quotes(beginning.delimiter):
+        return _mended(content, beginning, workspace)
+    before = Scan()
+    before.read([beginning.text.encode()])
+    return Layout(
+        path=str(content.path),
+        name=content.name,
+        format="csv",
+        names=beginning.names,
+        delimiter=beginning.delimiter,
+        skip=beginning.skip,
+        compression=content.compression,
+        quotes=scan.quotes > before.quotes,
+        rows=scan.rows - before.rows,
+        notes=_hidden_rows(scan, before, beginning, content.name),
+        sample=beginning.sample,
+    )
+
+
+def _mended(content: Content, beginning: Beginning, workspace: Path) -> Layout:
+    """Writes the rows of a text with broken quotes anew.
+
+    Raises:
+        OSError: when the header itself has broken quotes.
+    """
+    delimiter, width = beginning.delimiter, len(beginning.names)
+    _require_header(beginning, content.name)
+    mender = Mender(delimiter, width)
+    scan = Scan()
+    skip = len(beginning.text.encode().splitlines())
+    copy = write_copy(workspace / "mended", scan.seen(mender.mended(content.chunks(), skip)))
+    sample = read_sample(scan.head.decode(errors="ignore"), delimiter, width, whole=scan.whole)
+    return Layout(
+        path=str(copy),
+        name=content.name,
+        format="csv",
+        names=beginning.names,
+        delimiter=delimiter,
+        quotes=scan.quotes > 0,
+        rows=scan.rows,
+        is_broken=mender.broken > 0,
+        notes=_broken_rows(mender, content.name),
+        sample=tuple(row for row in sample if BROKEN not in row),
+    )
+
+
+def _broken_rows(mender: Mender, name: str) -> tuple[str, ...]:
+    if not mender.broken:
+        return ()
+    lines = ", ".join(f"{line:,}" for line in mender.broken_lines)
+    more = " and others" if mender.broken > len(mender.broken_lines) else ""
+    many = "1 row has" if mender.broken == 1 else f"{mender.broken:,} rows have"
+    return (f"{name}: {many} broken quotes and cannot be read, in line {lines}{more}; double quotes within a cell.",)
+
+
+def _hidden_rows(scan: Scan, before: Scan, beginning: Beginning, name: str) -> tuple[str, ...]:
+    """Notes rows that two stray quotes may have made part of one cell: by RFC 4180 nothing is wrong with them."""
+    width = len(beginning.names)
+    with_data = [at for at, cells in enumerate(zip(*beginning.sample, strict=True)) if _mostly_data(cells)]
+    hidden = []
+    for row, line in scan.continued:
+        text = line.decode(errors="replace")
+        cells = [cell.strip(' "') for cell in text.split(beginning.delimiter)]
+        spans_cells = beginning.delimiter in text.partition('"')[0]
+        if spans_cells and len(cells) == width and any(looks_like_data(cells[at]) for at in with_data):
+            hidden.append(row)
+    if not hidden:
+        return ()
+    found = f"{name}: the quoted cell in row {hidden[0] - before.rows:,} has several lines"
+    return (f"{found} that look like rows of their own; if a quote is missing there, nobody in them is read.",)
+
+
+def _mostly_data(cells: Sequence[str | None]) -> bool:
+    return 2 * sum(looks_like_data(cell or "") for cell in cells) > len(cells)
+
+
+def _require_header(beginning: Beginning, name: str) -> None:
+    """Refuses a header that can be read neither by RFC 4180 nor as one line."""
+    text = beginning.text.encode()
+    for width in (1, len(beginning.names)):
+        mender = Mender(beginning.delimiter, width)
+        deque(mender.mended([text], 0), maxlen=0)
+        if not mender.broken:
+            return
+    raise OSError(
+        f"{name}, line {mender.broken_lines[0]:,}: a quote in the header, or above it, is never closed, or stands "
+        "within a cell. Correct the header, or export the file again."
+    )

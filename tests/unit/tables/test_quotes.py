@@ -1,0 +1,283 @@
+"""Rows of files whose quotes are well-formed, broken, or either, as one looks at them."""
+
+import csv
+import io
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from criteo_audiences import IdentifierType, Table
+from criteo_audiences.identifiers import RejectReason, rule_for
+from criteo_audiences.tables import query
+from criteo_audiences.tables.plan import Plan, Selection
+from criteo_audiences.tables.quotes import Mender
+from criteo_audiences.tables.reader import Chunk, Reader
+from criteo_audiences.tables.scan import Scan
+
+IN_A_FIXTURE = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+Read = Callable[..., tuple[int, dict[str, int], list[str]]]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Reads a file's column `email`: how many rows, how many were rejected why, and the addresses."""
+
+    def read(content: str | bytes, **options: Any) -> tuple[int, dict[str, int], list[str]]:
+        path = tmp_path / "crm.csv"
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        chunks = chunks_of(path, **options)
+        codes = sum((chunk.codes for chunk in chunks), Counter[int]())
+        rejected = {
+            str(query.REASONS[code - query.FIRST_REASON]): number
+            for code, number in codes.items()
+            if code >= query.FIRST_REASON
+        }
+        pieces = (b"".join(batch.pieces) for chunk in chunks for batch in chunk.batches)
+        addresses = [str(address) for piece in pieces for address in orjson.loads(b"[" + piece + b"]")]
+        return codes.total(), rejected, addresses
+
+    return read
+
+
+def chunks_of(path: Path, **options: Any) -> list[Chunk]:
+    """Reads a file's column `email`."""
+    rule = rule_for(IdentifierType.EMAIL)
+    selection = Selection(kind=IdentifierType.EMAIL, rule=rule, columns=("email",))
+    return list(Reader(Table.from_file(path), Plan(selections=(selection,), **options)).chunks())
+
+
+LINES = ("a@example.com", "b@example.com", "c@example.com")
+
+
+@pytest.mark.parametrize("dedupe", [False, True])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        '"15" TV"',
+        r'"x\"y"',
+        r'"x \"quoted\" y"',
+        '"say "hi, there" now"',
+        '"He said "yes""',
+        '"""',
+        '"x""',
+        '15" TV',
+        '5" by 7"',
+        '"padded" ',
+        ' "padded"',
+        '"one "two" "three""',
+    ],
+)
+def test_a_row_with_a_quote_out_of_place_is_read(cell: str, dedupe: bool, read: Read) -> None:  # noqa: FBT001
+    """Whatever its item holds, the row is one row, and so is each that follows."""
+    rows = [f"{LINES[0]},{cell}", f"{LINES[1]},x", f'{LINES[2]},"y, z"']
+    assert read("\n".join(["email,item", *rows]), dedupe=dedupe) == (3, {}, list(LINES))
+
+
+@pytest.mark.parametrize(
+    "cell",
+    ['"never closed', '"a"b', '"a "b, c', '"a","b"c"', '"', 'x,"y"z"', '"a "b", c"', '"x"",y'],
+)
+def test_a_row_whose_cells_are_in_doubt_is_rejected_and_swallows_nothing(cell: str, read: Read) -> None:
+    """It is counted with its reason; the rows around it are read."""
+    content = f'email,item\n{LINES[0]},x\nlost@example.com,{cell}\n{LINES[1]},"z"\n{LINES[2]},x\n'
+    assert read(content) == (4, {"broken_quotes": 1}, list(LINES))
+
+
+def test_a_condition_leaves_out_no_row_that_cannot_be_read(read: Read) -> None:
+    """Whether it would hold nobody knows, so the row is counted."""
+    content = 'email,consent\na@example.com,yes\nb@example.com,no\nc@example.com,"yes\nd@example.com,"yes"\n'
+    found = read(content, where="consent = 'yes'")
+    assert found == (3, {"broken_quotes": 1}, ["a@example.com", "d@example.com"])
+    assert read(content, where="CAST(consent = 'yes' AS INT) = 1") == found
+
+
+def test_a_broken_row_is_rejected_once_for_several_columns(tmp_path: Path) -> None:
+    """It has no cells that could be counted."""
+    path = tmp_path / "crm.csv"
+    path.write_text('email,other\na@example.com,b@example.com\nc@example.com,"d@example.com\n')
+    selection = Selection(kind=IdentifierType.EMAIL, rule=rule_for(IdentifierType.EMAIL), columns=("email", "other"))
+    chunks = Reader(Table.from_file(path), Plan(selections=(selection,))).chunks()
+    codes = sum((chunk.codes for chunk in chunks), Counter[int]())
+    assert codes[query.FIRST_REASON + query.REASONS.index(RejectReason.BROKEN_QUOTES)] == 1
+    assert codes.total() == 3
+
+
+def test_the_lines_of_broken_rows_are_noted(tmp_path: Path) -> None:
+    """A person can find them; five are enough."""
+    path = tmp_path / "crm.csv"
+    path.write_text('email,item\na@example.com,"x\n"two\nlines",y\nb@example.com,"x"y\n')
+    (note,) = chunks_of(path)[0].notes
+    assert note.startswith("crm.csv: 2 rows have broken quotes and cannot be read, in line 2, 5;")
+    path.write_text("email,item\n" + 'a@example.com,"x"y\n' * 1_200)
+    (note,) = chunks_of(path)[0].notes
+    assert note.startswith(
+        "crm.csv: 1,200 rows have broken quotes and cannot be read, in line 2, 3, 4, 5, 6 and others;"
+    )
+
+
+def test_rows_that_two_stray_quotes_may_have_hidden_are_noted(tmp_path: Path) -> None:
+    """By RFC 4180 they are part of one cell, so they are not read, but not in silence either."""
+    path = tmp_path / "crm.csv"
+    path.write_text('email,item\na@example.com,x\nb@example.com,"15\nc@example.com,21"\nd@example.com,"y"\n')
+    first, *others = chunks_of(path)
+    assert sum(chunk.codes.total() for chunk in others) == 3
+    (note,) = first.notes
+    assert note == (
+        "crm.csv: the quoted cell in row 2 has several lines that look like rows of their own; if a quote is missing "
+        "there, nobody in them is read."
+    )
+
+
+def test_a_cell_of_several_lines_is_nothing_to_note(tmp_path: Path) -> None:
+    """Addresses have commas as well."""
+    for number, text in enumerate(
+        (
+            'email,address\na@example.com,"1 High St\nLondon, UK"\nb@example.com,"x\ny"\n',
+            'address,email\n"1 High St\nLondon",a@example.com\n"x\n\ny",b@example.com\n',
+        )
+    ):
+        path = tmp_path / f"{number}.csv"
+        path.write_text(text)
+        first, *others = chunks_of(path)
+        assert first.notes == ()
+        assert sum(chunk.codes.total() for chunk in others) == 2
+
+
+@pytest.mark.parametrize("text", ['address,email\n"1 High St\nLondon",a@example.com\n"x"y,b@example.com\n'])
+def test_a_cell_of_several_lines_is_read_beside_broken_quotes(text: str, read: Read) -> None:
+    """Its last line has as many cells as the header, too."""
+    assert read(text) == (2, {"broken_quotes": 1}, ["a@example.com"])
+
+
+DEBRIS = st.lists(st.sampled_from(['"', '""', " ", "a", "TV", '\\"', ";", "15"]), max_size=6).map("".join)
+
+
+@IN_A_FIXTURE
+@given(
+    items=st.lists(st.one_of(DEBRIS, DEBRIS.map('"{}"'.format)), min_size=1, max_size=6),
+    around=st.sampled_from(["{}", '"{}"', '"{}', '{}"', '""{}""']),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
+    dedupe=st.booleans(),
+)
+def test_no_row_is_lost_whatever_quotes_do(items: list[str], around: str, end: str, dedupe: bool, read: Read) -> None:  # noqa: FBT001
+    """A line that is no row for Python's reader either is the only one that may be missing; no address is invented."""
+    addresses = [f"{number}@example.com" for number in range(len(items))]
+    rows = [f"{around.format(address)},{item}" for address, item in zip(addresses, items, strict=True)]
+    text = end.join(["email,item", *rows, ""])
+    total, _, found = read(text, dedupe=dedupe)
+    assert total == (_strictly(text) or len(rows))
+    assert set(found) <= set(addresses)
+    if around == "{}" and '"' not in "".join(items):
+        assert found == addresses
+
+
+def _strictly(text: str) -> int | None:
+    """Counts the rows of a text in which every quote is where RFC 4180 has it; `None` for any other."""
+    scan = Scan()
+    scan.read([text.encode()])
+    if not scan.has_clean_quotes(","):
+        return None
+    return len(list(csv.reader(io.StringIO(text, newline=""), strict=True))) - 1
+
+
+@IN_A_FIXTURE
+@given(
+    rows=st.lists(st.tuples(st.sampled_from(LINES), st.text('ab ,;"\n\t|é')), min_size=1, max_size=8),
+    delimiter=st.sampled_from(",;\t|"),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    end=st.sampled_from(["\n", "\r\n"]),
+)
+def test_well_formed_rows_are_read_as_they_are(
+    rows: list[tuple[str, str]],
+    delimiter: str,
+    quoting: Any,
+    end: str,
+    tmp_path: Path,
+) -> None:
+    """No copy is made, every row is counted, and every cell is what Python's writer was given."""
+    text = io.StringIO(newline="")
+    written = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=end)
+    written.writerows([("email", "item"), *rows])
+    scan = Scan()
+    scan.read([text.getvalue().encode()])
+    assert scan.has_clean_quotes(delimiter)
+    assert scan.rows == len(rows) + 1
+    path = tmp_path / "crm.csv"
+    path.write_bytes(text.getvalue().encode())
+    chunks = chunks_of(path, dedupe=False)
+    assert chunks[0].notes == ()
+    assert sum(chunk.codes.total() for chunk in chunks) == len(rows)
+    assert b"".join(piece for chunk in chunks for batch in chunk.batches for piece in batch.pieces).count(b"@") == len(
+        rows
+    )
+
+
+@given(
+    text=st.text('a,;"\n\r é', max_size=60).map(str.encode),
+    cuts=st.lists(st.integers(0, 60), max_size=4).map(sorted),
+)
+def test_a_scan_sees_the_same_however_a_text_is_cut(text: bytes, cuts: list[int]) -> None:
+    """Pieces end anywhere: between two quotes, within a line end."""
+    whole, pieces = Scan(), Scan()
+    whole.read([text] if text else [])
+    bounds = [0, *cuts, len(text)]
+    pieces.read(filter(None, (text[start:stop] for start, stop in itertools.pairwise(bounds))))
+    assert (pieces.rows, pieces.lines, pieces.quotes) == (whole.rows, whole.lines, whole.quotes)
+    assert pieces.has_clean_quotes(",") == whole.has_clean_quotes(",")
+
+
+@given(text=st.text('a,"\n ', max_size=60).map(str.encode), width=st.integers(1, 3))
+def test_what_has_been_mended_is_well_formed_and_needs_no_second_mending(text: bytes, width: int) -> None:
+    """Its rows are those of Python's strict reader, and mending them again changes nothing."""
+    mended = b"".join(Mender(",", width).mended([text], 0))
+    scan = Scan()
+    scan.read([mended] if mended else [])
+    assert scan.has_clean_quotes(",")
+    rows = list(csv.reader(io.StringIO(mended.decode(), newline=""), strict=True))
+    assert len(rows) == scan.rows
+    again = Mender(",", 1)
+    assert b"".join(again.mended([mended], 0)) == mended
+    assert not again.broken
+
+
+@given(text=st.text('a,"\n\r ', max_size=60).map(str.encode), cut=st.integers(0, 60))
+def test_a_text_is_mended_alike_however_it_is_cut(text: bytes, cut: int) -> None:
+    """Pieces end anywhere."""
+    whole = b"".join(Mender(",", 2).mended([text], 1))
+    assert b"".join(Mender(",", 2).mended([text[:cut], text[cut:]], 1)) == whole
+
+
+@given(lines=st.lists(st.text('a,"  x', min_size=1, max_size=12).filter(str.strip), min_size=1, max_size=6))
+def test_no_broken_row_takes_its_neighbors_along(lines: list[str]) -> None:
+    """There are as many rows as lines, except where a quoted cell spans several of them as RFC 4180 has it."""
+    mender = Mender(",", 2)
+    text = "\n".join(lines).encode()
+    rows = list(csv.reader(io.StringIO(b"".join(mender.mended([text], 0)).decode(), newline=""), strict=True))
+    continued = sum(cell.count("\n") for row in rows for cell in row)
+    assert len(rows) + continued == len(lines)
+
+
+@IN_A_FIXTURE
+@given(
+    header=st.sampled_from(["email", "email,item", "item;email", '"email"\titem']),
+    body=st.text('a@.b,;"\n\r \t|', max_size=80),
+    gap=st.sampled_from(["\n", "\r\n", "\r", "\n\n"]),
+    dedupe=st.booleans(),
+)
+def test_the_engine_reads_as_many_rows_as_are_counted_without_it(
+    header: str,
+    body: str,
+    gap: str,
+    dedupe: bool,  # noqa: FBT001
+    read: Read,
+) -> None:
+    """Whatever a text holds: otherwise reading would have ended in an error."""
+    read(header + gap + body, dedupe=dedupe)
