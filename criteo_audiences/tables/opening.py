@@ -13,7 +13,7 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import query
 from criteo_audiences.tables.columns import choose_column
-from criteo_audiences.tables.conditions import Shape, used_columns
+from criteo_audiences.tables.conditions import Shape, require_select, used_columns
 from criteo_audiences.tables.directories import layouts_of, own_place
 from criteo_audiences.tables.frames import Stream, column_names, is_empty, needed, register, with_columns
 from criteo_audiences.tables.inspection import inspect
@@ -107,6 +107,7 @@ def open_table(
     if table.stream is not None:
         return _opened([_registered(engine, table.stream, table.label, plan)], plan)
     if table.query is not None:
+        require_select(engine, table.query)
         return _opened([_described(engine, f"({table.query}\n)", table.label)], plan)
     layouts: list[Layout] = []
     for path in table.paths:
@@ -204,7 +205,7 @@ def require_all_rows(opened: Opened, scanned: Sequence[int]) -> None:
         OSError: when they differ, because rows would be lost.
     """
     texts = [relation for relation in opened.relations if relation.rows is not None]
-    if opened.conditional and len(scanned) < len(texts):
+    if not texts or (opened.conditional and len(scanned) < len(texts)):  # a query counts no rows of its own files
         return
     for relation, found in zip(texts, scanned, strict=True):
         expected = relation.rows

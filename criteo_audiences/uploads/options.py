@@ -13,6 +13,7 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, check_memory_limit
+from criteo_audiences.tables.given_paths import ends_as_directory, written_path
 from criteo_audiences.tables.plan import Selection
 from criteo_audiences.tables.table import FilePath
 from criteo_audiences.uploads.choices import Columns, chosen_selections
@@ -89,15 +90,30 @@ def _path_of(value: object, option: str) -> Path | None:
     if value is None:
         return None
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
-    return Path(require_text(path, option))
+    return written_path(require_text(path, option), option)
 
 
 def _rejects_path(value: object) -> Path | None:
-    return _path_of(value, "rejects")
+    path = _path_of(value, "rejects")
+    if path is not None and (ends_as_directory(value) or path.is_dir()):
+        raise ConfigurationError("rejects must name a new file, not a directory; add the file's name.")
+    return path
 
 
 def _journal_path(value: object) -> Path | None:
-    return _path_of(value, "journal")
+    """Returns the journal's path; one that ends with a slash is a directory, made if need be.
+
+    Raises:
+        ConfigurationError: when it is none, or the directory cannot be made.
+    """
+    path = _path_of(value, "journal")
+    if path is not None and ends_as_directory(value):
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise ConfigurationError(f"journal names a directory that cannot be made: {reason}.") from None
+    return path
 
 
 def _operation(value: Operation | str) -> Operation:

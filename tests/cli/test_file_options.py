@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from criteo_audiences import hash_email, hash_phone
@@ -232,3 +233,37 @@ def test_files_of_other_kinds_have_one_line(misuse, export: Path, tmp_path: Path
     done = misuse("upload", SERVICE, "1", str(export), "--hash", "md5", "--suppress", str(tmp_path / "absent.csv"))
     assert done.code == 3, done.err
     assert "absent.csv" in done.err.splitlines()[-1]
+
+
+async def test_odd_names_and_places(cli, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A file's name is no pattern, neither that of opt-outs; a directory named `column=value` is a column when asked for."""
+    segment = sandbox.add_contact_list()
+    for name, address in {"e[1].csv": "mine", "e1.csv": "neighbor", "-x?.csv": "out", "-x1.csv": "mine"}.items():
+        (tmp_path / name).write_text(f"email\n{address}@b.co\n", encoding="utf-8")
+    files = [str(tmp_path / name) for name in ("e[1].csv", "-x?.csv")]
+    done = await cli("upload", SERVICE, segment, *files, "--hash", "none", "--suppress", files[1])
+    assert done.code == 0, done.err
+    assert sandbox.contact_list(segment).identifiers == {"mine@b.co"}
+    lake = tmp_path / "country=FR"
+    (lake / "_temporary").mkdir(parents=True)
+    for place, address in ((lake, "fr"), (lake / "_temporary", "gone")):
+        pl.DataFrame({"email": [f"{address}@b.co"]}).write_parquet(place / "a")
+    where = ("--where", "country = 'FR'", "--hash", "none")
+    refused = await cli("upload", SERVICE, segment, str(lake), *where)
+    assert refused.code == 2, refused.err
+    done = await cli(
+        "remove", SERVICE, segment, str(lake), *where, "--hive-partitioning", "--journal", f"{tmp_path}/j/"
+    )
+    assert done.code == 0, done.err
+    assert "1 file in country=FR skipped: 1 hidden or temporary" in done.err
+    assert len(list((tmp_path / "j").glob("*.journal"))) == 1
+
+
+async def test_what_is_no_path(cli, sandbox: Sandbox) -> None:
+    """An address, and what may be an identifier, end with 2 and one line that does not show it."""
+    for given in ("https://example.com/planted.csv", "planted@example.com", "s3://planted/x.parquet"):
+        for arguments in ((given,), ("-", "--suppress", given)):
+            done = await cli("upload", SERVICE, "1", *arguments, "--hash", "none", stdin=b"email\na@b.co\n")
+            assert done.code == 2, done.err
+            assert "planted" not in done.err
+    assert not sandbox.requests
