@@ -265,6 +265,10 @@ async def uploads(ms: MarketingSolutions) -> None:
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
     await ms.upload_contact_list("1", ["a"], hash=None, fail_on="rejected>1%,any")
     await ms.upload_contact_list("1", ["a"], hash=None, fail_on=["rejected>1%", "invalid>100"])
+    report = await ms.upload_contact_list("1", ["a"], hash=None, allow_empty=True, suppress=[], suppress_strict=False)
+    assert_type(report.opt_outs, int | None)
+    assert_type(report.unusable_opt_outs, int)
+    await ms.upload_contact_list("1", ["a"], hash=None, suppress_strict="no")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await ms.upload_contact_list("1", ["a"], hash=None, fail_on=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await ms.upload_contact_list("1", [1, 2], hash=None)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     await ms.upload_contact_list("1", ["a"], hash=None, batchsize=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
