@@ -2,10 +2,12 @@
 
 import difflib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any, Final, Protocol, TypeVar, Unpack
 
+import anyio
 import orjson
+from anyio import to_thread
 from attrs import frozen
 
 from criteo_audiences.batches import Batch, single_batch
@@ -18,6 +20,7 @@ from criteo_audiences.errors import (
 from criteo_audiences.models import IdentifierType, Word
 from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.uploads import Amend, Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
+from criteo_audiences.uploads.ledger import Witness
 from criteo_audiences.uploads.options import Settings, gum_caller_id_of
 from criteo_audiences.uploads.uploader import stream, upload
 from criteo_audiences.validation import require_text
@@ -34,6 +37,7 @@ __all__ = [
     "amend_body",
     "ensure_contact_list",
     "gum_caller_id_of",
+    "noted",
     "single_batch",
     "stream_contact_list",
     "upload_contact_list",
@@ -170,7 +174,8 @@ async def upload_contact_list(
     """See a service's `upload_contact_list`."""
     settings = _settings("upload_contact_list", vocabulary, options)
     await _check(check, settings)
-    return await upload(amend, destination, source, settings)
+    async with _noted_unless_kept(destination, settings):
+        return await upload(amend, destination, source, settings)
 
 
 @asynccontextmanager
@@ -185,8 +190,29 @@ async def stream_contact_list(
     """See a service's `stream_contact_list`."""
     settings = _settings("stream_contact_list", vocabulary, options)
     await _check(check, settings)
-    async with stream(amend, destination, source, settings) as running:
+    async with _noted_unless_kept(destination, settings), stream(amend, destination, source, settings) as running:
         yield running
+
+
+@asynccontextmanager
+async def noted(destination: Destination) -> AsyncIterator[None]:
+    """Notes that something else than an upload with a journal changes a list, before it does and afterwards.
+
+    Unfinished uploads of this user to the list are then not continued unasked. What cannot be noted is logged; where no
+    upload with a journal is known, nothing is written.
+    """
+    operation = (destination.service, destination.host, destination.segment_id)
+    await to_thread.run_sync(Witness().note_other, *operation)
+    try:
+        yield
+    finally:  # an upload with a journal may have begun meanwhile
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(Witness().note_other, *operation)
+
+
+def _noted_unless_kept(destination: Destination, settings: Settings) -> AbstractAsyncContextManager[None]:
+    """Notes an upload that keeps no journal and sends something."""
+    return nullcontext() if settings.journal is not None or settings.dry_run else noted(destination)
 
 
 def _settings(method: str, vocabulary: Vocabulary, options: UploadOptions) -> Settings:

@@ -2,6 +2,7 @@ import hashlib
 import os
 import sqlite3
 import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_store import BatchState
+from criteo_audiences.uploads.journal_rows import BatchState
 from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger
 
 DAY = 24 * 3600.0
@@ -31,9 +32,9 @@ JOB = Job(
 ACKNOWLEDGED = BatchState.ACKNOWLEDGED
 
 
-def batch(number: int, content: str = "", kind: IdentifierType | None = None) -> Batch:
-    """Returns a batch of one identifier."""
-    return Batch(number=number, count=1, full=True, kind=kind, pieces=(f'"{content or number}@b.co"'.encode(),))
+def batch(number: int, content: str = "", kind: IdentifierType | None = None, count: int = 1) -> Batch:
+    """Returns a batch of one identifier, whatever it says."""
+    return Batch(number=number, count=count, full=True, kind=kind, pieces=(f'"{content or number}@b.co"'.encode(),))
 
 
 @define
@@ -63,10 +64,10 @@ class Place:
                 journal.begin(batch(number))
             return journal.run_id
 
-    def operate(self, run_id: str = "clear", segment_id: str = JOB.segment_id, host: str = JOB.host) -> None:
+    def operate(self, run_id: str | None = None, segment_id: str = JOB.segment_id, host: str = JOB.host) -> None:
         """Notes another operation on a list."""
         with Ledger(self.directory) as ledger:
-            ledger.note(JOB.service, host, segment_id, run_id)
+            ledger.note(JOB.service, host, segment_id, run_id or uuid.uuid4().hex)
 
     def bytes(self) -> bytes:
         """All that stands in the directory's files and names."""
@@ -137,8 +138,8 @@ def test_batch_that_was_not_acknowledged_goes_out_again(place: Place, state: Bat
     with place.open() as journal:
         for number in (1, 2, 3):
             journal.begin(batch(number))
-        journal.end(3, ACKNOWLEDGED)
-        journal.end(1, ACKNOWLEDGED)
+        journal.end(3, ACKNOWLEDGED, valid=1)
+        journal.end(1, ACKNOWLEDGED, valid=1)
         journal.end(2, state)
         assert not journal.complete()
     with place.open() as journal:
@@ -197,7 +198,7 @@ def test_source_is_sent_again_from_its_first_change(place: Place, changed: Batch
         assert journal.begin(batch(1)) is not None
         assert journal.begin(changed) is None
         assert journal.begin(batch(3)) is None
-        journal.end(2, ACKNOWLEDGED)
+        journal.end(2, ACKNOWLEDGED, valid=1)
     with place.open() as journal:
         assert send(journal, 4) == [2, 3, 4]
 
@@ -206,7 +207,7 @@ def test_pieces_are_not_part_of_a_batch(place: Place) -> None:
     """The same bytes cut elsewhere are the same batch."""
     with place.open() as journal:
         journal.begin(Batch(number=1, count=1, full=True, pieces=(b'"a@', b'b.co"')))
-        journal.end(1, ACKNOWLEDGED)
+        journal.end(1, ACKNOWLEDGED, valid=1)
     with place.open() as journal:
         assert journal.begin(Batch(number=1, count=1, full=False, pieces=(b'"a@b.co"',))) is not None
 
@@ -243,7 +244,7 @@ def test_journal_remembers_what_a_list_would(runs: Any, tmp_path_factory: pytest
                     begun.append(number)
             for number in reversed(begun):
                 if ends[number - 1] is not BatchState.SENT:
-                    journal.end(number, ends[number - 1])
+                    journal.end(number, ends[number - 1], valid=int(ends[number - 1] is ACKNOWLEDGED))
                 record[number - 1][1] = ends[number - 1]
 
 
@@ -254,7 +255,7 @@ def test_day_old_upload_is_continued_on_request_only(place: Place, age: float, s
         place.moment += 7 * DAY
         journal.begin(batch(1))
         place.moment += 7 * DAY
-        journal.end(1, ACKNOWLEDGED)
+        journal.end(1, ACKNOWLEDGED, valid=1)
     place.moment += age
     with place.open() as journal:
         assert journal.resumed == (not sent)
@@ -298,10 +299,12 @@ def test_anything_else_on_the_list_asks_for_resume(place: Place) -> None:
 
 def test_upload_through_another_journal_is_an_operation(place: Place) -> None:
     """As soon as it sends something, and no sooner."""
-    run_id = place.interrupted()
+    place.interrupted()
+    with Ledger(place.directory) as ledger:
+        mark = ledger.last_mark(JOB.service, JOB.host, JOB.segment_id)
     with Journal.open(place.directory / "other.journal", JOB) as other:
         with Ledger(place.directory) as ledger:
-            assert ledger.last_run(JOB.service, JOB.host, JOB.segment_id) == run_id
+            assert ledger.last_mark(JOB.service, JOB.host, JOB.segment_id) == mark
         other.begin(batch(1))
     with place.open() as journal:
         assert not journal.resumed
@@ -312,7 +315,7 @@ def test_uploads_that_overlapped_disturb_each_other(place: Place) -> None:
     with place.open() as journal, Journal.open(place.directory / "other.journal", JOB) as other:
         for each in (journal, other):
             each.begin(batch(1))
-            each.end(1, ACKNOWLEDGED)
+            each.end(1, ACKNOWLEDGED, valid=1)
     for path in (place.path, place.directory / "other.journal"):
         with Journal.open(path, JOB) as again:
             assert not again.resumed
@@ -397,7 +400,7 @@ def test_digests_are_keyed_and_nothing_else_is_written(place: Place, tmp_path: P
     for directory in (place.directory, tmp_path / "elsewhere"):
         with Journal.open(directory / "crm.journal", JOB) as journal:
             journal.begin(Batch(number=1, count=1, full=True, pieces=(body,)))
-            journal.end(1, ACKNOWLEDGED, trace_id=SECRET)
+            journal.end(1, ACKNOWLEDGED, valid=1, trace_id=SECRET)
             opened = Place(directory).bytes()
             found = journal._store.find(1)
             assert found is not None
@@ -426,7 +429,7 @@ def test_files_are_private(place: Place) -> None:
     with place.open() as journal:
         journal.begin(batch(1))
         modes = {path.name: path.stat().st_mode & 0o777 for path in place.directory.iterdir()}
-        assert modes == dict.fromkeys([LEDGER_NAME, "crm.journal", "crm.journal-wal"], 0o600)
+        assert modes == dict.fromkeys([LEDGER_NAME, "crm.journal", "crm.journal-lock", "crm.journal-wal"], 0o600)
     assert place.directory.stat().st_mode & 0o777 == 0o700
     assert {path.name for path in place.directory.iterdir()} == {LEDGER_NAME, "crm.journal"}
 
@@ -466,7 +469,7 @@ def newer(path: Path) -> None:
     """Makes a journal of a version to come."""
     Place(path.parent).interrupted()
     db = sqlite3.connect(path)
-    db.execute("PRAGMA user_version = 2")
+    db.execute("PRAGMA user_version = 3")
     db.close()
 
 
@@ -561,7 +564,7 @@ def test_batches_come_in_order_and_end_once(place: Place) -> None:
             journal.begin(batch(1))
         with pytest.raises(ValueError, match="batch 1 is not in flight"):
             journal.end(1, BatchState.SENT)
-        journal.end(1, ACKNOWLEDGED)
+        journal.end(1, ACKNOWLEDGED, valid=1)
         with pytest.raises(ValueError, match="batch 1 is not in flight"):
             journal.end(1, BatchState.FAILED)
     journal.close()
@@ -573,7 +576,7 @@ def test_log_is_written_in_place(place: Place) -> None:
         log = place.path.with_name("crm.journal-wal")
         length = log.stat().st_size
         for number in range(1, 400):
-            journal.begin(batch(number))
+            journal.begin(batch(number, count=3 * 10**9))
             if number > 20:
                 journal.end(number - 20, ACKNOWLEDGED, valid=10**9, invalid=10**9, unreported=10**9, trace_id="f" * 48)
         assert log.stat().st_size == length
@@ -592,7 +595,10 @@ def test_the_log_holds_no_more_than_was_counted(steps: list[tuple[int, int, int]
                 store = journal._store
                 flying: list[int] = []
                 for number in range(1, count + 1):
-                    if journal.begin(batch(number, "" if number <= same else f"{run}.{number}", kind=long)) is None:
+                    if (
+                        journal.begin(batch(number, "" if number <= same else f"{run}.{number}", long, 3 * 10**9))
+                        is None
+                    ):
                         flying.append(number)
                     if len(flying) > late:
                         end = flying.pop(0)
@@ -609,7 +615,7 @@ def test_what_is_synchronized_is_the_log(place: Place, monkeypatch: pytest.Monke
     with place.open() as journal:
         synchronized.clear()
         journal.begin(batch(1))
-        journal.end(1, ACKNOWLEDGED)
+        journal.end(1, ACKNOWLEDGED, valid=1)
         assert not synchronized
         journal.sync()
         assert synchronized == [place.path.with_name("crm.journal-wal").stat().st_ino]
@@ -620,8 +626,8 @@ def test_who_does_not_wait_is_told_that_another_thread_records(place: Place) -> 
     with place.open() as journal:
         journal.begin(batch(1))
         with journal._lock:
-            assert not journal.end(1, ACKNOWLEDGED, wait=False)
-        assert journal.end(1, ACKNOWLEDGED, wait=False)
+            assert not journal.end(1, ACKNOWLEDGED, valid=1, wait=False)
+        assert journal.end(1, ACKNOWLEDGED, valid=1, wait=False)
 
 
 def test_a_batch_takes_two_statements(place: Place) -> None:
@@ -631,5 +637,5 @@ def test_a_batch_takes_two_statements(place: Place) -> None:
         statements: list[str] = []
         journal._store._db.set_trace_callback(statements.append)
         journal.begin(batch(2))
-        journal.end(2, ACKNOWLEDGED)
+        journal.end(2, ACKNOWLEDGED, valid=1)
         assert [each.split()[0] for each in statements] == ["INSERT", "UPDATE"]

@@ -14,7 +14,7 @@ import pytest
 
 from criteo_audiences.errors import JournalError
 from criteo_audiences.journals import JournalState, describe, list_journals
-from criteo_audiences.uploads import journal, sqlite_file
+from criteo_audiences.uploads import file_lock, journal, sqlite_file
 from criteo_audiences.uploads.journal import Job, Journal
 from criteo_audiences.uploads.ledger import Ledger
 from criteo_audiences.uploads.sqlite_file import InUseError
@@ -28,7 +28,7 @@ from pathlib import Path
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
 from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_store import BatchState
+from criteo_audiences.uploads.journal_rows import BatchState
 
 JOB = Job(service="marketing-solutions", host="api.criteo.com", segment_id="812345", operation="add")
 DIRECTORY = Path(sys.argv[1])
@@ -300,8 +300,8 @@ def test_file_system_that_cannot_lock_is_refused(
     lock: Callable[..., None], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the reason, and before anything is made there."""
-    monkeypatch.setattr(sqlite_file.fcntl, "fcntl", lock)
-    monkeypatch.setattr(sqlite_file.fcntl, "flock", lock)
+    monkeypatch.setattr(file_lock.fcntl, "fcntl", lock)
+    monkeypatch.setattr(file_lock.fcntl, "flock", lock)
     with pytest.raises(JournalError) as caught:
         Journal.open(tmp_path / "crm.journal", JOB)
     assert str(caught.value) == (
@@ -313,9 +313,9 @@ def test_file_system_that_cannot_lock_is_refused(
 
 def test_locks_of_an_old_kernel_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where locks of open files are not known, those of the whole file are tried, which must exclude each other."""
-    monkeypatch.setattr(sqlite_file.fcntl, "fcntl", refuse(errno.EINVAL))
+    monkeypatch.setattr(file_lock.fcntl, "fcntl", refuse(errno.EINVAL))
     Journal.open(tmp_path / "crm.journal", JOB).close()
-    monkeypatch.setattr(sqlite_file.fcntl, "flock", no_locks)
+    monkeypatch.setattr(file_lock.fcntl, "flock", no_locks)
     with pytest.raises(JournalError, match="a lock is granted twice"):
         Journal.open(tmp_path / "crm.journal", JOB)
 
