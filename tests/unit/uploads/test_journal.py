@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
+from criteo_audiences.journals import JournalState, describe, list_journals
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_rows import BatchState
-from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger
+from criteo_audiences.uploads.journal_rows import FORMAT, BatchState
+from criteo_audiences.uploads.journal_store import Store
+from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger, Witness
 
 DAY = 24 * 3600.0
 BEGIN = 1_790_000_000.0
@@ -30,6 +32,7 @@ JOB = Job(
     configuration={"kinds": ["email"], "where": f"email != '{SECRET}'"},
 )
 ACKNOWLEDGED = BatchState.ACKNOWLEDGED
+IDENTITY = (f"PRAGMA application_id={FORMAT.application_id}", f"PRAGMA user_version={FORMAT.version}")
 
 
 def batch(number: int, content: str = "", kind: IdentifierType | None = None, count: int = 1) -> Batch:
@@ -514,6 +517,139 @@ def test_empty_file_becomes_a_journal(place: Place) -> None:
         assert send(journal, 1) == [1]
     with place.open() as journal:
         assert send(journal, 1) == []
+
+
+def names(place: Place) -> set[str]:
+    """Returns what stands beside the ledger."""
+    return {path.name for path in place.directory.iterdir()} - {LEDGER_NAME}
+
+
+@pytest.mark.parametrize("planted", [None, b""])
+def test_journal_that_never_began_leaves_nothing(place: Place, planted: bytes | None) -> None:
+    """No file, no log, no lock: an upload that was refused before its first batch is none, also over an empty file."""
+    place.directory.mkdir()
+    for resume in (None, False):
+        if planted is not None:
+            place.path.write_bytes(planted)
+        with place.open(resume):
+            assert names(place) == {"crm.journal", "crm.journal-wal", "crm.journal-lock"}
+        assert names(place) == set()
+    assert "no unfinished upload to resume" in refusal(lambda: place.open(resume=True))
+    assert names(place) == set()
+
+
+def test_upload_that_never_began_leaves_what_the_journal_held(place: Place) -> None:
+    """A finished one stays finished, and what could be continued can be, although it was not asked for."""
+    place.interrupted(acknowledged=2)
+    with place.open(resume=False):
+        pass
+    place.operate()
+    with place.open() as journal:
+        assert journal.set_aside
+    with place.open(resume=True) as journal:
+        assert send(journal, 2) == []
+        assert journal.complete()
+    before = place.path.read_bytes()
+    with place.open():
+        pass
+    assert describe(place.path).state is JournalState.COMPLETED
+    assert place.path.read_bytes() == before
+    assert names(place) == {"crm.journal"}
+
+
+def kill(place: Place, statements: int) -> None:
+    """Leaves a journal behind whose process was killed after so many of the statements that make it."""
+    place.directory.mkdir(exist_ok=True)
+    db = sqlite3.connect(place.path, isolation_level=None)
+    for statement in ("PRAGMA journal_mode=WAL", *FORMAT.schema, *IDENTITY)[:statements]:
+        db.execute(statement)
+    db.close()
+
+
+@pytest.mark.parametrize("statements", [0, 1, 1 + len(FORMAT.schema) + len(IDENTITY)])
+def test_journal_that_was_killed_before_its_first_record_is_started_anew(place: Place, statements: int) -> None:
+    """It is empty and not damaged, wherever it is looked at."""
+    kill(place, statements)
+    place.path.chmod(0o600)
+    assert [each.state for each in list_journals(place.directory)] == [JournalState.EMPTY][: place.path.stat().st_size]
+    with pytest.raises(JournalError, match="is empty: no upload has begun"):
+        describe(place.path)
+    assert place.path.exists()
+    with place.open() as journal:
+        assert not journal.set_aside
+        assert send(journal, 2) == [1, 2]
+    with place.open() as journal:
+        assert send(journal, 2) == []
+
+
+def test_restored_copy_is_offered_and_not_continued(place: Place) -> None:
+    """A journal from before the last run is recognized: the ledger has the mark of that run; asked for, it resumes."""
+    place.interrupted(acknowledged=2)
+    copy = place.path.read_bytes()
+    with place.open() as journal:
+        assert send(journal, 4) == [3, 4]
+    place.path.write_bytes(copy)
+    with place.open() as journal:
+        assert "something else has operated on the list since" in str(journal.set_aside)
+    with place.open(resume=True) as journal:
+        assert send(journal, 4) == [3, 4]
+
+
+def test_directory_restored_with_its_ledger_is_witnessed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the user's state directory; without it nobody can know."""
+    place.interrupted(acknowledged=2)
+    copy = {path: path.read_bytes() for path in place.directory.iterdir()}
+    with place.open() as journal:
+        assert send(journal, 4) == [3, 4]
+    for path, content in copy.items():
+        path.write_bytes(content)
+    with place.open() as journal:
+        assert "something else has operated on the list since" in str(journal.set_aside)
+    monkeypatch.setenv("XDG_STATE_HOME", os.devnull)
+    with place.open() as journal:
+        assert journal.resumed
+
+
+@pytest.mark.parametrize("reached", ["nothing", "journal", "ledger"])
+def test_kill_while_the_marks_are_changed_is_no_disturbance(
+    place: Place, reached: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal, its ledger and the user's are written one after the other; any of them may be the last."""
+    place.interrupted(acknowledged=2)
+    cut: dict[str, Any] = {
+        "nothing": (Store, "remark"),
+        "journal": (Ledger, "note"),
+        "ledger": (Witness, "note"),
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(*cut[reached], killed)
+        journal = place.open()
+        assert journal.resumed
+        with pytest.raises(KilledError):
+            send(journal, 3)
+        journal.close()
+    with place.open() as journal:
+        assert journal.resumed
+        assert send(journal, 3) == [3]
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def killed(*_: object) -> None:
+    """Ends the process."""
+    raise KilledError
+
+
+def test_hosts_are_the_same_in_either_case(place: Place) -> None:
+    """As names in the DNS are: the job is the same, and an operation on the list is noticed."""
+    place.interrupted()
+    with place.open(host="API.Criteo.COM") as journal:
+        assert journal.resumed
+    place.operate(host="Api.criteo.com")
+    with place.open() as journal:
+        assert not journal.resumed
 
 
 def test_damaged_ledger_is_refused(place: Place) -> None:
