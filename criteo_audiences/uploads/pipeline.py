@@ -32,7 +32,7 @@ from criteo_audiences.tables.source_rows import SourceRow
 from criteo_audiences.uploads.amendment import Amend, Amendment
 from criteo_audiences.uploads.hints import hint_of, time_left
 from criteo_audiences.uploads.intake import Intake
-from criteo_audiences.uploads.journal_store import Entry
+from criteo_audiences.uploads.journal_rows import Entry
 from criteo_audiences.uploads.load import Load
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.progress import Progress

@@ -17,14 +17,13 @@ from criteo_audiences.errors import JournalError
 from criteo_audiences.tables import Table
 from criteo_audiences.uploads.amendment import Destination
 from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_store import BatchState, Entry
+from criteo_audiences.uploads.journal_rows import JOURNAL_SUFFIX, BatchState, Entry
 from criteo_audiences.uploads.ledger import Ledger, keyed_digest
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.report import BatchResult
 
 _log = logging.getLogger("criteo_audiences.uploads")
 
-_SUFFIX: Final = ".journal"
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -215,4 +214,4 @@ def _file_of(path: Path, job: Job, source: object) -> Path:
     files = "\0".join(str(Path(each).absolute()) for each in paths)
     digest = keyed_digest(key, b"file", job.digest(key) + files.encode("utf-8", "surrogateescape"), size=6).hex()
     words = (job.service, job.segment_id, job.operation, digest)
-    return path / ("-".join(_UNFIT.sub("", word) for word in words) + _SUFFIX)
+    return path / ("-".join(_UNFIT.sub("", word) for word in words) + JOURNAL_SUFFIX)
