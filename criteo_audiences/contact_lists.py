@@ -3,11 +3,13 @@
 import difflib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar, Unpack
 
+import anyio
 import orjson
+from anyio import to_thread
 from attrs import frozen
 
 from criteo_audiences.batches import Batch, single_batch
@@ -22,6 +24,7 @@ from criteo_audiences.errors import (
 from criteo_audiences.models import IdentifierType, Word
 from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.uploads import Amend, Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
+from criteo_audiences.uploads.ledger import Witness
 from criteo_audiences.uploads.options import Settings, gum_caller_id_of
 from criteo_audiences.uploads.pipeline import Look
 from criteo_audiences.uploads.sources import as_table
@@ -40,6 +43,7 @@ __all__ = [
     "amend_body",
     "ensure_contact_list",
     "gum_caller_id_of",
+    "noted",
     "single_batch",
     "stream_contact_list",
     "upload_contact_list",
@@ -203,7 +207,8 @@ async def upload_contact_list(
 ) -> UploadReport:
     """See a service's `upload_contact_list`."""
     settings = _settings("upload_contact_list", vocabulary, options)
-    return await upload(amend, destination, source, settings, _look(check, source, settings))
+    async with _noted_unless_kept(destination, settings):
+        return await upload(amend, destination, source, settings, _look(check, source, settings))
 
 
 @asynccontextmanager
@@ -217,8 +222,33 @@ async def stream_contact_list(
 ) -> AsyncIterator[UploadStream]:
     """See a service's `stream_contact_list`."""
     settings = _settings("stream_contact_list", vocabulary, options)
-    async with stream(amend, destination, source, settings, _look(check, source, settings)) as running:
+    look = _look(check, source, settings)
+    async with (
+        _noted_unless_kept(destination, settings),
+        stream(amend, destination, source, settings, look) as running,
+    ):
         yield running
+
+
+@asynccontextmanager
+async def noted(destination: Destination) -> AsyncIterator[None]:
+    """Notes that something else than an upload with a journal changes a list, before it does and afterwards.
+
+    Unfinished uploads of this user to the list are then not continued unasked. What cannot be noted is logged; where no
+    upload with a journal is known, nothing is written.
+    """
+    operation = (destination.service, destination.host, destination.segment_id)
+    await to_thread.run_sync(Witness().note_other, *operation)
+    try:
+        yield
+    finally:  # an upload with a journal may have begun meanwhile
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(Witness().note_other, *operation)
+
+
+def _noted_unless_kept(destination: Destination, settings: Settings) -> AbstractAsyncContextManager[None]:
+    """Notes an upload that keeps no journal and sends something."""
+    return nullcontext() if settings.journal is not None or settings.dry_run else noted(destination)
 
 
 def _settings(method: str, vocabulary: Vocabulary, options: UploadOptions) -> Settings:

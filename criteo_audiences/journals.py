@@ -7,7 +7,6 @@ import datetime as dt
 import sqlite3
 import stat
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, nullcontext
 from enum import StrEnum
@@ -17,17 +16,19 @@ from attrs import evolve, field, frozen
 
 from criteo_audiences.errors import JournalError
 from criteo_audiences.uploads.journal import found_in
-from criteo_audiences.uploads.journal_store import FORMAT, BatchState, Run, Store, run_of
+from criteo_audiences.uploads.journal_rows import FORMAT, JOURNAL_SUFFIX, BatchState, Run, run_of
+from criteo_audiences.uploads.journal_store import Store
 from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger
 from criteo_audiences.uploads.resuming import key_id_of
-from criteo_audiences.uploads.sqlite_file import EMPTY, InUseError, refused
+from criteo_audiences.uploads.sqlite_file import InUseError, NeverBeganError, never_began, refused
 
 __all__ = ["JournalState", "JournalSummary", "compact", "describe", "list_journals", "note_operation", "remove"]
 
 
 class JournalState(StrEnum):
-    """What a journal holds; of one in use nobody else can know."""
+    """What a journal holds; an empty one is of an upload that never began, of one in use nobody else can know."""
 
+    EMPTY = "empty"
     UNFINISHED = "unfinished"
     COMPLETED = "completed"
     IN_USE = "in use"
@@ -151,7 +152,7 @@ def note_operation(directory: Path, *, service: str, host: str, segment_id: str)
     """
     if (directory / LEDGER_NAME).exists():
         with Ledger(directory) as ledger:
-            ledger.note(service, host, segment_id, uuid.uuid4().hex)
+            ledger.note_other(service, host, segment_id)
 
 
 @contextmanager
@@ -165,7 +166,7 @@ def _opened(path: Path) -> Iterator[tuple[Store, Ledger | None]]:
 def _started(store: Store, path: Path) -> Run:
     run = store.run()
     if run is None:
-        raise refused(path, FORMAT.what, EMPTY)
+        raise never_began(path, FORMAT.what)
     return run
 
 
@@ -182,8 +183,7 @@ def _completed(path: Path, run: Run) -> JournalSummary:
 
 def _unfinished(path: Path, run: Run, store: Store, ledger: Ledger | None, moment: float) -> JournalSummary:
     counts = store.counts()
-    last_run = None if ledger is None else ledger.last_run(run.service, run.host, run.segment_id)
-    found = found_in(store, path, last_run)
+    found = found_in(store, path, ledger)
     key_id = b"" if ledger is None else key_id_of(ledger.key())
     summary = JournalSummary(
         path=path,
@@ -210,6 +210,8 @@ def _named(summary: JournalSummary, run: Run) -> JournalSummary:
 def _described(path: Path, now: Callable[[], float]) -> JournalSummary:
     try:
         return describe(path, now=now)
+    except NeverBeganError:
+        return JournalSummary(path=path, state=JournalState.EMPTY)
     except JournalError:
         return JournalSummary(path=path, state=JournalState.DAMAGED)
 
@@ -219,9 +221,12 @@ def _moment(seconds: float) -> dt.datetime:
 
 
 def _is_journal(path: Path) -> bool:
-    """Whether a file's header names it a journal; one that no upload has written to yet is none."""
-    if not stat.S_ISREG(path.lstat().st_mode):
+    """Whether a file's header names it a journal, or its name does; an empty one is none."""
+    status = path.lstat()
+    if not stat.S_ISREG(status.st_mode):
         return False
+    if path.suffix == JOURNAL_SUFFIX:  # the header may be what is damaged
+        return status.st_size > 0
     try:
         with closing(_glance(path)) as db:
             ((application_id,),) = db.execute("PRAGMA application_id")

@@ -91,6 +91,12 @@ class Sending:
     hive_partitioning: Annotated[
         bool, typer.Option("--hive-partitioning", help="Read directories column=value as columns of Parquet files.")
     ] = False
+    skip_rows: Annotated[
+        int | None, typer.Option(metavar="LINES", help="Lines above the header, such as a report's title.")
+    ] = None
+    encoding: Annotated[
+        str | None, typer.Option(metavar="CODEC", help="Of a text file whose bytes do not tell: cp1251, gb18030.")
+    ] = None
     suppress: Annotated[
         str | None,
         typer.Option(parser=filled, metavar="FILE", help="File of opt-outs, in clear or hashed, which are not sent."),

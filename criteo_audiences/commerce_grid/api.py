@@ -23,6 +23,7 @@ from criteo_audiences.contact_lists import (
     Vocabulary,
     amend_body,
     ensure_contact_list,
+    noted,
     single_batch,
     stream_contact_list,
     upload_contact_list,
@@ -213,7 +214,8 @@ class CommerceGrid:
             identifier_type=choose(IdentifierType, identifier_type, "identifier_type"),
             batch=single_batch(identifiers),
         )
-        return await self._amend(amendment)
+        async with noted(self._destination(segment_id)):
+            return await self._amend(amendment)
 
     async def clear_contact_list(self, segment_id: str) -> None:
         """Removes every identifier from a contact list; the segment stays.
@@ -225,7 +227,8 @@ class CommerceGrid:
             CriteoError: when the call failed.
         """
         request = Request(method="POST", path=f"{_CONTACT_LIST}/clear", path_parameters=_path(segment_id))
-        await send_for_nothing(self._segments, request)
+        async with noted(self._destination(segment_id)):
+            await send_for_nothing(self._segments, request)
 
     async def get_contact_list_statistics(self, segment_id: str) -> ContactListStatistics:
         """Returns how many identifiers a contact list holds and how many Criteo matched.

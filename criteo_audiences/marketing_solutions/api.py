@@ -17,6 +17,7 @@ from criteo_audiences.contact_lists import (
     amend_body,
     ensure_contact_list,
     gum_caller_id_of,
+    noted,
     single_batch,
     stream_contact_list,
     upload_contact_list,
@@ -199,7 +200,8 @@ class MarketingSolutions(Audiences):
             gum_caller_id=gum_caller_id_of(gum_caller_id),
         )
         _VOCABULARY.check(amendment.identifier_type, amendment.gum_caller_id)
-        return await self._amend(amendment)
+        async with noted(self._destination(segment_id)):
+            return await self._amend(amendment)
 
     async def clear_contact_list(self, segment_id: str) -> None:
         """Removes every identifier from a contact list; the segment stays.
@@ -211,7 +213,8 @@ class MarketingSolutions(Audiences):
             CriteoError: when the call failed.
         """
         request = Request(method="DELETE", path=_CONTACT_LIST, path_parameters=_path(segment_id))
-        await send_for_nothing(self._session, request)
+        async with noted(self._destination(segment_id)):
+            await send_for_nothing(self._session, request)
 
     async def get_contact_list_statistics(self, segment_id: str) -> ContactListStatistics:
         """Returns how many identifiers a contact list holds and how many Criteo matched.

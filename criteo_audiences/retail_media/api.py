@@ -15,6 +15,7 @@ from criteo_audiences.contact_lists import (
     Vocabulary,
     amend_body,
     ensure_contact_list,
+    noted,
     single_batch,
     stream_contact_list,
     upload_contact_list,
@@ -206,7 +207,8 @@ class RetailMedia(Audiences):
             identifier_type=choose(IdentifierType, identifier_type, "identifier_type"),
             batch=single_batch(identifiers),
         )
-        return await self._amend(amendment)
+        async with noted(self._destination(segment_id)):
+            return await self._amend(amendment)
 
     async def clear_contact_list(self, segment_id: str) -> None:
         """Removes every identifier from a contact list; the segment stays.
@@ -218,7 +220,8 @@ class RetailMedia(Audiences):
             CriteoError: when the call failed.
         """
         request = Request(method="POST", path=f"{_CONTACT_LIST}/clear", path_parameters=_segment(segment_id))
-        await send_for_nothing(self._session, request)
+        async with noted(self._destination(segment_id)):
+            await send_for_nothing(self._session, request)
 
     async def get_contact_list_statistics(self, account_id: str, segment_id: str) -> ContactListStatistics:
         """Returns how many identifiers a contact list holds and how many Criteo matched.

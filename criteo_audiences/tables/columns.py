@@ -10,8 +10,9 @@ from attrs import frozen
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
 from criteo_audiences.identifiers import RejectReason, has_phone_form, normalize_email, normalize_mobile_ad_id
 from criteo_audiences.models import IdentifierType
+from criteo_audiences.tables.delimiting import header_hint
 from criteo_audiences.tables.layout import Layout
-from criteo_audiences.tables.names import fold, listed, shown
+from criteo_audiences.tables.names import engine_names, fold, listed, shown
 from criteo_audiences.tables.wording import Wording, has_wording, wording
 
 _KIND_NAMES: Final = {
@@ -20,6 +21,10 @@ _KIND_NAMES: Final = {
     IdentifierType.MADID: ("an advertising id", "advertising ids"),
 }
 _ADVICE: Final = "Choose one with column= (--column on the command line)."
+_BY_POSITION: Final = (
+    "Some share a name: column='email' takes all of it, column='column_1' (and so on, by its position) one of them."
+)
+_MOST_WAYS: Final = 4
 _CONFIRMED: Final = 0.5  # a column whose header only mentions an identifier holds some: consent flags and dates do not
 _ENOUGH: Final = 20  # values of which not one fits, before a column that was asked for is refused
 
@@ -65,16 +70,35 @@ class _Column:
             return self.fitting > 0
         return self.wording is Wording.MENTIONED and self.share >= _CONFIRMED
 
+    @property
+    def choice(self) -> Choice:
+        return Choice(self.position, self.name, self.share)
+
     def __str__(self) -> str:
         return f"{shown(self.name)} ({self.share:.0%} fit)" if self.values else f"{shown(self.name)} (empty)"
 
 
 def choose_column(layout: Layout, asked: str | None, kind: IdentifierType) -> Choice:
-    """Returns the column asked for, or the one that holds the identifiers by its header and its first values.
+    """Returns the one column asked for, or found; see `choose_columns`.
+
+    Raises:
+        ConfigurationError: when none or several columns fit; names the columns, never a value.
+    """
+    found = choose_columns(layout, asked, kind)
+    if len(found) > 1:
+        raise _several_of_that_name(layout, [choice.position for choice in found])
+    return found[0]
+
+
+def choose_columns(layout: Layout, asked: str | None, kind: IdentifierType) -> list[Choice]:
+    """Returns the columns asked for, or those that hold the identifiers by their header and their first values.
+
+    They are several only where columns share one name, as in lists made for other platforms (`email,email,phone`).
 
     Args:
         layout: the file, with its first rows.
-        asked: a column's name, compared exactly, otherwise without case, space, punctuation and accents.
+        asked: a column's name, compared exactly, otherwise without case, space, punctuation and accents; or `column_`
+            and the position of a column that shares its name with others or has none.
         kind: of identifier; only e-mails, phone numbers and advertising ids can be found without a name.
 
     Raises:
@@ -85,35 +109,75 @@ def choose_column(layout: Layout, asked: str | None, kind: IdentifierType) -> Ch
     if not has_wording(kind):
         raise ConfigurationError(
             f"A column of this kind cannot be told by its header; the columns of {layout.name} are: "
-            f"{listed(layout.names)}. {_ADVICE}"
+            f"{listed(layout.names)}. {_ADVICE}{doubts(layout)}"
         )
     named = [position for position, name in enumerate(layout.names) if wording(name, kind) is not Wording.OTHER]
     return _found([_examined(layout, position, kind) for position in named], layout, kind)
 
 
-def _asked(layout: Layout, asked: str, kind: IdentifierType) -> Choice:
+def _asked(layout: Layout, asked: str, kind: IdentifierType) -> list[Choice]:
     positions = _positions(layout.names, asked)
     if not positions:
-        raise ConfigurationError(f"{layout.name} has no column of that name; its columns are: {listed(layout.names)}.")
-    if len(positions) > 1:
-        found = listed(layout.names[position] for position in positions)
-        raise ConfigurationError(f"{layout.name} has several columns of that name: {found}. Rename all but one.")
-    column = _examined(layout, positions[0], kind)
-    if kind in _KIND_NAMES and column.values >= _ENOUGH and not column.fitting:
+        found = "no column of that name" if layout.format != "json" else "no row with a key of that name"
+        raise ConfigurationError(f"{layout.name} has {found}; its columns are: {listed(layout.names)}.{doubts(layout)}")
+    if len({layout.names[position] for position in positions}) > 1:
+        raise _several_of_that_name(layout, positions)
+    columns = [_examined(layout, position, kind) for position in positions]
+    values = sum(column.values for column in columns)
+    if kind in _KIND_NAMES and values >= _ENOUGH and not any(column.fitting for column in columns):
         raise ConfigurationError(
-            f"The column {shown(column.name)} of {layout.name} holds no {_KIND_NAMES[kind][1]}: 0% of its first "
-            f"{column.values:,} values are any; its columns are: {listed(layout.names)}. {_ADVICE}"
+            f"The column {shown(columns[0].name)} of {layout.name} holds no {_KIND_NAMES[kind][1]}: 0% of its first "
+            f"{values:,} values are any; its columns are: {listed(layout.names)}. {_ADVICE}{doubts(layout)}"
         )
-    return Choice(column.position, column.name, column.share)
+    return [column.choice for column in columns]
+
+
+def no_identifiers(column: str, name: str, held: str, kind: IdentifierType) -> ConfigurationError:
+    """Returns the error for a column that holds something else than identifiers.
+
+    Args:
+        column: its name.
+        name: the file's name.
+        held: what it holds.
+        kind: of identifier that was wanted.
+    """
+    wanted = "text" if kind is IdentifierType.EMAIL else "text or whole numbers"
+    return ConfigurationError(
+        f"Column {shown(column)} of {name} holds {held}, not {wanted}; "
+        "name the column that holds the identifiers with column=, or convert it."
+    )
+
+
+def has_column(layout: Layout, asked: str) -> bool:
+    """Tells whether a file has a column of a name, as `choose_columns` compares it."""
+    return bool(_positions(layout.names, asked))
 
 
 def _positions(names: Sequence[str], asked: str) -> list[int]:
     exact = [position for position, name in enumerate(names) if name == asked.strip()]
     folded = fold(asked)
-    return exact or [position for position, name in enumerate(names) if folded and fold(name) == folded]
+    numbered = [position for position, name in enumerate(engine_names(names)) if name == asked.strip()]
+    return exact or numbered or [position for position, name in enumerate(names) if folded and fold(name) == folded]
 
 
-def _found(columns: Sequence[_Column], layout: Layout, kind: IdentifierType) -> Choice:
+def _several_of_that_name(layout: Layout, positions: Sequence[int]) -> ConfigurationError:
+    found = listed(layout.names[position] for position in positions)
+    known = engine_names(layout.names)
+    ways = " or ".join(shown(known[position]) for position in positions[:_MOST_WAYS])
+    return ConfigurationError(f"{layout.name} has several columns of that name: {found}. Name one of them: {ways}.")
+
+
+def doubts(layout: Layout) -> str:
+    """Returns what may be wrong with the names themselves: other lines above the header, another encoding."""
+    if layout.guess and not all(map(str.isascii, layout.names)):
+        guessed = (
+            f" They were read as {layout.guess}, which is a guess: give encoding= (--encoding) if they look wrong."
+        )
+        return header_hint(layout.likely_header) + guessed
+    return header_hint(layout.likely_header)
+
+
+def _found(columns: Sequence[_Column], layout: Layout, kind: IdentifierType) -> list[Choice]:
     viable = [column for column in columns if column.viable] or _unseen(columns)
     clearest = min((column.wording for column in viable), default=None)
     best = [column for column in viable if column.wording is clearest]
@@ -124,14 +188,15 @@ def _found(columns: Sequence[_Column], layout: Layout, kind: IdentifierType) -> 
         raise _nothing(layout, kind)
     chosen = best[0]
     namesakes = [column for column in columns if column.name == chosen.name]
-    if len(best) > 1 or doubtful or len(namesakes) > 1:
+    alike = all(column in best or not column.values for column in namesakes)
+    if doubtful or not alike or any(column.name != chosen.name for column in best):
         candidates = [column for column in viable if doubtful or column in best]
-        advice = _ADVICE if len(namesakes) == 1 else "Two have the same name: rename one."
+        advice = _ADVICE if len(namesakes) == 1 else _BY_POSITION
         raise ConfigurationError(
             f"{layout.name} has several columns that may hold the {_KIND_NAMES[kind][1]}: "
             f"{_several(candidates if len(candidates) > 1 else namesakes)}. {advice}"
         )
-    return Choice(chosen.position, chosen.name, chosen.share)
+    return [column.choice for column in namesakes]
 
 
 def _unseen(columns: Iterable[_Column]) -> list[_Column]:
@@ -144,8 +209,8 @@ def _nothing(layout: Layout, kind: IdentifierType) -> ConfigurationError:
     likely = [column for column in columns if column.share >= _CONFIRMED or column.wording is not Wording.OTHER]
     looked_at = f"No column of {layout.name} is clearly {_KIND_NAMES[kind][0]} by its header and its values; "
     if likely:
-        return ConfigurationError(f"{looked_at}nearest are: {_several(likely)}. {_ADVICE}")
-    return ConfigurationError(f"{looked_at}its columns are: {listed(layout.names)}. {_ADVICE}")
+        return ConfigurationError(f"{looked_at}nearest are: {_several(likely)}. {_ADVICE}{doubts(layout)}")
+    return ConfigurationError(f"{looked_at}its columns are: {listed(layout.names)}. {_ADVICE}{doubts(layout)}")
 
 
 def _several(columns: Sequence[_Column]) -> str:

@@ -1,7 +1,10 @@
 """The bytes of a file, decompressed and checked to their end, a bounded piece at a time."""
 
+import errno
 import os
+import shutil
 import sys
+import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,6 +22,11 @@ CHUNK: Final = 256 * 1024
 
 _OWNER_ONLY: Final = 0o600
 _FED: Final = 64 * 1024
+_MOST_OF_IT: Final = 0.9  # of the space that is free, so that a copy cannot fill the disk for others
+_MOST_TIMES: Final = 5_000
+_SURELY: Final = 1_000_000_000
+"""Bytes that a compressed file may hold whatever its size."""
+
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE: Final = tuple(bytes([low]) + b"\x2a\x4d\x18" for low in range(0x50, 0x60))
@@ -65,8 +73,15 @@ class Content:
                 interrupted.
             ConfigurationError: when it is zstd and no decompressor is installed.
         """
+        most = max(_SURELY, _MOST_TIMES * self.path.stat().st_size)
         for chunk in self._pieces():
             self.interruption.check()
+            most -= len(chunk)
+            if most < 0 and self.compression != "none":
+                raise OSError(
+                    f"{self.name} holds more than {_MOST_TIMES:,} times its size, which no list does: it is "
+                    "damaged, or made to fill a disk."
+                )
             yield chunk
 
     def _pieces(self) -> Iterator[bytes]:
@@ -150,10 +165,26 @@ def _zstd() -> ModuleType:
 
 def write_copy(path: Path, chunks: Iterable[bytes]) -> Path:
     """Writes a new file that only its owner can read, and returns its path."""
+    room = shutil.disk_usage(path.parent).free * _MOST_OF_IT
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY), "wb", buffering=0) as file:
         for chunk in chunks:
-            _write_all(file, chunk)
+            room -= len(chunk)
+            if room < 0:
+                raise _no_room()
+            try:
+                _write_all(file, chunk)
+            except OSError as error:
+                if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+                    raise
+                raise _no_room() from None
     return path
+
+
+def _no_room() -> OSError:
+    return OSError(
+        "A copy of the file, decompressed and in UTF-8, does not fit into the temporary directory "
+        f"{tempfile.gettempdir()}: let TMPDIR name a larger disk, or convert the file to UTF-8."
+    )
 
 
 def _write_all(file: Any, chunk: bytes) -> None:

@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 _OF_FILES: Final = {"filename": "VARCHAR", "file_index": "UBIGINT"}
 """What the engine knows of a row beside its columns."""
 
+_ROWS_OF: Final = {
+    *("read_csv", "read_csv_auto", "sniff_csv", "read_parquet", "parquet_scan", "read_text", "read_blob", "glob"),
+    *("read_json", "read_json_auto", "read_json_objects", "read_ndjson", "read_ndjson_auto", "read_ndjson_objects"),
+    *("parquet_metadata", "parquet_schema", "parquet_file_metadata", "parquet_kv_metadata"),
+    *("range", "generate_series", "unnest", "repeat", "json_each", "json_tree"),
+}
+"""Functions that a query may read from: others write files, change settings, run other statements or take pointers."""
+
 _QUOTING: Final = "texts stand in single quotes, names with spaces in double ones"
 _MANY_ROWS: Final = "which is about more rows than one; use Table.from_query, or suppress for opt-outs."
 _MANY: Final = {"SUBQUERY": "a subquery", "WINDOW": "a window function"}
@@ -55,10 +63,12 @@ class Shape:
     Attributes:
         label: what messages call the table.
         columns: the columns' types, by the name that the engine knows each by.
+        note: what may be wrong with the names, for messages.
     """
 
     label: str
     columns: Mapping[str, str]
+    note: str = ""
 
 
 def require_condition(engine: "duckdb.DuckDBPyConnection", condition: str, shape: Shape) -> str:
@@ -72,6 +82,28 @@ def require_condition(engine: "duckdb.DuckDBPyConnection", condition: str, shape
     if objection is not None:  # outside of any handler, so that the engine's own error does not come along
         raise ConfigurationError(f"where, the condition on {shape.label}, {objection}")
     return condition
+
+
+def require_select(engine: "duckdb.DuckDBPyConnection", statement: str) -> None:
+    """Refuses a query that is anything but one SELECT, or calls a function that does more than return rows.
+
+    Raises:
+        ConfigurationError: says what it is.
+    """
+    parsed = _parsed(engine, statement)
+    if parsed["error"]:
+        said_of = str(parsed["error_message"])
+        reason = "it is no SELECT." if "Only SELECT" in said_of else said(f"Parser Error: {said_of}")
+        raise ConfigurationError(f"The query is not understood: {reason} Expected one SELECT.")
+    if len(parsed["statements"]) != 1:
+        count = len(parsed["statements"])
+        raise ConfigurationError(f"The query is not understood: it holds {count} statements. Expected one SELECT.")
+    calls = (node["function"]["function_name"] for node in _nodes(parsed) if node.get("type") == "TABLE_FUNCTION")
+    if other := next((name for name in calls if name not in _ROWS_OF), None):
+        raise ConfigurationError(
+            f"The query reads from {written(str(other))}, which is none of the functions that it may read from: "
+            f"{', '.join(sorted(_ROWS_OF))}."
+        )
 
 
 def used_columns(engine: "duckdb.DuckDBPyConnection", condition: str) -> tuple[str, ...] | None:
@@ -111,7 +143,11 @@ def _row(shape: Shape) -> str:
 
 def _tree(engine: "duckdb.DuckDBPyConnection", condition: str) -> Any:
     """Returns a condition as the engine's parser sees it."""
-    ((text,),) = engine.execute("SELECT json_serialize_sql(?)", [f"SELECT 1 WHERE ({condition}\n)"]).fetchall()
+    return _parsed(engine, f"SELECT 1 WHERE ({condition}\n)")
+
+
+def _parsed(engine: "duckdb.DuckDBPyConnection", statement: str) -> Any:
+    ((text,),) = engine.execute("SELECT json_serialize_sql(?)", [statement]).fetchall()
     return json.loads(text)
 
 
@@ -146,7 +182,7 @@ def _no_column(name: str, shape: Shape) -> str:
     text = written(name.strip(_FANCY_QUOTES), quote="'")
     return (
         f"names a column that is not there: {_corrected(name, shape.columns)} A text stands in single quotes: {text}. "
-        f"The columns are: {listed(shape.columns, written)}."
+        f"The columns are: {listed(shape.columns, written)}.{shape.note}"
     )
 
 

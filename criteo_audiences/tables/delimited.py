@@ -13,7 +13,7 @@ from criteo_audiences.tables.rows import TOO_LONG
 from criteo_audiences.tables.scan import Scan
 
 
-def layout(content: Content, scan: Scan, head: str, workspace: Path) -> Layout:
+def layout(content: Content, scan: Scan, head: str, workspace: Path, skip_rows: int) -> Layout:
     """Settles how delimited text is read: as it is, or a copy with the same rows where its quotes are broken.
 
     Args:
@@ -21,12 +21,13 @@ def layout(content: Content, scan: Scan, head: str, workspace: Path) -> Layout:
         scan: what its bytes show.
         head: its beginning.
         workspace: a directory only its owner can read, for the copy.
+        skip_rows: lines before the header.
 
     Raises:
         ConfigurationError: when it has no header.
         OSError: when a line is too long, or the header has broken quotes.
     """
-    beginning = read_beginning(head, content.name, whole=scan.whole)
+    beginning = read_beginning(head, content.name, whole=scan.whole, skip_rows=skip_rows)
     if scan.longest > LONGEST_LINE:
         raise OSError(f"{content.name}: a line {TOO_LONG}")
     if not scan.has_clean_quotes(beginning.delimiter):
@@ -40,6 +41,7 @@ def layout(content: Content, scan: Scan, head: str, workspace: Path) -> Layout:
         names=beginning.names,
         delimiter=beginning.delimiter,
         skip=beginning.skip,
+        likely_header=beginning.likely_header,
         compression=content.compression,
         quotes=scan.quotes > before.quotes,
         rows=scan.rows - before.rows,
@@ -67,6 +69,7 @@ def _mended(content: Content, beginning: Beginning, workspace: Path) -> Layout:
         format="csv",
         names=beginning.names,
         delimiter=delimiter,
+        likely_header=beginning.likely_header,
         quotes=scan.quotes > 0,
         rows=scan.rows,
         is_broken=mender.broken > 0,

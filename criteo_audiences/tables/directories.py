@@ -12,7 +12,7 @@ from attrs import frozen
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables import json_lines, parquet
 from criteo_audiences.tables.compression import Content
-from criteo_audiences.tables.inspection import inspect
+from criteo_audiences.tables.inspection import Asked, inspect
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.lakes import is_hidden, require_no_lake, require_no_log
 from criteo_audiences.tables.layout import Layout
@@ -92,7 +92,7 @@ def _skipped_as(place: Path, file: Path) -> str | None:
 
 
 def layouts_of(
-    found: Listing, workspace: Path, interruption: Interruption | None = None, *, partitioned: bool = False
+    found: Listing, workspace: Path, interruption: Interruption | None = None, asked: Asked | None = None
 ) -> Sequence[Layout]:
     """Looks at the files of a directory: Parquet as one table, text of one format and one header one by one. Blocks.
 
@@ -100,7 +100,7 @@ def layouts_of(
         found: what is in the directory.
         workspace: a directory only its owner can read, for copies and links.
         interruption: ends it half-way.
-        partitioned: whether directories named `column=value` are columns of Parquet files, too.
+        asked: what the caller says of them.
 
     Raises:
         ConfigurationError: when there are no files, or they are not one table.
@@ -114,11 +114,11 @@ def layouts_of(
         )
     _require_alike(found.name, formats)
     if "Parquet" in formats:
-        return [parquet.layout(found.files, found.name, own_place(workspace), partitioned=partitioned)]
+        asked = asked or Asked()
+        asked.refuse(found.name, "Parquet")
+        return [parquet.layout(found.files, found.name, own_place(workspace), partitioned=asked.partitioned)]
     try:
-        layouts = [
-            inspect(str(file), own_place(workspace), interruption, partitioned=partitioned) for file in found.files
-        ]
+        layouts = [inspect(str(file), own_place(workspace), interruption, asked) for file in found.files]
     except ConfigurationError as error:
         raise ConfigurationError(f"In the directory {found.name}: {error}") from None
     _require_alike(found.name, Counter(_JSON if each.format == "json" else _TEXT for each in layouts))

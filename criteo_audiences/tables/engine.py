@@ -3,10 +3,7 @@
 import json
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -49,16 +46,6 @@ def check_memory_limit(limit: str) -> str:
     if not isinstance(limit, str) or not _SIZE.fullmatch(limit.strip()):
         raise ConfigurationError("memory_limit must be a size such as '512MB' or '2GB'.")
     return limit.strip()
-
-
-@contextmanager
-def workspace() -> Iterator[Path]:
-    """Makes a directory that only its owner can enter, and removes it with all it holds."""
-    directory = Path(tempfile.mkdtemp(prefix="criteo-audiences-"))  # mode 0700
-    try:
-        yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
 def connect(directory: Path, *, threads: int, memory_limit: str, files: Iterable[Path] | None) -> "DuckDBPyConnection":

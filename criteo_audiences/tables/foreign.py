@@ -54,9 +54,26 @@ def require_rows(start: bytes, name: str) -> None:
     for tag, what in _MARKUP:
         if begun.startswith(tag):
             raise ConfigurationError(f"{name} is {what}; expected {EXPECTED}.")
-    controls = len(start) - len(start.translate(None, _CONTROLS))
-    if controls > max(_STRAY, len(start) * _MOST_CONTROLS):
+    if not is_stray(controls_in(start), len(start)):
         raise binary(name)
+
+
+def controls_in(content: bytes) -> int:
+    """Counts control characters that no text has."""
+    return len(content) - len(content.translate(None, _CONTROLS))
+
+
+def is_stray(controls: int, size: int) -> bool:
+    """Tells whether so few control characters stand in so many bytes that they are an accident in a text."""
+    return controls <= max(_STRAY, size * _MOST_CONTROLS)
+
+
+def stray_nul(name: str, line: int) -> ConfigurationError:
+    """Returns the error for a text with a zero byte in it."""
+    return ConfigurationError(
+        f"Line {line:,} of {name} holds a NUL (a zero byte), which no text holds; "
+        "export the file again, or take it out with tr -d '\\000'."
+    )
 
 
 def binary(name: str) -> ConfigurationError:

@@ -111,6 +111,28 @@ def _require_local(path: str, which: str) -> None:
         raise ConfigurationError(f"{which} is an address (file://); give the path of the file itself.")
 
 
+def written_path(path: str, which: str) -> Path:
+    """Returns the path of a file that is to be written; `~` is the home directory.
+
+    Args:
+        path: as it was given.
+        which: what messages call it.
+
+    Raises:
+        ConfigurationError: when it cannot be a file of this machine.
+    """
+    if "\0" in path:
+        raise ConfigurationError(f"{which} holds a NUL character, which no file's name can hold.")
+    if not os.path.exists(os.path.dirname(path)):  # noqa: PTH110, PTH120 - knows no error
+        _require_local(path, which)
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - leaves an unknown user's name as it is
+
+
+def ends_as_directory(path: object) -> bool:
+    """Tells whether a path ends with a slash, and so means a directory."""
+    return isinstance(path, str) and path.endswith(tuple(filter(None, (os.sep, os.altsep))))
+
+
 def _matching(pattern: str) -> list[str]:
     """Returns the files that a pattern matches, in alphabetical order, without those of temporary directories.
 

@@ -2,33 +2,57 @@
 
 import codecs
 import stat
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
+
+from attrs import evolve, frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables import delimited, json_lines, parquet
 from criteo_audiences.tables.compression import CHUNK, Content, write_copy
-from criteo_audiences.tables.encoding import narrow_encoding, transcoded, wide_encoding
-from criteo_audiences.tables.foreign import binary, require_rows
+from criteo_audiences.tables.encoding import Guess, narrow_encoding, transcoded, wide_encoding
+from criteo_audiences.tables.foreign import binary, controls_in, is_stray, require_rows, stray_nul
 from criteo_audiences.tables.interruption import Interruption, read_standard_input
 from criteo_audiences.tables.layout import STDIN, Layout
-from criteo_audiences.tables.scan import Scan
+from criteo_audiences.tables.scan import HEAD, Scan
 
 _PEEK: Final = 4096
 
 
-def inspect(
-    path: str, workspace: Path, interruption: Interruption | None = None, *, partitioned: bool = False
-) -> Layout:
+@frozen
+class Asked:
+    """What the caller says of a file.
+
+    Attributes:
+        skip_rows: lines to leave out before the header.
+        encoding: the name of its codec.
+        partitioned: whether directories named `column=value` are columns of a Parquet file, too.
+    """
+
+    skip_rows: int | None = None
+    encoding: str | None = None
+    partitioned: bool = False
+
+    def refuse(self, name: str, what: str) -> None:
+        """Refuses what is said of a file that is no text, or text without a header.
+
+        Raises:
+            ConfigurationError: names the option.
+        """
+        for option, wanted in (("skip_rows", "delimited text"), ("encoding", "text")):
+            if getattr(self, option) and not (option == "encoding" and what == "JSON lines"):
+                raise ConfigurationError(f"{option} goes with {wanted}, but {name} is {what}; leave it out.")
+
+
+def inspect(path: str, workspace: Path, interruption: Interruption | None = None, asked: Asked | None = None) -> Layout:
     """Looks at a whole file: its format, compression, encoding, header and first rows. Blocks; hashes nothing.
 
     Args:
         path: a file, or `-` for standard input.
         workspace: a directory only its owner can read, for a copy of what the engine cannot read as it is.
         interruption: ends it half-way.
-        partitioned: whether directories named `column=value` are columns of a Parquet file, too.
+        asked: what the caller says of it.
 
     Raises:
         OSError: when it cannot be read, or is damaged or cut: in its compressed data or within a quoted cell.
@@ -36,7 +60,7 @@ def inspect(
     """
     name = "standard input" if path == STDIN else Path(path).name or "The path"
     try:
-        return _inspected(path, name, workspace, interruption or Interruption(), partitioned=partitioned)
+        return _inspected(path, name, workspace, interruption or Interruption(), asked or Asked())
     except OSError as error:
         if error.filename is None:
             raise
@@ -46,16 +70,17 @@ def inspect(
     raise renamed  # outside of the handler, so that it does not keep the other one as its context
 
 
-def _inspected(path: str, name: str, workspace: Path, interruption: Interruption, *, partitioned: bool) -> Layout:
+def _inspected(path: str, name: str, workspace: Path, interruption: Interruption, asked: Asked) -> Layout:
     file = write_copy(workspace / "input", _input(interruption)) if path == STDIN else Path(path)
     _require_regular(file, name)
     with file.open("rb") as opened:
         start = opened.read(_PEEK)
     if parquet.begins(start):
-        return parquet.layout([file], name, workspace, partitioned=partitioned)
-    if partitioned:
+        asked.refuse(name, "Parquet")
+        return parquet.layout([file], name, workspace, partitioned=asked.partitioned)
+    if asked.partitioned:
         raise ConfigurationError(f"hive_partitioning is about Parquet files; {name} is none.")
-    return _text(Content.of(file, name, start, interruption), workspace)
+    return _text(Content.of(file, name, start, interruption), workspace, asked)
 
 
 def _require_regular(file: Path, name: str) -> None:
@@ -68,32 +93,58 @@ def _input(interruption: Interruption) -> Iterator[bytes]:
     return iter(lambda: read_standard_input(CHUNK, interruption), b"")
 
 
-def _text(content: Content, workspace: Path) -> Layout:
-    content, scan = _clean(content, workspace)
+def _text(content: Content, workspace: Path, asked: Asked) -> Layout:
+    content, scan, guess = _clean(content, workspace, asked)
     head = codecs.getincrementaldecoder("utf-8-sig")().decode(scan.head, final=scan.whole)
     if json_lines.begins(head):
+        asked.refuse(content.name, "JSON lines")  # in UTF-16, it shows only now
         return json_lines.layout(content, scan, head)
-    return delimited.layout(content, scan, head, workspace)
+    return evolve(delimited.layout(content, scan, head, workspace, asked.skip_rows or 0), guess=guess)
 
 
-def _clean(content: Content, workspace: Path) -> tuple[Content, Scan]:
-    """Returns the content itself when it is clean UTF-8 that the engine can read, otherwise a copy that is."""
+def _clean(content: Content, workspace: Path, asked: Asked) -> tuple[Content, Scan, str]:
+    """Returns the content itself when it is clean UTF-8 that the engine can read, otherwise a copy that is.
+
+    The third is the encoding where it was guessed and may be another one.
+    """
     start = next(content.chunks(), b"")
-    encoding = wide_encoding(start)
+    encoding = asked.encoding or wide_encoding(start)
+    skip_rows = asked.skip_rows or 0
+    guess = ""
+    if json_lines.begins(start.decode("utf-8-sig", "replace")):
+        asked.refuse(content.name, "JSON lines")
     if encoding is None:
         require_rows(start[:_PEEK], content.name)
         scan = Scan()
         scan.read(content.chunks())
         if scan.has_nul:
-            _refuse_binary(content)
-        if scan.is_utf8 and content.portable and not _mark_misleads(scan.head):
-            return content, scan
-        encoding = "utf-8" if scan.is_utf8 else narrow_encoding(content.chunks)
+            raise _not_text(content.chunks(), content.name)
+        fit = content.portable and not _mark_misleads(scan.head) and not _quoted_above(scan.head, skip_rows)
+        if scan.is_utf8 and fit:
+            return content, scan, ""
+        found = Guess("utf-8", sure=True) if scan.is_utf8 else narrow_encoding(content.chunks)
+        encoding, guess = found.encoding, "" if found.sure else found.encoding
     scan = Scan()
-    copy = write_copy(workspace / "copy", scan.seen(transcoded(content.chunks(), encoding)))
+    copy = write_copy(workspace / "copy", scan.seen(_plain_above(transcoded(content.chunks(), encoding), skip_rows)))
     if scan.has_nul:
-        raise binary(content.name)
-    return Content(copy, content.name, "none", content.interruption), scan
+        raise _not_text(transcoded(content.chunks(), encoding), content.name)
+    return Content(copy, content.name, "none", content.interruption), scan, guess
+
+
+def _quoted_above(head: bytes, skip_rows: int) -> bool:
+    """Tells whether a line above the header holds a quote: the engine would take it for the beginning of a cell."""
+    return any(b'"' in line for line in head.splitlines()[:skip_rows])
+
+
+def _plain_above(chunks: Iterable[bytes], skip_rows: int) -> Iterator[bytes]:
+    """Yields a text whose first lines hold no quotes, so that every line there counts as a row."""
+    rest = iter(chunks)
+    head = b""
+    while skip_rows and len(head) < HEAD and (chunk := next(rest, b"")):
+        head += chunk
+    lines = head.splitlines(keepends=True)
+    yield b"".join(line.replace(b'"', b" ") for line in lines[:skip_rows]) + b"".join(lines[skip_rows:])
+    yield from rest
 
 
 def _mark_misleads(head: bytes) -> bool:
@@ -104,8 +155,20 @@ def _mark_misleads(head: bytes) -> bool:
     return bool(first.count(b'"') % 2) or first.startswith(b"{")
 
 
-def _refuse_binary(content: Content) -> None:
-    """Raises that the content is binary, unless it is so because its compressed data are damaged."""
-    if content.compression != "none":
-        deque(content.chunks(), maxlen=0)
-    raise binary(content.name)
+def _not_text(chunks: Iterable[bytes], name: str) -> ConfigurationError:
+    """Returns the error for content with zero bytes: the line of the first, or that it is binary if there are many.
+
+    Raises:
+        OSError: when compressed data are damaged, which may be why.
+    """
+    size = controls = feeds = returns = 0
+    found = False
+    for chunk in chunks:
+        if not found:
+            before, zero, _ = chunk.partition(b"\0")
+            feeds += before.count(b"\n")
+            returns += before.count(b"\r")
+            found = bool(zero)
+        controls += controls_in(chunk)
+        size += len(chunk)
+    return stray_nul(name, 1 + (feeds or returns)) if is_stray(controls, size) else binary(name)

@@ -3,7 +3,7 @@
 import itertools
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -42,6 +42,7 @@ def layout(content: Content, scan: Scan, head: str) -> Layout:
         compression=content.compression,
         rows=len(objects) if all_sampled else scan.lines,
         recount=partial(_filled_lines, content),
+        held=tuple(_held(each.get(name) for each in objects) for name in names),
         sample=tuple(tuple(_cell(each.get(name)) for name in names) for each in objects),
     )
 
@@ -56,6 +57,12 @@ def _filled_lines(content: Content) -> int:
     return filled + bool(kept.strip())
 
 
+class _Fraction(str):
+    """A number with a point or an exponent, as it is written."""
+
+    __slots__ = ()
+
+
 def _objects(text: str, name: str) -> Iterator[Mapping[str, Any]]:
     if text.lstrip().startswith("["):
         raise ConfigurationError(f"{name} is one JSON list; {_EXPECTED}. 'jq -c .[]' turns it into them.")
@@ -64,7 +71,7 @@ def _objects(text: str, name: str) -> Iterator[Mapping[str, Any]]:
             continue
         try:
             # Numbers stay the text that they are.
-            parsed = json.loads(line, parse_int=str, parse_float=str, parse_constant=str)
+            parsed = json.loads(line, parse_int=str, parse_float=_Fraction, parse_constant=_Fraction)
         except (ValueError, RecursionError):
             parsed = None
         if not isinstance(parsed, dict):
@@ -72,8 +79,17 @@ def _objects(text: str, name: str) -> Iterator[Mapping[str, Any]]:
         yield parsed
 
 
+def _held(values: Iterable[object]) -> str:
+    """Returns what a column holds that is neither text nor a whole number; the worst where there are several."""
+    kinds = {type(value) for value in values}
+    return next((word for kind, word in _NO_IDENTIFIERS.items() if kind in kinds), "")
+
+
 def _cell(value: object) -> str | None:
     """Returns a value as text; what is nested holds no identifier."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else None
+
+
+_NO_IDENTIFIERS: Final = {list: "lists", dict: "structures", _Fraction: "fractions"}

@@ -33,10 +33,14 @@ class Layout:
         types: the engine's types of Parquet columns; empty for the other formats.
         files: Parquet files that are one table.
         partitioned: whether the directories of those files are columns, too.
+        held: of JSON's columns, what in the sample is neither text nor a whole number: `lists`, `structures`,
+            `fractions`, or empty.
         delimiter: the character between a CSV file's cells.
         skip: rows of a CSV file before its first row of data, an empty line counted as one; that is how DuckDB counts.
         compression: of what `path` holds.
         quotes: whether a quote occurs after a CSV file's header, so that rows may span lines.
+        likely_header: the number of a later line of a CSV file that looks more like its header, `None` without one.
+        guess: the encoding a text was read in, where it may be another one; empty where that is sure.
         rows: how many rows of data there are, empty lines left out; `None` when that is unknown.
         recount: counts them more carefully, where a line of blanks has been counted as one; `None` where none has.
         is_broken: whether rows with broken quotes are among them; the copy has `BROKEN` in all their cells.
@@ -51,10 +55,13 @@ class Layout:
     types: tuple[str, ...] = ()
     files: tuple[LiteralPath, ...] = ()
     partitioned: bool = False
+    held: tuple[str, ...] = ()
     delimiter: str = ","
     skip: int = 0
     compression: Compression = "none"
     quotes: bool = False
+    likely_header: int | None = None
+    guess: str = ""
     rows: int | None = None
     recount: Callable[[], int] | None = field(default=None, repr=False)
     is_broken: bool = False

@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import Final
 
 from criteo_audiences.identifiers import is_hash_in_other_form, is_hashed
@@ -22,6 +23,25 @@ def fold(name: str) -> str:
     """Returns a name's letters and digits without case, width and accents, as names are compared."""
     decomposed = unicodedata.normalize("NFKD", name.casefold())
     return "".join(character for character in decomposed if character.isalnum())
+
+
+def engine_names(names: Sequence[str]) -> list[str]:
+    """Gives every column a name of its own for the engine, which knows no case.
+
+    A name that is empty, or that several columns share, becomes `column_` and the column's position, from 1.
+    """
+    folded = Counter(name.lower() for name in names)
+    given = [name if name and folded[name.lower()] == 1 else None for name in names]
+    taken = {name.lower() for name in given if name}
+    return [name or _by_position(position, taken) for position, name in enumerate(given, start=1)]
+
+
+def _by_position(position: int, taken: Container[str]) -> str:
+    """Returns the name of a column that has none of its own; with a sign at its end where another is called so."""
+    name = f"column_{position}"
+    while name in taken:
+        name += "_"
+    return name
 
 
 def looks_like_data(name: str) -> bool:

@@ -12,15 +12,15 @@ from attrs import evolve, frozen
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import query
-from criteo_audiences.tables.columns import choose_column
-from criteo_audiences.tables.conditions import Shape, used_columns
+from criteo_audiences.tables.columns import choose_column, choose_columns, doubts, has_column, no_identifiers
+from criteo_audiences.tables.conditions import Shape, require_select, used_columns
 from criteo_audiences.tables.directories import layouts_of, own_place
 from criteo_audiences.tables.frames import Stream, column_names, is_empty, needed, register, with_columns
-from criteo_audiences.tables.inspection import inspect
+from criteo_audiences.tables.inspection import Asked, inspect
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.layout import Layout
 from criteo_audiences.tables.literal_paths import literal_path
-from criteo_audiences.tables.names import listed, shown
+from criteo_audiences.tables.names import engine_names, listed
 from criteo_audiences.tables.plan import Plan, Selection
 from criteo_audiences.tables.source_files import SourceFiles
 
@@ -107,14 +107,16 @@ def open_table(
     if table.stream is not None:
         return _opened([_registered(engine, table.stream, table.label, plan)], plan)
     if table.query is not None:
+        require_select(engine, table.query)
         return _opened([_described(engine, f"({table.query}\n)", table.label)], plan)
+    asked = Asked(table.skip_rows, table.encoding, table.hive_partitioning)
     layouts: list[Layout] = []
     for path in table.paths:
         if (listing := files.listings.get(path)) is not None:
-            layouts += layouts_of(listing, directory, interruption, partitioned=table.hive_partitioning)
+            layouts += layouts_of(listing, directory, interruption, asked)
         else:
-            place = own_place(directory)
-            layouts.append(inspect(path, place, interruption, partitioned=table.hive_partitioning))
+            layouts.append(inspect(path, own_place(directory), interruption, asked))
+    layouts = [_with_late_keys(engine, layout, plan, table, directory) for layout in layouts]
     conditional = plan.where is not None or table.where is not None
     return evolve(_opened([(layout, _read(layout, directory)) for layout in layouts], plan), conditional=conditional)
 
@@ -168,10 +170,11 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
         for at, selection in enumerate(plan.selections):
             for position in _positions(layout, selection):
                 is_text = _is_text(layout, position, selection.kind)
-                fields.append(query.Field(at, names[position], is_text, _region(layout, names, selection)))
+                region = _region(layout, names, selection)
+                fields.append(query.Field(at, names[position], is_text, region, is_json=layout.format == "json"))
                 columns.append(layout.names[position])
         file = layout.name if layout.path else ""
-        shape = Shape(layout.name, dict(zip(names, layout.types or repeat("VARCHAR"), strict=False)))
+        shape = Shape(layout.name, dict(zip(names, layout.types or repeat("VARCHAR"), strict=False)), doubts(layout))
         is_text = layout.format in {"csv", "json"}
         relations.append(
             Relation(
@@ -204,7 +207,7 @@ def require_all_rows(opened: Opened, scanned: Sequence[int]) -> None:
         OSError: when they differ, because rows would be lost.
     """
     texts = [relation for relation in opened.relations if relation.rows is not None]
-    if opened.conditional and len(scanned) < len(texts):
+    if not texts or (opened.conditional and len(scanned) < len(texts)):  # a query counts no rows of its own files
         return
     for relation, found in zip(texts, scanned, strict=True):
         expected = relation.rows
@@ -221,7 +224,8 @@ def _positions(layout: Layout, selection: Selection) -> list[int]:
     if layout.format == "stream" and len(layout.names) == 1 and not selection.columns:
         return [0]  # the caller has chosen it already, and a series may have no name
     asked: Sequence[str | None] = selection.columns or (None,)
-    return [choose_column(layout, name, selection.kind).position for name in asked]
+    chosen = [choice.position for name in asked for choice in choose_columns(layout, name, selection.kind)]
+    return list(dict.fromkeys(chosen))  # a name given twice, as it stands in the header, is all of its columns once
 
 
 def _region(layout: Layout, names: Sequence[str], selection: Selection) -> str | None:
@@ -236,6 +240,8 @@ def _is_text(layout: Layout, position: int, kind: IdentifierType) -> bool:
     Raises:
         ConfigurationError: when it holds something that is no identifier of its kind.
     """
+    if layout.held:
+        _require_identifiers(layout, position, layout.held[position], kind)
     if not layout.types:
         return True
     found = layout.types[position]
@@ -244,21 +250,44 @@ def _is_text(layout: Layout, position: int, kind: IdentifierType) -> bool:
     number = bool(_WHOLE_NUMBER.fullmatch(found)) or (found in _FRACTION and kind is IdentifierType.PHONE_NUMBER)
     if kind is IdentifierType.EMAIL or not number:
         held = "lists" if found.endswith("]") else found.partition("(")[0]
-        wanted = "text" if kind is IdentifierType.EMAIL else "text or whole numbers"
-        raise ConfigurationError(
-            f"Column {shown(layout.names[position])} of {layout.name} holds {held}, not {wanted}; "
-            "name the column that holds the identifiers with column=, or convert it."
-        )
+        raise no_identifiers(layout.names[position], layout.name, held, kind)
     return False
 
 
-def engine_names(names: Sequence[str]) -> list[str]:
-    """Gives every column a name of its own for the engine, which knows no case: its own where nobody else has it."""
-    folded = Counter(name.lower() for name in names)
-    return [
-        name if name and folded[name.lower()] == 1 else f"column_{position}"
-        for position, name in enumerate(names, start=1)
-    ]
+def _require_identifiers(layout: Layout, position: int, held: str, kind: IdentifierType) -> None:
+    """Refuses a column of JSON whose sample holds what is no identifier of its kind, as one of Parquet is refused.
+
+    Raises:
+        ConfigurationError: names the column and what it holds.
+    """
+    if held and not (held == "fractions" and kind is IdentifierType.PHONE_NUMBER):
+        raise no_identifiers(layout.names[position], layout.name, held, kind)
+
+
+def _with_late_keys(
+    engine: "duckdb.DuckDBPyConnection", layout: Layout, plan: Plan, table: "Table", directory: Path
+) -> Layout:
+    """Adds the keys that the caller names and only later rows of JSON have; one more pass where there are any."""
+    if layout.format != "json" or len(layout.sample) == layout.rows:
+        return layout
+    wanted = [name for each in plan.selections for name in (*each.columns, each.region_column) if name]
+    where = query.names_in(plan.where or table.where or "")
+    keys = [name.strip() for name in wanted if not has_column(layout, name)]
+    keys += [name for name in where if name.lower() not in map(str.lower, layout.names)]
+    late = {key.lower(): key for key in keys}
+    if not late:
+        return layout
+    counts = ", ".join(f"count({query.name(key)})" for key in late.values())
+    source = query.read_json(literal_path(Path(layout.path), directory), tuple(late.values()), layout.compression)
+    found = engine.execute(f"SELECT {counts} FROM {source}").fetchall()
+    names = tuple(key for key, rows in zip(late.values(), *found, strict=True) if rows)
+    nothing = (None,) * len(names)
+    return evolve(
+        layout,
+        names=layout.names + names,
+        held=(*layout.held, *("" for _ in names)),
+        sample=tuple((*row, *nothing) for row in layout.sample),
+    )
 
 
 def _require_distinct(layout: Layout) -> None:

@@ -4,6 +4,7 @@ Only values proved safe are prepared by SQL: ASCII of the usual form, for which 
 case and white space. A function of ours judges all others by the same rule as every other source.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -30,6 +31,9 @@ FRAME: Final = '","'
 ORIGIN: Final = "relation, number, field"
 """Where a value stands: which relation, which row of it from 1, and which of its fields, counted from 0."""
 
+NESTED: Final = "nested value in column "
+"""Begins what the engine says when a cell of JSON holds a list or an object; the column's name follows."""
+
 # Names that no column of a table has.
 _ROW: Final = "row number of criteo_audiences"
 _NOWHERE: Final = "second column of criteo_audiences"
@@ -45,6 +49,14 @@ _DIGEST: Final = "[0-9a-fA-F]{64}|[0-9a-fA-F]{32}"
 # How digests begin that our function must judge: one pattern is much faster than a list of hundreds of them.
 _SUSPECTS: Final = "|".join(sorted({digest[:8] for digest in DIGESTS_OF_NOTHING}))
 _WORDS: Final = "[a-zA-Z0-9][a-zA-Z0-9._+ -]*"
+
+_STRING: Final = re.compile(r"'(?:[^']|'')*'")
+_NAME: Final = re.compile(r'"([^"]+)"|\b([^\W\d]\w*)\b(?!\s*\()')
+_KEY_WORDS: Final = re.compile(
+    "all|and|any|as|between|case|cast|date|double|else|end|escape|false|from|glob|ilike|in|int|integer|interval|is|isnull|"
+    "like|not|notnull|null|or|similar|then|timestamp|to|true|varchar|when",
+    re.IGNORECASE,
+)
 
 _READ_AT_ONCE: Final = 8_000_000
 _LARGEST_OBJECT: Final = 16_777_216
@@ -67,16 +79,22 @@ class Field:
         column: the column's name.
         is_text: whether the column holds text already.
         region: the column of its country, if there is one.
+        is_json: whether it is read from JSON.
     """
 
     selection: int
     column: str
     is_text: bool = True
     region: str | None = None
+    is_json: bool = False
 
     @property
     def sql(self) -> str:
-        """Returns the value as text."""
+        """Returns the value as text; a list or an object in JSON, which the engine gives as text, is an error."""
+        if self.is_json:
+            cell = name(self.column)
+            nested = f"ascii({cell}) IN ({ord('[')}, {ord('{')}) AND json_valid({cell})"
+            return f"CASE WHEN {nested} THEN error({literal(NESTED + self.column)}) ELSE {cell} END"
         return name(self.column) if self.is_text else f"CAST({name(self.column)} AS VARCHAR)"
 
     @property
@@ -97,6 +115,12 @@ def name(text: str) -> str:
 def literal(text: str) -> str:
     """Quotes a text."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def names_in(condition: str) -> list[str]:
+    """Returns what may be a column's name in a condition: in double quotes, or a word that is no key word or call."""
+    found = _NAME.findall(_STRING.sub("", condition))
+    return [quoted or word for quoted, word in found if not _KEY_WORDS.fullmatch(word)]
 
 
 def function(selection: int) -> str:

@@ -17,7 +17,7 @@ from criteo_audiences.identifiers import OptOutCount
 from criteo_audiences.tables import query
 from criteo_audiences.tables.arrow import read_stream
 from criteo_audiences.tables.cutting import Cutter
-from criteo_audiences.tables.engine import connect, limit_memory, progress_of, scanned_rows, workspace
+from criteo_audiences.tables.engine import connect, limit_memory, progress_of, scanned_rows
 from criteo_audiences.tables.failures import failure, translated
 from criteo_audiences.tables.framing import framing_of
 from criteo_audiences.tables.interruption import Interruption
@@ -29,6 +29,7 @@ from criteo_audiences.tables.source_files import SourceFiles
 from criteo_audiences.tables.source_rows import SourceRow, first_rows
 from criteo_audiences.tables.staging import Staging, stage
 from criteo_audiences.tables.table import Table
+from criteo_audiences.tables.workspace import workspace
 
 if TYPE_CHECKING:
     import duckdb
@@ -123,19 +124,21 @@ class Reader:
             if not plan.staged:
                 if opened.lean:
                     limit_memory(engine, plan.memory_limit)
-                yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, unread=opened)
+                yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, counted=False)
                 files.require_unchanged()
+                require_all_rows(opened, scanned_rows(engine))
                 return
-            staging = self._stage(engine, opened, coded)
+            staging = self._stage(engine, files, opened, coded)
             if plan.on_rejects is not None:
                 plan.on_rejects(staged_rejects(engine, opened, self._interruption))
             yield from self._staged(engine, files, staging)
 
-    def _stage(self, engine: "duckdb.DuckDBPyConnection", opened: Opened, coded: str) -> Staging:
+    def _stage(self, engine: "duckdb.DuckDBPyConnection", files: SourceFiles, opened: Opened, coded: str) -> Staging:
         """Reads and prepares all rows; meanwhile `staged` says how far that is."""
         self._is_staging = True
         scanned = stage(engine, coded)
         self._is_staging = False
+        files.require_unchanged()
         require_all_rows(opened, scanned)
         staging = Staging(engine, self._plan)
         self.staged_values = staging.codes.total()
@@ -167,6 +170,7 @@ class Reader:
             stack.enter_context(translated(self._table.label, has_sql=self._has_sql))
             suppress = (plan.suppress,) if isinstance(plan.suppress, Table) else ()
             files = self.files = self.files or SourceFiles.of(self._table, *suppress)
+            stack.enter_context(files.watched())
             named = files.states if files.is_closed else None
             engine = connect(directory, threads=plan.threads, memory_limit=plan.memory_limit, files=named)
             stack.enter_context(closing(engine))
@@ -200,12 +204,9 @@ class Reader:
         files.require_unchanged()
         for at in range(len(self._plan.selections)):
             remaining = f"SELECT code, p FROM staged WHERE k = {at} AND code <= {query.HASHED}"
-            yield from self._cut(engine, remaining, at)
+            yield from self._cut(engine, remaining, at, counted=True)
 
-    def _cut(
-        self, engine: "duckdb.DuckDBPyConnection", source: str, at: int, *, unread: Opened | None = None
-    ) -> Iterator[Chunk]:
-        """Cuts the batches of a selection; rows of a table that is `unread` so far are counted meanwhile."""
+    def _cut(self, engine: "duckdb.DuckDBPyConnection", source: str, at: int, *, counted: bool) -> Iterator[Chunk]:
         selection = self._plan.selections[at]
         cutter = Cutter(
             selection.kind,
@@ -219,10 +220,8 @@ class Reader:
             stream.__arrow_c_stream__(), partial(failure, name=self._table.label, has_sql=self._has_sql)
         ):
             batches = tuple(cutter.feed(codes, pieces))
-            found = _count(codes) if unread else Counter[int]()
+            found = Counter[int]() if counted else _count(codes)
             yield Chunk(codes=found, already_hashed=found[query.HASHED], batches=batches)
-        if unread:
-            require_all_rows(unread, scanned_rows(engine))
         yield Chunk(codes=Counter(), batches=tuple(cutter.flush()))
 
 

@@ -1,13 +1,14 @@
 """Which files a source consists of, and whether they are still what they were."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from criteo_audiences.errors import SourceChangedError
+from criteo_audiences.errors import CriteoError, SourceChangedError
 from criteo_audiences.tables.directories import Listing, listing
 from criteo_audiences.tables.layout import STDIN
 
@@ -56,12 +57,39 @@ class SourceFiles:
         Raises:
             SourceChangedError: when one was written to, replaced or removed since.
         """
-        for file, state in self.states.items():
-            if _state(file) != state:
-                raise SourceChangedError(
-                    f"{file.name} changed while it was read, so its rows may have been read wrongly. "
-                    "Upload it again once nothing writes to it."
-                )
+        if (file := self._changed()) is not None:
+            raise _has_changed(file)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Says of what fails while the files are read that a file changed, where one did.
+
+        Raises:
+            SourceChangedError: in place of any other error but ours.
+        """
+        try:
+            yield
+        except CriteoError:
+            raise
+        except Exception:
+            file = self._changed()
+            if file is None or _state(file) is None:  # one that is gone has an error of its own
+                raise
+            changed = _has_changed(file)
+            try:
+                raise changed from None
+            finally:
+                changed.__context__ = None  # it may show values to whoever looks for it
+
+    def _changed(self) -> Path | None:
+        return next((file for file, state in self.states.items() if _state(file) != state), None)
+
+
+def _has_changed(file: Path) -> SourceChangedError:
+    return SourceChangedError(
+        f"{file.name} changed while it was read, so its rows may have been read wrongly. "
+        "Upload it again once nothing writes to it."
+    )
 
 
 def _state(file: Path) -> State:

@@ -8,6 +8,8 @@ from typing import Any
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.tables.delimiting import skip_rows_of
+from criteo_audiences.tables.encoding import encoding_of
 from criteo_audiences.tables.given_paths import given_paths, shown_paths
 from criteo_audiences.tables.layout import STDIN
 
@@ -25,6 +27,8 @@ class Table:
         column: the column asked for, `None` for the one whose header and values tell.
         where: a condition on the other columns, in SQL.
         hive_partitioning: whether directories named `column=value` are columns of Parquet files.
+        skip_rows: lines before the header of delimited text.
+        encoding: the codec of text files, `None` for what their bytes say.
     """
 
     paths: tuple[str, ...] = field(default=(), repr=shown_paths)
@@ -33,6 +37,8 @@ class Table:
     column: str | None = None
     where: str | None = field(default=None, repr=False)
     hive_partitioning: bool = False
+    skip_rows: int | None = field(default=None, converter=skip_rows_of)
+    encoding: str | None = field(default=None, converter=encoding_of)
 
     @classmethod
     def from_file(
@@ -42,6 +48,8 @@ class Table:
         column: str | None = None,
         where: str | None = None,
         hive_partitioning: bool = False,
+        skip_rows: int | None = None,
+        encoding: str | None = None,
     ) -> "Table":
         """Describes files: CSV, TSV or other delimited text, JSON lines (plain, gzip or zstd), or Parquet.
 
@@ -51,6 +59,8 @@ class Table:
             column: the header of the column; may be left out when one is unmistakable by its header and its values.
             where: a condition in DuckDB's SQL on the columns, such as `"consent = 'yes' AND country <> 'DE'"`; rows it
                 does not hold for are not read. Columns of text files are text.
+            skip_rows: lines of a text file to leave out before its header, such as a report's title; blank ones count.
+            encoding: the codec of a text file, such as `"cp1251"`, where its bytes do not tell.
             hive_partitioning: read directories named `column=value` as columns of text of the Parquet files below
                 them. Otherwise such a name is only a name.
 
@@ -62,7 +72,14 @@ class Table:
             raise ConfigurationError(
                 f"hive_partitioning must be True or False, not {type(hive_partitioning).__name__}."
             )
-        return cls(paths=given_paths(path), column=column, where=where, hive_partitioning=hive_partitioning)
+        return cls(
+            paths=given_paths(path),
+            column=column,
+            where=where,
+            hive_partitioning=hive_partitioning,
+            skip_rows=skip_rows,
+            encoding=encoding,
+        )
 
     @classmethod
     def from_query(cls, query: str, *, column: str | None = None) -> "Table":

@@ -177,6 +177,11 @@ def has_wording(kind: IdentifierType) -> bool:
     return kind in _KINDS
 
 
+def named_kinds(header: str) -> list[IdentifierType]:
+    """Returns the kinds of identifier that a header names in any way."""
+    return [kind for kind in _KINDS if wording(header, kind) is not Wording.OTHER]
+
+
 def wording(header: str, kind: IdentifierType) -> Wording:
     """Returns how clearly a header names a kind of identifier."""
     folded = fold(header)[:_LONGEST]

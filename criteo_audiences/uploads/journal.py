@@ -15,14 +15,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.models import printable_trace_id
-from criteo_audiences.uploads.journal_store import FORMAT, BatchState, Entry, Run, Store
-from criteo_audiences.uploads.ledger import Ledger, keyed_digest
+from criteo_audiences.uploads.file_lock import require_locks
+from criteo_audiences.uploads.journal_rows import FORMAT, BatchState, Entry, Run
+from criteo_audiences.uploads.journal_store import Store
+from criteo_audiences.uploads.ledger import Ledger, Witness, keyed_digest
 from criteo_audiences.uploads.resuming import Found, decide, key_id_of
-from criteo_audiences.uploads.sqlite_file import require_locks
+
+
+def _lowered(host: str) -> str:
+    return host.lower()
 
 
 @frozen(kw_only=True)
@@ -39,7 +44,7 @@ class Job:
     """
 
     service: str
-    host: str
+    host: str = field(converter=_lowered)
     segment_id: str
     operation: str
     configuration: Mapping[str, Any] = field(factory=dict, repr=False)
@@ -57,7 +62,7 @@ class Journal:
 
     Attributes:
         path: of its file.
-        run_id: names the run in the ledger; a run that is continued keeps its own.
+        run_id: names the run; a run that is continued keeps its own.
         resumed: whether it continues an unfinished upload.
         acknowledged: batches that earlier runs of it got acknowledged.
         set_aside: why an unfinished upload was not continued, a sentence for the user; `None` when there was none.
@@ -72,6 +77,7 @@ class Journal:
         resumed: bool,
         acknowledged: int,
         set_aside: str | None,
+        last_mark: str | None,
         path: Path,
         now: Callable[[], float],
     ) -> None:
@@ -81,13 +87,16 @@ class Journal:
         self.acknowledged: Final = acknowledged
         self.set_aside: Final = set_aside
         self._store = store
-        self._ledger = Ledger(path.parent)
+        self._run = run
+        self._last_mark = last_mark
+        self._witness = Witness(path.parent)
         self._list = (run.service, run.host, run.segment_id)
         self._key = key
         self._now = now
         self._lock = threading.Lock()
         self._last = 0
         self._in_flight: set[int] = set()
+        self._has_job = store.run() == run
         self._noted = False
 
     @classmethod
@@ -95,6 +104,9 @@ class Journal:
         cls, path: Path, job: Job, *, resume: bool | None = None, now: Callable[[], float] = time.time
     ) -> "Journal":
         """Opens a journal; makes it, its directory and the directory's ledger where there are none.
+
+        What the file holds is replaced when the first batch is begun, not before; a file that holds nothing is removed
+        when no batch is.
 
         A completed journal starts anew, as does an unfinished one without an acknowledged batch: there is nothing to
         continue. An unfinished upload of the same job is continued, but not unasked when its last batch is more than
@@ -117,19 +129,29 @@ class Journal:
             store = Store(path)
             try:
                 run = _new_run(job, key, now())
-                found = found_in(store, path, ledger.last_run(job.service, job.host, job.segment_id))
+                found = found_in(store, path, ledger)
                 continued, set_aside = decide(path, found, run, resume, now())
                 acknowledged = 0
                 if continued and found is not None:
                     run, acknowledged = found.run, found.acknowledged
-                else:
+                last_mark = ledger.last_mark(job.service, job.host, job.segment_id)
+                if store.run() is None:
                     store.start(run)
-                store.prepare()
+                else:
+                    store.prepare()
             except BaseException:
                 store.close()
                 raise
         return cls(
-            store, run, key, resumed=continued, acknowledged=acknowledged, set_aside=set_aside, path=path, now=now
+            store,
+            run,
+            key,
+            resumed=continued,
+            acknowledged=acknowledged,
+            set_aside=set_aside,
+            last_mark=last_mark,
+            path=path,
+            now=now,
         )
 
     @property
@@ -159,6 +181,7 @@ class Journal:
         with self._lock:
             if batch.number != self._last + 1:
                 raise ValueError(f"batch {self._last + 1} comes next, not batch {batch.number}")
+            self._start()
             known = self._store.find(batch.number)
             same = known is not None and hmac.compare_digest(known[0], digest)
             if known is not None and same and known[1].state is BatchState.ACKNOWLEDGED:
@@ -231,6 +254,7 @@ class Journal:
             JournalError: when it cannot be recorded; the next run then finds all batches acknowledged.
         """
         with self._lock:
+            self._start()
             return self._store.complete(self._last, float(self._now()))
 
     def close(self) -> None:
@@ -244,7 +268,8 @@ class Journal:
             if self._noted:
                 self._noted = False
                 with Ledger(self.path.parent) as ledger:
-                    ledger.note_end(*self._list, self.run_id)
+                    ledger.note_end(*self._list, self._run.mark)
+                self._witness.note_end(*self._list, self._run.mark)
 
     def __enter__(self) -> Self:
         return self
@@ -254,12 +279,26 @@ class Journal:
     ) -> None:
         self.close()
 
+    def _start(self) -> None:
+        """Writes the job down, unless an earlier run did."""
+        if not self._has_job:
+            self._store.start(self._run)
+            self._has_job = True
+
     def _note(self) -> None:
-        """Tells the ledger of this run before its first call, and not when it makes none."""
-        if not self._noted:
-            with Ledger(self.path.parent) as ledger:
-                ledger.note(*self._list, self.run_id)
-            self._noted = True
+        """Tells the ledgers of this run before its first call, and not when it makes none.
+
+        A run that is continued has another mark each time, so that a copy of its journal from before is not.
+        """
+        if self._noted:
+            return
+        if self.resumed:
+            self._run = evolve(self._run, mark=uuid.uuid4().hex, earlier_mark=self._last_mark or None)
+            self._store.remark(self._run.mark, self._run.earlier_mark)
+        with Ledger(self.path.parent) as ledger:
+            ledger.note(*self._list, self._run.mark)
+        self._witness.note(*self._list, self._run.mark)
+        self._noted = True
 
     def _digest(self, batch: Batch) -> bytes:
         """Returns the keyed digest by which a batch is known; without the key it says nothing."""
@@ -267,25 +306,39 @@ class Journal:
         return keyed_digest(self._key, b"batch", header + batch.checksum)
 
 
-def found_in(store: Store, path: Path, last_run: str | None) -> Found | None:
-    """Returns the unfinished upload that a journal holds; `last_run` was the last one on its list."""
+def found_in(store: Store, path: Path, ledger: Ledger | None) -> Found | None:
+    """Returns the unfinished upload that a journal holds.
+
+    Args:
+        store: its rows.
+        path: of its file.
+        ledger: of its directory, within its transaction; `None` when there is none.
+
+    Raises:
+        JournalError: when the user's other notes on the list cannot be read.
+    """
     run = store.run()
     if run is None or run.completed is not None:
         return None
     counts = store.counts()
+    place = (run.service, run.host, run.segment_id)
+    last_mark = None if ledger is None else ledger.last_mark(*place)
+    witnessed = Witness(path.parent).last_mark(*place)
+    mine = {run.mark, run.earlier_mark} - {None}
     return Found(
         path=path,
         run=run,
         begun=sum(batches for batches, _ in counts.values()),
         acknowledged=counts.get(BatchState.ACKNOWLEDGED, (0, 0))[0],
         active_at=store.last_activity() or run.started,
-        last_run=last_run,
+        disturbed=last_mark not in mine or (witnessed is not None and witnessed not in mine),
     )
 
 
 def _new_run(job: Job, key: bytes, moment: float) -> Run:
     return Run(
         run_id=uuid.uuid4().hex,
+        mark=uuid.uuid4().hex,
         service=job.service,
         host=job.host,
         segment_id=job.segment_id,

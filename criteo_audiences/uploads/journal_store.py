@@ -1,17 +1,38 @@
 """The rows of a journal, and the room on the disk for those that are still to be written."""
 
-import math
 import os
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import astuple, fields, frozen
+from attrs import astuple, evolve
 
 from criteo_audiences.batches import Batch
-from criteo_audiences.models import IdentifierType
-from criteo_audiences.uploads.sqlite_file import Format, TranslatedErrors, connect, log_of, refused, transaction
+from criteo_audiences.uploads.file_lock import FileLock
+from criteo_audiences.uploads.journal_rows import (
+    COLUMNS,
+    FORMAT,
+    NO_END,
+    BatchState,
+    Entry,
+    Run,
+    check_batches,
+    checksum_of,
+    entry_of,
+    run_of,
+    settled,
+)
+from criteo_audiences.uploads.ownership import make_directory
+from criteo_audiences.uploads.sqlite_file import (
+    DAMAGED,
+    TranslatedErrors,
+    checksum,
+    connect,
+    log_of,
+    refused,
+    transaction,
+    unlink,
+)
 
 _BEGIN_FRAMES: Final = 8
 """Pages that a row changes at most: the leaf, its new neighbor, those above them, the header (4 were seen)."""
@@ -42,130 +63,14 @@ _RESERVE: Final = 112
 
 # Of SQLite's own types: for any other, an enum for example, Python first looks for somebody who converts it.
 _BEGIN: Final = f"""
-    INSERT OR REPLACE INTO batches (number, digest, kind, count, size, sent_at, state, reserve)
-    VALUES (?, ?, ?, ?, ?, ?, 'sent', zeroblob({_RESERVE}))
+    INSERT OR REPLACE INTO batches (number, digest, kind, count, size, sent_at, state, checksum, reserve)
+    VALUES (?, ?, ?, ?, ?, ?, 'sent', ?, zeroblob({_RESERVE}))
 """  # noqa: S608 - a number of ours
 _END: Final = """
     UPDATE batches
-    SET state = ?, ended_at = ?, valid = ?, invalid = ?, unreported = ?, trace_id = ?, reserve = NULL
+    SET state = ?, ended_at = ?, valid = ?, invalid = ?, unreported = ?, trace_id = ?, checksum = ?, reserve = NULL
     WHERE number = ?
 """
-
-
-class BatchState(StrEnum):
-    """How far a batch has come: pending (handed back unsent), sent, or what came of it."""
-
-    PENDING = "pending"
-    SENT = "sent"
-    ACKNOWLEDGED = "acknowledged"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-
-
-FORMAT: Final = Format(
-    what="journal",
-    application_id=0x43724A6C,
-    version=1,
-    schema=(
-        """
-        CREATE TABLE job (
-            run_id TEXT NOT NULL,
-            service TEXT NOT NULL,
-            host TEXT NOT NULL,
-            segment_id TEXT NOT NULL,
-            operation TEXT NOT NULL,
-            digest BLOB NOT NULL,
-            key_id BLOB NOT NULL,
-            started REAL NOT NULL CHECK (typeof(started) = 'real'),
-            completed REAL CHECK (typeof(completed) IN ('real', 'null')),
-            last_activity REAL NOT NULL CHECK (typeof(last_activity) = 'real'),
-            batches INTEGER NOT NULL CHECK (typeof(batches) = 'integer'),
-            identifiers INTEGER NOT NULL CHECK (typeof(identifiers) = 'integer')
-        )
-        """,
-        """
-        CREATE TABLE batches (
-            number INTEGER PRIMARY KEY,
-            digest BLOB NOT NULL CHECK (typeof(digest) = 'blob' AND length(digest) = 32),
-            kind TEXT,
-            count INTEGER NOT NULL CHECK (typeof(count) = 'integer'),
-            size INTEGER NOT NULL CHECK (typeof(size) = 'integer'),
-            state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'acknowledged', 'failed', 'unknown')),
-            sent_at REAL NOT NULL CHECK (typeof(sent_at) = 'real'),
-            ended_at REAL CHECK (typeof(ended_at) IN ('real', 'null')),
-            trace_id TEXT,
-            valid INTEGER NOT NULL DEFAULT 0 CHECK (typeof(valid) = 'integer'),
-            invalid INTEGER NOT NULL DEFAULT 0 CHECK (typeof(invalid) = 'integer'),
-            unreported INTEGER NOT NULL DEFAULT 0 CHECK (typeof(unreported) = 'integer'),
-            reserve BLOB
-        )
-        """,
-    ),
-)
-
-
-@frozen(kw_only=True)
-class Entry:
-    """What a journal knows of a batch.
-
-    Attributes:
-        number: from 1, in the order of the source.
-        kind: of its identifiers, `None` where the job has one kind only.
-        count: identifiers in it.
-        size: bytes of identifiers.
-        state: how far it has come.
-        sent_at: when it was begun, in seconds since 1970.
-        ended_at: when it came back, `None` when it did not.
-        trace_id: of Criteo's answer.
-        valid: identifiers that Criteo accepted.
-        invalid: identifiers that Criteo refused.
-        unreported: identifiers that Criteo's answer did not count.
-    """
-
-    number: int
-    kind: IdentifierType | None = None
-    count: int
-    size: int
-    state: BatchState
-    sent_at: float
-    ended_at: float | None = None
-    trace_id: str | None = None
-    valid: int = 0
-    invalid: int = 0
-    unreported: int = 0
-
-
-@frozen(kw_only=True)
-class Run:
-    """The row of the job that a journal is about; its fields are the table's columns.
-
-    Attributes:
-        run_id: names the run in the ledger.
-        service: the service's name.
-        host: of the API.
-        segment_id: the list.
-        operation: add or remove.
-        digest: keyed, of the job with its whole configuration.
-        key_id: tells whether the key is the one that the digests were made with.
-        started: in seconds since 1970.
-        completed: the same, `None` as long as it is unfinished.
-        last_activity: the same, when it was completed.
-        batches: that were acknowledged, once it is completed.
-        identifiers: in them.
-    """
-
-    run_id: str
-    service: str
-    host: str
-    segment_id: str
-    operation: str
-    digest: bytes
-    key_id: bytes
-    started: float
-    completed: float | None = None
-    last_activity: float
-    batches: int = 0
-    identifiers: int = 0
 
 
 class Store:
@@ -189,19 +94,34 @@ class Store:
     def __init__(self, path: Path, *, create: bool = True) -> None:
         self._path = path
         self._translated = TranslatedErrors(path, FORMAT.what)
-        self._db = connect(path, FORMAT, exclusive=True, create=create)
         self._length = 0
         self._used = 0
         self._log: int | None = None
-        self._highest = math.inf
+        self._highest: float = 0
         self._page: int
         self._counted_small = 0  # rows to come that count as appended to a leaf that has room
+        self._begun: dict[int, tuple[Any, ...]] = {}  # rows of batches in flight, up to their state
+        self._run: Run | None = None
+        self._never_began = False
+        if create:
+            with self._translated:
+                make_directory(path.parent)
+        self._lock = None if not create and not path.exists() else FileLock(path, FORMAT.what)
+        try:
+            self._db = connect(path, FORMAT, exclusive=True, create=create)
+        except BaseException:
+            self._unlock()
+            raise
+        try:
+            self._read()
+        except BaseException:
+            self.close()
+            raise
+        self._never_began = create and not self._run
 
     def run(self) -> Run | None:
         """Returns the job, `None` where none has been started."""
-        with self._translated:
-            row = self._db.execute("SELECT * FROM job").fetchone()
-        return None if row is None else run_of(row)
+        return self._run
 
     def counts(self) -> Mapping[BatchState, tuple[int, int]]:
         """Returns batches and identifiers by state."""
@@ -217,18 +137,27 @@ class Store:
 
     def start(self, run: Run) -> None:
         """Replaces what the journal holds by a job without a batch; on the disk when this returns."""
+        with self._translated:
+            with transaction(self._db):
+                self._db.execute("DELETE FROM batches")
+                self._write(run)
+            self._highest = 0
+        self.prepare()
+
+    def remark(self, mark: str, earlier: str | None) -> None:
+        """Changes the marks of the job; on the disk when this returns."""
+        if self._run is None:
+            raise ValueError("there is no job")
         with self._translated, transaction(self._db):
-            self._db.execute("DELETE FROM job")
-            self._db.execute("DELETE FROM batches")
-            marks = ", ".join("?" * len(fields(Run)))
-            self._db.execute(f"INSERT INTO job VALUES ({marks})", astuple(run))  # noqa: S608 - question marks
+            self._write(evolve(self._run, mark=mark, earlier_mark=earlier))
+        self.prepare()
 
     def prepare(self) -> None:
-        """Gives the log its length; before the first batch, and for whatever `sync` is to cover."""
+        """Puts the log into the file and gives it its length; before the first batch, and for what `sync` covers."""
         with self._translated:
-            self._log = os.open(log_of(self._path), os.O_RDWR | getattr(os, "O_BINARY", 0))
+            if self._log is None:
+                self._log = os.open(log_of(self._path), os.O_RDWR | getattr(os, "O_BINARY", 0))
             ((self._page,),) = self._db.execute("PRAGMA page_size")
-            ((self._highest,),) = self._db.execute("SELECT coalesce(max(number), 0) FROM batches")
             self._checkpoint()
             self._lengthen(_LOG_FRAMES)
         self.sync()
@@ -238,8 +167,8 @@ class Store:
         if number > self._highest:
             return None
         with self._translated:
-            row = self._db.execute("SELECT * FROM batches WHERE number = ?", (number,)).fetchone()
-        return None if row is None else _entry(row)
+            row = self._db.execute(f"SELECT {COLUMNS} FROM batches WHERE number = ?", (number,)).fetchone()  # noqa: S608 - ours
+        return None if row is None else (row[1], entry_of(row))
 
     def has_room(self, in_flight: int) -> bool:
         """Whether the log has room for the next batch, and for the ends of all in flight, as it is."""
@@ -258,7 +187,8 @@ class Store:
         number, kind = batch.number, None if batch.kind is None else batch.kind.value
         with self._translated:
             self._make_room(number, in_flight, self._pages() if anew else 0)
-            row = (number, digest, kind, batch.count, batch.size, moment)
+            begun = (number, digest, kind, batch.count, batch.size, moment)
+            row = (*begun, checksum_of(self._run, begun, NO_END))
             if anew:
                 with transaction(self._db):
                     self._db.execute("DELETE FROM batches WHERE number > ?", (number,))
@@ -267,14 +197,20 @@ class Store:
             else:
                 self._db.execute(_BEGIN, row)
                 self._highest = max(self._highest, number)
+            self._begun[number] = begun
+            self._never_began = False
 
     def end(
         self, number: int, state: BatchState, moment: float, counts: tuple[int, int, int], trace_id: str | None
     ) -> None:
         """Records what became of a batch, with what was valid, invalid and unreported; `sync` puts it on the disk."""
         self._used += _END_FRAMES
+        begun = self._begun[number]
+        state, counts = settled(state, counts, begun[3])
+        ended = (state.value, moment, *counts, trace_id)
         with self._translated:
-            self._db.execute(_END, (state.value, moment, *counts, trace_id, number))
+            self._db.execute(_END, (*ended, checksum_of(self._run, begun, ended), number))
+        del self._begun[number]
 
     def sync(self) -> None:
         """Returns when all that was recorded outlives a loss of power; another thread may record more meanwhile."""
@@ -287,14 +223,13 @@ class Store:
         with self._translated:
             query = "SELECT count(*), coalesce(sum(count), 0) FROM batches WHERE number <= ? AND state = ?"
             ((batches, identifiers),) = self._db.execute(query, (last, BatchState.ACKNOWLEDGED))
-            if batches != last:
+            if batches != last or self._run is None:
                 return False
+            done = evolve(self._run, completed=moment, last_activity=moment, batches=batches, identifiers=identifiers)
             with transaction(self._db):
                 self._db.execute("DELETE FROM batches WHERE number > ?", (last,))
-                self._db.execute(
-                    "UPDATE job SET completed = ?, last_activity = ?, batches = ?, identifiers = ?",
-                    (moment, moment, batches, identifiers),
-                )
+                self._write(done)
+            self._never_began = False
             return True
 
     def compact(self) -> None:
@@ -306,22 +241,54 @@ class Store:
 
     def remove(self) -> None:
         """Removes the file and closes it."""
+        self._never_began = True
         with self._translated:
-            # Without a log, so that closing does not touch the name again, which somebody else may use by then.
-            self._db.execute("PRAGMA journal_mode=DELETE")
-            if os.name == "posix":
-                self._path.unlink()
-                self.close()
-            else:  # where an open file cannot be removed
-                self.close()
-                self._path.unlink()
+            self.close()
 
     def close(self) -> None:
-        """Closes the file; its log is put into it, or stays beside it when the disk is full."""
+        """Closes the file; its log is put into it, or stays beside it when the disk is full.
+
+        A journal that no upload has begun is removed.
+        """
         log, self._log = self._log, None
         if log is not None:
             os.close(log)
-        self._db.close()
+        try:
+            self._db.close()
+            if self._never_began:
+                unlink(self._path)
+                self._never_began = False
+        finally:
+            self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def _read(self) -> None:
+        """Reads the job and holds every row against its checksum.
+
+        Raises:
+            JournalError: when one of them is not as it was written.
+        """
+        with self._translated:
+            jobs = self._db.execute("SELECT * FROM job").fetchall()
+            rows = self._db.execute(f"SELECT {COLUMNS} FROM batches ORDER BY number")  # noqa: S608 - ours
+            try:
+                self._run = run_of(jobs[0]) if jobs else None
+                self._highest = check_batches(rows, self._run)
+            except ValueError:
+                raise refused(self._path, FORMAT.what, DAMAGED) from None
+            if len(jobs) > 1 or (self._highest and self._run is None):
+                raise refused(self._path, FORMAT.what, DAMAGED)
+
+    def _write(self, run: Run) -> None:
+        """Writes the row of the job, within a transaction."""
+        values = astuple(run)
+        marks = ", ".join("?" * (len(values) + 1))
+        self._db.execute("DELETE FROM job")
+        self._db.execute(f"INSERT INTO job VALUES ({marks})", (*values, checksum(*values)))  # noqa: S608 - question marks
+        self._run = run
 
     def _pages(self) -> int:
         ((pages,),) = self._db.execute("PRAGMA page_count")
@@ -372,26 +339,3 @@ class Store:
 def _needed(in_flight: int) -> int:
     """Returns the pages that a batch and the ends of all in flight may change."""
     return _BEGIN_FRAMES + (in_flight + 1) * _END_FRAMES + _SPARE_FRAMES
-
-
-def run_of(row: tuple[Any, ...]) -> Run:
-    """Reads a row of the table of the job."""
-    return Run(**dict(zip((each.name for each in fields(Run)), row, strict=True)))
-
-
-def _entry(row: tuple[Any, ...]) -> tuple[bytes, Entry]:
-    number, digest, kind, count, size, state, sent_at, ended_at, trace_id, valid, invalid, unreported, _ = row
-    entry = Entry(
-        number=number,
-        kind=None if kind is None else IdentifierType(kind),
-        count=count,
-        size=size,
-        state=BatchState(state),
-        sent_at=sent_at,
-        ended_at=ended_at,
-        trace_id=trace_id,
-        valid=valid,
-        invalid=invalid,
-        unreported=unreported,
-    )
-    return digest, entry

@@ -1,32 +1,46 @@
 """What the journals of a directory share: the key of their digests, and which run was the last on each list."""
 
+import contextlib
+import logging
+import os
 import secrets
 import sqlite3
+import sys
+from collections.abc import Iterator
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from criteo_audiences.uploads.sqlite_file import Format, TranslatedErrors, connect, require_locks
+from criteo_audiences.errors import JournalError
+from criteo_audiences.uploads.file_lock import require_locks
+from criteo_audiences.uploads.ownership import make_directory
+from criteo_audiences.uploads.sqlite_file import DAMAGED, Format, TranslatedErrors, checksum, connect, refused
+
+_log = logging.getLogger("criteo_audiences.uploads")
 
 LEDGER_NAME: Final = ".criteo-audiences.ledger"
 """Its file, beside the journals."""
 
-_SEVERAL: Final = ""
-"""Stands for runs that overlapped: none of them was the last."""
+_OTHER: Final = ""
+"""Stands for what no journal continues: runs that overlapped, a clear, a single call, an upload without a journal."""
+
+_PATIENCE_OF_A_CALL: Final = 1.0
+"""Seconds that a call without a journal waits for others who use the ledger."""
 
 _FORMAT: Final = Format(
     what="ledger",
     application_id=0x43724C67,
-    version=1,
+    version=2,
     schema=(
-        "CREATE TABLE secret (key BLOB NOT NULL CHECK (length(key) = 32))",
+        "CREATE TABLE secret (key BLOB NOT NULL CHECK (length(key) = 32), checksum BLOB NOT NULL)",
         """
         CREATE TABLE lists (
             service TEXT NOT NULL,
             host TEXT NOT NULL,
             segment_id TEXT NOT NULL,
-            run_id TEXT NOT NULL,
+            mark TEXT NOT NULL,
+            checksum BLOB NOT NULL,
             PRIMARY KEY (service, host, segment_id)
         )
         """,
@@ -52,14 +66,17 @@ class Ledger:
     It is open for a `with` block, which is one transaction: other processes wait until it ends, so keep it short. The
     block is undone when it raises. Opening a journal happens within one, so that openings do not disturb each other.
 
-    The key makes the digests in the journals useless to whoever gets a journal without it.
+    The key makes the digests in the journals useless to whoever gets a journal without it. The mark of a list is what
+    the last operation on it has left: a journal that finds another one than its own is not continued unasked.
 
     Args:
         directory: of the journals; it is made when it is not there.
+        patience: seconds to wait for other processes; 10 when left out.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, patience: float | None = None) -> None:
         self.path: Final = directory / LEDGER_NAME
+        self._patience = patience
         self._translated = TranslatedErrors(self.path, _FORMAT.what)
         self._db: sqlite3.Connection
 
@@ -71,10 +88,11 @@ class Ledger:
         """
         if not self.path.exists():  # one that is there was made where locks work, and a full disk has no room to try
             require_locks(self.path, _FORMAT.what)
-        self._db = connect(self.path, _FORMAT, exclusive=False)
+        self._db = connect(self.path, _FORMAT, exclusive=False, patience=self._patience)
         try:
             with self._translated:
                 self._db.execute("BEGIN IMMEDIATE")
+                self._check()
         except BaseException:
             self._db.close()
             raise
@@ -98,37 +116,136 @@ class Ledger:
     def key(self) -> bytes:
         """Returns the key of the directory's digests; makes it the first time."""
         with self._translated:
-            self._db.execute(
-                "INSERT INTO secret SELECT ? WHERE NOT EXISTS (SELECT 1 FROM secret)", (secrets.token_bytes(32),)
-            )
-            ((key,),) = self._db.execute("SELECT key FROM secret LIMIT 1")
-            return bytes(key)
+            row = self._db.execute("SELECT key FROM secret").fetchone()
+            if row is not None:
+                return bytes(row[0])
+            key = secrets.token_bytes(32)
+            self._db.execute("INSERT INTO secret VALUES (?, ?)", (key, checksum(key)))
+            return key
 
-    def last_run(self, service: str, host: str, segment_id: str) -> str | None:
-        """Returns the id of the last run that operated on a list, `None` when none is known.
+    def last_mark(self, service: str, host: str, segment_id: str) -> str | None:
+        """Returns what the last operation on a list has left, `None` when none is known.
 
-        After runs that overlapped it is the id of none of them.
+        After runs that overlapped, and after anything else than an upload with a journal, it is an empty text.
         """
         with self._translated:
             row = self._db.execute(
-                "SELECT run_id FROM lists WHERE service = ? AND host = ? AND segment_id = ?",
-                (service, host, segment_id),
+                "SELECT mark FROM lists WHERE service = ? AND host = ? AND segment_id = ?",
+                (service, host.lower(), segment_id),
             ).fetchone()
             return None if row is None else str(row[0])
 
-    def note(self, service: str, host: str, segment_id: str, run_id: str) -> None:
+    def note(self, service: str, host: str, segment_id: str, mark: str) -> None:
         """Notes that a run begins to operate on a list, before its first call.
 
         Args:
             service: its name.
             host: of the API.
             segment_id: the list.
-            run_id: of an upload, or any new one for an operation that is over at once, such as a clear.
+            mark: no other run has the same.
         """
+        row = (service, host.lower(), segment_id, mark)
         with self._translated:
-            self._db.execute("INSERT OR REPLACE INTO lists VALUES (?, ?, ?, ?)", (service, host, segment_id, run_id))
+            self._db.execute("INSERT OR REPLACE INTO lists VALUES (?, ?, ?, ?, ?)", (*row, checksum(*row)))
 
-    def note_end(self, service: str, host: str, segment_id: str, run_id: str) -> None:
-        """Notes that a run has ended; when another one has begun meanwhile, neither of them was the last."""
-        if self.last_run(service, host, segment_id) not in {None, run_id}:
-            self.note(service, host, segment_id, _SEVERAL)
+    def note_end(self, service: str, host: str, segment_id: str, mark: str) -> None:
+        """Notes that a run has ended; when something else has operated meanwhile, neither of them was the last."""
+        if self.last_mark(service, host, segment_id) not in {None, mark}:
+            self.note_other(service, host, segment_id)
+
+    def note_other(self, service: str, host: str, segment_id: str) -> None:
+        """Notes an operation that no journal continues; where no upload with a journal is known, nothing is written."""
+        if self.last_mark(service, host, segment_id):
+            self.note(service, host, segment_id, _OTHER)
+
+    def _check(self) -> None:
+        """Holds every row against its checksum.
+
+        Raises:
+            JournalError: when one is not as it was written.
+        """
+        rows = [*self._db.execute("SELECT * FROM secret"), *self._db.execute("SELECT * FROM lists")]
+        if any(written != checksum(*values) for *values, written in rows):
+            raise refused(self.path, _FORMAT.what, DAMAGED)
+
+
+def state_directory() -> Path | None:
+    """Returns where the journals of this user are by default, and where operations on lists are noted.
+
+    It is `criteo-audiences/journals` in the user's state directory (XDG Base Directory Specification,
+    `XDG_STATE_HOME`), below `LOCALAPPDATA` on Windows; `None` for a user without a home directory.
+    """
+    try:
+        if sys.platform == "win32":
+            base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        else:
+            given = os.environ.get("XDG_STATE_HOME", "")
+            base = given if given.startswith("/") else Path.home() / ".local" / "state"  # a relative one counts as none
+    except RuntimeError:
+        return None
+    return Path(base) / "criteo-audiences" / "journals"
+
+
+class Witness:
+    """The ledger of the user's state directory, as far as it can be used.
+
+    Journals elsewhere are noted there, too, so that calls which know of no journal can leave their mark on a list.
+
+    Args:
+        beside: the directory of a journal; when it is the state directory itself, its own ledger does.
+    """
+
+    def __init__(self, beside: Path | None = None) -> None:
+        directory = state_directory()
+        is_own = beside is not None and directory is not None and beside.resolve() == directory.resolve()
+        self._directory = None if is_own else directory
+
+    def last_mark(self, service: str, host: str, segment_id: str) -> str | None:
+        """Returns what the last operation on a list has left, `None` when none is known.
+
+        Raises:
+            JournalError: when the ledger is damaged, or in use for long.
+        """
+        if not self._is_usable():
+            return None
+        with self._ledger() as ledger:
+            return ledger.last_mark(service, host, segment_id)
+
+    def note(self, service: str, host: str, segment_id: str, mark: str) -> None:
+        """Notes that a run with a journal begins, as far as that is possible; makes the ledger if need be."""
+        if self._directory is None:
+            return
+        with contextlib.suppress(OSError):
+            make_directory(self._directory)
+        if os.access(self._directory, os.R_OK | os.W_OK | os.X_OK):
+            with self._forgiven(), self._ledger() as ledger:
+                ledger.note(service, host, segment_id, mark)
+
+    def note_end(self, service: str, host: str, segment_id: str, mark: str) -> None:
+        """Notes that a run with a journal has ended, as far as that is possible."""
+        if self._is_usable():
+            with self._forgiven(), self._ledger() as ledger:
+                ledger.note_end(service, host, segment_id, mark)
+
+    def note_other(self, service: str, host: str, segment_id: str) -> None:
+        """Notes an operation that no journal continues, as far as that is possible; makes nothing."""
+        if self._is_usable():
+            with self._forgiven(), self._ledger(_PATIENCE_OF_A_CALL) as ledger:
+                ledger.note_other(service, host, segment_id)
+
+    def _ledger(self, patience: float | None = None) -> Ledger:
+        return Ledger(self._directory or Path(), patience)
+
+    def _is_usable(self) -> bool:
+        if self._directory is None:
+            return False
+        places = (self._directory, self._directory / LEDGER_NAME)
+        return all(os.access(each, os.R_OK | os.W_OK) for each in places)
+
+    @contextlib.contextmanager
+    def _forgiven(self) -> Iterator[None]:
+        """Logs what keeps an operation from being noted: that is no reason not to operate."""
+        try:
+            yield
+        except JournalError as error:
+            _log.warning("An operation on a list could not be noted for unfinished uploads: %s", error)

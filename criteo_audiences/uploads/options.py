@@ -12,7 +12,10 @@ from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
 from criteo_audiences.tables import Table
+from criteo_audiences.tables.delimiting import skip_rows_of
+from criteo_audiences.tables.encoding import encoding_of
 from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, check_memory_limit
+from criteo_audiences.tables.given_paths import ends_as_directory, written_path
 from criteo_audiences.tables.plan import Selection
 from criteo_audiences.tables.table import FilePath
 from criteo_audiences.uploads.choices import Columns, chosen_selections
@@ -89,15 +92,30 @@ def _path_of(value: object, option: str) -> Path | None:
     if value is None:
         return None
     path = os.fspath(value) if isinstance(value, os.PathLike) else value
-    return Path(require_text(path, option))
+    return written_path(require_text(path, option), option)
 
 
 def _rejects_path(value: object) -> Path | None:
-    return _path_of(value, "rejects")
+    path = _path_of(value, "rejects")
+    if path is not None and (ends_as_directory(value) or path.is_dir()):
+        raise ConfigurationError("rejects must name a new file, not a directory; add the file's name.")
+    return path
 
 
 def _journal_path(value: object) -> Path | None:
-    return _path_of(value, "journal")
+    """Returns the journal's path; one that ends with a slash is a directory, made if need be.
+
+    Raises:
+        ConfigurationError: when it is none, or the directory cannot be made.
+    """
+    path = _path_of(value, "journal")
+    if path is not None and ends_as_directory(value):
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise ConfigurationError(f"journal names a directory that cannot be made: {reason}.") from None
+    return path
 
 
 def _operation(value: Operation | str) -> Operation:
@@ -117,6 +135,8 @@ class UploadOptions(TypedDict, total=False):
     columns: Mapping[IdentifierType | str, Columns] | None
     where: str | None
     hive_partitioning: bool
+    skip_rows: int | None
+    encoding: str | None
     suppress: Iterable[str] | os.PathLike[str] | Table | ArrowStream | None
     suppress_strict: bool
     operation: Operation | str
@@ -164,6 +184,8 @@ class Settings:
         where: a condition in SQL on a table's columns; rows it does not hold for are not read.
         hive_partitioning: read directories named `column=value` as columns of text of the Parquet files below them,
             which a column of the files may not be named like; otherwise such a name is only a name.
+        skip_rows: lines of text files to leave out before the header, such as a report's title.
+        encoding: the codec of text files, such as `"cp1251"`, where their bytes do not tell.
         suppress: opt-outs, a file, a table or an iterable of values in clear or hashed, which are not sent whatever
             form they are written in; with several kinds, those of the first.
         suppress_strict: refuse to start, before any call, when an opt-out is no valid identifier (blank ones are passed
@@ -219,6 +241,8 @@ class Settings:
     columns: Mapping[IdentifierType | str, Columns] | None = None
     where: str | None = field(default=None, repr=False)  # it may hold an identifier
     hive_partitioning: bool = False
+    skip_rows: int | None = field(default=None, converter=skip_rows_of)
+    encoding: str | None = field(default=None, converter=encoding_of)
     suppress: Table | Sequence[str] | None = field(default=None, repr=False, converter=opt_outs_of)
     suppress_strict: bool = True
     operation: Operation = field(default=Operation.ADD, converter=_operation)

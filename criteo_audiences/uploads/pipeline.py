@@ -32,7 +32,7 @@ from criteo_audiences.tables.source_rows import SourceRow
 from criteo_audiences.uploads.amendment import Amend, Amendment
 from criteo_audiences.uploads.hints import hint_of, time_left
 from criteo_audiences.uploads.intake import Intake
-from criteo_audiences.uploads.journal_store import Entry
+from criteo_audiences.uploads.journal_rows import Entry
 from criteo_audiences.uploads.load import Load
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.progress import Progress
@@ -98,7 +98,9 @@ class Pipeline:
         self._reading_ended = False
         self._changed: SourceChangedError | None = None
         self._carrying: dict[anyio.CancelScope, CallMeter] = {}
+        self._give_result: MemoryObjectSendStream[BatchResult]
         self._results: MemoryObjectReceiveStream[BatchResult]
+        self._group: TaskGroup
         self._planned = 0
 
     @asynccontextmanager
@@ -128,10 +130,15 @@ class Pipeline:
             with anyio.CancelScope(shield=True):
                 await self._intake.close()
 
-    def start(self, group: TaskGroup) -> None:
+    def prepare(self, group: TaskGroup) -> None:
+        """Makes what `next_result` waits at, before anything runs."""
+        self._group = group
+        self._give_result, self._results = anyio.create_memory_object_stream[BatchResult](0)
+
+    def start(self) -> None:
         """Starts the reader, the senders and the clockwork of progress."""
+        group, give_result = self._group, self._give_result
         give_batch, take_batch = anyio.create_memory_object_stream[_Begun](0)
-        give_result, self._results = anyio.create_memory_object_stream[BatchResult](0)
         if self.record.path is not None:
             give_kept = give_result
             give_result, take_result = anyio.create_memory_object_stream[BatchResult](0)
@@ -146,17 +153,18 @@ class Pipeline:
         if self._ends_at < math.inf:
             group.start_soon(self._keep_deadline)
 
-    async def next_result(self) -> BatchResult:
-        """Returns the next batch that came back.
-
-        Raises:
-            StopAsyncIteration: when all have, or the block was left.
-        """
+    async def next_result(self) -> BatchResult | None:
+        """Returns the next batch that came back; `None` when all have, the upload failed, or the block was left."""
         try:
             return await self._results.receive()
         except (anyio.EndOfStream, anyio.ClosedResourceError) as end:
             self._all_back = self._all_back or isinstance(end, anyio.EndOfStream)
-            raise StopAsyncIteration from None
+            return None
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether one of its parts has failed while the block lasts."""
+        return self._tally.elapsed is None and self._group.cancel_scope.cancel_called
 
     def wind_down(self) -> None:
         """Starts no more batches; those in flight get `drain_timeout` seconds."""
@@ -182,6 +190,7 @@ class Pipeline:
 
     def close(self) -> None:
         """Gives back what the upload holds."""
+        self._give_result.close()
         self._results.close()
         self._tally.close()
 

@@ -17,14 +17,13 @@ from criteo_audiences.errors import JournalError
 from criteo_audiences.tables import Table
 from criteo_audiences.uploads.amendment import Destination
 from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_store import BatchState, Entry
+from criteo_audiences.uploads.journal_rows import JOURNAL_SUFFIX, BatchState, Entry
 from criteo_audiences.uploads.ledger import Ledger, keyed_digest
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.report import BatchResult
 
 _log = logging.getLogger("criteo_audiences.uploads")
 
-_SUFFIX: Final = ".journal"
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
@@ -186,13 +185,19 @@ def job_of(destination: Destination, source: object, settings: Settings) -> Job:
             "application": destination.application,
             "kinds": [[each.kind, each.algorithm, *each.columns] for each in settings.selections],
             "region": [settings.region, settings.region_column, *["trunk zero"] * settings.keep_trunk_zero],
-            "table": [table.query, table.column, table.where, settings.where],
+            "table": [table.query, table.column, table.where, settings.where, *_layout_of(table, settings)],
             "dedupe": settings.dedupe,
             "suppress": settings.suppress is not None,
             "gum_caller_id": settings.gum_caller_id,
             "batches": [settings.batch_size, settings.max_body_bytes],
         },
     )
+
+
+def _layout_of(table: Table, settings: Settings) -> list[object]:
+    """Returns what the caller says of the files; nothing when nothing was said, as in journals of earlier releases."""
+    said: list[object] = [table.skip_rows or settings.skip_rows, table.encoding or settings.encoding]
+    return said if any(said) else []
 
 
 def _file_of(path: Path, job: Job, source: object) -> Path:
@@ -209,4 +214,4 @@ def _file_of(path: Path, job: Job, source: object) -> Path:
     files = "\0".join(str(Path(each).absolute()) for each in paths)
     digest = keyed_digest(key, b"file", job.digest(key) + files.encode("utf-8", "surrogateescape"), size=6).hex()
     words = (job.service, job.segment_id, job.operation, digest)
-    return path / ("-".join(_UNFIT.sub("", word) for word in words) + _SUFFIX)
+    return path / ("-".join(_UNFIT.sub("", word) for word in words) + JOURNAL_SUFFIX)

@@ -18,6 +18,7 @@ from criteo_audiences.identifiers import RejectReason
 from criteo_audiences.tables.rejects import Reject
 
 _COLUMNS: Final = ("file", "row", "column", "reason", "fingerprint")
+_EXISTS: Final = "rejects must name a new file; one of that name exists."
 _ENOUGH: Final = 64 * 1024
 _NEW: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
 _FLAGS: Final = _NEW | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -47,6 +48,19 @@ class RejectsFile:
         """Whether enough has been taken in to be worth writing."""
         return self._text.tell() > _ENOUGH
 
+    def require_new(self) -> None:
+        """Refuses, before anything is begun, most of what `open` would; blocks.
+
+        Raises:
+            ConfigurationError: when there is something at its path, or no directory.
+        """
+        if os.path.lexists(self._path):
+            raise ConfigurationError(_EXISTS)
+        try:
+            self._path.parent.stat()
+        except OSError as error:
+            raise _uncreatable(error) from None
+
     def open(self) -> None:
         """Creates the file, with its header.
 
@@ -57,10 +71,9 @@ class RejectsFile:
         try:
             self._descriptor = os.open(self._path, _FLAGS, 0o600)
         except FileExistsError:
-            raise ConfigurationError("rejects must name a new file; one of that name exists.") from None
+            raise ConfigurationError(_EXISTS) from None
         except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise ConfigurationError(f"rejects must name a file that can be created: {reason}.") from None
+            raise _uncreatable(error) from None
         self._rows.writerow((*_COLUMNS, "value") if self._plain else _COLUMNS)
         self.flush()
 
@@ -117,6 +130,11 @@ class RejectsFile:
         fingerprint.update(reject.value.encode("utf-8", "surrogatepass"))
         row = (reject.file, reject.row, reject.column, reject.reason.value, fingerprint.hexdigest())
         self._rows.writerow((*row, reject.value) if self._plain else row)
+
+
+def _uncreatable(error: OSError) -> ConfigurationError:
+    reason = error.strerror or type(error).__name__
+    return ConfigurationError(f"rejects must name a file that can be created: {reason}.")
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ from typing import Final
 from attrs import frozen
 
 from criteo_audiences.errors import JournalError
-from criteo_audiences.uploads.journal_store import Run
+from criteo_audiences.uploads.journal_rows import Run
 from criteo_audiences.uploads.ledger import keyed_digest
 
 FRESH_FOR: Final = 24 * 3600.0
@@ -24,7 +24,7 @@ class Found:
         begun: batches that were begun.
         acknowledged: batches of them.
         active_at: when something last happened, in seconds since 1970.
-        last_run: the run that was the last on the list, `None` when none is known.
+        disturbed: whether something else has operated on the list since.
     """
 
     path: Path
@@ -32,11 +32,11 @@ class Found:
     begun: int
     acknowledged: int
     active_at: float
-    last_run: str | None
+    disturbed: bool
 
     def is_another_job(self, run: Run) -> bool:
         """Whether it is not what another run is to do."""
-        mine, other = ((each.service, each.host, each.segment_id, each.operation) for each in (self.run, run))
+        mine, other = ((each.service, each.host.lower(), each.segment_id, each.operation) for each in (self.run, run))
         return mine != other or (self.run.key_id == run.key_id and self.run.digest != run.digest)
 
     def obstacle(self, key_id: bytes, moment: float) -> str | None:
@@ -45,7 +45,7 @@ class Found:
             return "the ledger beside the journal is not the one it was written with"
         if abs(moment - self.active_at) > FRESH_FOR:  # a clock that was put back tells no age either
             return "its last batch was more than 24 hours ago"
-        if self.last_run != self.run.run_id:
+        if self.disturbed:
             return "something else has operated on the list since"
         return None
 

@@ -4,11 +4,9 @@ import errno
 import os
 import sqlite3
 import stat
-import struct
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import Final
@@ -16,9 +14,7 @@ from typing import Final
 from attrs import frozen
 
 from criteo_audiences.errors import JournalError
-
-if sys.platform != "win32":
-    import fcntl
+from criteo_audiences.uploads.ownership import make_directory, objection_to_file, objection_to_place
 
 _PATIENCE: Final = 10.0
 """Seconds to wait for the short transactions of other processes."""
@@ -26,17 +22,16 @@ _PATIENCE: Final = 10.0
 _NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 _PRIVATE: Final = 0o600
 
-_IN_USE: Final = "is in use by another upload: wait for its end, or name another journal"
+IN_USE: Final = "is in use by another upload: wait for its end, or name another journal"
 _NO_LOCKS: Final = "is on a file system that cannot lock, so two uploads could write it at once: name a local directory"
 _FOREIGN: Final = "is no {what} of this library, and is left as it is: name another file"
-_DAMAGED: Final = "is damaged: remove it, and the next upload sends everything"
+DAMAGED: Final = "is damaged: remove it, and the next upload sends everything"
 _FULL: Final = "cannot record what is sent because the disk is full: make room and run again"
 _UNWRITABLE: Final = "cannot be written"
-EMPTY: Final = "is empty: no upload has begun"
 
 # By the beginning of SQLite's name for the error; the first that fits.
 _CLAIMS: Final = (
-    (("SQLITE_BUSY", "SQLITE_LOCKED"), _IN_USE),
+    (("SQLITE_BUSY", "SQLITE_LOCKED"), IN_USE),
     (("SQLITE_NOTADB",), _FOREIGN),
     (("SQLITE_FULL",), _FULL),
     (
@@ -58,6 +53,10 @@ _CLAIMS: Final = (
 
 class InUseError(JournalError):
     """Another process, or another upload of this one, holds the file."""
+
+
+class NeverBeganError(JournalError):
+    """The file is there, but nothing has been recorded in it."""
 
 
 @frozen
@@ -99,6 +98,8 @@ class TranslatedErrors:
     ) -> None:
         if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.ProgrammingError):  # that is our mistake
             raise _refusal(self.path, self.what, getattr(error, "sqlite_errorname", "")) from None
+        if isinstance(error, UnicodeDecodeError):  # SQLite repeats what it does not understand
+            raise refused(self.path, self.what, DAMAGED) from None
         if isinstance(error, OSError):
             full = error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
             claim = _FULL if full else f"{_UNWRITABLE}: {error.strerror or type(error).__name__}"
@@ -107,16 +108,23 @@ class TranslatedErrors:
 
 def refused(path: Path, what: str, claim: str) -> JournalError:
     """Returns the error that says what is the matter with a file."""
-    return JournalError(f"The {what} {path} {claim.format(what=what)}.")
+    return JournalError(f"The {what} {path} {claim.replace('{what}', what)}.")
+
+
+def never_began(path: Path, what: str) -> JournalError:
+    """Returns the error that says that nothing has been recorded in a file."""
+    return NeverBeganError(*refused(path, what, "is empty: no upload has begun").args)
 
 
 def _refusal(path: Path, what: str, name: str) -> JournalError:
-    claim = next((claim for names, claim in _CLAIMS if name.startswith(names)), _DAMAGED)
+    claim = next((claim for names, claim in _CLAIMS if name.startswith(names)), DAMAGED)
     error = refused(path, what, claim)
-    return InUseError(*error.args) if claim is _IN_USE else error
+    return InUseError(*error.args) if claim is IN_USE else error
 
 
-def connect(path: Path, form: Format, *, exclusive: bool, create: bool = True) -> sqlite3.Connection:
+def connect(
+    path: Path, form: Format, *, exclusive: bool, create: bool = True, patience: float | None = None
+) -> sqlite3.Connection:
     """Opens a file of ours, and makes it where there is none yet.
 
     The caller begins and ends transactions itself. What another program has written is recognized and left as it is.
@@ -127,6 +135,7 @@ def connect(path: Path, form: Format, *, exclusive: bool, create: bool = True) -
         exclusive: keeps it for this connection until it is closed, or the process ends however it ends; it then has
             a write-ahead log that no checkpoint empties unless the caller asks for one.
         create: whether to make it, and its directory; otherwise it must be there.
+        patience: seconds to wait for the transactions of others, where the file is shared; 10 when left out.
 
     Raises:
         InUseError: when another connection keeps it.
@@ -134,18 +143,20 @@ def connect(path: Path, form: Format, *, exclusive: bool, create: bool = True) -
     """
     with TranslatedErrors(path, form.what):
         if create:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _require_regular(path, form.what)
-        if create:
-            _create(path)
-        elif not path.exists():
+            make_directory(path.parent)
+        _require_trust(path, form.what)
+        made = create and _create(path)
+        if not path.exists():
             raise refused(path, form.what, "does not exist")
-        timeout = 0.0 if exclusive else _PATIENCE
+        wait = _PATIENCE if patience is None else patience
+        timeout = 0.0 if exclusive else wait
         db = sqlite3.connect(path.absolute(), timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             _prepare(db, path, form, exclusive=exclusive, create=create)
         except BaseException:
             db.close()
+            if made and exclusive:  # who shares a file may be using it by now
+                unlink(path)
             raise
         return db
 
@@ -163,34 +174,62 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def checksum(*values: object) -> bytes:
+    """Returns what tells whether the values of a row are still those that were written.
+
+    It is for accidents: who may write the file may write this, too.
+    """
+    return blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
 def log_of(path: Path) -> Path:
     """Returns where SQLite keeps a file's write-ahead log."""
     return path.with_name(f"{path.name}-wal")
 
 
-def _require_regular(path: Path, what: str) -> None:
-    """Refuses links and whatever else is no plain file, also in place of the log."""
-    for each in (path, log_of(path)):
+def unlink(path: Path) -> None:
+    """Removes a file with what SQLite keeps beside it."""
+    for each in (path, *_beside(path)):
+        each.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> tuple[Path, ...]:
+    """Returns where SQLite keeps the logs of a file and their index."""
+    return tuple(path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm", "-journal"))
+
+
+def _require_trust(path: Path, what: str) -> None:
+    """Refuses what is no plain file, and what another user owns or may write; the same for the logs.
+
+    Raises:
+        JournalError: naming the file or the directory.
+    """
+    for each in (path, *_beside(path)):
         try:
-            mode = each.lstat().st_mode
+            status = each.lstat()
         except FileNotFoundError:
             continue
-        if not stat.S_ISREG(mode):
-            kind = "directory" if stat.S_ISDIR(mode) else "link" if stat.S_ISLNK(mode) else "special file"
+        if not stat.S_ISREG(status.st_mode):
+            kind = _kind(status.st_mode)
             raise JournalError(f"The {what} {each} must be a plain file, but is a {kind}.")
+        if claim := objection_to_file(status):
+            raise refused(each, what, claim)
+    if claim := objection_to_place(path.parent):
+        raise refused(path, what, f"cannot be trusted because {claim}")
 
 
-def _create(path: Path) -> None:
-    """Makes the file, for its owner only, unless it is there.
+def _kind(mode: int) -> str:
+    return "directory" if stat.S_ISDIR(mode) else "link" if stat.S_ISLNK(mode) else "special file"
 
-    One that is there is not opened: closing any descriptor of it would free the locks that SQLite holds on it in this
-    process.
-    """
+
+def _create(path: Path) -> bool:
+    """Makes the file, for its owner only; returns whether it was not there."""
     try:
         os.close(os.open(path, _NEW, _PRIVATE))
     except FileExistsError:
-        return
+        return False
     _keep_name(path.parent)
+    return True
 
 
 def _keep_name(directory: Path) -> None:
@@ -208,7 +247,7 @@ def _prepare(db: sqlite3.Connection, path: Path, form: Format, *, exclusive: boo
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
         # Before the mode of the log is written into what may be another program's file.
         if _recognize(db, path, form) and not create:
-            raise refused(path, form.what, EMPTY)
+            raise never_began(path, form.what)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA wal_autocheckpoint=0")
     # Where commits wait for the disk, so does the event loop: who has an exclusive file asks for it apart.
@@ -234,66 +273,25 @@ def _recognize(db: sqlite3.Connection, path: Path, form: Format) -> bool:
         raise refused(path, form.what, _FOREIGN)
     if version != form.version:
         raise refused(path, form.what, "was written by another version of this library: finish it there, or remove it")
-    if db.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]:
-        raise refused(path, form.what, _DAMAGED)
+    if db.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)] or _schema_of(db) != _schema(form):
+        raise refused(path, form.what, DAMAGED)
     return False
+
+
+def _schema_of(db: sqlite3.Connection) -> list[str]:
+    """Returns the statements that made a file's tables."""
+    return sorted(_words(sql) for (sql,) in db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
+def _schema(form: Format) -> list[str]:
+    return sorted(_words(statement) for statement in form.schema)
+
+
+def _words(statement: str) -> str:
+    return " ".join(statement.split())
 
 
 def _make_private(path: Path) -> None:
     """Takes the rights of others away, where a file has some (a copy, a backup)."""
     if os.name == "posix" and path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
         path.chmod(_PRIVATE)
-
-
-def require_locks(path: Path, what: str) -> None:
-    """Makes sure that the file system under a file really locks: some answer "done" and do nothing.
-
-    Two descriptors of a file of its own must keep each other out; the file is gone afterwards.
-
-    Raises:
-        JournalError: when they do not, or the file system says that it cannot.
-    """
-    if sys.platform == "win32":  # locks belong to the operating system there
-        return
-    with TranslatedErrors(path, what):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        first, name = tempfile.mkstemp(prefix=".criteo-audiences.", suffix=".lock", dir=path.parent)
-        second = -1
-        try:
-            second = os.open(name, os.O_RDWR | os.O_CLOEXEC)
-            problem = _locking_problem(first, second)
-        finally:
-            os.close(first)
-            if second >= 0:
-                os.close(second)
-            Path(name).unlink()
-    if problem is not None:
-        raise refused(path, what, f"{_NO_LOCKS} ({problem})")
-
-
-if sys.platform != "win32":
-
-    def _locking_problem(first: int, second: int) -> str | None:
-        """Returns what is wrong with the locks of a file that has two descriptors; `None` when they work."""
-        try:
-            _lock(first)
-        except OSError as error:
-            return error.strerror or type(error).__name__
-        try:
-            _lock(second)
-        except OSError as error:
-            return None if error.errno in {errno.EAGAIN, errno.EACCES} else error.strerror or type(error).__name__
-        return "a lock is granted twice"
-
-    def _lock(descriptor: int) -> None:
-        """Takes a lock that belongs to the open file, where there is one: a record lock would belong to the process."""
-        command = getattr(fcntl, "F_OFD_SETLK", None)
-        if command is not None:
-            try:
-                fcntl.fcntl(descriptor, command, struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
-            except OSError as error:
-                if error.errno != errno.EINVAL:  # a kernel without such locks
-                    raise
-            else:
-                return
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

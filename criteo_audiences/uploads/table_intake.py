@@ -30,9 +30,9 @@ class TableIntake:
     """
 
     def __init__(self, table: Table, settings: Settings, rejects: RejectsFile | None = None) -> None:
-        self._table = table
+        self._table = described(table, settings)
         self._plan = table_plan(settings, table, rejects)
-        self._run = TableRun(table, self._plan)
+        self._run = TableRun(self._table, self._plan)
         self._chunks: AsyncGenerator[Chunk, None] | None = None
 
     @property
@@ -105,6 +105,24 @@ class TableIntake:
         kinds = enumerate(selection.kind for selection in self._plan.selections)
         wanted = {at: sought[kind] for at, kind in kinds if kind in sought}
         return await first_rows(self._table, self._plan, wanted, self._run.files)
+
+
+def described(table: Table, settings: Settings) -> Table:
+    """Returns a table with what the upload's options say of its files.
+
+    Raises:
+        ConfigurationError: when an option is given twice, or the table is no file.
+    """
+    for option in ("skip_rows", "encoding"):
+        given = getattr(settings, option)
+        if given is None:
+            continue
+        if getattr(table, option) is not None:
+            raise ConfigurationError(f"{option} is given by the table and beside it; give it once.")
+        if not table.paths:
+            raise ConfigurationError(f"{option} goes with text files, not with {table.label}; leave it out.")
+        table = evolve(table, **{option: given})
+    return table
 
 
 def table_plan(settings: Settings, table: Table, rejects: RejectsFile | None = None) -> Plan:

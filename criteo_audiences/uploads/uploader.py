@@ -1,10 +1,11 @@
 """Uploads a source to a contact list: as a stream of results, or as a report."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
+from anyio import to_thread
 
 from criteo_audiences.errors import (
     ConfigurationError,
@@ -13,6 +14,7 @@ from criteo_audiences.uploads.amendment import Amend, Destination
 from criteo_audiences.uploads.first_error import first_error
 from criteo_audiences.uploads.intake import Intake, ValueIntake
 from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.own_task import OwnTask, own_task
 from criteo_audiences.uploads.pipeline import Look, Pipeline
 from criteo_audiences.uploads.record import kept_record
 from criteo_audiences.uploads.rejects import RejectsFile, kept_open
@@ -28,8 +30,9 @@ class UploadStream:
         upload_id: names the upload in events and logs.
     """
 
-    def __init__(self, upload: Pipeline) -> None:
+    def __init__(self, upload: Pipeline, task: OwnTask) -> None:
         self._upload = upload
+        self._task = task
         self.upload_id = upload.upload_id
 
     @property
@@ -62,7 +65,12 @@ class UploadStream:
         return self
 
     async def __anext__(self) -> BatchResult:
-        return await self._upload.next_result()
+        result = await self._upload.next_result()
+        if result is not None:
+            return result
+        if self._upload.is_failing:
+            await self._task.ended()
+        raise StopAsyncIteration
 
 
 @asynccontextmanager
@@ -70,6 +78,8 @@ async def stream(
     amend: Amend, destination: Destination, source: object, settings: Settings, look: Look | None = None
 ) -> AsyncIterator[UploadStream]:
     """Runs an upload for as long as the block lasts; leaving it early cancels what still runs.
+
+    What ends the upload is raised where the caller waits for the next result, or where the block ends.
 
     Args:
         amend: makes the calls.
@@ -89,8 +99,8 @@ async def stream(
     """
     rejects = _rejects(settings)
     upload = Pipeline(amend, destination.segment_id, _open_intake(source, settings, rejects), settings)
-    async with _running(upload, destination, source, settings, rejects, look):
-        yield UploadStream(upload)
+    async with _running(upload, destination, source, settings, rejects, look) as running:
+        yield running
 
 
 @asynccontextmanager
@@ -101,26 +111,42 @@ async def _running(
     settings: Settings,
     rejects: RejectsFile | None,
     look: Look | None,
-) -> AsyncIterator[None]:
-    # What refuses to start does so before there is a journal or a file of rejects.
-    async with upload.opened(look), kept_record(destination, source, settings) as record:
-        upload.record = record
-        async with kept_open(rejects):
-            try:
-                with first_error():
-                    async with anyio.create_task_group() as group:
-                        upload.start(group)
-                        try:
-                            yield
-                        finally:
-                            upload.wind_down()
-                            group.cancel_scope.cancel()
-            finally:
-                upload.close()
-        upload.require_unchanged_source()
-        if upload.has_begun_all:
-            await record.complete()
-    await upload.look_again()
+) -> AsyncIterator[UploadStream]:
+    async def run(entered: Callable[[], Awaitable[None]], left: Awaitable[Exception | None]) -> None:
+        # What refuses to start does so before there is a journal or a file of rejects.
+        async with upload.opened(look), kept_record(destination, source, settings) as record:
+            upload.record = record
+            async with kept_open(rejects):
+                await _carry_out(upload, entered, left)
+            upload.require_unchanged_source()
+            if upload.has_begun_all:
+                await record.complete()
+        await upload.look_again()
+
+    if rejects is not None:
+        await to_thread.run_sync(rejects.require_new)
+    async with own_task(run) as task:
+        yield UploadStream(upload, task)
+
+
+async def _carry_out(
+    upload: Pipeline, entered: Callable[[], Awaitable[None]], left: Awaitable[Exception | None]
+) -> None:
+    """Runs the parts of an upload while the caller is in its block."""
+    try:
+        with first_error():
+            async with anyio.create_task_group() as group:
+                upload.prepare(group)
+                try:
+                    await entered()
+                    upload.start()
+                    if (error := await left) is not None:
+                        raise error
+                finally:
+                    upload.wind_down()
+                    group.cancel_scope.cancel()
+    finally:
+        upload.close()
 
 
 async def upload(
@@ -131,15 +157,15 @@ async def upload(
     An exception that ends it, a cancellation included, carries a note that says how far it came.
     """
     rejects = _rejects(settings)
-    running = Pipeline(amend, destination.segment_id, _open_intake(source, settings, rejects), settings)
+    pipeline = Pipeline(amend, destination.segment_id, _open_intake(source, settings, rejects), settings)
     try:
-        async with _running(running, destination, source, settings, rejects, look):
-            async for _ in UploadStream(running):
+        async with _running(pipeline, destination, source, settings, rejects, look) as running:
+            async for _ in running:
                 pass
     except BaseException as error:  # a cancellation as well, which is the cause of a TimeoutError
-        error.add_note(_how_far(running.report()))
+        error.add_note(_how_far(pipeline.report()))
         raise
-    return running.report()
+    return running.report
 
 
 def _how_far(report: UploadReport) -> str:
@@ -165,7 +191,7 @@ def _open_intake(source: object, settings: Settings, rejects: RejectsFile | None
         return TableIntake(table, settings, rejects)
     if settings.hive_partitioning:
         raise ConfigurationError("hive_partitioning is about Parquet files; an iterable has no directories.")
-    for option in ("column", "columns", "region_column", "where"):
+    for option in ("column", "columns", "region_column", "where", "skip_rows", "encoding"):
         if getattr(settings, option) is not None:
             raise ConfigurationError(f"{option} is about the columns of a table; an iterable has none.")
     return ValueIntake(source, settings, rejects)

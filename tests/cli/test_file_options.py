@@ -1,8 +1,11 @@
 """The options of `upload` and `remove` that say what is read: columns, conditions, opt-outs, kinds, and how long."""
 
+# ruff: noqa: RUF001 - letters of other scripts are what other encodings hold
+
 import json
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from criteo_audiences import hash_email, hash_phone
@@ -178,6 +181,20 @@ async def test_each_row_has_its_country_and_a_number_may_keep_its_zero(cli, sand
     assert sandbox.contact_list(segment).identifiers == {"+34612345678", "+330123456789"}
 
 
+async def test_a_title_above_the_header_and_an_encoding(cli, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Without the options a line says which to give; with them names beyond ASCII can be spoken of."""
+    segment = sandbox.add_contact_list()
+    report = tmp_path / "report.csv"
+    report.write_bytes("Отчёт\n\nимя;email\nИван;a@example.com\nОльга;b@example.com\n".encode("cp1251"))
+    what = ("upload", SERVICE, segment, str(report), "--hash", "none")
+    refused = await cli(*what)
+    assert refused.code == 2
+    assert "Line 3 looks like the header: give skip_rows=2 (--skip-rows" in refused.err.splitlines()[-1]
+    done = await cli(*what, "--skip-rows", "2", "--encoding", "cp1251", "--where", "имя = 'Иван'")
+    assert done.code == 0, done.err
+    assert sandbox.contact_list(segment).identifiers == {"a@example.com"}
+
+
 async def test_a_deadline_ends_an_upload_as_incomplete(cli, sandbox: Sandbox) -> None:
     """It has a report that adds up, and the code and the line of an upload that is not complete."""
     sandbox.fail_next(delay=30, on="contact-list")
@@ -209,6 +226,9 @@ async def test_a_deadline_ends_an_upload_as_incomplete(cli, sandbox: Sandbox) ->
         (("--hash", "md5", "--where", ""), "where must"),
         (("--hash", "md5", "--column", ""), "column must name"),
         (("--hash", "md5", "--suppress", ""), "must not be empty"),
+        (("--hash", "md5", "--skip-rows", "-1"), "skip_rows must be"),
+        (("--hash", "md5", "--skip-rows", "two"), "--skip-rows"),
+        (("--hash", "md5", "--encoding", "klingon"), "encoding must be a codec"),
     ],
 )
 def test_a_value_that_does_not_fit_is_a_usage_error(misuse, export: Path, options: tuple[str, ...], words: str) -> None:
@@ -232,3 +252,37 @@ def test_files_of_other_kinds_have_one_line(misuse, export: Path, tmp_path: Path
     done = misuse("upload", SERVICE, "1", str(export), "--hash", "md5", "--suppress", str(tmp_path / "absent.csv"))
     assert done.code == 3, done.err
     assert "absent.csv" in done.err.splitlines()[-1]
+
+
+async def test_odd_names_and_places(cli, sandbox: Sandbox, tmp_path: Path) -> None:
+    """A file's name is no pattern, neither that of opt-outs; a directory named `column=value` is a column when asked for."""
+    segment = sandbox.add_contact_list()
+    for name, address in {"e[1].csv": "mine", "e1.csv": "neighbor", "-x?.csv": "out", "-x1.csv": "mine"}.items():
+        (tmp_path / name).write_text(f"email\n{address}@b.co\n", encoding="utf-8")
+    files = [str(tmp_path / name) for name in ("e[1].csv", "-x?.csv")]
+    done = await cli("upload", SERVICE, segment, *files, "--hash", "none", "--suppress", files[1])
+    assert done.code == 0, done.err
+    assert sandbox.contact_list(segment).identifiers == {"mine@b.co"}
+    lake = tmp_path / "country=FR"
+    (lake / "_temporary").mkdir(parents=True)
+    for place, address in ((lake, "fr"), (lake / "_temporary", "gone")):
+        pl.DataFrame({"email": [f"{address}@b.co"]}).write_parquet(place / "a")
+    where = ("--where", "country = 'FR'", "--hash", "none")
+    refused = await cli("upload", SERVICE, segment, str(lake), *where)
+    assert refused.code == 2, refused.err
+    done = await cli(
+        "remove", SERVICE, segment, str(lake), *where, "--hive-partitioning", "--journal", f"{tmp_path}/j/"
+    )
+    assert done.code == 0, done.err
+    assert "1 file in country=FR skipped: 1 hidden or temporary" in done.err
+    assert len(list((tmp_path / "j").glob("*.journal"))) == 1
+
+
+async def test_what_is_no_path(cli, sandbox: Sandbox) -> None:
+    """An address, and what may be an identifier, end with 2 and one line that does not show it."""
+    for given in ("https://example.com/planted.csv", "planted@example.com", "s3://planted/x.parquet"):
+        for arguments in ((given,), ("-", "--suppress", given)):
+            done = await cli("upload", SERVICE, "1", *arguments, "--hash", "none", stdin=b"email\na@b.co\n")
+            assert done.code == 2, done.err
+            assert "planted" not in done.err
+    assert not sandbox.requests

@@ -29,7 +29,7 @@ from criteo_audiences.models import IdentifierType, Operation
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.uploads.amendment import Amendment, Destination
 from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_store import BatchState
+from criteo_audiences.uploads.journal_rows import BatchState
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.record import job_of
 from criteo_audiences.uploads.sqlite_file import log_of

@@ -440,8 +440,8 @@ async def test_a_file_that_changes_after_the_look(
     after_look(monkeypatch, lambda: change(path))
     with pytest.raises(SourceChangedError, match=r"^crm\.csv changed while it was read") as caught:
         await stage.upload(source, dedupe=dedupe)
-    assert caught.value.__notes__[0].startswith("The upload stopped early: 1")
-    assert bool(stage.held) is not dedupe
+    assert caught.value.__notes__[0].startswith("The upload stopped early: ")
+    assert not (dedupe and stage.held)
     assert "b.co" not in str(caught.value) + caught.value.__notes__[0]
 
 
@@ -459,7 +459,7 @@ async def test_opt_outs_that_change(
     monkeypatch.setattr("criteo_audiences.tables.preparing.open_table", open_table)
     with pytest.raises(SourceChangedError, match=r"^crm\.csv changed"):
         await stage.upload(source, suppress=path)
-    assert stage.sandbox.requests == []
+    assert not stage.held
 
 
 async def test_what_went_out_of_a_file_that_changed(
@@ -518,3 +518,48 @@ async def test_the_engine_reads_no_other_file(tmp_path: Path) -> None:
             with pytest.raises(duckdb.Error):
                 engine.execute(statement).fetchall()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.csv", "other.csv", "w"]
+
+
+# Files that are written
+
+
+async def test_a_path_that_ends_with_a_slash_is_a_directory(
+    stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For a journal it is made, for its owner only; a file of rejects needs a name."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for given_path, place in ((f"{tmp_path}/a/b/", tmp_path / "a" / "b"), ("~/c/", tmp_path / "c")):
+        await stage.upload([MINE], journal=given_path)
+        assert [path.suffix for path in place.iterdir() if not path.name.startswith(".")] == [".journal"]
+        assert place.stat().st_mode & 0o777 == 0o700
+    for path in (f"{tmp_path}/new/", tmp_path, f"{tmp_path}/"):
+        with pytest.raises(ConfigurationError, match="rejects must name a new file, not a directory"):
+            await stage.upload([MINE], rejects=path)
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match="journal names a directory that cannot be made: File exists"):
+        await stage.upload([MINE], journal=f"{tmp_path}/file/")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("option", ["journal", "rejects"])
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("s3://bucket/x", r"{} is an address in an object store \(s3://\)"),
+        ("https://example.com/x", r"{} is an address in the web"),
+        ("a\0b", "{} holds a NUL character"),
+    ],
+)
+async def test_a_place_where_nothing_can_be_written(stage: Any, option: str, path: str, words: str) -> None:
+    """An address is no file of this machine."""
+    with pytest.raises(ConfigurationError, match=words.format(option)):
+        await stage.upload([MINE], **{option: path})
+    assert stage.sandbox.requests == []
+
+
+@pytest.mark.parametrize("name", ["r[1].csv", "r*.csv", "-r?.csv", "it's {r}.csv"])
+async def test_what_is_written_under_an_odd_name(stage: Any, tmp_path: Path, name: str) -> None:
+    """Rejects and a journal have exactly the name that was given."""
+    await stage.upload([MINE, "x"], rejects=tmp_path / name, journal=tmp_path / f"j{name}")
+    found = {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")}
+    assert found == {name, f"j{name}"}

@@ -1,6 +1,7 @@
 """An upload with a journal, against the sandbox: what was acknowledged is not sent again, and nothing is lost."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -12,8 +13,9 @@ from attrs import define, field
 from criteo_audiences import CriteoClient, CriteoError, JournalError, RetryPolicy, UploadReport
 from criteo_audiences.batches import Batch
 from criteo_audiences.sandbox import Sandbox
-from criteo_audiences.uploads import pipeline
+from criteo_audiences.uploads import ledger, pipeline
 from criteo_audiences.uploads.journal_store import Store
+from criteo_audiences.uploads.ledger import Ledger
 
 
 class Stage:
@@ -184,6 +186,91 @@ async def test_another_operation_on_the_list_keeps_it_from_being_continued_unask
         assert [result.resumed async for result in results] == [False] * 3
     report = await stage.upload(emails(30), journal=copied / "crm.journal", resume=True)
     assert report.resumed == 2
+
+
+async def amend(stage: Stage, segment_id: str) -> None:
+    """Adds a customer in a call of its own."""
+    lists = stage.criteo.marketing_solutions
+    await lists.amend_contact_list(segment_id, operation="add", identifiers=["jane.doe@example.com"])
+
+
+async def remove(stage: Stage, segment_id: str) -> None:
+    """Removes customers without a journal."""
+    await stage.upload(emails(20), segment_id=segment_id, journal=None, operation="remove")
+
+
+async def stream(stage: Stage, segment_id: str) -> None:
+    """Adds customers without a journal, batch by batch."""
+    lists = stage.criteo.marketing_solutions
+    async with lists.stream_contact_list(segment_id, emails(5), hash=None) as results:
+        async for _ in results:
+            pass
+
+
+async def clear(stage: Stage, segment_id: str) -> None:
+    """Removes everybody."""
+    await stage.criteo.marketing_solutions.clear_contact_list(segment_id)
+
+
+OPERATIONS = [amend, remove, stream, clear]
+
+
+@pytest.mark.parametrize("operate", OPERATIONS)
+async def test_what_this_library_did_to_the_list_keeps_it_from_being_continued_unasked(
+    stage: Stage, operate: Any
+) -> None:
+    """A call or an upload that knows of no journal; the list is whole in the end, and resume=True goes on."""
+    await stage.cut_short(emails(50), 25)
+    await operate(stage, stage.segment_id)
+    report = await stage.upload(emails(50))
+    assert (report.resumed, report.valid) == (0, 50)
+    assert stage.held >= 50
+
+    await stage.cut_short(emails(50), 25)
+    await operate(stage, stage.segment_id)
+    assert (await stage.upload(emails(50), resume=True)).resumed == 2
+
+
+@pytest.mark.parametrize("operate", OPERATIONS)
+async def test_what_was_done_to_another_list_does_not(stage: Stage, operate: Any) -> None:
+    """Nor does a dry run, or an operation when no state directory could be written to."""
+    await stage.cut_short(emails(50), 25)
+    await operate(stage, stage.sandbox.add_contact_list(name="other"))
+    await stage.upload(emails(50), journal=None, dry_run=True)
+    assert (await stage.upload(emails(50))).resumed == 2
+
+
+@pytest.mark.parametrize("operate", OPERATIONS)
+@pytest.mark.parametrize("place", ["missing", "/dev/null", "file", "damaged", "locked"])
+async def test_an_operation_needs_no_state_directory(
+    stage: Stage, operate: Any, place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It succeeds and makes nothing; what keeps it from being noted is a warning at most."""
+    monkeypatch.setenv("XDG_STATE_HOME", place if place.startswith("/") else str(tmp_path / "home"))
+    monkeypatch.setattr(ledger, "_PATIENCE_OF_A_CALL", 0.01)
+    ledger_path = tmp_path / "home" / "criteo-audiences" / "journals" / ledger.LEDGER_NAME
+    if place == "file":
+        (tmp_path / "home").touch()
+    if place in {"damaged", "locked"}:
+        await stage.upload(emails(10))
+    if place == "damaged":
+        ledger_path.write_bytes(b"x" * 5_000)
+    before = sorted(tmp_path.rglob("*"))
+    with Ledger(ledger_path.parent) if place == "locked" else contextlib.nullcontext():
+        await operate(stage, stage.segment_id)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("options", [{"column": "nowhere"}, {"where": "no such thing"}, {"resume": True}])
+async def test_a_refused_start_leaves_no_journal(stage: Stage, options: dict[str, Any], tmp_path: Path) -> None:
+    """Neither a file nor its log or lock, in a directory or under a name; the next one starts as if nothing was."""
+    (tmp_path / "crm.csv").write_text("email\na@example.com\n", encoding="utf-8")
+    stage.journal.parent.mkdir()
+    for journal in (stage.journal, stage.journal.parent):
+        with pytest.raises(CriteoError):
+            await stage.upload(tmp_path / "crm.csv", journal=journal, **options)
+        assert {each.name for each in stage.journal.parent.iterdir()} <= {ledger.LEDGER_NAME}
+        assert (await stage.upload(tmp_path / "crm.csv", journal=tmp_path / "other.journal")).ok
 
 
 async def test_resuming_what_is_finished_is_refused(stage: Stage) -> None:

@@ -285,6 +285,51 @@ async def test_a_query(stage: Any, crm: Path) -> None:
             await stage.upload(Table.from_query(query))
 
 
+NO_SELECT = {
+    "SELECT 'planted@b.co' AS email; SELECT 1": "it holds 2 statements. Expected one SELECT",
+    "SELECT 1) ; COPY (SELECT 1) TO '{out}'; SELECT * FROM (SELECT 1": "syntax error",
+    "COPY (SELECT 1) TO '{out}'": "it is no SELECT",
+    "SELECT 1; INSTALL httpfs": "is not understood",
+    "INSTALL httpfs": "it is no SELECT",
+    "ATTACH '{out}'": "it is no SELECT",
+    "PRAGMA enable_profiling": "is not understood",
+    "CALL enable_logging(storage = 'file', storage_path = '{out}')": "it is no SELECT",
+    "FROM enable_logging(storage = 'file', storage_path = '{out}')": 'reads from "enable_logging"',
+    "SELECT (SELECT count(*) FROM enable_profiling()) AS email": 'reads from "enable_profiling"',
+    "FROM query('SELECT 1')": 'reads from "query"',
+    "FROM json_execute_serialized_sql('x')": 'reads from "json_execute_serialized_sql"',
+    "FROM arrow_scan(1, 2, 3)": 'reads from "arrow_scan"',
+    "SET memory_limit = '1GB'": "it is no SELECT",
+    "-- nothing": "Expected one SELECT",
+}
+
+
+@pytest.mark.parametrize(("query", "words"), NO_SELECT.items())
+async def test_a_query_is_one_select(stage: Any, tmp_path: Path, query: str, words: str) -> None:
+    """Nothing else runs, neither first nor behind it, and nothing is written or sent."""
+    place = tmp_path / "place"
+    place.mkdir()
+    for table in (Table.from_query(query.format(out=place / "x")),):
+        with pytest.raises(ConfigurationError, match=words) as caught:
+            await stage.upload(table)
+        with pytest.raises(ConfigurationError, match=words):
+            await stage.upload(["a@b.co"], suppress=table)
+        assert "planted" not in str(caught.value)
+    assert list(place.iterdir()) == []
+    assert stage.sandbox.requests == []
+
+
+async def test_a_query_of_many_clauses(stage: Any, crm: Path) -> None:
+    """All that one SELECT may hold is run."""
+    query = (
+        f"WITH known AS (FROM read_csv('{crm}') SELECT trim(lower(email)) AS mail, country) "  # noqa: S608 - a test's
+        "SELECT mail AS email FROM known WHERE country IN (SELECT unnest(['DE', 'FR'])) AND mail LIKE '%@%' "
+        "QUALIFY row_number() OVER (PARTITION BY mail) = 1 UNION BY NAME VALUES ('c@b.co') ORDER BY ALL;"
+    )
+    await stage.upload(Table.from_query(query.replace("VALUES ('c@b.co')", "SELECT 'c@b.co' AS email")))
+    assert stage.held == {*HELD, "c@b.co"}
+
+
 REFUSED_COLUMNS = {
     "BIGINT": pa.array([15550001111]),
     "DOUBLE": pa.array([1.5]),
@@ -360,13 +405,11 @@ async def test_a_frame_that_cannot_be_handed_over(stage: Any, source: object) ->
 
 
 async def test_two_columns_of_one_name(stage: Any) -> None:
-    """Nobody guesses which is meant; names that differ in case are two."""
-    with pytest.raises(ConfigurationError, match="several columns of that name"):
-        await stage.upload(pa.table([["a@b.co"], ["b@b.co"]], names=["email", "email"]), column="email")
-    with pytest.raises(ConfigurationError, match="Two have the same name: rename one"):
-        await stage.upload(pd.DataFrame([["a@b.co", "b@b.co"]], columns=["email", "email"]))
+    """All of them are read; names that differ in case are two."""
+    report = await stage.upload(pa.table([["a@b.co"], ["c@b.co"]], names=["email", "email"]), column="email")
+    assert (report.valid, stage.held) == (2, {"a@b.co", "c@b.co"})
     await stage.upload(pa.table([["a@b.co"], ["b@b.co"]], names=["email", "Email"]), column="Email")
-    assert stage.held == {"b@b.co"}
+    assert stage.held == {"a@b.co", "b@b.co", "c@b.co"}
 
 
 @pytest.mark.parametrize("asked", ["email", "Email"])

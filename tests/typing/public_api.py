@@ -257,12 +257,18 @@ async def uploads(ms: MarketingSolutions) -> None:
     await ms.upload_contact_list("1", customers(), hash=None, operation=Operation.REMOVE, on_progress=watch)
     await ms.upload_contact_list("1", Path("crm.csv"), hash=HashAlgorithm.MD5, column="Email", dedupe=False)
     await ms.upload_contact_list("1", Table.from_file("crm.csv"), hash="md5", identifier_type=IdentifierType.EMAIL)
+    await ms.upload_contact_list("1", Table.from_file("crm.csv", skip_rows=3, encoding="cp1251"), hash="md5")
+    await ms.upload_contact_list("1", Path("crm.csv"), hash="md5", skip_rows=3, encoding="cp1251")
     await ms.upload_contact_list("1", ["a"], identifier_type="phone_number", hash="sha256", region="FR")
     await ms.upload_contact_list("1", ["a"], identifier_type=IdentifierType.GUM, gum_caller_id="329739")
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=30.0, drain_timeout=5.0)
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
     await ms.upload_contact_list("1", ["a"], hash=None, fail_on="rejected>1%,any")
     await ms.upload_contact_list("1", ["a"], hash=None, fail_on=["rejected>1%", "invalid>100"])
+    report = await ms.upload_contact_list("1", ["a"], hash=None, allow_empty=True, suppress=[], suppress_strict=False)
+    assert_type(report.opt_outs, int | None)
+    assert_type(report.unusable_opt_outs, int)
+    await ms.upload_contact_list("1", ["a"], hash=None, suppress_strict="no")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await ms.upload_contact_list("1", ["a"], hash=None, fail_on=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await ms.upload_contact_list("1", [1, 2], hash=None)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     await ms.upload_contact_list("1", ["a"], hash=None, batchsize=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -18,7 +18,7 @@ from criteo_audiences.journals import (
     remove,
 )
 from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_store import BatchState
+from criteo_audiences.uploads.journal_rows import BatchState
 from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger
 
 BEGIN = 1_790_000_000.0
@@ -45,7 +45,7 @@ def upload(path: Path, ends: tuple[BatchState, ...] = ENDS) -> None:
         for number, end in enumerate(ends, start=1):
             journal.begin(batch(number))
             if end is not BatchState.SENT:
-                journal.end(number, end)
+                journal.end(number, end, valid=10 * number * (end is BatchState.ACKNOWLEDGED))
         journal.complete()
 
 
@@ -136,7 +136,7 @@ def test_journal_in_use_is_named_and_left(path: Path) -> None:
         for act in (remove, compact):
             with pytest.raises(JournalError, match="is in use by another upload"):
                 act(path)
-        journal.end(1, BatchState.ACKNOWLEDGED)
+        journal.end(1, BatchState.ACKNOWLEDGED, valid=10)
     assert describe(path).identifiers == 10
 
 
@@ -202,7 +202,7 @@ def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
 def test_ledger_knows_the_last_run_on_each_list(tmp_path: Path) -> None:
     """Lists of other services and hosts are others; a run that overlapped with another leaves nobody's."""
     with Ledger(tmp_path / "state") as ledger:
-        assert ledger.last_run("s", "h", "1") is None
+        assert ledger.last_mark("s", "h", "1") is None
         ledger.note("s", "h", "1", "a")
         ledger.note("s", "other", "1", "b")
         ledger.note("s", "h", "2", "c")
@@ -210,9 +210,9 @@ def test_ledger_knows_the_last_run_on_each_list(tmp_path: Path) -> None:
         ledger.note_end("s", "h", "2", "a")
         key = ledger.key()
     with Ledger(tmp_path / "state") as ledger:
-        assert ledger.last_run("s", "h", "1") == "a"
-        assert ledger.last_run("s", "other", "1") == "b"
-        assert ledger.last_run("s", "h", "2") == ""
+        assert ledger.last_mark("s", "h", "1") == "a"
+        assert ledger.last_mark("s", "other", "1") == "b"
+        assert ledger.last_mark("s", "h", "2") == ""
         assert ledger.key() == key
     assert len(key) == 32
     assert (tmp_path / "state" / LEDGER_NAME).stat().st_mode & 0o777 == 0o600
@@ -229,7 +229,7 @@ def test_block_of_the_ledger_that_fails_notes_nothing(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         fail()
     with Ledger(tmp_path) as ledger:
-        assert ledger.last_run("s", "h", "1") is None
+        assert ledger.last_mark("s", "h", "1") is None
 
 
 def test_ledger_is_shared_by_many(tmp_path: Path) -> None:
@@ -250,4 +250,4 @@ def test_ledger_is_shared_by_many(tmp_path: Path) -> None:
     assert len(keys) == 30
     assert len(set(keys)) == 1
     with Ledger(tmp_path) as ledger:
-        assert {ledger.last_run("s", "h", f"{n}/{e}") for n in range(6) for e in range(5)} == {"run"}
+        assert {ledger.last_mark("s", "h", f"{n}/{e}") for n in range(6) for e in range(5)} == {"run"}

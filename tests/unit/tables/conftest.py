@@ -1,10 +1,11 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import frozen
 
-from criteo_audiences.tables.inspection import inspect
+from criteo_audiences.tables.inspection import Asked, inspect
 from criteo_audiences.tables.layout import Layout
 
 
@@ -21,9 +22,9 @@ class Desk:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
 
-    def inspect(self, content: str | bytes, name: str = "crm.csv") -> Layout:
-        """Writes a file and inspects it."""
-        return inspect(str(self.write(content, name)), self.workspace)
+    def inspect(self, content: str | bytes, name: str = "crm.csv", **options: Any) -> Layout:
+        """Writes a file and inspects it, with what the caller says of it."""
+        return inspect(str(self.write(content, name)), self.workspace, asked=Asked(**options))
 
     def copies(self) -> list[Path]:
         """Returns what was left in the workspace."""

@@ -1,9 +1,10 @@
 from typing import Any
 
 import pytest
+from attrs import evolve
 
 from criteo_audiences import ConfigurationError, IdentifierType
-from criteo_audiences.tables.columns import Choice, choose_column
+from criteo_audiences.tables.columns import Choice, choose_column, choose_columns
 from criteo_audiences.tables.layout import Layout
 
 MD5 = "e13743a7f1db7f4246badd6fd6ff54ff"
@@ -78,8 +79,9 @@ def test_a_column_asked_for_is_found(names: list[str], asked: str, position: int
     [
         (["id", "name"], "email", "crm.csv has no column of that name; its columns are: 'id', 'name'."),
         (["id", "---"], "!!!", "crm.csv has no column of that name; its columns are: 'id', '---'."),
-        (["Email", "E-MAIL"], "e_mail", "crm.csv has several columns of that name: 'Email', 'E-MAIL'. Rename"),
-        (["email", "email"], "email", "crm.csv has several columns of that name: 'email', 'email'. Rename all but"),
+        (["Email", "E-MAIL"], "e_mail", "crm.csv has several columns of that name: 'Email', 'E-MAIL'. Name one"),
+        (["email", "email"], "column_3", "crm.csv has no column of that name; its columns are: 'email', 'email'."),
+        (["id", "email"], "column_2", "crm.csv has no column of that name; its columns are: 'id', 'email'."),
     ],
 )
 def test_a_column_that_is_not_there_names_those_that_are(names: list[str], asked: str, message: str) -> None:
@@ -271,13 +273,52 @@ def test_a_choice_that_is_not_clear_is_left_to_the_caller(columns: Any, kind: Id
     assert shown.endswith(ADVICE)
 
 
-@pytest.mark.parametrize(("values", "fit"), [("e-mails", "100% fit"), ("nothing", "empty")])
-def test_two_of_one_name_cannot_be_chosen_by_it(values: str, fit: str) -> None:
-    """Both are listed, also an empty one, and the advice is to rename."""
+@pytest.mark.parametrize(
+    ("columns", "asked", "positions"),
+    [
+        ([("email", "e-mails"), ("id", "numbers"), ("email", "e-mails"), ("email", "nothing")], "email", [0, 2, 3]),
+        ([("email", "e-mails"), ("id", "numbers"), ("email", "e-mails"), ("email", "nothing")], None, [0, 2, 3]),
+        ([("email", "nothing"), ("email", "nothing")], None, [0, 1]),
+        ([("Email", "e-mails"), ("Email", "e-mails")], "e_mail", [0, 1]),
+        ([("Email", "e-mails"), ("email", "e-mails"), ("email", "e-mails")], "email", [1, 2]),
+        ([("email", "e-mails"), ("email", "e-mails")], "column_2", [1]),
+        ([("email", "words"), ("email", "e-mails")], "email", [0, 1]),
+        ([("", "e-mails"), ("id", "numbers")], "column_1", [0]),
+        ([("column_2", "words"), ("email", "e-mails"), ("email", "e-mails")], "column_2_", [1]),
+    ],
+)
+def test_one_name_means_all_columns_that_have_it(columns: Any, asked: str | None, positions: list[int]) -> None:
+    """As in lists made for other platforms (`email,email,phone`); `column_` and a position means one of them."""
+    assert [choice.position for choice in choose_columns(layout(columns), asked, EMAIL)] == positions
+
+
+@pytest.mark.parametrize("values", ["words", "flags", "dates"])
+def test_namesakes_of_which_one_holds_something_else_are_doubtful(values: str) -> None:
+    """They are not of one meaning; the message says how to take one."""
     shown = refusal([("Email", "e-mails"), ("Email", values)])
     assert shown == (
-        f"crm.csv has several columns that may hold the e-mails: 'Email' (100% fit), 'Email' ({fit}). "
-        "Two have the same name: rename one."
+        "crm.csv has several columns that may hold the e-mails: 'Email' (100% fit), 'Email' (0% fit). Some share a "
+        "name: column='email' takes all of it, column='column_1' (and so on, by its position) one of them."
+    )
+
+
+def test_one_column_cannot_be_several() -> None:
+    """Where one is wanted, such as the country's, namesakes are refused by their positions."""
+    message = refusal([("country", "words"), ("id", "numbers"), ("country", "words")], "country", IdentifierType.GUM)
+    assert message == (
+        "crm.csv has several columns of that name: 'country', 'country'. Name one of them: 'column_1' or 'column_3'."
+    )
+
+
+@pytest.mark.parametrize("asked", ["email", None])
+def test_names_that_cannot_be_right_say_what_may_be_wrong(asked: str | None) -> None:
+    """A title above the header, or another encoding."""
+    file = evolve(layout({"R\xe9port": "words", "2024": "numbers"}), likely_header=3, guess="cp1252")
+    with pytest.raises(ConfigurationError) as caught:
+        choose_column(file, asked, EMAIL)
+    assert str(caught.value).endswith(
+        " Line 3 looks like the header: give skip_rows=2 (--skip-rows on the command line). They were read as cp1252, "
+        "which is a guess: give encoding= (--encoding) if they look wrong."
     )
 
 

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from criteo_audiences import ConfigurationError
+from criteo_audiences.tables.encoding import encoding_of
 from criteo_audiences.tables.inspection import inspect
 
 MIXED = "Prénom;E-mail;Ort\nJosé;a@b.co;Köln Süd\nZoë;c@d.co;Málaga €\n"
@@ -81,7 +83,8 @@ def test_a_table_is_sampled_as_python_reads_it(rows: list[Any], encoding: str, d
     expected = [
         row for row in csv.reader(io.StringIO(text.getvalue(), newline=""), dialect, skipinitialspace=True) if row
     ]
-    layout = desks().inspect(text.getvalue().encode(encoding))
+    said = encoding if encoding == "cp1252" else None  # letters without words speak for many code pages
+    layout = desks().inspect(text.getvalue().encode(encoding), encoding=said)
     assert list(layout.names) == expected[0]
     assert [list(row) for row in layout.sample] == expected[1:]
     assert layout.rows == len(expected) - 1
@@ -101,3 +104,88 @@ def test_memory_does_not_grow_with_the_file(encoding: str, desk: Any) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 7_000_000
+
+
+ALPHABETS = {
+    "cp1251": "Иван Мария Ольга Сергей Дмитрий Наталья Москва Казань Пётр Юлия Щукин Эдуард",
+    "cp1253": "Γιώργος Μαρία Ελένη Κωνσταντίνος Αθήνα Θεσσαλονίκη Παναγιώτης Δημήτρης Σοφία Πάτρα",
+    "gb18030": "王伟 李娜 张敏 刘洋 陈静 北京 上海 广州 深圳 赵磊 黄丽 周杰 杨帆 吴刚 徐明 孙燕",
+    "cp949": "김민준 이서연 박지훈 최수빈 서울 부산 대구 인천 정하은 강도윤 조은우 윤서준",
+    "euc_jp": "田中さくら 佐藤ゆい 鈴木ケンジ 東京 大阪 高橋みさき 京都 まつもと サトウ",
+    "cp932": "田中さくら 佐藤ゆい 鈴木ケンジ 東京 大阪 高橋みさき 京都 まつもと サトウ",
+    "cp950": "王小明 陳美玲 林志豪 黃淑芬 台北 高雄 台中 張雅婷 李建國 吳宗憲 劉德華 新竹",
+    "cp1250": "Paweł Łukasz Małgorzata Żaneta Łódź Kraków Bożena Michał Gdańsk Jiří Šárka Růžena Plzeň",
+}
+WESTERN = {
+    "French": "José François Hélène Zoé Orléans Béziers Anaïs Noël Benoît sœur Cécile Paul Marc",
+    "German": "Jürgen Köln Müller Björn Günther Österreich Düsseldorf Weiß Anna Paul Änne",
+    "Swedish": "Åsa Åke Örjan Malmö Göteborg Märta Håkan Växjö Erik Anna Ängelholm",
+    "Spanish": "José María Muñoz Peña Málaga León Íñigo Ángel Cádiz Juan 3ª nº",
+    "Portuguese": "João São Conceição Gonçalves Simões Guimarães Ana Luís Brasília",
+    "Danish": "Søren Jørgen Århus Ærø København Bjørn Tromsø Lærke Anna",
+    "Italian": "Niccolò Forlì Cantù Città Perù Mosè Anna Marco è più",
+    "Icelandic": "Þórður Guðrún Sigríður Björk Æsa Reykjavík Ísafjörður Jón Ýr",
+}
+
+
+def crm(names: str, rows: int) -> str:
+    """Returns a list of people, most of whose names are ASCII."""
+    given = names.split()
+    filled = (given[row // 3 % len(given)] if row % 3 == 0 else "Ann" for row in range(rows))
+    return "name,email\r\n" + "".join(f"{name},person{row}@b.co\r\n" for row, name in enumerate(filled))
+
+
+@pytest.mark.parametrize("encoding", ALPHABETS)
+def test_other_alphabets_are_told_by_their_letters(encoding: str, desk: Any) -> None:
+    """Where a few dozen words speak for one encoding, it is no guess."""
+    text = crm(ALPHABETS[encoding], 60)
+    layout = desk.inspect(text.encode(encoding))
+    assert (Path(layout.path).read_bytes().decode(), layout.guess) == (text, "")
+
+
+@pytest.mark.parametrize("rows", [4, 12, 60])
+@pytest.mark.parametrize("language", WESTERN)
+def test_western_text_stays_western(language: str, rows: int, desk: Any) -> None:
+    """However few of its letters are beyond ASCII."""
+    text = crm(WESTERN[language], rows)
+    layout = desk.inspect(text.encode("cp1252"))
+    assert Path(layout.path).read_bytes().decode() == text
+
+
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    encoding=st.sampled_from([*ALPHABETS, "cp1252", "koi8-r", "iso8859-2", "cp1254", "cp1255", "cp874"]),
+    data=st.data(),
+)
+def test_a_wrong_guess_never_changes_an_address(encoding: str, data: Any, desks: Any) -> None:
+    """Addresses are ASCII in every encoding, whatever the letters beside them are taken for."""
+    letters = "".join(bytes([byte]).decode(encoding, "ignore") for byte in range(0x80, 0x100)) + ALPHABETS.get(
+        encoding, ""
+    )
+    word = st.text(st.sampled_from([*letters.replace(" ", ""), *"abc"]), min_size=1, max_size=8)
+    words = [word for word in data.draw(st.lists(word, min_size=1, max_size=12)) if word.isalpha()]
+    text = "email,name\n" + "".join(f"person{row}@b.co,{word}\n" for row, word in enumerate(words))
+    layout = desks().inspect(text.encode(encoding))
+    assert [row[0] for row in layout.sample] == [f"person{row}@b.co" for row in range(len(words))]
+
+
+@pytest.mark.parametrize(("encoding", "said"), [("cp1251", "Windows-1251"), ("euc_kr", "EUC-KR"), ("cp037", "cp037")])
+def test_the_encoding_that_the_caller_names_is_used(encoding: str, said: str, desk: Any) -> None:
+    """Whatever the bytes look like, also where they are no ASCII."""
+    text = (
+        "name,email\nAnn \u00a9,a@b.co\n" if encoding == "cp037" else f"name,email\n{ALPHABETS['cp949'][:3]},a@b.co\n"
+    )
+    text = text if encoding != "cp1251" else "имя,email\nЯ,a@b.co\n"
+    layout = desk.inspect(text.encode(encoding), encoding=encoding_of(said))
+    assert Path(layout.path).read_bytes().decode() == text
+    assert layout.guess == ""
+
+
+@pytest.mark.parametrize("value", ["klingon", "", "base64", "rot13", 1252, b"cp1252", "cp1252\0", "undefined"])
+def test_an_encoding_that_is_none_is_refused(value: Any) -> None:
+    """The message names a few; what was given is not repeated."""
+    with pytest.raises(ConfigurationError) as caught:
+        encoding_of(value)
+    assert str(caught.value) == (
+        "encoding must be a codec that Python knows, such as 'cp1252', 'cp1251', 'gb18030', 'euc-kr' or 'utf-16'."
+    )

@@ -162,10 +162,13 @@ MD5 = b"e13743a7f1db7f4246badd6fd6ff54ff"
         (gzip.compress(gzip.compress(PLANTED)), "crm.csv is gzip inside a compressed file; expected"),
         (gzip.compress(b"PAR1\x15\x00" + PLANTED), "crm.csv is a Parquet file inside a compressed one; expected"),
         (b"PARE" + bytes(20), "crm.csv is an encrypted Parquet file; expected"),
-        (b"email\n\x00\x01planted@example.com", f"crm.csv is binary; {EXPECTED}"),
-        (PLANTED * 20_000 + b"\0", "crm.csv is binary; expected"),
-        (gzip.compress(PLANTED + b"\0"), "crm.csv is binary; expected"),
-        (PLANTED.decode().replace("A", "\0").encode("utf-16"), "crm.csv is binary; expected"),
+        (b"email\n\x00\x01planted@example.com", "Line 2 of crm.csv holds a NUL (a zero byte), which no text holds; "),
+        (PLANTED * 20_000 + b"\0", "Line 40,001 of crm.csv holds a NUL (a zero byte), which no text holds; "),
+        (PLANTED * 20_000 + b"a\0" + PLANTED * 10_000, "Line 40,001 of crm.csv holds a NUL"),
+        (PLANTED.replace(b"\n", b"\r") * 20_000 + b"\0", "Line 40,001 of crm.csv holds a NUL"),
+        (gzip.compress(PLANTED + b"\0"), "Line 3 of crm.csv holds a NUL"),
+        (PLANTED.decode().replace("A", "\0").encode("utf-16"), "Line 2 of crm.csv holds a NUL"),
+        (PLANTED * 200 + bytes(range(256)) * 400, f"crm.csv is binary; {EXPECTED}"),
         (b"\x02\x03\x04\x05planted@example.com", "crm.csv is binary; expected"),
         (b"planted@example.com\nc@d.co\n", NO_HEADER),
         (b"1,Planted <planted@example.com>\n", NO_HEADER),
@@ -303,3 +306,145 @@ def test_the_longest_line_that_is_taken(desk: Any, length: int) -> None:
     else:
         with pytest.raises(OSError, match=r"crm\.csv: a line is too long"):
             desk.inspect(content)
+
+
+# A delimiter that the header lacks, and lines above the header
+
+HEADER = "Line {} looks like the header: give skip_rows={} (--skip-rows on the command line)."
+BY_QUOTES = "Name every column in the header, or put values that hold the character themselves in double quotes."
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        ("Email export\nid|email\n1|planted@b.co\n", ("3", "'|'", "1", HEADER.format(2, 1))),
+        ("E-mail list\n\nid~name~email\n1~Ann~planted@b.co\n", ("4", "'~'", "1", HEADER.format(3, 2))),
+        ("Emails; all\nid^email\n1^planted@b.co\n", ("3", "'^'", "1", HEADER.format(2, 1))),
+        ("\n\nemail\nplanted@b.co|Ann", ("4", "'|'", "3", BY_QUOTES)),
+        ("id;email\n1,planted@b.co\n2,c@d.co\n", ("2", "','", "1", BY_QUOTES)),
+        ("phone\nAnn|+33 6 12 34 56 78\n", ("2", "'|'", "1", BY_QUOTES)),
+        ("email\nAnn\tplanted@b.co\n", ("2", "a tab", "1", BY_QUOTES)),
+        ("email\nAnn\x01planted@b.co\n", ("2", "the character U+0001", "1", BY_QUOTES)),
+        ('email\n5" tall|planted@b.co\n"Bob"|c@d.co\n', ("2", "'|'", "1", BY_QUOTES)),
+        *((f"email\nAnn{sign}planted@b.co\nBob{sign}c@d.co\n", ("2", f"'{sign}'", "1", BY_QUOTES)) for sign in "|^~;,"),
+    ],
+)
+def test_a_delimiter_that_the_header_lacks_is_refused(content: str, found: tuple[str, ...], desk: Any) -> None:
+    """Otherwise a name or a number beside an address would become part of it."""
+    with pytest.raises(ConfigurationError) as caught:
+        desk.inspect(content)
+    line, sign, header, way = found
+    assert str(caught.value) == (
+        f"Line {line} of crm.csv divides its cells by {sign}, which line {header}, its header, does not. {way}"
+    )
+
+
+RARE = st.sampled_from(["|", "~", "^"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "email\na@b.co\nAnn|c@d.co\ne@f.co\n",
+        'email\n"Ann|a@b.co"\n"Bob|c@d.co"\n',
+        "email\na@b.co;\nc@d.co;\n",
+        "email\na@b.co,\nc@d.co,Ann\n",
+        "customer id\nFR|1234567\nDE|7654321\n",
+        "email\n",
+        "email\nNULL\nmailto:a@b.co\n",
+        "tags,email\nvip|new,a@b.co\nold|x@y.z,c@d.co\n",
+        "phone\n+33 6 12 34 56 78\n",
+        'note,email\n"Regards\nAnn | x@y.co\n5"" tall",a@b.co\n"\nBob ~ x@y.co\n",c@d.co\n',
+        'size,email\n5" pipe,a@b.co\n"Regards\nAnn | x@y.co",c@d.co\n',
+    ],
+)
+def test_a_file_whose_values_hold_such_a_character_is_read(content: str, desk: Any) -> None:
+    """One column of addresses of which a few hold `|`, values in quotes, ids of two parts, tags, notes of many lines."""
+    assert desk.inspect(content).names[-1] in {"email", "customer id", "phone"}
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(plain=st.integers(2, 20), odd=st.integers(0, 2), sign=RARE, data=st.data())
+def test_one_column_is_never_refused_for_a_few_odd_addresses(
+    plain: int, odd: int, sign: str, data: Any, desks: Any
+) -> None:
+    """As long as most of its addresses hold no such character."""
+    odd = min(odd, (plain - 1) // 2)
+    rows = [f"person{row}@b.co" for row in range(plain)] + [f"a{sign}b{row}@b.co" for row in range(odd)]
+    rows = data.draw(st.permutations(rows))
+    assert [row[0] for row in desks().inspect("email\n" + "\n".join(rows)).sample] == rows
+
+
+ABOVE = "Report:,Customers\n\nMade for Ann\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "skip_rows", "skip"),
+    [
+        (ABOVE + "id;email\n1;a@b.co\n2;c@d.co\n", 3, 4),
+        (ABOVE + "sep=;;;;\nid;email\n1;a@b.co\n2;c@d.co\n", 3, 5),
+        (ABOVE + "sep = ;\n\nid;email\n1;a@b.co\n2;c@d.co\n", 3, 6),
+        ("sep=;;;;\nid;email\n1;a@b.co\n2;c@d.co\n", None, 2),
+        ("sep = |\r\nid|email\r\n1|a@b.co\r\n2|c@d.co\r\n", None, 2),
+        ('"sep=\t"\nid\temail\n1\ta@b.co\n2\tc@d.co\n', None, 2),
+        (ABOVE.replace("\n", "\r") + "id,email\r1,a@b.co\r2,c@d.co\r", 3, 4),
+        ("id,email\n1,a@b.co\n2,c@d.co\n", 0, 1),
+    ],
+)
+def test_lines_above_the_header_are_left_out(content: str, skip_rows: int | None, skip: int, desk: Any) -> None:
+    """`skip_rows` counts lines of the file; a `sep=` line may be widened, and stand after them."""
+    layout = desk.inspect(content, skip_rows=skip_rows)
+    assert (layout.names, layout.skip) == (("id", "email"), skip)
+    assert tuple(row[1:] for row in layout.sample) == ADDRESSES
+
+
+@pytest.mark.parametrize("above", ['The "best customers\n', '"\n""\n', 'a"\r\n\r\n', '"Report","Ann"\n'])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_quotes_above_the_header_begin_no_cell(above: str, compress: Callable[[bytes], bytes], desk: Any) -> None:
+    """The engine would count such lines otherwise, so it reads a copy in which they hold none."""
+    content = compress((above + 'id,email\n1,a@b.co\n2,"c@d.co"\n').encode())
+    layout = desk.inspect(content, skip_rows=above.count("\n"))
+    assert (layout.names, layout.skip) == (("id", "email"), above.count("\n") + 1)
+    assert '"' not in Path(layout.path).read_text().partition("id,")[0]
+    assert tuple(row[1:] for row in layout.sample) == ADDRESSES
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (ABOVE + "id,email\n1,a@b.co\n", 4),
+        ("Customers\n\nemail\na@b.co\n", 3),
+        ("Report,2024\nid,mail address,x\n1,a@b.co,y\n", 2),
+        ("Report,,\ncode,address,x\n1,a@b.co,y\n2,c@d.co,z\n", 2),
+        ("Report\n\nid;name;Telefon\n1;Ann;+33612345678\n", 3),
+        ("id,login\n1,a@b.co\n", None),
+        ("login,channel\na@b.co,email\nc@d.co,phone\n", None),
+        ("a,b\n1,2\n3,4\n", None),
+    ],
+)
+def test_the_line_that_looks_like_the_header_is_found(content: str, line: int | None, desk: Any) -> None:
+    """For messages only: a name of an identifier in it, or more cells than the title above it."""
+    assert desk.inspect(content).likely_header == line
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (
+            "email\na@b.co\n",
+            {"skip_rows": 2},
+            "skip_rows=2 leaves nothing of crm.csv; expected fewer lines than it has.",
+        ),
+        ("email\na@b.co\n\n", {"skip_rows": 99}, "skip_rows=99 leaves nothing of crm.csv; expected fewer lines"),
+        ('{"email": "a@b.co"}\n', {"skip_rows": 1}, "skip_rows goes with delimited text, but crm.csv is JSON lines;"),
+        ("PAR1", {"skip_rows": 1}, "skip_rows goes with delimited text, but crm.csv is Parquet; leave it out."),
+        ("PAR1", {"encoding": "cp1252"}, "encoding goes with text, but crm.csv is Parquet; leave it out."),
+    ],
+)
+def test_what_the_caller_says_of_a_file_must_fit(
+    content: str, options: dict[str, Any], message: str, desk: Any
+) -> None:
+    """No option is ignored in silence."""
+    with pytest.raises(ConfigurationError) as caught:
+        desk.inspect(content, **options)
+    assert str(caught.value).startswith(message)

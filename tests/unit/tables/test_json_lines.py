@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +48,20 @@ def test_a_header_that_begins_with_a_brace_is_still_a_header(desk: Any) -> None:
     """Only what goes on as JSON is JSON."""
     assert desk.inspect("[Id],[Email]\n1,a@b.co\n").names == ("[Id]", "[Email]")
     assert desk.inspect("{id},{email}\n1,a@b.co\n", "b.csv").names == ("{id}", "{email}")
+
+
+@pytest.mark.parametrize(
+    ("values", "held"),
+    [
+        (["a@b.co", None, "12.5", 12, 123456789012345678901234567890, True], ""),
+        (["a@b.co", ["c@d.co"]], "lists"),
+        ([{"value": "c@d.co"}, None], "structures"),
+        ([12, 12.5], "fractions"),
+        ([1e300, "a"], "fractions"),
+        ([12.5, ["a"], {}], "lists"),
+    ],
+)
+def test_what_is_no_identifier_is_known_by_its_column(values: list[Any], held: str, desk: Any) -> None:
+    """Lists, structures and fractions are found among the first objects."""
+    lines = "".join(json.dumps({"id": value}) + "\n" for value in values)
+    assert desk.inspect(lines, "crm.jsonl").held == (held,)

@@ -1,6 +1,8 @@
 import asyncio
+import contextlib
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -344,3 +346,122 @@ async def test_progress_that_turns_out_to_be_a_coroutine_ends_the_upload(fake_am
     with pytest.raises(ConfigurationError, match="on_progress returned a coroutine"):
         await upload(fake_amend(), LIST, ["a@b.co"], Settings(hash=None, on_progress=lambda _: note(...)))
     gc.collect()
+
+
+def in_a_generator(amend: Any, source: object, seen: list[UploadStream], **options: Any) -> AsyncIterator[int]:
+    """Hands out the numbers of batches from inside the block of an upload."""
+
+    async def numbers() -> AsyncIterator[int]:
+        settings = Settings(**{"hash": None, "batch_size": 10, "max_concurrency": 2, **options})
+        async with stream(amend, LIST, source, settings) as results:
+            seen.append(results)
+            async for batch in results:
+                yield batch.number
+
+    return numbers()
+
+
+async def leave_by_break(numbers: AsyncIterator[int]) -> None:
+    """Takes one."""
+    async for _ in numbers:
+        break
+
+
+async def leave_by_return(numbers: AsyncIterator[int]) -> int:
+    """Takes one, from a helper that returns in the middle."""
+    async for number in numbers:
+        return number
+    return 0
+
+
+async def leave_by_error(numbers: AsyncIterator[int]) -> None:
+    """Takes one and fails."""
+    with contextlib.suppress(ZeroDivisionError):
+        async for number in numbers:
+            number / 0
+
+
+async def leave_by_closing(numbers: AsyncIterator[int]) -> None:
+    """Takes one and closes the generator in another task."""
+    await anext(numbers)
+    await asyncio.create_task(numbers.aclose())  # type: ignore[attr-defined]
+
+
+LEAVING = [leave_by_break, leave_by_return, leave_by_error, leave_by_closing]
+
+
+@pytest.mark.parametrize("leave", LEAVING)
+@pytest.mark.parametrize("lane", ["iterable", "table", "endless"])
+@pytest.mark.parametrize("drain_timeout", [0.0, 5.0])
+async def test_a_generator_that_is_left_stops_its_upload_and_nothing_else(
+    leave: Callable[[AsyncIterator[int]], Awaitable[None]],
+    lane: str,
+    drain_timeout: float,
+    fake_amend: Fake,
+    assert_adds_up: Callable[..., None],
+    tmp_path: Path,
+) -> None:
+    """The upload ends, its journal is closed and its report adds up; every later wait of the caller works."""
+    rows = [f"{number}@example.com" for number in range(1_000)]
+    source = emails() if lane == "endless" else LANES[lane](rows)
+    seen: list[UploadStream] = []
+    before = asyncio.all_tasks()
+    options = {"drain_timeout": drain_timeout, "journal": tmp_path / "journal"}
+    await leave(in_a_generator(fake_amend(), source, seen, **options))
+    task = asyncio.current_task()
+    assert task is not None
+    gc.collect()
+    async with asyncio.timeout(10):
+        while asyncio.all_tasks() != before:  # noqa: ASYNC110 - nothing tells when a generator has been closed
+            await asyncio.sleep(0.001)
+    assert task.cancelling() == 0
+    for _ in range(50):
+        await asyncio.sleep(0)
+    (results,) = seen
+    assert_adds_up(results.report)
+    assert results.report.valid >= 10
+    assert results.report.sent < 1_000 or lane == "endless"
+    assert [batch async for batch in results] == []
+    again = Settings(hash=None, batch_size=10, journal=tmp_path / "journal")
+    assert (await upload(fake_amend(), LIST, rows, again)).ok  # the journal is free
+
+
+async def test_what_ends_an_upload_reaches_a_generators_caller(fake_amend: Fake) -> None:
+    """An error of the source is raised where the next result is waited for, once, and cancels nobody."""
+
+    def broken() -> Iterator[str]:
+        yield from (f"{number}@example.com" for number in range(40))
+        raise ValueError("mine")
+
+    numbers = in_a_generator(fake_amend(), broken(), [])
+    with pytest.raises(ValueError, match="mine") as caught:
+        _ = [number async for number in numbers]
+    assert caught.value.__context__ is None
+    await asyncio.sleep(0)
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0
+
+
+async def test_a_second_cancellation_does_not_leave_the_upload_behind(fake_amend: Fake) -> None:
+    """Whoever waits for the block's end and is canceled again waits on, and the upload hurries."""
+    stuck = asyncio.Event()
+
+    async def reply(_: Amendment) -> ContactListOperation:
+        stuck.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    before = asyncio.all_tasks()
+    run = Run(fake_amend(reply=reply), drain_timeout=60.0)
+    await stuck.wait()
+    run.task.cancel()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not run.task.done()
+    for task in asyncio.all_tasks() - before:
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run.task
+    assert asyncio.all_tasks() == before
+    assert run.report.unknown == 20

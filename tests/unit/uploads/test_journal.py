@@ -2,6 +2,7 @@ import hashlib
 import os
 import sqlite3
 import tempfile
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
+from criteo_audiences.journals import JournalState, describe, list_journals
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_store import BatchState
-from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger
+from criteo_audiences.uploads.journal_rows import FORMAT, BatchState
+from criteo_audiences.uploads.journal_store import Store
+from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger, Witness
 
 DAY = 24 * 3600.0
 BEGIN = 1_790_000_000.0
@@ -29,11 +32,12 @@ JOB = Job(
     configuration={"kinds": ["email"], "where": f"email != '{SECRET}'"},
 )
 ACKNOWLEDGED = BatchState.ACKNOWLEDGED
+IDENTITY = (f"PRAGMA application_id={FORMAT.application_id}", f"PRAGMA user_version={FORMAT.version}")
 
 
-def batch(number: int, content: str = "", kind: IdentifierType | None = None) -> Batch:
-    """Returns a batch of one identifier."""
-    return Batch(number=number, count=1, full=True, kind=kind, pieces=(f'"{content or number}@b.co"'.encode(),))
+def batch(number: int, content: str = "", kind: IdentifierType | None = None, count: int = 1) -> Batch:
+    """Returns a batch of one identifier, whatever it says."""
+    return Batch(number=number, count=count, full=True, kind=kind, pieces=(f'"{content or number}@b.co"'.encode(),))
 
 
 @define
@@ -63,10 +67,10 @@ class Place:
                 journal.begin(batch(number))
             return journal.run_id
 
-    def operate(self, run_id: str = "clear", segment_id: str = JOB.segment_id, host: str = JOB.host) -> None:
+    def operate(self, run_id: str | None = None, segment_id: str = JOB.segment_id, host: str = JOB.host) -> None:
         """Notes another operation on a list."""
         with Ledger(self.directory) as ledger:
-            ledger.note(JOB.service, host, segment_id, run_id)
+            ledger.note(JOB.service, host, segment_id, run_id or uuid.uuid4().hex)
 
     def bytes(self) -> bytes:
         """All that stands in the directory's files and names."""
@@ -137,8 +141,8 @@ def test_batch_that_was_not_acknowledged_goes_out_again(place: Place, state: Bat
     with place.open() as journal:
         for number in (1, 2, 3):
             journal.begin(batch(number))
-        journal.end(3, ACKNOWLEDGED)
-        journal.end(1, ACKNOWLEDGED)
+        journal.end(3, ACKNOWLEDGED, valid=1)
+        journal.end(1, ACKNOWLEDGED, valid=1)
         journal.end(2, state)
         assert not journal.complete()
     with place.open() as journal:
@@ -197,7 +201,7 @@ def test_source_is_sent_again_from_its_first_change(place: Place, changed: Batch
         assert journal.begin(batch(1)) is not None
         assert journal.begin(changed) is None
         assert journal.begin(batch(3)) is None
-        journal.end(2, ACKNOWLEDGED)
+        journal.end(2, ACKNOWLEDGED, valid=1)
     with place.open() as journal:
         assert send(journal, 4) == [2, 3, 4]
 
@@ -206,7 +210,7 @@ def test_pieces_are_not_part_of_a_batch(place: Place) -> None:
     """The same bytes cut elsewhere are the same batch."""
     with place.open() as journal:
         journal.begin(Batch(number=1, count=1, full=True, pieces=(b'"a@', b'b.co"')))
-        journal.end(1, ACKNOWLEDGED)
+        journal.end(1, ACKNOWLEDGED, valid=1)
     with place.open() as journal:
         assert journal.begin(Batch(number=1, count=1, full=False, pieces=(b'"a@b.co"',))) is not None
 
@@ -243,7 +247,7 @@ def test_journal_remembers_what_a_list_would(runs: Any, tmp_path_factory: pytest
                     begun.append(number)
             for number in reversed(begun):
                 if ends[number - 1] is not BatchState.SENT:
-                    journal.end(number, ends[number - 1])
+                    journal.end(number, ends[number - 1], valid=int(ends[number - 1] is ACKNOWLEDGED))
                 record[number - 1][1] = ends[number - 1]
 
 
@@ -254,7 +258,7 @@ def test_day_old_upload_is_continued_on_request_only(place: Place, age: float, s
         place.moment += 7 * DAY
         journal.begin(batch(1))
         place.moment += 7 * DAY
-        journal.end(1, ACKNOWLEDGED)
+        journal.end(1, ACKNOWLEDGED, valid=1)
     place.moment += age
     with place.open() as journal:
         assert journal.resumed == (not sent)
@@ -298,10 +302,12 @@ def test_anything_else_on_the_list_asks_for_resume(place: Place) -> None:
 
 def test_upload_through_another_journal_is_an_operation(place: Place) -> None:
     """As soon as it sends something, and no sooner."""
-    run_id = place.interrupted()
+    place.interrupted()
+    with Ledger(place.directory) as ledger:
+        mark = ledger.last_mark(JOB.service, JOB.host, JOB.segment_id)
     with Journal.open(place.directory / "other.journal", JOB) as other:
         with Ledger(place.directory) as ledger:
-            assert ledger.last_run(JOB.service, JOB.host, JOB.segment_id) == run_id
+            assert ledger.last_mark(JOB.service, JOB.host, JOB.segment_id) == mark
         other.begin(batch(1))
     with place.open() as journal:
         assert not journal.resumed
@@ -312,7 +318,7 @@ def test_uploads_that_overlapped_disturb_each_other(place: Place) -> None:
     with place.open() as journal, Journal.open(place.directory / "other.journal", JOB) as other:
         for each in (journal, other):
             each.begin(batch(1))
-            each.end(1, ACKNOWLEDGED)
+            each.end(1, ACKNOWLEDGED, valid=1)
     for path in (place.path, place.directory / "other.journal"):
         with Journal.open(path, JOB) as again:
             assert not again.resumed
@@ -397,7 +403,7 @@ def test_digests_are_keyed_and_nothing_else_is_written(place: Place, tmp_path: P
     for directory in (place.directory, tmp_path / "elsewhere"):
         with Journal.open(directory / "crm.journal", JOB) as journal:
             journal.begin(Batch(number=1, count=1, full=True, pieces=(body,)))
-            journal.end(1, ACKNOWLEDGED, trace_id=SECRET)
+            journal.end(1, ACKNOWLEDGED, valid=1, trace_id=SECRET)
             opened = Place(directory).bytes()
             found = journal._store.find(1)
             assert found is not None
@@ -426,7 +432,7 @@ def test_files_are_private(place: Place) -> None:
     with place.open() as journal:
         journal.begin(batch(1))
         modes = {path.name: path.stat().st_mode & 0o777 for path in place.directory.iterdir()}
-        assert modes == dict.fromkeys([LEDGER_NAME, "crm.journal", "crm.journal-wal"], 0o600)
+        assert modes == dict.fromkeys([LEDGER_NAME, "crm.journal", "crm.journal-lock", "crm.journal-wal"], 0o600)
     assert place.directory.stat().st_mode & 0o777 == 0o700
     assert {path.name for path in place.directory.iterdir()} == {LEDGER_NAME, "crm.journal"}
 
@@ -466,7 +472,7 @@ def newer(path: Path) -> None:
     """Makes a journal of a version to come."""
     Place(path.parent).interrupted()
     db = sqlite3.connect(path)
-    db.execute("PRAGMA user_version = 2")
+    db.execute("PRAGMA user_version = 3")
     db.close()
 
 
@@ -511,6 +517,139 @@ def test_empty_file_becomes_a_journal(place: Place) -> None:
         assert send(journal, 1) == [1]
     with place.open() as journal:
         assert send(journal, 1) == []
+
+
+def names(place: Place) -> set[str]:
+    """Returns what stands beside the ledger."""
+    return {path.name for path in place.directory.iterdir()} - {LEDGER_NAME}
+
+
+@pytest.mark.parametrize("planted", [None, b""])
+def test_journal_that_never_began_leaves_nothing(place: Place, planted: bytes | None) -> None:
+    """No file, no log, no lock: an upload that was refused before its first batch is none, also over an empty file."""
+    place.directory.mkdir()
+    for resume in (None, False):
+        if planted is not None:
+            place.path.write_bytes(planted)
+        with place.open(resume):
+            assert names(place) == {"crm.journal", "crm.journal-wal", "crm.journal-lock"}
+        assert names(place) == set()
+    assert "no unfinished upload to resume" in refusal(lambda: place.open(resume=True))
+    assert names(place) == set()
+
+
+def test_upload_that_never_began_leaves_what_the_journal_held(place: Place) -> None:
+    """A finished one stays finished, and what could be continued can be, although it was not asked for."""
+    place.interrupted(acknowledged=2)
+    with place.open(resume=False):
+        pass
+    place.operate()
+    with place.open() as journal:
+        assert journal.set_aside
+    with place.open(resume=True) as journal:
+        assert send(journal, 2) == []
+        assert journal.complete()
+    before = place.path.read_bytes()
+    with place.open():
+        pass
+    assert describe(place.path).state is JournalState.COMPLETED
+    assert place.path.read_bytes() == before
+    assert names(place) == {"crm.journal"}
+
+
+def kill(place: Place, statements: int) -> None:
+    """Leaves a journal behind whose process was killed after so many of the statements that make it."""
+    place.directory.mkdir(exist_ok=True)
+    db = sqlite3.connect(place.path, isolation_level=None)
+    for statement in ("PRAGMA journal_mode=WAL", *FORMAT.schema, *IDENTITY)[:statements]:
+        db.execute(statement)
+    db.close()
+
+
+@pytest.mark.parametrize("statements", [0, 1, 1 + len(FORMAT.schema) + len(IDENTITY)])
+def test_journal_that_was_killed_before_its_first_record_is_started_anew(place: Place, statements: int) -> None:
+    """It is empty and not damaged, wherever it is looked at."""
+    kill(place, statements)
+    place.path.chmod(0o600)
+    assert [each.state for each in list_journals(place.directory)] == [JournalState.EMPTY][: place.path.stat().st_size]
+    with pytest.raises(JournalError, match="is empty: no upload has begun"):
+        describe(place.path)
+    assert place.path.exists()
+    with place.open() as journal:
+        assert not journal.set_aside
+        assert send(journal, 2) == [1, 2]
+    with place.open() as journal:
+        assert send(journal, 2) == []
+
+
+def test_restored_copy_is_offered_and_not_continued(place: Place) -> None:
+    """A journal from before the last run is recognized: the ledger has the mark of that run; asked for, it resumes."""
+    place.interrupted(acknowledged=2)
+    copy = place.path.read_bytes()
+    with place.open() as journal:
+        assert send(journal, 4) == [3, 4]
+    place.path.write_bytes(copy)
+    with place.open() as journal:
+        assert "something else has operated on the list since" in str(journal.set_aside)
+    with place.open(resume=True) as journal:
+        assert send(journal, 4) == [3, 4]
+
+
+def test_directory_restored_with_its_ledger_is_witnessed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the user's state directory; without it nobody can know."""
+    place.interrupted(acknowledged=2)
+    copy = {path: path.read_bytes() for path in place.directory.iterdir()}
+    with place.open() as journal:
+        assert send(journal, 4) == [3, 4]
+    for path, content in copy.items():
+        path.write_bytes(content)
+    with place.open() as journal:
+        assert "something else has operated on the list since" in str(journal.set_aside)
+    monkeypatch.setenv("XDG_STATE_HOME", os.devnull)
+    with place.open() as journal:
+        assert journal.resumed
+
+
+@pytest.mark.parametrize("reached", ["nothing", "journal", "ledger"])
+def test_kill_while_the_marks_are_changed_is_no_disturbance(
+    place: Place, reached: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal, its ledger and the user's are written one after the other; any of them may be the last."""
+    place.interrupted(acknowledged=2)
+    cut: dict[str, Any] = {
+        "nothing": (Store, "remark"),
+        "journal": (Ledger, "note"),
+        "ledger": (Witness, "note"),
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(*cut[reached], killed)
+        journal = place.open()
+        assert journal.resumed
+        with pytest.raises(KilledError):
+            send(journal, 3)
+        journal.close()
+    with place.open() as journal:
+        assert journal.resumed
+        assert send(journal, 3) == [3]
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def killed(*_: object) -> None:
+    """Ends the process."""
+    raise KilledError
+
+
+def test_hosts_are_the_same_in_either_case(place: Place) -> None:
+    """As names in the DNS are: the job is the same, and an operation on the list is noticed."""
+    place.interrupted()
+    with place.open(host="API.Criteo.COM") as journal:
+        assert journal.resumed
+    place.operate(host="Api.criteo.com")
+    with place.open() as journal:
+        assert not journal.resumed
 
 
 def test_damaged_ledger_is_refused(place: Place) -> None:
@@ -561,7 +700,7 @@ def test_batches_come_in_order_and_end_once(place: Place) -> None:
             journal.begin(batch(1))
         with pytest.raises(ValueError, match="batch 1 is not in flight"):
             journal.end(1, BatchState.SENT)
-        journal.end(1, ACKNOWLEDGED)
+        journal.end(1, ACKNOWLEDGED, valid=1)
         with pytest.raises(ValueError, match="batch 1 is not in flight"):
             journal.end(1, BatchState.FAILED)
     journal.close()
@@ -573,7 +712,7 @@ def test_log_is_written_in_place(place: Place) -> None:
         log = place.path.with_name("crm.journal-wal")
         length = log.stat().st_size
         for number in range(1, 400):
-            journal.begin(batch(number))
+            journal.begin(batch(number, count=3 * 10**9))
             if number > 20:
                 journal.end(number - 20, ACKNOWLEDGED, valid=10**9, invalid=10**9, unreported=10**9, trace_id="f" * 48)
         assert log.stat().st_size == length
@@ -592,7 +731,10 @@ def test_the_log_holds_no_more_than_was_counted(steps: list[tuple[int, int, int]
                 store = journal._store
                 flying: list[int] = []
                 for number in range(1, count + 1):
-                    if journal.begin(batch(number, "" if number <= same else f"{run}.{number}", kind=long)) is None:
+                    if (
+                        journal.begin(batch(number, "" if number <= same else f"{run}.{number}", long, 3 * 10**9))
+                        is None
+                    ):
                         flying.append(number)
                     if len(flying) > late:
                         end = flying.pop(0)
@@ -609,7 +751,7 @@ def test_what_is_synchronized_is_the_log(place: Place, monkeypatch: pytest.Monke
     with place.open() as journal:
         synchronized.clear()
         journal.begin(batch(1))
-        journal.end(1, ACKNOWLEDGED)
+        journal.end(1, ACKNOWLEDGED, valid=1)
         assert not synchronized
         journal.sync()
         assert synchronized == [place.path.with_name("crm.journal-wal").stat().st_ino]
@@ -620,8 +762,8 @@ def test_who_does_not_wait_is_told_that_another_thread_records(place: Place) -> 
     with place.open() as journal:
         journal.begin(batch(1))
         with journal._lock:
-            assert not journal.end(1, ACKNOWLEDGED, wait=False)
-        assert journal.end(1, ACKNOWLEDGED, wait=False)
+            assert not journal.end(1, ACKNOWLEDGED, valid=1, wait=False)
+        assert journal.end(1, ACKNOWLEDGED, valid=1, wait=False)
 
 
 def test_a_batch_takes_two_statements(place: Place) -> None:
@@ -631,5 +773,5 @@ def test_a_batch_takes_two_statements(place: Place) -> None:
         statements: list[str] = []
         journal._store._db.set_trace_callback(statements.append)
         journal.begin(batch(2))
-        journal.end(2, ACKNOWLEDGED)
+        journal.end(2, ACKNOWLEDGED, valid=1)
         assert [each.split()[0] for each in statements] == ["INSERT", "UPDATE"]

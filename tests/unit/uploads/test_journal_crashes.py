@@ -12,23 +12,25 @@ from typing import Any
 
 import pytest
 
+from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
 from criteo_audiences.journals import JournalState, describe, list_journals
-from criteo_audiences.uploads import journal, sqlite_file
+from criteo_audiences.uploads import file_lock, journal, sqlite_file
 from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.ledger import Ledger
+from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger
 from criteo_audiences.uploads.sqlite_file import InUseError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
 JOB = Job(service="marketing-solutions", host="api.criteo.com", segment_id="812345", operation="add")
+BATCH = Batch(number=1, count=1, full=True, pieces=(b'"1@b.co"',))
 PRELUDE = """
 import json, os, random, resource, signal, sys, time
 from pathlib import Path
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
 from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_store import BatchState
+from criteo_audiences.uploads.journal_rows import BatchState
 
 JOB = Job(service="marketing-solutions", host="api.criteo.com", segment_id="812345", operation="add")
 DIRECTORY = Path(sys.argv[1])
@@ -179,6 +181,55 @@ def test_lock_survives_whatever_this_process_does_beside_it(tmp_path: Path) -> N
     assert run(TRYING, tmp_path) == "opened"
 
 
+@pytest.mark.parametrize("look", [Path.read_bytes, lambda path: path.open("rb").close(), Path.stat])
+def test_lock_survives_that_this_process_reads_the_file(look: Callable[[Path], object], tmp_path: Path) -> None:
+    """A backup that runs in the same process takes SQLite's locks away, but not the journal's own."""
+    path = tmp_path / "crm.journal"
+    with Journal.open(path, JOB) as opened:
+        opened.begin(BATCH)
+        for each in tmp_path.iterdir():
+            look(each)
+        assert "is in use by another upload" in run(TRYING, tmp_path)
+    assert run(TRYING, tmp_path) == "opened"
+
+
+LEFT = """
+reading, writing = os.pipe()
+if not os.fork():
+    journal = Journal.open(DIRECTORY / "crm.journal", JOB)
+    journal.begin(batch(1))
+    if not os.fork():
+        os.write(writing, b"%d\\n" % os.getpid())
+        signal.pause()
+    signal.pause() if sys.argv[2:] else os._exit(0)
+grandchild = int(os.read(reading, 100))
+try:
+    os.wait()
+    assert (DIRECTORY / "crm.journal-lock").exists()
+    with Journal.open(DIRECTORY / "crm.journal", JOB):
+        pass
+    print(json.dumps(sorted(path.name for path in DIRECTORY.iterdir())))
+finally:
+    os.kill(grandchild, signal.SIGKILL)
+"""
+
+
+def test_lock_ends_with_its_process_and_not_with_its_children(tmp_path: Path) -> None:
+    """A child that was forked meanwhile and lives on does not keep it; the file that was left is used and removed."""
+    assert run(LEFT, tmp_path) == [".criteo-audiences.ledger", "crm.journal"]
+
+
+def test_planted_lock_is_refused(tmp_path: Path) -> None:
+    """A link or a directory in its place; the journal is not made then."""
+    for plant in (lambda path: path.symlink_to(tmp_path / "target"), Path.mkdir, os.mkfifo):
+        lock = tmp_path / "crm.journal-lock"
+        plant(lock)
+        with pytest.raises(JournalError, match=r"crm\.journal"):
+            Journal.open(tmp_path / "crm.journal", JOB)
+        assert {path.name for path in tmp_path.iterdir()} == {lock.name, LEDGER_NAME}
+        lock.rmdir() if lock.is_dir() else lock.unlink()
+
+
 LIMITED = """
 def refused(act):
     try:
@@ -223,8 +274,25 @@ def fill():
         except OSError:
             pass
 
-path = DIRECTORY / "crm.journal"
-results = []
+def left(full, name):
+    before = set(DIRECTORY.iterdir())
+    try:
+        Journal.open(DIRECTORY / name, JOB).close()
+        message = None
+    except JournalError as error:
+        message = str(error)
+    return {"full": full, "message": message, "left": [each.name for each in set(DIRECTORY.iterdir()) - before]}
+
+Journal.open(DIRECTORY / "first.journal", JOB).close()
+openings = []
+for spared in (0, 4096, 8192, 16384, 65536):
+    fill()
+    with open(DIRECTORY / "filler", "ab") as filler:
+        filler.truncate(filler.tell() - spared)
+    openings.append(left(True, "new.journal"))
+    (DIRECTORY / "filler").unlink()
+    openings.append(left(False, "new.journal"))
+results = [openings]
 for early in (0, 3, 60):
     path = DIRECTORY / f"{early}.journal"
     journal, flying, begun, ended, message = Journal.open(path, JOB), [], 0, 0, None
@@ -262,15 +330,22 @@ def test_file_that_may_not_grow_loses_no_acknowledgement(tmp_path: Path) -> None
 
 @pytest.mark.skipif(shutil.which("unshare") is None, reason="needs a mount namespace")
 def test_full_disk_loses_no_acknowledgement(tmp_path: Path) -> None:
-    """However early it is full: what was begun can be ended, and is skipped by the next run."""
+    """However early it is full: what was begun can be ended, and is skipped by the next run.
+
+    A journal that cannot be made leaves neither a file nor a lock, and can be made as soon as there is room.
+    """
     wrapper = ["unshare", "--map-root-user", "--mount"]
     if subprocess.run([*wrapper, "true"], capture_output=True, check=False).returncode:  # noqa: S603 - ours
         pytest.skip("no mount namespaces here")
     found = run(FILLED, tmp_path, *wrapper)
     if found is None:
         pytest.skip("no mounts here")
-    assert [each["early"] for each in found] == [0, 3, 60]
-    for each in found:
+    openings, *uploads = found
+    for each in openings:
+        assert each["left"] == []
+        assert "because the disk is full" in each["message"] if each["full"] else each["message"] is None
+    assert [each["early"] for each in uploads] == [0, 3, 60]
+    for each in uploads:
         assert each["begun"] == each["ended"] == each["skipped"] >= each["early"]
         assert "because the disk is full: make room and run again." in each["message"]
 
@@ -300,8 +375,8 @@ def test_file_system_that_cannot_lock_is_refused(
     lock: Callable[..., None], reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the reason, and before anything is made there."""
-    monkeypatch.setattr(sqlite_file.fcntl, "fcntl", lock)
-    monkeypatch.setattr(sqlite_file.fcntl, "flock", lock)
+    monkeypatch.setattr(file_lock.fcntl, "fcntl", lock)
+    monkeypatch.setattr(file_lock.fcntl, "flock", lock)
     with pytest.raises(JournalError) as caught:
         Journal.open(tmp_path / "crm.journal", JOB)
     assert str(caught.value) == (
@@ -312,10 +387,10 @@ def test_file_system_that_cannot_lock_is_refused(
 
 
 def test_locks_of_an_old_kernel_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where locks of open files are not known, those of the whole file are tried, which must exclude each other."""
-    monkeypatch.setattr(sqlite_file.fcntl, "fcntl", refuse(errno.EINVAL))
+    """Where locks of open files are not known, SQLite's cannot be tried; those of the whole file must exclude others."""
+    monkeypatch.setattr(file_lock.fcntl, "fcntl", refuse(errno.EINVAL))
     Journal.open(tmp_path / "crm.journal", JOB).close()
-    monkeypatch.setattr(sqlite_file.fcntl, "flock", no_locks)
+    monkeypatch.setattr(file_lock.fcntl, "flock", no_locks)
     with pytest.raises(JournalError, match="a lock is granted twice"):
         Journal.open(tmp_path / "crm.journal", JOB)
 

@@ -12,7 +12,7 @@ from criteo_audiences import NotFoundError, UploadReport, journals
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment, Destination, upload
 from criteo_audiences.uploads.journal import Journal
-from criteo_audiences.uploads.journal_store import BatchState
+from criteo_audiences.uploads.journal_rows import BatchState
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.record import Record
 from criteo_audiences.uploads.uploader import UploadStream, stream

@@ -244,8 +244,9 @@ def test_what_is_there_is_refused_before_anything_is_read(obstacle: str, place: 
     source = iter(["nobody"])
     path = place.directory / "nowhere" / "rejects.csv" if obstacle == "no parent" else place.path
     with pytest.raises(ConfigurationError, match="rejects must name") as caught:
-        place.upload(source, rejects=path, dry_run=False)
+        place.upload(source, rejects=path, dry_run=False, journal=place.directory / "crm.journal")
     assert place.directory.name not in str(caught.value)
+    assert not (place.directory / "crm.journal").exists()
     assert next(source) == "nobody"
     assert not (place.directory / "nowhere").exists()
     assert not place.amend.received
