@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-import anyio
 from attrs import define, field, setters
 
 from criteo_audiences.errors import (
@@ -22,6 +21,7 @@ from criteo_audiences.errors import (
     InvalidResponseError,
 )
 from criteo_audiences.session.auth import AccessToken, Grant, read_refresh_token, read_token, require_secret
+from criteo_audiences.session.loops import LoopLock
 from criteo_audiences.session.quota import Quota
 from criteo_audiences.session.shielding import completed
 from criteo_audiences.validation import require_range
@@ -57,7 +57,7 @@ class _Consented:
     on_rotate: OnRotate | None = field(default=None, repr=False)
     accounts: int = field(default=1, on_setattr=setters.frozen)
     _is_stored: bool = field(default=True, init=False, repr=False)
-    _lock: anyio.Lock = field(factory=anyio.Lock, init=False, repr=False)
+    _lock: LoopLock = field(factory=LoopLock, init=False, repr=False)
 
     refresh_token: str | None = None
 
@@ -77,7 +77,7 @@ class _Consented:
 
     async def token(self, grant: Grant) -> AccessToken:
         """See `TokenSource.token`; one renewal at a time, also where several clients share these credentials."""
-        async with self._lock:
+        async with self._lock.held():
             return await completed(self._renew(grant), patience=_PATIENCE)
 
     def _question(self) -> tuple[dict[str, str], str]:

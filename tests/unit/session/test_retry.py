@@ -101,6 +101,19 @@ def test_what_is_repeated(error: CriteoError, *, repeated: bool, create_repeated
     assert (full().delay(CREATE, 1, error) is not None) is create_repeated
 
 
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529])
+def test_a_passing_fault_is_repeated(status: int) -> None:
+    """What a server or a gateway may answer today and not tomorrow is asked again, where that does no harm."""
+    assert full().delay(READ, 1, ServerError(status)) == 1.0
+    assert full().delay(CREATE, 1, ServerError(status)) is None
+
+
+@pytest.mark.parametrize("status", [501, 505, 519, 525, 528, 530, 599])
+def test_a_fault_that_does_not_pass_is_not_repeated(status: int) -> None:
+    """A gateway that cannot verify the server behind it, or a method that is not there, will not change at once."""
+    assert full().delay(READ, 1, ServerError(status)) is None
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_server_says_how_long(status: int) -> None:
     """`Retry-After` goes before the policy's own delay, longer or shorter; a moment that has passed says nothing."""
