@@ -43,8 +43,8 @@ class CriteoClient:
 
     Use it as `async with CriteoClient(...) as criteo:`, or call `aclose()` yourself. Nothing is sent before the first
     call. One client may serve several event loops one after the other (`asyncio.run` twice, AWS Lambda, Celery,
-    pytest): it opens new connections in each and keeps its token and what it knows of the quota. Two event loops that run at
-    the same time need a client each.
+    pytest): it opens new connections in each and keeps its token and what it knows of the quota. Two
+    event loops that run at the same time need a client each.
 
     Args:
         credentials: `ClientCredentials`, `RefreshToken`, `AuthorizationCode`, `StaticToken`, or a `TokenSource` of

@@ -10,10 +10,12 @@ from criteo_audiences.errors import (
     ConnectError,
     CriteoError,
     InvalidResponseError,
+    PartialFailureError,
     RateLimitExceeded,
     ResponseError,
     TransportError,
 )
+from criteo_audiences.models import ProblemType
 from criteo_audiences.session.protocol import Request
 from criteo_audiences.validation import require_range
 
@@ -75,4 +77,6 @@ def _may_repeat(request: Request, error: CriteoError) -> bool:
         return False
     if isinstance(error, (TransportError, InvalidResponseError)):
         return True
+    if isinstance(error, PartialFailureError):
+        return any(problem.type is ProblemType.AVAILABILITY for problem in error.problems)
     return isinstance(error, ResponseError) and error.status in _PASSING

@@ -35,6 +35,10 @@ _TOKEN_CALL: Final = Request(method="POST", path="/oauth2/token", content_type=F
 _NOTICEABLE_WAIT: Final = 0.01
 
 
+def _as_it_is(document: Any) -> Any:
+    return document
+
+
 @define
 class _Call:
     """Where one call stands.
@@ -46,19 +50,23 @@ class _Call:
         delay: seconds before the next one, `None` when there is to be none.
         ends_at: when the deadline passes.
         token: the token the last request carried.
+        read: makes the result out of the answer's document.
         renewed: whether a refused token was replaced already.
-        unknown: whether a request got no answer, so that Criteo may have applied it.
+        is_final: whether no repeat would change the answer.
+        unknown: whether Criteo may have applied a request of it.
         sent_at: when the last request started, `None` before it did.
         status: of the last answer.
     """
 
     request: Request
+    read: Callable[[Any], Any] = _as_it_is
     attempt: int = 0
     failures: int = 0
     delay: float | None = None
     ends_at: float = math.inf
     token: str | None = field(default=None, repr=False)
     renewed: bool = False
+    is_final: bool = False
     unknown: bool = False
     sent_at: float | None = None
     status: int | None = None
@@ -146,23 +154,21 @@ class Session:
         """Makes a call, repeats it as the retry policy says, and returns the answer's JSON document.
 
         Raises:
-            CriteoError: of the class that says what the caller can do; `outcome_unknown` is true when a request got
-                no answer, so that Criteo may have applied it.
+            CriteoError: of the class that says what the caller can do; `outcome_unknown` is true when Criteo may have
+                applied a request of the call.
         """
         return await self._settle(_Call(request))
 
     async def ask(self, request: Request, read: Callable[[Any], R]) -> R:
-        """Makes a call like `send` and reads its document; an answer is not asked for again because of what it holds.
+        """Makes a call like `send` and reads its document.
+
+        An answer is asked for again because of what it holds only when that is a problem of availability.
 
         Raises:
             CriteoError: as `send`; for what `read` cannot read with the status of the answer.
         """
-        call = _Call(request)
-        document = await self._settle(call)
-        try:
-            return read(document)
-        except InvalidResponseError as error:
-            raise InvalidResponseError(error.paths, status=call.status) from None
+        result: R = await self._settle(_Call(request, read))
+        return result
 
     async def _settle(self, call: _Call) -> Any:
         """Makes the call once there is a slot of the quota, and tells how it ended when that is badly."""
@@ -213,6 +219,7 @@ class Session:
             self._deprecations.look_at_response(response)
             document = decipher(response)
             self._deprecations.look_at_document(document)
+            result = self._read(call, document)
         except CriteoError as error:
             call.delay = self._delay_after(call, error)
             if isinstance(error, RateLimitExceeded) and call.sent_at is not None:
@@ -221,10 +228,19 @@ class Session:
             raise
         else:
             self._tell("request.completed", call, status=response.status, seconds=self._since_sent(call))
-            return document
+            return result
         finally:
             if call.request.authorized:
                 self._limiter.settle(announced, pause=pause, sent_at=call.sent_at)
+
+    def _read(self, call: _Call, document: Any) -> Any:
+        """Reads the document; one that cannot be read would be no better the next time."""
+        try:
+            return call.read(document)
+        except InvalidResponseError as error:
+            unreadable = InvalidResponseError(error.paths, status=call.status)
+            call.is_final = True
+        raise unreadable
 
     async def _exchange(self, call: _Call) -> Response:
         request = call.request
@@ -245,8 +261,8 @@ class Session:
 
     def _delay_after(self, call: _Call, error: CriteoError) -> float | None:
         """Returns the delay before a repeat; a wait the server announced uses up no attempt."""
-        if call.sent_at is None:
-            return None  # there is no token, and its source has had repeats of its own
+        if call.sent_at is None or call.is_final:
+            return None  # there is no token, and its source has had repeats of its own; or a repeat is no use
         announced_wait = isinstance(error, RateLimitExceeded) and bool(error.retry_after)
         call.failures += not announced_wait
         delay = self._retry.delay(call.request, call.failures, error)
