@@ -260,8 +260,8 @@ class UploadReport:
 
         Something was sent (or the source was rightly empty), nothing is pending, failed, unknown or unreported, no
         deadline ended it, the shares of rejected rows and refused identifiers stay within `max_rejected` and
-        `max_invalid`, and no policy of `fail_on` is broken; whatever is stricter decides. A dry run is judged by what it could see: that
-        something would be sent, and which rows were rejected, duplicates or suppressed.
+        `max_invalid`, and no policy of `fail_on` is broken; whatever is stricter decides. A dry run is judged by what
+        it could see: that something would be sent, and which rows were rejected, duplicates or suppressed.
         """
         return is_ok(self)
 
