@@ -241,17 +241,17 @@ class UploadFailedError(CriteoError):
 
 
 class QuotaWaitError(CriteoError):
-    """The quota would make a call wait longer than `max_quota_wait`.
+    """The quota would make a call wait longer than `max_quota_wait`, or a 429 longer than a call may take in all.
 
     Attributes:
         wait: seconds the call would have to wait.
     """
 
-    def __init__(self, wait: float, longest: float) -> None:
+    def __init__(self, wait: float, longest: float, *, what: str = "max_quota_wait") -> None:
         self.wait = wait
         super().__init__(
-            f"The quota would make this call wait {wait:.1f} s, longer than max_quota_wait={longest:g} s. "
-            "Try again later or raise max_quota_wait."
+            f"The quota would make this call wait {wait:.1f} s, longer than {what}={longest:g} s. "
+            f"Try again later or raise {what}."
         )
 
 

@@ -14,7 +14,7 @@ from criteo_audiences.errors import ConfigurationError, QuotaWaitError
 from criteo_audiences.models import RateLimit
 from criteo_audiences.session.clock import Clock, SystemClock, Timer
 from criteo_audiences.session.loops import MOVED, HomeLoop
-from criteo_audiences.session.quota import MOST_CALLS, Quota
+from criteo_audiences.session.quota import MOST_CALLS, Quota, Refusals
 
 
 @define(order=True)
@@ -42,6 +42,7 @@ class LocalRateLimiter:
         self._foreign = 0
         self._foreign_until = 0.0
         self._paused_until = 0.0
+        self._refusals = Refusals()
         self._reopens_at: float | None = None
         self._waiters: list[_Waiter] = []
         self._numbers = itertools.count()
@@ -89,7 +90,10 @@ class LocalRateLimiter:
         self._in_flight = max(0, self._in_flight - 1)  # a call of an event loop that has gone may end late
         self._answered.append(now)
         if pause > 0:
+            self._refusals.note(now if sent_at is None else sent_at, now)
             self._paused_until = max(self._paused_until, now + pause)
+        elif sent_at is not None:
+            self._refusals.clear()
         if announced is not None:
             self._believe(announced, now, now if sent_at is None else sent_at)
         self._admit()
@@ -118,7 +122,10 @@ class LocalRateLimiter:
 
     def _free(self, now: float) -> int:
         """Calls that may be made at this moment."""
-        return 0 if now < self._paused_until else min(self._room(now))
+        if now < self._paused_until:
+            return 0
+        room = min(self._room(now))
+        return min(room, 1 - self._in_flight) if self._refusals.are_many else room
 
     def _allowed(self) -> int:
         """Calls a window that this client may make."""

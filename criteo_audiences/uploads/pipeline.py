@@ -18,6 +18,7 @@ from criteo_audiences.errors import (
     ConfigurationError,
     ConnectError,
     CriteoError,
+    InvalidResponseError,
     NotFoundError,
     PermissionDeniedError,
     RequestTimeout,
@@ -289,8 +290,9 @@ class Pipeline:
         """
         if isinstance(result.error, AuthenticationError):
             raise result.error
+        is_no_login = not result.sent and isinstance(result.error, InvalidResponseError)
         mostly_refused = result.invalid > self._settings.max_invalid * batch.count
-        if _is_hopeless(result.error) or (batch.number == 1 and batch.full and mostly_refused):
+        if is_no_login or _is_hopeless(result.error) or (batch.number == 1 and batch.full and mostly_refused):
             self._stop()
 
     def _stop(self) -> None:
