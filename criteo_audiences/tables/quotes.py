@@ -5,18 +5,20 @@ however many rows that takes. Here no row with such a quote reaches beyond its o
 """
 
 import re
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from criteo_audiences.identifiers import RejectReason
 from criteo_audiences.tables.rows import LONGEST_CELL
+from criteo_audiences.tables.scan import Scan
 
 BROKEN: Final = f"\x01{RejectReason.BROKEN_QUOTES}"
 """Stands in every cell of a row that cannot be read; no identifier can hold it."""
 
 _SHOWN: Final = 5
-_PIECE: Final = 64 * 1024
+_LARGEST_PIECE: Final = 64 * 1024
+_SMALLEST_PIECE: Final = 1024
+_LINE: Final = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 
 
 class Mender:
@@ -38,6 +40,7 @@ class Mender:
     def __init__(self, delimiter: str, width: int) -> None:
         self.broken = 0
         self.broken_lines: list[int] = []
+        self._delimiter = delimiter
         self._grammar = _Grammar(delimiter.encode())
         self._width = width
         self._mark = self._grammar.written([BROKEN.encode()] * width)
@@ -49,24 +52,30 @@ class Mender:
             chunks: the text, in UTF-8.
             skip: how many lines to leave out.
         """
-        lines = _Lines(chunks)
-        piece = bytearray()
-        while (line := lines.take()) is not None:
-            if lines.number <= skip or not (row := line.rstrip(b"\r\n")):
-                continue
-            piece += self._row(line, lines) if b'"' in row else row
-            piece += b"\n"
-            if len(piece) >= _PIECE:
-                yield bytes(piece)
-                piece.clear()
-        yield bytes(piece)
+        text = _Text(chunks)
+        while text.number < skip and text.take() is not None:
+            pass
+        while True:
+            if clean := text.take_clean(self._is_clean):
+                yield clean
+            line = text.take()
+            if line is None:
+                return
+            if row := line.rstrip(b"\r\n"):
+                yield (self._row(line, text) if b'"' in row else row) + b"\n"
 
-    def _row(self, line: bytes, lines: "_Lines") -> bytes:
-        number = lines.number
-        row = _Row(line, lines.take)
+    def _is_clean(self, lines: bytes) -> bool:
+        """Tells whether lines are rows, one each, that need no mending."""
+        scan = Scan()
+        scan.read([lines])
+        return scan.rows == scan.lines and scan.has_clean_quotes(self._delimiter)
+
+    def _row(self, line: bytes, text: "_Text") -> bytes:
+        number = text.number
+        row = _Row(line, text.take)
         cells = self._grammar.cells(row, _quoted)
         if cells is None or self._is_doubtful(cells, row):
-            lines.give_back(row.lines[1:])
+            text.give_back(row.lines[1:])
             cells = self._of_one_line(line)
         if cells is not None:
             return self._grammar.written(cells)
@@ -94,8 +103,8 @@ class Mender:
         return len(cells) >= self._width and not any(map(bytes.strip, cells[self._width :]))
 
 
-class _Lines:
-    """Lines with their ends, which can be given back.
+class _Text:
+    """A text that comes in pieces, taken line by line; its lines end with line feeds, carriage returns or both.
 
     Attributes:
         number: of the line taken last, from 1.
@@ -103,30 +112,63 @@ class _Lines:
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self.number = 0
-        self._lines = _split(chunks)
-        self._given_back: deque[bytes] = deque()
+        self._chunks = iter(chunks)
+        self._text = b""
+        self._start = 0  # of what can be given back
+        self._at = 0
+        self._by_line_until = 0
+        self._piece = _LARGEST_PIECE
+        self._ended = False
 
     def take(self) -> bytes | None:
-        """Returns the next line, `None` at the end."""
-        line = self._given_back.popleft() if self._given_back else next(self._lines, None)
-        self.number += line is not None
-        return line
+        """Returns the next line with its end, `None` at the end."""
+        line = _LINE.match(self._text, self._at)
+        # The line may go on in the next piece, and a line feed may follow a carriage return.
+        while not self._ended and not (line and (line.end() < len(self._text) or line[0].endswith(b"\n"))):
+            self._extend()
+            line = _LINE.match(self._text, self._at)
+        if line is None:
+            return None
+        self._at = line.end()
+        self.number += 1
+        return line[0]
 
     def give_back(self, lines: list[bytes]) -> None:
         """Takes the latest lines back, so that they are returned again."""
-        self._given_back.extendleft(reversed(lines))
+        self._at -= sum(map(len, lines))
         self.number -= len(lines)
 
+    def take_clean(self, is_clean: Callable[[bytes], bool]) -> bytes:
+        """Returns as many of the lines that come next as are at hand and clean, with line feeds only.
 
-def _split(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yields the lines of a text that comes in pieces: they end with line feeds, carriage returns or both."""
-    kept = b""
-    for chunk in chunks:
-        lines = (kept + chunk).splitlines(keepends=True)
-        # The last line may go on in the next piece, and a line feed may follow a carriage return.
-        kept = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
-        yield from lines
-    yield from kept.splitlines(keepends=True)
+        What was taken before cannot be given back any more. How much is looked at follows how much was clean before.
+        """
+        self._start = self._at
+        while len(self._text) - self._at < self._piece and not self._ended:
+            self._extend()
+        while self._at >= self._by_line_until:
+            lines = self._whole_lines(self._piece)
+            if is_clean(lines):
+                self._at += len(lines)
+                self._piece = min(self._piece * 4, _LARGEST_PIECE)
+                self.number += lines.count(b"\n") + lines.count(b"\r") - lines.count(b"\r\n")
+                return lines.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in lines else lines
+            if self._piece <= _SMALLEST_PIECE:
+                self._by_line_until = self._at + len(lines)
+            self._piece = max(self._piece // 4, _SMALLEST_PIECE)
+        return b""
+
+    def _whole_lines(self, most: int) -> bytes:
+        text = self._text[self._at : self._at + most]
+        return text[: max(text.rfind(b"\n"), text.rfind(b"\r", 0, -1)) + 1]
+
+    def _extend(self) -> None:
+        chunk = next(self._chunks, None)
+        self._ended = chunk is None
+        self._text = self._text[self._start :] + (chunk or b"")
+        self._at -= self._start
+        self._by_line_until -= self._start
+        self._start = 0
 
 
 class _Row:

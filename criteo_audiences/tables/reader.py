@@ -124,19 +124,21 @@ class Reader:
             if not plan.staged:
                 if opened.lean:
                     limit_memory(engine, plan.memory_limit)
-                yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, unread=opened)
+                yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, counted=False)
                 files.require_unchanged()
+                require_all_rows(opened, scanned_rows(engine))
                 return
-            staging = self._stage(engine, opened, coded)
+            staging = self._stage(engine, files, opened, coded)
             if plan.on_rejects is not None:
                 plan.on_rejects(staged_rejects(engine, opened, self._interruption))
             yield from self._staged(engine, files, staging)
 
-    def _stage(self, engine: "duckdb.DuckDBPyConnection", opened: Opened, coded: str) -> Staging:
+    def _stage(self, engine: "duckdb.DuckDBPyConnection", files: SourceFiles, opened: Opened, coded: str) -> Staging:
         """Reads and prepares all rows; meanwhile `staged` says how far that is."""
         self._is_staging = True
         scanned = stage(engine, coded)
         self._is_staging = False
+        files.require_unchanged()
         require_all_rows(opened, scanned)
         staging = Staging(engine, self._plan)
         self.staged_values = staging.codes.total()
@@ -202,12 +204,9 @@ class Reader:
         files.require_unchanged()
         for at in range(len(self._plan.selections)):
             remaining = f"SELECT code, p FROM staged WHERE k = {at} AND code <= {query.HASHED}"
-            yield from self._cut(engine, remaining, at)
+            yield from self._cut(engine, remaining, at, counted=True)
 
-    def _cut(
-        self, engine: "duckdb.DuckDBPyConnection", source: str, at: int, *, unread: Opened | None = None
-    ) -> Iterator[Chunk]:
-        """Cuts the batches of a selection; rows of a table that is `unread` so far are counted meanwhile."""
+    def _cut(self, engine: "duckdb.DuckDBPyConnection", source: str, at: int, *, counted: bool) -> Iterator[Chunk]:
         selection = self._plan.selections[at]
         cutter = Cutter(
             selection.kind,
@@ -221,10 +220,8 @@ class Reader:
             stream.__arrow_c_stream__(), partial(failure, name=self._table.label, has_sql=self._has_sql)
         ):
             batches = tuple(cutter.feed(codes, pieces))
-            found = _count(codes) if unread else Counter[int]()
+            found = Counter[int]() if counted else _count(codes)
             yield Chunk(codes=found, already_hashed=found[query.HASHED], batches=batches)
-        if unread:
-            require_all_rows(unread, scanned_rows(engine))
         yield Chunk(codes=Counter(), batches=tuple(cutter.flush()))
 
 

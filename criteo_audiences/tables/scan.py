@@ -129,7 +129,7 @@ class Scan:
         inside = np.flatnonzero(begins) if self._in_quotes else ()
         if window.find(b'"', 1, -1) >= 0:
             inside = self._follow_quotes(letters, begins)
-        for before, end in enumerate(inside[:_MOST_KEPT]):
+        for before, end in enumerate(inside[: _MOST_KEPT - len(self.continued)]):
             row = self.rows + int(np.count_nonzero(begins[:end])) - before
             self._keep(row, window, int(end) + 2)
         self.lines += begun
@@ -153,9 +153,8 @@ class Scan:
 
     def _keep(self, row: int, window: bytes, start: int) -> None:
         """Keeps a line that continues a quoted cell, as far as it lies in this piece."""
-        if len(self.continued) < _MOST_KEPT:
-            stop = window.find(b"\n", start)
-            self.continued.append((row, window[start : stop if stop >= 0 else len(window)]))
+        stop = window.find(b"\n", start)
+        self.continued.append((row, window[start : stop if stop >= 0 else len(window)]))
 
     def _measure_lines(self, chunk: bytes) -> None:
         """Only lines that reach beyond a piece are measured: the engine bears all that are shorter."""

@@ -242,7 +242,7 @@ def test_what_has_been_mended_is_well_formed_and_needs_no_second_mending(text: b
     scan.read([mended] if mended else [])
     assert scan.has_clean_quotes(",")
     rows = list(csv.reader(io.StringIO(mended.decode(), newline=""), strict=True))
-    assert len(rows) == scan.rows
+    assert len(list(filter(None, rows))) == scan.rows
     again = Mender(",", 1)
     assert b"".join(again.mended([mended], 0)) == mended
     assert not again.broken
