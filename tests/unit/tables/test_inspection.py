@@ -350,6 +350,18 @@ def test_a_delimiter_that_the_header_lacks_is_refused(content: str, found: tuple
     )
 
 
+@pytest.mark.parametrize("sign", [*"|^~;,"])
+def test_lines_that_are_wrapped_in_quotes_are_refused(sign: str, desk: Any) -> None:
+    """As spreadsheets save a column into which whole lines were pasted; a header may hold such a character, though."""
+    with pytest.raises(ConfigurationError) as caught:
+        desk.inspect(f'"id{sign}email"\n"12{sign}planted@b.co"\n"13{sign}""c@d.co"""\n')
+    assert str(caught.value) == (
+        f"Line 2 of crm.csv is one quoted cell with others in it, divided by '{sign}'; export it again without quotes "
+        "around whole lines."
+    )
+    assert desk.inspect(f'"email{sign} private"\n"a@b.co"\nc@d.co\n', "b.csv").sample == ADDRESSES
+
+
 RARE = st.sampled_from(["|", "~", "^"])
 
 
