@@ -41,14 +41,16 @@ class CriteoClient:
     """A client of Criteo's audience APIs.
 
     Use it as `async with CriteoClient(...) as criteo:`, or call `aclose()` yourself. Nothing is sent before the first
-    call. It belongs to one event loop.
+    call. One client may serve several event loops one after the other (`asyncio.run` twice, AWS Lambda, Celery,
+    pytest): it opens new connections in each and keeps its token and what it knows of the quota. Two
+    event loops that run at the same time need a client each.
 
     Args:
         credentials: `ClientCredentials`, `RefreshToken`, `AuthorizationCode`, `StaticToken`, or a `TokenSource` of
             your own.
         base_url: HTTPS; plain HTTP is accepted to this machine only.
         api_version: such as `2026-07`, or `experimental`.
-        http: an `aiohttp.ClientSession` to borrow; it is left open.
+        http: an `aiohttp.ClientSession` to borrow; it is left open, and ties the client to its event loop.
         proxy: URL of an HTTP proxy; proxy variables of the environment are honored without it.
         ssl: an SSL context, for an authority or a client certificate of one's own.
         timeout: seconds without any progress after which a request is given up; a slow link that moves is not cut.

@@ -15,11 +15,11 @@ from attrs import frozen
 from criteo_audiences.batches import Batch, single_batch
 from criteo_audiences.errors import (
     ConfigurationError,
-    CriteoError,
     InvalidRequestError,
     PartialFailureError,
     PermissionDeniedError,
     SegmentMismatchError,
+    TransportError,
 )
 from criteo_audiences.models import IdentifierType, Word
 from criteo_audiences.results import BulkResult, Search
@@ -301,9 +301,7 @@ async def _created(create: Callable[[], Awaitable[BulkResult[S]]]) -> BulkResult
     """Creates; once more when the answer was lost, since a list made then shows as a name that is taken."""
     try:
         return await create()
-    except CriteoError as error:
-        if not error.outcome_unknown:
-            raise
+    except TransportError:
         return await create()
 
 

@@ -13,9 +13,9 @@ CriteoError
 │   │   ├── ApiVersionGoneError    410: this API version has ended
 │   │   └── PayloadTooLargeError   413: the body is too large
 │   ├── RateLimitExceeded       429: .rate_limit
-│   └── ServerError             5xx
+│   └── ServerError             5xx, which a gateway answers as well: Criteo may have applied the call
 ├── InvalidResponseError        an answer that cannot be read: .paths, never values
-├── PartialFailureError         a 200 with problems where one result was demanded
+├── PartialFailureError         a 200 with problems where one result was demanded: .receipt, if there was one
 ├── UploadFailedError           from report.raise_for_failures(): counts, codes, .report
 ├── QuotaWaitError              the quota would make a call wait longer than max_quota_wait
 ├── JournalError                a journal that is locked, of another job, or damaged
@@ -31,16 +31,22 @@ attributes.
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from criteo_audiences.models import Problem, RateLimit, printable_trace_id
+
+# Answers by which Criteo itself says that it did nothing. After any other error status the call may have been applied:
+# 408 and 5xx are answers of gateways as well, which may have passed the call on before they gave up, and others say
+# nothing of what became of it (RFC 9110 §15.5, §15.6).
+_REFUSALS: Final = frozenset({400, 401, 403, 404, 410, 413, 429})
 
 
 class CriteoError(Exception):
     """The root: everything this library raises on purpose.
 
     Attributes:
-        outcome_unknown: whether a request of the failed call got no answer, so that Criteo may have applied it.
+        outcome_unknown: whether Criteo may have applied the failed call: a request of it got no answer, or one that
+            does not say that nothing was done.
     """
 
     outcome_unknown: bool = False
@@ -108,6 +114,7 @@ class ResponseError(CriteoError):
         self.problems = tuple(problems)
         self.trace_id = trace_id or next((p.trace_id for p in self.problems if p.trace_id), None)
         self.retry_after = retry_after
+        self.outcome_unknown = status not in _REFUSALS
         super().__init__(describe(f"{what} HTTP {status}", self.problems, self.trace_id, advice or self.advice))
 
     @property
@@ -178,7 +185,7 @@ class RateLimitExceeded(ResponseError):  # noqa: N818 - the promised public name
 
 
 class ServerError(ResponseError):
-    """5xx: Criteo failed; the call may be repeated when it is repeatable."""
+    """5xx: Criteo or a gateway before it failed, maybe after the call was applied; repeated where that does no harm."""
 
     advice = "Criteo has a fault or is overloaded: try again later."
 
@@ -190,6 +197,8 @@ class InvalidResponseError(CriteoError):
         paths: where it is wrong by names on the wire, such as `expected text @ $.data[0].id`; never a value.
         status: the HTTP status of the answer, `None` where the reader was not told.
     """
+
+    outcome_unknown = True
 
     def __init__(self, paths: Sequence[str], *, status: int | None = None) -> None:
         self.paths = tuple(paths)
@@ -205,10 +214,18 @@ class PartialFailureError(CriteoError):
     Attributes:
         problems: the problems the answer listed.
         trace_id: Criteo's correlation id, or `None`.
+        receipt: the result that stood beside the problems, such as a `ContactListOperation`; `None` without one.
     """
 
-    def __init__(self, problems: Sequence[Problem], *, what: str = "Criteo answered HTTP 200 with problems") -> None:
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        *,
+        what: str = "Criteo answered HTTP 200 with problems",
+        receipt: Any = None,
+    ) -> None:
         self.problems = tuple(problems)
+        self.receipt = receipt
         self.trace_id = next((p.trace_id for p in self.problems if p.trace_id), None)
         super().__init__(describe(what, self.problems, self.trace_id, ""))
 
@@ -226,17 +243,17 @@ class UploadFailedError(CriteoError):
 
 
 class QuotaWaitError(CriteoError):
-    """The quota would make a call wait longer than `max_quota_wait`.
+    """The quota would make a call wait longer than `max_quota_wait`, or a 429 longer than a call may take in all.
 
     Attributes:
         wait: seconds the call would have to wait.
     """
 
-    def __init__(self, wait: float, longest: float) -> None:
+    def __init__(self, wait: float, longest: float, *, what: str = "max_quota_wait") -> None:
         self.wait = wait
         super().__init__(
-            f"The quota would make this call wait {wait:.1f} s, longer than max_quota_wait={longest:g} s. "
-            "Try again later or raise max_quota_wait."
+            f"The quota would make this call wait {wait:.1f} s, longer than {what}={longest:g} s. "
+            f"Try again later or raise {what}."
         )
 
 

@@ -1,15 +1,29 @@
 """Where tokens come from: what a source of them is, and the two that need no user."""
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
-from criteo_audiences.errors import ConfigurationError, InvalidResponseError
+from criteo_audiences.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    InvalidResponseError,
+    NotFoundError,
+    PermissionDeniedError,
+    RateLimitExceeded,
+    ResponseError,
+    ServerError,
+)
 from criteo_audiences.session.quota import Quota
 from criteo_audiences.validation import require_text
 
 _LONGEST_LIFE: Final = 86_400.0
+_TIMED_OUT: Final = 408
+_REFUSED: Final = 400
+_OTHER_MATTERS: Final = AuthenticationError, PermissionDeniedError, NotFoundError, RateLimitExceeded, ServerError
+_SECONDS: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 
 
 @frozen(kw_only=True)
@@ -80,7 +94,7 @@ class ClientCredentials:
             "client_id": self.client_id,
             "client_secret": self.client_secret,
         }
-        return read_token(await grant(form))
+        return read_token(await ask_for_token(grant, form))
 
 
 @frozen
@@ -99,6 +113,31 @@ class StaticToken:
     async def token(self, grant: Grant) -> AccessToken:  # noqa: ARG002 - no call is needed
         """See `TokenSource.token`."""
         return AccessToken(value=self.value)
+
+
+async def ask_for_token(grant: Grant, form: Mapping[str, str], *, when_grant_is_refused: str | None = None) -> Any:
+    """Posts a grant and returns the document of the answer.
+
+    Args:
+        grant: posts it.
+        form: its fields.
+        when_grant_is_refused: what to do when it is the grant itself that is refused (`invalid_grant`).
+
+    Raises:
+        AuthenticationError: when the login is refused, with 400 as RFC 6749 §5.2 says or another status, or redirected:
+            no repeat would help.
+        CriteoError: of the status's own class for 403 and 404; when there was no answer, or one that says nothing about
+            the login.
+    """
+    try:
+        return await grant(form)
+    except ResponseError as error:
+        if isinstance(error, _OTHER_MATTERS) or error.status == _TIMED_OUT:
+            raise
+        advice = when_grant_is_refused if "invalid_grant" in error.codes else None
+        if error.status != _REFUSED:
+            advice = "The login did not reach Criteo's token endpoint (redirects are not followed): check the base URL."
+        raise AuthenticationError(error.status, error.problems, trace_id=error.trace_id, advice=advice) from None
 
 
 def require_secret(value: object, name: str) -> str:
@@ -133,14 +172,23 @@ def read_refresh_token(document: Any) -> str | None:
 def read_token(document: Any) -> AccessToken:
     """Reads a token endpoint's answer; a `refresh_token` may be absent or `null`.
 
+    A token without a lifetime that can be read is used until it is refused (RFC 6749 §5.1 only recommends one).
+
     Raises:
         InvalidResponseError: naming the field that is wrong, never its value.
     """
     if not isinstance(document, dict):
         raise InvalidResponseError(["expected an object @ $"])
-    value, lifetime = document.get("access_token"), document.get("expires_in")
+    value = document.get("access_token")
     if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
         raise InvalidResponseError(["expected a token @ $.access_token"])
-    if isinstance(lifetime, bool) or not isinstance(lifetime, (int, float)) or lifetime <= 0:
-        raise InvalidResponseError(["expected a number of seconds above 0 @ $.expires_in"])
-    return AccessToken(value=value, lifetime=min(float(lifetime), _LONGEST_LIFE))
+    return AccessToken(value=value, lifetime=_lifetime(document.get("expires_in")))
+
+
+def _lifetime(seconds: object) -> float | None:
+    """Reads a lifetime, which may be written as text; `None` for what is no number of seconds above 0."""
+    if isinstance(seconds, str) and _SECONDS.fullmatch(seconds.strip()):
+        seconds = float(seconds)
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0:
+        return None
+    return min(float(seconds), _LONGEST_LIFE)

@@ -80,14 +80,31 @@ def read_one(document: Any, kind: type[T]) -> T:
     """Reads the single result of a call: `data` as an entity, its `id` and `type` beside its attributes.
 
     Raises:
-        PartialFailureError: when problems stand beside the result, or instead of it.
+        PartialFailureError: when problems stand beside the result, which is its `.receipt` then, or instead of it.
         InvalidResponseError: when it cannot be read; names paths, never values.
     """
     envelope = _envelope(document)
     problems = read_problems(envelope.get("errors"))
     if problems:
-        raise PartialFailureError(problems)
+        raise _mixed(problems, _receipt(envelope, kind))
     return _read_entity(envelope.get("data"), kind, "$.data")
+
+
+def _receipt(envelope: Mapping[str, Any], kind: type[T]) -> T | None:
+    """Returns the result that stands beside problems, `None` where there is none that can be read."""
+    if not envelope.get("data"):
+        return None
+    try:
+        return _read_entity(envelope["data"], kind, "$.data")
+    except InvalidResponseError:
+        return None
+
+
+def _mixed(problems: tuple[Problem, ...], receipt: object = None) -> PartialFailureError:
+    """Says that a single call had problems in an answer of success, so that it may have been applied in part."""
+    failure = PartialFailureError(problems, receipt=receipt)
+    failure.outcome_unknown = True
+    return failure
 
 
 def read_bulk(document: Any, kind: type[T]) -> BulkResult[T]:
@@ -143,7 +160,7 @@ def read_nothing(document: Any) -> None:
     """
     problems = read_problems(_envelope({} if document is None else document).get("errors"))
     if problems:
-        raise PartialFailureError(problems)
+        raise _mixed(problems)
 
 
 def _envelope(document: Any) -> Mapping[str, Any]:

@@ -11,17 +11,22 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
-import anyio
 from attrs import define, field, setters
 
 from criteo_audiences.errors import (
-    AuthenticationError,
     ConfigurationError,
     CriteoError,
-    InvalidRequestError,
     InvalidResponseError,
 )
-from criteo_audiences.session.auth import AccessToken, Grant, read_refresh_token, read_token, require_secret
+from criteo_audiences.session.auth import (
+    AccessToken,
+    Grant,
+    ask_for_token,
+    read_refresh_token,
+    read_token,
+    require_secret,
+)
+from criteo_audiences.session.loops import LoopLock
 from criteo_audiences.session.quota import Quota
 from criteo_audiences.session.shielding import completed
 from criteo_audiences.validation import require_range
@@ -35,7 +40,6 @@ _CALLS_AN_ACCOUNT: Final = 10
 _MOST_ACCOUNTS: Final = 100_000
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 §4.2: SHA-256 in base64url without padding
-_REFUSED: Final = 400
 # A canceled token call gets this long, seconds: the refresh token in an answer that nobody reads would be lost.
 _PATIENCE: Final = 5.0
 _REFRESH_REFUSED: Final = (
@@ -57,7 +61,7 @@ class _Consented:
     on_rotate: OnRotate | None = field(default=None, repr=False)
     accounts: int = field(default=1, on_setattr=setters.frozen)
     _is_stored: bool = field(default=True, init=False, repr=False)
-    _lock: anyio.Lock = field(factory=anyio.Lock, init=False, repr=False)
+    _lock: LoopLock = field(factory=LoopLock, init=False, repr=False)
 
     refresh_token: str | None = None
 
@@ -77,7 +81,7 @@ class _Consented:
 
     async def token(self, grant: Grant) -> AccessToken:
         """See `TokenSource.token`; one renewal at a time, also where several clients share these credentials."""
-        async with self._lock:
+        async with self._lock.held():
             return await completed(self._renew(grant), patience=_PATIENCE)
 
     def _question(self) -> tuple[dict[str, str], str]:
@@ -99,16 +103,8 @@ class _Consented:
 
     async def _ask(self, grant: Grant) -> Any:
         fields, advice = self._question()
-        try:
-            return await grant({**fields, "client_id": self.client_id, "client_secret": self.client_secret})
-        except InvalidRequestError as error:
-            if error.status != _REFUSED:
-                raise
-            # RFC 6749 §5.2 refuses with 400; the class says what it means: no repeat will help.
-            refused_grant = "invalid_grant" in error.codes
-            raise AuthenticationError(
-                error.status, error.problems, trace_id=error.trace_id, advice=advice if refused_grant else None
-            ) from None
+        form = {**fields, "client_id": self.client_id, "client_secret": self.client_secret}
+        return await ask_for_token(grant, form, when_grant_is_refused=advice)
 
     async def _hand_over(self) -> None:
         """Gives the new refresh token to whoever stores it; until that has succeeded, it is not used."""

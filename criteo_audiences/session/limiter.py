@@ -10,10 +10,11 @@ from collections.abc import Sequence
 
 from attrs import define, field
 
-from criteo_audiences.errors import QuotaWaitError
+from criteo_audiences.errors import ConfigurationError, QuotaWaitError
 from criteo_audiences.models import RateLimit
 from criteo_audiences.session.clock import Clock, SystemClock, Timer
-from criteo_audiences.session.quota import MOST_CALLS, Quota
+from criteo_audiences.session.loops import MOVED, HomeLoop
+from criteo_audiences.session.quota import MOST_CALLS, Quota, Refusals
 
 
 @define(order=True)
@@ -41,10 +42,12 @@ class LocalRateLimiter:
         self._foreign = 0
         self._foreign_until = 0.0
         self._paused_until = 0.0
+        self._refusals = Refusals()
         self._reopens_at: float | None = None
         self._waiters: list[_Waiter] = []
         self._numbers = itertools.count()
         self._timer: Timer | None = None
+        self._home = HomeLoop()
 
     @property
     def share(self) -> float:
@@ -59,6 +62,8 @@ class LocalRateLimiter:
     async def acquire(self, *, background: bool = False, longest: float | None = None) -> float:
         """See `RateLimiter.acquire`."""
         now = self._clock.now()
+        if self._home.has_moved():
+            self._begin_anew(now)
         if not self._waiters and self._free(now) > 0:
             self._in_flight += 1
             return 0.0
@@ -82,10 +87,13 @@ class LocalRateLimiter:
     def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0, sent_at: float | None = None) -> None:
         """See `RateLimiter.settle`."""
         now = self._clock.now()
-        self._in_flight -= 1
+        self._in_flight = max(0, self._in_flight - 1)  # a call of an event loop that has gone may end late
         self._answered.append(now)
         if pause > 0:
+            self._refusals.note(now if sent_at is None else sent_at, now)
             self._paused_until = max(self._paused_until, now + pause)
+        elif sent_at is not None:
+            self._refusals.clear()
         if announced is not None:
             self._believe(announced, now, now if sent_at is None else sent_at)
         self._admit()
@@ -100,9 +108,24 @@ class LocalRateLimiter:
         due = max(self._due(wanted - mine, own, now), self._due(wanted - shared, everybody, now), self._paused_until)
         return max(0.0, due - now)
 
+    def _begin_anew(self, now: float) -> None:
+        """Leaves the waiters to the event loop they belong to; the calls made there stay counted, as ended now."""
+        self._answered.extend([now] * self._in_flight)
+        self._in_flight = 0
+        left, self._waiters = self._waiters, []
+        for waiter in left:
+            if not (waiter.granted.done() or waiter.granted.get_loop().is_closed()):
+                waiter.granted.set_exception(ConfigurationError(MOVED))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
     def _free(self, now: float) -> int:
         """Calls that may be made at this moment."""
-        return 0 if now < self._paused_until else min(self._room(now))
+        if now < self._paused_until:
+            return 0
+        room = min(self._room(now))
+        return min(room, 1 - self._in_flight) if self._refusals.are_many else room
 
     def _allowed(self) -> int:
         """Calls a window that this client may make."""
@@ -192,7 +215,7 @@ class LocalRateLimiter:
         if waiter in self._waiters:
             self._leave_queue(waiter)
         elif not waiter.granted.cancelled() and waiter.granted.exception() is None:
-            self._in_flight -= 1
+            self._in_flight = max(0, self._in_flight - 1)
         self._admit()
 
     def _leave_queue(self, waiter: _Waiter) -> None:

@@ -1,8 +1,9 @@
 """How many calls may be made, and what the session asks of whoever says when."""
 
+import math
 from typing import Final, Protocol
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import RateLimit
@@ -32,6 +33,54 @@ class Quota:
         require_range(self.calls, "Quota calls", least=1, most=MOST_CALLS)
         require_range(self.period, "Quota period", least=0.001, most=86_400)
         require_range(self.share, "Quota share", least=0.001, most=1)
+
+
+_FLOOR: Final = 0.25
+_HIGHEST_FLOOR: Final = 30.0
+_TOO_MANY: Final = 3
+
+
+@define
+class Refusals:
+    """The 429s that came in a row, and the wait that they ask for.
+
+    A server that says "a millisecond" each time would be asked a thousand times a second, so a wait is never shorter
+    than a floor that doubles with each of them. Those of calls that were under way together count once.
+
+    Attributes:
+        count: 429s in a row.
+        ends_at: when the announced wait is over.
+    """
+
+    count: int = 0
+    ends_at: float = -math.inf
+    _last: float = -math.inf
+
+    @property
+    def are_many(self) -> bool:
+        """Whether calls had better be made one at a time, to see whether it is over."""
+        return self.count >= _TOO_MANY
+
+    def note(self, sent_at: float, now: float) -> None:
+        """Counts a 429 to a call that was sent at a moment."""
+        if sent_at >= self._last:
+            self.count += 1
+            self._last = now
+
+    def hold(self, announced: float, now: float) -> float:
+        """Returns how long to wait, which is at least the floor, and remembers it."""
+        wait = max(announced, floor_of(self.count))
+        self.ends_at = max(self.ends_at, now + wait)
+        return wait
+
+    def clear(self) -> None:
+        """Another answer came."""
+        self.count = 0
+
+
+def floor_of(failures: int) -> float:
+    """Returns the shortest wait after so many failures in a row."""
+    return min(_HIGHEST_FLOOR, _FLOOR * 2.0 ** min(failures - 1, 10)) if failures else 0.0
 
 
 class RateLimiter(Protocol):

@@ -10,15 +10,18 @@ from criteo_audiences.errors import (
     ConnectError,
     CriteoError,
     InvalidResponseError,
+    PartialFailureError,
     RateLimitExceeded,
     ResponseError,
     TransportError,
 )
+from criteo_audiences.models import ProblemType
 from criteo_audiences.session.protocol import Request
 from criteo_audiences.validation import require_range
 
 # RFC 9110 §15.5.9, §15.6: statuses that say nothing about the request itself.
-_PASSING: Final = frozenset({408, 500, 502, 503, 504})
+# 520 to 524 and 529 are what gateways of content networks answer when the server behind them does not.
+_PASSING: Final = frozenset({408, 500, 502, 503, 504, *range(520, 525), 529})
 _DAY: Final = 86_400
 
 
@@ -74,4 +77,6 @@ def _may_repeat(request: Request, error: CriteoError) -> bool:
         return False
     if isinstance(error, (TransportError, InvalidResponseError)):
         return True
+    if isinstance(error, PartialFailureError):
+        return any(problem.type is ProblemType.AVAILABILITY for problem in error.problems)
     return isinstance(error, ResponseError) and error.status in _PASSING

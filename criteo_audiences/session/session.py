@@ -12,6 +12,7 @@ from criteo_audiences.errors import (
     AuthenticationError,
     CriteoError,
     InvalidResponseError,
+    QuotaWaitError,
     RateLimitExceeded,
     RequestTimeout,
     ResponseError,
@@ -24,7 +25,7 @@ from criteo_audiences.session.deprecation import DeprecationWatch
 from criteo_audiences.session.events import Event, EventName, OnEvent, emit
 from criteo_audiences.session.limiter import LocalRateLimiter
 from criteo_audiences.session.protocol import FORM, JSON, Request, Response, decipher, read_rate_limit
-from criteo_audiences.session.quota import RateLimiter
+from criteo_audiences.session.quota import Quota, RateLimiter, Refusals, floor_of
 from criteo_audiences.session.retry import RetryPolicy
 from criteo_audiences.session.tokens import TokenCache
 from criteo_audiences.session.transport import Exchange, Transport
@@ -32,7 +33,16 @@ from criteo_audiences.session.transport import Exchange, Transport
 R = TypeVar("R")
 
 _TOKEN_CALL: Final = Request(method="POST", path="/oauth2/token", content_type=FORM, versioned=False, authorized=False)
+_TOKEN_CALLS: Final = Quota(20, period=10.0)
+"""Token calls use none of Criteo's quota; one token serves every call for a quarter of an hour."""
+_REFUSED: Final = 429
 _NOTICEABLE_WAIT: Final = 0.01
+_MOST_REFUSALS: Final = 10
+"""Times that a call is answered 429 before it gives up, however long the server says to wait."""
+
+
+def _as_it_is(document: Any) -> Any:
+    return document
 
 
 @define
@@ -43,22 +53,28 @@ class _Call:
         request: what is asked.
         attempt: requests made so far.
         failures: those that used up an attempt of the policy.
+        refusals: those that were answered 429 with a wait.
         delay: seconds before the next one, `None` when there is to be none.
         ends_at: when the deadline passes.
         token: the token the last request carried.
+        read: makes the result out of the answer's document.
         renewed: whether a refused token was replaced already.
-        unknown: whether a request got no answer, so that Criteo may have applied it.
+        is_final: whether no repeat would change the answer.
+        unknown: whether Criteo may have applied a request of it.
         sent_at: when the last request started, `None` before it did.
         status: of the last answer.
     """
 
     request: Request
+    read: Callable[[Any], Any] = _as_it_is
     attempt: int = 0
     failures: int = 0
+    refusals: int = 0
     delay: float | None = None
     ends_at: float = math.inf
     token: str | None = field(default=None, repr=False)
     renewed: bool = False
+    is_final: bool = False
     unknown: bool = False
     sent_at: float | None = None
     status: int | None = None
@@ -100,6 +116,9 @@ class Session:
         self._api_version = api_version
         self._user_agent = user_agent
         self._limiter = limiter or LocalRateLimiter(clock=self._clock)
+        self._token_limiter = LocalRateLimiter(_TOKEN_CALLS, clock=self._clock)
+        self._refusals = Refusals()
+        self._token_refusals = Refusals()
         self._retry = retry or RetryPolicy()
         self._max_quota_wait = max_quota_wait
         self._on_event = on_event
@@ -151,23 +170,21 @@ class Session:
         """Makes a call, repeats it as the retry policy says, and returns the answer's JSON document.
 
         Raises:
-            CriteoError: of the class that says what the caller can do; `outcome_unknown` is true when a request got
-                no answer, so that Criteo may have applied it.
+            CriteoError: of the class that says what the caller can do; `outcome_unknown` is true when Criteo may have
+                applied a request of the call.
         """
         return await self._settle(_Call(request))
 
     async def ask(self, request: Request, read: Callable[[Any], R]) -> R:
-        """Makes a call like `send` and reads its document; an answer is not asked for again because of what it holds.
+        """Makes a call like `send` and reads its document.
+
+        An answer is asked for again because of what it holds only when that is a problem of availability.
 
         Raises:
             CriteoError: as `send`; for what `read` cannot read with the status of the answer.
         """
-        call = _Call(request)
-        document = await self._settle(call)
-        try:
-            return read(document)
-        except InvalidResponseError as error:
-            raise InvalidResponseError(error.paths, status=call.status) from None
+        result: R = await self._settle(_Call(request, read))
+        return result
 
     async def _settle(self, call: _Call) -> Any:
         """Makes the call once there is a slot of the quota, and tells how it ended when that is badly."""
@@ -216,20 +233,29 @@ class Session:
             call.status = response.status
             announced = self._note_rate_limit(call, response)
             self._deprecations.look_at_response(response)
+            if response.status != _REFUSED:
+                self._refusals_of(call.request).clear()
             document = decipher(response)
             self._deprecations.look_at_document(document)
+            result = self._read(call, document)
         except CriteoError as error:
             call.delay = self._delay_after(call, error)
-            if isinstance(error, RateLimitExceeded) and call.sent_at is not None:
-                # Not only this call waits: anybody else's would be refused as well.
-                pause = error.retry_after or call.delay or 0.0
+            pause = self._pause_after(call, error)
             raise
         else:
             self._tell("request.completed", call, status=response.status, seconds=self._since_sent(call))
-            return document
+            return result
         finally:
-            if call.request.authorized:
-                self._limiter.settle(announced, pause=pause, sent_at=call.sent_at)
+            self._limiter_of(call.request).settle(announced, pause=pause, sent_at=call.sent_at)
+
+    def _read(self, call: _Call, document: Any) -> Any:
+        """Reads the document; one that cannot be read would be no better the next time."""
+        try:
+            return call.read(document)
+        except InvalidResponseError as error:
+            unreadable = InvalidResponseError(error.paths, status=call.status)
+            call.is_final = True
+        raise unreadable
 
     async def _exchange(self, call: _Call) -> Response:
         request = call.request
@@ -250,12 +276,39 @@ class Session:
 
     def _delay_after(self, call: _Call, error: CriteoError) -> float | None:
         """Returns the delay before a repeat; a wait the server announced uses up no attempt."""
-        if call.sent_at is None:
-            return None  # there is no token, and its source has had repeats of its own
+        if call.sent_at is None or call.is_final:
+            return None  # there is no token, and its source has had repeats of its own; or a repeat is no use
         announced_wait = isinstance(error, RateLimitExceeded) and bool(error.retry_after)
+        call.refusals += announced_wait
         call.failures += not announced_wait
         delay = self._retry.delay(call.request, call.failures, error)
-        return None if delay is None or self._clock.now() + delay > call.ends_at else delay
+        if delay is None or call.refusals >= _MOST_REFUSALS:
+            return None
+        if getattr(error, "retry_after", None):
+            delay = max(delay, floor_of(call.refusals or call.failures))
+        return None if self._clock.now() + delay > call.ends_at else delay
+
+    def _pause_after(self, call: _Call, error: CriteoError) -> float:
+        """Returns how long nobody may call: after a 429 not only this call waits, anybody else's would be refused, too.
+
+        Whoever waits already is held no longer than the deadline of a call; whoever comes later is told at once.
+        """
+        refusals, sent_at = self._refusals_of(call.request), call.sent_at
+        if sent_at is None or not isinstance(error, RateLimitExceeded):
+            return 0.0
+        now = self._clock.now()
+        refusals.note(sent_at, now)
+        pause = refusals.hold(error.retry_after or call.delay or 0.0, now)
+        if call.delay is not None:
+            call.delay = max(call.delay, pause)
+            call.delay = None if now + call.delay > call.ends_at else call.delay
+        return min(pause, self._retry.deadline or math.inf)
+
+    def _limiter_of(self, request: Request) -> RateLimiter:
+        return self._limiter if request.authorized else self._token_limiter
+
+    def _refusals_of(self, request: Request) -> Refusals:
+        return self._refusals if request.authorized else self._token_refusals
 
     async def _prepare_repeat(self, call: _Call, error: CriteoError) -> None:
         """Does what must happen before the next request, or raises the error when there is to be none."""
@@ -266,7 +319,7 @@ class Session:
         if call.delay is None:
             raise error
         self._tell("request.retried", call, error=error, seconds=call.delay)
-        if not (isinstance(error, RateLimitExceeded) and call.request.authorized):  # there the limiter holds it back
+        if not isinstance(error, RateLimitExceeded):  # there the limiter holds it back
             await self._clock.sleep(call.delay)
 
     async def _has_other_token(self, call: _Call) -> bool:
@@ -276,12 +329,18 @@ class Session:
         return call.token is None or await self._tokens.replace(call.token) is not None
 
     async def _acquire(self, call: _Call) -> None:
-        """Waits for a slot of the quota, which single calls get before an upload's batches."""
-        request = call.request
-        if not request.authorized:
-            return
+        """Waits for a slot of the quota, which single calls get before an upload's batches.
+
+        Raises:
+            QuotaWaitError: when the server asked for a wait that ends after the deadline of a call that begins now.
+        """
+        request, deadline = call.request, self._retry.deadline
+        hold = self._refusals_of(request).ends_at - self._clock.now()
+        if deadline is not None and hold > deadline:
+            raise QuotaWaitError(hold, deadline, what="RetryPolicy(deadline)")
+        longest = self._max_quota_wait if request.authorized else None
         with request.waiting(self._clock):
-            waited = await self._limiter.acquire(background=request.background, longest=self._max_quota_wait)
+            waited = await self._limiter_of(request).acquire(background=request.background, longest=longest)
         if request.meter is not None and isinstance(self._limiter, LocalRateLimiter):
             request.meter.note_window(self._limiter.window)
         if waited > _NOTICEABLE_WAIT:

@@ -3,11 +3,10 @@
 import math
 from typing import Final
 
-import anyio
-
 from criteo_audiences.errors import CriteoError, RateLimitExceeded, ServerError, TransportError
 from criteo_audiences.session.auth import AccessToken, Grant, TokenSource
 from criteo_audiences.session.clock import Clock
+from criteo_audiences.session.loops import LoopLock
 
 _MARGIN: Final = 60.0
 _MARGIN_SHARE: Final = 0.1
@@ -29,7 +28,7 @@ class TokenCache:
         self._held: AccessToken | None = None
         self._renew_at = 0.0
         self._ends_at = 0.0
-        self._lock = anyio.Lock()
+        self._lock = LoopLock()
         self._refreshes = 0
         self._failure: CriteoError | None = None
 
@@ -55,7 +54,7 @@ class TokenCache:
     async def _refresh(self, refused: str | None) -> str:
         """Gets a new token, unless another task has just got one, or has just failed to, while this one waited."""
         seen = self._refreshes
-        async with self._lock:
+        async with self._lock.held():
             if self._refreshes != seen:
                 if self._failure is not None:
                     raise _again(self._failure)

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp.abc import AbstractStreamWriter
@@ -23,6 +24,7 @@ from criteo_audiences.errors import (
 from criteo_audiences.session.clock import Clock
 from criteo_audiences.session.environment import address, check_proxy, environment_proxy, is_loopback, keeps_login
 from criteo_audiences.session.handshakes import handshake_error
+from criteo_audiences.session.loops import HomeLoop
 from criteo_audiences.session.protocol import Response
 
 __all__ = ["AiohttpTransport", "Exchange", "Transport", "check_base_url", "check_proxy"]
@@ -117,6 +119,8 @@ class AiohttpTransport:
         self._clock = clock
         self._borrowed = http
         self._own: aiohttp.ClientSession | None = None
+        self._home = HomeLoop()
+        self._sockets: WeakSet[socket.socket] = WeakSet()
         self._closed = False
         self._proxy = proxy
         self._tls = tls
@@ -126,6 +130,7 @@ class AiohttpTransport:
         """See `Transport.send`."""
         if self._closed:
             raise ConfigurationError("This client is closed; make a new one.")
+        await self._settle_in_loop()
         if self._options is None:
             self._options = self._choose_route(exchange.url)
         progress = _Progress()
@@ -143,9 +148,41 @@ class AiohttpTransport:
     async def aclose(self) -> None:
         """Closes the session if it is our own; nothing can be sent afterwards."""
         self._closed = True
-        own, self._own = self._own, None
-        if own is not None:
+        home, own = self._home.loop, self._own
+        if own is not None and home is asyncio.get_running_loop():
+            self._own = None
             await own.close()
+        elif home is not None:
+            await self._abandon(home)
+
+    async def _settle_in_loop(self) -> None:
+        """Makes the transport usable in the running event loop, to which connections belong.
+
+        Raises:
+            ConfigurationError: when a borrowed session belongs to another event loop, or is closed.
+        """
+        home = self._home.loop
+        moved = self._home.has_moved()
+        if self._borrowed is not None:
+            belongs_to = getattr(self._borrowed, "_loop", None) or home or self._home.loop
+            _check_borrowed(self._borrowed, is_elsewhere=belongs_to is not self._home.loop)
+        elif moved and home is not None:
+            await self._abandon(home)
+
+    async def _abandon(self, home: asyncio.AbstractEventLoop) -> None:
+        """Gives up the connections of an event loop that does not run any more."""
+        own, self._own = self._own, None
+        if own is None:
+            return
+        if not home.is_closed():  # it closes them if it goes on
+            home.call_soon(lambda: asyncio.ensure_future(own.close(), loop=home))
+            return
+        connector = own.connector
+        own.detach()
+        if connector is not None:
+            await connector.close()
+        for opened in list(self._sockets):
+            opened.close()
 
     async def _exchange(self, exchange: Exchange, options: dict[str, Any], progress: "_Progress") -> Response:
         loop = asyncio.get_running_loop()
@@ -192,11 +229,16 @@ class AiohttpTransport:
             return self._borrowed
         if self._own is None:
             self._own = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(socket_factory=_socket),
+                connector=aiohttp.TCPConnector(socket_factory=self._open_socket),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 middlewares=(_once,),
             )
         return self._own
+
+    def _open_socket(self, where: Any) -> socket.socket:
+        opened = _socket(where)
+        self._sockets.add(opened)
+        return opened
 
     def _translated(self, error: Exception, *, began: bool | None) -> TransportError:
         """Returns our exception for a foreign one.
@@ -307,6 +349,21 @@ def _socket(address: Any) -> socket.socket:
         opened.close()
         raise
     return opened
+
+
+def _check_borrowed(http: aiohttp.ClientSession, *, is_elsewhere: bool) -> None:
+    """Refuses a borrowed session that cannot be used where it is.
+
+    Raises:
+        ConfigurationError: saying why, and what to do.
+    """
+    if is_elsewhere:
+        raise ConfigurationError(
+            "The borrowed ClientSession (http=) belongs to another event loop: make it and the client in the event "
+            "loop that uses them, or leave http= out, and the client opens connections of its own in each."
+        )
+    if http.closed:
+        raise ConfigurationError("The borrowed ClientSession (http=) is closed: keep it open as long as the client.")
 
 
 def _check_logins(http: aiohttp.ClientSession, url: str) -> None:

@@ -3,11 +3,10 @@
 import asyncio
 from pathlib import Path
 
-import anyio
-
 from criteo_audiences.session import AccessToken, Quota
 from criteo_audiences.session.auth import Grant
 from criteo_audiences.session.consent import RefreshToken
+from criteo_audiences.session.loops import LoopLock
 from criteo_audiences.settings.files import read_secret, write_secret
 from criteo_audiences.settings.turns import turn
 
@@ -29,7 +28,7 @@ class StoredRefreshToken:
         self._path = path
         self._source = source
         self._is_stored = True
-        self._lock = anyio.Lock()
+        self._lock = LoopLock()
         login.on_rotate = self._store
 
     @property
@@ -39,7 +38,7 @@ class StoredRefreshToken:
 
     async def token(self, grant: Grant) -> AccessToken:
         """See `TokenSource.token`."""
-        async with self._lock, turn(self._folder()):  # nobody may read what another renewal is about to replace
+        async with self._lock.held(), turn(self._folder()):  # nobody may read what another renewal is about to replace
             if self._is_stored:
                 # Not in a thread: the future that brings it back can show it in a debug log of asyncio's.
                 self._login.refresh_token = read_secret(self._path, source=self._source)

@@ -101,6 +101,7 @@ def read_beginning(head: str, name: str, *, whole: bool, skip_rows: int = 0) -> 
     likely = functools.partial(_likely_header, header, following)  # it takes long, and is for messages only
     names = _names(header, name, likely)
     written = _Line(lines.taken, "".join(itertools.islice(split(text), before, lines.taken)))
+    _require_bare_lines(header, following, name)
     _require_one_delimiter(written, delimiter, following, likely, name)
     sample = _sample(rows, lines, len(header), whole=whole)
     return Beginning(names, delimiter, skip, read, None if _names_identifiers(names) else likely(), sample)
@@ -217,19 +218,47 @@ def _require_one_delimiter(
     is_phone = IdentifierType.PHONE_NUMBER in named_kinds(header.text)
     rows = list(_outside_cells(following))
     holding = sum(1 for line in rows if _ADDRESS.search(line.text) or (is_phone and _has_digits(line.text)))
+    bare = _QUOTED.sub("", header.text)
     for other in _COMMON + _RARE:
-        if other in header.text:
+        if other in bare:
             continue
         hidden = [line for line in rows if _hides(line.text, other, delimiter, is_phone=is_phone)]
         if hidden and len(hidden) >= max(len(hidden), holding) * _DELIMITED:
             way = header_hint(likely()) or (
                 " Name every column in the header, or put values that hold the character themselves in double quotes."
             )
-            sign = {"\t": "a tab", "\x01": "the character U+0001"}.get(other, f"'{other}'")
             raise ConfigurationError(
-                f"Line {hidden[0].number:,} of {name} divides its cells by {sign}, which line {header.number:,}, its "
-                f"header, does not.{way}"
+                f"Line {hidden[0].number:,} of {name} divides its cells by {_sign(other)}, which line "
+                f"{header.number:,}, its header, does not.{way}"
             )
+
+
+def _require_bare_lines(header: Sequence[str], following: Sequence[_Line], name: str) -> None:
+    """Refuses a file whose lines are one quoted cell each, with the real cells inside.
+
+    Raises:
+        ConfigurationError: names the line.
+    """
+    for delimiter in _COMMON + _RARE if len(header) == 1 else "":
+        if delimiter not in header[0]:
+            continue
+        wrapped = [line for line in following if _wraps(line.text, delimiter)]
+        if wrapped and len(wrapped) >= len(following) * _DELIMITED:
+            raise ConfigurationError(
+                f"Line {wrapped[0].number:,} of {name} is one quoted cell with others in it, divided by "
+                f"{_sign(delimiter)}; export it again without quotes around whole lines."
+            )
+
+
+def _wraps(line: str, delimiter: str) -> bool:
+    """Tells whether a line is one quoted cell that holds an address beside something else."""
+    text = line.strip()
+    parts = [part.strip(' "') for part in text.split(delimiter)]
+    return text.startswith('"') and text.endswith('"') and len(parts) > 1 and any(map(_ADDRESS.fullmatch, parts))
+
+
+def _sign(delimiter: str) -> str:
+    return {"\t": "a tab", "\x01": "the character U+0001"}.get(delimiter, f"'{delimiter}'")
 
 
 def _hides(line: str, other: str, delimiter: str, *, is_phone: bool) -> bool:

@@ -15,11 +15,11 @@ if sys.platform != "win32":
     import fcntl
 
 _PREFIX: Final = "criteo-audiences-"
-_LOCK: Final = "in-use"
+_SUFFIX: Final = ".run"  # a directory that a person made is not called so
 _YOUNG: Final = 60.0
 """Seconds during which a directory may not be locked yet, so that nobody takes it for a leftover."""
 
-_OWNER_ONLY: Final = 0o600
+_OWNER_ONLY: Final = 0o700
 
 
 @contextmanager
@@ -30,51 +30,49 @@ def workspace() -> Iterator[Path]:
     tells them apart; Windows has no such lock, and leaves them.
     """
     _sweep(Path(tempfile.gettempdir()))
-    directory = Path(tempfile.mkdtemp(prefix=_PREFIX))  # mode 0700
-    descriptor = os.open(directory / _LOCK, os.O_CREAT | os.O_RDWR, _OWNER_ONLY)
+    directory = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX))  # mode 0700
     try:
-        _take(descriptor)
-        yield directory
+        with _locked(directory):
+            yield directory
     finally:
-        os.close(descriptor)
         shutil.rmtree(directory, ignore_errors=True)
 
 
 def _sweep(place: Path) -> None:
     with suppress(OSError):
-        for directory in place.glob(f"{_PREFIX}*"):
-            if _is_mine(directory) and _is_left(directory):
-                shutil.rmtree(directory, ignore_errors=True)
+        for directory in place.glob(f"{_PREFIX}*{_SUFFIX}"):
+            if not _is_mine(directory):
+                continue
+            with _locked(directory) as taken:
+                if taken:
+                    shutil.rmtree(directory, ignore_errors=True)
 
 
 def _is_mine(directory: Path) -> bool:
-    """Tells whether this user made a directory, a while ago."""
+    """Tells whether a directory is one that this user's runs make, and a while old."""
     try:
         status = directory.lstat()
     except OSError:
         return False
     mine = sys.platform != "win32" and status.st_uid == os.geteuid()
-    return mine and stat.S_ISDIR(status.st_mode) and time.time() - status.st_mtime > _YOUNG
+    private = stat.S_ISDIR(status.st_mode) and stat.S_IMODE(status.st_mode) == _OWNER_ONLY
+    return mine and private and time.time() - status.st_mtime > _YOUNG
 
 
-def _is_left(directory: Path) -> bool:
-    """Tells whether the process that made a directory is gone; not without its lock, as of another release."""
-    try:
-        descriptor = os.open(directory / _LOCK, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
-    except OSError:
-        return False
-    try:
-        return _take(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _take(descriptor: int) -> bool:
-    """Locks a file, unless another process has; on a file system without locks nobody ever does."""
+@contextmanager
+def _locked(directory: Path) -> Iterator[bool]:
+    """Locks a directory; yields whether that worked: no other run holds it, and the file system has locks."""
     if sys.platform == "win32":
-        return False
+        yield False
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        return False
-    return True
+        taken = False
+    else:
+        taken = True
+    try:
+        yield taken
+    finally:
+        os.close(descriptor)

@@ -49,6 +49,15 @@ class Amendment:
     upload_id: str | None = None
     meter: CallMeter | None = field(default=None, repr=False)
 
+    def is_confirmed_by(self, receipt: ContactListOperation) -> bool:
+        """Whether a receipt can be this call's: it names no other operation and no other list.
+
+        Of identifier types Criteo's documents echo several spellings, some of them another type's.
+        """
+        named = receipt.contact_list_id
+        is_same_list = named is None or named.lstrip("0") == self.segment_id.lstrip("0")
+        return is_same_list and receipt.operation in {None, self.operation}
+
     def labels(self) -> dict[str, Any]:
         """Returns what identifies an upload's batch in events; nothing for a call on its own."""
         if self.upload_id is None:

@@ -15,7 +15,7 @@ def is_ok(report: "UploadReport") -> bool:
         return False
     if _beyond(report.rejected_total, report.max_rejected, report.read):
         return False
-    if report.failed or report.unknown or report.failures or report.deadline_passed:
+    if report.failed or report.unknown or report.unreported or report.failures or report.deadline_passed:
         return False
     if report.dry_run:
         return report.pending > 0 or report.allow_empty
@@ -65,7 +65,8 @@ def _counted_faults(report: "UploadReport") -> list[tuple[str, int]]:
     over_invalid = _beyond(report.invalid, report.max_invalid, report.sent)
     return [
         ("failed", report.failed),
-        ("got no answer (unknown)", report.unknown),
+        ("may or may not have been applied (unknown)", report.unknown),
+        ("are not accounted for in Criteo's answers (unreported)", report.unreported),
         ("were not sent (pending)", 0 if report.dry_run else report.pending),
         (f"were rejected, more than {report.max_rejected:.0%} of the rows", report.rejected_total * over_rejected),
         (f"were refused by Criteo, more than {report.max_invalid:.0%}", report.invalid * over_invalid),

@@ -21,6 +21,7 @@ from criteo_audiences.errors import (
     ConfigurationError,
     ConnectError,
     CriteoError,
+    InvalidResponseError,
     NotFoundError,
     PermissionDeniedError,
     RequestTimeout,
@@ -275,11 +276,12 @@ class Pipeline:
         Returns:
             Its result, or `None` when it was not sent, because the upload had been stopped before it could start.
         """
-        meter, kind = CallMeter(parent=self._meter), self._kind(batch)
+        meter = CallMeter(parent=self._meter)
+        amendment = self._amendment(batch, meter)
         self._tally.start()
         self.record.start(batch.number)
         try:
-            receipt = await self._call(batch, meter)
+            receipt = await self._call(amendment, meter)
         except CriteoError as error:
             if isinstance(error, ConfigurationError) or (isinstance(error, AuthenticationError) and not meter.calls):
                 await self._give_up(batch, sent=False)
@@ -287,7 +289,7 @@ class Pipeline:
             if self._stopped and not meter.calls and _is_hopeless(error):  # the batch that stopped it has told why
                 await self._give_up(batch, sent=False)
                 return None
-            result = failure_of(batch.number, kind, batch.count, error, carried=meter.calls > 0)
+            result = failure_of(amendment, error, carried=meter.calls > 0)
         except BaseException:
             await self._give_up(batch, sent=meter.calls > 0)
             raise
@@ -295,7 +297,7 @@ class Pipeline:
             if receipt is None:
                 await self._give_up(batch, sent=False)
                 return None
-            result = result_of(batch.number, kind, batch.count, receipt)
+            result = result_of(amendment, receipt)
         self._tally.finish(result)
         await self.record.end(result)
         self._judge(batch, result)
@@ -309,17 +311,20 @@ class Pipeline:
     def _kind(self, batch: Batch) -> IdentifierType:
         return batch.kind or self._settings.kind
 
-    async def _call(self, batch: Batch, meter: CallMeter) -> ContactListOperation | None:
-        """Makes the call, within the time that is left; `None` when nothing was sent before the deadline."""
-        amendment = Amendment(
+    def _amendment(self, batch: Batch, meter: CallMeter) -> Amendment:
+        kind = self._kind(batch)
+        return Amendment(
             segment_id=self._segment_id,
             operation=self._settings.operation,
-            identifier_type=self._kind(batch),
+            identifier_type=kind,
             batch=batch,
-            gum_caller_id=self._settings.gum_caller_id if self._kind(batch) is IdentifierType.GUM else None,
+            gum_caller_id=self._settings.gum_caller_id if kind is IdentifierType.GUM else None,
             upload_id=self.upload_id,
             meter=meter,
         )
+
+    async def _call(self, amendment: Amendment, meter: CallMeter) -> ContactListOperation | None:
+        """Makes the call, within the time that is left; `None` when nothing was sent before the deadline."""
         with anyio.CancelScope(shield=self._settings.drain_timeout > 0) as scope:
             self._carrying[scope] = meter
             try:
@@ -342,8 +347,9 @@ class Pipeline:
         """
         if isinstance(result.error, AuthenticationError):
             raise result.error
+        is_no_login = not result.sent and isinstance(result.error, InvalidResponseError)
         mostly_refused = result.invalid > self._settings.max_invalid * batch.count
-        if _is_hopeless(result.error) or (batch.number == 1 and batch.full and mostly_refused):
+        if is_no_login or _is_hopeless(result.error) or (batch.number == 1 and batch.full and mostly_refused):
             self._stop()
 
     def _stop(self) -> None:

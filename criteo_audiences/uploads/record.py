@@ -145,11 +145,11 @@ class Record:
 
 
 def _state_of(result: BatchResult) -> BatchState:
-    if result.error is None:
+    if result.ok:
         return BatchState.ACKNOWLEDGED
     if not result.sent:
         return BatchState.PENDING
-    return BatchState.UNKNOWN if result.outcome.unknown else BatchState.FAILED
+    return BatchState.FAILED if result.outcome.failed else BatchState.UNKNOWN
 
 
 @asynccontextmanager

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 from attrs import evolve, field, frozen
 
-from criteo_audiences.errors import CriteoError, InvalidResponseError, UploadFailedError
+from criteo_audiences.errors import CriteoError, PartialFailureError, UploadFailedError
 from criteo_audiences.models import ContactListOperation, IdentifierType, printable_trace_id
 from criteo_audiences.tables.source_rows import SourceRow
+from criteo_audiences.uploads.amendment import Amendment
 from criteo_audiences.uploads.judging import explained, is_ok, joint_allowance, joint_bound
 from criteo_audiences.uploads.policies import Policy, Verdict, added
 
@@ -25,9 +26,10 @@ class Outcome:
     Attributes:
         valid: Criteo accepted them.
         invalid: Criteo refused them.
-        unreported: their call answered 200 with counts that are missing or do not add up.
-        failed: their call was refused.
-        unknown: their call got no answer, so that Criteo may or may not have them; sending them again does no harm.
+        unreported: their call answered 200 with counts that are missing, do not add up or are of another call.
+        failed: their call was refused: Criteo certainly has not applied it.
+        unknown: their call got no answer, or one that a gateway gives as well (408, 5xx) or that lists problems, so
+            that Criteo may or may not have them; sending them again does no harm.
     """
 
     valid: int = 0
@@ -60,7 +62,8 @@ class BatchResult:
         kind: what its identifiers are.
         sent: identifiers put into calls: all of the batch, or none when no request carried it.
         outcome: their fate, in counts.
-        receipt: Criteo's answer, `None` when the batch failed or an earlier run sent it.
+        receipt: Criteo's answer; `None` when an earlier run sent the batch, or when it failed and no receipt stood
+            beside the problems.
         error: why it failed, `None` when it did not.
         resumed: whether an earlier run got it acknowledged, so that this one did not send it.
     """
@@ -75,8 +78,8 @@ class BatchResult:
 
     @property
     def ok(self) -> bool:
-        """Whether Criteo took the batch."""
-        return self.error is None
+        """Whether Criteo took the batch and accounted for it."""
+        return self.error is None and not self.outcome.unreported
 
     @property
     def valid(self) -> int:
@@ -101,30 +104,42 @@ class BatchResult:
         }
 
 
-def result_of(number: int, kind: IdentifierType, count: int, receipt: ContactListOperation) -> BatchResult:
-    """Reads a receipt: what its counts leave open is `unreported`, and nothing is counted twice."""
-    valid = min(max(receipt.valid or 0, 0), count)
-    invalid = min(max(receipt.invalid or 0, 0), count - valid)
+def result_of(amendment: Amendment, receipt: ContactListOperation) -> BatchResult:
+    """Reads a receipt: what it does not account for is `unreported`, and nothing is counted twice."""
+    count = amendment.batch.count
+    valid, invalid = _accounted(amendment, receipt)
     outcome = Outcome(valid=valid, invalid=invalid, unreported=count - valid - invalid)
-    return BatchResult(number=number, kind=kind, sent=count, outcome=outcome, receipt=receipt)
+    kind = amendment.identifier_type
+    return BatchResult(number=amendment.batch.number, kind=kind, sent=count, outcome=outcome, receipt=receipt)
 
 
-def failure_of(number: int, kind: IdentifierType, count: int, error: CriteoError, *, carried: bool) -> BatchResult:
+def _accounted(amendment: Amendment, receipt: ContactListOperation) -> tuple[int, int]:
+    """Returns how many identifiers a receipt calls valid and invalid: none when it cannot be the call's own."""
+    valid, invalid = receipt.valid, receipt.invalid
+    if valid is None or invalid is None or not amendment.is_confirmed_by(receipt):
+        return 0, 0
+    if min(valid, invalid) < 0 or valid + invalid > amendment.batch.count:
+        return 0, 0
+    return valid, invalid
+
+
+def failure_of(amendment: Amendment, error: CriteoError, *, carried: bool) -> BatchResult:
     """Describes a batch that failed.
 
     Args:
-        number: of the batch.
-        kind: of its identifiers.
-        count: identifiers in it.
+        amendment: the call.
         error: why it failed.
         carried: whether a request carried it; otherwise (no token, no quota) its identifiers stay pending.
     """
+    number, kind, count = amendment.batch.number, amendment.identifier_type, amendment.batch.count
     if not carried:
         return BatchResult(number=number, kind=kind, sent=0, outcome=Outcome(), error=error)
-    # Without an answer that can be read, what became of them is unknown.
-    unanswered = error.outcome_unknown or isinstance(error, InvalidResponseError)
-    outcome = Outcome(unknown=count) if unanswered else Outcome(failed=count)
-    return BatchResult(number=number, kind=kind, sent=count, outcome=outcome, error=error)
+    receipt = error.receipt if isinstance(error, PartialFailureError) else None
+    outcome = Outcome(unknown=count) if error.outcome_unknown else Outcome(failed=count)
+    if isinstance(receipt, ContactListOperation):
+        valid, invalid = _accounted(amendment, receipt)
+        outcome = Outcome(valid=valid, invalid=invalid, unknown=count - valid - invalid)
+    return BatchResult(number=number, kind=kind, sent=count, outcome=outcome, receipt=receipt, error=error)
 
 
 def live_from(moment: dt.datetime) -> dt.datetime:
@@ -220,17 +235,17 @@ class UploadReport:
 
     @property
     def unreported(self) -> int:
-        """Identifiers of calls whose counts are missing or do not add up."""
+        """Identifiers of calls whose answer has no counts, or such as cannot be right."""
         return self._total.unreported
 
     @property
     def failed(self) -> int:
-        """Identifiers of calls that were refused."""
+        """Identifiers of calls that were refused, which Criteo certainly has not applied."""
         return self._total.failed
 
     @property
     def unknown(self) -> int:
-        """Identifiers of calls that got no answer."""
+        """Identifiers of calls that Criteo may or may not have applied."""
         return self._total.unknown
 
     @property
@@ -251,10 +266,10 @@ class UploadReport:
     def ok(self) -> bool:
         """Whether the upload did what it was asked to.
 
-        Something was sent (or `allow_empty` was given), nothing is pending, failed or unknown, no deadline ended
-        it, the shares of rejected rows and refused identifiers stay within `max_rejected` and `max_invalid`, and no
-        policy of `fail_on` is broken; whatever is stricter decides. A dry run is judged by what it could see: that
-        something would be sent, and which rows were rejected, duplicates or suppressed.
+        Something was sent (or `allow_empty` was given), nothing is pending, failed, unknown or unreported, no
+        deadline ended it, the shares of rejected rows and refused identifiers stay within `max_rejected` and
+        `max_invalid`, and no policy of `fail_on` is broken; whatever is stricter decides. A dry run is judged by what
+        it could see: that something would be sent, and which rows were rejected, duplicates or suppressed.
         """
         return is_ok(self)
 

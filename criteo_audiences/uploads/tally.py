@@ -42,7 +42,8 @@ class Tally:
         if result.error is not None:
             self.failures.append(result)
             return
-        self.accepted_at = dt.datetime.now(dt.UTC)
+        if result.ok:
+            self.accepted_at = dt.datetime.now(dt.UTC)
         sample = (result.receipt.sample_invalid or ()) if result.receipt else ()
         room = MOST_SAMPLED - len(self.sample_invalid)
         self.sample_invalid += [(result.kind, identifier) for identifier in sample[:room]]

@@ -38,7 +38,7 @@ async def test_missing_column_names_the_columns_that_exist(cli, export: Path, sa
         ("book.csv", b"PK\x03\x04 and so on", USAGE, "Excel"),
         ("none.csv", b"name,phone\nx,1\n", USAGE, "'name', 'phone'"),
         ("headerless.csv", b"anna@example.com\nli@example.org\n", USAGE, "no header row"),
-        ("twice.csv", b"email,email\na@b.cc,\n", USAGE, "several"),
+        ("twice.csv", b"email,Email\na@b.cc,c@d.cc\n", USAGE, "several"),
         ("cut.csv.gz", gzip.compress(b"email\n" + b"anna@example.com\n" * 200_000)[:400], FILE, "damaged"),
     ],
 )

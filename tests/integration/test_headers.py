@@ -10,6 +10,9 @@ import pyarrow as pa
 import pytest
 
 from criteo_audiences import ConfigurationError, Table
+from criteo_audiences.uploads.amendment import Destination
+from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.record import job_of
 
 REPORT = 'Report: "Customers\n\nsep=;;;\nid;email;name\n1;a@b.co;Ann\n2;b@b.co;Bob\n'
 META = "email,email,phone,email,phone\na@b.co,b@b.co,+33612345678,,\n,,,c@b.co,+33612345679\n,,,,\n"
@@ -219,3 +222,16 @@ async def test_a_guess_is_named_where_it_may_be_wrong(stage: Any, tmp_path: Path
         await stage.upload(path, where="Město = 'Kolín'")
     await stage.upload(path, where="Město = 'Kolín'", encoding="cp1250")
     assert stage.held == {"a@b.co"}
+
+
+def test_what_is_said_of_a_file_is_part_of_the_job(crm: Path) -> None:
+    """Other rows are read, so an unfinished upload is not continued; wherever it is said, it is the same."""
+
+    def configuration(options: dict[str, Any], said: dict[str, Any]) -> object:
+        destination = Destination(service="marketing-solutions", host="h", segment_id="1")
+        return job_of(destination, Table.from_file(crm, **said), Settings(hash=None, **options)).configuration
+
+    plain = configuration({}, {})
+    for option, value in (("skip_rows", 3), ("encoding", "cp1251")):
+        assert configuration({option: value}, {}) == configuration({}, {option: value}) != plain
+    assert configuration({"skip_rows": 0}, {}) == plain

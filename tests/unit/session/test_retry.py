@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 from email.utils import formatdate
 from typing import Any
 
@@ -99,6 +100,19 @@ def test_what_is_repeated(error: CriteoError, *, repeated: bool, create_repeated
     """Passing faults are repeated; a create only when Criteo cannot have applied it."""
     assert (full().delay(READ, 1, error) is not None) is repeated
     assert (full().delay(CREATE, 1, error) is not None) is create_repeated
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 520, 521, 522, 523, 524, 529])
+def test_a_passing_fault_is_repeated(status: int) -> None:
+    """What a server or a gateway may answer today and not tomorrow is asked again, where that does no harm."""
+    assert full().delay(READ, 1, ServerError(status)) == 1.0
+    assert full().delay(CREATE, 1, ServerError(status)) is None
+
+
+@pytest.mark.parametrize("status", [501, 505, 519, 525, 528, 530, 599])
+def test_a_fault_that_does_not_pass_is_not_repeated(status: int) -> None:
+    """A gateway that cannot verify the server behind it, or a method that is not there, will not change at once."""
+    assert full().delay(READ, 1, ServerError(status)) is None
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -276,7 +290,8 @@ async def test_storm_of_429_without_headers_backs_off_together(transport: Any, m
     calls = [asyncio.create_task(session.send(READ)) for _ in range(4)]
     await clock.advance(60.0)
     assert [await call for call in calls] == [{"data": {}}] * 4
-    assert transport.times == pytest.approx([0.0] * 4 + [1.1] * 4 + [3.2] * 4 + [7.3] * 4)
+    # After the third refusal in a row one call looks whether it is over.
+    assert transport.times == pytest.approx([0.0] * 4 + [1.1] * 4 + [3.2] * 4 + [7.3] + [7.4] * 3)
 
 
 @pytest.mark.parametrize("headers", [{"retry-after": "0"}, {"x-ratelimit-reset": "1799999999"}])
@@ -304,17 +319,81 @@ async def test_429_delays_all_calls_of_the_session(transport: Any, make_session:
     assert transport.times == pytest.approx([0.0, 10.0, 10.0])
 
 
-async def test_429_beyond_the_deadline_still_delays_the_others(transport: Any, make_session: Any, clock: Any) -> None:
-    """A call that cannot wait as long as announced is given up at once, and the others wait all the same."""
+async def test_a_wait_beyond_the_deadline_holds_nobody(transport: Any, make_session: Any, clock: Any) -> None:
+    """A call that cannot wait as long as announced is given up at once, and so is any other until it could."""
     transport.script.append(Response(status=429, headers={"retry-after": "60"}))
     session = make_session(retry=full(deadline=30.0))
     with pytest.raises(RateLimitExceeded):
         await session.send(READ)
+    await clock.advance(29.0)
+    with pytest.raises(QuotaWaitError, match=r"wait 31\.0 s, longer than RetryPolicy\(deadline\)=30 s"):
+        await session.send(READ)
+    await clock.advance(1.001)
     other = asyncio.create_task(session.send(READ))
-    await clock.advance(59.999)
-    assert len(transport.api_calls) == 1
-    await clock.advance(0.001)
+    await clock.advance(30.0)
     assert await other == {"data": {}}
+    assert len(transport.times) == 2
+
+
+async def test_a_wait_beyond_the_deadline_holds_those_in_the_queue_no_longer(
+    transport: Any, make_session: Any, clock: Any
+) -> None:
+    """Who waited for the quota already when an hour was announced tries again when the deadline is over."""
+    transport.script.append(Response(status=429, headers={"retry-after": "3600"}))
+    transport.latency = 1.0
+    session = make_session(StaticToken("t"), retry=full(deadline=30.0), limiter=LocalRateLimiter(Quota(1), clock=clock))
+    refused, waiting = (asyncio.create_task(session.send(READ)) for _ in range(2))
+    await clock.advance(100.0)
+    assert isinstance(refused.exception(), RateLimitExceeded)
+    assert waiting.result() == {"data": {}}
+
+
+@pytest.mark.parametrize("headers", [{}, {"x-ratelimit-remaining": "1000000"}, {"x-ratelimit-limit": "1000000"}])
+@pytest.mark.parametrize("wait", ["0.001", "0", "0.1", "0.000000001"])
+@pytest.mark.parametrize("kind", ["api", "token"])
+async def test_endless_429s_are_asked_about_ever_more_seldom(
+    transport: Any, make_session: Any, clock: Any, kind: str, wait: str, headers: dict[str, str]
+) -> None:
+    """Eight senders with hundreds of calls: at most two a second over ten seconds after the third in a row."""
+    refusal = Response(status=429, headers={"retry-after": wait, **headers})
+    transport.always = refusal if kind == "api" else None
+    transport.always_token = refusal if kind == "token" else None
+    session = make_session(retry=RetryPolicy(jitter=lambda: 0.0))
+
+    async def send() -> None:
+        for _ in range(50):
+            with contextlib.suppress(RateLimitExceeded):
+                await session.send(READ)
+
+    senders = [asyncio.create_task(send()) for _ in range(8)]
+    await clock.advance(120.0)
+    for sender in senders:
+        sender.cancel()
+    times = [sent.at for sent in (transport.api_calls if kind == "api" else transport.token_calls)]
+    third = sorted(set(times))[2]
+    for start in times:
+        assert start <= third or sum(start < at <= start + 10.0 for at in times) <= 20
+    assert len(times) <= 8 * 3 + 2 * 110
+
+
+async def test_a_call_gives_up_after_ten_429s_in_a_row(transport: Any, make_session: Any, finish: Any) -> None:
+    """However short the announced waits: they double from a quarter of a second, and the tenth 429 is the last."""
+    transport.always = Response(status=429, headers={"retry-after": "0.001"})
+    with pytest.raises(RateLimitExceeded) as caught:
+        await finish(make_session().send(READ))
+    assert transport.times == pytest.approx([0, 0.25, 0.75, 1.75, 3.75, 7.75, 15.75, 31.75, 61.75, 91.75])
+    assert not caught.value.outcome_unknown
+
+
+async def test_an_answer_ends_the_row_of_429s(transport: Any, make_session: Any, finish: Any) -> None:
+    """After a success the next 429 is taken at its word again."""
+    refusal = Response(status=429, headers={"retry-after": "0.25"})
+    transport.script.extend([refusal, refusal, refusal, Response(status=200, body=b"{}"), refusal])
+    session = make_session()
+    await finish(session.send(READ))
+    begun = transport.clock.now() - 1_000.0
+    await finish(session.send(READ))
+    assert transport.times[4:] == pytest.approx([begun, begun + 0.25])
 
 
 async def test_429_of_the_token_endpoint_holds_back_no_api_call(transport: Any, make_session: Any, clock: Any) -> None:
@@ -362,7 +441,7 @@ async def test_create_is_not_repeated_when_it_may_have_been_applied(
     with pytest.raises(CriteoError) as caught:
         await finish(make_session().send(CREATE))
     assert len(transport.api_calls) == 1
-    assert caught.value.outcome_unknown is isinstance(failure, TransportError)
+    assert caught.value.outcome_unknown
 
 
 @pytest.mark.parametrize(
@@ -394,14 +473,17 @@ async def test_refusals_are_never_repeated(
     [
         ([TransportError("lost"), Response(status=400)], True),
         ([RequestTimeout("late"), ConnectError("down"), Response(status=403)], True),
-        ([Response(status=503), Response(status=400)], False),
+        ([Response(status=503), Response(status=400)], True),
+        ([Response(status=529), ConnectError("down"), Response(status=404)], True),
+        ([Response(status=200, body=b"<html>"), Response(status=401), Response(status=401)], True),
+        ([Response(status=429, headers={"retry-after": "1"}), Response(status=413)], False),
         ([ConnectError("down"), Response(status=400)], False),
     ],
 )
 async def test_lost_answer_is_remembered(
     transport: Any, make_session: Any, finish: Any, script: list[Any], *, unknown: bool
 ) -> None:
-    """An error says that the outcome is unknown when any request of its call got no answer, not only the last."""
+    """An error says that the outcome is unknown when any request of its call may have been applied, not only the last."""
     transport.script.extend(script)
     with pytest.raises(CriteoError) as caught:
         await finish(make_session().send(READ))

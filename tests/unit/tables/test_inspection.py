@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
+from criteo_audiences.tables import query
 from criteo_audiences.tables.inspection import inspect
 from criteo_audiences.tables.scan import HEAD, Scan
 
@@ -339,6 +341,18 @@ def test_a_delimiter_that_the_header_lacks_is_refused(content: str, found: tuple
     )
 
 
+@pytest.mark.parametrize("sign", [*"|^~;,"])
+def test_lines_that_are_wrapped_in_quotes_are_refused(sign: str, desk: Any) -> None:
+    """As spreadsheets save a column into which whole lines were pasted; a header may hold such a character, though."""
+    with pytest.raises(ConfigurationError) as caught:
+        desk.inspect(f'"id{sign}email"\n"12{sign}planted@b.co"\n"13{sign}""c@d.co"""\n')
+    assert str(caught.value) == (
+        f"Line 2 of crm.csv is one quoted cell with others in it, divided by '{sign}'; export it again without quotes "
+        "around whole lines."
+    )
+    assert desk.inspect(f'"email{sign} private"\n"a@b.co"\nc@d.co\n', "b.csv").sample == ADDRESSES
+
+
 RARE = st.sampled_from(["|", "~", "^"])
 
 
@@ -448,3 +462,31 @@ def test_what_the_caller_says_of_a_file_must_fit(
     with pytest.raises(ConfigurationError) as caught:
         desk.inspect(content, **options)
     assert str(caught.value).startswith(message)
+
+
+TITLE = st.text(st.sampled_from([*'ab ,;|="\t', "é"]), max_size=12)
+CELL = st.text(st.sampled_from([*"ab ,;", "\n", '"', "é"]), max_size=6)
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    above=st.lists(TITLE, max_size=5),
+    rows=st.lists(CELL, max_size=5),
+    end=st.sampled_from(["\n", "\r\n"]),
+    encoding=st.sampled_from([None, "cp1252", "utf-16"]),
+)
+def test_lines_above_the_header_change_nothing_below_it(
+    above: list[str], rows: list[str], end: str, encoding: str | None, desks: Any
+) -> None:
+    """Whatever they hold, the engine reads the same rows as of the file without them."""
+    quoted = ['"' + cell.replace('"', '""') + '"' for cell in rows]
+    body = end.join(["id,email", *(f"{number},{cell}" for number, cell in enumerate(quoted)), "9,a@b.co", ""])
+    text = "".join(line + end for line in above) + body
+    layout = desks().inspect(text.encode(encoding or "utf-8"), skip_rows=len(above), encoding=encoding)
+    source = query.read_csv(
+        layout.path, layout.names, layout.delimiter, skip=layout.skip, compression="none", parallel=not layout.quotes
+    )
+    with duckdb.connect() as engine:
+        read = [cell or "" for (cell,) in engine.sql(source.join(("SELECT email FROM ", ""))).fetchall()]
+    assert read == [*rows, "a@b.co"]
+    assert [row[1] for row in layout.sample] == read

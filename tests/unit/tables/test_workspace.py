@@ -75,17 +75,20 @@ def test_what_a_killed_process_left_is_removed(child: tuple[subprocess.Popen[byt
 
 
 def test_what_is_not_surely_a_leftover_stays(place: Path, child: tuple[subprocess.Popen[bytes], Path]) -> None:
-    """Young directories, those without a lock, links and files of such a name."""
+    """Young directories, those that are called or kept otherwise, links and files of such a name."""
     process, directory = child
     os.utime(directory)
     process.kill()
     process.wait()
-    (place / "criteo-audiences-foreign").mkdir()
-    an_hour_ago(place / "criteo-audiences-foreign")
-    (place / "criteo-audiences-file").touch()
-    (place / "elsewhere").mkdir()
-    (place / "elsewhere" / "in-use").touch()
-    (place / "criteo-audiences-link").symlink_to(place / "elsewhere")
+    for name, mode in {
+        "criteo-audiences-exports": 0o700,
+        "criteo-audiences-open.run": 0o755,
+        "elsewhere": 0o700,
+    }.items():
+        (place / name).mkdir(mode=mode)
+        an_hour_ago(place / name)
+    (place / "criteo-audiences-file.run").touch()
+    (place / "criteo-audiences-link.run").symlink_to(place / "elsewhere")
     before = sorted(place.iterdir())
     with workspace():
         pass

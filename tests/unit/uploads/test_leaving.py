@@ -83,7 +83,7 @@ async def test_a_batch_that_is_handed_over_while_another_stops_the_upload_is_pen
             first = amendment.batch.number == 1
             await turn(first_takes if first else others_take)
             if first:
-                raise NotFoundError("No such list.")
+                raise NotFoundError(404)
             return ContactListOperation(valid=1, invalid=0)
 
         amend, path = fake_amend(reply=reply), tmp_path / f"{others_take}.journal"

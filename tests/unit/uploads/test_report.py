@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,19 +15,30 @@ from criteo_audiences import (
     InvalidRequestError,
     InvalidResponseError,
     NotFoundError,
+    Operation,
+    PartialFailureError,
     PermissionDeniedError,
     Problem,
     QuotaWaitError,
+    RateLimitExceeded,
     RequestTimeout,
+    ServerError,
     UploadFailedError,
     UploadReport,
 )
+from criteo_audiences.batches import single_batch
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.uploads import Outcome
+from criteo_audiences.uploads import Amendment, Outcome
 from criteo_audiences.uploads.report import failure_of, live_from, result_of
 
 EMAIL = IdentifierType.EMAIL
 COUNTS = st.integers(0, 1_000)
+
+
+def amendment(count: int, number: int = 1) -> Amendment:
+    """Describes a call that adds so many addresses to list 1."""
+    batch = evolve(single_batch([f"{each}@example.com" for each in range(count)]), number=number)
+    return Amendment(segment_id="1", operation=Operation.ADD, identifier_type=EMAIL, batch=batch)
 
 
 def report(**counts: Any) -> UploadReport:
@@ -52,8 +64,8 @@ def report(**counts: Any) -> UploadReport:
         ({"valid": 1, "unusable_opt_outs": 3}, True),
         ({"pending": 1, "allow_empty": True}, False),
         ({"valid": 1}, True),
-        ({"valid": 1, "unreported": 9}, True),
-        ({"unreported": 9}, True),
+        ({"valid": 99, "unreported": 1}, False),
+        ({"unreported": 9}, False),
         ({"valid": 1, "duplicates": 99}, True),
         ({"valid": 5, "invalid": 5}, True),
         ({"valid": 5, "invalid": 6}, False),
@@ -100,12 +112,12 @@ def test_a_failed_upload_is_explained_in_counts_and_codes() -> None:
         400, [Problem(code="invalid", instance="/contact-list", detail="planted@example.com")]
     )
     failures = [
-        failure_of(number, IdentifierType.EMAIL, 10, error, carried=True)
+        failure_of(amendment(10, number), error, carried=True)
         for number, error in enumerate([RequestTimeout("No answer in 60 s."), refused, refused], 1)
     ]
     judged = report(valid=5, failed=20, unknown=10, pending=1_000, failures=tuple(failures))
     assert judged.explain() == (
-        "The upload is not complete: 20 identifiers failed; 10 identifiers got no answer (unknown); "
+        "The upload is not complete: 20 identifiers failed; 10 identifiers may or may not have been applied (unknown); "
         "1,000 identifiers were not sent (pending); "
         "failures: 2 x HTTP 400 invalid at /contact-list, 1 x RequestTimeout. The first failure: No answer in 60 s."
     )
@@ -125,7 +137,8 @@ def test_a_failed_upload_is_explained_in_counts_and_codes() -> None:
 def test_an_explanation_keeps_the_words_of_the_first_failure(error: CriteoError) -> None:
     """With what to do about it, in one line, and without an identifier."""
     first, second = (
-        failure_of(number, EMAIL, 10, each, carried=True) for number, each in enumerate([error, ConnectError("…")], 1)
+        failure_of(amendment(10, number), each, carried=True)
+        for number, each in enumerate([error, ConnectError("…")], 1)
     )
     explained = report(failed=20, failures=(first, second)).explain()
     assert explained.endswith(f"The first failure: {error}")
@@ -246,9 +259,7 @@ def test_a_report_shows_no_identifier() -> None:
     receipt = ContactListOperation(valid=1, invalid=1, sample_invalid=("planted@example.com",))
     moment = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
     failure = failure_of(
-        2,
-        IdentifierType.EMAIL,
-        3,
+        amendment(3, 2),
         NotFoundError(404, [Problem(code="x", detail="planted@example.com")], trace_id="t-1"),
         carried=True,
     )
@@ -261,9 +272,7 @@ def test_a_report_shows_no_identifier() -> None:
         {"batch": 2, "sent": 3, "error": "NotFoundError", "status": 404, "codes": ["x"], "trace_id": "t-1"}
     ]
     assert json.loads(text)["live_from"] == "2026-01-01T00:00:00+00:00"
-    assert "planted" not in text + repr(shown) + str(shown) + repr(receipt) + repr(
-        result_of(1, IdentifierType.EMAIL, 2, receipt)
-    )
+    assert "planted" not in text + repr(shown) + str(shown) + repr(receipt) + repr(result_of(amendment(2), receipt))
 
 
 @pytest.mark.parametrize(
@@ -272,20 +281,23 @@ def test_a_report_shows_no_identifier() -> None:
         (10, 0, (10, 0, 0)),
         (7, 3, (7, 3, 0)),
         (None, None, (0, 0, 10)),
-        (None, 4, (0, 4, 6)),
-        (6, None, (6, 0, 4)),
+        (None, 4, (0, 0, 10)),
+        (6, None, (0, 0, 10)),
         (3, 3, (3, 3, 4)),
-        (11, 0, (10, 0, 0)),
-        (8, 8, (8, 2, 0)),
+        (11, 0, (0, 0, 10)),
+        (10**18, 0, (0, 0, 10)),
+        (10, 10, (0, 0, 10)),
+        (8, 8, (0, 0, 10)),
         (-1, -5, (0, 0, 10)),
+        (11, -1, (0, 0, 10)),
         (0, 0, (0, 0, 10)),
     ],
 )
 def test_what_a_receipt_leaves_open_is_unreported(
     valid: int | None, invalid: int | None, expected: tuple[int, int, int]
 ) -> None:
-    """Counts that are null, too small or too large never count an identifier twice or not at all."""
-    outcome = result_of(1, IdentifierType.EMAIL, 10, ContactListOperation(valid=valid, invalid=invalid)).outcome
+    """Counts that are null, negative or contradict each other are believed in no part; what they leave open is open."""
+    outcome = result_of(amendment(10), ContactListOperation(valid=valid, invalid=invalid)).outcome
     assert (outcome.valid, outcome.invalid, outcome.unreported) == expected
 
 
@@ -293,16 +305,60 @@ def test_what_a_receipt_leaves_open_is_unreported(
     ("error", "outcome"),
     [
         (NotFoundError(404), Outcome(failed=10)),
+        (InvalidRequestError(400), Outcome(failed=10)),
+        (RateLimitExceeded(), Outcome(failed=10)),
+        (ConnectError("…"), Outcome(failed=10)),
+        (ServerError(500), Outcome(unknown=10)),
+        (ServerError(503), Outcome(unknown=10)),
+        (ServerError(529), Outcome(unknown=10)),
+        (InvalidRequestError(408), Outcome(unknown=10)),
+        (InvalidRequestError(303), Outcome(unknown=10)),
         (RequestTimeout("…"), Outcome(unknown=10)),
         (InvalidResponseError(["not a JSON document @ $"], status=200), Outcome(unknown=10)),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_a_failed_batch_is_refused_or_unknown(error: CriteoError, outcome: Outcome) -> None:
-    """An answer that refuses means failed; none, or one that cannot be read, means unknown."""
-    assert failure_of(1, IdentifierType.EMAIL, 10, error, carried=True).outcome == outcome
+    """Criteo's own refusal means failed; no answer, one that cannot be read or a gateway's means unknown."""
+    assert failure_of(amendment(10), error, carried=True).outcome == outcome
     error.outcome_unknown = True  # an earlier attempt of the same call got no answer
-    assert failure_of(1, IdentifierType.EMAIL, 10, error, carried=True).outcome == Outcome(unknown=10)
+    assert failure_of(amendment(10), error, carried=True).outcome == Outcome(unknown=10)
+
+
+@pytest.mark.parametrize(
+    ("receipt", "outcome"),
+    [
+        ({"valid": 8, "invalid": 1}, Outcome(valid=8, invalid=1, unknown=1)),
+        ({"valid": 10, "invalid": 0}, Outcome(valid=10)),
+        ({"valid": 10, "invalid": 10}, Outcome(unknown=10)),
+        ({"valid": 10, "invalid": 0, "operation": Operation.REMOVE}, Outcome(unknown=10)),
+        (None, Outcome(unknown=10)),
+    ],
+)
+def test_a_receipt_beside_problems_counts(receipt: dict[str, Any] | None, outcome: Outcome) -> None:
+    """What it accounts for is counted, and the rest of the batch is unknown; the batch has failed all the same."""
+    error = PartialFailureError([], receipt=None if receipt is None else ContactListOperation(**receipt))
+    error.outcome_unknown = True
+    result = failure_of(amendment(10), error, carried=True)
+    assert (result.outcome, result.sent, result.ok) == (outcome, 10, False)
+
+
+@pytest.mark.parametrize(
+    "contradiction",
+    [{"operation": Operation.REMOVE}, {"operation": Operation("clear")}, {"contact_list_id": "2"}],
+    ids=str,
+)
+def test_a_receipt_of_another_call_reports_nothing(contradiction: dict[str, Any]) -> None:
+    """Another operation or list in it means that its counts are not this batch's."""
+    result = result_of(amendment(10), ContactListOperation(valid=10, invalid=0, **contradiction))
+    assert (result.outcome, result.ok) == (Outcome(unreported=10), False)
+
+
+@pytest.mark.parametrize("confirmation", [{}, {"operation": Operation.ADD}, {"contact_list_id": "01"}], ids=str)
+def test_a_receipt_that_names_the_call_or_nothing_is_believed(confirmation: dict[str, Any]) -> None:
+    """Criteo's samples leave the list out, or write it as a number."""
+    result = result_of(amendment(10), ContactListOperation(valid=10, invalid=0, **confirmation))
+    assert (result.outcome, result.ok) == (Outcome(valid=10), True)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +378,7 @@ def test_live_from_is_five_hours_after_the_next_computation(accepted: str, live:
 
 def test_a_batch_that_no_request_carried_sends_nothing() -> None:
     """Without a token or a place in the quota nothing was put into a call: the identifiers stay pending."""
-    result = failure_of(1, IdentifierType.EMAIL, 10, QuotaWaitError(9.0, 1.0), carried=False)
+    result = failure_of(amendment(10), QuotaWaitError(9.0, 1.0), carried=False)
     assert (result.sent, result.outcome, result.ok) == (0, Outcome(), False)
 
 

@@ -277,7 +277,8 @@ async def test_an_outage_does_not_stop_the_upload(error: CriteoError, go: Go, fa
     """A 5xx or a broken line that outlasted the retries may be over for the next batch."""
     amend = fake_amend(reply=lambda each: error if each.batch.number < 9 else None)
     report = await go(amend, emails(100))
-    assert (report.failed, report.valid) == (80, 20)
+    assert (report.failed + report.unknown, report.valid) == (80, 20)
+    assert (report.unknown == 0) is isinstance(error, ConnectError)
 
 
 @pytest.mark.parametrize("refused", [5, 6])
