@@ -3,7 +3,8 @@
 import asyncio
 import heapq
 import itertools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,25 @@ from hypothesis import HealthCheck, settings
 
 from criteo_audiences.session import applications, session
 
-# A busy machine is no failure: how long an example takes is judged by no property test.
-settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+# A busy machine is no failure: no property test judges how long an example takes. `.ci/run` tries more examples.
+PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+settings.register_profile("quick", PATIENT, max_examples=40)
+settings.register_profile("ci", PATIENT, max_examples=150)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+@pytest.fixture(scope="session")
+def state_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Numbered directories for state, so that none has to be looked for among those of thousands of tests."""
+    parent = tmp_path_factory.mktemp("state")
+    return (parent / str(number) for number in itertools.count())
 
 
 @pytest.fixture(autouse=True)
-def state_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def state_home(state_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
     """A state directory of the test's own, never the developer's."""
-    home = tmp_path_factory.mktemp("state")
+    home = next(state_homes)
+    home.mkdir()
     monkeypatch.setenv("XDG_STATE_HOME", str(home))
     return home
 

@@ -1,11 +1,15 @@
 """A process that has imported the command line and forks for every command: as real as one that starts anew, and fast."""
 
+import contextlib
+import gc
+import io
 import json
 import os
 import socket
 import sys
 
 import duckdb
+import numpy as np
 import rich.markup
 import typer.main
 import typer.rich_utils
@@ -17,9 +21,18 @@ import criteo_audiences.retail_media
 import criteo_audiences.settings
 import criteo_audiences.uploads
 from criteo_audiences.__main__ import main
+from criteo_audiences.cli import app
 
 _MOST = 1 << 20
-LOADED = (duckdb, rich.markup, typer.rich_utils, criteo_audiences.uploads, criteo_audiences.marketing_solutions)
+LOADED = (duckdb, np, rich.markup, typer.rich_utils, criteo_audiences.uploads, criteo_audiences.marketing_solutions)
+
+
+def rehearse() -> None:
+    """Runs a command that is refused, so that what is imported while options are read is loaded before any fork."""
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
+        app(["upload", "marketing-solutions", "1", os.devnull, "--batch-size", "0"])
+    gc.collect()
+    gc.freeze()  # a collection in a child would copy every page that it looks at
 
 
 def serve(line: socket.socket) -> None:
@@ -53,4 +66,5 @@ def become(streams: list[int], arguments: list[str], environment: dict[str, str]
 
 
 if __name__ == "__main__":
+    rehearse()
     serve(socket.socket(fileno=int(sys.argv[1])))

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError, SourceChangedError, Table
@@ -81,8 +81,9 @@ def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Callable[[s
     """Writes a file with an odd name beside the neighbors of all of them."""
 
     def written(content: Callable[[str], bytes]) -> Path:
+        other = content(NEIGHBOR)
         for neighbor in (*ODD_NAMES.values(), *ODD_NAMES):
-            (tmp_path / neighbor).write_bytes(content(NEIGHBOR))
+            (tmp_path / neighbor).write_bytes(other)
         path = tmp_path / request.param[0]
         path.write_bytes(content(MINE))
         return path
@@ -151,7 +152,7 @@ async def test_a_link_is_what_it_points_to(stage: Any, tmp_path: Path) -> None:
 
 
 @given(name=st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=20))
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=settings.default.max_examples * 2 // 5)
 def test_no_name_is_a_pattern_to_the_engine(name: str, tmp_path: Path) -> None:
     """Whatever its signs, `literal_path` leads to the file of that name, beside one that it might match."""
     from criteo_audiences.tables.literal_paths import literal_path  # noqa: PLC0415 - this test's alone

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -233,14 +234,14 @@ def test_no_other_hash_can_be_asked_for(algorithm: str) -> None:
         hash_phone("+33123456789", algorithm)
 
 
-def example_numbers() -> Iterator[tuple[str, phonenumbers.PhoneNumber]]:
-    """Yields libphonenumber's example numbers of people's lines, with their regions."""
+@cache
+def example_numbers() -> list[tuple[str, phonenumbers.PhoneNumber]]:
+    """Returns libphonenumber's example numbers of people's lines, with their regions."""
     kinds = phonenumbers.PhoneNumberType
-    for region in phonenumbers.SUPPORTED_REGIONS:
-        for kind in (kinds.FIXED_LINE, kinds.MOBILE, kinds.VOIP, kinds.PERSONAL_NUMBER):
-            number = phonenumbers.example_number_for_type(region, kind)
-            if number is not None:
-                yield region, number
+    lines = (kinds.FIXED_LINE, kinds.MOBILE, kinds.VOIP, kinds.PERSONAL_NUMBER)
+    regions = sorted(phonenumbers.SUPPORTED_REGIONS)
+    examples = [(region, phonenumbers.example_number_for_type(region, line)) for region in regions for line in lines]
+    return [(region, number) for region, number in examples if number is not None]
 
 
 def neighbors() -> Iterator[tuple[str, phonenumbers.PhoneNumber]]:
@@ -391,7 +392,7 @@ def test_a_number_behind_two_zeros_is_itself_in_its_own_country(region: str) -> 
 
 
 @given(data=st.data(), code=st.sampled_from(sorted(_MORE_TRUNK_PREFIXES)))
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=settings.default.max_examples * 7)  # each costs little
 def test_no_number_that_exists_is_taken_for_one_with_a_prefix(data: Any, code: str) -> None:
     """What is taken away makes numbers too long for their plan: no valid one is turned into another."""
     national = data.draw(st.from_regex(rf"\A{_MORE_TRUNK_PREFIXES[code][0]}\Z"))

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences.errors import InvalidResponseError, PartialFailureError
@@ -43,8 +43,6 @@ from criteo_audiences.session.codec import (
     unstructure,
 )
 from criteo_audiences.session.values import read_timestamp
-
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 
 
 def moment(*parts: int) -> dt.datetime:
@@ -97,7 +95,6 @@ def test_what_is_no_timestamp_is_refused(text: str) -> None:
         read_timestamp(text)
 
 
-@PATIENT
 @given(st.datetimes(min_value=dt.datetime(1900, 1, 1)), st.integers(0, 9))  # noqa: DTZ001 - the zone is what varies
 def test_any_time_is_read_back(when: dt.datetime, digits: int) -> None:
     """A time written with any number of digits is read back cut to what was written."""
@@ -574,7 +571,6 @@ FIELDS = [
 ]
 
 
-@PATIENT
 @given(attributes=st.dictionaries(st.sampled_from(FIELDS), values | st.dictionaries(st.sampled_from(FIELDS), values)))
 def test_any_document_is_read_or_refused_without_its_values(attributes: dict[str, Any]) -> None:
     """Whatever an entity holds, it is read, or refused without showing a value."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from criteo_audiences import models
@@ -24,7 +24,6 @@ from criteo_audiences.session.codec import read_bulk, read_nothing, read_one, re
 from criteo_audiences.session.deprecation import DeprecationWatch
 from criteo_audiences.session.protocol import Response, decipher, read_rate_limit
 
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 LEAK: Final = "john.doe@example.com"
 MODULES: Final = (
     models,
@@ -122,14 +121,12 @@ def test_all_services_are_read() -> None:
     assert len(KINDS) > 25
 
 
-@PATIENT
 @given(document=envelopes | documents, status=st.sampled_from([200, 200, 200, 201, 400, 429, 500]))
 def test_any_document_is_read_or_refused(document: Any, status: int) -> None:
     """Any JSON, with `NaN`, lone surrogates and endless numbers as Python writes them, is read or refused."""
     read_whole(Response(status=status, body=json.dumps(document).encode()))
 
 
-@PATIENT
 @given(document=envelopes | documents)
 def test_any_value_is_read_or_refused(document: Any) -> None:
     """What another decoder than ours might let through is read or refused as well."""
@@ -138,7 +135,6 @@ def test_any_value_is_read_or_refused(document: Any) -> None:
             as_read(read, document, kind)
 
 
-@PATIENT
 @given(body=st.binary(max_size=300), status=st.integers(100, 599), content_type=st.text(max_size=20))
 @example(body=b"", status=200, content_type="text/html")
 @example(body=b'{"data": {"id": 1, "id": [2]}, "data": {"id": {}}}', status=200, content_type="")
@@ -210,7 +206,6 @@ header: Any = (
 )
 
 
-@PATIENT
 @given(headers=st.dictionaries(st.sampled_from(HEADERS), header), status=st.sampled_from([200, 204, 410, 429, 503]))
 def test_any_header_is_read_or_ignored(headers: Mapping[str, str], status: int) -> None:
     """Whatever the headers say, the answer is read; a wait is never negative nor longer than an hour."""

@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences.errors import (
@@ -24,7 +24,6 @@ from criteo_audiences.session import Request, Response
 from criteo_audiences.session.protocol import decipher, json_request, read_rate_limit
 
 NOW = 1_800_000_000.0
-PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no failure
 
 
 def refused(status: int, document: object = None, **headers: str) -> ResponseError:
@@ -258,7 +257,6 @@ def test_429_carries_the_rate_limit() -> None:
     assert refused(503, b"", **headers).retry_after is None
 
 
-@PATIENT
 @given(text=st.text(alphabet=st.characters(max_codepoint=0xFF), max_size=60))
 def test_no_header_breaks_the_reading(text: str) -> None:
     """Whatever a server writes into its headers, an answer is read."""
@@ -267,7 +265,6 @@ def test_no_header_breaks_the_reading(text: str) -> None:
     assert error.retry_after is None or 0.0 <= error.retry_after <= 3_600.0
 
 
-@PATIENT
 @given(body=st.binary(max_size=200), status=st.integers(200, 599))
 def test_no_body_breaks_the_reading(body: bytes, status: int) -> None:
     """Whatever a server answers, the outcome is a document or an error of ours."""
@@ -289,7 +286,6 @@ json_values: Any = st.recursive(
 )
 
 
-@PATIENT
 @given(document=json_values)
 def test_no_document_breaks_the_reading_of_problems(document: Any) -> None:
     """Whatever JSON an error answer holds, the error is of its status's class."""

@@ -3,7 +3,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences.errors import ConfigurationError, QuotaWaitError
@@ -478,9 +478,6 @@ def test_wrong_quota_is_refused(arguments: tuple[Any, ...], options: dict[str, A
 CALLS, PERIOD = 3, 8
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
 @given(plan=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12), st.booleans()), max_size=25))
 def test_server_never_sees_too_many(clock: Any, plan: list[tuple[int, int, bool]]) -> None:
     """However calls arrive and whenever between start and answer the server counts them, no window holds too many."""
@@ -533,9 +530,6 @@ class Server:
         return remaining, (now if remaining else reset)
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
 @given(
     sliding=st.booleans(),
     plan=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12), st.integers(0, 12), st.booleans()), max_size=25),

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences.models import RateLimit
@@ -117,9 +117,6 @@ async def test_a_client_alone_waits_once_wherever_the_window_begins(
         assert seconds >= 60.0  # no client can be faster without being refused
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
 @given(
     fixed=st.booleans(),
     concurrency=st.integers(1, 16),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
@@ -87,7 +87,6 @@ def test_a_cut_file_is_an_os_error(compress: Callable[[bytes], bytes], share: fl
         desk.inspect(content[: int(len(content) * share)])
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), compress=st.sampled_from([gzip.compress, checked])
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
@@ -69,7 +69,6 @@ def test_characters_are_whole_across_pieces(shift: int, desk: Any) -> None:
 CELLS = st.text(st.characters(codec="cp1252", exclude_categories=["Cc"], include_characters="\n\r,;\t"), max_size=12)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=8),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]),
@@ -152,7 +151,6 @@ def test_western_text_stays_western(language: str, rows: int, desk: Any) -> None
     assert Path(layout.path).read_bytes().decode() == text
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     encoding=st.sampled_from([*ALPHABETS, "cp1252", "koi8-r", "iso8859-2", "cp1254", "cp1255", "cp874"]),
     data=st.data(),

@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
@@ -265,7 +265,6 @@ def test_empty_standard_input_is_named(desk: Any, monkeypatch: pytest.MonkeyPatc
         inspect("-", desk.workspace)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.one_of(
         st.binary(max_size=200),
@@ -377,7 +376,7 @@ def test_a_file_whose_values_hold_such_a_character_is_read(content: str, desk: A
     assert desk.inspect(content).names[-1] in {"email", "customer id", "phone"}
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings.default.max_examples * 2 // 5)
 @given(plain=st.integers(2, 20), odd=st.integers(0, 2), sign=RARE, data=st.data())
 def test_one_column_is_never_refused_for_a_few_odd_addresses(
     plain: int, odd: int, sign: str, data: Any, desks: Any
@@ -468,7 +467,6 @@ TITLE = st.text(st.sampled_from([*'ab ,;|="\t', "é"]), max_size=12)
 CELL = st.text(st.sampled_from([*"ab ,;", "\n", '"', "é"]), max_size=6)
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     above=st.lists(TITLE, max_size=5),
     rows=st.lists(CELL, max_size=5),

@@ -89,7 +89,7 @@ def values_of(values: list[str | None]) -> Table:
     dedupe=st.booleans(),
 )
 @example(data=None, values=["a@b.co", "A@b.co", " a@b.co", None, "", "x"], opted_out=None, dedupe=True)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=settings.default.max_examples * 4 // 15)  # each is several uploads
 def test_both_lanes_send_the_same_identifiers_and_reject_for_the_same_reasons(
     kind: IdentifierType,
     algorithms: list[HashAlgorithm | None],

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences import IdentifierType, Table
@@ -20,8 +20,6 @@ from criteo_audiences.tables.plan import Plan, Selection
 from criteo_audiences.tables.quotes import Mender
 from criteo_audiences.tables.reader import Chunk, Reader
 from criteo_audiences.tables.scan import Scan
-
-IN_A_FIXTURE = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 Read = Callable[..., tuple[int, dict[str, int], list[str]]]
 
@@ -160,7 +158,6 @@ def test_a_cell_of_several_lines_is_read_beside_broken_quotes(text: str, read: R
 DEBRIS = st.lists(st.sampled_from(['"', '""', " ", "a", "TV", '\\"', ";", "15"]), max_size=6).map("".join)
 
 
-@IN_A_FIXTURE
 @given(
     items=st.lists(st.one_of(DEBRIS, DEBRIS.map('"{}"'.format)), min_size=1, max_size=6),
     around=st.sampled_from(["{}", '"{}"', '"{}', '{}"', '""{}""']),
@@ -188,7 +185,6 @@ def _strictly(text: str) -> int | None:
     return len(list(csv.reader(io.StringIO(text, newline=""), strict=True))) - 1
 
 
-@IN_A_FIXTURE
 @given(
     rows=st.lists(st.tuples(st.sampled_from(LINES), st.text('ab ,;"\n\t|é')), min_size=1, max_size=8),
     delimiter=st.sampled_from(",;\t|"),
@@ -265,7 +261,6 @@ def test_no_broken_row_takes_its_neighbors_along(lines: list[str]) -> None:
     assert len(rows) + continued == len(lines)
 
 
-@IN_A_FIXTURE
 @given(
     header=st.sampled_from(["email", "email,item", "item;email", '"email"\titem']),
     body=st.text('a@.b,;"\n\r \t|', max_size=80),

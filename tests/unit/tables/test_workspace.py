@@ -13,10 +13,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from backports import zstd
 
 from criteo_audiences.tables import compression
 from criteo_audiences.tables.workspace import workspace
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 CHILD = """
 import sys, time

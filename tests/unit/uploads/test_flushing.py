@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from criteo_audiences.uploads import Destination, UploadReport, upload
@@ -49,7 +49,6 @@ def trickle_up(
     return run
 
 
-@settings(deadline=None, max_examples=50)
 @given(gaps=GAPS, size=SIZES, latency=LATENCIES, senders=st.integers(1, 3))
 @example(gaps=[0.0] * 128 + [3.0], size=50, latency=5.0, senders=1)
 def test_nothing_is_lost_or_sent_twice(
@@ -68,7 +67,6 @@ def test_nothing_is_lost_or_sent_twice(
     assert report.ok is bool(gaps)
 
 
-@settings(deadline=None, max_examples=50)
 @given(gaps=GAPS, size=SIZES)
 def test_a_row_waits_as_long_as_it_should_and_no_longer(
     trickle_up: Callable[..., UploadReport], fake_amend: Callable[..., Any], gaps: list[float], size: int
@@ -83,7 +81,6 @@ def test_a_row_waits_as_long_as_it_should_and_no_longer(
         assert len(batch) == size or number == len(amend.batches) or waited >= FLUSH_AFTER - 1e-6
 
 
-@settings(deadline=None, max_examples=50)
 @given(burst=st.integers(1, 600), size=SIZES, latency=LATENCIES, senders=st.integers(1, 3))
 @example(burst=128, size=1, latency=0.1, senders=1)
 def test_what_came_goes_out_while_the_source_is_still_open(

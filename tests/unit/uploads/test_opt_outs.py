@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError, Table
@@ -138,7 +138,7 @@ VALUES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=settings.default.max_examples * 2 // 5)  # each is ten uploads
 @given(values=VALUES)
 async def test_every_way_counts_alike(values: list[str], fake_amend: Fake, tmp_path: Path) -> None:
     """Both lanes, and a file, a frame and a list, find the same opt-outs and leave out the same people."""
