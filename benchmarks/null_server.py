@@ -1,8 +1,8 @@
 """A server in a process of its own that takes amend calls as cheaply as Python can: it counts bytes and keeps none.
 
-Whatever is measured against it is the client's work. It answers Marketing Solutions' amend call with the number of texts
-in the body's list, all of them valid, the token call with a constant, a GET of a contact list with what arrived there, a search with 403 (a table's upload then goes on without),
-and knows no quota.
+Whatever is measured against it is the client's work. It answers Marketing Solutions' amend call with the number of
+texts in the body's list, all of them valid; the token call with a constant; a GET of a contact list with what arrived
+there; a search with 403, after which a table's upload goes on. It knows no quota.
 """
 
 import asyncio
