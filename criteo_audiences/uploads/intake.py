@@ -183,6 +183,7 @@ class ValueIntake:
                     group.start_soon(self._flush_late, self._flush_after)
                 await self._read()
                 async with self._delivering:
+                    self._waiting_since = math.inf  # a flush that is due this very moment must not begin any more
                     group.cancel_scope.cancel()
         for batch in self._batcher.flush():
             await self._deliver(batch)

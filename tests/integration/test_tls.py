@@ -16,6 +16,7 @@ import pytest
 import trustme
 
 from criteo_audiences import (
+    AuthenticationError,
     ConfigurationError,
     ConnectError,
     CriteoClient,
@@ -246,8 +247,9 @@ async def test_redirects_are_reported_and_not_followed(status: int, authority: t
         segment = sandbox.add_contact_list()
         for on in ("oauth2", "contact-list"):
             sandbox.fail_next(status=status, headers={"Location": elsewhere.url + "/oauth2/token"}, on=on)
+            refused = AuthenticationError if on == "oauth2" else InvalidRequestError
             async with connect(sandbox) as criteo:
-                with pytest.raises(InvalidRequestError, match=f"HTTP {status}.*Redirects are not followed") as caught:
+                with pytest.raises(refused, match=rf"HTTP {status}.*[Rr]edirects are not followed") as caught:
                     await criteo.marketing_solutions.clear_contact_list(segment)
             assert caught.value.status == status
         assert elsewhere.requests == []

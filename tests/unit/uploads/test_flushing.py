@@ -51,6 +51,7 @@ def trickle_up(
 
 @given(gaps=GAPS, size=SIZES, latency=LATENCIES, senders=st.integers(1, 3))
 @example(gaps=[0.0] * 128 + [3.0], size=50, latency=5.0, senders=1)
+@example(gaps=[0.01, 0.5, 0.5], size=130, latency=0.1, senders=1)  # the source ends when a flush is due
 def test_nothing_is_lost_or_sent_twice(
     trickle_up: Callable[..., UploadReport],
     fake_amend: Callable[..., Any],
