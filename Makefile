@@ -13,7 +13,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 TESTS := tests/unit tests/integration tests/cli tests/interop
 WORKERS := logical
 COVERAGE :=
-PYTEST := pytest --numprocesses=$(WORKERS) --dist=loadgroup $(TESTS)
+PYTEST := pytest --quiet --numprocesses=$(WORKERS) $(TESTS)
 
 .PHONY: help demo test soak lint audit format bench bench-scaling bench-imports bench-quota bench-upload bench-journal clean
 

@@ -1,11 +1,13 @@
 """Fixtures that every test may use."""
 
 import asyncio
+import gc
 import heapq
 import itertools
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -102,6 +104,25 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()):
         return f"{len(val)}-bytes"
     return None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Keeps what was collected out of later garbage collections: each would walk through thousands of tests."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Hands out tests one by one, but all of `tests/interop` to one process, where the last one closes their account."""
+    from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only where there are several processes
+
+    class Scheduler(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "interop" if nodeid.startswith("tests/interop/") else nodeid
+
+    return Scheduler(config, log)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A sandbox in a thread of its own, Criteo's SDKs connected with it, and the account of what they called."""
 
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -12,7 +11,6 @@ from criteo_audiences.sandbox import Sandbox
 from . import sdk
 from .sdk import Called, Release, Sdk
 
-_FOLDER = Path(__file__).parent
 _CALLED = pytest.StashKey[Called]()
 _HALF = Quota(share=0.5)  # a test may use both clients
 
@@ -23,12 +21,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_CALLED] = {}
 
 
-@pytest.hookimpl(tryfirst=True)  # before the group is read from the mark
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Lets the test that closes the account run last, in the process that ran the others."""
-    for item in items:
-        if item.path.is_relative_to(_FOLDER):
-            item.add_marker(pytest.mark.xdist_group("interop"))
+    """Lets the test that closes the account run last."""
     items.sort(key=lambda item: item.path.name == "test_surface.py")
 
 
