@@ -63,7 +63,7 @@ async def test_every_fault_is_met_once_and_the_list_ends_right(
 ) -> None:
     """Whether or not the call was handled, it is repeated once exactly where no answer could be read."""
     for fault in faults:
-        async with set_stage({"retry": QUICK, "timeout": SHORT}) as stage:
+        async with set_stage({"retry": QUICK, "timeout": SHORT if fault.get("stall") == LONG else LONG}) as stage:
             stage.sandbox.fail_next(**fault, on=LIST)
             report = await stage.upload(EMAILS, batch_size=3_000, max_concurrency=1)
             shown = {name: repr(value)[:40] for name, value in fault.items()}
