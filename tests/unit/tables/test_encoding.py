@@ -1,7 +1,6 @@
 import csv
 import gzip
 import io
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
 from criteo_audiences.tables.encoding import encoding_of
-from criteo_audiences.tables.inspection import inspect
 
 MIXED = "Prénom;E-mail;Ort\nJosé;a@b.co;Köln Süd\nZoë;c@d.co;Málaga €\n"
 
@@ -87,22 +85,6 @@ def test_a_table_is_sampled_as_python_reads_it(rows: list[Any], encoding: str, d
     assert list(layout.names) == expected[0]
     assert [list(row) for row in layout.sample] == expected[1:]
     assert layout.rows == len(expected) - 1
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
-def test_memory_does_not_grow_with_the_file(encoding: str, desk: Any) -> None:
-    """Eight megabytes take no more than a fixed few, in any encoding, and so does a file that unpacks to them."""
-    row = "Jörg,person@example.com,some more text that a row has\n"
-    content = gzip.compress(("name,email,note\n" + row * 150_000).encode(encoding), 1)
-    path = desk.write(content)
-    del content
-    tracemalloc.start()
-    try:
-        inspect(str(path), desk.workspace)
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < 7_000_000
 
 
 ALPHABETS = {

@@ -1,7 +1,6 @@
 import asyncio
 import csv
 import os
-import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError, UploadReport
-from criteo_audiences.identifiers import RejectReason
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Reader
@@ -350,32 +348,3 @@ def test_an_interrupted_reader_hands_out_no_more() -> None:
     with pytest.raises(OSError, match="interrupted"):
         list(reader.chunks())
     assert 0 < len(taken) <= 1_000
-
-
-def test_memory_does_not_grow_with_the_rejects(place: Place) -> None:
-    """What has been written is not kept: so many would be 30 MB."""
-
-    def many() -> Iterable[Reject]:
-        return (Reject("crm.csv", row, "email", RejectReason.NO_AT_SIGN, f"nobody {row:080}") for row in range(100_000))
-
-    file = RejectsFile(place.path, plain=True)
-    file.open()
-    tracemalloc.start()
-    try:
-        file.write(many())
-        assert tracemalloc.get_traced_memory()[1] < 1_000_000
-    finally:
-        tracemalloc.stop()
-        file.close()
-    assert len(rows_of(place.path)) == 100_000
-
-
-def test_an_iterable_of_rejects_alone_takes_no_more_memory(place: Place) -> None:
-    """The lane on the event loop writes as it goes."""
-    tracemalloc.start()
-    try:
-        place.upload(f"nobody {number:080}" for number in range(20_000))
-        assert tracemalloc.get_traced_memory()[1] < 2_000_000
-    finally:
-        tracemalloc.stop()
-    assert len(rows_of(place.path)) == 20_000
