@@ -128,14 +128,14 @@ class Scan:
         begun = int(np.count_nonzero(begins))
         inside = np.flatnonzero(begins) if self._in_quotes else ()
         if window.find(b'"', 1, -1) >= 0:
-            inside = self._follow_quotes(letters, begins)
+            inside = self._follow_quotes(letters, ends, begins)
         for before, end in enumerate(inside[: _MOST_KEPT - len(self.continued)]):
             row = self.rows + int(np.count_nonzero(begins[:end])) - before
             self._keep(row, window, int(end) + 2)
         self.lines += begun
         self.rows += begun - len(inside)
 
-    def _follow_quotes(self, letters: "_Letters", begins: "_Flags") -> Any:
+    def _follow_quotes(self, letters: "_Letters", ends: "_Flags", begins: "_Flags") -> Any:
         """Looks at the neighbors of quotes, and returns which of the lines that begin do so within a quoted cell."""
         import numpy as np  # noqa: PLC0415 - see above
 
@@ -145,11 +145,15 @@ class Scan:
         for found in (opened_after, closed_before):
             self._neighbors.update(byte for byte in _EXPECTED if byte in found)
             self._neighbors.update(found.translate(None, _EXPECTED))
-        begin = np.flatnonzero(begins)
-        inside = begin[(np.searchsorted(quotes, begin) + self._in_quotes) % 2 == 1]
+        was_in_quotes = self._in_quotes
         self.quotes += len(quotes)
         self._in_quotes = (self._in_quotes + len(quotes)) % 2
-        return inside
+        # Where each line ends behind a quote that closes a cell, none of them needs to be looked up.
+        is_cut = ends[0] or ends[-2] or ends[-1]
+        if not is_cut and closed_before.count(b"\n") + closed_before.count(b"\r") == np.count_nonzero(begins):
+            return ()
+        begin = np.flatnonzero(begins)
+        return begin[(np.searchsorted(quotes, begin) + was_in_quotes) % 2 == 1]
 
     def _keep(self, row: int, window: bytes, start: int) -> None:
         """Keeps a line that continues a quoted cell, as far as it lies in this piece."""
