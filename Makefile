@@ -79,10 +79,10 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.test
 	$(BIN)/python benchmarks/compare.py
 
-bench-scaling bench-imports bench-quota bench-upload bench-journal: bench-%: $(VENV)/.dev
+bench-scaling bench-imports bench-quota bench-upload bench-journal: bench-%: $(VENV)/.test
 	$(BIN)/python benchmarks/$*.py
 
 clean:
