@@ -18,11 +18,22 @@ from criteo_audiences.errors import JournalError
 from criteo_audiences.uploads.journal import found_in
 from criteo_audiences.uploads.journal_rows import FORMAT, JOURNAL_SUFFIX, BatchState, Run, run_of
 from criteo_audiences.uploads.journal_store import Store
-from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger
+from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger, state_directory
+from criteo_audiences.uploads.ownership import make_directory
 from criteo_audiences.uploads.resuming import key_id_of
 from criteo_audiences.uploads.sqlite_file import InUseError, NeverBeganError, never_began, refused
 
-__all__ = ["JournalState", "JournalSummary", "compact", "describe", "list_journals", "note_operation", "remove"]
+__all__ = [
+    "JournalState",
+    "JournalSummary",
+    "compact",
+    "describe",
+    "list_journals",
+    "make_directory",
+    "note_operation",
+    "remove",
+    "state_directory",
+]
 
 
 class JournalState(StrEnum):

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from criteo_audiences import CriteoClient
+from criteo_audiences import ConfigurationError, CriteoClient
 from criteo_audiences.cli.options import Service
 from criteo_audiences.cli.streams import say
 
@@ -21,21 +21,30 @@ _TELLING: Final = re.compile(r"@|[0-9][0-9 ()./-]{5,}[0-9]|[0-9a-fA-F]{32}")
 
 
 def state_directory() -> Path:
-    """Returns the user's directory for journals (XDG Base Directory Specification, `XDG_STATE_HOME`)."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
-    else:
-        given = os.environ.get("XDG_STATE_HOME", "")
-        base = given if given.startswith("/") else Path.home() / ".local" / "state"  # a relative one counts as none
-    return Path(base) / "criteo-audiences" / "journals"
+    """Returns the user's directory for journals.
+
+    Raises:
+        ConfigurationError: when the user has no home directory, and no variable names another place.
+    """
+    from criteo_audiences import journals  # noqa: PLC0415 - slow to import
+
+    directory = journals.state_directory()
+    if directory is None:
+        raise ConfigurationError("There is no home directory to keep journals in; XDG_STATE_HOME names another place.")
+    return directory
 
 
 def usable_directory() -> Path | None:
     """Returns the user's directory for journals, made if need be; says why there is none where it cannot be used."""
-    directory = state_directory()
+    from criteo_audiences import journals  # noqa: PLC0415 - slow to import
+
     try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        directory = state_directory()
+        journals.make_directory(directory)
         reason = None if os.access(directory, os.R_OK | os.W_OK | os.X_OK) else "it may not be written to"
+    except ConfigurationError:
+        say("No journal is kept, since there is no home directory; --journal names another place.")
+        return None
     except OSError as error:
         reason = error.strerror or type(error).__name__
     if reason is None:
@@ -52,8 +61,8 @@ def note_operation(criteo: CriteoClient, service: Service, segment_id: str) -> N
     """
     from criteo_audiences import journals  # noqa: PLC0415 - slow to import
 
-    directory = state_directory()
-    if directory.exists():
+    directory = journals.state_directory()
+    if directory is not None and directory.exists():
         journals.note_operation(directory, service=service.value, host=criteo.host, segment_id=segment_id)
 
 

@@ -11,7 +11,7 @@ import typer
 
 from criteo_audiences import ConfigurationError, CriteoClient, HashAlgorithm, IdentifierType, Operation, Quota
 from criteo_audiences.cli import login
-from criteo_audiences.cli.journaling import note_operation, resume_command, state_directory, usable_directory
+from criteo_audiences.cli.journaling import resume_command, usable_directory
 from criteo_audiences.cli.options import (
     Owner,
     SegmentArgument,
@@ -210,8 +210,6 @@ def _send(
         announcement = _announcement(table, operation, options, target)
         assumed = sending.dry_run and not login.is_set()
         async with login.stand_in() if assumed else login.client() as criteo:
-            if not sending.dry_run and options.get("journal") != state_directory():
-                note_operation(criteo, service, segment_id)
             await upload_table(criteo, state, service, segment_id, table, announcement, **options)
         if sending.dry_run and state.report is not None:
             state.plan = Plan(calls=state.report.batches, quota=criteo.quota or Quota(), assumed=assumed)

@@ -28,6 +28,8 @@ _OTHER: Final = ""
 _PATIENCE_OF_A_CALL: Final = 1.0
 """Seconds that a call without a journal waits for others who use the ledger."""
 
+_MARK_OF_A_LIST: Final = "SELECT mark FROM lists WHERE service = ? AND host = ? AND segment_id = ?"
+
 _FORMAT: Final = Format(
     what="ledger",
     application_id=0x43724C67,
@@ -129,10 +131,7 @@ class Ledger:
         After runs that overlapped, and after anything else than an upload with a journal, it is an empty text.
         """
         with self._translated:
-            row = self._db.execute(
-                "SELECT mark FROM lists WHERE service = ? AND host = ? AND segment_id = ?",
-                (service, host.lower(), segment_id),
-            ).fetchone()
+            row = self._db.execute(_MARK_OF_A_LIST, (service, host.lower(), segment_id)).fetchone()
             return None if row is None else str(row[0])
 
     def note(self, service: str, host: str, segment_id: str, mark: str) -> None:
@@ -229,9 +228,19 @@ class Witness:
 
     def note_other(self, service: str, host: str, segment_id: str) -> None:
         """Notes an operation that no journal continues, as far as that is possible; makes nothing."""
-        if self._is_usable():
+        if self._is_usable() and self._may_be_continued(service, host, segment_id):
             with self._forgiven(), self._ledger(_PATIENCE_OF_A_CALL) as ledger:
                 ledger.note_other(service, host, segment_id)
+
+    def _may_be_continued(self, service: str, host: str, segment_id: str) -> bool:
+        """Says quickly whether there is a mark to take away: calls one by one mostly find that there is none."""
+        address = f"{self._ledger().path.absolute().as_uri()}?mode=ro"
+        try:
+            with contextlib.closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE_OF_A_CALL)) as db:
+                row = db.execute(_MARK_OF_A_LIST, (service, host.lower(), segment_id)).fetchone()
+        except (sqlite3.Error, UnicodeDecodeError):
+            return True
+        return row is not None and row[0] != _OTHER
 
     def _ledger(self, patience: float | None = None) -> Ledger:
         return Ledger(self._directory or Path(), patience)
