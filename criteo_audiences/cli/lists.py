@@ -4,7 +4,6 @@ from collections.abc import Coroutine
 from typing import Any
 
 from criteo_audiences import CriteoClient
-from criteo_audiences.cli.journaling import note_operation
 from criteo_audiences.cli.options import (
     AccountOption,
     SegmentArgument,
@@ -31,7 +30,6 @@ def clear(service: ServiceArgument, segment_id: SegmentArgument, *, yes: YesOpti
 
 
 async def _clear(criteo: CriteoClient, service: Service, segment_id: str, state: Run) -> None:
-    note_operation(criteo, service, segment_id)
     await service_of(criteo, service).clear_contact_list(segment_id)
     if state.json:
         write_json({"ok": True, "segment_id": segment_id, "cleared": True})

@@ -1,12 +1,26 @@
 """Whether what an upload did is what it was asked to do, and the sentence that says why not; pure functions."""
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from criteo_audiences.errors import CriteoError, ResponseError
+from criteo_audiences.errors import (
+    ApiVersionGoneError,
+    ConnectError,
+    CriteoError,
+    NotFoundError,
+    PermissionDeniedError,
+    ResponseError,
+)
 
 if TYPE_CHECKING:
     from criteo_audiences.uploads.report import UploadReport
+
+_HOPELESS: Final = (PermissionDeniedError, NotFoundError, ApiVersionGoneError)
+
+
+def is_hopeless(error: CriteoError | None) -> bool:
+    """Returns whether every further batch would fail the same way; if so, the upload stops."""
+    return isinstance(error, _HOPELESS) or (isinstance(error, ConnectError) and not error.passing)
 
 
 def is_ok(report: "UploadReport") -> bool:

@@ -16,14 +16,10 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import (
-    ApiVersionGoneError,
     AuthenticationError,
     ConfigurationError,
-    ConnectError,
     CriteoError,
     InvalidResponseError,
-    NotFoundError,
-    PermissionDeniedError,
     RequestTimeout,
     SourceChangedError,
 )
@@ -34,6 +30,7 @@ from criteo_audiences.uploads.amendment import Amend, Amendment
 from criteo_audiences.uploads.hints import hint_of, time_left
 from criteo_audiences.uploads.intake import Intake
 from criteo_audiences.uploads.journal_rows import Entry
+from criteo_audiences.uploads.judging import is_hopeless
 from criteo_audiences.uploads.load import Load
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.progress import Progress
@@ -53,13 +50,6 @@ _Begun = tuple[Batch, Entry | None]
 
 Look = Callable[[], Awaitable[None]]
 """Looks at a contact list before anything is read of the source; raises when the upload cannot be meant for it."""
-
-_HOPELESS: Final = (PermissionDeniedError, NotFoundError, ApiVersionGoneError)
-
-
-def _is_hopeless(error: CriteoError | None) -> bool:
-    """Whether the next batch would fare the same, so that no more calls are spent."""
-    return isinstance(error, _HOPELESS) or (isinstance(error, ConnectError) and not error.passing)
 
 
 class Pipeline:
@@ -286,7 +276,7 @@ class Pipeline:
             if isinstance(error, ConfigurationError) or (isinstance(error, AuthenticationError) and not meter.calls):
                 await self._give_up(batch, sent=False)
                 raise
-            if self._stopped and not meter.calls and _is_hopeless(error):  # the batch that stopped it has told why
+            if self._stopped and not meter.calls and is_hopeless(error):  # the batch that stopped it has told why
                 await self._give_up(batch, sent=False)
                 return None
             result = failure_of(amendment, error, carried=meter.calls > 0)
@@ -349,7 +339,7 @@ class Pipeline:
             raise result.error
         is_no_login = not result.sent and isinstance(result.error, InvalidResponseError)
         mostly_refused = result.invalid > self._settings.max_invalid * batch.count
-        if is_no_login or _is_hopeless(result.error) or (batch.number == 1 and batch.full and mostly_refused):
+        if is_no_login or is_hopeless(result.error) or (batch.number == 1 and batch.full and mostly_refused):
             self._stop()
 
     def _stop(self) -> None:
