@@ -55,14 +55,18 @@ class Mender:
         text = _Text(chunks)
         while text.number < skip and text.take() is not None:
             pass
+        piece = bytearray()
         while True:
-            if clean := text.take_clean(self._is_clean):
-                yield clean
+            piece += text.take_clean(self._is_clean)
             line = text.take()
             if line is None:
+                yield bytes(piece)
                 return
             if row := line.rstrip(b"\r\n"):
-                yield (self._row(line, text) if b'"' in row else row) + b"\n"
+                piece += (self._row(line, text) if b'"' in row else row) + b"\n"
+            if len(piece) >= _LARGEST_PIECE:
+                yield bytes(piece)
+                piece.clear()
 
     def _is_clean(self, lines: bytes) -> bool:
         """Tells whether lines are rows, one each, that need no mending."""
