@@ -164,7 +164,7 @@ def _require_path(path: str, which: str) -> None:
     """
     if not _looks_like_a_path(path):
         raise ConfigurationError(
-            f"There is no file of the name given as {which}; it is not shown, since it might be an identifier. Check "
+            f"{which} names no file that exists; it is not shown, since it might be an identifier. Check "
             "the path, or pass identifiers as a list, without Table.from_file."
         )
 
