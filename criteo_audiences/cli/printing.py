@@ -30,7 +30,7 @@ def print_report(report: "UploadReport", plan: Plan | None = None) -> None:
     if report.invalid_rows:
         tell(_refused_line(report))
     tell(_closing_line(report))
-    if plan is not None:
+    if plan is not None and (plan.seconds or plan.assumed):  # otherwise `cost` has said it all
         tell(plan.foretell(dt.datetime.now(dt.UTC)))
     if report.hint and not report.failures:  # what to do about those comes first
         tell(report.hint)

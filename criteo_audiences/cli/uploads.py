@@ -61,81 +61,102 @@ class Sending:
 
     column: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Column; left out: the one that holds them; may be repeated."),
+        typer.Option(metavar="NAME", help="Column with the identifiers (default: detected). Repeat for several."),
     ] = None
     hash: Annotated[
         HashChoice | None,
-        typer.Option(parser=one_of(HashChoice), metavar="|".join(HashChoice), help="How to send them; none: in clear."),
+        typer.Option(
+            parser=one_of(HashChoice),
+            metavar="|".join(HashChoice),
+            help="How to hash e-mails and phone numbers; none sends them in clear.",
+        ),
     ] = None
     identifier_type: Annotated[
         IdentifierType,
         typer.Option(
             parser=one_of(IdentifierType),
             metavar="TYPE",
-            help="The kind, such as phone-number (in Marketing Solutions: of advertisers in India).",
+            help="Kind of identifier, such as phone-number (in Marketing Solutions: advertisers in India only).",
         ),
     ] = IdentifierType.EMAIL
     region: Annotated[
-        str | None, typer.Option(metavar="XX", help="Country of phone numbers that name none, such as IN.")
+        str | None, typer.Option(metavar="XX", help="Country of phone numbers without a country code, such as IN.")
     ] = None
     region_column: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Column with the country of each row's phone number.")
+        str | None,
+        typer.Option(metavar="NAME", help="Column with the country of each row's phone number, as a code or a name."),
     ] = None
     keep_trunk_zero: Annotated[
-        bool, typer.Option("--keep-trunk-zero", help="Keep the zero of +91 (0)98123 45678, as Criteo's guide does.")
+        bool, typer.Option("--keep-trunk-zero", help="Keep the zero of +91 (0)98123 45678, as in Criteo's guide.")
     ] = False
-    gum_caller_id: Annotated[int | None, typer.Option(help="Goes with GUM ids, from Criteo's account team.")] = None
+    gum_caller_id: Annotated[
+        int | None, typer.Option(help="Required for GUM ids; your account team at Criteo has it.")
+    ] = None
     where: Annotated[
-        str | None, typer.Option(metavar="SQL", help="Read only rows that this holds for: consent = 'yes'.")
+        str | None, typer.Option(metavar="SQL", help="Read only the rows that meet this condition: consent = 'yes'.")
     ] = None
     hive_partitioning: Annotated[
-        bool, typer.Option("--hive-partitioning", help="Read directories column=value as columns of Parquet files.")
+        bool,
+        typer.Option(
+            "--hive-partitioning", help="Turn directories named column=value into columns of the Parquet files in them."
+        ),
     ] = False
     skip_rows: Annotated[
-        int | None, typer.Option(metavar="LINES", help="Lines above the header, such as a report's title.")
+        int | None, typer.Option(metavar="LINES", help="Lines to skip above the header, such as a report's title.")
     ] = None
     encoding: Annotated[
-        str | None, typer.Option(metavar="CODEC", help="Of a text file whose bytes do not tell: cp1251, gb18030.")
+        str | None, typer.Option(metavar="CODEC", help="Encoding of a text file, such as cp1251 (default: detected).")
     ] = None
     suppress: Annotated[
         str | None,
-        typer.Option(parser=filled, metavar="FILE", help="File of opt-outs, in clear or hashed, which are not sent."),
+        typer.Option(parser=filled, metavar="FILE", help="File of opt-outs, in clear or hashed. They are never sent."),
     ] = None
     suppress_strict: Annotated[
-        bool, typer.Option(help="Refuse to start when an opt-out cannot be used, or the file holds none.")
+        bool, typer.Option(help="Refuse to start when an opt-out is invalid, or the file has none.")
     ] = True
     dedupe: Annotated[bool, typer.Option(help="Send each identifier once.")] = True
     max_concurrency: Annotated[int, typer.Option(help="Batches in flight at the same time.")] = 4
-    batch_size: Annotated[int, typer.Option(help="Identifiers a batch, at most 50,000.")] = 50_000
-    max_body_bytes: Annotated[int | None, typer.Option(help="Bytes of identifiers a batch.")] = None
-    threads: Annotated[int | None, typer.Option(help="Threads that read the file; left out: one a core.")] = None
-    memory_limit: Annotated[str, typer.Option(metavar="SIZE", help="Beyond it, duplicates are found on disk.")] = (
-        "512MB"
-    )
+    batch_size: Annotated[int, typer.Option(help="Identifiers per batch, at most 50,000.")] = 50_000
+    max_body_bytes: Annotated[int | None, typer.Option(help="Bytes of identifiers per batch.")] = None
+    threads: Annotated[int | None, typer.Option(help="Threads that read the file (default: one per core).")] = None
+    memory_limit: Annotated[
+        str, typer.Option(metavar="SIZE", help="Memory for preparing; beyond it, the disk is used.")
+    ] = "512MB"
     deadline: Annotated[float | None, typer.Option(help="Seconds after which nothing more is sent.")] = None
     max_rejected: Annotated[float, typer.Option(help="Share of rows that may be rejected, 0 to 1.")] = 0.5
     max_invalid: Annotated[float, typer.Option(help="Share of identifiers Criteo may refuse, 0 to 1.")] = 0.5
     fail_on: Annotated[
         list[str] | None,
-        typer.Option(metavar="POLICY", help="Fail, too, on 'rejected>1%', 'sent<1000', any; quoted; may be repeated."),
+        typer.Option(
+            metavar="POLICY", help="Also fail on 'rejected>1%', 'sent<1000' or any. Quote it. Repeat for several."
+        ),
     ] = None
-    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Sending nothing is all right.")] = False
-    drain_timeout: Annotated[float, typer.Option(help="Seconds batches in flight get after Ctrl-C.")] = 10.0
+    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Do not fail when there is nothing to send.")] = (
+        False
+    )
+    drain_timeout: Annotated[float, typer.Option(help="Seconds that batches in flight get after Ctrl-C.")] = 10.0
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read, clean and count, but send nothing.")] = False
     rejects: Annotated[
-        str | None, typer.Option(metavar="FILE", help="New CSV file of where each rejected value stands, and why.")
+        str | None, typer.Option(metavar="FILE", help="New CSV file: where each rejected value is, and why.")
     ] = None
     journal: Annotated[
         str | None,
-        typer.Option(parser=filled, metavar="PATH", help="Its journal; left out: one in your state directory."),
+        typer.Option(
+            parser=filled,
+            metavar="PATH",
+            help="Journal file, or directory of journals (default: in your state directory).",
+        ),
     ] = None
     no_journal: Annotated[bool, typer.Option("--no-journal", help="Keep no journal: nothing can be resumed.")] = False
     resume: Annotated[
         bool | None,
-        typer.Option("--resume/--no-resume", help="Finish what was cut short; left out: if that is safe and recent."),
+        typer.Option(
+            "--resume/--no-resume",
+            help="Finish an unfinished upload, or start over (default: finish it if recent and safe).",
+        ),
     ] = None
     rejects_plain: Annotated[
-        bool, typer.Option("--rejects-plain", help="Write the rejected values themselves into it, too.")
+        bool, typer.Option("--rejects-plain", help="Also write the rejected values themselves to the --rejects file.")
     ] = False
 
     def keywords(self) -> dict[str, Any]:

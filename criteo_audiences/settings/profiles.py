@@ -89,6 +89,10 @@ def _read(path: Path) -> bytes:
         with path.open("rb") as opened:
             mode = os.fstat(opened.fileno()).st_mode
             content = opened.read(_LARGEST)
+    except FileNotFoundError:
+        raise ConfigurationError(
+            f"There are no profiles: {path} does not exist; docs/logins.md says how to write it."
+        ) from None
     except OSError as error:
         raise ConfigurationError(f"The profiles in {path} cannot be read ({type(error).__name__}).") from None
     if os.name == "posix" and mode & _OTHERS:

@@ -220,7 +220,25 @@ def _latin(lines: bytes) -> Guess:
 
 
 def transcoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """Yields a text in UTF-8 without a byte order mark, `REPLACEMENT` where bytes mean nothing."""
+    """Yields a text in UTF-8 without a byte order mark, `REPLACEMENT` where bytes mean nothing.
+
+    Raises:
+        ConfigurationError: when the codec cannot read the text at all, as UTF-16 without a byte order mark.
+    """
+    try:
+        yield from _transcoded(chunks, encoding)
+    except UnicodeError:  # it holds the text, so the error below must not carry it as its context
+        failed = True
+    else:
+        failed = False
+    if failed:
+        raise ConfigurationError(
+            f"The text cannot be read with encoding={encoding!r} (--encoding): leave it out, or name the codec it was "
+            "written with; UTF-16 and UTF-32 without a byte order mark need 'utf-16-le' or the like."
+        )
+
+
+def _transcoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     begun = False
     for chunk in _pieces(chunks):

@@ -164,8 +164,8 @@ def _require_path(path: str, which: str) -> None:
     """
     if not _looks_like_a_path(path):
         raise ConfigurationError(
-            f"{which} names no file; it is not shown, since it might be an identifier. Identifiers themselves are "
-            "passed as a list, without Table.from_file."
+            f"{which} names no file that exists; it is not shown, since it might be an identifier. Check "
+            "the path, or pass identifiers as a list, without Table.from_file."
         )
 
 

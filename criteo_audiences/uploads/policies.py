@@ -173,7 +173,9 @@ class Verdict:
         return self.count >= allowed if self.policy.is_floor else self.count <= allowed
 
     def __str__(self) -> str:
-        share = f" ({100 * self.count / self.rows:.3g}%)" if self.rows else ""
+        if not self.rows:
+            return f"{self.policy}: {self.count:,} {self.policy.whole}"
+        share = f" ({100 * self.count / self.rows:.3g}%)"
         uploads = f", in {self.parts} uploads" if self.parts > 1 else ""
         return f"{self.policy}: {self.count:,} of {self.rows:,} {self.policy.whole}{share}{uploads}"
 

@@ -103,5 +103,7 @@ def decide(path: Path, found: Found | None, run: Run, resume: bool | None, momen
         return True, None
     if not found.acknowledged:
         return False, None
-    advice = " (resume=True would have continued it)" if found.has_key(run.key_id) else ""
+    advice = (
+        " (resume=True, --resume on the command line, would have continued it)" if found.has_key(run.key_id) else ""
+    )
     return False, f"Everything is sent again: {found} was not continued because {reason}{advice}."

@@ -163,7 +163,9 @@ async def upload(
             async for _ in running:
                 pass
     except BaseException as error:  # a cancellation as well, which is the cause of a TimeoutError
-        error.add_note(_how_far(pipeline.report()))
+        report = pipeline.report()
+        if report.read or not isinstance(error, ConfigurationError):  # a refused source has come nowhere
+            error.add_note(_how_far(report))
         raise
     return running.report
 

@@ -60,6 +60,14 @@ async def test_a_users_login_has_its_own_quota(
     assert [each.path.rsplit("/", 1)[-1] for each in sandbox.requests if "oauth2" not in each.path] == ["search"]
 
 
+async def test_a_plan_without_a_wait_is_said_once(cli, export: Path, sandbox: Sandbox) -> None:
+    """The line of what is to be sent already holds the quota; when the last call goes out is said if that is later."""
+    what = ("upload", SERVICE, sandbox.add_contact_list(), str(export), "--hash", "sha256", "--dry-run")
+    done = await cli(*what)
+    assert done.code == 0, done.err
+    assert done.out.count("quota") == 1
+
+
 async def test_half_a_login_is_a_mistake(cli, environment: dict[str, str], export: Path) -> None:
     """A rehearsal finds out what the upload would stumble over."""
     del environment["CRITEO_CLIENT_SECRET"]

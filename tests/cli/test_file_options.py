@@ -137,7 +137,7 @@ async def test_sending_nothing_is_incomplete_unless_allowed(
     assert json.loads(allowed.out)["ok"] is True
     limited = await cli(*what, "--allow-empty", "--fail-on", "read<1")
     assert limited.code == 7
-    assert limited.err.splitlines()[-1].endswith("The upload fails by read<1: 0 of 0 rows.")
+    assert limited.err.splitlines()[-1].endswith("The upload fails by read<1: 0 rows.")
 
 
 @pytest.mark.parametrize("options", [(), ("--dry-run",), ("--owner",)])

@@ -119,7 +119,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "none.toml"
     with pytest.raises(ConfigurationError) as caught:
         read_profile(path, "a")
-    assert str(caught.value) == f"The profiles in {path} cannot be read (FileNotFoundError)."
+    assert str(caught.value) == f"There are no profiles: {path} does not exist; docs/logins.md says how to write it."
 
 
 @pytest.mark.parametrize(

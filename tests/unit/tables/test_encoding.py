@@ -161,6 +161,15 @@ def test_the_encoding_that_the_caller_names_is_used(encoding: str, said: str, de
     assert layout.guess == ""
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "idna"])
+def test_an_encoding_that_cannot_read_the_text_is_refused(encoding: str, desk: Any) -> None:
+    """Some codecs give up, whatever is asked to stand in for damage; the message says what to name instead."""
+    with pytest.raises(ConfigurationError, match=f"cannot be read with encoding='{encoding}'") as caught:
+        desk.inspect(b"email\na@b.co\n" * 10, encoding=encoding_of(encoding))
+    assert "@" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
 @pytest.mark.parametrize("value", ["klingon", "", "base64", "rot13", 1252, b"cp1252", "cp1252\0", "undefined"])
 def test_an_encoding_that_is_none_is_refused(value: Any) -> None:
     """The message names a few; what was given is not repeated."""

@@ -277,7 +277,7 @@ def test_stale_upload_is_continued_when_asked_for(place: Place) -> None:
         assert journal.set_aside == (
             "Everything is sent again: the unfinished upload of 2026-09-21 14:13 UTC (add, segment 812345 of "
             "marketing-solutions; 2 of 3 batches acknowledged) was not continued because its last batch was more than "
-            "24 hours ago (resume=True would have continued it)."
+            "24 hours ago (resume=True, --resume on the command line, would have continued it)."
         )
         assert send(journal, 3) == [1, 2, 3]
 

@@ -13,6 +13,7 @@ from criteo_audiences import (
     ApiVersionGoneError,
     AuthenticationError,
     BatchResult,
+    ConfigurationError,
     ConnectError,
     CriteoError,
     HashAlgorithm,
@@ -239,6 +240,18 @@ async def test_a_bug_in_on_progress_ends_the_upload_as_it_is(called_at: int, go:
         await go(fake_amend(), emails(100), on_progress=on_progress)
     assert caught.value is bug
     assert "The upload stopped early" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize(
+    ("source", "options"), [(["a@b.co"], {"column": "email"}), (["a@b.co"], {"suppress": ["a@b.co;"]})]
+)
+async def test_a_refusal_before_the_first_row_has_no_note(
+    go: Go, fake_amend: Fake, source: object, options: dict[str, Any]
+) -> None:
+    """Nothing was read, so there is nothing to say of how far the upload came."""
+    with pytest.raises(ConfigurationError) as caught:
+        await go(fake_amend(), source, **options)
+    assert not getattr(caught.value, "__notes__", [])
 
 
 async def test_a_failed_batch_leaves_the_others_alone(go: Go, fake_amend: Fake) -> None:
