@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
@@ -111,6 +110,9 @@ class Sending:
         str | None,
         typer.Option(parser=filled, metavar="FILE", help="File of opt-outs, in clear or hashed. They are never sent."),
     ] = None
+    suppress_column: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Column of the opt-outs (default: detected).")
+    ] = None
     suppress_strict: Annotated[
         bool, typer.Option(help="Refuse to start when an opt-out is invalid, or the file has none.")
     ] = True
@@ -172,8 +174,13 @@ class Sending:
         del given["no_journal"]
         if self.hash is not None:
             given["hash"] = None if self.hash is HashChoice.NONE else HashAlgorithm(self.hash.value)
+        column = given.pop("suppress_column", None)
         if self.suppress is not None:
-            given["suppress"] = Path(self.suppress)
+            from criteo_audiences import Table  # noqa: PLC0415 - slow to import, and most commands upload nothing
+
+            given["suppress"] = Table.from_file(self.suppress, column=column)
+        elif column is not None:
+            raise ConfigurationError("--suppress-column goes with --suppress, which names the file of opt-outs.")
         return given
 
 

@@ -1,11 +1,12 @@
 """Which column of a file holds the identifiers: by name, or by its header and the first values."""
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
 from criteo_audiences.identifiers import RejectReason, has_phone_form, normalize_email, normalize_mobile_ad_id
@@ -21,6 +22,9 @@ _KIND_NAMES: Final = {
     IdentifierType.MADID: ("an advertising id", "advertising ids"),
 }
 _ADVICE: Final = "Choose one with column= (--column on the command line)."
+_ADVICE_FOR_OPT_OUTS: Final = (
+    "Choose one with suppress=Table.from_file(path, column=...) (--suppress-column on the command line)."
+)
 _BY_POSITION: Final = (
     "Some share a name: column='email' takes all of it, column='column_1' (and so on, by its position) one of them."
 )
@@ -90,7 +94,9 @@ def choose_column(layout: Layout, asked: str | None, kind: IdentifierType) -> Ch
     return found[0]
 
 
-def choose_columns(layout: Layout, asked: str | None, kind: IdentifierType) -> list[Choice]:
+def choose_columns(
+    layout: Layout, asked: str | None, kind: IdentifierType, *, any_values: bool = False
+) -> list[Choice]:
     """Returns the columns asked for, or those that hold the identifiers by their header and their first values.
 
     They are several only where columns share one name, as in lists made for other platforms (`email,email,phone`).
@@ -100,31 +106,46 @@ def choose_columns(layout: Layout, asked: str | None, kind: IdentifierType) -> l
         asked: a column's name, compared exactly, otherwise without case, space, punctuation and accents; or `column_`
             and the position of a column that shares its name with others or has none.
         kind: of identifier; only e-mails, phone numbers and advertising ids can be found without a name.
+        any_values: whether a clear header, or being the only column, is enough where no value fits.
 
     Raises:
         ConfigurationError: when none or several columns fit; names the columns, never a value.
     """
     if asked is not None:
-        return _asked(layout, asked, kind)
+        return _asked(layout, asked, kind, any_values=any_values)
+    if any_values and len(layout.names) == 1:
+        return [_examined(layout, 0, kind).choice]
     if not has_wording(kind):
         raise ConfigurationError(
             f"A column of this kind cannot be told by its header; the columns of {layout.name} are: "
             f"{listed(layout.names)}. {_ADVICE}{doubts(layout)}"
         )
     named = [position for position, name in enumerate(layout.names) if wording(name, kind) is not Wording.OTHER]
-    return _found([_examined(layout, position, kind) for position in named], layout, kind)
+    columns = [_examined(layout, position, kind) for position in named]
+    if any_values and not any(column.viable for column in columns):
+        columns = [evolve(column, values=0) for column in columns]
+    return _found(columns, layout, kind)
 
 
-def _asked(layout: Layout, asked: str, kind: IdentifierType) -> list[Choice]:
+def opt_out_error(error: ConfigurationError) -> ConfigurationError:
+    """Returns the same error about a file of opt-outs, whose column is chosen elsewhere than the source's."""
+    return ConfigurationError(f"The opt-outs cannot be read: {str(error).replace(_ADVICE, _ADVICE_FOR_OPT_OUTS)}")
+
+
+def _asked(layout: Layout, asked: str, kind: IdentifierType, *, any_values: bool) -> list[Choice]:
     positions = _positions(layout.names, asked)
     if not positions:
         found = "no column of that name" if layout.format != "json" else "no row with a key of that name"
-        raise ConfigurationError(f"{layout.name} has {found}; its columns are: {listed(layout.names)}.{doubts(layout)}")
+        near = difflib.get_close_matches(fold(asked), {fold(name): name for name in layout.names}, n=1)
+        meant = next((name for name in layout.names if near and fold(name) == near[0]), None)
+        hint = "" if meant is None else f" Did you mean {shown(meant)}?"
+        known = f"its columns are: {listed(layout.names)}."
+        raise ConfigurationError(f"{layout.name} has {found}; {known}{hint}{doubts(layout)}")
     if len({layout.names[position] for position in positions}) > 1:
         raise _several_of_that_name(layout, positions)
     columns = [_examined(layout, position, kind) for position in positions]
     values = sum(column.values for column in columns)
-    if kind in _KIND_NAMES and values >= _ENOUGH and not any(column.fitting for column in columns):
+    if not any_values and kind in _KIND_NAMES and values >= _ENOUGH and not any(column.fitting for column in columns):
         raise ConfigurationError(
             f"The column {shown(columns[0].name)} of {layout.name} holds no {_KIND_NAMES[kind][1]}: 0% of its first "
             f"{values:,} values are any; its columns are: {listed(layout.names)}. {_ADVICE}{doubts(layout)}"

@@ -224,7 +224,11 @@ def _positions(layout: Layout, selection: Selection) -> list[int]:
     if layout.format == "stream" and len(layout.names) == 1 and not selection.columns:
         return [0]  # the caller has chosen it already, and a series may have no name
     asked: Sequence[str | None] = selection.columns or (None,)
-    chosen = [choice.position for name in asked for choice in choose_columns(layout, name, selection.kind)]
+    chosen = [
+        choice.position
+        for name in asked
+        for choice in choose_columns(layout, name, selection.kind, any_values=selection.is_opt_out)
+    ]
     return list(dict.fromkeys(chosen))  # a name given twice, as it stands in the header, is all of its columns once
 
 

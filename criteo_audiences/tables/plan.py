@@ -24,6 +24,7 @@ class Selection:
         rule: what becomes of its values.
         algorithm: how they are hashed, `None` sends them in clear.
         columns: their columns; none where the header and the values must tell.
+        is_opt_out: whether its values are opt-outs: what is no identifier among them is counted, and never looked over.
         region_column: of phone numbers, the column with the country that a row's number is dialed in.
     """
 
@@ -32,6 +33,7 @@ class Selection:
     algorithm: HashAlgorithm | None = None
     columns: tuple[str, ...] = ()
     region_column: str | None = None
+    is_opt_out: bool = False
 
 
 @frozen(kw_only=True)

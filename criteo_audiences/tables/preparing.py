@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve
 
-from criteo_audiences.errors import InvalidIdentifierError
+from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
 from criteo_audiences.identifiers import BLANKS, MOST_PLACES, OptOutCount, RejectReason, Rule, find_region, rule_for
 from criteo_audiences.tables import query
+from criteo_audiences.tables.columns import opt_out_error
 from criteo_audiences.tables.conditions import require_condition
 from criteo_audiences.tables.engine import scanned_rows
 from criteo_audiences.tables.interruption import Interruption
@@ -78,8 +79,11 @@ def load_opt_outs(
     places: Sequence[str] = ("entry",)
     if isinstance(plan.suppress, Table):
         columns = (plan.suppress.column,) if plan.suppress.column else ()
-        wanted = evolve(plan, selections=(evolve(first, columns=columns),), where=plan.suppress.where)
-        opened = open_table(plan.suppress, wanted, engine, directory, files, interruption)
+        wanted = evolve(plan, selections=(evolve(first, columns=columns, is_opt_out=True),), where=plan.suppress.where)
+        try:
+            opened = open_table(plan.suppress, wanted, engine, directory, files, interruption)
+        except ConfigurationError as error:
+            raise opt_out_error(error) from None
         rows = _rows(engine, opened, plan.suppress.where, traced=True)
         places = [row_of(plan.suppress, relation.file) for relation in opened.relations]
     else:

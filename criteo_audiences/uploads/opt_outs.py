@@ -6,7 +6,9 @@ from contextlib import aclosing
 import orjson
 from attrs import evolve
 
+from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import OptOutCount, OptOuts, RejectReason
+from criteo_audiences.tables.columns import opt_out_error
 from criteo_audiences.tables.engine import default_threads
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.preparing import row_of
@@ -39,7 +41,9 @@ async def load_opt_outs(settings: Settings) -> OptOuts:
 async def _read(table: Table, settings: Settings, opt_outs: OptOuts) -> None:
     selection = settings.selections[0]
     plan = Plan(
-        selections=(evolve(selection, algorithm=None, columns=(table.column,) if table.column else ()),),
+        selections=(
+            evolve(selection, algorithm=None, columns=(table.column,) if table.column else (), is_opt_out=True),
+        ),
         where=table.where,
         dedupe=False,
         on_rejects=lambda rejects: _note(rejects, table, opt_outs.count),
@@ -47,10 +51,13 @@ async def _read(table: Table, settings: Settings, opt_outs: OptOuts) -> None:
         memory_limit=settings.memory_limit,
     )
     run = TableRun(table, plan)
-    async with aclosing(run.chunks()) as chunks:
-        async for chunk in chunks:
-            for batch in chunk.batches:
-                opt_outs.add(orjson.loads(b"[" + b"".join(batch.pieces) + b"]"))
+    try:
+        async with aclosing(run.chunks()) as chunks:
+            async for chunk in chunks:
+                for batch in chunk.batches:
+                    opt_outs.add(orjson.loads(b"[" + b"".join(batch.pieces) + b"]"))
+    except ConfigurationError as error:
+        raise opt_out_error(error) from None
 
 
 def _note(rejects: Iterable[Reject], table: Table, count: OptOutCount) -> None:

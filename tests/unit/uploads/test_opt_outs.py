@@ -114,6 +114,42 @@ def test_an_iterator_that_yields_nothing_is_refused(spent: Iterator[str]) -> Non
         assert Settings(hash=None, suppress=empty).suppress == ()
 
 
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize(
+    "text", ["email\nplanted;\n(left)\n", "e-mail,name\nplanted;,x\n(left),y\n", "who\nplanted;\n(left)\n"]
+)
+async def test_a_list_in_which_every_opt_out_is_broken_says_so(
+    lane: str, text: str, fake_amend: Fake, tmp_path: Path
+) -> None:
+    """A clear header, or being the only column, is enough: otherwise the message would be about columns."""
+    path = tmp_path / "opt-outs.csv"
+    path.write_text(text)
+    with pytest.raises(
+        ConfigurationError, match=r"^2 of the 2 opt-outs in opt-outs\.csv cannot be used \(row 1, row 2\)"
+    ):
+        await upload(fake_amend(), LIST, LANES[lane](SOURCE), Settings(hash=None, suppress=path))
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize(
+    ("text", "column", "words"),
+    [
+        ("customer,who\n1,a@b.co\n", None, r"'who' \(100% fit\)\. Choose one with suppress=.* \(--suppress-column on"),
+        ("customer,who\n1,a@b.co\n", "whoo", "'customer', 'who'. Did you mean 'who'?"),
+        ("", None, "opt-outs.csv is empty"),
+    ],
+)
+async def test_a_file_of_opt_outs_that_cannot_be_read_is_named_as_such(
+    lane: str, text: str, column: str | None, words: str, fake_amend: Fake, tmp_path: Path
+) -> None:
+    """Its column is chosen elsewhere than the source's."""
+    path = tmp_path / "opt-outs.csv"
+    path.write_text(text)
+    table = Table.from_file(path, column=column)
+    with pytest.raises(ConfigurationError, match=rf"^The opt-outs cannot be read: .*{words}"):
+        await upload(fake_amend(), LIST, LANES[lane](SOURCE), Settings(hash=None, suppress=table))
+
+
 async def test_several_files_are_told_apart(fake_amend: Fake, tmp_path: Path) -> None:
     """A place names the file where there are several."""
     for name, rows in {"a.csv": "gone@b.co\n", "b.csv": "x@b.co\nnobody\n"}.items():
