@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from criteo_audiences import IdentifierType, Table
+from criteo_audiences import ConfigurationError, IdentifierType, Table
 from criteo_audiences.identifiers import RejectReason, rule_for
 from criteo_audiences.tables import query
 from criteo_audiences.tables.plan import Plan, Selection
@@ -165,11 +165,19 @@ DEBRIS = st.lists(st.sampled_from(['"', '""', " ", "a", "TV", '\\"', ";", "15"])
     dedupe=st.booleans(),
 )
 def test_no_row_is_lost_whatever_quotes_do(items: list[str], around: str, end: str, dedupe: bool, read: Read) -> None:  # noqa: FBT001
-    """A line that is no row for Python's reader either is the only one that may be missing; no address is invented."""
+    """A line that is no row for Python's reader either is the only one that may be missing; no address is invented.
+
+    A file with broken quotes may also be refused, with its line.
+    """
     addresses = [f"{number}@example.com" for number in range(len(items))]
     rows = [f"{around.format(address)},{item}" for address, item in zip(addresses, items, strict=True)]
     text = end.join(["email,item", *rows, ""])
-    total, _, found = read(text, dedupe=dedupe)
+    try:
+        total, _, found = read(text, dedupe=dedupe)
+    except ConfigurationError as error:
+        assert _strictly(text) is None
+        assert str(error).startswith("Line ")
+        return
     assert total == (_strictly(text) or len(rows))
     assert set(found) <= set(addresses)
     if around == "{}" and '"' not in "".join(items):
