@@ -26,7 +26,8 @@ class Mender:
 
     A row is read as RFC 4180 says where that is possible, with blanks around quoted cells. Otherwise it ends where its
     first line ends, and each quoted cell ends at the first quote that a delimiter or the line end follows. Such a row
-    is read if that leaves no quote over and gives it as many cells as the header has; if not, it is marked as broken.
+    is read if every reader would divide it so, no quote is left over, and it has as many cells as the header; if not,
+    it is marked as broken.
 
     Args:
         delimiter: the character between cells.
@@ -285,13 +286,18 @@ class _Grammar:
         return found[1], found.end()
 
     def quoted_on_one_line(self, row: _Row, start: int) -> tuple[bytes, int] | None:
-        """Reads a quoted cell up to the first quote that is not doubled and ends it, or to the last one of the line."""
+        """Reads a quoted cell up to the first quote that is not doubled and ends it, or to the last one of the line.
+
+        Behind a quote that does not end it, some readers end a cell at the next delimiter. The cell must not hold one.
+        """
         line = row.lines[0]
-        close = _single_quote(line, start)
+        close = first = _single_quote(line, start)
         while close >= 0 and not self._ending.match(line, close + 1):
             close = _single_quote(line, close + 1)
         if close < 0:
             close = len(line.rstrip(b" \t\r\n")) - 1
             if close < start or line[close : close + 1] != b'"':
                 return None
+        if self._delimiter in line[max(first, start) : close]:
+            return None
         return line[start:close].replace(b'""', b'"'), close + 1

@@ -62,7 +62,8 @@ LINES = ("a@example.com", "b@example.com", "c@example.com")
         '"15" TV"',
         r'"x\"y"',
         r'"x \"quoted\" y"',
-        '"say "hi, there" now"',
+        '"say "hi" there" now"',
+        '"well, "hi" there"',
         '"He said "yes""',
         '"""',
         '"x""',
@@ -81,7 +82,18 @@ def test_a_row_with_a_quote_out_of_place_is_read(cell: str, dedupe: bool, read: 
 
 @pytest.mark.parametrize(
     "cell",
-    ['"never closed', '"a"b', '"a "b, c', '"a","b"c"', '"', 'x,"y"z"', '"a "b", c"', '"x"",y'],
+    [
+        '"say "hi, there" now"',
+        '"a" b","other@example.com",z',
+        '"never closed',
+        '"a"b',
+        '"a "b, c',
+        '"a","b"c"',
+        '"',
+        'x,"y"z"',
+        '"a "b", c"',
+        '"x"",y',
+    ],
 )
 def test_a_row_whose_cells_are_in_doubt_is_rejected_and_swallows_nothing(cell: str, read: Read) -> None:
     """It is counted with its reason; the rows around it are read."""
