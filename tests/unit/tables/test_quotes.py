@@ -120,6 +120,12 @@ def test_a_broken_row_is_rejected_once_for_several_columns(tmp_path: Path) -> No
     assert codes.total() == 3
 
 
+def test_a_single_column_with_broken_quotes_has_a_row_a_line(read: Read) -> None:
+    """No identifier spans lines, so a quote there joins none of them."""
+    total, rejected, addresses = read('email\n"a@example.com\n""b@example.com"\nc"@example.com\n"d@example.com"\n')
+    assert (total, rejected["broken_quotes"], addresses[-1]) == (4, 1, "d@example.com")
+
+
 def test_the_lines_of_broken_rows_are_noted(tmp_path: Path) -> None:
     """A person can find them; five are enough."""
     path = tmp_path / "crm.csv"
@@ -263,7 +269,7 @@ def test_what_has_been_mended_is_well_formed_and_needs_no_second_mending(text: b
     assert scan.has_clean_quotes(",")
     rows = list(csv.reader(io.StringIO(mended.decode(), newline=""), strict=True))
     assert len(list(filter(None, rows))) == scan.rows
-    again = Mender(",", 1)
+    again = Mender(",", 100)
     assert b"".join(again.mended([mended], 0)) == mended
     assert not again.broken
 
