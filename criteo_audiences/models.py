@@ -20,7 +20,26 @@ _INSTANCE = re.compile(
 _TRACE = re.compile(
     r"(?=.*[a-fA-F])(?=.{16,48}\Z)[0-9a-fA-F]+(?:-[0-9a-fA-F]+)*|[0-9]{16,20}|(?!(?:[^0-9]*[0-9]){7})[A-Za-z0-9-]{1,48}"
 )
+# A text that was compared with all that its call had sent may be of any shape that no line is broken by; none has an at
+# sign but that of an item.
+_COMPARED = re.compile(r"(?:@data/\d{1,9})?[A-Za-z0-9 ._:/{}()\[\]<>,;#!?'|&*+=~-]{1,128}|@data/\d{1,9}")
 _ITEM = re.compile(r"@data/(\d{1,9})(?![0-9])")
+
+
+_MOST_COUNTED: Final = 50_000
+HIDDEN: Final = "…"
+"""Stands for a text of an answer that holds what the call had sent."""
+
+
+class Compared(str):
+    """Text of an answer in which nothing was found of what its call had sent."""
+
+    __slots__ = ()
+
+
+def _may_show(text: str, pattern: re.Pattern[str]) -> bool:
+    """Whether a text of an answer may stand in a message or a log: by its shape, unless it was compared."""
+    return bool((_COMPARED if isinstance(text, Compared) else pattern).fullmatch(text))
 
 
 class Unset(Enum):
@@ -134,7 +153,7 @@ def _show(pattern: re.Pattern[str]) -> Callable[[str | None], str]:
     """Returns a `repr` that hides text out of shape: a server may echo an identifier in any field."""
 
     def show(text: str | None) -> str:
-        return repr(text) if text is None or pattern.fullmatch(text) else "'…'"
+        return "'…'" if text is not None and not _may_show(text, pattern) else repr(text)
 
     return show
 
@@ -169,15 +188,15 @@ class Problem:
         return int(found[1]) if found else None
 
     def __str__(self) -> str:
-        code = self.code if self.code and _KEBAB.fullmatch(self.code) else "no readable code"
-        if not self.instance or not _INSTANCE.fullmatch(self.instance):
+        code = self.code if self.code and _may_show(self.code, _KEBAB) else "no readable code"
+        if not self.instance or not _may_show(self.instance, _INSTANCE):
             return code
         return f"{code} at {self.instance}"
 
 
 def printable_trace_id(trace_id: str | None) -> str | None:
-    """Returns the trace id when it has a trace id's shape, so that it may stand in a message or a log."""
-    return trace_id if trace_id and _TRACE.fullmatch(trace_id) else None
+    """Returns the trace id when it may stand in a message or a log: it was compared, or has a trace id's shape."""
+    return str(trace_id) if trace_id and _may_show(trace_id, _TRACE) else None
 
 
 @frozen(kw_only=True)
@@ -212,6 +231,11 @@ def nullable() -> Mapping[str, bool]:
     return {"nullable": True}
 
 
+def _show_count(count: int | None) -> str:
+    """Hides what is more than a call carries: a phone number is a number, too."""
+    return repr(count) if count is None or 0 <= count <= _MOST_COUNTED else HIDDEN
+
+
 @frozen(kw_only=True)
 class ContactListOperation:
     """Criteo's receipt of an amendment: what it accepted and counted at once; matching follows later.
@@ -227,11 +251,11 @@ class ContactListOperation:
     """
 
     operation: Operation | None = None
-    contact_list_id: str | None = None
+    contact_list_id: str | None = field(default=None, repr=False)
     request_date: datetime | None = None
     identifier_type: IdentifierType | None = None
-    valid: int | None = field(default=None, metadata=wire_name("nbValidIdentifiers"))
-    invalid: int | None = field(default=None, metadata=wire_name("nbInvalidIdentifiers"))
+    valid: int | None = field(default=None, repr=_show_count, metadata=wire_name("nbValidIdentifiers"))
+    invalid: int | None = field(default=None, repr=_show_count, metadata=wire_name("nbInvalidIdentifiers"))
     sample_invalid: tuple[str, ...] | None = field(
         default=None, repr=False, metadata=wire_name("sampleInvalidIdentifiers")
     )

@@ -39,23 +39,28 @@ _LOG: Final = logging.getLogger("criteo_audiences.session")
 
 _INT32: Final = 2**31 - 1
 _IDENTITY: Final = "id"
+MOST_PROBLEMS: Final = 10_000
+MOST_OF_A_SINGLE_CALL: Final = 100
+_MOST_ITEMS: Final = 20_000
+_LONGEST_TEXT: Final = 1_000
 _PROBLEM_TEXTS: Final = ("code", "instance", "title", "detail")
 
 
-def read_problems(entries: Any, *, lenient: bool = False) -> tuple[Problem, ...]:
+def read_problems(entries: Any, *, lenient: bool = False, most: int = MOST_PROBLEMS) -> tuple[Problem, ...]:
     """Reads `errors` or `warnings`, which may be missing, `null` or empty.
 
     Args:
         entries: the JSON value.
         lenient: skip what is no problem object, as among warnings or in the answer of a broken gateway, instead of
             refusing it.
+        most: how many are read; a server may list any number.
 
     Raises:
         InvalidResponseError: when it is no list of objects and `lenient` is false.
     """
     if entries is None:
         return ()
-    listed = entries if isinstance(entries, list) else []
+    listed = entries[:most] if isinstance(entries, list) else []
     readable = isinstance(entries, list) and all(entry is None or isinstance(entry, dict) for entry in listed)
     if not readable and not lenient:
         raise InvalidResponseError(["expected a list of problems @ $.errors"])
@@ -73,7 +78,10 @@ def _problem(entry: Mapping[str, Any]) -> Problem:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None
+    """Returns a text, cut where nobody would read on; a million of them would be kept otherwise."""
+    if not isinstance(value, str):
+        return None
+    return value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT]
 
 
 def read_one(document: Any, kind: type[T]) -> T:
@@ -84,7 +92,7 @@ def read_one(document: Any, kind: type[T]) -> T:
         InvalidResponseError: when it cannot be read; names paths, never values.
     """
     envelope = _envelope(document)
-    problems = read_problems(envelope.get("errors"))
+    problems = read_problems(envelope.get("errors"), most=MOST_OF_A_SINGLE_CALL)
     if problems:
         raise _mixed(problems, _receipt(envelope, kind))
     return _read_entity(envelope.get("data"), kind, "$.data")
@@ -119,11 +127,19 @@ def read_bulk(document: Any, kind: type[T]) -> BulkResult[T]:
         data = []
     if not isinstance(data, list):
         raise InvalidResponseError(["expected a list @ $.data"])
+    _check_length(data, _MOST_ITEMS, "$.data")
+    _check_length(envelope.get("errors"), MOST_PROBLEMS, "$.errors")
     return BulkResult(
         items=tuple(_read_entity(entity, kind, f"$.data[{n}]") for n, entity in enumerate(data) if entity is not None),
         errors=read_problems(envelope.get("errors")),
         warnings=read_problems(envelope.get("warnings"), lenient=True),
     )
+
+
+def _check_length(entries: Any, most: int, where: str) -> None:
+    """Refuses a list that no call of ours could be answered with; a part of it would be taken for all."""
+    if isinstance(entries, list) and len(entries) > most:
+        raise InvalidResponseError([f"more than {most:,} entries @ {where}"])
 
 
 def read_page(document: Any, kind: type[T]) -> Page[T]:
@@ -158,7 +174,8 @@ def read_nothing(document: Any) -> None:
         PartialFailureError: when it lists problems.
         InvalidResponseError: when it cannot be read.
     """
-    problems = read_problems(_envelope({} if document is None else document).get("errors"))
+    envelope = _envelope({} if document is None else document)
+    problems = read_problems(envelope.get("errors"), most=MOST_OF_A_SINGLE_CALL)
     if problems:
         raise _mixed(problems)
 

@@ -9,7 +9,7 @@ from criteo_audiences.errors import ConfigurationError, InvalidRequestError, Par
 from criteo_audiences.models import Word
 from criteo_audiences.results import BulkResult, Page, Search
 from criteo_audiences.session.codec import read_bulk, read_nothing, read_one, read_page, unstructure
-from criteo_audiences.session.protocol import Request, json_request
+from criteo_audiences.session.protocol import MOST_OF_MANY, Request, json_request
 from criteo_audiences.session.session import Session
 from criteo_audiences.validation import choose, require_list
 
@@ -37,7 +37,7 @@ async def send_bulk(
         return BulkResult(items=tuple(when_empty)) if document is None and when_empty else read_bulk(document, kind)
 
     try:
-        return await session.ask(request, read)
+        return await session.ask(_with_room(request), read)
     except InvalidRequestError as error:
         if error.status != _BAD_REQUEST or not error.problems or any(entry.index is None for entry in error.problems):
             raise
@@ -51,7 +51,7 @@ async def send_for_one(session: Session, request: Request, kind: type[T]) -> T:
 
 async def send_for_list(session: Session, request: Request, kind: type[T]) -> tuple[T, ...]:
     """Makes a call that answers a whole list at once."""
-    return await session.ask(request, lambda document: _items(document, kind))
+    return await session.ask(_with_room(request), lambda document: _items(document, kind))
 
 
 async def send_for_page(session: Session, request: Request, kind: type[T]) -> tuple[tuple[T, ...], bool]:
@@ -62,7 +62,12 @@ async def send_for_page(session: Session, request: Request, kind: type[T]) -> tu
         metadata = document.get("metadata")
         return items, isinstance(metadata, dict) and bool(metadata.get("nextPage"))
 
-    return await session.ask(request, read)
+    return await session.ask(_with_room(request), read)
+
+
+def _with_room(request: Request) -> Request:
+    """Lets the answer be as large as one of many items may be."""
+    return evolve(request, most_bytes=MOST_OF_MANY)
 
 
 def _items(document: Any, kind: type[T]) -> tuple[T, ...]:
@@ -156,7 +161,7 @@ def search(
     )
 
     async def fetch(limit: int, offset: int) -> Page[T]:
-        request = evolve(template, query={"limit": str(limit), "offset": str(offset)})
+        request = evolve(_with_room(template), query={"limit": str(limit), "offset": str(offset)})
         return await session.ask(request, lambda document: read_page(document, kind))
 
     return Search(fetch, page_maximum, lambda item: getattr(item, "id", None))

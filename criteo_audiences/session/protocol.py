@@ -3,7 +3,7 @@
 import codecs
 import datetime as dt
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -28,8 +28,19 @@ from criteo_audiences.errors import (
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import Problem, RateLimit
 from criteo_audiences.session.clock import Clock
-from criteo_audiences.session.codec import read_problems
+from criteo_audiences.session.codec import MOST_OF_A_SINGLE_CALL, MOST_PROBLEMS, read_problems
+from criteo_audiences.session.echoes import Echoes
+from criteo_audiences.session.quota import MOST_CALLS
 
+MOST_OF_ONE: Final = 2 * 1024 * 1024
+"""Bytes of the answer to a call with a single result: a receipt may show 5,000 of the longest addresses."""
+MOST_OF_MANY: Final = 8 * 1024 * 1024
+"""Bytes of the answer to a bulk call or a search: 500 segments to a page leave 16 kB to each."""
+_SMALL: Final = 32 * 1024
+_PROBLEM_MARKS: Final = (b'"err', b'"warn', b"\\")
+"""An answer without any of these has no problems: a key may be spelled with escapes."""
+_MOST_VALUES: Final = 150_000
+"""Values in an answer: decoding one of them takes a fraction of a microsecond, during which nothing else runs."""
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -60,6 +71,7 @@ class Request:
         repeatable: whether a repeat after a lost answer does no harm; the call's meaning decides, not its verb.
         versioned: whether the path lies below the API version.
         authorized: whether it needs a token and uses quota; only the token call itself does not.
+        most_bytes: the most that its answer may have.
         background: whether single calls go first: an upload's batch.
         labels: identify an upload's batch in events: `upload_id`, `segment_id`, `batch`.
         meter: counts the requests and the quota waits, or `None`.
@@ -74,9 +86,15 @@ class Request:
     repeatable: bool = True
     versioned: bool = True
     authorized: bool = True
+    most_bytes: int = MOST_OF_ONE
     background: bool = False
     labels: Mapping[str, Any] = field(factory=dict)
     meter: CallMeter | None = field(default=None, repr=False)
+
+    @property
+    def most_problems(self) -> int:
+        """The most problems that are read from its answer."""
+        return MOST_PROBLEMS if self.most_bytes > MOST_OF_ONE else MOST_OF_A_SINGLE_CALL
 
     def waiting(self, clock: Clock) -> AbstractContextManager[None]:
         """Measures, where a meter is given, the wait for the quota inside."""
@@ -129,8 +147,13 @@ class Response:
     received_at: float = 0.0
 
 
-def decipher(response: Response) -> Any:
-    """Returns an answer's JSON document, `None` for an empty one.
+def decipher(response: Response, request: Request | None = None, secrets: Collection[str] = ()) -> Any:
+    """Returns an answer's JSON document, `None` for an empty one; what may be shown of it is marked.
+
+    Args:
+        response: the answer.
+        request: what it answers.
+        secrets: what the call carried beside its body, and must not be shown either.
 
     Raises:
         ResponseError: of the class that says what the caller can do, for every status but 2xx. Redirects are never
@@ -142,8 +165,8 @@ def decipher(response: Response) -> Any:
     if not 200 <= status < 600:  # noqa: PLR2004 - RFC 9110 §15, the classes of final answers
         raise InvalidResponseError(["expected a final HTTP status"], status=status)
     if 200 <= status < 300:  # noqa: PLR2004 - RFC 9110 §15.3, the class of success
-        return _document(response)
-    problems = _problems_of(response)
+        return _compared(_document(response), request, secrets)
+    problems = _problems_of(response, request, secrets)
     if status == 429:  # noqa: PLR2004 - RFC 6585 §4
         limit = read_rate_limit(response)
         raise RateLimitExceeded(problems=problems, rate_limit=limit, retry_after=_retry_after(response, limit))
@@ -151,6 +174,21 @@ def decipher(response: Response) -> Any:
         raise InvalidRequestError(status, problems, advice="Redirects are not followed: check the base URL.")
     kind = ServerError if status >= _SERVER_ERROR else _ERRORS.get(status, InvalidRequestError)
     raise kind(status, problems, retry_after=_retry_after(response, None))
+
+
+def is_quickly_read(response: Response, request: Request) -> bool:
+    """Whether reading an answer keeps nobody waiting: it is small, and so is what its problems are compared with."""
+    if len(response.body) > _SMALL:
+        return False
+    body = response.body
+    has_problems = response.status >= 300 or any(mark in body for mark in _PROBLEM_MARKS)  # noqa: PLR2004 - as above
+    return not has_problems or sum(map(len, request.body)) <= _SMALL
+
+
+def _compared(document: Any, request: Request | None, secrets: Collection[str]) -> Any:
+    most = MOST_PROBLEMS if request is None else request.most_problems
+    Echoes(() if request is None else request.body, secrets).compare(document, most)
+    return document
 
 
 def _document(response: Response) -> Any:
@@ -165,20 +203,23 @@ def _document(response: Response) -> Any:
 
 def _decoded(body: bytes) -> Any:
     """Decodes JSON, whose byte order mark is ignored (RFC 8259 §8.1); too deep or too large a number is an error."""
+    if body.count(b",") + body.count(b"{") + body.count(b"[") > _MOST_VALUES:
+        raise InvalidResponseError([f"more than {_MOST_VALUES:,} values @ $"])
     return orjson.loads(body.removeprefix(codecs.BOM_UTF8))
 
 
-def _problems_of(response: Response) -> tuple[Problem, ...]:
+def _problems_of(response: Response, request: Request | None, secrets: Collection[str]) -> tuple[Problem, ...]:
     """Reads an error answer's problems; a page of HTML or half a document has none."""
     try:
-        document = _decoded(response.body)
-    except orjson.JSONDecodeError:
+        document = _compared(_decoded(response.body), request, secrets)
+    except (orjson.JSONDecodeError, InvalidResponseError):
         return ()
     if not isinstance(document, dict):
         return ()
     if isinstance(document.get("error"), str):  # RFC 6749 §5.2: how a token endpoint refuses
         return (Problem(code=document["error"]),)
-    return read_problems(document.get("errors"), lenient=True)
+    most = MOST_PROBLEMS if request is None else request.most_problems
+    return read_problems(document.get("errors"), lenient=True, most=most)
 
 
 def read_rate_limit(response: Response) -> RateLimit | None:
@@ -187,8 +228,8 @@ def read_rate_limit(response: Response) -> RateLimit | None:
     `x-ratelimit-reset` is "the timestamp at which a new call could be performed" (Criteo's API guide): epoch seconds.
     """
     headers = response.headers
-    limit = _whole(headers.get("x-ratelimit-limit"))
-    remaining = _whole(headers.get("x-ratelimit-remaining"))
+    limit = _calls(headers.get("x-ratelimit-limit"))
+    remaining = _calls(headers.get("x-ratelimit-remaining"))
     reset_at = _moment(headers.get("x-ratelimit-reset"))
     if limit is None and remaining is None and reset_at is None:
         return None
@@ -232,9 +273,10 @@ def _number(text: str | None) -> float | None:
     return float(digits) if _DIGITS.fullmatch(digits) else None
 
 
-def _whole(text: str | None) -> int | None:
+def _calls(text: str | None) -> int | None:
+    """Reads a number of calls; more than anybody may make is none, and might be shown."""
     number = _number(text)
-    return None if number is None else int(number)
+    return None if number is None or number > MOST_CALLS else int(number)
 
 
 def _moment(text: str | None) -> dt.datetime | None:

@@ -2,11 +2,12 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from attrs import define, evolve, field
+from anyio import to_thread
+from attrs import define, evolve, field, frozen
 
 from criteo_audiences.errors import (
     AuthenticationError,
@@ -24,7 +25,7 @@ from criteo_audiences.session.clock import Clock, SystemClock
 from criteo_audiences.session.deprecation import DeprecationWatch
 from criteo_audiences.session.events import Event, EventName, OnEvent, emit
 from criteo_audiences.session.limiter import LocalRateLimiter
-from criteo_audiences.session.protocol import FORM, JSON, Request, Response, decipher, read_rate_limit
+from criteo_audiences.session.protocol import FORM, JSON, Request, Response, decipher, is_quickly_read, read_rate_limit
 from criteo_audiences.session.quota import Quota, RateLimiter, Refusals, floor_of
 from criteo_audiences.session.retry import RetryPolicy
 from criteo_audiences.session.tokens import TokenCache
@@ -35,6 +36,7 @@ R = TypeVar("R")
 _TOKEN_CALL: Final = Request(method="POST", path="/oauth2/token", content_type=FORM, versioned=False, authorized=False)
 _TOKEN_CALLS: Final = Quota(20, period=10.0)
 """Token calls use none of Criteo's quota; one token serves every call for a quarter of an hour."""
+_SECRETS: Final = frozenset({"client_id", "client_secret", "refresh_token", "code", "code_verifier"})
 _REFUSED: Final = 429
 _NOTICEABLE_WAIT: Final = 0.01
 _MOST_REFUSALS: Final = 10
@@ -57,6 +59,7 @@ class _Call:
         delay: seconds before the next one, `None` when there is to be none.
         ends_at: when the deadline passes.
         token: the token the last request carried.
+        tokens: those that any of its requests carried.
         read: makes the result out of the answer's document.
         renewed: whether a refused token was replaced already.
         is_final: whether no repeat would change the answer.
@@ -73,11 +76,30 @@ class _Call:
     delay: float | None = None
     ends_at: float = math.inf
     token: str | None = field(default=None, repr=False)
+    tokens: set[str] = field(factory=set, repr=False)
     renewed: bool = False
     is_final: bool = False
     unknown: bool = False
     sent_at: float | None = None
     status: int | None = None
+
+
+@frozen
+class _Holder:
+    """Carries something from a thread past the logs of asyncio, which show results."""
+
+    content: tuple[Any, Any] = field(repr=False)
+
+
+def _understood(call: _Call, response: Response, secrets: Collection[str]) -> tuple[Any, Any]:
+    """Decodes, compares and reads; a document that cannot be read would be no better the next time."""
+    document = decipher(response, call.request, secrets)
+    try:
+        return document, call.read(document)
+    except InvalidResponseError as error:
+        unreadable = InvalidResponseError(error.paths, status=call.status)
+        call.is_final = True
+    raise unreadable
 
 
 class Session:
@@ -124,6 +146,7 @@ class Session:
         self._on_event = on_event
         self._credentials = credentials
         self._tokens = TokenCache(credentials, self._grant, self._clock)
+        self._secrets: set[str] = set()
         self._in_use = False
         self._deprecations = DeprecationWatch(api_version)
         self._rate_limit: RateLimit | None = None
@@ -229,15 +252,15 @@ class Session:
         pause = 0.0
         try:
             call.token = await self._tokens.get() if call.request.authorized else None
+            call.tokens.update(filter(None, [call.token]))
             response = await self._exchange(call)
             call.status = response.status
             announced = self._note_rate_limit(call, response)
             self._deprecations.look_at_response(response)
             if response.status != _REFUSED:
                 self._refusals_of(call.request).clear()
-            document = decipher(response)
+            document, result = await self._understand(call, response)
             self._deprecations.look_at_document(document)
-            result = self._read(call, document)
         except CriteoError as error:
             call.delay = self._delay_after(call, error)
             pause = self._pause_after(call, error)
@@ -248,14 +271,13 @@ class Session:
         finally:
             self._limiter_of(call.request).settle(announced, pause=pause, sent_at=call.sent_at)
 
-    def _read(self, call: _Call, document: Any) -> Any:
-        """Reads the document; one that cannot be read would be no better the next time."""
-        try:
-            return call.read(document)
-        except InvalidResponseError as error:
-            unreadable = InvalidResponseError(error.paths, status=call.status)
-            call.is_final = True
-        raise unreadable
+    async def _understand(self, call: _Call, response: Response) -> tuple[Any, Any]:
+        """Returns the document of an answer and what was read from it; a large one is read in a thread."""
+        secrets = self._secrets | call.tokens
+        if is_quickly_read(response, call.request):
+            return _understood(call, response, secrets)
+        done = await to_thread.run_sync(lambda: _Holder(_understood(call, response, secrets)), abandon_on_cancel=True)
+        return done.content
 
     async def _exchange(self, call: _Call) -> Response:
         request = call.request
@@ -267,7 +289,9 @@ class Session:
             request.meter.count_call()
         call.sent_at = self._clock.now()
         self._tell("request.started", call)
-        return await self._transport.send(Exchange(method=request.method, url=url, headers=headers, body=request.body))
+        return await self._transport.send(
+            Exchange(method=request.method, url=url, headers=headers, body=request.body, most_bytes=request.most_bytes)
+        )
 
     def _note_rate_limit(self, call: _Call, response: Response) -> RateLimit | None:
         announced = read_rate_limit(response) if call.request.authorized else None
@@ -379,4 +403,5 @@ class Session:
 
     async def _grant(self, form: Mapping[str, str]) -> Any:
         """Posts to the token endpoint, with the same retries as any call."""
+        self._secrets = {form[name] for name in _SECRETS & form.keys()}
         return await self.send(evolve(_TOKEN_CALL, body=(urlencode(form).encode("ascii"),)))

@@ -25,11 +25,10 @@ from criteo_audiences.session.clock import Clock
 from criteo_audiences.session.environment import address, check_proxy, environment_proxy, is_loopback, keeps_login
 from criteo_audiences.session.handshakes import handshake_error
 from criteo_audiences.session.loops import HomeLoop
-from criteo_audiences.session.protocol import Response
+from criteo_audiences.session.protocol import MOST_OF_MANY, Response
 
 __all__ = ["AiohttpTransport", "Exchange", "Transport", "check_base_url", "check_proxy"]
 
-_LARGEST_ANSWER: Final = 32 * 1024 * 1024
 _CHUNK: Final = 64 * 1024
 # Bytes the kernel may hold unsent: with more, a slow link would look idle to us long after the last piece was written.
 _UNSENT: Final = 128 * 1024
@@ -49,12 +48,14 @@ class Exchange:
         url: absolute.
         headers: what to send beside the content's length.
         body: in pieces.
+        most_bytes: the most that the answer may have.
     """
 
     method: str
     url: str
     headers: Mapping[str, str] = field(repr=False)
     body: Sequence[bytes] = field(repr=False)
+    most_bytes: int = MOST_OF_MANY
 
 
 class Transport(Protocol):
@@ -202,7 +203,7 @@ class AiohttpTransport:
                 progress.note()
                 if answer.status == _PROXY_LOGIN_REQUIRED:
                     raise _refused_by_proxy(answer.status, self._proxy)
-                body = await _read(answer, progress.note)
+                body = await _read(answer, exchange.most_bytes, progress.note)
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Response(status=answer.status, headers=headers, body=body, received_at=self._clock.time())
 
@@ -324,15 +325,15 @@ class _Pieces(aiohttp.Payload):
         return b"".join(self._pieces).decode(encoding, errors)
 
 
-async def _read(answer: aiohttp.ClientResponse, moved: Callable[[], None]) -> bytes:
+async def _read(answer: aiohttp.ClientResponse, most: int, moved: Callable[[], None]) -> bytes:
     """Reads a body to its end, which must come before the bound (counted after decompression)."""
     read = bytearray()
     async for chunk in answer.content.iter_chunked(_CHUNK):
         moved()
         read += chunk
-        if len(read) > _LARGEST_ANSWER:
+        if len(read) > most:
             answer.close()
-            raise InvalidResponseError([f"more than {_LARGEST_ANSWER:,} bytes @ $"], status=answer.status)
+            raise InvalidResponseError([f"more than {most:,} bytes @ $"], status=answer.status)
     return bytes(read)
 
 

@@ -19,7 +19,7 @@ else:
     from backports import zstd
 
 MEGABYTE = 1024 * 1024
-BOUND = 80 * MEGABYTE
+BOUND = 16 * MEGABYTE
 UNPACKED = 120 * MEGABYTE
 DOCUMENT = b'{"access_token": "planted", "expires_in": 900}'
 TOKEN = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(DOCUMENT), DOCUMENT)
@@ -89,7 +89,7 @@ async def test_an_answer_of_50_mb_is_given_up_at_the_bound(endpoint: str, status
 
     async with client_of(answer, endpoint) as criteo:
         error, peak = await failure_of(criteo)
-    assert str(error) == f"Criteo's answer (HTTP {status}) cannot be read: more than 33,554,432 bytes @ $."
+    assert str(error) == f"Criteo's answer (HTTP {status}) cannot be read: more than 2,097,152 bytes @ $."
     assert peak < BOUND
 
 
@@ -114,7 +114,7 @@ async def test_a_compressed_bomb_of_an_error_is_not_unpacked_whole(endpoint: str
 
     async with client_of(answer, endpoint) as criteo:
         error, peak = await failure_of(criteo)
-    assert "more than 33,554,432 bytes" in str(error)
+    assert "more than 2,097,152 bytes" in str(error)
     assert peak < BOUND
 
 
