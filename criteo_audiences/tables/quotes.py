@@ -250,7 +250,7 @@ class _Grammar:
         self._opening = re.compile(blanks + b'"')
         self._ending = re.compile(blanks + end)
         self._unquoted = re.compile(b"((?:(?!%s)[^\r\n])*)" % between)
-        self._needs_quotes = re.compile(b'["\r\n]|%s' % between)
+        self._needs_quotes = re.compile(b'["\r\n]|^[ \t]|%s' % between)
 
     def width(self, line: bytes) -> int:
         """Returns how many cells a line has where quotes mean nothing."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
@@ -67,6 +67,7 @@ def test_characters_are_whole_across_pieces(shift: int, desk: Any) -> None:
 CELLS = st.text(st.characters(codec="cp1252", exclude_categories=["Cc"], include_characters="\n\r,;\t"), max_size=12)
 
 
+@example(rows=[("", "", " "), ("", "", "\r")], encoding="utf-8", dialect="unix")
 @given(
     rows=st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=8),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]),
