@@ -15,6 +15,8 @@ _LISTS: Final = ("errors", "warnings")
 _ITEM: Final = re.compile(r"@data/\d{1,9}(?=/|\Z)")
 _UNIMPORTANT: Final = re.compile(r"[\W_]+")
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]{16,}")
+_DIGEST: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?")
+_NUMBER: Final = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ ().\-/_]*[0-9]){6,14}(?![0-9A-Za-z])")
 _STRING: Final = re.compile(rb'"((?:[^"\\\\]|\\\\.)*)"')
 _LONGEST: Final = 256
 _WORD: Final = 6
@@ -91,6 +93,8 @@ class Echoes:
 
     def _is_echo(self, text: str) -> bool:
         text = _ITEM.sub("", text)
+        if any(self._may_be_sent(run) for run in _NUMBER.findall(text)):
+            return True
         whole, parts = _plain(text), {_plain(part) for part in re.split(r"[/\s]", text)}
         words = {word for word in re.split(r"[\W_]+", text.casefold()) if word}
         if not self._sent.isdisjoint({whole, *parts, *words}) or self._contains_any(whole):
@@ -104,6 +108,18 @@ class Echoes:
         ):
             return True
         return any(run in self._all_digests or self._has_digest(run) for run in _HEXADECIMAL.findall(whole))
+
+    def _may_be_sent(self, number: str) -> bool:
+        """Tells whether digits may be a phone number of the call, as it is dialed inside its country.
+
+        What was sent as a digest may be any number.
+        """
+        digits = "".join(filter(str.isdigit, number)).lstrip("0")
+        return digits in self._all_sent or self._has_sent_digests
+
+    @cached_property
+    def _has_sent_digests(self) -> bool:
+        return any(map(_DIGEST.fullmatch, self._sent))
 
     def _contains_any(self, text: str) -> bool:
         return any(
