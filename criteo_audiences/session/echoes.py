@@ -16,6 +16,7 @@ _ITEM: Final = re.compile(r"@data/\d{1,9}(?=/|\Z)")
 _UNIMPORTANT: Final = re.compile(r"[\W_]+")
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]{16,}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?")
+_UUID: Final = re.compile(r"(?=.*[a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ ().\-/_]*[0-9]){6,14}(?![0-9A-Za-z])")
 _STRING: Final = re.compile(rb'"((?:[^"\\\\]|\\\\.)*)"')
 _LONGEST: Final = 256
@@ -93,7 +94,7 @@ class Echoes:
 
     def _is_echo(self, text: str) -> bool:
         text = _ITEM.sub("", text)
-        if any(self._may_be_sent(run) for run in _NUMBER.findall(text)):
+        if not _UUID.fullmatch(text) and any(self._may_be_sent(run) for run in _NUMBER.findall(text)):
             return True
         whole, parts = _plain(text), {_plain(part) for part in re.split(r"[/\s]", text)}
         words = {word for word in re.split(r"[\W_]+", text.casefold()) if word}
@@ -114,12 +115,12 @@ class Echoes:
 
         What was sent as a digest may be any number.
         """
-        digits = "".join(filter(str.isdigit, number)).lstrip("0")
-        return digits in self._all_sent or self._has_sent_digests
+        parts = ("".join(filter(str.isdigit, part)).lstrip("0") for part in (number, *re.split("[/ ]", number)))
+        return self._has_sent_digests or any(len(part) >= _PART and part in self._all_sent for part in parts)
 
     @cached_property
     def _has_sent_digests(self) -> bool:
-        return any(map(_DIGEST.fullmatch, self._sent))
+        return any(map(_DIGEST.fullmatch, self._identifiers))
 
     def _contains_any(self, text: str) -> bool:
         return any(
@@ -136,7 +137,11 @@ class Echoes:
 
     @cached_property
     def _texts(self) -> list[str]:
-        return [*_identifiers(self._body), *self._secrets]
+        return [*self._identifiers, *self._secrets]
+
+    @cached_property
+    def _identifiers(self) -> list[str]:
+        return _identifiers(self._body)
 
     @cached_property
     def _sent(self) -> set[str]:

@@ -108,6 +108,12 @@ async def test_what_the_call_did_not_send_is_shown(transport: Any, make_session:
     assert text in await shown(transport, make_session, SENT, field, text)
 
 
+@pytest.mark.parametrize("text", ["5757465e-7315-4123-8989-888fb2147a95", "12345678-1234-4123-8989-00000000000a"])
+async def test_a_trace_id_is_no_phone_number(transport: Any, make_session: Any, text: str) -> None:
+    """Though parts of it have digits only, and a digest was sent, which may be of any number."""
+    assert text in await shown(transport, make_session, [sha256("33612345678")], "traceId", text)
+
+
 @pytest.mark.parametrize("text", ["a@b.example", "two\nlines", "x" * 300, "tab\there", "\x1b[31m", "naïve"])
 async def test_no_shape_of_an_address_or_of_a_line_break_is_shown(transport: Any, make_session: Any, text: str) -> None:
     """Whoever's address it is, and whatever would change a terminal or a log."""
