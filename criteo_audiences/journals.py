@@ -247,7 +247,7 @@ def _is_journal(path: Path) -> bool:
 
 
 def _peek(path: Path) -> Run | None:
-    """Reads the job of a journal that somebody else keeps, `None` when that fails."""
+    """Reads the job of a journal that another process has locked; `None` when that fails."""
     try:
         with closing(_glance(path)) as db:
             return run_of(db.execute("SELECT * FROM job").fetchone())
