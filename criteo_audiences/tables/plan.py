@@ -1,7 +1,6 @@
 """What is wanted of a table."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
@@ -9,10 +8,8 @@ from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE
 from criteo_audiences.identifiers import Rule
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, default_threads
+from criteo_audiences.tables.origins import Reject
 from criteo_audiences.tables.table import Table
-
-if TYPE_CHECKING:
-    from criteo_audiences.tables.rejects import Reject
 
 
 @frozen(kw_only=True)
@@ -62,7 +59,7 @@ class Plan:
     counted: bool = False
     batch_size: int = MAX_BATCH_SIZE
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
-    on_rejects: "Callable[[Iterable[Reject]], object] | None" = field(default=None, repr=False)
+    on_rejects: Callable[[Iterable[Reject]], object] | None = field(default=None, repr=False)
     threads: int = field(factory=default_threads)
     memory_limit: str = DEFAULT_MEMORY_LIMIT
 

@@ -11,10 +11,10 @@ import anyio
 
 from criteo_audiences.identifiers import OptOutCount, RejectReason
 from criteo_audiences.tables import query
+from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Chunk, Reader
 from criteo_audiences.tables.source_files import SourceFiles
-from criteo_audiences.tables.source_rows import SourceRow
 from criteo_audiences.tables.table import Table
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from anyio import to_thread
 from criteo_audiences.batches import Batch, Batcher
 from criteo_audiences.identifiers import Fingerprints, OptOutCount, Preparation, RejectReason
 from criteo_audiences.models import IdentifierType
-from criteo_audiences.tables.source_rows import SourceRow
+from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.first_error import first_error
 from criteo_audiences.uploads.opt_outs import load_opt_outs
 from criteo_audiences.uploads.options import Settings

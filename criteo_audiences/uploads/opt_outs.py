@@ -10,9 +10,9 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import OptOutCount, OptOuts, RejectReason
 from criteo_audiences.tables.columns import opt_out_error
 from criteo_audiences.tables.engine import default_threads
+from criteo_audiences.tables.origins import Reject
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.preparing import row_of
-from criteo_audiences.tables.rejects import Reject
 from criteo_audiences.tables.run import TableRun
 from criteo_audiences.tables.table import Table
 from criteo_audiences.uploads.options import Settings

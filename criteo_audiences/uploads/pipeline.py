@@ -25,17 +25,16 @@ from criteo_audiences.errors import (
 )
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import ContactListOperation, IdentifierType
-from criteo_audiences.tables.source_rows import SourceRow
+from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import Amend, Amendment
 from criteo_audiences.uploads.hints import hint_of, time_left
 from criteo_audiences.uploads.intake import Intake
 from criteo_audiences.uploads.journal_rows import Entry
-from criteo_audiences.uploads.judging import is_hopeless
 from criteo_audiences.uploads.load import Load
 from criteo_audiences.uploads.options import Settings
-from criteo_audiences.uploads.progress import Progress
+from criteo_audiences.uploads.outcome import BatchResult, Outcome, failure_of, is_hopeless, result_of
 from criteo_audiences.uploads.record import Record
-from criteo_audiences.uploads.report import BatchResult, Outcome, UploadReport, failure_of, live_from, result_of
+from criteo_audiences.uploads.report import Progress, UploadReport, live_from
 from criteo_audiences.uploads.second_look import rows_of
 from criteo_audiences.uploads.tally import Tally
 

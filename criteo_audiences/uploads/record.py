@@ -20,7 +20,7 @@ from criteo_audiences.uploads.journal import Job, Journal
 from criteo_audiences.uploads.journal_rows import JOURNAL_SUFFIX, BatchState, Entry
 from criteo_audiences.uploads.ledger import Ledger, keyed_digest
 from criteo_audiences.uploads.options import Settings
-from criteo_audiences.uploads.report import BatchResult
+from criteo_audiences.uploads.outcome import BatchResult
 
 _log = logging.getLogger("criteo_audiences.uploads")
 

@@ -15,7 +15,7 @@ from anyio import to_thread
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import RejectReason
-from criteo_audiences.tables.rejects import Reject
+from criteo_audiences.tables.origins import Reject
 
 _COLUMNS: Final = ("file", "row", "column", "reason", "fingerprint")
 _EXISTS: Final = "rejects must name a new file; one of that name exists."

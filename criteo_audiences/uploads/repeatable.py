@@ -7,8 +7,8 @@ from attrs import field, frozen
 
 from criteo_audiences.errors import SourceChangedError
 from criteo_audiences.identifiers import Preparation
+from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Selection
-from criteo_audiences.tables.source_rows import SourceRow
 from criteo_audiences.uploads.pacing import Pace
 
 

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 
 from criteo_audiences.models import IdentifierType
-from criteo_audiences.tables.source_rows import SourceRow
+from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.intake import Intake
 
 _log = logging.getLogger("criteo_audiences.uploads")

@@ -10,10 +10,10 @@ from criteo_audiences.identifiers import OptOutCount
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.engine import default_threads
+from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Chunk
 from criteo_audiences.tables.run import TableRun, first_rows
-from criteo_audiences.tables.source_rows import SourceRow
 from criteo_audiences.uploads.intake import Deliver, Rows
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.policies import require_counted

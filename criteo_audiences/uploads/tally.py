@@ -6,7 +6,8 @@ import time
 from criteo_audiences.batches import Batch
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.uploads.load import Load
-from criteo_audiences.uploads.report import MOST_SAMPLED, BatchResult, Outcome
+from criteo_audiences.uploads.outcome import BatchResult, Outcome
+from criteo_audiences.uploads.report import MOST_SAMPLED
 
 
 class Tally:

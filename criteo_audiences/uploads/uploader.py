@@ -14,11 +14,12 @@ from criteo_audiences.uploads.amendment import Amend, Destination
 from criteo_audiences.uploads.first_error import first_error
 from criteo_audiences.uploads.intake import Intake, ValueIntake
 from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.outcome import BatchResult
 from criteo_audiences.uploads.own_task import OwnTask, own_task
 from criteo_audiences.uploads.pipeline import Look, Pipeline
 from criteo_audiences.uploads.record import kept_record
 from criteo_audiences.uploads.rejects import RejectsFile, kept_open
-from criteo_audiences.uploads.report import BatchResult, UploadReport
+from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.sources import as_table
 from criteo_audiences.uploads.table_intake import TableIntake
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError, UploadReport
 from criteo_audiences.tables import Table
+from criteo_audiences.tables.origins import Reject
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Reader
-from criteo_audiences.tables.rejects import Reject
 from criteo_audiences.uploads import Destination
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.rejects import RejectsFile
