@@ -21,10 +21,10 @@ from criteo_audiences.errors import (
     SegmentMismatchError,
     TransportError,
 )
+from criteo_audiences.journals.directory import Witness
 from criteo_audiences.models import IdentifierType, Word
 from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.uploads import Amend, Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
-from criteo_audiences.uploads.ledger import Witness
 from criteo_audiences.uploads.options import Settings, gum_caller_id_of
 from criteo_audiences.uploads.pipeline import Look
 from criteo_audiences.uploads.sources import as_table

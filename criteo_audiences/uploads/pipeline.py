@@ -23,13 +23,13 @@ from criteo_audiences.errors import (
     RequestTimeout,
     SourceChangedError,
 )
+from criteo_audiences.journals.rows import Entry
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import ContactListOperation, IdentifierType
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import Amend, Amendment
 from criteo_audiences.uploads.hints import hint_of, time_left
 from criteo_audiences.uploads.intake import Intake
-from criteo_audiences.uploads.journal_rows import Entry
 from criteo_audiences.uploads.load import Load
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.outcome import BatchResult, Outcome, failure_of, is_hopeless, result_of

@@ -14,11 +14,11 @@ from anyio import to_thread
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
+from criteo_audiences.journals.directory import JournalDirectory, keyed_digest
+from criteo_audiences.journals.journal import Job, Journal
+from criteo_audiences.journals.rows import JOURNAL_SUFFIX, BatchState, Entry
 from criteo_audiences.tables import Table
 from criteo_audiences.uploads.amendment import Destination
-from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_rows import JOURNAL_SUFFIX, BatchState, Entry
-from criteo_audiences.uploads.ledger import Ledger, keyed_digest
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.outcome import BatchResult
 
@@ -208,7 +208,7 @@ def _file_of(path: Path, job: Job, source: object) -> Path:
     """
     if not path.is_dir():
         return path
-    with Ledger(path) as ledger:
+    with JournalDirectory(path) as ledger:
         key = ledger.key()
     paths = source.paths if isinstance(source, Table) else ()
     files = "\0".join(str(Path(each).absolute()) for each in paths)

@@ -25,14 +25,14 @@ from criteo_audiences import (
     journals,
 )
 from criteo_audiences.batches import Batch
+from criteo_audiences.journals.journal import Job, Journal
+from criteo_audiences.journals.rows import BatchState
+from criteo_audiences.journals.sqlite_file import log_of
 from criteo_audiences.models import IdentifierType, Operation
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.uploads.amendment import Amendment, Destination
-from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_rows import BatchState
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.record import job_of
-from criteo_audiences.uploads.sqlite_file import log_of
 
 CLIENT_ID, SECRET, SEGMENT_NAME = "planted-client-id", "planted-client-secret", "planted-segment-name"
 EMAILS = [f"planted.person.{number}@example.com" for number in range(30)]

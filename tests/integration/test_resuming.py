@@ -12,10 +12,11 @@ from attrs import define, field
 
 from criteo_audiences import CriteoClient, CriteoError, JournalError, RetryPolicy, UploadReport
 from criteo_audiences.batches import Batch
+from criteo_audiences.journals import directory
+from criteo_audiences.journals.directory import JournalDirectory
+from criteo_audiences.journals.store import Store
 from criteo_audiences.sandbox import Sandbox
-from criteo_audiences.uploads import ledger, pipeline
-from criteo_audiences.uploads.journal_store import Store
-from criteo_audiences.uploads.ledger import Ledger
+from criteo_audiences.uploads import pipeline
 
 
 class Stage:
@@ -247,8 +248,8 @@ async def test_an_operation_needs_no_state_directory(
 ) -> None:
     """It succeeds and makes nothing; what keeps it from being noted is a warning at most."""
     monkeypatch.setenv("XDG_STATE_HOME", place if place.startswith("/") else str(tmp_path / "home"))
-    monkeypatch.setattr(ledger, "_PATIENCE_OF_A_CALL", 0.01)
-    ledger_path = tmp_path / "home" / "criteo-audiences" / "journals" / ledger.LEDGER_NAME
+    monkeypatch.setattr(directory, "_PATIENCE_OF_A_CALL", 0.01)
+    ledger_path = tmp_path / "home" / "criteo-audiences" / "journals" / directory.LEDGER_NAME
     if place == "file":
         (tmp_path / "home").touch()
     if place in {"damaged", "locked"}:
@@ -256,7 +257,7 @@ async def test_an_operation_needs_no_state_directory(
     if place == "damaged":
         ledger_path.write_bytes(b"x" * 5_000)
     before = sorted(tmp_path.rglob("*"))
-    with Ledger(ledger_path.parent) if place == "locked" else contextlib.nullcontext():
+    with JournalDirectory(ledger_path.parent) if place == "locked" else contextlib.nullcontext():
         await operate(stage, stage.segment_id)
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -269,7 +270,7 @@ async def test_a_refused_start_leaves_no_journal(stage: Stage, options: dict[str
     for journal in (stage.journal, stage.journal.parent):
         with pytest.raises(CriteoError):
             await stage.upload(tmp_path / "crm.csv", journal=journal, **options)
-        assert {each.name for each in stage.journal.parent.iterdir()} <= {ledger.LEDGER_NAME}
+        assert {each.name for each in stage.journal.parent.iterdir()} <= {directory.LEDGER_NAME}
         assert (await stage.upload(tmp_path / "crm.csv", journal=tmp_path / "other.journal")).ok
 
 

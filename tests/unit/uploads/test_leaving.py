@@ -9,10 +9,10 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from criteo_audiences import NotFoundError, UploadReport, journals
+from criteo_audiences.journals.journal import Journal
+from criteo_audiences.journals.rows import BatchState
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment, Destination, upload
-from criteo_audiences.uploads.journal import Journal
-from criteo_audiences.uploads.journal_rows import BatchState
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.record import Record
 from criteo_audiences.uploads.uploader import UploadStream, stream

@@ -7,8 +7,8 @@ from typing import Final
 from attrs import frozen
 
 from criteo_audiences.errors import JournalError
-from criteo_audiences.uploads.journal_rows import Run
-from criteo_audiences.uploads.ledger import keyed_digest
+from criteo_audiences.journals.directory import keyed_digest
+from criteo_audiences.journals.rows import Run
 
 FRESH_FOR: Final = 24 * 3600.0
 """Seconds after its last batch during which an unfinished upload is continued unasked."""

@@ -14,7 +14,7 @@ from typing import Final
 from attrs import frozen
 
 from criteo_audiences.errors import JournalError
-from criteo_audiences.uploads.ownership import make_directory, objection_to_file, objection_to_place
+from criteo_audiences.journals.ownership import make_directory, objection_to_file, objection_to_place
 
 _PATIENCE: Final = 10.0
 """Seconds to wait for the short transactions of other processes."""

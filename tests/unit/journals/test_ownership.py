@@ -12,11 +12,10 @@ import pytest
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
-from criteo_audiences.journals import list_journals
-from criteo_audiences.uploads import ownership
-from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.ledger import LEDGER_NAME
-from criteo_audiences.uploads.ownership import make_directory, objection_to_place
+from criteo_audiences.journals import list_journals, ownership
+from criteo_audiences.journals.directory import LEDGER_NAME
+from criteo_audiences.journals.journal import Job, Journal
+from criteo_audiences.journals.ownership import make_directory, objection_to_place
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="rights of POSIX")
 

@@ -2,7 +2,7 @@
 
 A batch is known by a keyed digest of its bytes: any source that is read again in the same order resumes, and a changed
 one is sent again from its first changed batch. No identifier is written, nor anything that could be tried out without
-the key, which is kept beside the journals (`Ledger`).
+the key, which is kept beside the journals (`JournalDirectory`).
 """
 
 import hmac
@@ -18,12 +18,12 @@ from typing import Any, Final, Self
 from attrs import evolve, field, frozen
 
 from criteo_audiences.batches import Batch
+from criteo_audiences.journals.directory import JournalDirectory, Witness, keyed_digest
+from criteo_audiences.journals.file_lock import require_locks
+from criteo_audiences.journals.resuming import Found, decide, key_id_of
+from criteo_audiences.journals.rows import FORMAT, BatchState, Entry, Run
+from criteo_audiences.journals.store import Store
 from criteo_audiences.models import printable_trace_id
-from criteo_audiences.uploads.file_lock import require_locks
-from criteo_audiences.uploads.journal_rows import FORMAT, BatchState, Entry, Run
-from criteo_audiences.uploads.journal_store import Store
-from criteo_audiences.uploads.ledger import Ledger, Witness, keyed_digest
-from criteo_audiences.uploads.resuming import Found, decide, key_id_of
 
 
 def _lowered(host: str) -> str:
@@ -124,24 +124,37 @@ class Journal:
                 nothing to continue.
         """
         require_locks(path, FORMAT.what)
-        with Ledger(path.parent) as ledger:  # keeps others out while the file comes into being
-            key = ledger.key()
+        with JournalDirectory(path.parent) as ledger:  # keeps others out while the file comes into being
             store = Store(path)
             try:
-                run = _new_run(job, key, now())
-                found = found_in(store, path, ledger)
-                continued, set_aside = decide(path, found, run, resume, now())
-                acknowledged = 0
-                if continued and found is not None:
-                    run, acknowledged = found.run, found.acknowledged
-                last_mark = ledger.last_mark(job.service, job.host, job.segment_id)
-                if store.run() is None:
-                    store.start(run)
-                else:
-                    store.prepare()
+                return cls._begun(path, store, ledger, job, resume=resume, now=now)
             except BaseException:
                 store.close()
                 raise
+
+    @classmethod
+    def _begun(
+        cls,
+        path: Path,
+        store: Store,
+        ledger: JournalDirectory,
+        job: Job,
+        *,
+        resume: bool | None,
+        now: Callable[[], float],
+    ) -> "Journal":
+        """Decides whether the journal's upload is continued, and writes the run down where there is none."""
+        key = ledger.key()
+        run, acknowledged = _new_run(job, key, now()), 0
+        found = found_in(store, path, ledger)
+        continued, set_aside = decide(path, found, run, resume, now())
+        if continued and found is not None:
+            run, acknowledged = found.run, found.acknowledged
+        last_mark = ledger.last_mark(job.service, job.host, job.segment_id)
+        if store.run() is None:
+            store.start(run)
+        else:
+            store.prepare()
         return cls(
             store,
             run,
@@ -267,7 +280,7 @@ class Journal:
             self._store.close()
             if self._noted:
                 self._noted = False
-                with Ledger(self.path.parent) as ledger:
+                with JournalDirectory(self.path.parent) as ledger:
                     ledger.note_end(*self._list, self._run.mark)
                 self._witness.note_end(*self._list, self._run.mark)
 
@@ -295,7 +308,7 @@ class Journal:
         if self.resumed:
             self._run = evolve(self._run, mark=uuid.uuid4().hex, earlier_mark=self._last_mark or None)
             self._store.remark(self._run.mark, self._run.earlier_mark)
-        with Ledger(self.path.parent) as ledger:
+        with JournalDirectory(self.path.parent) as ledger:
             ledger.note(*self._list, self._run.mark)
         self._witness.note(*self._list, self._run.mark)
         self._noted = True
@@ -306,7 +319,7 @@ class Journal:
         return keyed_digest(self._key, b"batch", header + batch.checksum)
 
 
-def found_in(store: Store, path: Path, ledger: Ledger | None) -> Found | None:
+def found_in(store: Store, path: Path, ledger: JournalDirectory | None) -> Found | None:
     """Returns the unfinished upload that a journal holds.
 
     Args:

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
 from criteo_audiences.journals import JournalState, describe, list_journals
+from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory, Witness
+from criteo_audiences.journals.journal import Job, Journal
+from criteo_audiences.journals.rows import FORMAT, BatchState
+from criteo_audiences.journals.store import Store
 from criteo_audiences.models import IdentifierType
-from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_rows import FORMAT, BatchState
-from criteo_audiences.uploads.journal_store import Store
-from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger, Witness
 
 DAY = 24 * 3600.0
 BEGIN = 1_790_000_000.0
@@ -69,7 +69,7 @@ class Place:
 
     def operate(self, run_id: str | None = None, segment_id: str = JOB.segment_id, host: str = JOB.host) -> None:
         """Notes another operation on a list."""
-        with Ledger(self.directory) as ledger:
+        with JournalDirectory(self.directory) as ledger:
             ledger.note(JOB.service, host, segment_id, run_id or uuid.uuid4().hex)
 
     def bytes(self) -> bytes:
@@ -303,10 +303,10 @@ def test_anything_else_on_the_list_asks_for_resume(place: Place) -> None:
 def test_upload_through_another_journal_is_an_operation(place: Place) -> None:
     """As soon as it sends something, and no sooner."""
     place.interrupted()
-    with Ledger(place.directory) as ledger:
+    with JournalDirectory(place.directory) as ledger:
         mark = ledger.last_mark(JOB.service, JOB.host, JOB.segment_id)
     with Journal.open(place.directory / "other.journal", JOB) as other:
-        with Ledger(place.directory) as ledger:
+        with JournalDirectory(place.directory) as ledger:
             assert ledger.last_mark(JOB.service, JOB.host, JOB.segment_id) == mark
         other.begin(batch(1))
     with place.open() as journal:
@@ -408,7 +408,7 @@ def test_digests_are_keyed_and_nothing_else_is_written(place: Place, tmp_path: P
             found = journal._store.find(1)
             assert found is not None
             digests.append(found[0])
-        with Ledger(directory) as ledger:
+        with JournalDirectory(directory) as ledger:
             key = ledger.key()
         content = opened + Place(directory).bytes()
         for planted in (SECRET.encode(), b"jane", *hashes, *(each.hex().encode() for each in hashes)):
@@ -618,7 +618,7 @@ def test_kill_while_the_marks_are_changed_is_no_disturbance(
     place.interrupted(acknowledged=2)
     cut: dict[str, Any] = {
         "nothing": (Store, "remark"),
-        "journal": (Ledger, "note"),
+        "journal": (JournalDirectory, "note"),
         "ledger": (Witness, "note"),
     }
     with monkeypatch.context() as patch:

@@ -1,7 +1,4 @@
-"""Journals as a user sees them: what is in one, which ones a directory holds, and how to get rid of them.
-
-`upload_contact_list(..., journal=path)` makes them.
-"""
+"""What a user sees of journals: which ones a directory holds, and what is in each."""
 
 import datetime as dt
 import sqlite3
@@ -15,25 +12,12 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 
 from criteo_audiences.errors import JournalError
-from criteo_audiences.uploads.journal import found_in
-from criteo_audiences.uploads.journal_rows import FORMAT, JOURNAL_SUFFIX, BatchState, Run, run_of
-from criteo_audiences.uploads.journal_store import Store
-from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger, state_directory
-from criteo_audiences.uploads.ownership import make_directory
-from criteo_audiences.uploads.resuming import key_id_of
-from criteo_audiences.uploads.sqlite_file import InUseError, NeverBeganError, never_began, refused
-
-__all__ = [
-    "JournalState",
-    "JournalSummary",
-    "compact",
-    "describe",
-    "list_journals",
-    "make_directory",
-    "note_operation",
-    "remove",
-    "state_directory",
-]
+from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory
+from criteo_audiences.journals.journal import found_in
+from criteo_audiences.journals.resuming import key_id_of
+from criteo_audiences.journals.rows import FORMAT, JOURNAL_SUFFIX, BatchState, Run, run_of
+from criteo_audiences.journals.sqlite_file import InUseError, NeverBeganError, never_began, refused
+from criteo_audiences.journals.store import Store
 
 
 class JournalState(StrEnum):
@@ -162,14 +146,14 @@ def note_operation(directory: Path, *, service: str, host: str, segment_id: str)
         JournalError: when it cannot be written down.
     """
     if (directory / LEDGER_NAME).exists():
-        with Ledger(directory) as ledger:
+        with JournalDirectory(directory) as ledger:
             ledger.note_other(service, host, segment_id)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[Store, Ledger | None]]:
+def _opened(path: Path) -> Iterator[tuple[Store, JournalDirectory | None]]:
     """Opens a journal that is there, within a transaction of its ledger: uploads that begin wait meanwhile."""
-    ledger = Ledger(path.parent) if (path.parent / LEDGER_NAME).exists() else None
+    ledger = JournalDirectory(path.parent) if (path.parent / LEDGER_NAME).exists() else None
     with ledger or nullcontext(), closing(Store(path, create=False)) as store:
         yield store, ledger
 
@@ -192,7 +176,7 @@ def _completed(path: Path, run: Run) -> JournalSummary:
     return _named(summary, run)
 
 
-def _unfinished(path: Path, run: Run, store: Store, ledger: Ledger | None, moment: float) -> JournalSummary:
+def _unfinished(path: Path, run: Run, store: Store, ledger: JournalDirectory | None, moment: float) -> JournalSummary:
     counts = store.counts()
     found = found_in(store, path, ledger)
     key_id = b"" if ledger is None else key_id_of(ledger.key())

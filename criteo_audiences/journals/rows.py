@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from attrs import fields, frozen
 
+from criteo_audiences.journals.sqlite_file import Format, checksum
 from criteo_audiences.models import IdentifierType
-from criteo_audiences.uploads.sqlite_file import Format, checksum
 
 JOURNAL_SUFFIX: Final = ".journal"
 """Ends the names of the journals in a directory."""
@@ -123,7 +123,7 @@ class Run:
         last_activity: the same, when it was completed.
         batches: that were acknowledged, once it is completed.
         identifiers: in them.
-        mark: what the run noted in the ledger when it last began to send, see `Ledger`.
+        mark: what the run noted in the ledger when it last began to send, see `JournalDirectory`.
         earlier_mark: what the ledger had before that, in case the process ended in between; `None` when nothing.
     """
 

@@ -12,9 +12,9 @@ import pytest
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
 from criteo_audiences.journals import JournalState, compact, describe, list_journals
-from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_rows import BatchState, Entry, settled
-from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger
+from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory
+from criteo_audiences.journals.journal import Job, Journal
+from criteo_audiences.journals.rows import BatchState, Entry, settled
 
 BEGIN = 1_790_000_000.0
 JOB = Job(service="retail-media", host="api.criteo.com", segment_id="812345", operation="add")
@@ -113,7 +113,7 @@ def test_a_flipped_bit_shows_in_the_list_of_all(written: Path, tmp_path: Path) -
 def test_a_damaged_ledger_refuses_what_needs_it(written: Path) -> None:
     """Journals beside it can neither be continued nor listed as sound; the message names the ledger."""
     ledger = written / LEDGER_NAME
-    with Ledger(written) as opened:
+    with JournalDirectory(written) as opened:
         key = opened.key()
     content = ledger.read_bytes()
     ledger.write_bytes(content.replace(key, bytes(reversed(key))))

@@ -17,9 +17,9 @@ from criteo_audiences.journals import (
     list_journals,
     remove,
 )
-from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_rows import BatchState
-from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger
+from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory
+from criteo_audiences.journals.journal import Job, Journal
+from criteo_audiences.journals.rows import BatchState
 
 BEGIN = 1_790_000_000.0
 JOB = Job(service="retail-media", host="api.criteo.com", segment_id="812345", operation="remove")
@@ -68,7 +68,7 @@ def test_unfinished_journal_is_described(path: Path) -> None:
         **NAMES,
     )
     assert "24 hours" in str(describe(path, now=lambda: BEGIN + 100_000).obstacle)
-    with Ledger(path.parent) as ledger:
+    with JournalDirectory(path.parent) as ledger:
         ledger.note(JOB.service, JOB.host, JOB.segment_id, "clear")
     assert "something else has operated" in str(describe(path, now=lambda: BEGIN + 60).obstacle)
     (path.parent / LEDGER_NAME).unlink()
@@ -201,7 +201,7 @@ def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
 
 def test_ledger_knows_the_last_run_on_each_list(tmp_path: Path) -> None:
     """Lists of other services and hosts are others; a run that overlapped with another leaves nobody's."""
-    with Ledger(tmp_path / "state") as ledger:
+    with JournalDirectory(tmp_path / "state") as ledger:
         assert ledger.last_mark("s", "h", "1") is None
         ledger.note("s", "h", "1", "a")
         ledger.note("s", "other", "1", "b")
@@ -209,7 +209,7 @@ def test_ledger_knows_the_last_run_on_each_list(tmp_path: Path) -> None:
         ledger.note_end("s", "h", "1", "a")
         ledger.note_end("s", "h", "2", "a")
         key = ledger.key()
-    with Ledger(tmp_path / "state") as ledger:
+    with JournalDirectory(tmp_path / "state") as ledger:
         assert ledger.last_mark("s", "h", "1") == "a"
         assert ledger.last_mark("s", "other", "1") == "b"
         assert ledger.last_mark("s", "h", "2") == ""
@@ -222,13 +222,13 @@ def test_block_of_the_ledger_that_fails_notes_nothing(tmp_path: Path) -> None:
     """It is one transaction."""
 
     def fail() -> None:
-        with Ledger(tmp_path) as ledger:
+        with JournalDirectory(tmp_path) as ledger:
             ledger.note("s", "h", "1", "a")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    with Ledger(tmp_path) as ledger:
+    with JournalDirectory(tmp_path) as ledger:
         assert ledger.last_mark("s", "h", "1") is None
 
 
@@ -238,7 +238,7 @@ def test_ledger_is_shared_by_many(tmp_path: Path) -> None:
 
     def use(number: int) -> None:
         for each in range(5):
-            with Ledger(tmp_path) as ledger:
+            with JournalDirectory(tmp_path) as ledger:
                 keys.append(ledger.key())
                 ledger.note("s", "h", f"{number}/{each}", "run")
 
@@ -249,5 +249,5 @@ def test_ledger_is_shared_by_many(tmp_path: Path) -> None:
         thread.join()
     assert len(keys) == 30
     assert len(set(keys)) == 1
-    with Ledger(tmp_path) as ledger:
+    with JournalDirectory(tmp_path) as ledger:
         assert {ledger.last_mark("s", "h", f"{n}/{e}") for n in range(6) for e in range(5)} == {"run"}

@@ -8,8 +8,9 @@ from typing import Any, Final
 from attrs import astuple, evolve
 
 from criteo_audiences.batches import Batch
-from criteo_audiences.uploads.file_lock import FileLock
-from criteo_audiences.uploads.journal_rows import (
+from criteo_audiences.journals.file_lock import FileLock
+from criteo_audiences.journals.ownership import make_directory
+from criteo_audiences.journals.rows import (
     COLUMNS,
     FORMAT,
     NO_END,
@@ -22,8 +23,7 @@ from criteo_audiences.uploads.journal_rows import (
     run_of,
     settled,
 )
-from criteo_audiences.uploads.ownership import make_directory
-from criteo_audiences.uploads.sqlite_file import (
+from criteo_audiences.journals.sqlite_file import (
     DAMAGED,
     TranslatedErrors,
     checksum,

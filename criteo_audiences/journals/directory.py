@@ -13,9 +13,9 @@ from types import TracebackType
 from typing import Final, Self
 
 from criteo_audiences.errors import JournalError
-from criteo_audiences.uploads.file_lock import require_locks
-from criteo_audiences.uploads.ownership import make_directory
-from criteo_audiences.uploads.sqlite_file import DAMAGED, Format, TranslatedErrors, checksum, connect, refused
+from criteo_audiences.journals.file_lock import require_locks
+from criteo_audiences.journals.ownership import make_directory
+from criteo_audiences.journals.sqlite_file import DAMAGED, Format, TranslatedErrors, checksum, connect, refused
 
 _log = logging.getLogger("criteo_audiences.uploads")
 
@@ -62,7 +62,7 @@ def keyed_digest(key: bytes, purpose: bytes, data: bytes, *, size: int = 32) -> 
     return blake2b(data, key=key, person=purpose, digest_size=size).digest()
 
 
-class Ledger:
+class JournalDirectory:
     """The hidden file of a directory of journals; only its owner can read it.
 
     It is open for a `with` block, which is one transaction: other processes wait until it ends, so keep it short. The
@@ -242,8 +242,8 @@ class Witness:
             return True
         return row is not None and row[0] != _OTHER
 
-    def _ledger(self, patience: float | None = None) -> Ledger:
-        return Ledger(self._directory or Path(), patience)
+    def _ledger(self, patience: float | None = None) -> JournalDirectory:
+        return JournalDirectory(self._directory or Path(), patience)
 
     def _is_usable(self) -> bool:
         if self._directory is None:
