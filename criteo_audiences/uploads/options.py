@@ -18,9 +18,9 @@ from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, check_memory_li
 from criteo_audiences.tables.given_paths import ends_as_directory, written_path
 from criteo_audiences.tables.plan import Selection
 from criteo_audiences.tables.table import FilePath
-from criteo_audiences.uploads.choices import Columns, chosen_selections
 from criteo_audiences.uploads.policies import Policy, policies_of
 from criteo_audiences.uploads.report import Progress
+from criteo_audiences.uploads.selections import Columns, chosen_selections
 from criteo_audiences.uploads.sources import ArrowStream, refuse_lookalikes
 from criteo_audiences.validation import choose, require_plain_function, require_range, require_text
 

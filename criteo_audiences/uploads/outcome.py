@@ -4,10 +4,12 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from criteo_audiences.batches import Batch
 from criteo_audiences.errors import (
     ApiVersionGoneError,
     ConnectError,
     CriteoError,
+    InvalidResponseError,
     NotFoundError,
     PartialFailureError,
     PermissionDeniedError,
@@ -144,3 +146,16 @@ def failure_of(amendment: Amendment, error: CriteoError, *, carried: bool) -> Ba
 def is_hopeless(error: CriteoError | None) -> bool:
     """Returns whether every further batch would fail the same way; if so, the upload stops."""
     return isinstance(error, _HOPELESS) or (isinstance(error, ConnectError) and not error.passing)
+
+
+def ends_upload(batch: Batch, result: BatchResult, max_invalid: float) -> bool:
+    """Returns whether the batches to come would fare no better than this one.
+
+    Args:
+        batch: the batch.
+        result: what became of it.
+        max_invalid: share of a first full batch that Criteo may refuse, 0 to 1.
+    """
+    is_no_login = not result.sent and isinstance(result.error, InvalidResponseError)
+    mostly_refused = result.invalid > max_invalid * batch.count
+    return is_no_login or is_hopeless(result.error) or (batch.number == 1 and batch.full and mostly_refused)

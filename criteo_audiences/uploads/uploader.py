@@ -11,17 +11,16 @@ from criteo_audiences.errors import (
     ConfigurationError,
 )
 from criteo_audiences.uploads.amendment import Amend, Destination
-from criteo_audiences.uploads.first_error import first_error
-from criteo_audiences.uploads.intake import Intake, ValueIntake
+from criteo_audiences.uploads.lane import Lane
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.outcome import BatchResult
-from criteo_audiences.uploads.own_task import OwnTask, own_task
-from criteo_audiences.uploads.pipeline import Look, Pipeline
-from criteo_audiences.uploads.record import kept_record
+from criteo_audiences.uploads.pipeline import Look, Pipeline, Reading
 from criteo_audiences.uploads.rejects import RejectsFile, kept_open
 from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.sources import as_table
-from criteo_audiences.uploads.table_intake import TableIntake
+from criteo_audiences.uploads.table_lane import TableLane
+from criteo_audiences.uploads.tasks import OwnTask, first_error, own_task
+from criteo_audiences.uploads.value_lane import ValueLane
 
 
 class UploadStream:
@@ -44,23 +43,23 @@ class UploadStream:
     @property
     def journal(self) -> Path | None:
         """The file of the journal, `None` for an upload that keeps none."""
-        return self._upload.record.path
+        return self._upload.recorder.path
 
     @property
     def resumes(self) -> bool:
         """Whether it continues an unfinished upload."""
-        return self._upload.record.resumes
+        return self._upload.recorder.resumes
 
     @property
     def set_aside(self) -> str | None:
         """Why it does not continue the unfinished upload that the journal holds; `None` when there is none."""
-        return self._upload.record.set_aside
+        return self._upload.recorder.set_aside
 
     @property
     def resumable(self) -> bool:
         """Whether, as things stand, starting the same upload again would send only what is missing."""
-        record = self._upload.record
-        return record.path is not None and record.acknowledged > 0 and not record.completed
+        recorder = self._upload.recorder
+        return recorder.path is not None and recorder.acknowledged > 0 and not recorder.completed
 
     def __aiter__(self) -> "UploadStream":
         return self
@@ -99,7 +98,7 @@ async def stream(
         Exception: what the source raises, as it is.
     """
     rejects = _rejects(settings)
-    upload = Pipeline(amend, destination.segment_id, _open_intake(source, settings, rejects), settings)
+    upload = Pipeline(amend, destination.segment_id, _lane_of(source, settings, rejects), settings)
     async with _running(upload, destination, source, settings, rejects, look) as running:
         yield running
 
@@ -115,13 +114,12 @@ async def _running(
 ) -> AsyncIterator[UploadStream]:
     async def run(entered: Callable[[], Awaitable[None]], left: Awaitable[Exception | None]) -> None:
         # What refuses to start does so before there is a journal or a file of rejects.
-        async with upload.opened(look), kept_record(destination, source, settings) as record:
-            upload.record = record
+        async with upload.opened(look), upload.recorder.opened(destination, source, settings):
             async with kept_open(rejects):
                 await _carry_out(upload, entered, left)
             upload.require_unchanged_source()
-            if upload.has_begun_all:
-                await record.complete()
+            if upload.reading is Reading.DONE:
+                await upload.recorder.complete()
         await upload.look_again()
 
     if rejects is not None:
@@ -158,7 +156,7 @@ async def upload(
     An exception that ends it, a cancellation included, carries a note that says how far it came.
     """
     rejects = _rejects(settings)
-    pipeline = Pipeline(amend, destination.segment_id, _open_intake(source, settings, rejects), settings)
+    pipeline = Pipeline(amend, destination.segment_id, _lane_of(source, settings, rejects), settings)
     try:
         async with _running(pipeline, destination, source, settings, rejects, look) as running:
             async for _ in running:
@@ -183,7 +181,7 @@ def _rejects(settings: Settings) -> RejectsFile | None:
     return None if settings.rejects is None else RejectsFile(settings.rejects, plain=settings.rejects_plain)
 
 
-def _open_intake(source: object, settings: Settings, rejects: RejectsFile | None) -> Intake:
+def _lane_of(source: object, settings: Settings, rejects: RejectsFile | None) -> Lane:
     """Opens the lane for a source: tables in threads of their own, other sources on the event loop.
 
     Raises:
@@ -191,10 +189,10 @@ def _open_intake(source: object, settings: Settings, rejects: RejectsFile | None
     """
     table = as_table(source, settings.selections[0].columns, hive_partitioning=settings.hive_partitioning)
     if table is not None:
-        return TableIntake(table, settings, rejects)
+        return TableLane(table, settings, rejects)
     if settings.hive_partitioning:
         raise ConfigurationError("hive_partitioning is about Parquet files; an iterable has no directories.")
     for option in ("column", "columns", "region_column", "where", "skip_rows", "encoding"):
         if getattr(settings, option) is not None:
             raise ConfigurationError(f"{option} is about the columns of a table; an iterable has none.")
-    return ValueIntake(source, settings, rejects)
+    return ValueLane(source, settings, rejects)

@@ -12,7 +12,7 @@ import pytest
 from criteo_audiences import ConfigurationError, Table
 from criteo_audiences.uploads.amendment import Destination
 from criteo_audiences.uploads.options import Settings
-from criteo_audiences.uploads.record import job_of
+from criteo_audiences.uploads.recorder import job_of
 
 REPORT = 'Report: "Customers\n\nsep=;;;\nid;email;name\n1;a@b.co;Ann\n2;b@b.co;Bob\n'
 META = "email,email,phone,email,phone\na@b.co,b@b.co,+33612345678,,\n,,,c@b.co,+33612345679\n,,,,\n"

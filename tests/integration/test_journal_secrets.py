@@ -32,7 +32,7 @@ from criteo_audiences.models import IdentifierType, Operation
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.uploads.amendment import Amendment, Destination
 from criteo_audiences.uploads.options import Settings
-from criteo_audiences.uploads.record import job_of
+from criteo_audiences.uploads.recorder import job_of
 
 CLIENT_ID, SECRET, SEGMENT_NAME = "planted-client-id", "planted-client-secret", "planted-segment-name"
 EMAILS = [f"planted.person.{number}@example.com" for number in range(30)]

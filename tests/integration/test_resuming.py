@@ -16,7 +16,7 @@ from criteo_audiences.journals import directory
 from criteo_audiences.journals.directory import JournalDirectory
 from criteo_audiences.journals.store import Store
 from criteo_audiences.sandbox import Sandbox
-from criteo_audiences.uploads import pipeline
+from criteo_audiences.uploads import recorder
 
 
 class Stage:
@@ -404,7 +404,7 @@ async def test_results_that_follow_closely_wait_for_the_disk_together(
     stage: Stage, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first one by itself, the others once, in a thread, and not longer than until the last one is there."""
-    monkeypatch.setattr(pipeline, "_BETWEEN_SYNCS", 3_600.0)
+    monkeypatch.setattr(recorder, "_BETWEEN_SYNCS", 3_600.0)
     assert (await stage.upload(emails(80))).ok
     opening, *waited = disk.waited
     assert len(waited) == 2
@@ -415,7 +415,7 @@ async def test_a_result_that_no_other_follows_does_not_wait(
     stage: Stage, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A source that goes on only after its first batch has come back gets that result at once."""
-    monkeypatch.setattr(pipeline, "_BETWEEN_SYNCS", 3_600.0)
+    monkeypatch.setattr(recorder, "_BETWEEN_SYNCS", 3_600.0)
     await _go_on_after(1, stage, disk)
 
 

@@ -14,7 +14,7 @@ from criteo_audiences.journals.rows import BatchState
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment, Destination, upload
 from criteo_audiences.uploads.options import Settings
-from criteo_audiences.uploads.record import Record
+from criteo_audiences.uploads.recorder import Recorder
 from criteo_audiences.uploads.uploader import UploadStream, stream
 
 LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
@@ -25,11 +25,11 @@ ROWS = [f"{number}@example.com" for number in range(8)]
 def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps to one thread, so that as many turns always lead to the same moment."""
 
-    async def sync(_: Record) -> None:
+    async def sync(_: Recorder) -> None:
         await checkpoint()
 
     monkeypatch.setattr(Journal, "waits_for_disk", False)
-    monkeypatch.setattr(Record, "sync", sync)
+    monkeypatch.setattr(Recorder, "sync", sync)
 
 
 async def take(results: UploadStream) -> None:

@@ -1,108 +1,42 @@
-"""Reads a source, prepares its values and hands on batches, without keeping the event loop from others."""
+"""The lane of values: takes them from an iterable, on the event loop, without keeping it from others."""
 
 import asyncio
 import math
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from typing import Any, Protocol
+from itertools import islice
+from typing import Any, Final
 
 import anyio
 from anyio import to_thread
+from attrs import field, frozen
 
-from criteo_audiences.batches import Batch, Batcher
-from criteo_audiences.identifiers import Fingerprints, OptOutCount, Preparation, RejectReason
+from criteo_audiences.batches import Batcher
+from criteo_audiences.errors import SourceChangedError
+from criteo_audiences.identifiers import Fingerprints, OptOutCount, Preparation
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
-from criteo_audiences.uploads.first_error import first_error
-from criteo_audiences.uploads.opt_outs import load_opt_outs
+from criteo_audiences.tables.plan import Selection
+from criteo_audiences.uploads.lane import Deliver, Rows
 from criteo_audiences.uploads.options import Settings
-from criteo_audiences.uploads.pacing import SLICE, Pace
 from criteo_audiences.uploads.policies import require_counted
 from criteo_audiences.uploads.rejects import RejectsFile
-from criteo_audiences.uploads.repeatable import Repeatable
 from criteo_audiences.uploads.sources import open_source
+from criteo_audiences.uploads.table_lane import load_opt_outs
+from criteo_audiences.uploads.tasks import first_error
 
-Deliver = Callable[[Batch], Awaitable[None]]
-"""Takes a batch, waiting until somebody is free to send it."""
+SLICE: Final = 256
+"""Values read at once, at most, and prepared at once where the rule does not ask for fewer."""
 
+_TURN: Final = 0.0003
+"""Seconds of work after which the event loop gets its turn; a timer of the caller can come three turns late."""
 
-class Rows(Protocol):
-    """What has become of the values read so far: each goes out, or is counted in one of these."""
-
-    @property
-    def read(self) -> int:
-        """Values read."""
-
-    @property
-    def rejected(self) -> Counter[RejectReason]:
-        """Values that are no identifiers, by reason."""
-
-    @property
-    def suppressed(self) -> int:
-        """Values that have opted out."""
-
-    @property
-    def duplicates(self) -> int | None:
-        """Values whose identifier went before them, `None` when nobody looks."""
-
-    @property
-    def already_hashed(self) -> int:
-        """Values that came as digests."""
+_FEWEST: Final = 8
+"""Values prepared at once however long they take."""
 
 
-class Intake(Protocol):
-    """From a source to batches."""
-
-    @property
-    def rows(self) -> Rows:
-        """What has become of the values read so far."""
-
-    @property
-    def opt_outs(self) -> OptOutCount | None:
-        """How many opt-outs the values are compared with, once it is open; `None` without any."""
-
-    async def open(self) -> None:
-        """Finds out whether the source and the opt-outs can be used; reads no value of the source."""
-
-    async def run(self, deliver: Deliver) -> None:
-        """Reads to the end of the source and delivers every batch, also an incomplete last one."""
-
-    async def close(self) -> None:
-        """Gives back what `open` took, whether or not `run` was called."""
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The columns of a table that were chosen."""
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a caller should know of the source, a sentence each."""
-
-    def share(self) -> float | None:
-        """How much has been read, 0 to 1; `None` when the source cannot tell."""
-
-    def staged(self) -> float | None:
-        """How much has been read of a table that is read before its first batch, 0 to 1; `None` for other sources."""
-
-    def seen(self) -> int:
-        """Values read; about, while a table is read before its first batch."""
-
-    def count_rest(self) -> None:
-        """Counts what was read and not prepared yet, when the source is left before its end."""
-
-    async def first_rows(self, sought: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
-        """Reads the source once more, for the first row of each identifier, in the order of its rows.
-
-        Args:
-            sought: identifiers as they went out, by kind.
-
-        Returns:
-            None where the source can be read only once.
-        """
-
-
-class ValueIntake:
+class ValueLane:
     """Takes values from an iterable, on the event loop, in slices of about half a millisecond.
 
     Args:
@@ -130,12 +64,12 @@ class ValueIntake:
         self._buffer: list[Any] = []
         self._delivering = asyncio.Lock()  # one at a time: both feed the same batcher; costs less than anyio's
         self._waiting_since = math.inf
-        self._pace = Pace(self._preparation)
+        self._slices = Slices(self._preparation)
         self._repeatable = Repeatable(source, len(source), selection) if isinstance(source, list | tuple) else None
 
     @property
     def rows(self) -> Rows:
-        """See `Intake.rows`."""
+        """See `Lane.rows`."""
         return self._preparation
 
     @property
@@ -157,16 +91,16 @@ class ValueIntake:
         return None
 
     def seen(self) -> int:
-        """See `Intake.seen`."""
+        """See `Lane.seen`."""
         return self._preparation.read
 
     @property
     def opt_outs(self) -> OptOutCount | None:
-        """See `Intake.opt_outs`."""
+        """See `Lane.opt_outs`."""
         return None if self._preparation.opt_outs is None else self._preparation.opt_outs.count
 
     async def open(self) -> None:
-        """See `Intake.open`."""
+        """See `Lane.open`."""
         if self._settings.suppress is not None and self._preparation.opt_outs is None:
             self._preparation.opt_outs = await load_opt_outs(self._settings)
 
@@ -174,7 +108,7 @@ class ValueIntake:
         """An iterable is left as it is."""
 
     async def run(self, deliver: Deliver) -> None:
-        """See `Intake.run`."""
+        """See `Lane.run`."""
         self._deliver = deliver
         await self.open()
         with first_error():
@@ -189,20 +123,20 @@ class ValueIntake:
             await self._deliver(batch)
 
     def count_rest(self) -> None:
-        """See `Intake.count_rest`."""
+        """See `Lane.count_rest`."""
         if self._buffer:
             with suppress(TypeError):  # a row that is no text, behind one that has ended the upload
                 self._preparation.prepare(self._buffer)
             self._buffer.clear()
 
     async def first_rows(self, sought: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
-        """See `Intake.first_rows`."""
+        """See `Lane.first_rows`."""
         if self._repeatable is None:
             return ()
         return await self._repeatable.first_rows(sought[self._settings.kind])
 
     async def _read(self) -> None:
-        self._pace.begin_turn()
+        self._slices.begin_turn()
         async with aclosing(self._reading.slices(self._buffer, self._note_arrival, self._room)) as slices:
             async for _ in slices:
                 async with self._delivering:
@@ -220,15 +154,15 @@ class ValueIntake:
         delivered = 0
         left = len(self._buffer)  # what arrives meanwhile is for the next time
         while left > 0:
-            values = self._buffer[: min(self._pace.step, left)]
+            values = self._buffer[: min(self._slices.step, left)]
             del self._buffer[: len(values)]
             left -= len(values)
-            for batch in self._batcher.feed(self._pace.prepared(values)):
+            for batch in self._batcher.feed(self._slices.prepare(values)):
                 await self._deliver(batch)
                 delivered += 1
             if self._rejects is not None and self._rejects.full:
                 await to_thread.run_sync(self._rejects.flush)
-            await self._pace.rest()
+            await self._slices.rest()
         return delivered
 
     def _room(self) -> int:
@@ -250,3 +184,86 @@ class ValueIntake:
                     await self._absorb()
                     for batch in self._batcher.flush():
                         await self._deliver(batch)
+
+
+class Slices:
+    """Prepares values in slices of about half a millisecond.
+
+    Args:
+        preparation: what prepares them.
+
+    Attributes:
+        step: how many to prepare at once.
+    """
+
+    def __init__(self, preparation: Preparation) -> None:
+        self._preparation = preparation
+        self._most = min(SLICE, preparation.rule.slice_size)
+        self.step = self._most
+        self.begin_turn()
+
+    def begin_turn(self) -> None:
+        """Counts the time from here on."""
+        self._turn_began = time.perf_counter()
+
+    def prepare(self, values: list[Any]) -> list[str]:
+        """Prepares some values and decides how many it may be the next time: odd ones take ten times as long."""
+        began = time.perf_counter()
+        prepared = self._preparation.prepare(values)
+        took = time.perf_counter() - began
+        if took > 2 * _TURN:
+            self.step = max(_FEWEST, self.step // 2)
+        elif took < _TURN:
+            self.step = min(self.step * 2, self._most)
+        return prepared
+
+    async def rest(self) -> None:
+        """Lets the event loop have its turn when it is due."""
+        if time.perf_counter() - self._turn_began > _TURN:
+            await asyncio.sleep(0)
+            self.begin_turn()
+
+
+@frozen
+class Repeatable:
+    """A sequence of values, such as a list.
+
+    Attributes:
+        values: the sequence.
+        length: values in it when it was read first.
+        selection: how they are prepared.
+    """
+
+    values: Sequence[object] = field(repr=False)
+    length: int
+    selection: Selection
+
+    async def first_rows(self, sought: set[str]) -> list[SourceRow]:
+        """Returns the first position of each identifier; on the event loop, in slices of about half a millisecond.
+
+        Raises:
+            SourceChangedError: when there are more or fewer values than before.
+        """
+        if len(self.values) != self.length:
+            raise SourceChangedError("The source has changed.")
+        left = set(sought)
+        rows: list[SourceRow] = []
+        slices, iterator, read = Slices(self._preparation()), iter(self.values), 0
+        while left and (values := list(islice(iterator, slices.step))):
+            if not left.isdisjoint(slices.prepare(values)):
+                rows += (SourceRow(row=read + position) for position in self._positions(values, left))
+            read += len(values)
+            await slices.rest()
+        return rows
+
+    def _preparation(self) -> Preparation:
+        return Preparation(algorithm=self.selection.algorithm, rule=self.selection.rule)
+
+    def _positions(self, values: Sequence[object], left: set[str]) -> Iterator[int]:
+        """Yields where in a slice identifiers stand, from 1, and takes them from those that are left."""
+        preparation = self._preparation()
+        for position, value in enumerate(values, start=1):
+            found = left.intersection(preparation.prepare([value]))
+            left -= found
+            if found:
+                yield position

@@ -1,26 +1,29 @@
-"""Takes ready batches from a table, which a thread of its own reads and prepares."""
+"""The lane of tables: takes ready batches from the engine, which reads and prepares in a thread of its own."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 
+import orjson
 from attrs import evolve
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.identifiers import OptOutCount
+from criteo_audiences.identifiers import OptOutCount, OptOuts, RejectReason
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
+from criteo_audiences.tables.columns import opt_out_error
 from criteo_audiences.tables.engine import default_threads
-from criteo_audiences.tables.origins import SourceRow
+from criteo_audiences.tables.origins import Reject, SourceRow
 from criteo_audiences.tables.plan import Plan
+from criteo_audiences.tables.preparing import row_of
 from criteo_audiences.tables.reader import Chunk
 from criteo_audiences.tables.run import TableRun, first_rows
-from criteo_audiences.uploads.intake import Deliver, Rows
+from criteo_audiences.uploads.lane import Deliver, Rows
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.policies import require_counted
 from criteo_audiences.uploads.rejects import RejectsFile
 
 
-class TableIntake:
+class TableLane:
     """From a table to batches.
 
     Args:
@@ -37,7 +40,7 @@ class TableIntake:
 
     @property
     def rows(self) -> Rows:
-        """See `Intake.rows`."""
+        """See `Lane.rows`."""
         return self._run
 
     @property
@@ -47,37 +50,37 @@ class TableIntake:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """See `Intake.notes`."""
+        """See `Lane.notes`."""
         return self._run.notes
 
     def share(self) -> float | None:
-        """See `Intake.share`."""
+        """See `Lane.share`."""
         return self._run.share()
 
     def staged(self) -> float | None:
-        """See `Intake.staged`."""
+        """See `Lane.staged`."""
         return self._run.staged()
 
     def seen(self) -> int:
-        """See `Intake.seen`."""
+        """See `Lane.seen`."""
         return self._run.seen()
 
     @property
     def opt_outs(self) -> OptOutCount | None:
-        """See `Intake.opt_outs`."""
+        """See `Lane.opt_outs`."""
         return self._run.opt_outs
 
     async def open(self) -> None:
-        """See `Intake.open`."""
+        """See `Lane.open`."""
         await self._opened()
 
     async def close(self) -> None:
-        """See `Intake.close`."""
+        """See `Lane.close`."""
         if self._chunks is not None:
             await self._chunks.aclose()
 
     async def run(self, deliver: Deliver) -> None:
-        """See `Intake.run`."""
+        """See `Lane.run`."""
         async with aclosing(await self._opened()) as chunks:
             async for chunk in chunks:
                 for batch in chunk.batches:
@@ -95,7 +98,7 @@ class TableIntake:
         """A table's rows are prepared as they are read."""
 
     async def first_rows(self, sought: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
-        """See `Intake.first_rows`.
+        """See `Lane.first_rows`.
 
         Raises:
             SourceChangedError: when a file is no longer what was read.
@@ -153,3 +156,52 @@ def table_plan(settings: Settings, table: Table, rejects: RejectsFile | None = N
         threads=settings.threads or default_threads(),
         memory_limit=settings.memory_limit,
     )
+
+
+async def load_opt_outs(settings: Settings) -> OptOuts:
+    """Returns the opt-outs of an upload from an iterable, ready to be compared.
+
+    Raises:
+        ConfigurationError: when their file cannot be used, or, unless `suppress_strict` is off, one of them cannot.
+        OSError: when it cannot be read to its end.
+    """
+    rule = settings.selections[0].rule
+    if isinstance(settings.suppress, Table):
+        opt_outs = OptOuts(rule, settings.suppress.label)
+        await _read(settings.suppress, settings, opt_outs)
+    else:
+        opt_outs = OptOuts(rule)
+        opt_outs.add(settings.suppress or ())
+        opt_outs.count.may_be_empty = not settings.suppress
+    if settings.suppress_strict:
+        opt_outs.count.require_usable()
+    return opt_outs
+
+
+async def _read(table: Table, settings: Settings, opt_outs: OptOuts) -> None:
+    selection = settings.selections[0]
+    plan = Plan(
+        selections=(
+            evolve(selection, algorithm=None, columns=(table.column,) if table.column else (), is_opt_out=True),
+        ),
+        where=table.where,
+        dedupe=False,
+        on_rejects=lambda rejects: _note(rejects, table, opt_outs.count),
+        threads=settings.threads or default_threads(),
+        memory_limit=settings.memory_limit,
+    )
+    run = TableRun(table, plan)
+    try:
+        async with aclosing(run.chunks()) as chunks:
+            async for chunk in chunks:
+                for batch in chunk.batches:
+                    opt_outs.add(orjson.loads(b"[" + b"".join(batch.pieces) + b"]"))
+    except ConfigurationError as error:
+        raise opt_out_error(error) from None
+
+
+def _note(rejects: Iterable[Reject], table: Table, count: OptOutCount) -> None:
+    """Counts what is no valid identifier; is called in the reading thread, before the first batch."""
+    for reject in rejects:
+        if reject.reason is not RejectReason.EMPTY:
+            count.note_unusable(f"{row_of(table, reject.file)} {reject.row:,}")

@@ -5,11 +5,6 @@ from typing import Final
 
 from attrs import frozen
 
-from criteo_audiences.meter import CallMeter
-from criteo_audiences.uploads.load import Load
-from criteo_audiences.uploads.options import Settings
-from criteo_audiences.uploads.tally import Tally
-
 _WORTH_A_HINT: Final = 5.0
 _NOTICEABLE: Final = 0.1
 _MOST_OF_IT: Final = 0.8
@@ -79,44 +74,32 @@ def _hint_of_concurrency(figures: Figures) -> str | None:
     )
 
 
-def hint_of(load: Load, meter: CallMeter, tally: Tally, settings: Settings) -> str | None:
-    """Returns the hint of an upload once it has ended; a source that trickles has no speed to judge."""
-    if settings.flush_after is not None or tally.elapsed is None:
-        return None
-    return hint(
-        Figures(
-            elapsed=tally.elapsed,
-            waited=meter.waited(),
-            reading=load.reading,
-            full=load.full,
-            busy=load.busy,
-            batches=tally.batches - tally.resumed,
-            failed=len(tally.failures),
-            max_concurrency=settings.max_concurrency,
-            window=meter.window,
-        )
-    )
-
-
-def time_left(share_read: float | None, meter: CallMeter, tally: Tally) -> float | None:
+def time_left(
+    done: float,
+    *,
+    ended: int,
+    resumed: int,
+    accepted: int,
+    elapsed: float,
+    waited: float,
+    window: tuple[int, float] | None,
+) -> float:
     """Estimates the seconds an upload still takes, by its pace so far and by the windows that the quota lets it use.
 
     A batch that failed is not sent again, but says nothing of the pace: the time it took is added to the others'.
 
     Args:
-        share_read: how much of the source has been read, 0 to 1; `None` when it cannot tell.
-        meter: the waits, and what the quota allows.
-        tally: the batches.
-
-    Returns:
-        Seconds, or `None` as long as nothing can be said: no batch has come back that Criteo took.
+        done: how much of the upload has come back, above 0 and at most 1.
+        ended: batches that came back, resumed ones included.
+        resumed: batches that an earlier run had delivered.
+        accepted: batches that Criteo took, in this run or an earlier one; at least one.
+        elapsed: seconds since the start.
+        waited: seconds of them during which the quota held a batch back.
+        window: calls that the quota allows within so many seconds; `None` when that is not known.
     """
-    if not share_read or not tally.accepted or tally.accepted == tally.resumed < tally.ended:
-        return None
-    done = min(1.0, share_read) * tally.ended / (tally.ended + tally.in_flight)
-    at_this_pace = (tally.seconds() - meter.waited()) * (1 / done - 1) * tally.ended / tally.accepted
-    if meter.window is None:
+    at_this_pace = (elapsed - waited) * (1 / done - 1) * ended / accepted
+    if window is None:
         return at_this_pace
-    calls, period = meter.window
-    windows_waited_for = math.ceil((tally.ended / done - tally.resumed) / calls) - 1
-    return max(at_this_pace, windows_waited_for * period - tally.seconds())
+    calls, period = window
+    windows_waited_for = math.ceil((ended / done - resumed) / calls) - 1
+    return max(at_this_pace, windows_waited_for * period - elapsed)

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Any, Final
 
 import anyio
 from anyio import to_thread
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
@@ -24,26 +26,48 @@ from criteo_audiences.uploads.outcome import BatchResult
 
 _log = logging.getLogger("criteo_audiences.uploads")
 
+_BETWEEN_SYNCS: Final = 0.2
+"""Minimum seconds between two fsyncs. Each costs the event loop a thread switch, so results in between share one."""
+
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
-class Record:
+class Recorder:
     """What an upload writes down about its batches.
 
-    Args:
-        journal: where; `None` for an upload that keeps none.
+    It records nothing but between `opened` and `close` of an upload with a journal.
 
     Attributes:
         acknowledged: batches that the journal has as acknowledged, those of earlier runs included.
         completed: whether the journal has the whole upload as finished.
     """
 
-    def __init__(self, journal: Journal | None = None) -> None:
-        self._journal = journal
+    def __init__(self) -> None:
+        self._journal: Journal | None = None
         self._turns = anyio.CapacityLimiter(1)
         self._unsent: set[int] = set()  # begun, and not taken by a sender yet
-        self.acknowledged = 0 if journal is None else journal.acknowledged
+        self.acknowledged = 0
         self.completed = False
+
+    @asynccontextmanager
+    async def opened(self, destination: Destination, source: object, settings: Settings) -> AsyncIterator[None]:
+        """Opens the journal that an upload asks for, and closes it whatever happens.
+
+        Raises:
+            JournalError: when it cannot be used; nothing has been sent then.
+        """
+        if settings.journal is None or settings.dry_run:
+            yield
+            return
+        job, resume, path = job_of(destination, source, settings), settings.resume, settings.journal
+        self._journal = await to_thread.run_sync(lambda: Journal.open(_file_of(path, job, source), job, resume=resume))
+        self.acknowledged = self._journal.acknowledged
+        if self.set_aside:
+            _log.warning(self.set_aside)
+        try:
+            yield
+        finally:
+            await self.close()
 
     @property
     def path(self) -> Path | None:
@@ -60,7 +84,7 @@ class Record:
         """Why an unfinished upload is not being continued, `None` when there was none."""
         return None if self._journal is None else self._journal.set_aside
 
-    async def begin(self, batch: Batch) -> Entry | None:
+    async def write_begin(self, batch: Batch) -> Entry | None:
         """Records a batch before it is sent, in the order of the source; returns what is known if it need not be.
 
         Raises:
@@ -77,11 +101,11 @@ class Record:
             self._unsent.add(batch.number)
         return known
 
-    def start(self, number: int) -> None:
-        """Takes note that a batch is going to be sent; one that is not, until `close`, goes back as pending."""
+    def taken(self, number: int) -> None:
+        """Notes that a sender has taken a batch; one that none has taken by `close` goes back as pending."""
         self._unsent.discard(number)
 
-    async def end(self, result: BatchResult) -> None:
+    async def write_end(self, result: BatchResult) -> None:
         """Records what became of a batch that was sent: outlives the process at once, and a loss of power after `sync`.
 
         Raises:
@@ -107,6 +131,26 @@ class Record:
         """
         if self._journal is not None:
             await to_thread.run_sync(self._journal.sync)
+
+    async def keep_results(
+        self, results: MemoryObjectReceiveStream[BatchResult], give_kept: MemoryObjectSendStream[BatchResult]
+    ) -> None:
+        """Hands results on when a loss of power would not undo them; those that follow closely share one fsync.
+
+        Raises:
+            JournalError: when the disk cannot take them.
+        """
+        not_before = -math.inf
+        async with results, give_kept:
+            async for result in results:
+                together = [result]
+                with contextlib.suppress(anyio.EndOfStream), anyio.CancelScope(deadline=not_before):
+                    while True:
+                        together.append(await results.receive())
+                await self.sync()
+                not_before = anyio.current_time() + _BETWEEN_SYNCS
+                for kept in together:
+                    await give_kept.send(kept)
 
     async def give_up(self, number: int, *, sent: bool) -> None:
         """Records that a batch was given up before an answer came, as far as that can be; it is sent again anyway."""
@@ -150,27 +194,6 @@ def _state_of(result: BatchResult) -> BatchState:
     if not result.sent:
         return BatchState.PENDING
     return BatchState.FAILED if result.outcome.failed else BatchState.UNKNOWN
-
-
-@asynccontextmanager
-async def kept_record(destination: Destination, source: object, settings: Settings) -> AsyncIterator[Record]:
-    """Opens the journal that an upload asks for, and closes it whatever happens.
-
-    Raises:
-        JournalError: when it cannot be used; nothing has been sent then.
-    """
-    if settings.journal is None or settings.dry_run:
-        yield Record()
-        return
-    job, resume, path = job_of(destination, source, settings), settings.resume, settings.journal
-    journal = await to_thread.run_sync(lambda: Journal.open(_file_of(path, job, source), job, resume=resume))
-    record = Record(journal)
-    if journal.set_aside:
-        _log.warning(journal.set_aside)
-    try:
-        yield record
-    finally:
-        await record.close()
 
 
 def job_of(destination: Destination, source: object, settings: Settings) -> Job:

@@ -1,8 +1,8 @@
-"""Work in a task of its own, for as long as a block of the caller's lasts."""
+"""Tasks of an upload: work in one of its own while a block of the caller's lasts, and the error that leaves a group."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import anyio
@@ -104,3 +104,20 @@ async def own_task(work: Work) -> AsyncIterator[OwnTask]:
         raise
     else:
         await task.end(None)
+
+
+@contextmanager
+def first_error() -> Iterator[None]:
+    """Raises the first error of the task group inside instead of its exception group: the others are its echoes.
+
+    One group is taken off and no more, so that a group that the caller's own code raised comes out whole.
+    """
+    try:
+        yield
+    except BaseExceptionGroup as failures:
+        error = failures.exceptions[0]
+        context = error.__context__
+        try:
+            raise error
+        finally:
+            error.__context__ = context  # the caller's own, where `raise` has put the group
