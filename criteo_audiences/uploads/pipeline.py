@@ -254,7 +254,7 @@ async def _rows_of(lane: Lane, refused: Mapping[IdentifierType, set[str]]) -> tu
     if not refused:
         return ()
     try:
-        return tuple(await lane.first_rows(refused))
+        return tuple(await lane.refused_rows(refused))
     except Exception as error:  # noqa: BLE001 - the upload is over: whatever happens here, it is no failure of it
         _log.warning("The rows of refused identifiers are not known: %s at the second look.", type(error).__name__)
         return ()

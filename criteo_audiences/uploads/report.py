@@ -187,7 +187,27 @@ class UploadReport:
 
     def judged_by(self, policies: Iterable[Policy]) -> "UploadReport":
         """Returns the report with the verdicts of policies."""
-        return evolve(self, verdicts=tuple(policy.judge(self) for policy in policies))
+        counts = self._counts()
+        return evolve(self, verdicts=tuple(policy.judge(counts) for policy in policies))
+
+    def _counts(self) -> dict[str, int]:
+        """Returns what policies may be about, and what their shares are of."""
+        return {
+            "read": self.read,
+            "rejected": self.rejected_total,
+            **{f"rejected.{reason}": count for reason, count in self.rejected.items()},
+            "duplicates": self.duplicates or 0,
+            "suppressed": self.suppressed,
+            "opt_outs": self.opt_outs or 0,
+            "unusable_opt_outs": self.unusable_opt_outs,
+            "identifiers": self.sent,
+            "sent": self.pending if self.dry_run else self.sent,
+            "invalid": self.invalid,
+            "unreported": self.unreported,
+            "failed": self.failed,
+            "unknown": self.unknown,
+            "any": self.rejected_total + self.sent - self.valid,
+        }
 
     def raise_for_failures(self) -> None:
         """Raises when the upload is not `.ok`.

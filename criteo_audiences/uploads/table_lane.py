@@ -7,7 +7,7 @@ import orjson
 from attrs import evolve
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.identifiers import OptOutCount, OptOuts, RejectReason
+from criteo_audiences.identifiers import OptOutCount, OptOuts, RejectReason, RowCounts
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.columns import opt_out_error
@@ -17,13 +17,13 @@ from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.preparing import row_of
 from criteo_audiences.tables.reader import Chunk
 from criteo_audiences.tables.run import TableRun, first_rows
-from criteo_audiences.uploads.lane import Deliver, Rows
+from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.policies import require_counted
 from criteo_audiences.uploads.rejects import RejectsFile
 
 
-class TableLane:
+class TableLane(Lane):
     """From a table to batches.
 
     Args:
@@ -39,13 +39,13 @@ class TableLane:
         self._chunks: AsyncGenerator[Chunk, None] | None = None
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> RowCounts:
         """See `Lane.rows`."""
         return self._run
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that were chosen, once the table is open."""
+        """See `Lane.columns`."""
         return self._run.columns
 
     @property
@@ -53,17 +53,9 @@ class TableLane:
         """See `Lane.notes`."""
         return self._run.notes
 
-    def share(self) -> float | None:
-        """See `Lane.share`."""
-        return self._run.share()
-
-    def staged(self) -> float | None:
-        """See `Lane.staged`."""
-        return self._run.staged()
-
-    def seen(self) -> int:
-        """See `Lane.seen`."""
-        return self._run.seen()
+    def progress(self) -> LaneProgress:
+        """See `Lane.progress`."""
+        return LaneProgress(seen=self._run.seen(), share=self._run.share(), staged=self._run.staged())
 
     @property
     def opt_outs(self) -> OptOutCount | None:
@@ -94,19 +86,12 @@ class TableLane:
             self._chunks = chunks
         return self._chunks
 
-    def count_rest(self) -> None:
-        """A table's rows are prepared as they are read."""
-
-    async def first_rows(self, sought: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
-        """See `Lane.first_rows`.
-
-        Raises:
-            SourceChangedError: when a file is no longer what was read.
-        """
+    async def refused_rows(self, refused: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
+        """See `Lane.refused_rows`."""
         if not self._table.rereadable or self._run.files is None:
             return ()
         kinds = enumerate(selection.kind for selection in self._plan.selections)
-        wanted = {at: sought[kind] for at, kind in kinds if kind in sought}
+        wanted = {at: refused[kind] for at, kind in kinds if kind in refused}
         return await first_rows(self._table, self._plan, wanted, self._run.files)
 
 

@@ -169,20 +169,20 @@ class Tally:
 
     def progress(self) -> Progress:
         """Returns how far the upload is."""
-        lane, share_read = self._lane, self._lane.share()
+        read, rows = self._lane.progress(), self._lane.rows
         return Progress(
-            read=lane.seen(),
-            rejected=lane.rows.rejected.total(),
-            duplicates=lane.rows.duplicates or 0,
+            read=read.seen,
+            rejected=rows.rejected.total(),
+            duplicates=rows.duplicates or 0,
             sent=self._outcome.sent,
             valid=self._outcome.valid,
             in_flight=self.in_flight,
             batches=self.ended,
             elapsed=self.seconds(),
             waited=self.meter.waited(),
-            share_read=share_read,
-            share_staged=lane.staged(),
-            remaining=self.remaining(share_read),
+            share_read=read.share,
+            share_staged=read.staged,
+            remaining=self.remaining(read.share),
         )
 
     def show_progress(self) -> None:

@@ -14,11 +14,11 @@ from attrs import field, frozen
 
 from criteo_audiences.batches import Batcher
 from criteo_audiences.errors import SourceChangedError
-from criteo_audiences.identifiers import Fingerprints, OptOutCount, Preparation
+from criteo_audiences.identifiers import Fingerprints, OptOutCount, Preparation, RowCounts
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Selection
-from criteo_audiences.uploads.lane import Deliver, Rows
+from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
 from criteo_audiences.uploads.options import Settings
 from criteo_audiences.uploads.policies import require_counted
 from criteo_audiences.uploads.rejects import RejectsFile
@@ -36,7 +36,7 @@ _FEWEST: Final = 8
 """Values prepared at once however long they take."""
 
 
-class ValueLane:
+class ValueLane(Lane):
     """Takes values from an iterable, on the event loop, in slices of about half a millisecond.
 
     Args:
@@ -68,31 +68,13 @@ class ValueLane:
         self._repeatable = Repeatable(source, len(source), selection) if isinstance(source, list | tuple) else None
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> RowCounts:
         """See `Lane.rows`."""
         return self._preparation
 
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """An iterable has none."""
-        return ()
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """There is nothing to say of an iterable."""
-        return ()
-
-    def share(self) -> float | None:
-        """An iterable cannot tell."""
-        return None
-
-    def staged(self) -> float | None:
-        """An iterable's values go out as they are read."""
-        return None
-
-    def seen(self) -> int:
-        """See `Lane.seen`."""
-        return self._preparation.read
+    def progress(self) -> LaneProgress:
+        """See `Lane.progress`; an iterable cannot say how much of it has been read."""
+        return LaneProgress(seen=self._preparation.read)
 
     @property
     def opt_outs(self) -> OptOutCount | None:
@@ -103,9 +85,6 @@ class ValueLane:
         """See `Lane.open`."""
         if self._settings.suppress is not None and self._preparation.opt_outs is None:
             self._preparation.opt_outs = await load_opt_outs(self._settings)
-
-    async def close(self) -> None:
-        """An iterable is left as it is."""
 
     async def run(self, deliver: Deliver) -> None:
         """See `Lane.run`."""
@@ -129,11 +108,11 @@ class ValueLane:
                 self._preparation.prepare(self._buffer)
             self._buffer.clear()
 
-    async def first_rows(self, sought: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
-        """See `Lane.first_rows`."""
+    async def refused_rows(self, refused: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
+        """See `Lane.refused_rows`."""
         if self._repeatable is None:
             return ()
-        return await self._repeatable.first_rows(sought[self._settings.kind])
+        return await self._repeatable.first_rows(refused[self._settings.kind])
 
     async def _read(self) -> None:
         self._slices.begin_turn()
