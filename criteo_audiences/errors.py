@@ -19,7 +19,6 @@ CriteoError
 ├── UploadFailedError           from report.raise_for_failures(): counts, codes, .report
 ├── QuotaWaitError              the quota would make a call wait longer than max_quota_wait
 ├── JournalError                a journal that is locked, of another job, or damaged
-├── SyncRefusedError            a mirror that the guard stopped
 ├── SourceChangedError          a file that changed while it was read
 ├── SegmentMismatchError        a segment of another owner or kind, or read-only: .differences
 ├── ConfigurationError          wrong or missing settings, before anything is sent
@@ -259,10 +258,6 @@ class QuotaWaitError(CriteoError):
 
 class JournalError(CriteoError):
     """A journal that is locked, belongs to another job, or is damaged."""
-
-
-class SyncRefusedError(CriteoError):
-    """A mirror that its guard stopped."""
 
 
 class SourceChangedError(CriteoError):

@@ -12,12 +12,9 @@ from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
 from criteo_audiences.tables import Table
-from criteo_audiences.tables.delimiting import skip_rows_of
-from criteo_audiences.tables.encoding import encoding_of
-from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, check_memory_limit
 from criteo_audiences.tables.given_paths import ends_as_directory, written_path
 from criteo_audiences.tables.plan import Selection
-from criteo_audiences.tables.table import FilePath
+from criteo_audiences.tables.table import FilePath, encoding_of, memory_limit_of, skip_rows_of, threads_of
 from criteo_audiences.uploads.policies import Policy, policies_of
 from criteo_audiences.uploads.report import Progress
 from criteo_audiences.uploads.selections import Columns, chosen_selections
@@ -26,7 +23,6 @@ from criteo_audiences.validation import choose, require_plain_function, require_
 
 _LEAST_BODY: Final = 200_000
 _MOST_IN_FLIGHT: Final = 100
-_MOST_THREADS: Final = 256
 _SWITCHES: Final = (
     "dry_run",
     "dedupe",
@@ -123,7 +119,7 @@ def _operation(value: Operation | str) -> Operation:
 
 
 class UploadOptions(TypedDict, total=False):
-    """The keywords of `upload_contact_list` and `stream_contact_list`; `Settings` says what each means."""
+    """The keywords of `upload_contact_list` and `stream_contact_list`; `Options` says what each means."""
 
     identifier_type: IdentifierType | str | None
     hash: HashAlgorithm | str | None
@@ -145,7 +141,7 @@ class UploadOptions(TypedDict, total=False):
     batch_size: int
     max_body_bytes: int
     threads: int | None
-    memory_limit: str
+    memory_limit: str | None
     flush_after: float | None
     max_rejected: float
     max_invalid: float
@@ -162,7 +158,7 @@ class UploadOptions(TypedDict, total=False):
 
 
 @frozen(kw_only=True)
-class Settings:
+class Options:
     """The choices of one upload.
 
     Attributes:
@@ -250,8 +246,8 @@ class Settings:
     max_concurrency: int = 4
     batch_size: int = MAX_BATCH_SIZE
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
-    threads: int | None = None
-    memory_limit: str = field(default=DEFAULT_MEMORY_LIMIT, converter=check_memory_limit)
+    threads: int | None = field(default=None, converter=threads_of)
+    memory_limit: str | None = field(default=None, converter=memory_limit_of)
     flush_after: float | None = None
     max_rejected: float = 0.5
     max_invalid: float = 0.5
@@ -300,7 +296,6 @@ class Settings:
         require_range(self.batch_size, "batch_size", least=1, most=MAX_BATCH_SIZE, hint=hint)
         require_range(self.max_concurrency, "max_concurrency", least=1, most=_MOST_IN_FLIGHT)
         require_range(self.max_body_bytes, "max_body_bytes", least=_LEAST_BODY)
-        require_range(1 if self.threads is None else self.threads, "threads", least=1, most=_MOST_THREADS)
         require_range(self.max_rejected, "max_rejected", least=0, most=1)
         require_range(self.max_invalid, "max_invalid", least=0, most=1)
         _check_deadline(self.deadline)
@@ -317,7 +312,7 @@ class Settings:
             raise ConfigurationError("resume goes with journal, which names the file.")
 
     def _check_types(self) -> None:
-        for name in ("batch_size", "max_concurrency", "max_body_bytes", "threads"):
+        for name in ("batch_size", "max_concurrency", "max_body_bytes"):
             if not isinstance(getattr(self, name), int | None):
                 raise ConfigurationError(f"{name} must be a whole number, not {type(getattr(self, name)).__name__}.")
         for name in _SWITCHES:  # "no" would count as true

@@ -19,7 +19,7 @@ from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import Amend
 from criteo_audiences.uploads.lane import Lane
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.outcome import BatchResult, ends_upload
 from criteo_audiences.uploads.recorder import Recorder
 from criteo_audiences.uploads.report import UploadReport
@@ -83,7 +83,7 @@ class Pipeline:
         reading: how far the source has been read.
     """
 
-    def __init__(self, amend: Amend, segment_id: str, lane: Lane, settings: Settings) -> None:
+    def __init__(self, amend: Amend, segment_id: str, lane: Lane, settings: Options) -> None:
         self.upload_id: Final = uuid.uuid4().hex[:12]
         self.recorder: Final = Recorder()
         self.reading = Reading.GOING_ON

@@ -21,7 +21,7 @@ from criteo_audiences.journals.journal import Job, Journal
 from criteo_audiences.journals.rows import JOURNAL_SUFFIX, BatchState, Entry
 from criteo_audiences.tables import Table
 from criteo_audiences.uploads.amendment import Destination
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.outcome import BatchResult
 
 _log = logging.getLogger("criteo_audiences.uploads")
@@ -50,7 +50,7 @@ class Recorder:
         self.completed = False
 
     @asynccontextmanager
-    async def opened(self, destination: Destination, source: object, settings: Settings) -> AsyncIterator[None]:
+    async def opened(self, destination: Destination, source: object, settings: Options) -> AsyncIterator[None]:
         """Opens the journal that an upload asks for, and closes it whatever happens.
 
         Raises:
@@ -196,9 +196,10 @@ def _state_of(result: BatchResult) -> BatchState:
     return BatchState.FAILED if result.outcome.failed else BatchState.UNKNOWN
 
 
-def job_of(destination: Destination, source: object, settings: Settings) -> Job:
+def job_of(destination: Destination, source: object, settings: Options) -> Job:
     """Returns what an upload is to do: whatever is in it, another value makes another upload."""
     table = source if isinstance(source, Table) else Table()
+    region_column = settings.region_column or table.region_column
     return Job(
         service=destination.service,
         host=destination.host,
@@ -207,7 +208,7 @@ def job_of(destination: Destination, source: object, settings: Settings) -> Job:
         configuration={
             "application": destination.application,
             "kinds": [[each.kind, each.algorithm, *each.columns] for each in settings.selections],
-            "region": [settings.region, settings.region_column, *["trunk zero"] * settings.keep_trunk_zero],
+            "region": [settings.region, region_column, *["trunk zero"] * settings.keep_trunk_zero],
             "table": [table.query, table.column, table.where, settings.where, *_layout_of(table, settings)],
             "dedupe": settings.dedupe,
             "suppress": settings.suppress is not None,
@@ -217,7 +218,7 @@ def job_of(destination: Destination, source: object, settings: Settings) -> Job:
     )
 
 
-def _layout_of(table: Table, settings: Settings) -> list[object]:
+def _layout_of(table: Table, settings: Options) -> list[object]:
     """Returns what the caller says of the files; nothing when nothing was said, as in journals of earlier releases."""
     said: list[object] = [table.skip_rows or settings.skip_rows, table.encoding or settings.encoding]
     return said if any(said) else []

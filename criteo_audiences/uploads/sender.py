@@ -11,7 +11,7 @@ from criteo_audiences.journals.rows import Entry
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import ContactListOperation, IdentifierType
 from criteo_audiences.uploads.amendment import Amend, Amendment
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.outcome import BatchResult, Outcome, failure_of, is_hopeless, result_of
 from criteo_audiences.uploads.recorder import Recorder
 from criteo_audiences.uploads.tally import Tally
@@ -33,7 +33,7 @@ class Sender:
     """
 
     def __init__(
-        self, amend: Amend, segment_id: str, upload_id: str, settings: Settings, tally: Tally, recorder: Recorder
+        self, amend: Amend, segment_id: str, upload_id: str, settings: Options, tally: Tally, recorder: Recorder
     ) -> None:
         self._amend = amend
         self._segment_id = segment_id

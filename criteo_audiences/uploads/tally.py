@@ -16,7 +16,7 @@ from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.advice import Figures, hint, time_left
 from criteo_audiences.uploads.lane import Lane
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.outcome import BatchResult, Outcome
 from criteo_audiences.uploads.report import MOST_SAMPLED, Progress, UploadReport, live_from
 
@@ -51,7 +51,7 @@ class Tally:
         elapsed: seconds that the upload took; `None` until it is over.
     """
 
-    def __init__(self, lane: Lane, settings: Settings, now: Callable[[], float] = _monotonic) -> None:
+    def __init__(self, lane: Lane, settings: Options, now: Callable[[], float] = _monotonic) -> None:
         self._lane = lane
         self._settings = settings
         self._now = now

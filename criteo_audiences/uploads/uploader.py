@@ -12,13 +12,12 @@ from criteo_audiences.errors import (
 )
 from criteo_audiences.uploads.amendment import Amend, Destination
 from criteo_audiences.uploads.lane import Lane
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.outcome import BatchResult
 from criteo_audiences.uploads.pipeline import Look, Pipeline, Reading
 from criteo_audiences.uploads.rejects import RejectsFile, kept_open
 from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.sources import as_table
-from criteo_audiences.uploads.table_lane import TableLane
 from criteo_audiences.uploads.tasks import OwnTask, first_error, own_task
 from criteo_audiences.uploads.value_lane import ValueLane
 
@@ -75,7 +74,7 @@ class UploadStream:
 
 @asynccontextmanager
 async def stream(
-    amend: Amend, destination: Destination, source: object, settings: Settings, look: Look | None = None
+    amend: Amend, destination: Destination, source: object, settings: Options, look: Look | None = None
 ) -> AsyncIterator[UploadStream]:
     """Runs an upload for as long as the block lasts; leaving it early cancels what still runs.
 
@@ -108,7 +107,7 @@ async def _running(
     upload: Pipeline,
     destination: Destination,
     source: object,
-    settings: Settings,
+    settings: Options,
     rejects: RejectsFile | None,
     look: Look | None,
 ) -> AsyncIterator[UploadStream]:
@@ -149,7 +148,7 @@ async def _carry_out(
 
 
 async def upload(
-    amend: Amend, destination: Destination, source: object, settings: Settings, look: Look | None = None
+    amend: Amend, destination: Destination, source: object, settings: Options, look: Look | None = None
 ) -> UploadReport:
     """Runs an upload to its end; the arguments and what is raised are those of `stream`.
 
@@ -177,11 +176,11 @@ def _how_far(report: UploadReport) -> str:
     )
 
 
-def _rejects(settings: Settings) -> RejectsFile | None:
+def _rejects(settings: Options) -> RejectsFile | None:
     return None if settings.rejects is None else RejectsFile(settings.rejects, plain=settings.rejects_plain)
 
 
-def _lane_of(source: object, settings: Settings, rejects: RejectsFile | None) -> Lane:
+def _lane_of(source: object, settings: Options, rejects: RejectsFile | None) -> Lane:
     """Opens the lane for a source: tables in threads of their own, other sources on the event loop.
 
     Raises:
@@ -189,6 +188,8 @@ def _lane_of(source: object, settings: Settings, rejects: RejectsFile | None) ->
     """
     table = as_table(source, settings.selections[0].columns, hive_partitioning=settings.hive_partitioning)
     if table is not None:
+        from criteo_audiences.uploads.table_lane import TableLane  # noqa: PLC0415 - a list needs no engine
+
         return TableLane(table, settings, rejects)
     if settings.hive_partitioning:
         raise ConfigurationError("hive_partitioning is about Parquet files; an iterable has no directories.")

@@ -14,16 +14,16 @@ from attrs import field, frozen
 
 from criteo_audiences.batches import Batcher
 from criteo_audiences.errors import SourceChangedError
-from criteo_audiences.identifiers import Fingerprints, OptOutCount, Preparation, RowCounts
+from criteo_audiences.identifiers import Fingerprints, OptOutCount, OptOuts, Preparation, RowCounts
 from criteo_audiences.models import IdentifierType
+from criteo_audiences.tables import Table
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Selection
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.policies import require_counted
 from criteo_audiences.uploads.rejects import RejectsFile
 from criteo_audiences.uploads.sources import open_source
-from criteo_audiences.uploads.table_lane import load_opt_outs
 from criteo_audiences.uploads.tasks import first_error
 
 SLICE: Final = 256
@@ -45,7 +45,7 @@ class ValueLane(Lane):
         rejects: is told of the rejected values, `None` when nobody asked for them.
     """
 
-    def __init__(self, source: object, settings: Settings, rejects: RejectsFile | None = None) -> None:
+    def __init__(self, source: object, settings: Options, rejects: RejectsFile | None = None) -> None:
         require_counted(settings.fail_on, dedupe=bool(settings.dedupe))
         self._reading = open_source(source)
         selection = settings.selections[0]
@@ -84,7 +84,7 @@ class ValueLane(Lane):
     async def open(self) -> None:
         """See `Lane.open`."""
         if self._settings.suppress is not None and self._preparation.opt_outs is None:
-            self._preparation.opt_outs = await load_opt_outs(self._settings)
+            self._preparation.opt_outs = await _opt_outs(self._settings)
 
     async def run(self, deliver: Deliver) -> None:
         """See `Lane.run`."""
@@ -163,6 +163,28 @@ class ValueLane(Lane):
                     await self._absorb()
                     for batch in self._batcher.flush():
                         await self._deliver(batch)
+
+
+async def _opt_outs(settings: Options) -> OptOuts:
+    """Returns the opt-outs of an upload from an iterable, ready to be compared.
+
+    Raises:
+        ConfigurationError: when their file cannot be used, or, unless `suppress_strict` is off, one of them cannot.
+        OSError: when it cannot be read to its end.
+    """
+    rule = settings.selections[0].rule
+    if isinstance(settings.suppress, Table):
+        from criteo_audiences.uploads.table_lane import read_opt_outs  # noqa: PLC0415 - a list needs no engine
+
+        opt_outs = OptOuts(rule, settings.suppress.label)
+        await read_opt_outs(settings.suppress, settings, opt_outs)
+    else:
+        opt_outs = OptOuts(rule)
+        opt_outs.add(settings.suppress or ())
+        opt_outs.count.may_be_empty = not settings.suppress
+    if settings.suppress_strict:
+        opt_outs.count.require_usable()
+    return opt_outs
 
 
 class Slices:

@@ -18,7 +18,7 @@ from criteo_audiences.tables.origins import Reject
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Reader
 from criteo_audiences.uploads import Destination
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.rejects import RejectsFile
 from criteo_audiences.uploads.uploader import stream, upload
 
@@ -70,7 +70,7 @@ class Place:
 
     def upload(self, source: object, **options: Any) -> UploadReport:
         """Runs an upload in an event loop of its own; it sends nothing unless told to."""
-        chosen = Settings(**{"hash": None, "rejects": self.path, "rejects_plain": True, "dry_run": True, **options})
+        chosen = Options(**{"hash": None, "rejects": self.path, "rejects_plain": True, "dry_run": True, **options})
         return asyncio.run(upload(self.amend, LIST, source, chosen))
 
     def rejects(self, source: object, **options: Any) -> list[list[str]]:
@@ -264,7 +264,7 @@ def test_what_is_there_is_refused_before_anything_is_read(obstacle: str, place: 
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:
     """Each names itself and what it may be."""
     with pytest.raises(ConfigurationError, match=message):
-        Settings(hash=None, **options)
+        Options(hash=None, **options)
 
 
 def test_other_mistakes_leave_no_file(place: Place) -> None:
@@ -286,7 +286,7 @@ async def test_a_canceled_upload_leaves_whole_rows(count: int, tmp_path: Path, f
         await asyncio.Event().wait()
 
     path = tmp_path / "rejects.csv"
-    options = Settings(hash=None, rejects=path, rejects_plain=True)
+    options = Options(hash=None, rejects=path, rejects_plain=True)
     task = asyncio.create_task(upload(fake_amend(), LIST, source(), options))
     await waiting.wait()
     task.cancel()
@@ -300,7 +300,7 @@ async def test_a_canceled_upload_leaves_whole_rows(count: int, tmp_path: Path, f
 async def test_a_table_has_written_them_all_before_the_first_batch(tmp_path: Path, fake_amend: Fake) -> None:
     """Leaving the block after it loses none."""
     values = [f"{number}@b.co" if number % 2 else "nobody" for number in range(4_000)]
-    options = Settings(hash=None, rejects=tmp_path / "rejects.csv", batch_size=10, dedupe=False)
+    options = Options(hash=None, rejects=tmp_path / "rejects.csv", batch_size=10, dedupe=False)
     async with stream(fake_amend(), LIST, SOURCES["table"](values), options) as results:
         await anext(results)
     assert len(rows_of(tmp_path / "rejects.csv")) == 2_000
@@ -335,7 +335,7 @@ def test_a_full_disk_stops_the_upload(lane: str, size: int, place: Place) -> Non
 
 def test_an_interrupted_reader_hands_out_no_more() -> None:
     """A cancellation does not wait until a million rows are written."""
-    chosen = Settings(hash=None, column="email")
+    chosen = Options(hash=None, column="email")
     taken: list[Reject] = []
 
     def take(rejects: Iterable[Reject]) -> None:
