@@ -6,7 +6,7 @@ import typer
 
 from criteo_audiences import __version__
 from criteo_audiences.cli.audiences import audiences
-from criteo_audiences.cli.groups import grouped
+from criteo_audiences.cli.groups import UploadCommand, grouped
 from criteo_audiences.cli.identity import in_market, whoami
 from criteo_audiences.cli.journals import journals
 from criteo_audiences.cli.lists import clear, stats
@@ -25,7 +25,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # they would show local variables, and with them identifiers
 )
-for command in (upload, remove, clear, stats, whoami, demo, sandbox):
+app.command(cls=UploadCommand)(grouped(upload))
+app.command(cls=UploadCommand)(grouped(remove))
+for command in (clear, stats, whoami, demo, sandbox):
     app.command()(grouped(command))
 app.add_typer(segments, name="segments")
 app.add_typer(journals, name="journals")

@@ -1,11 +1,13 @@
-"""Options that several commands share: a parameter that is an attrs class stands for the options among its fields."""
+"""How commands share options: as the fields of an attrs class, explained by the library's own words."""
 
 import functools
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, get_args, get_origin
 
 import attrs
+import typer.core
 import typer.models
 
 Command = Callable[..., None]
@@ -48,3 +50,31 @@ def _options(group: Any) -> Iterator[inspect.Parameter]:
             default = inspect.Parameter.empty if field.default is attrs.NOTHING else field.default
             kind = inspect.Parameter.KEYWORD_ONLY
             yield inspect.Parameter(field.name, kind, default=default, annotation=field.type)
+
+
+class UploadCommand(typer.core.TyperCommand):
+    """A command whose options are keywords of the library's uploads: those without a help text get the library's."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Writes the help; only now, because the library's words are slow to import."""
+        meanings = keyword_meanings()
+        for parameter in self.params:
+            if isinstance(parameter, typer.core.TyperOption) and not parameter.help and parameter.name in meanings:
+                parameter.help = in_short(meanings[parameter.name])
+        super().format_help(ctx, formatter)
+
+
+def keyword_meanings() -> dict[str, str]:
+    """Returns what each keyword of an upload means, as the docstring of `UploadOptions` has it, on one line each."""
+    from criteo_audiences import UploadOptions  # noqa: PLC0415 - slow to import, and most commands upload nothing
+
+    text = inspect.cleandoc(UploadOptions.__doc__ or "")  # -OO takes docstrings away
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
+    return {keyword: " ".join(words.split()) for keyword, words in entries}
+
+
+def in_short(meaning: str) -> str:
+    """Returns the first sentence of a meaning as a help text: in the command line's spelling."""
+    sentence = re.split(r"(?<=\.) (?=[A-Z`])", meaning, maxsplit=1)[0]
+    spelled = re.sub(r"`([^`]*)`", lambda found: found[1].replace("_", "-"), sentence)
+    return spelled[0].upper() + spelled[1:]

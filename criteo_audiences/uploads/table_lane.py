@@ -28,13 +28,13 @@ class TableLane(Lane):
 
     Args:
         table: the table.
-        settings: the caller's choices.
+        options: the caller's choices.
         rejects: is given the rejected values, `None` when nobody asked for them.
     """
 
-    def __init__(self, table: Table, settings: Options, rejects: RejectsFile | None = None) -> None:
-        self._table = described(table, settings)
-        self._plan = table_plan(settings, self._table, rejects)
+    def __init__(self, table: Table, options: Options, rejects: RejectsFile | None = None) -> None:
+        self._table = described(table, options)
+        self._plan = table_plan(options, self._table, rejects)
         self._run = TableRun(self._table, self._plan)
         self._chunks: AsyncGenerator[Chunk, None] | None = None
 
@@ -95,14 +95,14 @@ class TableLane(Lane):
         return await first_rows(self._table, self._plan, wanted, self._run.files)
 
 
-def described(table: Table, settings: Options) -> Table:
+def described(table: Table, options: Options) -> Table:
     """Returns a table with what the upload's options say of it.
 
     Raises:
         ConfigurationError: when the table and the options say the same, or do not go together.
     """
     for option in ("where", "region_column", "threads", "memory_limit", "skip_rows", "encoding"):
-        given = getattr(settings, option)
+        given = getattr(options, option)
         if given is None:
             continue
         if getattr(table, option) is not None:
@@ -115,24 +115,24 @@ def described(table: Table, settings: Options) -> Table:
     return table
 
 
-def table_plan(settings: Options, table: Table, rejects: RejectsFile | None = None) -> Plan:
+def table_plan(options: Options, table: Table, rejects: RejectsFile | None = None) -> Plan:
     """Returns what an upload wants of a table that is `described`.
 
     Raises:
         ConfigurationError: when the table and the options contradict each other.
     """
-    dedupe = True if settings.dedupe is None else settings.dedupe
-    require_counted(settings.fail_on, dedupe=dedupe)
+    dedupe = True if options.dedupe is None else options.dedupe
+    require_counted(options.fail_on, dedupe=dedupe)
     return Plan(
-        selections=_located(settings.selections, table),
+        selections=_located(options.selections, table),
         where=table.where,
-        suppress=settings.suppress,
-        suppress_strict=settings.suppress_strict,
+        suppress=options.suppress,
+        suppress_strict=options.suppress_strict,
         dedupe=dedupe,
-        counted=settings.dry_run,
+        counted=options.dry_run,
         on_rejects=None if rejects is None else rejects.write,
-        batch_size=settings.batch_size,
-        max_body_bytes=settings.max_body_bytes,
+        batch_size=options.batch_size,
+        max_body_bytes=options.max_body_bytes,
         threads=table.threads or default_threads(),
         memory_limit=table.memory_limit or DEFAULT_MEMORY_LIMIT,
     )
@@ -157,7 +157,7 @@ def _located(selections: tuple[Selection, ...], table: Table) -> tuple[Selection
     )
 
 
-async def read_opt_outs(table: Table, settings: Options, opt_outs: OptOuts) -> None:
+async def read_opt_outs(table: Table, options: Options, opt_outs: OptOuts) -> None:
     """Adds the opt-outs that a table holds, for an upload from an iterable.
 
     Raises:
@@ -165,7 +165,7 @@ async def read_opt_outs(table: Table, settings: Options, opt_outs: OptOuts) -> N
         OSError: when it cannot be read to its end.
     """
     selection = evolve(
-        settings.selections[0],
+        options.selections[0],
         algorithm=None,
         columns=(table.column,) if table.column else (),
         region_column=table.region_column,
@@ -176,8 +176,8 @@ async def read_opt_outs(table: Table, settings: Options, opt_outs: OptOuts) -> N
         where=table.where,
         dedupe=False,
         on_rejects=lambda rejects: _note(rejects, table, opt_outs.count),
-        threads=table.threads or settings.threads or default_threads(),
-        memory_limit=table.memory_limit or settings.memory_limit or DEFAULT_MEMORY_LIMIT,
+        threads=table.threads or options.threads or default_threads(),
+        memory_limit=table.memory_limit or options.memory_limit or DEFAULT_MEMORY_LIMIT,
     )
     run = TableRun(table, plan)
     try:
