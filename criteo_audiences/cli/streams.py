@@ -1,6 +1,7 @@
 """Standard input, output and error: made safe to use, and how a command speaks on them."""
 
 import io
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -61,9 +62,16 @@ def tell_table(*rows: Sequence[str | None]) -> None:
 
 
 def write_json(document: dict[str, Any]) -> None:
-    """Prints the one document of `--json`, which is UTF-8 whatever the terminal's encoding."""
+    """Prints the one document of `--json`, which is UTF-8 whatever the terminal's encoding.
+
+    A file's name that is no UTF-8 is written as JSON spells half a surrogate pair (RFC 8259 §8.2).
+    """
+    try:
+        text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    except TypeError:
+        text = f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode("utf-8", "backslashreplace")
     sys.stdout.flush()
-    sys.stdout.buffer.write(orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.write(text)
 
 
 def flush() -> OSError | None:

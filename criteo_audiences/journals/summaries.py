@@ -93,6 +93,7 @@ def list_journals(directory: Path, *, now: Callable[[], float] = time.time) -> l
     Raises:
         JournalError: when the directory cannot be read.
     """
+    _require_nameable(directory)
     if not directory.exists():
         return []
     try:
@@ -145,6 +146,7 @@ def note_operation(directory: Path, *, service: str, host: str, segment_id: str)
     Raises:
         JournalError: when it cannot be written down.
     """
+    _require_nameable(directory)
     if (directory / LEDGER_NAME).exists():
         with JournalDirectory(directory) as ledger:
             ledger.note_other(service, host, segment_id)
@@ -153,9 +155,20 @@ def note_operation(directory: Path, *, service: str, host: str, segment_id: str)
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Store, JournalDirectory | None]]:
     """Opens a journal that is there, within a transaction of its ledger: uploads that begin wait meanwhile."""
+    _require_nameable(path)
     ledger = JournalDirectory(path.parent) if (path.parent / LEDGER_NAME).exists() else None
     with ledger or nullcontext(), closing(Store(path, create=False)) as store:
         yield store, ledger
+
+
+def _require_nameable(path: Path) -> None:
+    """Refuses a path that no file can have.
+
+    Raises:
+        JournalError: when it holds a NUL character.
+    """
+    if "\0" in str(path):
+        raise JournalError("The path of the journal holds a NUL character, which no file's name can hold.")
 
 
 def _started(store: Store, path: Path) -> Run:

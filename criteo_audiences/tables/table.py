@@ -18,6 +18,7 @@ FilePath = str | os.PathLike[str]
 
 MEMORY_SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B)", re.IGNORECASE)
 _MOST_THREADS: Final = 256
+_UNENCODABLE = re.compile("[\ud800-\udfff]")
 
 
 def skip_rows_of(value: object) -> int | None:
@@ -183,6 +184,8 @@ class Table:
         """
         if not isinstance(query, str) or not query.strip():
             raise ConfigurationError("query must be a SELECT statement.")
+        if "\0" in query or (not query.isascii() and _UNENCODABLE.search(query)):
+            raise ConfigurationError("query holds a NUL character or a name that is no UTF-8, which SQL cannot hold.")
         return cls(
             query=query.strip().rstrip(";"),
             column=column,

@@ -271,3 +271,10 @@ def test_what_is_said_of_a_file_is_part_of_the_job(crm: Path) -> None:
     for option, value in (("skip_rows", 3), ("encoding", "cp1251")):
         assert configuration({option: value}, {}) == configuration({}, {option: value}) != plain
     assert configuration({"skip_rows": 0}, {}) == plain
+
+
+@pytest.mark.parametrize("name", ["a\0b.csv", "a\udcff.csv"])
+def test_a_query_that_sql_cannot_hold_is_refused(name: str) -> None:
+    """It is not called a value that cannot be converted."""
+    with pytest.raises(ConfigurationError, match="query holds a NUL character or a name that is no UTF-8"):
+        Table.from_query(f"SELECT * FROM '{name}'")  # noqa: S608 - nothing is run
