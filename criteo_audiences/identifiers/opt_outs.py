@@ -26,6 +26,8 @@ class OptOutCount:
         unusable: opt-outs that are no valid identifiers.
         places: where the first unusable ones stand.
         may_be_empty: whether a list without any opt-out is the caller's word that nobody has opted out.
+        hiding: where quoted cells stand in which rows may be hidden.
+        notes: what a person should know about their files, a sentence each.
     """
 
     label: str = "suppress"
@@ -33,6 +35,8 @@ class OptOutCount:
     unusable: int = 0
     places: list[str] = field(factory=list)
     may_be_empty: bool = False
+    hiding: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -66,6 +70,13 @@ class OptOutCount:
             raise ConfigurationError(
                 f"{self.fault}: they are no valid identifiers, so those people would not be left out. Correct them, or "
                 f"{_ACCEPT} to go on without them."
+            )
+        if self.hiding:
+            where = ", ".join(self.hiding[:MOST_PLACES])
+            raise ConfigurationError(
+                f"The opt-outs in {self.label} have a quoted cell with several lines that look like rows of their own "
+                f"({where}), so people in them might not be left out. Correct the quotes, or {_ACCEPT} to read it as "
+                "it stands."
             )
         if self.fault is not None:
             raise ConfigurationError(

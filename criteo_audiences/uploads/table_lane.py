@@ -179,6 +179,8 @@ async def _read(table: Table, settings: Settings, opt_outs: OptOuts) -> None:
     try:
         async with aclosing(run.chunks()) as chunks:
             async for chunk in chunks:
+                opt_outs.count.hiding += chunk.hiding
+                opt_outs.count.notes += chunk.notes
                 for batch in chunk.batches:
                     opt_outs.add(orjson.loads(b"[" + b"".join(batch.pieces) + b"]"))
     except ConfigurationError as error:

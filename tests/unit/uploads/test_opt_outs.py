@@ -68,6 +68,26 @@ async def test_an_opt_out_that_cannot_be_used_is_refused(
 
 
 @pytest.mark.parametrize("lane", LANES)
+async def test_opt_outs_that_stray_quotes_may_hide_are_refused(lane: str, fake_amend: Fake, tmp_path: Path) -> None:
+    """Nobody can say whether they are opt-outs or part of a note; who goes on is given a note."""
+    path = tmp_path / "opt-outs.csv"
+    path.write_text('email,size\nx@b.co,1\ngone@b.co,"15\na@b.co,21"\ny@b.co,2\n')
+    amend = fake_amend()
+    with pytest.raises(ConfigurationError) as caught:
+        await upload(amend, LIST, LANES[lane](SOURCE), Settings(hash=None, suppress=Table.from_file(path)))
+    assert str(caught.value) == (
+        "The opt-outs in opt-outs.csv have a quoted cell with several lines that look like rows of their own (row 2), so "
+        "people in them might not be left out. Correct the quotes, or give suppress_strict=False (--no-suppress-strict) "
+        "to read it as it stands."
+    )
+    assert amend.received == []
+    options = Settings(hash=None, suppress=Table.from_file(path), suppress_strict=False)
+    report = await upload(amend, LIST, LANES[lane](SOURCE), options)
+    assert amend.identifiers == ["a@b.co"]
+    assert report.notes[0].startswith("opt-outs.csv: the quoted cell in row 2 has several lines that look like rows")
+
+
+@pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_upload_may_go_on_without_them(
     lane: str, kind: str, fake_amend: Fake, tmp_path: Path, caplog: pytest.LogCaptureFixture
