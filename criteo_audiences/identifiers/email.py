@@ -17,6 +17,9 @@ from criteo_audiences.validation import choose
 # the others. No label can be too long in a text of at most 64 characters.
 PLAIN_ADDRESS: Final = re.compile(r"(?!.{65})[a-z0-9._+-]++@[a-z0-9]++(?:[.-][a-z0-9]++)*?\.[a-z]++")
 
+# An address may hold these signs, and they may be delimiters that a file's header lacks: `12|ann@example.com`.
+ADDRESS_AFTER_A_SIGN: Final = re.compile(r"[^@]*[!#$*/=^`{|}~]([^@]+@[^@]+)")
+
 _INSIDE = re.compile(f"[{re.escape(BLANKS)}]")
 _WRAPPED = re.compile(r"[^<>]*<([^<>]*)>")
 _INTRODUCTION = re.compile(r"(?:e-?mail|mail|smtp|courriel|correo)(?:[ -]?(?:address|adresse))?\s*:\s*")

@@ -87,7 +87,8 @@ class OptOutCount:
 class OptOuts:
     """A set of identifiers that must not go out.
 
-    One that is written in clear stands for its hashes as well, and a hash for the identifier it was made of.
+    One that is written in clear stands for its hashes as well, and a hash for the identifier it was made of. One that
+    may hold another (`12|ann@example.com`) stands for both.
 
     Args:
         rule: of their kind.
@@ -120,7 +121,8 @@ class OptOuts:
                     self.count.note_unusable(f"entry {position:,}")
                 continue
             self.count.usable += 1
-            for spelling in self._spelled(identifier):
+            held = self._rule.held.fullmatch(identifier) if self._rule.held else None
+            for spelling in (*self._spelled(identifier), *(held.groups() if held else ())):
                 self._add(spelling)
 
     def _add(self, identifier: str) -> None:

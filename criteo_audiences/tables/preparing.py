@@ -100,6 +100,10 @@ def load_opt_outs(
     if plan.suppress_strict:
         count.require_usable()
     engine.execute(f"DELETE FROM opted_out WHERE code > {query.HASHED}")
+    if first.rule.held is not None:
+        held = query.literal(f"^{first.rule.held.pattern}$")
+        found = f"SELECT regexp_extract(p, {held}, 1), code FROM opted_out WHERE regexp_matches(p, {held})"
+        engine.execute(f"INSERT INTO opted_out (p, code) {found}")
     if first.rule.spellings is not None:
         engine.create_function(query.SPELLINGS, first.rule.spellings, ["VARCHAR"], "VARCHAR[]")
         spelled = f"SELECT unnest({query.SPELLINGS}(p)), code FROM opted_out WHERE code = {query.PREPARED}"

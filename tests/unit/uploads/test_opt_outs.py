@@ -67,6 +67,22 @@ async def test_an_opt_out_that_cannot_be_used_is_refused(
     assert not list(state.iterdir())
 
 
+@pytest.mark.parametrize("algorithm", [None, "sha256"])
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_opt_out_behind_a_delimiter_that_the_header_lacks_is_one(
+    lane: str, kind: str, algorithm: Any, fake_amend: Fake, tmp_path: Path
+) -> None:
+    """The whole cell is an address as well, so both are left out; a few such lines do not tell the delimiter."""
+    cells = ["id|gone@b.co", "2^c@b.co", "J~d@b.co", "3#e@b.co", "x|y/f@b.co", *(f"{at}@b.co" for at in range(9))]
+    source = ["a@b.co", "gone@b.co", "c@b.co", "d@b.co", "e@b.co", "f@b.co", "id|gone@b.co", "Y@b.co"]
+    amend = fake_amend()
+    options = Settings(hash=algorithm, suppress=opt_outs(kind, cells, tmp_path))
+    report = await upload(amend, LIST, LANES[lane](source), options)
+    assert len(amend.identifiers) == 2
+    assert (report.suppressed, report.opt_outs, report.unusable_opt_outs) == (6, len(cells), 0)
+
+
 @pytest.mark.parametrize("lane", LANES)
 async def test_opt_outs_that_stray_quotes_may_hide_are_refused(lane: str, fake_amend: Fake, tmp_path: Path) -> None:
     """Nobody can say whether they are opt-outs or part of a note; who goes on is given a note."""
