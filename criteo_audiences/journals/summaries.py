@@ -21,7 +21,7 @@ from criteo_audiences.journals.store import Store
 
 
 class JournalState(StrEnum):
-    """What a journal holds; an empty one is of an upload that never began, of one in use nobody else can know."""
+    """What a journal holds. An empty one is of an upload that never began; one in use is known to its upload only."""
 
     EMPTY = "empty"
     UNFINISHED = "unfinished"
@@ -93,6 +93,7 @@ def list_journals(directory: Path, *, now: Callable[[], float] = time.time) -> l
     Raises:
         JournalError: when the directory cannot be read.
     """
+    _require_nameable(directory)
     if not directory.exists():
         return []
     try:
@@ -145,6 +146,7 @@ def note_operation(directory: Path, *, service: str, host: str, segment_id: str)
     Raises:
         JournalError: when it cannot be written down.
     """
+    _require_nameable(directory)
     if (directory / LEDGER_NAME).exists():
         with JournalDirectory(directory) as ledger:
             ledger.note_other(service, host, segment_id)
@@ -153,9 +155,20 @@ def note_operation(directory: Path, *, service: str, host: str, segment_id: str)
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Store, JournalDirectory | None]]:
     """Opens a journal that is there, within a transaction of its ledger: uploads that begin wait meanwhile."""
+    _require_nameable(path)
     ledger = JournalDirectory(path.parent) if (path.parent / LEDGER_NAME).exists() else None
     with ledger or nullcontext(), closing(Store(path, create=False)) as store:
         yield store, ledger
+
+
+def _require_nameable(path: Path) -> None:
+    """Refuses a path that no file can have.
+
+    Raises:
+        JournalError: when it holds a NUL character.
+    """
+    if "\0" in str(path):
+        raise JournalError("The path of the journal holds a NUL character, which no file's name can hold.")
 
 
 def _started(store: Store, path: Path) -> Run:
@@ -240,7 +253,7 @@ def _peek(path: Path) -> Run | None:
 
 
 def _glance(path: Path) -> sqlite3.Connection:
-    """Opens a file without a lock, to read its first pages, which nobody changes while it is in use.
+    """Opens a file without a lock, to read its first pages, which do not change while it is in use.
 
     Not with `open()`: closing a descriptor of the file would free the locks that SQLite holds on it in this process.
     """

@@ -1,15 +1,24 @@
 """What is wanted of a table."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
 from attrs import field, frozen
 
 from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE
 from criteo_audiences.identifiers import Rule
 from criteo_audiences.models import HashAlgorithm, IdentifierType
-from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, default_threads
 from criteo_audiences.tables.origins import Reject
 from criteo_audiences.tables.table import Table
+
+DEFAULT_MEMORY_LIMIT: Final = "512MB"
+
+
+def default_threads() -> int:
+    """All cores but one, which the caller's event loop keeps."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - 1)
 
 
 @frozen(kw_only=True)

@@ -80,7 +80,9 @@ def load_opt_outs(
     places: Sequence[str] = ("entry",)
     if isinstance(plan.suppress, Table):
         columns = (plan.suppress.column,) if plan.suppress.column else ()
-        wanted = evolve(plan, selections=(evolve(first, columns=columns, is_opt_out=True),), where=plan.suppress.where)
+        region_column = plan.suppress.region_column or first.region_column
+        selection = evolve(first, columns=columns, region_column=region_column, is_opt_out=True)
+        wanted = evolve(plan, selections=(selection,), where=plan.suppress.where)
         try:
             opened = open_table(plan.suppress, wanted, engine, directory, files, interruption)
         except ConfigurationError as error:

@@ -19,7 +19,7 @@ from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import Amend
 from criteo_audiences.uploads.lane import Lane
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.outcome import BatchResult, ends_upload
 from criteo_audiences.uploads.recorder import Recorder
 from criteo_audiences.uploads.report import UploadReport
@@ -75,7 +75,7 @@ class Pipeline:
         amend: makes the calls.
         segment_id: the contact list.
         lane: reads the source.
-        settings: the caller's choices.
+        options: the caller's choices.
 
     Attributes:
         upload_id: names the upload in events.
@@ -83,16 +83,16 @@ class Pipeline:
         reading: how far the source has been read.
     """
 
-    def __init__(self, amend: Amend, segment_id: str, lane: Lane, settings: Settings) -> None:
+    def __init__(self, amend: Amend, segment_id: str, lane: Lane, options: Options) -> None:
         self.upload_id: Final = uuid.uuid4().hex[:12]
         self.recorder: Final = Recorder()
         self.reading = Reading.GOING_ON
         self._ending = Ending.NONE
-        self._settings = settings
+        self._options = options
         self._lane = lane
-        self._tally = Tally(lane, settings)
-        self._sender = Sender(amend, segment_id, self.upload_id, settings, self._tally, self.recorder)
-        seconds_left = settings.seconds_left()
+        self._tally = Tally(lane, options)
+        self._sender = Sender(amend, segment_id, self.upload_id, options, self._tally, self.recorder)
+        seconds_left = options.seconds_left()
         self._ends_at = math.inf if seconds_left is None else anyio.current_time() + seconds_left
         self._invalid_rows: tuple[SourceRow, ...] = ()
         self._reader_scope = anyio.CancelScope()
@@ -121,7 +121,7 @@ class Pipeline:
                 self._end(Ending.DEADLINE)
             count = self._lane.opt_outs
             if count is not None and count.fault is not None:
-                _log.warning("%s: they leave nobody out.", count.fault)
+                _log.warning("%s: they suppress no row.", count.fault)
             yield
         finally:
             with anyio.CancelScope(shield=True):
@@ -141,11 +141,11 @@ class Pipeline:
             give_result, take_result = anyio.create_memory_object_stream[BatchResult](0)
             group.start_soon(self.recorder.keep_results, take_result, give_kept)
         group.start_soon(self._read, give_batch)
-        for _ in range(self._settings.max_concurrency):
+        for _ in range(self._options.max_concurrency):
             group.start_soon(self._send_batches, take_batch.clone(), give_result.clone())
         take_batch.close()
         give_result.close()
-        if self._settings.on_progress is not None:
+        if self._options.on_progress is not None:
             group.start_soon(self._tally.keep_showing_progress)
         if self._ends_at < math.inf:
             group.start_soon(self._keep_deadline)
@@ -205,7 +205,7 @@ class Pipeline:
             try:
                 with self._reader_scope:
                     if self._ending is Ending.NONE:  # not ended by a deadline that has passed already
-                        await self._lane.run(self._tally.plan if self._settings.dry_run else hand_over)
+                        await self._lane.run(self._tally.plan if self._options.dry_run else hand_over)
                         reading = Reading.DONE
             except SourceChangedError as error:  # all of it is read: what is in flight comes back first
                 self._changed, reading = error, Reading.CHANGED
@@ -225,7 +225,7 @@ class Pipeline:
                     continue
                 if isinstance(result.error, AuthenticationError):
                     raise result.error
-                if ends_upload(batch, result, self._settings.max_invalid):
+                if ends_upload(batch, result, self._options.max_invalid):
                     self._end(Ending.HOPELESS)
                 self._tally.show_progress()
                 await results.send(result)

@@ -21,7 +21,7 @@ from criteo_audiences.journals.journal import Job, Journal
 from criteo_audiences.journals.rows import JOURNAL_SUFFIX, BatchState, Entry
 from criteo_audiences.tables import Table
 from criteo_audiences.uploads.amendment import Destination
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.outcome import BatchResult
 
 _log = logging.getLogger("criteo_audiences.uploads")
@@ -50,16 +50,16 @@ class Recorder:
         self.completed = False
 
     @asynccontextmanager
-    async def opened(self, destination: Destination, source: object, settings: Settings) -> AsyncIterator[None]:
+    async def opened(self, destination: Destination, source: object, options: Options) -> AsyncIterator[None]:
         """Opens the journal that an upload asks for, and closes it whatever happens.
 
         Raises:
             JournalError: when it cannot be used; nothing has been sent then.
         """
-        if settings.journal is None or settings.dry_run:
+        if options.journal is None or options.dry_run:
             yield
             return
-        job, resume, path = job_of(destination, source, settings), settings.resume, settings.journal
+        job, resume, path = job_of(destination, source, options), options.resume, options.journal
         self._journal = await to_thread.run_sync(lambda: Journal.open(_file_of(path, job, source), job, resume=resume))
         self.acknowledged = self._journal.acknowledged
         if self.set_aside:
@@ -196,30 +196,31 @@ def _state_of(result: BatchResult) -> BatchState:
     return BatchState.FAILED if result.outcome.failed else BatchState.UNKNOWN
 
 
-def job_of(destination: Destination, source: object, settings: Settings) -> Job:
+def job_of(destination: Destination, source: object, options: Options) -> Job:
     """Returns what an upload is to do: whatever is in it, another value makes another upload."""
     table = source if isinstance(source, Table) else Table()
+    region_column = options.region_column or table.region_column
     return Job(
         service=destination.service,
         host=destination.host,
         segment_id=destination.segment_id,
-        operation=settings.operation.value,
+        operation=options.operation.value,
         configuration={
             "application": destination.application,
-            "kinds": [[each.kind, each.algorithm, *each.columns] for each in settings.selections],
-            "region": [settings.region, settings.region_column, *["trunk zero"] * settings.keep_trunk_zero],
-            "table": [table.query, table.column, table.where, settings.where, *_layout_of(table, settings)],
-            "dedupe": settings.dedupe,
-            "suppress": settings.suppress is not None,
-            "gum_caller_id": settings.gum_caller_id,
-            "batches": [settings.batch_size, settings.max_body_bytes],
+            "kinds": [[each.kind, each.algorithm, *each.columns] for each in options.selections],
+            "region": [options.region, region_column, *["trunk zero"] * options.keep_trunk_zero],
+            "table": [table.query, table.column, table.where, options.where, *_layout_of(table, options)],
+            "dedupe": options.dedupe,
+            "suppress": options.suppress is not None,
+            "gum_caller_id": options.gum_caller_id,
+            "batches": [options.batch_size, options.max_body_bytes],
         },
     )
 
 
-def _layout_of(table: Table, settings: Settings) -> list[object]:
+def _layout_of(table: Table, options: Options) -> list[object]:
     """Returns what the caller says of the files; nothing when nothing was said, as in journals of earlier releases."""
-    said: list[object] = [table.skip_rows or settings.skip_rows, table.encoding or settings.encoding]
+    said: list[object] = [table.skip_rows or options.skip_rows, table.encoding or options.encoding]
     return said if any(said) else []
 
 

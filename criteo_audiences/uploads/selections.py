@@ -1,6 +1,6 @@
 """Which kinds of identifier an upload reads, by which rule, how hashed, and where they stand in a table."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import Rule, require_numbering_plans, require_region, rule_for
@@ -33,7 +33,7 @@ def chosen_selections(
     if options and IdentifierType.PHONE_NUMBER not in kinds:
         raise ConfigurationError(f"{options[0]} goes with identifier_type='phone_number', not with '{kinds[0].value}'.")
     if region_column is not None:
-        require_numbering_plans()
+        require_region_column_fits(kinds)
     rules = {kind: _rule(kind, region, keep_trunk_zero=keep_trunk_zero) for kind in kinds}
     if not isinstance(algorithm, Unset | None) and not any(rule.algorithms for rule in rules.values()):
         _algorithm(kinds[0], rules[kinds[0]], algorithm)
@@ -47,6 +47,20 @@ def chosen_selections(
         )
         for kind, names in wanted
     )
+
+
+def require_region_column_fits(kinds: Iterable[IdentifierType]) -> None:
+    """Refuses a column of countries where there are no phone numbers, or their numbering plans are not installed.
+
+    Raises:
+        ConfigurationError: when it cannot be used.
+    """
+    found = list(kinds)
+    if IdentifierType.PHONE_NUMBER not in found:
+        raise ConfigurationError(
+            f"region_column goes with identifier_type='phone_number', not with '{found[0].value}'."
+        )
+    require_numbering_plans()
 
 
 def _wanted(

@@ -11,7 +11,7 @@ from criteo_audiences.journals.rows import Entry
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import ContactListOperation, IdentifierType
 from criteo_audiences.uploads.amendment import Amend, Amendment
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.outcome import BatchResult, Outcome, failure_of, is_hopeless, result_of
 from criteo_audiences.uploads.recorder import Recorder
 from criteo_audiences.uploads.tally import Tally
@@ -24,7 +24,7 @@ class Sender:
         amend: makes the calls.
         segment_id: the contact list.
         upload_id: names the upload in events.
-        settings: the caller's choices.
+        options: the caller's choices.
         tally: counts what is sent and what comes back.
         recorder: writes that down.
 
@@ -33,12 +33,12 @@ class Sender:
     """
 
     def __init__(
-        self, amend: Amend, segment_id: str, upload_id: str, settings: Settings, tally: Tally, recorder: Recorder
+        self, amend: Amend, segment_id: str, upload_id: str, options: Options, tally: Tally, recorder: Recorder
     ) -> None:
         self._amend = amend
         self._segment_id = segment_id
         self._upload_id = upload_id
-        self._settings = settings
+        self._options = options
         self._tally = tally
         self._recorder = recorder
         self._carrying: dict[anyio.CancelScope, CallMeter] = {}
@@ -52,7 +52,7 @@ class Sender:
 
     def drain(self) -> None:
         """Gives the calls under way `drain_timeout` seconds; without those, the cancellation itself ends them."""
-        if self._settings.drain_timeout:
+        if self._options.drain_timeout:
             for scope in self._carrying:
                 self._drain(scope)
 
@@ -110,7 +110,7 @@ class Sender:
 
     async def _call(self, amendment: Amendment, meter: CallMeter) -> ContactListOperation | None:
         """Makes the call, within the time that is left; `None` when nothing was sent before the deadline."""
-        with anyio.CancelScope(shield=self._settings.drain_timeout > 0) as scope:
+        with anyio.CancelScope(shield=self._options.drain_timeout > 0) as scope:
             self._carrying[scope] = meter
             try:
                 return await self._amend(amendment)
@@ -129,19 +129,19 @@ class Sender:
         await self._recorder.give_up(batch.number, sent=sent)
 
     def _drain(self, scope: anyio.CancelScope) -> None:
-        scope.deadline = anyio.current_time() + self._settings.drain_timeout
+        scope.deadline = anyio.current_time() + self._options.drain_timeout
 
     def _kind(self, batch: Batch) -> IdentifierType:
-        return batch.kind or self._settings.kind
+        return batch.kind or self._options.kind
 
     def _amendment(self, batch: Batch, meter: CallMeter) -> Amendment:
         kind = self._kind(batch)
         return Amendment(
             segment_id=self._segment_id,
-            operation=self._settings.operation,
+            operation=self._options.operation,
             identifier_type=kind,
             batch=batch,
-            gum_caller_id=self._settings.gum_caller_id if kind is IdentifierType.GUM else None,
+            gum_caller_id=self._options.gum_caller_id if kind is IdentifierType.GUM else None,
             upload_id=self._upload_id,
             meter=meter,
         )

@@ -11,16 +11,16 @@ from criteo_audiences.identifiers import OptOutCount, OptOuts, RejectReason, Row
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.columns import opt_out_error
-from criteo_audiences.tables.engine import default_threads
 from criteo_audiences.tables.origins import Reject, SourceRow
-from criteo_audiences.tables.plan import Plan
+from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Plan, Selection, default_threads
 from criteo_audiences.tables.preparing import row_of
 from criteo_audiences.tables.reader import Chunk
 from criteo_audiences.tables.run import TableRun, first_rows
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.policies import require_counted
 from criteo_audiences.uploads.rejects import RejectsFile
+from criteo_audiences.uploads.selections import require_region_column_fits
 
 
 class TableLane(Lane):
@@ -28,13 +28,13 @@ class TableLane(Lane):
 
     Args:
         table: the table.
-        settings: the caller's choices.
-        rejects: is given the rejected values, `None` when nobody asked for them.
+        options: the caller's choices.
+        rejects: receives the rejected values; `None` if the caller wants none.
     """
 
-    def __init__(self, table: Table, settings: Settings, rejects: RejectsFile | None = None) -> None:
-        self._table = described(table, settings)
-        self._plan = table_plan(settings, table, rejects)
+    def __init__(self, table: Table, options: Options, rejects: RejectsFile | None = None) -> None:
+        self._table = described(table, options)
+        self._plan = table_plan(options, self._table, rejects)
         self._run = TableRun(self._table, self._plan)
         self._chunks: AsyncGenerator[Chunk, None] | None = None
 
@@ -95,85 +95,89 @@ class TableLane(Lane):
         return await first_rows(self._table, self._plan, wanted, self._run.files)
 
 
-def described(table: Table, settings: Settings) -> Table:
-    """Returns a table with what the upload's options say of its files.
+def described(table: Table, options: Options) -> Table:
+    """Returns a table with what the upload's options say of it.
 
     Raises:
-        ConfigurationError: when an option is given twice, or the table is no file.
+        ConfigurationError: when the table and the options say the same, or do not go together.
     """
-    for option in ("skip_rows", "encoding"):
-        given = getattr(settings, option)
+    for option in ("where", "region_column", "threads", "memory_limit", "skip_rows", "encoding"):
+        given = getattr(options, option)
         if given is None:
             continue
         if getattr(table, option) is not None:
-            raise ConfigurationError(f"{option} is given by the table and beside it; give it once.")
-        if not table.paths:
+            raise ConfigurationError(
+                f"{option} is given twice, by the table and as an option of the upload; give it once."
+            )
+        if option in {"skip_rows", "encoding"} and not table.paths:
             raise ConfigurationError(f"{option} goes with text files, not with {table.label}; leave it out.")
         table = evolve(table, **{option: given})
     return table
 
 
-def table_plan(settings: Settings, table: Table, rejects: RejectsFile | None = None) -> Plan:
-    """Returns what an upload wants of a table.
+def table_plan(options: Options, table: Table, rejects: RejectsFile | None = None) -> Plan:
+    """Returns what an upload wants of a table that is `described`.
 
     Raises:
         ConfigurationError: when the table and the options contradict each other.
     """
-    if None not in (table.where, settings.where):
-        raise ConfigurationError("where is given by the table and beside it; give it once.")
-    dedupe = True if settings.dedupe is None else settings.dedupe
-    require_counted(settings.fail_on, dedupe=dedupe)
-    selections = settings.selections
+    dedupe = True if options.dedupe is None else options.dedupe
+    require_counted(options.fail_on, dedupe=dedupe)
+    return Plan(
+        selections=_located(options.selections, table),
+        where=table.where,
+        suppress=options.suppress,
+        suppress_strict=options.suppress_strict,
+        dedupe=dedupe,
+        counted=options.dry_run,
+        on_rejects=None if rejects is None else rejects.write,
+        batch_size=options.batch_size,
+        max_body_bytes=options.max_body_bytes,
+        threads=table.threads or default_threads(),
+        memory_limit=table.memory_limit or DEFAULT_MEMORY_LIMIT,
+    )
+
+
+def _located(selections: tuple[Selection, ...], table: Table) -> tuple[Selection, ...]:
+    """Returns the kinds of identifier with the columns that the table names.
+
+    Raises:
+        ConfigurationError: when it names columns for kinds that the upload does not read.
+    """
     if table.column is not None:
         if len(selections) > 1:
             raise ConfigurationError("column of the table and columns exclude each other; leave out the table's.")
         selections = (evolve(selections[0], columns=(table.column,)),)
-    return Plan(
-        selections=selections,
-        where=settings.where or table.where,
-        suppress=settings.suppress,
-        suppress_strict=settings.suppress_strict,
-        dedupe=dedupe,
-        counted=settings.dry_run,
-        on_rejects=None if rejects is None else rejects.write,
-        batch_size=settings.batch_size,
-        max_body_bytes=settings.max_body_bytes,
-        threads=settings.threads or default_threads(),
-        memory_limit=settings.memory_limit,
+    if table.region_column is None:
+        return selections
+    require_region_column_fits(each.kind for each in selections)
+    return tuple(
+        evolve(each, region_column=table.region_column) if each.kind is IdentifierType.PHONE_NUMBER else each
+        for each in selections
     )
 
 
-async def load_opt_outs(settings: Settings) -> OptOuts:
-    """Returns the opt-outs of an upload from an iterable, ready to be compared.
+async def read_opt_outs(table: Table, options: Options, opt_outs: OptOuts) -> None:
+    """Adds the opt-outs that a table holds, for an upload from an iterable.
 
     Raises:
-        ConfigurationError: when their file cannot be used, or, unless `suppress_strict` is off, one of them cannot.
+        ConfigurationError: when the table cannot be used.
         OSError: when it cannot be read to its end.
     """
-    rule = settings.selections[0].rule
-    if isinstance(settings.suppress, Table):
-        opt_outs = OptOuts(rule, settings.suppress.label)
-        await _read(settings.suppress, settings, opt_outs)
-    else:
-        opt_outs = OptOuts(rule)
-        opt_outs.add(settings.suppress or ())
-        opt_outs.count.may_be_empty = not settings.suppress
-    if settings.suppress_strict:
-        opt_outs.count.require_usable()
-    return opt_outs
-
-
-async def _read(table: Table, settings: Settings, opt_outs: OptOuts) -> None:
-    selection = settings.selections[0]
+    selection = evolve(
+        options.selections[0],
+        algorithm=None,
+        columns=(table.column,) if table.column else (),
+        region_column=table.region_column,
+        is_opt_out=True,
+    )
     plan = Plan(
-        selections=(
-            evolve(selection, algorithm=None, columns=(table.column,) if table.column else (), is_opt_out=True),
-        ),
+        selections=(selection,),
         where=table.where,
         dedupe=False,
         on_rejects=lambda rejects: _note(rejects, table, opt_outs.count),
-        threads=settings.threads or default_threads(),
-        memory_limit=settings.memory_limit,
+        threads=table.threads or options.threads or default_threads(),
+        memory_limit=table.memory_limit or options.memory_limit or DEFAULT_MEMORY_LIMIT,
     )
     run = TableRun(table, plan)
     try:

@@ -16,7 +16,7 @@ from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.advice import Figures, hint, time_left
 from criteo_audiences.uploads.lane import Lane
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.outcome import BatchResult, Outcome
 from criteo_audiences.uploads.report import MOST_SAMPLED, Progress, UploadReport, live_from
 
@@ -32,7 +32,7 @@ class Tally:
 
     Args:
         lane: counts the rows.
-        settings: the caller's choices.
+        options: the caller's choices.
         now: the time, in seconds.
 
     Attributes:
@@ -51,9 +51,9 @@ class Tally:
         elapsed: seconds that the upload took; `None` until it is over.
     """
 
-    def __init__(self, lane: Lane, settings: Settings, now: Callable[[], float] = _monotonic) -> None:
+    def __init__(self, lane: Lane, options: Options, now: Callable[[], float] = _monotonic) -> None:
         self._lane = lane
-        self._settings = settings
+        self._options = options
         self._now = now
         self.meter = CallMeter()
         self.planned = 0
@@ -191,9 +191,9 @@ class Tally:
         Raises:
             ConfigurationError: when that returns a coroutine: nothing says so of a lambda before it is called.
         """
-        if self._settings.on_progress is None:
+        if self._options.on_progress is None:
             return
-        returned = self._settings.on_progress(self.progress())
+        returned = self._options.on_progress(self.progress())
         if asyncio.iscoroutine(returned):
             returned.close()
             raise ConfigurationError(
@@ -208,7 +208,7 @@ class Tally:
 
     def report(self, *, deadline_passed: bool = False, invalid_rows: Sequence[SourceRow] = ()) -> UploadReport:
         """Adds everything up; identifiers read that no call has carried are pending."""
-        lane, rows, settings = self._lane, self._lane.rows, self._settings
+        lane, rows, options = self._lane, self._lane.rows, self._options
         opt_outs = lane.opt_outs
         gone = rows.rejected.total() + (rows.duplicates or 0) + rows.suppressed + self._outcome.sent
         return UploadReport(
@@ -223,7 +223,7 @@ class Tally:
             by_type=dict(self.outcomes),
             columns=lane.columns,
             notes=lane.notes,
-            batches=self.planned if settings.dry_run else self.batches,
+            batches=self.planned if options.dry_run else self.batches,
             failures=tuple(self.failures),
             resumed=self.resumed,
             calls=self.meter.calls,
@@ -232,17 +232,17 @@ class Tally:
             live_from=live_from(self.accepted_at) if self.accepted_at else None,
             hint=self._hint(),
             deadline_passed=deadline_passed,
-            dry_run=settings.dry_run,
-            max_rejected=settings.max_rejected,
-            max_invalid=settings.max_invalid,
-            allow_empty=settings.allow_empty,
+            dry_run=options.dry_run,
+            max_rejected=options.max_rejected,
+            max_invalid=options.max_invalid,
+            allow_empty=options.allow_empty,
             sample_invalid=tuple(identifier for _, identifier in self._sample_invalid),
             invalid_rows=tuple(invalid_rows),
-        ).judged_by(settings.fail_on)
+        ).judged_by(options.fail_on)
 
     def _hint(self) -> str | None:
         """Returns what kept the upload from being faster, once it is over; a source that trickles has no speed."""
-        if self._settings.flush_after is not None or self.elapsed is None:
+        if self._options.flush_after is not None or self.elapsed is None:
             return None
         return hint(
             Figures(
@@ -253,7 +253,7 @@ class Tally:
                 busy=self.busy,
                 batches=self.batches - self.resumed,
                 failed=len(self.failures),
-                max_concurrency=self._settings.max_concurrency,
+                max_concurrency=self._options.max_concurrency,
                 window=self.meter.window,
             )
         )
@@ -268,6 +268,6 @@ class Tally:
     def _change_in_flight(self, by: int) -> None:
         now = self._now()
         self.busy += self.in_flight * (now - self._since)
-        self.full += (now - self._since) * (self.in_flight >= self._settings.max_concurrency)
+        self.full += (now - self._since) * (self.in_flight >= self._options.max_concurrency)
         self.in_flight += by
         self._since = now

@@ -14,16 +14,16 @@ from attrs import field, frozen
 
 from criteo_audiences.batches import Batcher
 from criteo_audiences.errors import SourceChangedError
-from criteo_audiences.identifiers import Fingerprints, OptOutCount, Preparation, RowCounts
+from criteo_audiences.identifiers import Fingerprints, OptOutCount, OptOuts, Preparation, RowCounts
 from criteo_audiences.models import IdentifierType
+from criteo_audiences.tables import Table
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Selection
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.policies import require_counted
 from criteo_audiences.uploads.rejects import RejectsFile
 from criteo_audiences.uploads.sources import open_source
-from criteo_audiences.uploads.table_lane import load_opt_outs
 from criteo_audiences.uploads.tasks import first_error
 
 SLICE: Final = 256
@@ -41,15 +41,15 @@ class ValueLane(Lane):
 
     Args:
         source: an iterable or async iterable.
-        settings: the caller's choices.
-        rejects: is told of the rejected values, `None` when nobody asked for them.
+        options: the caller's choices.
+        rejects: receives the rejected values; `None` if the caller wants none.
     """
 
-    def __init__(self, source: object, settings: Settings, rejects: RejectsFile | None = None) -> None:
-        require_counted(settings.fail_on, dedupe=bool(settings.dedupe))
+    def __init__(self, source: object, options: Options, rejects: RejectsFile | None = None) -> None:
+        require_counted(options.fail_on, dedupe=bool(options.dedupe))
         self._reading = open_source(source)
-        selection = settings.selections[0]
-        seen = Fingerprints() if settings.dedupe else None
+        selection = options.selections[0]
+        seen = Fingerprints() if options.dedupe else None
         self._rejects = rejects
         self._preparation = Preparation(
             algorithm=selection.algorithm,
@@ -57,9 +57,9 @@ class ValueLane(Lane):
             seen=seen,
             on_reject=None if rejects is None else rejects.note,
         )
-        self._batcher = Batcher(size=settings.batch_size, max_bytes=settings.max_body_bytes)
-        self._flush_after = settings.flush_after
-        self._settings = settings
+        self._batcher = Batcher(size=options.batch_size, max_bytes=options.max_body_bytes)
+        self._flush_after = options.flush_after
+        self._options = options
         self._deliver: Deliver
         self._buffer: list[Any] = []
         self._delivering = asyncio.Lock()  # one at a time: both feed the same batcher; costs less than anyio's
@@ -88,8 +88,8 @@ class ValueLane(Lane):
 
     async def open(self) -> None:
         """See `Lane.open`."""
-        if self._settings.suppress is not None and self._preparation.opt_outs is None:
-            self._preparation.opt_outs = await load_opt_outs(self._settings)
+        if self._options.suppress is not None and self._preparation.opt_outs is None:
+            self._preparation.opt_outs = await _opt_outs(self._options)
 
     async def run(self, deliver: Deliver) -> None:
         """See `Lane.run`."""
@@ -109,7 +109,7 @@ class ValueLane(Lane):
     def count_rest(self) -> None:
         """See `Lane.count_rest`."""
         if self._buffer:
-            with suppress(TypeError):  # a row that is no text, behind one that has ended the upload
+            with suppress(TypeError):  # a row that is no text, after one that ended the upload
                 self._preparation.prepare(self._buffer)
             self._buffer.clear()
 
@@ -117,7 +117,7 @@ class ValueLane(Lane):
         """See `Lane.refused_rows`."""
         if self._repeatable is None:
             return ()
-        return await self._repeatable.first_rows(refused[self._settings.kind])
+        return await self._repeatable.first_rows(refused[self._options.kind])
 
     async def _read(self) -> None:
         self._slices.begin_turn()
@@ -168,6 +168,28 @@ class ValueLane(Lane):
                     await self._absorb()
                     for batch in self._batcher.flush():
                         await self._deliver(batch)
+
+
+async def _opt_outs(options: Options) -> OptOuts:
+    """Returns the opt-outs of an upload from an iterable, ready to be compared.
+
+    Raises:
+        ConfigurationError: when their file cannot be used, or, unless `suppress_strict` is off, one of them cannot.
+        OSError: when it cannot be read to its end.
+    """
+    rule = options.selections[0].rule
+    if isinstance(options.suppress, Table):
+        from criteo_audiences.uploads.table_lane import read_opt_outs  # noqa: PLC0415 - a list needs no engine
+
+        opt_outs = OptOuts(rule, options.suppress.label)
+        await read_opt_outs(options.suppress, options, opt_outs)
+    else:
+        opt_outs = OptOuts(rule)
+        opt_outs.add(options.suppress or ())
+        opt_outs.count.may_be_empty = not options.suppress
+    if options.suppress_strict:
+        opt_outs.count.require_usable()
+    return opt_outs
 
 
 class Slices:

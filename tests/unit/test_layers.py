@@ -38,8 +38,7 @@ layer(
     "uploads",
     may=["journals", "tables", "batches", "identifiers", "results", "validation", "errors", "models", "meter"],
 )
-layer("sync", and_what_may=["uploads", "tables"])
-layer("contact_lists", and_what_may=["uploads", "sync"])
+layer("contact_lists", and_what_may=["uploads"])
 layer(*SERVICES, may=["contact_lists", "session", "results", "validation", "errors", "models", "audiences"])
 layer("client", may=["settings", "session", *SERVICES, "validation", "errors", "models", "version"])
 layer("jobs", and_what_may=["client", "contact_lists"])

@@ -2,6 +2,7 @@ import datetime as dt
 import os
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -251,3 +252,10 @@ def test_ledger_is_shared_by_many(tmp_path: Path) -> None:
     assert len(set(keys)) == 1
     with JournalDirectory(tmp_path) as ledger:
         assert {ledger.last_mark("s", "h", f"{n}/{e}") for n in range(6) for e in range(5)} == {"run"}
+
+
+@pytest.mark.parametrize("ask", [describe, list_journals, compact, remove])
+def test_a_path_with_a_nul_is_refused(tmp_path: Path, ask: Callable[[Path], object]) -> None:
+    """In our words; the system has only a `ValueError` for it."""
+    with pytest.raises(JournalError, match="holds a NUL character, which no file's name can hold"):
+        ask(tmp_path / "a\0b.journal")

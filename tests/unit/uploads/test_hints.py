@@ -10,7 +10,7 @@ from criteo_audiences.batches import Batch
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.uploads import Destination, Outcome
 from criteo_audiences.uploads.advice import Figures, hint
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.tally import Tally
 from criteo_audiences.uploads.uploader import upload
 from criteo_audiences.uploads.value_lane import ValueLane
@@ -93,7 +93,7 @@ def test_source_that_was_the_limit_is_told() -> None:
 
 def tally_of(now: Callable[[], float] = lambda: 0.0, **options: Any) -> Tally:
     """Returns the tally of an upload that has not begun."""
-    settings = Settings(**{"hash": None, **options})
+    settings = Options(**{"hash": None, **options})
     return Tally(ValueLane([], settings), settings, now)
 
 
@@ -125,7 +125,7 @@ def run_timed(monkeypatch: pytest.MonkeyPatch, run_in_virtual_time: Callable[...
         async def main() -> UploadReport:
             loop = asyncio.get_running_loop()
             monkeypatch.setattr("time.monotonic", loop.time)
-            settings = Settings(**{"hash": None, "batch_size": 10, **options})
+            settings = Options(**{"hash": None, "batch_size": 10, **options})
             try:
                 return await upload(amend, LIST, source, settings)
             finally:
