@@ -77,7 +77,7 @@ async def test_an_opt_out_behind_a_delimiter_that_the_header_lacks_is_one(
     cells = ["id|gone@b.co", "2^c@b.co", "J~d@b.co", "3#e@b.co", "x|y/f@b.co", *(f"{at}@b.co" for at in range(9))]
     source = ["a@b.co", "gone@b.co", "c@b.co", "d@b.co", "e@b.co", "f@b.co", "id|gone@b.co", "Y@b.co"]
     amend = fake_amend()
-    options = Settings(hash=algorithm, suppress=opt_outs(kind, cells, tmp_path))
+    options = Options(hash=algorithm, suppress=opt_outs(kind, cells, tmp_path))
     report = await upload(amend, LIST, LANES[lane](source), options)
     assert len(amend.identifiers) == 2
     assert (report.suppressed, report.opt_outs, report.unusable_opt_outs) == (6, len(cells), 0)
@@ -90,14 +90,14 @@ async def test_opt_outs_that_stray_quotes_may_hide_are_refused(lane: str, fake_a
     path.write_text('email,size\nx@b.co,1\ngone@b.co,"15\na@b.co,21"\ny@b.co,2\n')
     amend = fake_amend()
     with pytest.raises(ConfigurationError) as caught:
-        await upload(amend, LIST, LANES[lane](SOURCE), Settings(hash=None, suppress=Table.from_file(path)))
+        await upload(amend, LIST, LANES[lane](SOURCE), Options(hash=None, suppress=Table.from_file(path)))
     assert str(caught.value) == (
         "The opt-outs in opt-outs.csv have a quoted cell with several lines that look like rows of their own (row 2), so "
         "people in them might not be left out. Correct the quotes, or give suppress_strict=False (--no-suppress-strict) "
         "to read it as it stands."
     )
     assert amend.received == []
-    options = Settings(hash=None, suppress=Table.from_file(path), suppress_strict=False)
+    options = Options(hash=None, suppress=Table.from_file(path), suppress_strict=False)
     report = await upload(amend, LIST, LANES[lane](SOURCE), options)
     assert amend.identifiers == ["a@b.co"]
     assert report.notes[0].startswith("opt-outs.csv: the quoted cell in row 2 has several lines that look like rows")
