@@ -110,11 +110,12 @@ async def test_a_question_is_asked_on_standard_error(
     assert len(sandbox.contact_list(segment)) == left
 
 
+@pytest.mark.parametrize(("lost", "handled"), [(False, 3), (True, 4)], ids=["connection kept", "connection lost"])
 async def test_a_process_that_is_stopped_and_continued_goes_on(
-    process: asyncio.subprocess.Process, sandbox: Sandbox
+    process: asyncio.subprocess.Process, sandbox: Sandbox, *, lost: bool, handled: int
 ) -> None:
-    """A laptop that slept: nothing is sent meanwhile, and with tokens that ended in its sleep everything arrives."""
-    sandbox.fail_next(delay=0.3, on="contact-list")
+    """A laptop that slept: its token ended meanwhile, and the batch whose connection was lost is sent again."""
+    sandbox.fail_next(delay=0.3, lose_reply=lost, on="contact-list")
     await in_flight(sandbox)
     process.send_signal(signal.SIGSTOP)
     await asyncio.to_thread(os.waitid, os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
@@ -129,4 +130,4 @@ async def test_a_process_that_is_stopped_and_continued_goes_on(
     assert (report["valid"], report["unknown"], report["failed"]) == (3 * BATCH, 0, 0)
     assert report["waited"] <= report["elapsed"]
     assert len(sandbox.requests) > asleep
-    assert len([call for call in sandbox.requests if call.handled and call.digest is not None]) == 3
+    assert len([call for call in sandbox.requests if call.handled and call.digest is not None]) == handled

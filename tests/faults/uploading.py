@@ -1,6 +1,7 @@
 """One run of an upload, for a process of its own that may be killed at any moment; it leaves its report in a file."""
 
 import asyncio
+import hashlib
 import json
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -67,7 +68,8 @@ async def _operate(task: Task, what: str, identifiers: list[str]) -> None:
         elif what == "upload":
             await lists.upload_contact_list(task.segment_id, identifiers, hash="sha256")
         else:
-            await lists.amend_contact_list(task.segment_id, identifiers, operation=what, hash="sha256")
+            digests = [hashlib.sha256(identifier.encode()).hexdigest() for identifier in identifiers]
+            await lists.amend_contact_list(task.segment_id, digests, operation=what)
 
 
 async def _upload(task: Task) -> dict[str, Any]:
