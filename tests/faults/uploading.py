@@ -69,7 +69,7 @@ async def _operate(task: Task, what: str, identifiers: list[str]) -> None:
             await lists.upload_contact_list(task.segment_id, identifiers, hash="sha256")
         else:
             digests = [hashlib.sha256(identifier.encode()).hexdigest() for identifier in identifiers]
-            await lists.amend_contact_list(task.segment_id, digests, operation=what)
+            await lists.amend_contact_list(task.segment_id, operation=what, identifiers=digests)
 
 
 async def _upload(task: Task) -> dict[str, Any]:
