@@ -27,7 +27,6 @@ from criteo_audiences.errors import (
 )
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import Problem, RateLimit
-from criteo_audiences.session.clock import Clock
 from criteo_audiences.session.codec import MOST_OF_A_SINGLE_CALL, MOST_PROBLEMS, read_problems
 from criteo_audiences.session.echoes import Echoes
 from criteo_audiences.session.quota import MOST_CALLS
@@ -96,9 +95,9 @@ class Request:
         """The most problems that are read from its answer."""
         return MOST_PROBLEMS if self.most_bytes > MOST_OF_ONE else MOST_OF_A_SINGLE_CALL
 
-    def waiting(self, clock: Clock) -> AbstractContextManager[None]:
+    def waiting(self) -> AbstractContextManager[None]:
         """Measures, where a meter is given, the wait for the quota inside."""
-        return self.meter.waiting(clock.now) if self.meter is not None else nullcontext()
+        return self.meter.waiting() if self.meter is not None else nullcontext()
 
     def target(self, api_version: str) -> str:
         """Returns the path and query to ask for."""

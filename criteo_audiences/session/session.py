@@ -363,10 +363,10 @@ class Session:
         if deadline is not None and hold > deadline:
             raise QuotaWaitError(hold, deadline, what="RetryPolicy(deadline)")
         longest = self._max_quota_wait if request.authorized else None
-        with request.waiting(self._clock):
+        with request.waiting():
             waited = await self._limiter_of(request).acquire(background=request.background, longest=longest)
-        if request.meter is not None and isinstance(self._limiter, LocalRateLimiter):
-            request.meter.note_window(self._limiter.window)
+        if request.meter is not None:
+            request.meter.note_window(getattr(self._limiter, "window", None))
         if waited > _NOTICEABLE_WAIT:
             self._tell("quota.waited", call, seconds=waited)
 
