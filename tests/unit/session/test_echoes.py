@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import codecs
 import hashlib
 import pickle
 import time
@@ -71,6 +72,27 @@ ECHOES = {
     "token": TOKEN,
     "part of the token": "token-4711",
     "digest of the token": sha256(TOKEN),
+    "md5 of sha256": md5(sha256(EMAIL.lower())),
+    "sha224": hashlib.sha224(EMAIL.lower().encode()).hexdigest(),
+    "blake2": hashlib.blake2b(EMAIL.lower().encode()).hexdigest(),
+    "middle of a sha256": sha256(EMAIL.lower())[20:36],
+    "spelled out": "jane.doe-at-example-dot-com",
+    "reversed": EMAIL.lower()[::-1].replace("@", "-"),
+    "rot13": codecs.encode(EMAIL.lower().replace("@", "-"), "rot13"),
+    "reversed token": TOKEN[::-1],
+    "base64": base64.b64encode(EMAIL.lower().encode()).decode(),
+    "base64 for URLs": base64.urlsafe_b64encode(b"~~" + EMAIL.lower().encode()).decode().rstrip("="),
+    "base64 twice": base64.b64encode(base64.b64encode(EMAIL.lower().encode())).decode(),
+    "base64 of a digest": base64.b64encode(hashlib.sha256(EMAIL.lower().encode()).digest()).decode(),
+    "base32": base64.b32encode(EMAIL.lower().encode()).decode(),
+    "bytes": EMAIL.lower().encode().hex(),
+    "bytes with colons": EMAIL.lower().encode().hex(":"),
+    "character codes": " ".join(str(ord(character)) for character in EMAIL.lower()),
+    "bits": "".join(f"{ord(character):08b}" for character in EMAIL.lower()[:12]),
+    "HTML": "".join(f"&#{ord(character)};" for character in EMAIL.lower()),
+    "escapes": "".join(f"u{ord(character):04x}" for character in EMAIL.lower()),
+    "a number of bytes": str(int.from_bytes(EMAIL.lower().encode())),
+    "a number of a digest": str(int(sha256(EMAIL.lower()), 16)),
 }
 
 
@@ -80,6 +102,32 @@ async def test_nothing_that_the_call_sent_is_shown(transport: Any, make_session:
     """An identifier, in other clothes or hashed, a part of one, or the token: in no message, repr or trace id."""
     text = await shown(transport, make_session, SENT, field, ECHOES[name])
     assert ECHOES[name] not in text
+
+
+@pytest.mark.parametrize("field", ["code", "instance", "traceId"])
+@pytest.mark.parametrize("text", ["33612345678", sha256(EMAIL.lower()), EMAIL.lower()[::-1].replace("@", "")])
+async def test_pieces_in_a_row_are_not_shown(transport: Any, make_session: Any, field: str, text: str) -> None:
+    """A server may put a piece into each problem, the first or the last one first."""
+    pieces = [text[at : at + 4] for at in range(0, len(text), 4)]
+    for row in (pieces, pieces[::-1]):
+        body = orjson.dumps({"errors": [{"code": "invalid", field: piece} for piece in row]})
+        transport.always = Response(status=400, body=body)
+        with pytest.raises(InvalidRequestError) as caught:
+            await make_session(StaticToken(TOKEN)).send(amendment(SENT))
+        assert pieces[0] not in repr(caught.value.problems)
+
+
+async def test_an_honest_answer_has_few_different_texts(transport: Any, make_session: Any) -> None:
+    """So no more than 64 are compared; the others are not shown."""
+    errors = [
+        {"code": f"code-{chr(97 + n // 26)}-{chr(97 + n % 26)}", "instance": f"@data/{n}/name"} for n in range(90)
+    ]
+    transport.always = Response(status=400, body=orjson.dumps({"errors": errors}))
+    with pytest.raises(InvalidRequestError) as caught:
+        await make_session(StaticToken(TOKEN)).send(amendment(SENT))
+    problems = caught.value.problems
+    assert [each.index for each in problems] == list(range(90))
+    assert sum("code-" in str(each) for each in problems) == 62  # an item alone and its path are the others
 
 
 @pytest.mark.parametrize("text", ["33612345678", "lists/33612345678", "+33612345678"])
