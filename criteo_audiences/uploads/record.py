@@ -34,7 +34,6 @@ class Record:
         journal: where; `None` for an upload that keeps none.
 
     Attributes:
-        acknowledged: batches that the journal has as acknowledged, those of earlier runs included.
         completed: whether the journal has the whole upload as finished.
     """
 
@@ -42,13 +41,17 @@ class Record:
         self._journal = journal
         self._turns = anyio.CapacityLimiter(1)
         self._unsent: set[int] = set()  # begun, and not taken by a sender yet
-        self.acknowledged = 0 if journal is None else journal.acknowledged
         self.completed = False
 
     @property
     def path(self) -> Path | None:
         """Of the journal."""
         return None if self._journal is None else self._journal.path
+
+    @property
+    def acknowledged(self) -> int:
+        """Batches that the journal has as acknowledged, those of earlier runs included."""
+        return 0 if self._journal is None else self._journal.acknowledged
 
     @property
     def resumes(self) -> bool:
@@ -97,7 +100,6 @@ class Record:
             unreported=outcome.unreported,
             trace_id=trace_id,
         )
-        self.acknowledged += state is BatchState.ACKNOWLEDGED
 
     async def sync(self) -> None:
         """Returns when all that was recorded is on the disk.
