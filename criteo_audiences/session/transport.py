@@ -29,7 +29,8 @@ from criteo_audiences.session.protocol import MOST_OF_MANY, Response
 
 __all__ = ["AiohttpTransport", "Exchange", "Transport", "check_base_url", "check_proxy"]
 
-_CHUNK: Final = 64 * 1024
+# Bytes that are taken out of what has come in one step: they may have come one by one.
+_CHUNK: Final = 8 * 1024
 # Bytes the kernel may hold unsent: with more, a slow link would look idle to us long after the last piece was written.
 _UNSENT: Final = 128 * 1024
 # Bytes the kernel may hold unread: what it holds is parsed at once, and tens of thousands of tiny chunks fit into more.
@@ -336,6 +337,7 @@ async def _read(answer: aiohttp.ClientResponse, most: int, moved: Callable[[], N
         if len(read) > most:
             answer.close()
             raise InvalidResponseError([f"more than {most:,} bytes @ $"], status=answer.status)
+        await asyncio.sleep(0)
     return bytes(read)
 
 
