@@ -21,11 +21,11 @@ from criteo_audiences.errors import (
     SegmentMismatchError,
     TransportError,
 )
+from criteo_audiences.journals.directory import Witness
 from criteo_audiences.models import IdentifierType, Word
 from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.uploads import Amend, Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
-from criteo_audiences.uploads.ledger import Witness
-from criteo_audiences.uploads.options import Settings, gum_caller_id_of
+from criteo_audiences.uploads.options import Options, gum_caller_id_of
 from criteo_audiences.uploads.pipeline import Look
 from criteo_audiences.uploads.sources import as_table
 from criteo_audiences.uploads.uploader import stream, upload
@@ -150,7 +150,7 @@ class SegmentCheck:
     owner_id: str | None
     confirm: Callable[[], Awaitable[object]] | None = None
 
-    def is_due(self, source: Source, settings: Settings) -> bool:
+    def is_due(self, source: Source, settings: Options) -> bool:
         """Whether an upload makes it.
 
         An iterable's first batch finds out at once and calls are scarce, so its upload makes it only when asked to.
@@ -246,24 +246,24 @@ async def noted(destination: Destination) -> AsyncIterator[None]:
             await to_thread.run_sync(Witness().note_other, *operation)
 
 
-def _noted_unless_kept(destination: Destination, settings: Settings) -> AbstractAsyncContextManager[None]:
+def _noted_unless_kept(destination: Destination, settings: Options) -> AbstractAsyncContextManager[None]:
     """Notes an upload that keeps no journal and sends something."""
     return nullcontext() if settings.journal is not None or settings.dry_run else noted(destination)
 
 
-def _settings(method: str, vocabulary: Vocabulary, options: UploadOptions) -> Settings:
+def _settings(method: str, vocabulary: Vocabulary, options: UploadOptions) -> Options:
     """Reads the keywords of a method; an unknown one is refused in the method's own name."""
     for name in options.keys() - UploadOptions.__annotations__.keys():
         near = difflib.get_close_matches(name, UploadOptions.__annotations__, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
-    settings = Settings(**options)
+    settings = Options(**options)
     for kind in settings.kinds:
         vocabulary.check(kind, settings.gum_caller_id if kind is IdentifierType.GUM else None)
     return settings
 
 
-def _look(check: SegmentCheck | None, source: Source, settings: Settings) -> Look | None:
+def _look(check: SegmentCheck | None, source: Source, settings: Options) -> Look | None:
     """Returns what looks at the segment first, `None` when nothing does."""
     if check is None or not check.is_due(source, settings):
         return None

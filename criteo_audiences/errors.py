@@ -3,7 +3,7 @@
 ```
 CriteoError
 ├── TransportError              no answer came
-│   ├── ConnectError            no connection: nothing was sent
+│   ├── ConnectError            no connection: nothing reached Criteo
 │   └── RequestTimeout          no progress for too long: whether Criteo applied the call is not known
 ├── ResponseError               an answer: .status .problems .trace_id
 │   ├── AuthenticationError     401: wrong or expired credentials; 400 where the token endpoint refuses a login
@@ -19,7 +19,6 @@ CriteoError
 ├── UploadFailedError           from report.raise_for_failures(): counts, codes, .report
 ├── QuotaWaitError              the quota would make a call wait longer than max_quota_wait
 ├── JournalError                a journal that is locked, of another job, or damaged
-├── SyncRefusedError            a mirror that the guard stopped
 ├── SourceChangedError          a file that changed while it was read
 ├── SegmentMismatchError        a segment of another owner or kind, or read-only: .differences
 ├── ConfigurationError          wrong or missing settings, before anything is sent
@@ -39,6 +38,10 @@ from criteo_audiences.models import Problem, RateLimit, printable_trace_id
 # 408 and 5xx are answers of gateways as well, which may have passed the call on before they gave up, and others say
 # nothing of what became of it (RFC 9110 §15.5, §15.6).
 _REFUSALS: Final = frozenset({400, 401, 403, 404, 410, 413, 429})
+
+
+_NOTHING: Final = "nothing reached Criteo"
+_PERHAPS_EARLIER: Final = "an earlier request of this call may have been applied"
 
 
 class CriteoError(Exception):
@@ -70,7 +73,7 @@ class TransportError(CriteoError):
 
 
 class ConnectError(TransportError):
-    """No connection could be made: nothing was sent.
+    """No connection could be made: nothing reached Criteo, unless `outcome_unknown` says so of an earlier request.
 
     Attributes:
         passing: whether it may pass by itself; a certificate that is not trusted or a proxy that wants a password
@@ -82,6 +85,10 @@ class ConnectError(TransportError):
     def __init__(self, message: str = "", *, passing: bool = True) -> None:
         self.passing = passing
         super().__init__(message)
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text.replace(_NOTHING, _PERHAPS_EARLIER) if self.outcome_unknown else text
 
 
 class RequestTimeout(TransportError):  # noqa: N818 - the promised public name
@@ -259,10 +266,6 @@ class QuotaWaitError(CriteoError):
 
 class JournalError(CriteoError):
     """A journal that is locked, belongs to another job, or is damaged."""
-
-
-class SyncRefusedError(CriteoError):
-    """A mirror that its guard stopped."""
 
 
 class SourceChangedError(CriteoError):

@@ -1,5 +1,6 @@
 """`upload` and `remove`: a column of a file to or from a contact list."""
 
+import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
@@ -10,7 +11,6 @@ import typer
 
 from criteo_audiences import ConfigurationError, CriteoClient, HashAlgorithm, IdentifierType, Operation, Quota
 from criteo_audiences.cli import login
-from criteo_audiences.cli.journaling import resume_command, usable_directory
 from criteo_audiences.cli.options import (
     Owner,
     SegmentArgument,
@@ -21,15 +21,15 @@ from criteo_audiences.cli.options import (
     one_of,
     service_of,
 )
-from criteo_audiences.cli.planning import Plan
-from criteo_audiences.cli.printing import progress_shown
-from criteo_audiences.cli.running import Run, run
-from criteo_audiences.cli.streams import say
+from criteo_audiences.cli.report import Plan, progress_shown
+from criteo_audiences.cli.run import Run, run
+from criteo_audiences.cli.state_directory import resume_command, usable_directory
+from criteo_audiences.cli.streams import print_error
 
 if TYPE_CHECKING:  # slow to import, and most commands upload nothing
     from criteo_audiences import Table, UploadReport
 
-_HASHED = (IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER)
+_HASHED = frozenset({IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER})
 
 
 class HashChoice(StrEnum):
@@ -56,11 +56,15 @@ OperationOption = Annotated[
 
 @attrs.frozen(kw_only=True)
 class Sending:
-    """The options of a command that sends what a file holds: the library's keywords, written once for all of them."""
+    """The options of a command that sends what a file holds: keywords of the library, which explains most of them."""
 
     column: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Column with the identifiers (default: detected). Repeat for several."),
+    ] = None
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TYPE=NAME", help="Column of one of several kinds: email=Email. Repeat for each."),
     ] = None
     hash: Annotated[
         HashChoice | None,
@@ -70,42 +74,17 @@ class Sending:
             help="How to hash e-mails and phone numbers; none sends them in clear.",
         ),
     ] = None
-    identifier_type: Annotated[
-        IdentifierType,
-        typer.Option(
-            parser=one_of(IdentifierType),
-            metavar="TYPE",
-            help="Kind of identifier, such as phone-number (in Marketing Solutions: advertisers in India only).",
-        ),
-    ] = IdentifierType.EMAIL
-    region: Annotated[
-        str | None, typer.Option(metavar="XX", help="Country of phone numbers without a country code, such as IN.")
-    ] = None
-    region_column: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Column with the country of each row's phone number, as a code or a name."),
-    ] = None
-    keep_trunk_zero: Annotated[
-        bool, typer.Option("--keep-trunk-zero", help="Keep the zero of +91 (0)98123 45678, as in Criteo's guide.")
-    ] = False
-    gum_caller_id: Annotated[
-        int | None, typer.Option(help="Required for GUM ids; your account team at Criteo has it.")
-    ] = None
-    where: Annotated[
-        str | None, typer.Option(metavar="SQL", help="Read only the rows that meet this condition: consent = 'yes'.")
-    ] = None
-    hive_partitioning: Annotated[
-        bool,
-        typer.Option(
-            "--hive-partitioning", help="Turn directories named column=value into columns of the Parquet files in them."
-        ),
-    ] = False
-    skip_rows: Annotated[
-        int | None, typer.Option(metavar="LINES", help="Lines to skip above the header, such as a report's title.")
-    ] = None
-    encoding: Annotated[
-        str | None, typer.Option(metavar="CODEC", help="Encoding of a text file, such as cp1251 (default: detected).")
-    ] = None
+    identifier_type: Annotated[IdentifierType | None, typer.Option(parser=one_of(IdentifierType), metavar="TYPE")] = (
+        None
+    )
+    region: Annotated[str | None, typer.Option(metavar="XX")] = None
+    region_column: Annotated[str | None, typer.Option(metavar="NAME")] = None
+    keep_trunk_zero: Annotated[bool, typer.Option("--keep-trunk-zero")] = False
+    gum_caller_id: Annotated[int | None, typer.Option(metavar="ID")] = None
+    where: Annotated[str | None, typer.Option(metavar="SQL")] = None
+    hive_partitioning: Annotated[bool, typer.Option("--hive-partitioning")] = False
+    skip_rows: Annotated[int | None, typer.Option(metavar="LINES")] = None
+    encoding: Annotated[str | None, typer.Option(metavar="CODEC")] = None
     suppress: Annotated[
         str | None,
         typer.Option(parser=filled, metavar="FILE", help="File of opt-outs, in clear or hashed. They are never sent."),
@@ -113,34 +92,33 @@ class Sending:
     suppress_column: Annotated[
         str | None, typer.Option(metavar="NAME", help="Column of the opt-outs (default: detected).")
     ] = None
-    suppress_strict: Annotated[
-        bool, typer.Option(help="Refuse to start when an opt-out is invalid, or the file has none.")
-    ] = True
+    suppress_strict: Annotated[bool, typer.Option()] = True
     dedupe: Annotated[bool, typer.Option(help="Send each identifier once.")] = True
-    max_concurrency: Annotated[int, typer.Option(help="Batches in flight at the same time.")] = 4
-    batch_size: Annotated[int, typer.Option(help="Identifiers per batch, at most 50,000.")] = 50_000
-    max_body_bytes: Annotated[int | None, typer.Option(help="Bytes of identifiers per batch.")] = None
-    threads: Annotated[int | None, typer.Option(help="Threads that read the file (default: one per core).")] = None
-    memory_limit: Annotated[
-        str, typer.Option(metavar="SIZE", help="Memory for preparing; beyond it, the disk is used.")
-    ] = "512MB"
-    deadline: Annotated[float | None, typer.Option(help="Seconds after which nothing more is sent.")] = None
-    max_rejected: Annotated[float, typer.Option(help="Share of rows that may be rejected, 0 to 1.")] = 0.5
-    max_invalid: Annotated[float, typer.Option(help="Share of identifiers Criteo may refuse, 0 to 1.")] = 0.5
+    max_concurrency: Annotated[int, typer.Option(metavar="COUNT")] = 4
+    batch_size: Annotated[int, typer.Option(metavar="COUNT")] = 50_000
+    max_body_bytes: Annotated[int | None, typer.Option(metavar="BYTES")] = None
+    threads: Annotated[
+        int | None, typer.Option(metavar="COUNT", help="Threads that read the file (default: one per core).")
+    ] = None
+    memory_limit: Annotated[str | None, typer.Option(metavar="SIZE")] = None
+    deadline: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="Seconds after which nothing more is sent.")
+    ] = None
+    max_rejected: Annotated[float, typer.Option(metavar="SHARE")] = 0.5
+    max_invalid: Annotated[float, typer.Option(metavar="SHARE")] = 0.5
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
             metavar="POLICY", help="Also fail on 'rejected>1%', 'sent<1000' or any. Quote it. Repeat for several."
         ),
     ] = None
-    allow_empty: Annotated[bool, typer.Option("--allow-empty", help="Do not fail when there is nothing to send.")] = (
-        False
-    )
-    drain_timeout: Annotated[float, typer.Option(help="Seconds that batches in flight get after Ctrl-C.")] = 10.0
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read, clean and count, but send nothing.")] = False
-    rejects: Annotated[
-        str | None, typer.Option(metavar="FILE", help="New CSV file: where each rejected value is, and why.")
-    ] = None
+    allow_empty: Annotated[bool, typer.Option("--allow-empty")] = False
+    drain_timeout: Annotated[
+        float, typer.Option(metavar="SECONDS", help="Seconds that batches in flight get after Ctrl-C.")
+    ] = 10.0
+    dry_run: Annotated[bool, typer.Option("--dry-run")] = False
+    rejects: Annotated[str | None, typer.Option(metavar="FILE")] = None
+    rejects_plain: Annotated[bool, typer.Option("--rejects-plain")] = False
     journal: Annotated[
         str | None,
         typer.Option(
@@ -150,16 +128,7 @@ class Sending:
         ),
     ] = None
     no_journal: Annotated[bool, typer.Option("--no-journal", help="Keep no journal: nothing can be resumed.")] = False
-    resume: Annotated[
-        bool | None,
-        typer.Option(
-            "--resume/--no-resume",
-            help="Finish an unfinished upload, or start over (default: finish it if recent and safe).",
-        ),
-    ] = None
-    rejects_plain: Annotated[
-        bool, typer.Option("--rejects-plain", help="Also write the rejected values themselves to the --rejects file.")
-    ] = False
+    resume: Annotated[bool | None, typer.Option("--resume/--no-resume")] = None
 
     def keywords(self) -> dict[str, Any]:
         """Returns what an upload takes.
@@ -167,9 +136,12 @@ class Sending:
         Raises:
             ConfigurationError: when no hash was chosen.
         """
-        if self.hash is None and self.identifier_type in _HASHED:
-            raise ConfigurationError("Choose --hash: sha256, md5, sha256-of-md5, or none to send them in clear.")
         given = {name: value for name, value in attrs.asdict(self).items() if value is not None}
+        if self.columns is not None:
+            given["columns"] = _columns(self.columns)
+        kinds = given.get("columns") or [self.identifier_type or IdentifierType.EMAIL]
+        if self.hash is None and not _HASHED.isdisjoint(kinds):
+            raise ConfigurationError("Choose --hash: sha256, md5, sha256-of-md5, or none to send them in clear.")
         given.setdefault("threads", available_cores())
         del given["no_journal"]
         if self.hash is not None:
@@ -182,6 +154,21 @@ class Sending:
         elif column is not None:
             raise ConfigurationError("--suppress-column goes with --suppress, which names the file of opt-outs.")
         return given
+
+
+def _columns(given: Iterable[str]) -> dict[IdentifierType, list[str]]:
+    """Returns the columns of each kind of identifier.
+
+    Raises:
+        ConfigurationError: when one is not written as a kind, `=` and a name.
+    """
+    columns: dict[IdentifierType, list[str]] = {}
+    for text in given:
+        kind, sign, name = text.partition("=")
+        if not (sign and name.strip()):
+            raise ConfigurationError("--columns must be a kind of identifier, = and a column: email=Email.")
+        columns.setdefault(one_of(IdentifierType)(kind.strip()), []).append(name)
+    return columns
 
 
 def upload(
@@ -284,7 +271,7 @@ async def upload_table(
         if results is not None:
             state.report = results.report
             for note in results.report.notes:
-                say(note)
+                print_error(note)
             state.resume = resume_command(sys.argv) if results.resumable else None
 
 
@@ -332,7 +319,8 @@ def _announcement(table: "Table", operation: Operation, options: Mapping[str, An
     """Says what an upload is about to do."""
     plain = " in clear" if "hash" in options else " as they are"
     how = f" as {options['hash'].value.replace('_', '-')}" if options.get("hash") else plain
-    columns = " and ".join(repr(column) for column in options.get("column", ()))
-    which = f"column {columns}" if columns else f"the {options['identifier_type'].value} column"
+    named = [*options.get("column", ()), *itertools.chain(*options.get("columns", {}).values())]
+    kind = options.get("identifier_type", IdentifierType.EMAIL)
+    which = f"column {' and '.join(map(repr, named))}" if named else f"the {kind.value} column"
     preposition = "to" if operation is Operation.ADD else "from"
     return f"{operation.value} {which} of {table.label}{how} {preposition} {target}"

@@ -252,7 +252,7 @@ class CommerceGrid:
             source: an iterable or async iterable of `str`, a `Table`, or the path of a file.
             data_provider_id: check first, with one search, that the list is this data provider's and may be written. A
                 table, or a dry run, makes that search in any case, before its file is read.
-            **options: `hash` must be chosen for e-mails; see `criteo_audiences.uploads.UploadOptions` for all.
+            **options: `hash` must be chosen for e-mails; see `criteo_audiences.UploadOptions` for all.
 
         Returns:
             A report in which every row is accounted for; a batch that failed is in `.failures`.

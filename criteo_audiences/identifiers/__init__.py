@@ -9,7 +9,7 @@ from criteo_audiences.identifiers.numbering_plans import find_region, require_nu
 from criteo_audiences.identifiers.opaque import normalize_ip_address_v4, normalize_opaque
 from criteo_audiences.identifiers.opt_outs import MOST_PLACES, OptOutCount, OptOuts
 from criteo_audiences.identifiers.phone import has_phone_form, hash_phone, normalize_phone
-from criteo_audiences.identifiers.preparing import Preparation
+from criteo_audiences.identifiers.preparing import Preparation, RowCounts
 from criteo_audiences.identifiers.reasons import RejectReason
 from criteo_audiences.identifiers.rules import Rule, rule_for
 
@@ -22,6 +22,7 @@ __all__ = [
     "OptOuts",
     "Preparation",
     "RejectReason",
+    "RowCounts",
     "Rule",
     "digest",
     "find_region",

@@ -24,21 +24,36 @@ def is_missing(value: object) -> bool:
 
 
 @define(kw_only=True)
-class Preparation:
+class RowCounts:
+    """What has become of the rows read so far: each goes out, or is counted in one of these.
+
+    Attributes:
+        read: rows read.
+        rejected: rows that hold no identifier, by reason.
+        suppressed: rows whose identifier has opted out.
+        duplicates: rows dropped as duplicates; `None` when de-duplication is off.
+        already_hashed: identifiers that came as digests and go out as they are, in lower case.
+    """
+
+    read: int = 0
+    rejected: Counter[RejectReason] = field(factory=Counter)
+    suppressed: int = 0
+    duplicates: int | None = None
+    already_hashed: int = 0
+
+
+@define(kw_only=True)
+class Preparation(RowCounts):
     """Normalizes, validates, hashes and, asked to, de-duplicates identifiers, and counts every row it was given.
 
-    It works on a slice of rows at a time, step by step over the whole slice: that is twice as fast as row by row.
+    `read` is what it returned and the other counts together. It works on a slice of rows at a time, step by step over
+    the whole slice: that is twice as fast as row by row.
 
     Attributes:
         algorithm: how to hash; `None` sends the normalized value in clear, which Criteo matches best.
         rule: what becomes of the values of their kind.
         seen: remembers what went out already; `None` looks for no duplicates.
         opt_outs: what must not go out.
-        read: rows taken in so far; `read = prepared + rejected + suppressed + duplicates`.
-        rejected: rows rejected, by reason.
-        suppressed: rows whose identifier has opted out.
-        duplicates: rows whose identifier had gone out already, `None` when nobody looks.
-        already_hashed: identifiers that came as digests and went out as they were, in lower case.
         on_reject: is told of every row rejected, in their order: its position from 1, the reason and the value, which
             is empty where the source had none.
     """
@@ -47,16 +62,11 @@ class Preparation:
     rule: Rule = EMAIL_RULE
     seen: Fingerprints | None = None
     opt_outs: OptOuts | None = None
-    read: int = 0
-    rejected: Counter[RejectReason] = field(factory=Counter)
-    suppressed: int = 0
-    duplicates: int | None = field(init=False)
-    already_hashed: int = 0
     on_reject: Callable[[int, RejectReason, str], object] | None = field(default=None, repr=False)
 
-    @duplicates.default
-    def _none_found_yet(self) -> int | None:
-        return None if self.seen is None else 0
+    def __attrs_post_init__(self) -> None:
+        if self.seen is not None:
+            self.duplicates = 0
 
     def prepare(self, values: Sequence[object]) -> list[str]:
         """Returns the identifiers to send for a slice of rows; blocks for about a microsecond a row.

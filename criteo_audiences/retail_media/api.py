@@ -247,7 +247,7 @@ class RetailMedia(Audiences):
             source: an iterable or async iterable of `str`, a `Table`, or the path of a file.
             account_id: check first, with one search, that the list is this account's and may be written. Without it the
                 list is not looked at, since Retail Media has no search without an account.
-            **options: `hash` must be chosen for e-mails; see `criteo_audiences.uploads.UploadOptions` for all.
+            **options: `hash` must be chosen for e-mails; see `criteo_audiences.UploadOptions` for all.
 
         Returns:
             A report in which every row is accounted for; a batch that failed is in `.failures`.

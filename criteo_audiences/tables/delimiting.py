@@ -29,17 +29,6 @@ _FEWEST_DIGITS: Final = 7
 _MOST_ABOVE: Final = 30  # lines that a title and notes above a header may take
 
 
-def skip_rows_of(value: object) -> int | None:
-    """Returns how many lines to leave out before the header.
-
-    Raises:
-        ConfigurationError: when it is no number of lines.
-    """
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
-        raise ConfigurationError("skip_rows must be the number of lines before the header, 0 or more.")
-    return value
-
-
 @frozen
 class Beginning:
     """What the first lines of delimited text say.

@@ -84,26 +84,6 @@ def wide_encoding(start: bytes) -> str | None:
     return None
 
 
-def encoding_of(value: object) -> str | None:
-    """Returns the name of a codec for text.
-
-    Raises:
-        ConfigurationError: when it is none.
-    """
-    if value is None:
-        return None
-    try:
-        found = codecs.lookup(value) if isinstance(value, str) else None
-        "a@b.co".encode(found.name if found else "")  # `base64` and `rot13` are codecs, too, but hold no text
-    except (LookupError, ValueError):
-        found = None
-    if found is None:
-        raise ConfigurationError(
-            "encoding must be a codec that Python knows, such as 'cp1252', 'cp1251', 'gb18030', 'euc-kr' or 'utf-16'."
-        )
-    return found.name
-
-
 @frozen
 class Guess:
     """The encoding that a text's bytes speak for.

@@ -1,28 +1,19 @@
 """The columnar engine: one DuckDB of our own a run, that downloads nothing and writes only into its own directory."""
 
 import json
-import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables.literal_paths import literal_path
+from criteo_audiences.tables.table import MEMORY_SIZE
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-DEFAULT_MEMORY_LIMIT: Final = "512MB"
 _TEXT_SCANS: Final = {"READ_CSV", "READ_JSON"}
 _ENOUGH_TO_STREAM: Final = "128MB"
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B)", re.IGNORECASE)
-
-
-def default_threads() -> int:
-    """All cores but one, which the caller's event loop keeps."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores - 1)
 
 
 def limit_memory(engine: "DuckDBPyConnection", limit: str) -> None:
@@ -32,20 +23,9 @@ def limit_memory(engine: "DuckDBPyConnection", limit: str) -> None:
 
 
 def _in_bytes(size: str) -> float:
-    number, unit = _SIZE.fullmatch(size).groups()  # type: ignore[union-attr]  # it was checked
+    number, unit = MEMORY_SIZE.fullmatch(size).groups()  # type: ignore[union-attr]  # it was checked
     bytes_each: int = (1024 if "i" in unit.lower() else 1000) ** ("KMGT".index(unit[0].upper()) + 1)
     return float(number) * bytes_each
-
-
-def check_memory_limit(limit: str) -> str:
-    """Returns a memory limit that the engine understands.
-
-    Raises:
-        ConfigurationError: when it is no number with a unit.
-    """
-    if not isinstance(limit, str) or not _SIZE.fullmatch(limit.strip()):
-        raise ConfigurationError("memory_limit must be a size such as '512MB' or '2GB'.")
-    return limit.strip()
 
 
 def connect(directory: Path, *, threads: int, memory_limit: str, files: Iterable[Path] | None) -> "DuckDBPyConnection":

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables import query
-from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, connect, import_duckdb
+from criteo_audiences.tables.engine import connect, import_duckdb
 from criteo_audiences.tables.layout import SAMPLED_ROWS, Layout
 from criteo_audiences.tables.literal_paths import LiteralPath, literal_path
 from criteo_audiences.tables.names import listed, shown
+from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT
 
 _MAGIC: Final = b"PAR1"
 _SHORTEST: Final = 12  # both marks and the footer's length

@@ -1,18 +1,24 @@
 """What is wanted of a table."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import Final
 
 from attrs import field, frozen
 
 from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE
 from criteo_audiences.identifiers import Rule
 from criteo_audiences.models import HashAlgorithm, IdentifierType
-from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, default_threads
+from criteo_audiences.tables.origins import Reject
 from criteo_audiences.tables.table import Table
 
-if TYPE_CHECKING:
-    from criteo_audiences.tables.rejects import Reject
+DEFAULT_MEMORY_LIMIT: Final = "512MB"
+
+
+def default_threads() -> int:
+    """All cores but one, which the caller's event loop keeps."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - 1)
 
 
 @frozen(kw_only=True)
@@ -62,7 +68,7 @@ class Plan:
     counted: bool = False
     batch_size: int = MAX_BATCH_SIZE
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
-    on_rejects: "Callable[[Iterable[Reject]], object] | None" = field(default=None, repr=False)
+    on_rejects: Callable[[Iterable[Reject]], object] | None = field(default=None, repr=False)
     threads: int = field(factory=default_threads)
     memory_limit: str = DEFAULT_MEMORY_LIMIT
 

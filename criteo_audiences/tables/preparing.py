@@ -1,7 +1,7 @@
 """Connects a table's raw values with the rules of their kinds: what SQL cannot judge, a function of ours does."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache, partial
 from itertools import count
 from pathlib import Path
@@ -17,6 +17,7 @@ from criteo_audiences.tables.conditions import require_condition
 from criteo_audiences.tables.engine import scanned_rows
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import Opened, open_table, require_all_rows
+from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Plan, Selection
 from criteo_audiences.tables.quotes import BROKEN
 from criteo_audiences.tables.source_files import SourceFiles
@@ -79,7 +80,9 @@ def load_opt_outs(
     places: Sequence[str] = ("entry",)
     if isinstance(plan.suppress, Table):
         columns = (plan.suppress.column,) if plan.suppress.column else ()
-        wanted = evolve(plan, selections=(evolve(first, columns=columns, is_opt_out=True),), where=plan.suppress.where)
+        region_column = plan.suppress.region_column or first.region_column
+        selection = evolve(first, columns=columns, region_column=region_column, is_opt_out=True)
+        wanted = evolve(plan, selections=(selection,), where=plan.suppress.where)
         try:
             opened = open_table(plan.suppress, wanted, engine, directory, files, interruption)
         except ConfigurationError as error:
@@ -167,3 +170,25 @@ def _local(selection: Selection, region: str | None) -> Rule:
         unlocated=RejectReason.UNKNOWN_COUNTRY,
         keep_trunk_zero=selection.rule.spellings is not None,
     )
+
+
+def first_rows(
+    engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Plan, sought: Mapping[int, Collection[str]]
+) -> Iterator[SourceRow]:
+    """Yields the first row of each identifier that a table holds, in the order of its rows; blocks.
+
+    Args:
+        engine: reads it.
+        opened: the table.
+        plan: how its values are prepared.
+        sought: identifiers as they go out, by the selection they belong to.
+    """
+    pairs = [(at, identifier) for at, identifiers in sought.items() for identifier in identifiers]
+    engine.execute("CREATE TEMP TABLE sought (k UTINYINT, w VARCHAR)")
+    engine.executemany("INSERT INTO sought VALUES (?, ?)", pairs)
+    kinds = [selection.kind for selection in plan.selections]
+    algorithms = [selection.algorithm for selection in plan.selections]
+    found = query.first_places(prepared_rows(engine, opened, plan, traced=True), kinds, algorithms)
+    for relation, row, field in engine.execute(found).fetchall():
+        origin = opened.relations[relation]
+        yield SourceRow(file=origin.file, row=row, column=origin.columns[field])

@@ -22,12 +22,11 @@ from criteo_audiences.tables.failures import failure, translated
 from criteo_audiences.tables.framing import framing_of
 from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import Opened, open_table, require_all_rows
+from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Plan
-from criteo_audiences.tables.preparing import coded_rows, load_opt_outs
-from criteo_audiences.tables.rejects import staged_rejects
+from criteo_audiences.tables.preparing import coded_rows, first_rows, load_opt_outs
 from criteo_audiences.tables.source_files import SourceFiles
-from criteo_audiences.tables.source_rows import SourceRow, first_rows
-from criteo_audiences.tables.staging import Staging, stage
+from criteo_audiences.tables.staging import Staging, stage, staged_rejects
 from criteo_audiences.tables.table import Table
 from criteo_audiences.tables.workspace import workspace
 

@@ -1,7 +1,6 @@
 """Reads a table in a thread of its own while the event loop goes on; one chunk ahead, so that neither waits long."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, Collection, Generator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -9,12 +8,12 @@ from typing import Final, TypeVar
 
 import anyio
 
-from criteo_audiences.identifiers import OptOutCount, RejectReason
+from criteo_audiences.identifiers import OptOutCount, RowCounts
 from criteo_audiences.tables import query
+from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Chunk, Reader
 from criteo_audiences.tables.source_files import SourceFiles
-from criteo_audiences.tables.source_rows import SourceRow
 from criteo_audiences.tables.table import Table
 
 T = TypeVar("T")
@@ -22,27 +21,18 @@ T = TypeVar("T")
 _INTERRUPT_EVERY: Final = 0.05
 
 
-class TableRun:
+class TableRun(RowCounts):
     """One pass over a table, and what it has counted so far.
 
     Attributes:
-        read: values taken in.
-        rejected: values rejected, by reason.
-        duplicates: values whose identifier had gone before them, `None` when nobody looks.
-        suppressed: values that have opted out.
-        already_hashed: identifiers that came as digests.
         columns: the columns that were chosen, once it has begun.
         notes: what a caller should know of the table's files, once it has begun.
         opt_outs: how many opt-outs the rows are compared with, once it has begun; `None` without any.
     """
 
     def __init__(self, table: Table, plan: Plan) -> None:
+        super().__init__(duplicates=0 if plan.dedupe else None)
         self._reader = Reader(table, plan)
-        self.read = 0
-        self.rejected: Counter[RejectReason] = Counter()
-        self.duplicates = 0 if plan.dedupe else None
-        self.suppressed = 0
-        self.already_hashed = 0
         self.columns: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
         self.opt_outs: OptOutCount | None = None

@@ -1,14 +1,22 @@
 """Rows read and prepared before the first batch: duplicates and opt-outs are found among them, on disk if need be."""
 
+import time
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
 
 from criteo_audiences.tables import query
 from criteo_audiences.tables.engine import execute_followed
+from criteo_audiences.tables.interruption import Interruption
+from criteo_audiences.tables.opening import Opened
+from criteo_audiences.tables.origins import Reject
 from criteo_audiences.tables.plan import Plan
 
 if TYPE_CHECKING:
     import duckdb
+
+_AT_ONCE: Final = 1_000
+"""Rows turned into Python objects in one step, during which the caller's event loop must wait."""
 
 
 def stage(engine: "duckdb.DuckDBPyConnection", coded: str) -> list[int]:
@@ -89,3 +97,21 @@ class Staging:
     def _recount(self) -> None:
         counts = self._engine.execute("SELECT code, count(*) FROM staged GROUP BY code").fetchall()
         self.codes = Counter(dict(counts))
+
+
+def staged_rejects(engine: "duckdb.DuckDBPyConnection", opened: Opened, interruption: Interruption) -> Iterator[Reject]:
+    """Yields the rejected values of a table that has been staged with their origin, in the order of its rows.
+
+    Raises:
+        OSError: when it was interrupted.
+    """
+    found = engine.execute(
+        f"SELECT {query.ORIGIN}, code, coalesce(v, '') FROM staged WHERE code >= {query.FIRST_REASON}"
+    )
+    while rows := found.fetchmany(_AT_ONCE):
+        for relation, row, field, code, value in rows:
+            origin = opened.relations[relation]
+            reason = query.REASONS[code - query.FIRST_REASON]
+            yield Reject(origin.file, row, origin.columns[field], reason, value)
+        interruption.check()
+        time.sleep(0)  # lets the caller's event loop have the interpreter

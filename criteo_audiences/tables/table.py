@@ -1,19 +1,82 @@
 """A table as a source of identifiers: files, a query, or anything that speaks Arrow."""
 
+import codecs
 import os
+import re
 from collections.abc import Iterable, Sized
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables.delimiting import skip_rows_of
-from criteo_audiences.tables.encoding import encoding_of
 from criteo_audiences.tables.given_paths import given_paths, shown_paths
 from criteo_audiences.tables.layout import STDIN
+from criteo_audiences.validation import require_range
 
 FilePath = str | os.PathLike[str]
+
+MEMORY_SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B)", re.IGNORECASE)
+_MOST_THREADS: Final = 256
+_UNENCODABLE = re.compile("[\ud800-\udfff]")
+
+
+def skip_rows_of(value: object) -> int | None:
+    """Returns how many lines to leave out before the header.
+
+    Raises:
+        ConfigurationError: when it is no number of lines.
+    """
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
+        raise ConfigurationError("skip_rows must be the number of lines before the header, 0 or more.")
+    return value
+
+
+def encoding_of(value: object) -> str | None:
+    """Returns the name of a codec for text.
+
+    Raises:
+        ConfigurationError: when it is none.
+    """
+    if value is None:
+        return None
+    try:
+        found = codecs.lookup(value) if isinstance(value, str) else None
+        "a@b.co".encode(found.name if found else "")  # `base64` and `rot13` are codecs, too, but hold no text
+    except (LookupError, ValueError):
+        found = None
+    if found is None:
+        raise ConfigurationError(
+            "encoding must be a codec that Python knows, such as 'cp1252', 'cp1251', 'gb18030', 'euc-kr' or 'utf-16'."
+        )
+    return found.name
+
+
+def memory_limit_of(value: object) -> str | None:
+    """Returns a memory limit that the engine understands.
+
+    Raises:
+        ConfigurationError: when it is no number with a unit.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str) or not MEMORY_SIZE.fullmatch(value.strip()):
+        raise ConfigurationError("memory_limit must be a size such as '512MB' or '2GB'.")
+    return value.strip()
+
+
+def threads_of(value: object) -> int | None:
+    """Returns a number of threads.
+
+    Raises:
+        ConfigurationError: when it is none, or more than anybody has.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigurationError(f"threads must be a whole number, not {type(value).__name__}.")
+    require_range(value, "threads", least=1, most=_MOST_THREADS)
+    return value
 
 
 @frozen(kw_only=True)
@@ -29,6 +92,9 @@ class Table:
         hive_partitioning: whether directories named `column=value` are columns of Parquet files.
         skip_rows: lines before the header of delimited text.
         encoding: the codec of text files, `None` for what their bytes say.
+        region_column: of phone numbers, the column with the country that a row's number is dialed in.
+        threads: threads that read and prepare it; `None` leaves one core to the event loop.
+        memory_limit: memory that preparing it may take; `None` for the default, `"512MB"`.
     """
 
     paths: tuple[str, ...] = field(default=(), repr=shown_paths)
@@ -39,6 +105,9 @@ class Table:
     hive_partitioning: bool = False
     skip_rows: int | None = field(default=None, converter=skip_rows_of)
     encoding: str | None = field(default=None, converter=encoding_of)
+    region_column: str | None = None
+    threads: int | None = field(default=None, converter=threads_of)
+    memory_limit: str | None = field(default=None, converter=memory_limit_of)
 
     @classmethod
     def from_file(
@@ -50,6 +119,9 @@ class Table:
         hive_partitioning: bool = False,
         skip_rows: int | None = None,
         encoding: str | None = None,
+        region_column: str | None = None,
+        threads: int | None = None,
+        memory_limit: str | None = None,
     ) -> "Table":
         """Describes files: CSV, TSV or other delimited text, JSON lines (plain, gzip or zstd), or Parquet.
 
@@ -63,6 +135,10 @@ class Table:
             encoding: the codec of a text file, such as `"cp1251"`, where its bytes do not tell.
             hive_partitioning: read directories named `column=value` as columns of text of the Parquet files below
                 them. Otherwise such a name is only a name.
+            region_column: of phone numbers, the header of the column with the country of each row's number, as a code
+                or a name.
+            threads: threads that read and prepare the files; left out, one core is left to the event loop.
+            memory_limit: memory that preparing may take, such as `"2GB"`; beyond it, it goes to disk. Left out, 512 MB.
 
         Raises:
             TypeError: for an open file, a frame or anything else that is no path.
@@ -79,35 +155,80 @@ class Table:
             hive_partitioning=hive_partitioning,
             skip_rows=skip_rows,
             encoding=encoding,
+            region_column=region_column,
+            threads=threads,
+            memory_limit=memory_limit,
         )
 
     @classmethod
-    def from_query(cls, query: str, *, column: str | None = None) -> "Table":
+    def from_query(
+        cls,
+        query: str,
+        *,
+        column: str | None = None,
+        region_column: str | None = None,
+        threads: int | None = None,
+        memory_limit: str | None = None,
+    ) -> "Table":
         """Describes the rows of a query in DuckDB's SQL, such as `SELECT email FROM 'crm/*.parquet' WHERE consent`.
 
         Args:
             query: one SELECT statement; it sees files, not the caller's variables.
             column: the column of its result.
+            region_column: see `from_file`.
+            threads: see `from_file`.
+            memory_limit: see `from_file`.
+
+        Raises:
+            ConfigurationError: when the query is empty, or an option cannot be used.
         """
         if not isinstance(query, str) or not query.strip():
             raise ConfigurationError("query must be a SELECT statement.")
-        return cls(query=query.strip().rstrip(";"), column=column)
+        if "\0" in query or (not query.isascii() and _UNENCODABLE.search(query)):
+            raise ConfigurationError("query holds a NUL character or a name that is no UTF-8, which SQL cannot hold.")
+        return cls(
+            query=query.strip().rstrip(";"),
+            column=column,
+            region_column=region_column,
+            threads=threads,
+            memory_limit=memory_limit,
+        )
 
     @classmethod
-    def from_arrow(cls, stream: Any, *, column: str | None = None, where: str | None = None) -> "Table":
+    def from_arrow(
+        cls,
+        stream: Any,
+        *,
+        column: str | None = None,
+        where: str | None = None,
+        region_column: str | None = None,
+        threads: int | None = None,
+        memory_limit: str | None = None,
+    ) -> "Table":
         """Describes an object that exports an Arrow stream: a polars, pandas, pyarrow or DuckDB table.
 
         Args:
             stream: an object with `__arrow_c_stream__`.
             column: the name of its column.
             where: see `from_file`.
+            region_column: see `from_file`.
+            threads: see `from_file`.
+            memory_limit: see `from_file`.
 
         Raises:
             TypeError: when the object exports none.
+            ConfigurationError: when an option cannot be used.
         """
         if not hasattr(stream, "__arrow_c_stream__"):
             raise TypeError(f"expected an object with __arrow_c_stream__, not {type(stream).__name__}")
-        return cls(stream=stream, column=column, where=where)
+        return cls(
+            stream=stream,
+            column=column,
+            where=where,
+            region_column=region_column,
+            threads=threads,
+            memory_limit=memory_limit,
+        )
 
     @property
     def rereadable(self) -> bool:

@@ -12,21 +12,17 @@ from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
 from criteo_audiences.tables import Table
-from criteo_audiences.tables.delimiting import skip_rows_of
-from criteo_audiences.tables.encoding import encoding_of
-from criteo_audiences.tables.engine import DEFAULT_MEMORY_LIMIT, check_memory_limit
 from criteo_audiences.tables.given_paths import ends_as_directory, written_path
 from criteo_audiences.tables.plan import Selection
-from criteo_audiences.tables.table import FilePath
-from criteo_audiences.uploads.choices import Columns, chosen_selections
+from criteo_audiences.tables.table import FilePath, encoding_of, memory_limit_of, skip_rows_of, threads_of
 from criteo_audiences.uploads.policies import Policy, policies_of
-from criteo_audiences.uploads.progress import Progress
+from criteo_audiences.uploads.report import Progress
+from criteo_audiences.uploads.selections import Columns, chosen_selections
 from criteo_audiences.uploads.sources import ArrowStream, refuse_lookalikes
 from criteo_audiences.validation import choose, require_plain_function, require_range, require_text
 
 _LEAST_BODY: Final = 200_000
 _MOST_IN_FLIGHT: Final = 100
-_MOST_THREADS: Final = 256
 _SWITCHES: Final = (
     "dry_run",
     "dedupe",
@@ -123,7 +119,74 @@ def _operation(value: Operation | str) -> Operation:
 
 
 class UploadOptions(TypedDict, total=False):
-    """The keywords of `upload_contact_list` and `stream_contact_list`; `Settings` says what each means."""
+    """The keywords of `upload_contact_list` and `stream_contact_list`.
+
+    Each may be left out, but for `hash`, which must be chosen for e-mails and phone numbers.
+
+    Attributes:
+        identifier_type: kind of identifier, such as `phone_number` (default: `email`). In Marketing Solutions phone
+            numbers are for advertisers in India only.
+        hash: how to hash e-mails and phone numbers, for which it must be chosen; `None` sends them in clear. One of
+            `sha256`, `md5` and `sha256_of_md5`. Clear text matches best, a hash shows nobody an address on the way.
+            Phone numbers have SHA-256 only; other kinds are never hashed.
+        region: country of phone numbers without a country code, such as `IN` or `India`. It needs the extra `phone`.
+            Without it such numbers are rejected.
+        region_column: column with the country of each row's phone number, as a code or a name. `region` is used where
+            the cell is empty; a country that is not understood rejects the row's national number
+            (docs/identifiers.md).
+        keep_trunk_zero: keep the zero of `+91 (0)98123 45678`, as the line in Criteo's guide does. E.164 has none
+            (docs/identifiers.md).
+        gum_caller_id: the caller id that GUM ids of Marketing Solutions need; your account team at Criteo has it.
+        column: column with the identifiers, or a list of several (default: detected). Several hold one kind; all
+            columns of a name that occurs twice are read.
+        columns: columns of several kinds, each with its column or columns; replaces `identifier_type` and `column`.
+            A mapping such as `{"email": "Email", "phone_number": ["Home", "Cell"]}`.
+        where: read only the rows that meet this condition in SQL, such as `consent = 'yes'`. Columns of text files are
+            text.
+        hive_partitioning: turn directories named `column=value` into columns of the Parquet files in them. The columns
+            are text, and none may be named like one of the files' own. Otherwise such a name is only a name.
+        skip_rows: lines to skip above the header of a text file, such as a report's title.
+        encoding: encoding of a text file, such as `cp1251` (default: detected).
+        suppress: opt-outs, in clear or hashed, which are never sent: a file, a table or values. A value is left out
+            whatever form either is written in. With several kinds, they are of the first.
+        suppress_strict: refuse to start when an opt-out is invalid, or when the file has none. Blank ones are passed
+            over. `False` goes on without them: the report has `opt_outs` and `unusable_opt_outs`.
+        operation: whether to `add` to the list or to `remove` from it.
+        dedupe: send each identifier once (default: on for tables, off for values). A table is then read to its end
+            before the first call. For values it takes some 16 bytes of memory per identifier.
+        max_concurrency: batches in flight at the same time.
+        batch_size: identifiers per batch, at most 50,000. That is Criteo's bound.
+        max_body_bytes: bytes of identifiers per batch.
+        threads: threads that read and prepare a table (default: all cores but one, which the event loop keeps).
+        memory_limit: memory for preparing a table, such as `2GB` (default: `512MB`); beyond it, the disk is used.
+        flush_after: seconds after which an incomplete batch of values goes out, for a source that trickles. `None`
+            waits for a full one or the source's end.
+        max_rejected: share of the rows that may be rejected, 0 to 1. Beyond it the report is not `.ok`.
+        max_invalid: share of the identifiers that Criteo may refuse, 0 to 1. Beyond it the report is not `.ok`; a
+            first full batch beyond it also stops the upload, because the rest would fare the same.
+        fail_on: further limits, of which the strictest wins: `rejected>1%`, `sent<1000` or `any`. Several stand with
+            commas between them or in a list. A bare word allows none: `any` is `any>0`. Upper limits are on `rejected`
+            (or `rejected.no_at_sign` for a reason), `duplicates` and `suppressed`, whose shares are of the rows read;
+            `invalid` and `unreported`, of the identifiers sent; `unusable_opt_outs`, of the opt-outs; `any` for all
+            that was read and did not arrive; `failed` and `unknown`, which always fail. Lower limits are on `read` and
+            `sent` (in a dry run: what would be sent). They judge the report and stop nothing (docs/policies.md).
+        allow_empty: do not fail when there is nothing to send. That is: nothing was read, or no row was left.
+        deadline: seconds after which nothing more is sent, or an aware `datetime`. Then no batch is started, one that
+            waits for the quota is given up, those in flight get `drain_timeout`, and the report has the rest as
+            pending.
+        drain_timeout: seconds that batches in flight get when the upload is canceled or its deadline passes.
+        dry_run: read, clean and count, but send nothing.
+        on_progress: plain function that is called with a `Progress` after every batch and several times a second.
+        journal: journal file, or directory of journals (default: none), so that an upload can be resumed. It remembers
+            which batches were acknowledged, so that the same upload, started again, sends only the others; it holds no
+            identifier. What is kept, and for how long: docs/journal.md.
+        resume: whether to finish an unfinished upload of the journal (default: if it is recent and safe). That is: its
+            last batch is less than 24 hours old, and nothing else has operated on the list since. `True` finishes it
+            in any case, `False` starts over.
+        rejects: new CSV file that says where each rejected value is, and why. Only its owner can read it. A table is
+            then read to its end before the first call.
+        rejects_plain: also write the rejected values themselves to the `rejects` file.
+    """
 
     identifier_type: IdentifierType | str | None
     hash: HashAlgorithm | str | None
@@ -145,7 +208,7 @@ class UploadOptions(TypedDict, total=False):
     batch_size: int
     max_body_bytes: int
     threads: int | None
-    memory_limit: str
+    memory_limit: str | None
     flush_after: float | None
     max_rejected: float
     max_invalid: float
@@ -162,70 +225,8 @@ class UploadOptions(TypedDict, total=False):
 
 
 @frozen(kw_only=True)
-class Settings:
-    """The choices of one upload.
-
-    Attributes:
-        identifier_type: the kind of identifier; e-mail when left out. Marketing Solutions takes phone numbers of
-            advertisers in India only.
-        hash: `"sha256"`, `"md5"`, `"sha256_of_md5"`, or `None` to send normalized values in clear. It must be chosen
-            for e-mails and phone numbers: clear text matches best, a hash shows nobody an address on the way. Phone
-            numbers have SHA-256 only; other kinds are never hashed.
-        region: where phone numbers without a country code are dialed, such as `"IN"` or `"India"`; needs the extra
-            `phone`. Without it such numbers are rejected.
-        region_column: the column of a table that holds the country of each row's phone number, as a code or a name
-            (docs/identifiers.md). `region` is used where the cell is empty; a country that is not understood rejects
-            the row's national number.
-        keep_trunk_zero: keep the zero of phone numbers such as `+91 (0)98123 45678`, as the line in Criteo's
-            guide does; E.164 has none (docs/identifiers.md).
-        gum_caller_id: goes with GUM ids in Marketing Solutions, from Criteo's account team.
-        column: the column of a table, or several of them whose values are all of one kind.
-        columns: columns by kind, for several kinds in one pass; goes instead of `identifier_type` and `column`.
-        where: a condition in SQL on a table's columns; rows it does not hold for are not read.
-        hive_partitioning: read directories named `column=value` as columns of text of the Parquet files below them,
-            which a column of the files may not be named like; otherwise such a name is only a name.
-        skip_rows: lines of text files to leave out before the header, such as a report's title.
-        encoding: the codec of text files, such as `"cp1251"`, where their bytes do not tell.
-        suppress: opt-outs, a file, a table or an iterable of values in clear or hashed, which are not sent whatever
-            form they are written in; with several kinds, those of the first.
-        suppress_strict: refuse to start, before any call, when an opt-out is no valid identifier (blank ones are passed
-            over), or when a file or table holds no opt-out at all. `False` goes on without them: the report has
-            `opt_outs` and `unusable_opt_outs`.
-        operation: `"add"` or `"remove"`.
-        dedupe: send each identifier once. `None`: on for tables, which are then read to their end before the first
-            call, off for iterables, where it costs some 16 bytes of memory an identifier.
-        max_concurrency: batches in flight at the same time.
-        batch_size: identifiers a batch, at most 50,000 (Criteo's bound).
-        max_body_bytes: bytes of identifiers a batch.
-        threads: threads that read and prepare a table; `None` leaves one core to the event loop.
-        memory_limit: memory that preparing a table may take, such as `"512MB"`; beyond it, it goes to disk.
-        flush_after: seconds after which an incomplete batch goes out, for a source that trickles; `None` waits for
-            a full one or the source's end.
-        max_rejected: share of the rows read that may be rejected before the report is not `.ok`, 0 to 1.
-        max_invalid: share of the identifiers sent that Criteo may refuse, 0 to 1; a first full batch beyond it also
-            stops the upload, because the rest would fare the same.
-        fail_on: further limits, of which the strictest wins: `"rejected>1%"`, `"invalid>100"`, `"sent<1000"`; several
-            with commas or in a list. A bare word allows none: `"any"` is `"any>0"`. Upper limits are on `rejected` (or
-            `rejected.no_at_sign` for a reason), `duplicates` and `suppressed`, whose shares are of the rows read;
-            `invalid` and `unreported`, of the identifiers sent; `unusable_opt_outs`, of the opt-outs; `any` for all
-            that was read and did not arrive; `failed` and `unknown`, which always fail. Lower limits are on `read` and
-            `sent` (in a dry run: what would be sent). They judge the report and stop nothing.
-        allow_empty: whether an upload that sends nothing, because nothing was read or no row was left, is `.ok`.
-        deadline: when to end, complete or not: seconds from the moment reading begins, or an aware `datetime`. Then
-            no batch starts any more, one that waits for the quota is given up, those in flight get `drain_timeout`,
-            and the report has the rest as pending.
-        drain_timeout: seconds that batches in flight get to finish when the upload is canceled or its deadline passes.
-        dry_run: read, prepare and count, but send nothing.
-        on_progress: is called with a `Progress` after every batch and at least some times a second; a plain function,
-            since it is not awaited.
-        journal: a file, made when there is none, that remembers which batches were acknowledged, so that the same
-            upload, started again after it was cut short, sends the others only; it holds no identifier. A directory
-            has one for each upload. What is kept beside it, and for how long: docs/journal.md.
-        resume: `None` continues an unfinished upload of the last 24 hours unless something else has operated on the
-            list since, and starts anew otherwise; `True` continues in any case; `False` never does.
-        rejects: a new CSV file, for its owner's eyes only, of where each rejected value stands and why it was rejected.
-            A table is then read to its end before the first call.
-        rejects_plain: write the rejected values themselves into it, too.
+class Options:
+    """The checked keywords of one upload, with their defaults; `UploadOptions` explains each of them.
 
     Raises:
         ConfigurationError: naming the option and what it may be.
@@ -250,8 +251,8 @@ class Settings:
     max_concurrency: int = 4
     batch_size: int = MAX_BATCH_SIZE
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
-    threads: int | None = None
-    memory_limit: str = field(default=DEFAULT_MEMORY_LIMIT, converter=check_memory_limit)
+    threads: int | None = field(default=None, converter=threads_of)
+    memory_limit: str | None = field(default=None, converter=memory_limit_of)
     flush_after: float | None = None
     max_rejected: float = 0.5
     max_invalid: float = 0.5
@@ -300,7 +301,6 @@ class Settings:
         require_range(self.batch_size, "batch_size", least=1, most=MAX_BATCH_SIZE, hint=hint)
         require_range(self.max_concurrency, "max_concurrency", least=1, most=_MOST_IN_FLIGHT)
         require_range(self.max_body_bytes, "max_body_bytes", least=_LEAST_BODY)
-        require_range(1 if self.threads is None else self.threads, "threads", least=1, most=_MOST_THREADS)
         require_range(self.max_rejected, "max_rejected", least=0, most=1)
         require_range(self.max_invalid, "max_invalid", least=0, most=1)
         _check_deadline(self.deadline)
@@ -317,7 +317,7 @@ class Settings:
             raise ConfigurationError("resume goes with journal, which names the file.")
 
     def _check_types(self) -> None:
-        for name in ("batch_size", "max_concurrency", "max_body_bytes", "threads"):
+        for name in ("batch_size", "max_concurrency", "max_body_bytes"):
             if not isinstance(getattr(self, name), int | None):
                 raise ConfigurationError(f"{name} must be a whole number, not {type(getattr(self, name)).__name__}.")
         for name in _SWITCHES:  # "no" would count as true

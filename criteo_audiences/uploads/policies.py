@@ -3,96 +3,28 @@
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from fractions import Fraction
-from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from attrs import frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import RejectReason
 
-
-class Counts(Protocol):
-    """What policies look at: the counts of a report."""
-
-    @property
-    def read(self) -> int:
-        """Rows read."""
-
-    @property
-    def rejected(self) -> Mapping[str, int]:
-        """Rows rejected, by reason."""
-
-    @property
-    def rejected_total(self) -> int:
-        """Rows rejected."""
-
-    @property
-    def duplicates(self) -> int | None:
-        """Rows whose identifier went out already."""
-
-    @property
-    def suppressed(self) -> int:
-        """Rows that have opted out."""
-
-    @property
-    def opt_outs(self) -> int | None:
-        """Opt-outs that were compared; `None` without `suppress`."""
-
-    @property
-    def unusable_opt_outs(self) -> int:
-        """Opt-outs that are no identifiers."""
-
-    @property
-    def dry_run(self) -> bool:
-        """Whether nothing was to be sent."""
-
-    @property
-    def pending(self) -> int:
-        """Identifiers read and not put into a call."""
-
-    @property
-    def sent(self) -> int:
-        """Identifiers put into calls."""
-
-    @property
-    def valid(self) -> int:
-        """Identifiers accepted."""
-
-    @property
-    def invalid(self) -> int:
-        """Identifiers refused."""
-
-    @property
-    def unreported(self) -> int:
-        """Identifiers whose fate the counts leave open."""
-
-    @property
-    def failed(self) -> int:
-        """Identifiers of calls that were refused."""
-
-    @property
-    def unknown(self) -> int:
-        """Identifiers of calls without an answer."""
-
-
-_SUBJECTS: Final[Mapping[str, Callable[[Counts], int]]] = MappingProxyType(
-    {
-        "rejected": lambda counts: counts.rejected_total,
-        "duplicates": lambda counts: counts.duplicates or 0,
-        "suppressed": lambda counts: counts.suppressed,
-        "unusable_opt_outs": lambda counts: counts.unusable_opt_outs,
-        "invalid": lambda counts: counts.invalid,
-        "unreported": lambda counts: counts.unreported,
-        "failed": lambda counts: counts.failed,
-        "unknown": lambda counts: counts.unknown,
-        "any": lambda counts: counts.rejected_total + counts.sent - counts.valid,
-        "read": lambda counts: counts.read,
-        "sent": lambda counts: counts.pending if counts.dry_run else counts.sent,
-    }
+_SUBJECTS: Final = (
+    "rejected",
+    "duplicates",
+    "suppressed",
+    "unusable_opt_outs",
+    "invalid",
+    "unreported",
+    "failed",
+    "unknown",
+    "any",
+    "read",
+    "sent",
 )
 _FLOORS: Final = frozenset({"read", "sent"})
 """Subjects of which there may be too few; of all others there may be too many."""
@@ -140,14 +72,12 @@ class Policy:
         """Returns the limit for so many rows, or so many uploads; a fraction, because floats would round."""
         return Fraction(self.most * parts) if self.percent is None else Fraction(self.percent) / _MOST_PERCENT * rows
 
-    def judge(self, counts: Counts) -> "Verdict":
-        """Returns what it finds in the counts of a report."""
-        rows = counts.sent if self.subject in _OF_SENT else counts.read
+    def judge(self, counts: Mapping[str, int]) -> "Verdict":
+        """Returns what it finds in the counts of a report: one for each subject, and for what a share may be of."""
+        whole = counts["identifiers" if self.subject in _OF_SENT else "read"]
         if self.subject in _OF_OPT_OUTS:
-            rows = (counts.opt_outs or 0) + counts.unusable_opt_outs
-        if self.subject.startswith(_REASON):
-            return Verdict(policy=self, count=counts.rejected.get(self.subject.removeprefix(_REASON), 0), rows=rows)
-        return Verdict(policy=self, count=_SUBJECTS[self.subject](counts), rows=rows)
+            whole = counts["opt_outs"] + counts[self.subject]
+        return Verdict(policy=self, count=counts.get(self.subject, 0), rows=whole)
 
 
 @frozen(kw_only=True)

@@ -1,4 +1,4 @@
-"""What an upload did: every row read is accounted for, and every identifier sent."""
+"""How far an upload is, and what it did: every row read is accounted for, and every identifier sent."""
 
 import datetime as dt
 from collections import Counter
@@ -7,11 +7,10 @@ from typing import Any, Final
 
 from attrs import evolve, field, frozen
 
-from criteo_audiences.errors import CriteoError, PartialFailureError, UploadFailedError
-from criteo_audiences.models import ContactListOperation, IdentifierType, printable_trace_id
-from criteo_audiences.tables.source_rows import SourceRow
-from criteo_audiences.uploads.amendment import Amendment
-from criteo_audiences.uploads.judging import explained, is_ok, joint_allowance, joint_bound
+from criteo_audiences.errors import CriteoError, ResponseError, UploadFailedError
+from criteo_audiences.models import IdentifierType
+from criteo_audiences.tables.origins import SourceRow
+from criteo_audiences.uploads.outcome import BatchResult, Outcome
 from criteo_audiences.uploads.policies import Policy, Verdict, added
 
 _COMPUTED_EVERY: Final = dt.timedelta(hours=12)
@@ -20,126 +19,39 @@ MOST_SAMPLED: Final = 100
 
 
 @frozen(kw_only=True)
-class Outcome:
-    """What became of the identifiers that were put into calls: `sent` is the sum of the others.
+class Progress:
+    """How far an upload is.
 
     Attributes:
-        valid: Criteo accepted them.
-        invalid: Criteo refused them.
-        unreported: their call answered 200 with counts that are missing, do not add up or are of another call.
-        failed: their call was refused: Criteo certainly has not applied it.
-        unknown: their call got no answer, or one that a gateway gives as well (408, 5xx) or that lists problems, so
-            that Criteo may or may not have them; sending them again does no harm.
+        read: rows read; about, while a table is read before the first batch.
+        rejected: rows rejected.
+        duplicates: rows dropped as duplicates.
+        sent: identifiers put into calls that have ended.
+        valid: identifiers Criteo accepted.
+        in_flight: batches in flight.
+        batches: batches that have ended.
+        elapsed: seconds since the start.
+        waited: seconds during which the quota held a batch back.
+        share_read: how much of the source has been read, 0 to 1, never less than before; `None` as long as the source
+            cannot tell, as an iterable or a table with `where` cannot. With `dedupe` a table is read before the first
+            batch, and this is how much of what is left has been cut into batches.
+        share_staged: how much has been read of a table that is read before the first batch, 0 to 1, never less than
+            before; `None` for other sources, and as long as nobody can tell.
+        remaining: seconds the upload still takes, estimated by its pace and the quota; `None` when nothing can be said.
     """
 
-    valid: int = 0
-    invalid: int = 0
-    unreported: int = 0
-    failed: int = 0
-    unknown: int = 0
-
-    @property
-    def sent(self) -> int:
-        """Identifiers put into calls."""
-        return self.valid + self.invalid + self.unreported + self.failed + self.unknown
-
-    def __add__(self, other: "Outcome") -> "Outcome":
-        return Outcome(
-            valid=self.valid + other.valid,
-            invalid=self.invalid + other.invalid,
-            unreported=self.unreported + other.unreported,
-            failed=self.failed + other.failed,
-            unknown=self.unknown + other.unknown,
-        )
-
-
-@frozen(kw_only=True)
-class BatchResult:
-    """What became of one batch.
-
-    Attributes:
-        number: from 1, in the order of the source.
-        kind: what its identifiers are.
-        sent: identifiers put into calls: all of the batch, or none when no request carried it.
-        outcome: their fate, in counts.
-        receipt: Criteo's answer; `None` when an earlier run sent the batch, or when it failed and no receipt stood
-            beside the problems.
-        error: why it failed, `None` when it did not.
-        resumed: whether an earlier run got it acknowledged, so that this one did not send it.
-    """
-
-    number: int
-    kind: IdentifierType
+    read: int
+    rejected: int
+    duplicates: int
     sent: int
-    outcome: Outcome
-    receipt: ContactListOperation | None = None
-    error: CriteoError | None = None
-    resumed: bool = False
-
-    @property
-    def ok(self) -> bool:
-        """Whether Criteo took the batch and accounted for it."""
-        return self.error is None and not self.outcome.unreported
-
-    @property
-    def valid(self) -> int:
-        """Identifiers Criteo accepted."""
-        return self.outcome.valid
-
-    @property
-    def invalid(self) -> int:
-        """Identifiers Criteo refused."""
-        return self.outcome.invalid
-
-    def to_dict(self) -> dict[str, Any]:
-        """Returns JSON-safe values, without an identifier."""
-        error = self.error
-        return {
-            "batch": self.number,
-            "sent": self.sent,
-            "error": type(error).__name__ if error else None,
-            "status": getattr(error, "status", None),
-            "codes": [str(problem) for problem in getattr(error, "problems", ())],
-            "trace_id": printable_trace_id(getattr(error, "trace_id", None)),
-        }
-
-
-def result_of(amendment: Amendment, receipt: ContactListOperation) -> BatchResult:
-    """Reads a receipt: what it does not account for is `unreported`, and nothing is counted twice."""
-    count = amendment.batch.count
-    valid, invalid = _accounted(amendment, receipt)
-    outcome = Outcome(valid=valid, invalid=invalid, unreported=count - valid - invalid)
-    kind = amendment.identifier_type
-    return BatchResult(number=amendment.batch.number, kind=kind, sent=count, outcome=outcome, receipt=receipt)
-
-
-def _accounted(amendment: Amendment, receipt: ContactListOperation) -> tuple[int, int]:
-    """Returns how many identifiers a receipt calls valid and invalid: none when it cannot be the call's own."""
-    valid, invalid = receipt.valid, receipt.invalid
-    if valid is None or invalid is None or not amendment.is_confirmed_by(receipt):
-        return 0, 0
-    if min(valid, invalid) < 0 or valid + invalid > amendment.batch.count:
-        return 0, 0
-    return valid, invalid
-
-
-def failure_of(amendment: Amendment, error: CriteoError, *, carried: bool) -> BatchResult:
-    """Describes a batch that failed.
-
-    Args:
-        amendment: the call.
-        error: why it failed.
-        carried: whether a request carried it; otherwise (no token, no quota) its identifiers stay pending.
-    """
-    number, kind, count = amendment.batch.number, amendment.identifier_type, amendment.batch.count
-    if not carried:
-        return BatchResult(number=number, kind=kind, sent=0, outcome=Outcome(), error=error)
-    receipt = error.receipt if isinstance(error, PartialFailureError) else None
-    outcome = Outcome(unknown=count) if error.outcome_unknown else Outcome(failed=count)
-    if isinstance(receipt, ContactListOperation):
-        valid, invalid = _accounted(amendment, receipt)
-        outcome = Outcome(valid=valid, invalid=invalid, unknown=count - valid - invalid)
-    return BatchResult(number=number, kind=kind, sent=count, outcome=outcome, receipt=receipt, error=error)
+    valid: int
+    in_flight: int
+    batches: int
+    elapsed: float
+    waited: float
+    share_read: float | None = None
+    share_staged: float | None = None
+    remaining: float | None = None
 
 
 def live_from(moment: dt.datetime) -> dt.datetime:
@@ -271,11 +183,31 @@ class UploadReport:
         `max_invalid`, and no policy of `fail_on` is broken; whatever is stricter decides. A dry run is judged by what
         it could see: that something would be sent, and which rows were rejected, duplicates or suppressed.
         """
-        return is_ok(self)
+        return _is_ok(self)
 
     def judged_by(self, policies: Iterable[Policy]) -> "UploadReport":
         """Returns the report with the verdicts of policies."""
-        return evolve(self, verdicts=tuple(policy.judge(self) for policy in policies))
+        counts = self._counts()
+        return evolve(self, verdicts=tuple(policy.judge(counts) for policy in policies))
+
+    def _counts(self) -> dict[str, int]:
+        """Returns what policies may be about, and what their shares are of."""
+        return {
+            "read": self.read,
+            "rejected": self.rejected_total,
+            **{f"rejected.{reason}": count for reason, count in self.rejected.items()},
+            "duplicates": self.duplicates or 0,
+            "suppressed": self.suppressed,
+            "opt_outs": self.opt_outs or 0,
+            "unusable_opt_outs": self.unusable_opt_outs,
+            "identifiers": self.sent,
+            "sent": self.pending if self.dry_run else self.sent,
+            "invalid": self.invalid,
+            "unreported": self.unreported,
+            "failed": self.failed,
+            "unknown": self.unknown,
+            "any": self.rejected_total + self.sent - self.valid,
+        }
 
     def raise_for_failures(self) -> None:
         """Raises when the upload is not `.ok`.
@@ -289,7 +221,7 @@ class UploadReport:
 
     def explain(self) -> str:
         """Says in a sentence or two what is not as it should be; empty when everything is."""
-        return explained(self)
+        return _explained(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON-safe values, without an identifier."""
@@ -358,9 +290,9 @@ class UploadReport:
             hint=self.hint or other.hint,
             deadline_passed=self.deadline_passed or other.deadline_passed,
             dry_run=self.dry_run or other.dry_run,
-            max_rejected=joint_bound(self.max_rejected, self.read, other.max_rejected, other.read),
-            max_invalid=joint_bound(self.max_invalid, self.sent, other.max_invalid, other.sent),
-            allow_empty=joint_allowance(self, other),
+            max_rejected=_joint_bound(self.max_rejected, self.read, other.max_rejected, other.read),
+            max_invalid=_joint_bound(self.max_invalid, self.sent, other.max_invalid, other.sent),
+            allow_empty=_joint_allowance(self, other),
             verdicts=added(self.verdicts, other.verdicts),
             sample_invalid=(self.sample_invalid + other.sample_invalid)[:MOST_SAMPLED],
             invalid_rows=(self.invalid_rows + other.invalid_rows)[:MOST_SAMPLED],
@@ -374,3 +306,91 @@ class UploadReport:
 def _counted(one: int | None, other: int | None) -> int | None:
     """Adds up counts of which one, or both, may not have been made."""
     return other if one is None else one if other is None else one + other
+
+
+def _is_ok(report: UploadReport) -> bool:
+    """Returns what `UploadReport.ok` says."""
+    if not all(verdict.ok for verdict in report.verdicts):
+        return False
+    if _beyond(report.rejected_total, report.max_rejected, report.read):
+        return False
+    if report.failed or report.unknown or report.unreported or report.failures or report.deadline_passed:
+        return False
+    if report.dry_run:
+        return report.pending > 0 or report.allow_empty
+    if report.pending:
+        return False
+    return (report.sent > 0 or report.allow_empty) and not _beyond(report.invalid, report.max_invalid, report.sent)
+
+
+def _explained(report: UploadReport) -> str:
+    """Says in a sentence or two what is not as it should be; empty when everything is."""
+    if report.ok:
+        return ""
+    broken = [str(verdict) for verdict in report.verdicts if not verdict.ok]
+    faults = _faults(report)
+    sentences = []
+    if faults or not broken:
+        sentences.append(f"The upload is not complete: {'; '.join(faults) or _nothing(report)}.")
+    if broken:
+        sentences.append(f"{'It' if faults else 'The upload'} fails by {'; '.join(broken)}.")
+    if report.failures and (first := report.failures[0].error) is not None:
+        sentences.append(f"The first failure: {' '.join(str(first).split())}")
+    return " ".join(sentences)
+
+
+def _nothing(report: UploadReport) -> str:
+    """Says why nothing was sent although nothing failed, and what to do where that is right."""
+    allow = "give allow_empty=True (--allow-empty) if that is right"
+    if not report.read:
+        return f"no row was read (an empty source, or a condition that no row meets); {allow}"
+    rows = [("rejected", report.rejected_total), ("suppressed", report.suppressed), ("duplicates", report.duplicates)]
+    went = ", ".join(f"{count:,} {what}" for what, count in rows if count)
+    would = "nothing would be sent" if report.dry_run else "nothing was sent"
+    return f"{would}, because no row was left ({report.read:,} read: {went}); {allow}"
+
+
+def _faults(report: UploadReport) -> list[str]:
+    faults = ["its deadline ended it"] if report.deadline_passed else []
+    faults += [f"{count:,} identifiers {what}" for what, count in _counted_faults(report) if count]
+    codes = Counter(_code(failure.error) for failure in report.failures if failure.error)
+    if codes:
+        faults.append("failures: " + ", ".join(f"{count} x {code}" for code, count in codes.most_common(5)))
+    return faults
+
+
+def _counted_faults(report: UploadReport) -> list[tuple[str, int]]:
+    over_rejected = _beyond(report.rejected_total, report.max_rejected, report.read)
+    over_invalid = _beyond(report.invalid, report.max_invalid, report.sent)
+    return [
+        ("failed", report.failed),
+        ("may or may not have been applied (unknown)", report.unknown),
+        ("are not accounted for in Criteo's answers (unreported)", report.unreported),
+        ("were not sent (pending)", 0 if report.dry_run else report.pending),
+        (f"were rejected, more than {report.max_rejected:.0%} of the rows", report.rejected_total * over_rejected),
+        (f"were refused by Criteo, more than {report.max_invalid:.0%}", report.invalid * over_invalid),
+    ]
+
+
+def _beyond(count: int, share: float, rows: int) -> bool:
+    """Whether a count is above a share of the rows by more than rounding: a sum keeps the bounds its parts keep."""
+    return count > share * rows * (1 + 1e-12)
+
+
+def _code(error: CriteoError) -> str:
+    if isinstance(error, ResponseError):
+        return f"HTTP {error.status}" + "".join(f" {problem}" for problem in error.problems[:1])
+    return type(error).__name__
+
+
+def _joint_allowance(one: UploadReport, other: UploadReport) -> bool:
+    """Returns whether the sum of two reports may be empty: when each part that read something may be."""
+    parts = [part.allow_empty for part in (one, other) if part.read or part.allow_empty]
+    return bool(parts) and all(parts)
+
+
+def _joint_bound(one: float, rows: int, other: float, other_rows: int) -> float:
+    """Returns the share that allows a whole what two shares allow its parts."""
+    if one == other or not rows + other_rows:
+        return min(one, other)
+    return (one * rows + other * other_rows) / (rows + other_rows)

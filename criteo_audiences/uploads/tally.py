@@ -1,40 +1,87 @@
-"""Counts an upload's batches as they go out and come back."""
+"""Adds up what an upload does: its batches as they go out and come back, and how busy its parts are."""
 
+import asyncio
 import datetime as dt
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import anyio
 
 from criteo_audiences.batches import Batch
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import IdentifierType
-from criteo_audiences.uploads.load import Load
-from criteo_audiences.uploads.report import MOST_SAMPLED, BatchResult, Outcome
+from criteo_audiences.tables.origins import SourceRow
+from criteo_audiences.uploads.advice import Figures, hint, time_left
+from criteo_audiences.uploads.lane import Lane
+from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads.outcome import BatchResult, Outcome
+from criteo_audiences.uploads.report import MOST_SAMPLED, Progress, UploadReport, live_from
+
+_PROGRESS_EVERY: Final = 0.25
+
+
+def _monotonic() -> float:
+    return time.monotonic()
 
 
 class Tally:
-    """Every batch is in flight, ended, abandoned in flight, or was never sent.
+    """What an upload has done so far. Every batch is in flight, ended, abandoned in flight, or was never sent.
 
     Args:
-        load: is told how many batches are in flight.
+        lane: counts the rows.
+        options: the caller's choices.
+        now: the time, in seconds.
+
+    Attributes:
+        meter: counts the calls and the waits for the quota.
+        planned: batches that a dry run would send.
+        batches: batches put into calls.
+        ended: batches that came back, or that an earlier run had delivered.
+        resumed: how many of them an earlier run had delivered.
+        in_flight: batches in flight.
+        outcomes: the fate of everything put into calls, by kind of identifier.
+        failures: the batches that failed.
+        accepted_at: when Criteo last accepted a batch.
+        busy: seconds that batches were in flight, summed over the batches.
+        full: seconds during which as many batches were in flight as may be.
+        delivering: seconds during which the lane waited for a sender to take its batch.
+        elapsed: seconds that the upload took; `None` until it is over.
     """
 
-    def __init__(self, load: Load) -> None:
-        self._load = load
-        self.started_at = time.monotonic()
-        self.elapsed: float | None = None
-        self.outcomes: dict[IdentifierType, Outcome] = {}
+    def __init__(self, lane: Lane, options: Options, now: Callable[[], float] = _monotonic) -> None:
+        self._lane = lane
+        self._options = options
+        self._now = now
+        self.meter = CallMeter()
+        self.planned = 0
         self.batches = 0
         self.ended = 0
         self.resumed = 0
         self.in_flight = 0
+        self.outcomes: dict[IdentifierType, Outcome] = {}
         self.failures: list[BatchResult] = []
-        self.sample_invalid: list[tuple[IdentifierType, str]] = []
         self.accepted_at: dt.datetime | None = None
+        self.busy = 0.0
+        self.full = 0.0
+        self.delivering = 0.0
+        self.elapsed: float | None = None
+        self._sample_invalid: list[tuple[IdentifierType, str]] = []
+        self._began = self._since = now()
+        self._read_at: float | None = None
+
+    async def plan(self, _: Batch) -> None:
+        """Counts a batch that a dry run would send."""
+        self.planned += 1
 
     def start(self) -> None:
-        """A batch is about to be sent."""
+        """Counts a batch that is about to be sent."""
         self._change_in_flight(1)
 
     def finish(self, result: BatchResult) -> None:
-        """A batch has come back, one way or the other."""
+        """Counts a batch that came back, whatever became of it."""
         self._change_in_flight(-1)
         self.batches += result.sent > 0
         self.ended += 1
@@ -45,11 +92,11 @@ class Tally:
         if result.ok:
             self.accepted_at = dt.datetime.now(dt.UTC)
         sample = (result.receipt.sample_invalid or ()) if result.receipt else ()
-        room = MOST_SAMPLED - len(self.sample_invalid)
-        self.sample_invalid += [(result.kind, identifier) for identifier in sample[:room]]
+        room = MOST_SAMPLED - len(self._sample_invalid)
+        self._sample_invalid += [(result.kind, identifier) for identifier in sample[:room]]
 
     def resume(self, result: BatchResult, accepted_at: dt.datetime) -> None:
-        """A batch need not be sent, because an earlier run got it acknowledged."""
+        """Counts a batch that need not be sent, because an earlier run had delivered it."""
         self.batches += 1
         self.ended += 1
         self.resumed += 1
@@ -57,41 +104,170 @@ class Tally:
         self.accepted_at = max(accepted_at, self.accepted_at or accepted_at)
 
     def abandon(self, batch: Batch, kind: IdentifierType, *, sent: bool) -> None:
-        """A batch was given up before an answer came; one that no request carried yet is not counted as sent."""
+        """Counts a batch given up before an answer came; one that no request carried yet is not counted as sent."""
         self._change_in_flight(-1)
         if sent:
             self.batches += 1
             self._add(kind, Outcome(unknown=batch.count))
 
-    def refused(self) -> dict[IdentifierType, set[str]]:
-        """Returns the identifiers that Criteo showed as refused, by kind."""
-        refused: dict[IdentifierType, set[str]] = {}
-        for kind, identifier in self.sample_invalid:
-            refused.setdefault(kind, set()).add(identifier)
-        return refused
+    @contextmanager
+    def handing_over(self) -> Iterator[None]:
+        """Counts the time inside as the lane's wait for a sender."""
+        began = self._now()
+        try:
+            yield
+        finally:
+            self.delivering += self._now() - began
+
+    def end_reading(self) -> None:
+        """Notes that the source has come to its end."""
+        self._read_at = self._now()
+
+    def close(self) -> None:
+        """Notes that the upload is over."""
+        if self.elapsed is None:
+            self.elapsed = self.seconds()
+
+    @property
+    def reading(self) -> float:
+        """Seconds that reading and preparing took, waits for a sender left out."""
+        return (self._now() if self._read_at is None else self._read_at) - self._began - self.delivering
 
     @property
     def accepted(self) -> int:
         """Batches that Criteo took, in this run or an earlier one."""
         return self.ended - len(self.failures)
 
+    def seconds(self) -> float:
+        """Returns the seconds since the start, or the whole time once the upload is over."""
+        return self._now() - self._began if self.elapsed is None else self.elapsed
+
+    def refused(self) -> dict[IdentifierType, set[str]]:
+        """Returns the identifiers that Criteo showed as refused, by kind."""
+        refused: dict[IdentifierType, set[str]] = {}
+        for kind, identifier in self._sample_invalid:
+            refused.setdefault(kind, set()).add(identifier)
+        return refused
+
+    def remaining(self, share_read: float | None) -> float | None:
+        """Estimates the seconds that the upload still takes; `None` while nothing can be said.
+
+        Args:
+            share_read: how much of the source has been read, 0 to 1; `None` when the lane cannot say.
+        """
+        if not share_read or not self.accepted or self.accepted == self.resumed < self.ended:
+            return None
+        return time_left(
+            min(1.0, share_read) * self.ended / (self.ended + self.in_flight),
+            ended=self.ended,
+            resumed=self.resumed,
+            accepted=self.accepted,
+            elapsed=self.seconds(),
+            waited=self.meter.waited(),
+            window=self.meter.window,
+        )
+
+    def progress(self) -> Progress:
+        """Returns how far the upload is."""
+        read, rows = self._lane.progress(), self._lane.rows
+        return Progress(
+            read=read.seen,
+            rejected=rows.rejected.total(),
+            duplicates=rows.duplicates or 0,
+            sent=self._outcome.sent,
+            valid=self._outcome.valid,
+            in_flight=self.in_flight,
+            batches=self.ended,
+            elapsed=self.seconds(),
+            waited=self.meter.waited(),
+            share_read=read.share,
+            share_staged=read.staged,
+            remaining=self.remaining(read.share),
+        )
+
+    def show_progress(self) -> None:
+        """Calls `on_progress`, where the caller gave one.
+
+        Raises:
+            ConfigurationError: when that returns a coroutine: nothing says so of a lambda before it is called.
+        """
+        if self._options.on_progress is None:
+            return
+        returned = self._options.on_progress(self.progress())
+        if asyncio.iscoroutine(returned):
+            returned.close()
+            raise ConfigurationError(
+                "on_progress returned a coroutine; it must be a plain function: it is not awaited."
+            )
+
+    async def keep_showing_progress(self) -> None:
+        """Shows progress also while nothing comes back, until the upload is over."""
+        while self.elapsed is None:
+            self.show_progress()
+            await anyio.sleep(_PROGRESS_EVERY)
+
+    def report(self, *, deadline_passed: bool = False, invalid_rows: Sequence[SourceRow] = ()) -> UploadReport:
+        """Adds everything up; identifiers read that no call has carried are pending."""
+        lane, rows, options = self._lane, self._lane.rows, self._options
+        opt_outs = lane.opt_outs
+        gone = rows.rejected.total() + (rows.duplicates or 0) + rows.suppressed + self._outcome.sent
+        return UploadReport(
+            read=rows.read,
+            rejected={str(reason): count for reason, count in rows.rejected.items()},
+            duplicates=rows.duplicates,
+            suppressed=rows.suppressed,
+            opt_outs=None if opt_outs is None else opt_outs.usable,
+            unusable_opt_outs=0 if opt_outs is None else opt_outs.unusable,
+            pending=rows.read - gone,
+            already_hashed=rows.already_hashed,
+            by_type=dict(self.outcomes),
+            columns=lane.columns,
+            notes=lane.notes,
+            batches=self.planned if options.dry_run else self.batches,
+            failures=tuple(self.failures),
+            resumed=self.resumed,
+            calls=self.meter.calls,
+            elapsed=self.seconds(),
+            waited=self.meter.waited(),
+            live_from=live_from(self.accepted_at) if self.accepted_at else None,
+            hint=self._hint(),
+            deadline_passed=deadline_passed,
+            dry_run=options.dry_run,
+            max_rejected=options.max_rejected,
+            max_invalid=options.max_invalid,
+            allow_empty=options.allow_empty,
+            sample_invalid=tuple(identifier for _, identifier in self._sample_invalid),
+            invalid_rows=tuple(invalid_rows),
+        ).judged_by(options.fail_on)
+
+    def _hint(self) -> str | None:
+        """Returns what kept the upload from being faster, once it is over; a source that trickles has no speed."""
+        if self._options.flush_after is not None or self.elapsed is None:
+            return None
+        return hint(
+            Figures(
+                elapsed=self.elapsed,
+                waited=self.meter.waited(),
+                reading=self.reading,
+                full=self.full,
+                busy=self.busy,
+                batches=self.batches - self.resumed,
+                failed=len(self.failures),
+                max_concurrency=self._options.max_concurrency,
+                window=self.meter.window,
+            )
+        )
+
     @property
-    def outcome(self) -> Outcome:
-        """The fate of everything put into calls."""
+    def _outcome(self) -> Outcome:
         return sum(self.outcomes.values(), Outcome())
 
     def _add(self, kind: IdentifierType, outcome: Outcome) -> None:
         self.outcomes[kind] = self.outcomes.get(kind, Outcome()) + outcome
 
     def _change_in_flight(self, by: int) -> None:
+        now = self._now()
+        self.busy += self.in_flight * (now - self._since)
+        self.full += (now - self._since) * (self.in_flight >= self._options.max_concurrency)
         self.in_flight += by
-        self._load.change(by)
-
-    def close(self) -> None:
-        """The upload is over."""
-        if self.elapsed is None:
-            self.elapsed = time.monotonic() - self.started_at
-
-    def seconds(self) -> float:
-        """Seconds since the start, or the whole time once it is over."""
-        return time.monotonic() - self.started_at if self.elapsed is None else self.elapsed
+        self._since = now

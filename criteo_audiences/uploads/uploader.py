@@ -11,16 +11,15 @@ from criteo_audiences.errors import (
     ConfigurationError,
 )
 from criteo_audiences.uploads.amendment import Amend, Destination
-from criteo_audiences.uploads.first_error import first_error
-from criteo_audiences.uploads.intake import Intake, ValueIntake
-from criteo_audiences.uploads.options import Settings
-from criteo_audiences.uploads.own_task import OwnTask, own_task
-from criteo_audiences.uploads.pipeline import Look, Pipeline
-from criteo_audiences.uploads.record import kept_record
+from criteo_audiences.uploads.lane import Lane
+from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads.outcome import BatchResult
+from criteo_audiences.uploads.pipeline import Look, Pipeline, Reading
 from criteo_audiences.uploads.rejects import RejectsFile, kept_open
-from criteo_audiences.uploads.report import BatchResult, UploadReport
+from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.sources import as_table
-from criteo_audiences.uploads.table_intake import TableIntake
+from criteo_audiences.uploads.tasks import OwnTask, first_error, own_task
+from criteo_audiences.uploads.value_lane import ValueLane
 
 
 class UploadStream:
@@ -43,23 +42,23 @@ class UploadStream:
     @property
     def journal(self) -> Path | None:
         """The file of the journal, `None` for an upload that keeps none."""
-        return self._upload.record.path
+        return self._upload.recorder.path
 
     @property
     def resumes(self) -> bool:
         """Whether it continues an unfinished upload."""
-        return self._upload.record.resumes
+        return self._upload.recorder.resumes
 
     @property
     def set_aside(self) -> str | None:
         """Why it does not continue the unfinished upload that the journal holds; `None` when there is none."""
-        return self._upload.record.set_aside
+        return self._upload.recorder.set_aside
 
     @property
     def resumable(self) -> bool:
         """Whether, as things stand, starting the same upload again would send only what is missing."""
-        record = self._upload.record
-        return record.path is not None and record.acknowledged > 0 and not record.completed
+        recorder = self._upload.recorder
+        return recorder.path is not None and recorder.acknowledged > 0 and not recorder.completed
 
     def __aiter__(self) -> "UploadStream":
         return self
@@ -75,7 +74,7 @@ class UploadStream:
 
 @asynccontextmanager
 async def stream(
-    amend: Amend, destination: Destination, source: object, settings: Settings, look: Look | None = None
+    amend: Amend, destination: Destination, source: object, options: Options, look: Look | None = None
 ) -> AsyncIterator[UploadStream]:
     """Runs an upload for as long as the block lasts; leaving it early cancels what still runs.
 
@@ -85,7 +84,7 @@ async def stream(
         amend: makes the calls.
         destination: the contact list.
         source: any iterable or async iterable of text, or a file.
-        settings: the caller's choices.
+        options: the caller's choices.
         look: looks at the contact list and raises when the upload cannot be meant for it; `None` makes no call.
 
     Raises:
@@ -97,9 +96,9 @@ async def stream(
         SourceChangedError: when a file changed while it was read; what was sent by then is in the report.
         Exception: what the source raises, as it is.
     """
-    rejects = _rejects(settings)
-    upload = Pipeline(amend, destination.segment_id, _open_intake(source, settings, rejects), settings)
-    async with _running(upload, destination, source, settings, rejects, look) as running:
+    rejects = _rejects(options)
+    upload = Pipeline(amend, destination.segment_id, _lane_of(source, options, rejects), options)
+    async with _running(upload, destination, source, options, rejects, look) as running:
         yield running
 
 
@@ -108,19 +107,18 @@ async def _running(
     upload: Pipeline,
     destination: Destination,
     source: object,
-    settings: Settings,
+    options: Options,
     rejects: RejectsFile | None,
     look: Look | None,
 ) -> AsyncIterator[UploadStream]:
     async def run(entered: Callable[[], Awaitable[None]], left: Awaitable[Exception | None]) -> None:
         # What refuses to start does so before there is a journal or a file of rejects.
-        async with upload.opened(look), kept_record(destination, source, settings) as record:
-            upload.record = record
+        async with upload.opened(look), upload.recorder.opened(destination, source, options):
             async with kept_open(rejects):
                 await _carry_out(upload, entered, left)
             upload.require_unchanged_source()
-            if upload.has_begun_all:
-                await record.complete()
+            if upload.reading is Reading.DONE:
+                await upload.recorder.complete()
         await upload.look_again()
 
     if rejects is not None:
@@ -150,16 +148,16 @@ async def _carry_out(
 
 
 async def upload(
-    amend: Amend, destination: Destination, source: object, settings: Settings, look: Look | None = None
+    amend: Amend, destination: Destination, source: object, options: Options, look: Look | None = None
 ) -> UploadReport:
     """Runs an upload to its end; the arguments and what is raised are those of `stream`.
 
     An exception that ends it, a cancellation included, carries a note that says how far it came.
     """
-    rejects = _rejects(settings)
-    pipeline = Pipeline(amend, destination.segment_id, _open_intake(source, settings, rejects), settings)
+    rejects = _rejects(options)
+    pipeline = Pipeline(amend, destination.segment_id, _lane_of(source, options, rejects), options)
     try:
-        async with _running(pipeline, destination, source, settings, rejects, look) as running:
+        async with _running(pipeline, destination, source, options, rejects, look) as running:
             async for _ in running:
                 pass
     except BaseException as error:  # a cancellation as well, which is the cause of a TimeoutError
@@ -178,22 +176,24 @@ def _how_far(report: UploadReport) -> str:
     )
 
 
-def _rejects(settings: Settings) -> RejectsFile | None:
-    return None if settings.rejects is None else RejectsFile(settings.rejects, plain=settings.rejects_plain)
+def _rejects(options: Options) -> RejectsFile | None:
+    return None if options.rejects is None else RejectsFile(options.rejects, plain=options.rejects_plain)
 
 
-def _open_intake(source: object, settings: Settings, rejects: RejectsFile | None) -> Intake:
+def _lane_of(source: object, options: Options, rejects: RejectsFile | None) -> Lane:
     """Opens the lane for a source: tables in threads of their own, other sources on the event loop.
 
     Raises:
         ConfigurationError: when an option goes with tables only.
     """
-    table = as_table(source, settings.selections[0].columns, hive_partitioning=settings.hive_partitioning)
+    table = as_table(source, options.selections[0].columns, hive_partitioning=options.hive_partitioning)
     if table is not None:
-        return TableIntake(table, settings, rejects)
-    if settings.hive_partitioning:
+        from criteo_audiences.uploads.table_lane import TableLane  # noqa: PLC0415 - a list needs no engine
+
+        return TableLane(table, options, rejects)
+    if options.hive_partitioning:
         raise ConfigurationError("hive_partitioning is about Parquet files; an iterable has no directories.")
     for option in ("column", "columns", "region_column", "where", "skip_rows", "encoding"):
-        if getattr(settings, option) is not None:
+        if getattr(options, option) is not None:
             raise ConfigurationError(f"{option} is about the columns of a table; an iterable has none.")
-    return ValueIntake(source, settings, rejects)
+    return ValueLane(source, options, rejects)

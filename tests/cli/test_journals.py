@@ -242,3 +242,20 @@ async def test_a_file_that_is_no_journal_is_left_as_it_is(cli, emails: Path, san
     assert len(done.err.splitlines()) == 1
     assert emails.read_bytes() == before
     assert not amendments(sandbox)
+
+
+async def test_names_that_are_no_utf8_are_printed(cli, emails: Path, tmp_path: Path, sandbox: Sandbox) -> None:
+    """In words and in JSON, which Python reads back as the name that the system has."""
+    folder, odd = tmp_path / "\udcff", "crm\udcff.journal"
+    folder.mkdir()
+    segment = sandbox.add_contact_list()
+    done = await cli("upload", SERVICE, segment, str(emails), *OPTIONS, "--journal", str(folder / odd), "--json")
+    assert done.code == 0, done.err
+    shown = await cli("journals", "list", "--directory", str(folder), "--json")
+    (journal,) = json.loads(shown.out)["journals"]
+    assert journal["name"] == odd
+    listed = await cli("journals", "list", "--directory", str(folder))
+    assert (listed.code, "Traceback" in listed.err) == (0, False)
+    gone = await cli("upload", SERVICE, segment, str(folder / "nothere.csv"), *OPTIONS, "--json")
+    assert gone.code in {USAGE, FILE}
+    assert "Traceback" not in gone.err

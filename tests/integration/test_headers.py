@@ -11,8 +11,8 @@ import pytest
 
 from criteo_audiences import ConfigurationError, Table
 from criteo_audiences.uploads.amendment import Destination
-from criteo_audiences.uploads.options import Settings
-from criteo_audiences.uploads.record import job_of
+from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads.recorder import job_of
 
 REPORT = 'Report: "Customers\n\nsep=;;;\nid;email;name\n1;a@b.co;Ann\n2;b@b.co;Bob\n'
 META = "email,email,phone,email,phone\na@b.co,b@b.co,+33612345678,,\n,,,c@b.co,+33612345679\n,,,,\n"
@@ -51,7 +51,7 @@ async def test_opt_outs_have_options_of_their_own(stage: Any, crm: Path, tmp_pat
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("table", "{} is given by the table and beside it; give it once."),
+        ("table", "{} is given twice, by the table and as an option of the upload; give it once."),
         ("query", "{} goes with text files, not with the query; leave it out."),
         ("arrow", "{} goes with text files, not with the Table; leave it out."),
         ("list", "{} is about the columns of a table; an iterable has none."),
@@ -72,6 +72,42 @@ async def test_an_option_of_files_is_never_ignored(
         await stage.upload(sources[source], **{option: value})
     assert str(caught.value) == message.format(option)
     assert stage.calls == []
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("where", "name = 'Ann'"), ("threads", 2), ("memory_limit", "300MB"), ("encoding", "utf-8")]
+)
+async def test_an_option_of_a_table_is_the_tables_or_the_uploads(
+    stage: Any, tmp_path: Path, option: str, value: Any
+) -> None:
+    """Either place does the same; in both it is refused before a call."""
+    crm = tmp_path / "crm.csv"
+    crm.write_text("id,email,name\n1,a@b.co,Ann\n2,b@b.co,Bob\n")
+    table = Table.from_file(crm, column="email", **{option: value})
+    reports = [await stage.upload(table), await stage.upload(Table.from_file(crm, column="email"), **{option: value})]
+    assert [report.sent for report in reports] == [1 if option == "where" else 2] * 2
+    with pytest.raises(ConfigurationError) as caught:
+        await stage.upload(table, **{option: value})
+    assert str(caught.value) == (f"{option} is given twice, by the table and as an option of the upload; give it once.")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threads": 0}, "threads must"),
+        ({"threads": "2"}, "threads must be a whole number, not str"),
+        ({"memory_limit": "much"}, "memory_limit must be a size such as '512MB'"),
+    ],
+)
+def test_an_option_of_a_table_is_checked_at_once(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+    """Before anything is read, for files, queries and frames alike."""
+    for make, source in (
+        (Table.from_file, tmp_path / "crm.csv"),
+        (Table.from_query, "SELECT 1"),
+        (Table.from_arrow, pa.table({"email": ["a@b.co"]})),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            make(source, **options)
 
 
 @pytest.mark.parametrize("value", [-1, True, "3", 2.5])
@@ -229,9 +265,16 @@ def test_what_is_said_of_a_file_is_part_of_the_job(crm: Path) -> None:
 
     def configuration(options: dict[str, Any], said: dict[str, Any]) -> object:
         destination = Destination(service="marketing-solutions", host="h", segment_id="1")
-        return job_of(destination, Table.from_file(crm, **said), Settings(hash=None, **options)).configuration
+        return job_of(destination, Table.from_file(crm, **said), Options(hash=None, **options)).configuration
 
     plain = configuration({}, {})
     for option, value in (("skip_rows", 3), ("encoding", "cp1251")):
         assert configuration({option: value}, {}) == configuration({}, {option: value}) != plain
     assert configuration({"skip_rows": 0}, {}) == plain
+
+
+@pytest.mark.parametrize("name", ["a\0b.csv", "a\udcff.csv"])
+def test_a_query_that_sql_cannot_hold_is_refused(name: str) -> None:
+    """It is not called a value that cannot be converted."""
+    with pytest.raises(ConfigurationError, match="query holds a NUL character or a name that is no UTF-8"):
+        Table.from_query(f"SELECT * FROM '{name}'")  # noqa: S608 - nothing is run

@@ -14,11 +14,10 @@ import pytest
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
-from criteo_audiences.journals import JournalState, describe, list_journals
-from criteo_audiences.uploads import file_lock, journal, sqlite_file
-from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.ledger import LEDGER_NAME, Ledger
-from criteo_audiences.uploads.sqlite_file import InUseError
+from criteo_audiences.journals import JournalState, describe, file_lock, journal, list_journals, sqlite_file
+from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory
+from criteo_audiences.journals.journal import Job, Journal
+from criteo_audiences.journals.sqlite_file import InUseError
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
@@ -29,8 +28,8 @@ import json, os, random, resource, signal, sys, time
 from pathlib import Path
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
-from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_rows import BatchState
+from criteo_audiences.journals.journal import Job, Journal
+from criteo_audiences.journals.rows import BatchState
 
 JOB = Job(service="marketing-solutions", host="api.criteo.com", segment_id="812345", operation="add")
 DIRECTORY = Path(sys.argv[1])
@@ -148,13 +147,13 @@ def test_journals_are_opened_one_at_a_time(tmp_path: Path, monkeypatch: pytest.M
     opened = journal.Store
 
     def watched(path: Path) -> Any:
-        with pytest.raises(InUseError), Ledger(tmp_path):
+        with pytest.raises(InUseError), JournalDirectory(tmp_path):
             pass
         return opened(path)
 
     monkeypatch.setattr(journal, "Store", watched)
     Journal.open(tmp_path / "crm.journal", JOB).close()
-    with Ledger(tmp_path):
+    with JournalDirectory(tmp_path):
         pass
 
 

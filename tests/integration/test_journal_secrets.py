@@ -25,14 +25,14 @@ from criteo_audiences import (
     journals,
 )
 from criteo_audiences.batches import Batch
+from criteo_audiences.journals.journal import Job, Journal
+from criteo_audiences.journals.rows import BatchState
+from criteo_audiences.journals.sqlite_file import log_of
 from criteo_audiences.models import IdentifierType, Operation
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.uploads.amendment import Amendment, Destination
-from criteo_audiences.uploads.journal import Job, Journal
-from criteo_audiences.uploads.journal_rows import BatchState
-from criteo_audiences.uploads.options import Settings
-from criteo_audiences.uploads.record import job_of
-from criteo_audiences.uploads.sqlite_file import log_of
+from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads.recorder import job_of
 
 CLIENT_ID, SECRET, SEGMENT_NAME = "planted-client-id", "planted-client-secret", "planted-segment-name"
 EMAILS = [f"planted.person.{number}@example.com" for number in range(30)]
@@ -136,7 +136,7 @@ class Stage:
         """Uploads, and notes what is shown of it."""
         ms, listener = self.criteo.marketing_solutions, self.listener
         chosen = self.options(**options)
-        listener.note(Settings(**chosen))
+        listener.note(Options(**chosen))
         async with ms.stream_contact_list(self.segment_id, source or self.source, **chosen) as results:
             listener.note(results, results.journal, results.set_aside)
             async for batch in results:
@@ -259,7 +259,7 @@ async def test_every_refusal_to_continue_names_nobody(stage: Stage, monkeypatch:
     stage.listener.note_error(caught.value)
     assert "another job" in await stage.refused(where="note = 'planted.condition@example.com'")
     assert "another job" in await stage.refused(operation="remove")
-    job = job_of(destination(stage), Table.from_file(stage.source), Settings(**stage.options()))
+    job = job_of(destination(stage), Table.from_file(stage.source), Options(**stage.options()))
     with Journal.open(path, job, resume=False) as journal:
         stage.listener.note(journal, job)
         assert "in use" in await stage.refused()
@@ -302,7 +302,7 @@ async def test_what_an_upload_is_made_of_shows_nothing_of_it(listener: Listener,
     """The repr of every object that holds an identifier, a condition or the application's id."""
     batch = planted_batch(1)
     table = Table.from_query("SELECT 'planted.condition@example.com' AS email")
-    settings = Settings(hash=None, where=WHERE, suppress=[OPT_OUT])
+    settings = Options(hash=None, where=WHERE, suppress=[OPT_OUT])
     job = job_of(destination(stage), table, settings)
     amendment = Amendment(
         segment_id="1", operation=Operation.ADD, identifier_type=IdentifierType.EMAIL, batch=batch, upload_id="1"

@@ -14,9 +14,9 @@ import pytest
 from criteo_audiences.identifiers import RejectReason
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.tables.inspection import inspect
-from criteo_audiences.tables.rejects import Reject
+from criteo_audiences.tables.origins import Reject
 from criteo_audiences.uploads import Amendment, Destination
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.rejects import RejectsFile
 from criteo_audiences.uploads.uploader import upload
 
@@ -103,7 +103,7 @@ def test_an_iterable_of_rejects_alone_takes_no_more_memory(tmp_path: Path) -> No
 
     def run(rows: int, path: Path) -> None:
         nowhere = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
-        options = Settings(hash=None, rejects=path, rejects_plain=True, dry_run=True)
+        options = Options(hash=None, rejects=path, rejects_plain=True, dry_run=True)
         asyncio.run(upload(amend, nowhere, (f"nobody {number:080}" for number in range(rows)), options))
 
     run(1, tmp_path / "first.csv")  # imports what it needs

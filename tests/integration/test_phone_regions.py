@@ -84,6 +84,24 @@ async def test_a_country_that_is_given_is_never_replaced_by_another(country: str
         assert sandbox.contact_list(other).identifiers == {*readings} - {outcome}
 
 
+async def test_a_table_may_name_its_own_region_column() -> None:
+    """Of a source and of its opt-outs, each its own; an iterable's opt-outs as well."""
+    rows = Table.from_arrow(
+        pl.DataFrame({"tel": ["612345678", "612345679"], "country": ["Spain", "Spain"]}),
+        column="tel",
+        region_column="country",
+    )
+    gone = Table.from_arrow(pl.DataFrame({"tel": ["612345678"], "land": ["ES"]}), column="tel", region_column="land")
+    choices = {"identifier_type": "phone_number", "region": "FR", "hash": None, "suppress": gone}
+    async with Sandbox() as sandbox, CriteoClient(sandbox.credentials, base_url=sandbox.url) as criteo:
+        segment, upload = sandbox.add_contact_list(), criteo.marketing_solutions.upload_contact_list
+        assert (await upload(segment, rows, **choices)).suppressed == 1
+        assert (await upload(segment, ["+34612345678", "+34612345679"], **choices)).suppressed == 1
+        assert sandbox.contact_list(segment).identifiers == {"+34612345679"}
+        with pytest.raises(ConfigurationError, match="region_column goes with identifier_type='phone_number'"):
+            await upload(segment, rows, hash=None)
+
+
 async def test_a_region_column_goes_with_phone_numbers_of_a_table(numbers: Path) -> None:
     """Other kinds, iterables and columns that are not there are refused before a call."""
     async with Sandbox() as sandbox, CriteoClient(sandbox.credentials, base_url=sandbox.url) as criteo:

@@ -12,10 +12,11 @@ from attrs import define, field
 
 from criteo_audiences import CriteoClient, CriteoError, JournalError, RetryPolicy, UploadReport
 from criteo_audiences.batches import Batch
+from criteo_audiences.journals import directory
+from criteo_audiences.journals.directory import JournalDirectory
+from criteo_audiences.journals.store import Store
 from criteo_audiences.sandbox import Sandbox
-from criteo_audiences.uploads import ledger, pipeline
-from criteo_audiences.uploads.journal_store import Store
-from criteo_audiences.uploads.ledger import Ledger
+from criteo_audiences.uploads import recorder
 
 
 class Stage:
@@ -247,8 +248,8 @@ async def test_an_operation_needs_no_state_directory(
 ) -> None:
     """It succeeds and makes nothing; what keeps it from being noted is a warning at most."""
     monkeypatch.setenv("XDG_STATE_HOME", place if place.startswith("/") else str(tmp_path / "home"))
-    monkeypatch.setattr(ledger, "_PATIENCE_OF_A_CALL", 0.01)
-    ledger_path = tmp_path / "home" / "criteo-audiences" / "journals" / ledger.LEDGER_NAME
+    monkeypatch.setattr(directory, "_PATIENCE_OF_A_CALL", 0.01)
+    ledger_path = tmp_path / "home" / "criteo-audiences" / "journals" / directory.LEDGER_NAME
     if place == "file":
         (tmp_path / "home").touch()
     if place in {"damaged", "locked"}:
@@ -256,7 +257,7 @@ async def test_an_operation_needs_no_state_directory(
     if place == "damaged":
         ledger_path.write_bytes(b"x" * 5_000)
     before = sorted(tmp_path.rglob("*"))
-    with Ledger(ledger_path.parent) if place == "locked" else contextlib.nullcontext():
+    with JournalDirectory(ledger_path.parent) if place == "locked" else contextlib.nullcontext():
         await operate(stage, stage.segment_id)
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -269,7 +270,7 @@ async def test_a_refused_start_leaves_no_journal(stage: Stage, options: dict[str
     for journal in (stage.journal, stage.journal.parent):
         with pytest.raises(CriteoError):
             await stage.upload(tmp_path / "crm.csv", journal=journal, **options)
-        assert {each.name for each in stage.journal.parent.iterdir()} <= {ledger.LEDGER_NAME}
+        assert {each.name for each in stage.journal.parent.iterdir()} <= {directory.LEDGER_NAME}
         assert (await stage.upload(tmp_path / "crm.csv", journal=tmp_path / "other.journal")).ok
 
 
@@ -403,7 +404,7 @@ async def test_results_that_follow_closely_wait_for_the_disk_together(
     stage: Stage, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first one by itself, the others once, in a thread, and not longer than until the last one is there."""
-    monkeypatch.setattr(pipeline, "_BETWEEN_SYNCS", 3_600.0)
+    monkeypatch.setattr(recorder, "_BETWEEN_SYNCS", 3_600.0)
     assert (await stage.upload(emails(80))).ok
     opening, *waited = disk.waited
     assert len(waited) == 2
@@ -414,7 +415,7 @@ async def test_a_result_that_no_other_follows_does_not_wait(
     stage: Stage, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A source that goes on only after its first batch has come back gets that result at once."""
-    monkeypatch.setattr(pipeline, "_BETWEEN_SYNCS", 3_600.0)
+    monkeypatch.setattr(recorder, "_BETWEEN_SYNCS", 3_600.0)
     await _go_on_after(1, stage, disk)
 
 

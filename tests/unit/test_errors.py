@@ -28,7 +28,6 @@ from criteo_audiences.errors import (
     SegmentMismatchError,
     ServerError,
     SourceChangedError,
-    SyncRefusedError,
     TransportError,
     UploadFailedError,
 )
@@ -58,7 +57,6 @@ TREE = {
     QuotaWaitError: CriteoError,
     JournalError: CriteoError,
     SourceChangedError: CriteoError,
-    SyncRefusedError: CriteoError,
     SegmentMismatchError: CriteoError,
     ConfigurationError: CriteoError,
     InvalidIdentifierError: CriteoError,
@@ -84,7 +82,6 @@ EXAMPLES: list[CriteoError] = [
     QuotaWaitError(61.0, 5.0),
     JournalError("x"),
     SourceChangedError("x"),
-    SyncRefusedError("x"),
     SegmentMismatchError("5", ["is no contact list", "is read-only"]),
     ConfigurationError("x"),
     InvalidIdentifierError("no_at_sign"),

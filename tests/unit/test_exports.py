@@ -202,6 +202,24 @@ def test_services_stay_unloaded_until_asked_for() -> None:
     assert loaded.splitlines() == ["[] []", "['tables', 'uploads', 'retail_media'] criteo_audiences.tables.table"]
 
 
+def test_upload_of_a_list_loads_no_engine() -> None:
+    """What only files and frames need stays unloaded: the modules of tables that speak to the engine, and numpy."""
+    loaded = run(
+        "import asyncio, sys\n"
+        "from criteo_audiences.uploads import Destination, upload\n"
+        "from criteo_audiences.uploads.options import Options\n"
+        "from criteo_audiences.models import ContactListOperation\n"
+        "async def amend(amendment): return ContactListOperation(valid=1, invalid=0)\n"
+        "there = Destination(service='marketing-solutions', host='127.0.0.1', segment_id='1')\n"
+        "report = asyncio.run(upload(amend, there, ['a@b.co'], Options(hash=None)))\n"
+        "tables = [name.split('.')[2:] for name in sys.modules if name.startswith('criteo_audiences.tables.')]\n"
+        "print(report.valid, 'duckdb' in sys.modules, 'numpy' in sys.modules, len(tables), sorted(sum(tables, [])))"
+    )
+    assert loaded == (
+        "1 False False 8 ['given_paths', 'lakes', 'layout', 'literal_paths', 'names', 'origins', 'plan', 'table']"
+    )
+
+
 def test_package_works_without_the_optional_dependencies() -> None:
     """Where the extra of the command line is missing, the package works and the command says what to install."""
     said = run(

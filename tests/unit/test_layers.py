@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,12 @@ layer("session", may=["results", "validation", "errors", "models", "meter"])
 layer("settings", may=["session", "errors"])
 layer("batches", "audiences", may=["errors", "models"])
 layer("tables", may=["batches", "identifiers", "validation", "errors", "models"])
-layer("uploads", may=["tables", "batches", "identifiers", "results", "validation", "errors", "models", "meter"])
-layer("sync", and_what_may=["uploads", "tables"])
-layer("contact_lists", and_what_may=["uploads", "sync"])
-layer("journals", and_what_may=["uploads"], may=["uploads"])
+layer("journals", may=["batches", "errors", "models"])
+layer(
+    "uploads",
+    may=["journals", "tables", "batches", "identifiers", "results", "validation", "errors", "models", "meter"],
+)
+layer("contact_lists", and_what_may=["uploads"])
 layer(*SERVICES, may=["contact_lists", "session", "results", "validation", "errors", "models", "audiences"])
 layer("client", may=["settings", "session", *SERVICES, "validation", "errors", "models", "version"])
 layer("jobs", and_what_may=["client", "contact_lists"])
@@ -117,6 +120,23 @@ def crossing(sources: Mapping[str, str]) -> list[str]:
     ]
 
 
+def circles(sources: Mapping[str, str]) -> list[str]:
+    """Returns every group of modules that import each other, the package's own `__init__` left out."""
+    names = {".".join([ROOT, *Path(path).with_suffix("").parts]).removesuffix(".__init__"): path for path in sources}
+    needs: dict[str, set[str]] = {path: set() for path in sources}
+    for each in own_imports(sources):
+        submodule = f"{each.module}.{each.name}"
+        needs[each.path].add(names.get(submodule) or names.get(each.module) or "")
+    graph = {
+        path: {other for other in needed if other not in {"", "__init__.py", path}} for path, needed in needs.items()
+    }
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        return [" -> ".join(reversed(error.args[1]))]
+    return []
+
+
 def private(sources: Mapping[str, str]) -> list[str]:
     """Returns every private name, or private module, that is imported from another package."""
     return [
@@ -136,6 +156,11 @@ def http_clients(sources: Mapping[str, str]) -> set[str]:
 def test_imports_run_downwards_only() -> None:
     """No module imports what its layer may not know."""
     assert crossing(modules()) == []
+
+
+def test_no_module_needs_itself() -> None:
+    """No import leads back to where it began, inside a package or between packages, for types alone included."""
+    assert circles(modules()) == []
 
 
 def test_private_names_stay_at_home() -> None:
@@ -211,6 +236,20 @@ def test_private_imports_are_found() -> None:
         "uploads/x.py imports _secret from criteo_audiences.session.auth",
         "uploads/x.py imports y from criteo_audiences.session._inner",
     ]
+
+
+@pytest.mark.parametrize(
+    ("sources", "found"),
+    [
+        ({"uploads/a.py": "from criteo_audiences.uploads.b import x", "uploads/b.py": "from criteo_audiences.uploads import a"}, 1),
+        ({"a/__init__.py": "from criteo_audiences.a.b import x", "a/b.py": "def f():\n    from criteo_audiences.a import y"}, 1),
+        ({"a.py": "if TYPE_CHECKING:\n    from criteo_audiences.b import x", "b.py": "from criteo_audiences.a import y"}, 1),
+        ({"a/__init__.py": "from criteo_audiences.a.b import x", "a/b.py": "from criteo_audiences.a.c import y", "a/c.py": ""}, 0),
+    ],
+)  # fmt: skip
+def test_circles_are_found(sources: dict[str, str], found: int) -> None:
+    """A circle of imports is found inside and between packages, whether it is for types or runs later."""
+    assert len(circles(sources)) == found
 
 
 def test_http_imports_are_found() -> None:

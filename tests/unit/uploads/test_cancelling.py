@@ -11,7 +11,7 @@ import pytest
 from criteo_audiences import ConfigurationError, RequestTimeout, UploadReport
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment, Destination, UploadStream, upload
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.uploader import stream
 
 LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
@@ -30,7 +30,7 @@ class Run:
     """An upload with two senders and batches of ten, in a task of its own."""
 
     def __init__(self, amend: Any, source: object = None, **options: Any) -> None:
-        settings = Settings(**{"hash": None, "batch_size": 10, "max_concurrency": 2, **options})
+        settings = Options(**{"hash": None, "batch_size": 10, "max_concurrency": 2, **options})
         self._stream = stream(amend, LIST, emails() if source is None else source, settings)
         self._results: UploadStream | None = None
         self.task = asyncio.create_task(self._consume())
@@ -99,7 +99,7 @@ def test_a_timeout_around_an_upload_is_a_timeout(checked: Checked, fake_amend: F
     reports = []
 
     async def consume() -> None:
-        settings = Settings(hash=None, batch_size=10)
+        settings = Options(hash=None, batch_size=10)
         async with asyncio.timeout(2.5), stream(fake_amend(latency=1.0), LIST, emails(), settings) as results:
             reports.append(results)
             async for _ in results:
@@ -118,7 +118,7 @@ def test_leaving_the_block_early_cancels_what_still_runs(taken: int, checked: Ch
     """No exception, no task, and a report of what is known."""
 
     async def main() -> UploadReport:
-        settings = Settings(hash=None, batch_size=10, max_concurrency=2)
+        settings = Options(hash=None, batch_size=10, max_concurrency=2)
         async with stream(fake_amend(latency=1.0), LIST, emails(), settings) as results:
             for _ in range(taken):
                 await anext(results)
@@ -225,7 +225,7 @@ def test_a_block_left_before_anything_began(error: Exception | None, checked: Ch
 
     async def main() -> UploadReport:
         try:
-            async with stream(amend, LIST, emails(), Settings(hash=None, batch_size=10)) as results:
+            async with stream(amend, LIST, emails(), Options(hash=None, batch_size=10)) as results:
                 if error is not None:
                     raise error
         except ValueError as caught:
@@ -302,7 +302,7 @@ async def test_a_canceled_upload_says_how_far_it_came(lane: str, how: str, fake_
         return ContactListOperation(valid=10, invalid=0)
 
     rows = [f"{number}@example.com" for number in range(30)]
-    options = Settings(hash=None, batch_size=10, max_concurrency=1)
+    options = Options(hash=None, batch_size=10, max_concurrency=1)
     task = asyncio.create_task(upload(fake_amend(reply=reply), LIST, LANES[lane](rows), options))
     await second.wait()
     if how == "cancel":
@@ -329,7 +329,7 @@ async def test_an_upload_that_is_canceled_before_it_begins_says_so(fake_amend: F
         looking.set()
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(upload(fake_amend(), LIST, ["a@b.co"], Settings(hash=None), look))
+    task = asyncio.create_task(upload(fake_amend(), LIST, ["a@b.co"], Options(hash=None), look))
     await looking.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
@@ -344,7 +344,7 @@ async def test_progress_that_turns_out_to_be_a_coroutine_ends_the_upload(fake_am
         raise AssertionError
 
     with pytest.raises(ConfigurationError, match="on_progress returned a coroutine"):
-        await upload(fake_amend(), LIST, ["a@b.co"], Settings(hash=None, on_progress=lambda _: note(...)))
+        await upload(fake_amend(), LIST, ["a@b.co"], Options(hash=None, on_progress=lambda _: note(...)))
     gc.collect()
 
 
@@ -352,7 +352,7 @@ def in_a_generator(amend: Any, source: object, seen: list[UploadStream], **optio
     """Hands out the numbers of batches from inside the block of an upload."""
 
     async def numbers() -> AsyncIterator[int]:
-        settings = Settings(**{"hash": None, "batch_size": 10, "max_concurrency": 2, **options})
+        settings = Options(**{"hash": None, "batch_size": 10, "max_concurrency": 2, **options})
         async with stream(amend, LIST, source, settings) as results:
             seen.append(results)
             async for batch in results:
@@ -422,7 +422,7 @@ async def test_a_generator_that_is_left_stops_its_upload_and_nothing_else(
     assert results.report.valid >= 10
     assert results.report.sent < 1_000 or lane == "endless"
     assert [batch async for batch in results] == []
-    again = Settings(hash=None, batch_size=10, journal=tmp_path / "journal")
+    again = Options(hash=None, batch_size=10, journal=tmp_path / "journal")
     assert (await upload(fake_amend(), LIST, rows, again)).ok  # the journal is free
 
 

@@ -11,7 +11,7 @@ import pytest
 from criteo_audiences import BatchResult, RequestTimeout, UploadFailedError, UploadReport
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment, Destination
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.uploader import stream, upload
 
 LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
@@ -25,9 +25,9 @@ def emails(count: int | None = None) -> Iterator[str]:
     return (f"{number}@example.com" for number in itertools.islice(itertools.count(), count))
 
 
-def settings(**options: Any) -> Settings:
+def settings(**options: Any) -> Options:
     """Two senders, batches of ten, 2.5 seconds."""
-    return Settings(**{"hash": None, "batch_size": 10, "max_concurrency": 2, "deadline": 2.5, **options})
+    return Options(**{"hash": None, "batch_size": 10, "max_concurrency": 2, "deadline": 2.5, **options})
 
 
 @pytest.fixture

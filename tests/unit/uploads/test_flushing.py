@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from criteo_audiences.uploads import Destination, UploadReport, upload
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 
 LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
@@ -41,7 +41,7 @@ def trickle_up(
     """Uploads in virtual time, flushing after a second."""
 
     def run(amend: Any, source: object, **options: Any) -> UploadReport:
-        settings = Settings(**{"hash": None, "flush_after": FLUSH_AFTER, **options})
+        settings = Options(**{"hash": None, "flush_after": FLUSH_AFTER, **options})
         report = run_in_virtual_time(upload(amend, LIST, source, settings))
         assert_adds_up(report)
         return report

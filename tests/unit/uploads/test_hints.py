@@ -6,13 +6,14 @@ import attrs
 import pytest
 
 from criteo_audiences import BatchResult, IdentifierType, Progress, ServerError, UploadReport
+from criteo_audiences.batches import Batch
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.uploads import Destination, Outcome
-from criteo_audiences.uploads.hints import Figures, hint, hint_of, time_left
-from criteo_audiences.uploads.load import Load
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.advice import Figures, hint
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.tally import Tally
 from criteo_audiences.uploads.uploader import upload
+from criteo_audiences.uploads.value_lane import ValueLane
 
 LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
@@ -90,20 +91,30 @@ def test_source_that_was_the_limit_is_told() -> None:
     )
 
 
-def test_load_adds_up_what_the_parts_did() -> None:
+def tally_of(now: Callable[[], float] = lambda: 0.0, **options: Any) -> Tally:
+    """Returns the tally of an upload that has not begun."""
+    settings = Options(**{"hash": None, **options})
+    return Tally(ValueLane([], settings), settings, now)
+
+
+def test_tally_adds_up_what_the_parts_did() -> None:
     """Seconds in flight are summed over the batches; full is when no sender is free; waits are no reading."""
     moment = [100.0]
-    load = Load(2, now=lambda: moment[0])
-    for by, seconds in [(1, 3.0), (1, 5.0), (-1, 2.0), (-1, 7.0)]:
-        load.change(by)
+    tally = tally_of(lambda: moment[0], max_concurrency=2)
+
+    def give_up() -> None:
+        tally.abandon(Batch(number=1, pieces=(), count=0, full=False), IdentifierType.EMAIL, sent=False)
+
+    for change, seconds in [(tally.start, 3.0), (tally.start, 5.0), (give_up, 2.0), (give_up, 7.0)]:
+        change()
         moment[0] += seconds
-    assert (load.busy, load.full) == (3.0 + 2 * 5.0 + 2.0, 5.0)
-    with load.handing_over():
+    assert (tally.busy, tally.full) == (3.0 + 2 * 5.0 + 2.0, 5.0)
+    with tally.handing_over():
         moment[0] += 4.0
-    assert (load.delivering, load.reading) == (4.0, 17.0)
-    load.end_reading()
+    assert (tally.delivering, tally.reading) == (4.0, 17.0)
+    tally.end_reading()
     moment[0] += 50.0
-    assert load.reading == 17.0
+    assert tally.reading == 17.0
 
 
 @pytest.fixture
@@ -114,7 +125,7 @@ def run_timed(monkeypatch: pytest.MonkeyPatch, run_in_virtual_time: Callable[...
         async def main() -> UploadReport:
             loop = asyncio.get_running_loop()
             monkeypatch.setattr("time.monotonic", loop.time)
-            settings = Settings(**{"hash": None, "batch_size": 10, **options})
+            settings = Options(**{"hash": None, "batch_size": 10, **options})
             try:
                 return await upload(amend, LIST, source, settings)
             finally:
@@ -180,28 +191,36 @@ def test_upload_of_which_every_batch_failed_has_no_hint_and_no_end(
 
 def test_slow_caller_is_nobodys_fault() -> None:
     """A caller who takes his time over results keeps senders from sending; neither the source nor they are blamed."""
-    load = Load(4, now=lambda: 100.0)
-    load.full, load.busy = 10.0, 100.0
-    load.delivering = 95.0
-    tally = Tally(load)
-    tally.batches, tally.elapsed = 50, 100.0
-    assert hint_of(load, CallMeter(), tally, Settings(hash=None)) is None
+    moment = [0.0]
+    tally = tally_of(lambda: moment[0])
+    tally.batches, tally.full, tally.busy = 50, 10.0, 100.0
+    with tally.handing_over():
+        moment[0] = 95.0
+    moment[0] = 100.0
+    tally.close()
+    assert tally.report().elapsed == 100.0
+    assert tally.report().hint is None
 
 
 def test_hint_waits_for_the_end() -> None:
     """As long as an upload runs, there is no hint."""
-    load = Load(4)
-    assert hint_of(load, CallMeter(), Tally(load), Settings(hash=None)) is None
+    moment = [0.0]
+    tally = tally_of(lambda: moment[0])
+    moment[0], tally.batches = 100.0, 10
+    assert tally.report().hint is None
+    tally.close()
+    assert tally.report().hint is not None
 
 
 def left(
     share: float | None, *, ended: int, elapsed: float, in_flight: int = 0, failed: int = 0, **meter: Any
 ) -> float | None:
     """Returns the estimate after so many batches and seconds."""
-    tally = Tally(Load(4))
+    tally = tally_of()
     tally.ended, tally.elapsed, tally.in_flight = ended, elapsed, in_flight
     tally.failures = [BatchResult(number=1, kind=IdentifierType.EMAIL, sent=0, outcome=Outcome())] * failed
-    return time_left(share, CallMeter(**meter), tally)
+    tally.meter = CallMeter(**meter)
+    return tally.remaining(share)
 
 
 def test_time_left_follows_the_pace() -> None:

@@ -9,12 +9,12 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from criteo_audiences import NotFoundError, UploadReport, journals
+from criteo_audiences.journals.journal import Journal
+from criteo_audiences.journals.rows import BatchState
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment, Destination, upload
-from criteo_audiences.uploads.journal import Journal
-from criteo_audiences.uploads.journal_rows import BatchState
-from criteo_audiences.uploads.options import Settings
-from criteo_audiences.uploads.record import Record
+from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads.recorder import Recorder
 from criteo_audiences.uploads.uploader import UploadStream, stream
 
 LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
@@ -25,11 +25,11 @@ ROWS = [f"{number}@example.com" for number in range(8)]
 def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keeps to one thread, so that as many turns always lead to the same moment."""
 
-    async def sync(_: Record) -> None:
+    async def sync(_: Recorder) -> None:
         await checkpoint()
 
     monkeypatch.setattr(Journal, "waits_for_disk", False)
-    monkeypatch.setattr(Record, "sync", sync)
+    monkeypatch.setattr(Recorder, "sync", sync)
 
 
 async def take(results: UploadStream) -> None:
@@ -58,7 +58,7 @@ async def test_the_journal_tells_what_arrived_from_what_was_never_sent(
     settings = {"hash": None, "batch_size": 1, "max_concurrency": senders, "drain_timeout": drain_timeout}
     for turns in range(80):
         amend, path = fake_amend(), tmp_path / f"{turns}.journal"
-        left = stream(amend, LIST, ROWS, Settings(**settings, journal=path))
+        left = stream(amend, LIST, ROWS, Options(**settings, journal=path))
         async with asyncio.TaskGroup() as group, left as results:
             group.create_task(take(results))
             await turn(turns)
@@ -88,7 +88,7 @@ async def test_a_batch_that_is_handed_over_while_another_stops_the_upload_is_pen
             return ContactListOperation(valid=1, invalid=0)
 
         amend, path = fake_amend(reply=reply), tmp_path / f"{others_take}.journal"
-        settings = Settings(hash=None, batch_size=1, max_concurrency=2, journal=path)
+        settings = Options(hash=None, batch_size=1, max_concurrency=2, journal=path)
         report = await upload(amend, LIST, ROWS, settings)
         assert_adds_up(report)
         summary = journals.describe(path)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError, Table
 from criteo_audiences.uploads import Destination, UploadReport, upload
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 
 LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 SOURCE = ["a@b.co", "gone@b.co"]
@@ -52,7 +52,7 @@ async def test_an_opt_out_that_cannot_be_used_is_refused(
     listed = opt_outs(kind, ["gone@b.co", "", unusable], tmp_path)
     state = tmp_path / "state"
     state.mkdir()
-    options = Settings(
+    options = Options(
         hash=None, suppress=listed, dry_run=dry_run, journal=state / "journal", rejects=state / "rejects.csv"
     )
     with pytest.raises(ConfigurationError) as caught:
@@ -74,7 +74,7 @@ async def test_an_upload_may_go_on_without_them(
 ) -> None:
     """It leaves out those that can be compared; the report counts the others, the log says where the first stand."""
     values = ["gone@b.co", *(f"planted {number}" for number in range(7)), " ", ""]
-    options = Settings(hash=None, suppress=opt_outs(kind, values, tmp_path), suppress_strict=False)
+    options = Options(hash=None, suppress=opt_outs(kind, values, tmp_path), suppress_strict=False)
     amend = fake_amend()
     report = await upload(amend, LIST, LANES[lane](SOURCE), options)
     assert amend.identifiers == ["a@b.co"]
@@ -95,12 +95,12 @@ async def test_a_list_without_any_opt_out_is_refused(
     """A header only, or blanks only; an empty list of a program's own says that nobody has opted out."""
     amend, listed, source = fake_amend(), opt_outs(kind, values, tmp_path), LANES[lane](SOURCE)
     if kind == "list" and not values:
-        report = await upload(amend, LIST, source, Settings(hash=None, suppress=listed))
+        report = await upload(amend, LIST, source, Options(hash=None, suppress=listed))
     else:
         with pytest.raises(ConfigurationError, match="holds no opt-out, so nobody would be left out"):
-            await upload(amend, LIST, source, Settings(hash=None, suppress=listed))
+            await upload(amend, LIST, source, Options(hash=None, suppress=listed))
         assert amend.received == []
-        report = await upload(amend, LIST, source, Settings(hash=None, suppress=listed, suppress_strict=False))
+        report = await upload(amend, LIST, source, Options(hash=None, suppress=listed, suppress_strict=False))
     assert (report.opt_outs, report.unusable_opt_outs, report.sent) == (0, 0, 2)
 
 
@@ -109,9 +109,9 @@ def test_an_iterator_that_yields_nothing_is_refused(spent: Iterator[str]) -> Non
     """Nothing tells it from one that was used up before; a list says what is meant."""
     for strict in (True, False):
         with pytest.raises(ConfigurationError, match="suppress is an iterator that yields nothing"):
-            Settings(hash=None, suppress=spent, suppress_strict=strict)
+            Options(hash=None, suppress=spent, suppress_strict=strict)
     for empty in ((), [], set(), {}.keys()):
-        assert Settings(hash=None, suppress=empty).suppress == ()
+        assert Options(hash=None, suppress=empty).suppress == ()
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -127,7 +127,7 @@ async def test_a_list_in_which_every_opt_out_is_broken_says_so(
     with pytest.raises(
         ConfigurationError, match=r"^2 of the 2 opt-outs in opt-outs\.csv cannot be used \(row 1, row 2\)"
     ):
-        await upload(fake_amend(), LIST, LANES[lane](SOURCE), Settings(hash=None, suppress=path))
+        await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=path))
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -147,7 +147,7 @@ async def test_a_file_of_opt_outs_that_cannot_be_read_is_named_as_such(
     path.write_text(text)
     table = Table.from_file(path, column=column)
     with pytest.raises(ConfigurationError, match=rf"^The opt-outs cannot be read: .*{words}"):
-        await upload(fake_amend(), LIST, LANES[lane](SOURCE), Settings(hash=None, suppress=table))
+        await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=table))
 
 
 async def test_several_files_are_told_apart(fake_amend: Fake, tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ async def test_several_files_are_told_apart(fake_amend: Fake, tmp_path: Path) ->
     table = Table.from_file([tmp_path / "a.csv", tmp_path / "b.csv"])
     for lane in LANES.values():
         with pytest.raises(ConfigurationError, match=r"1 of the 3 opt-outs in a\.csv and 1 more .* \(b\.csv row 2\)"):
-            await upload(fake_amend(), LIST, lane(SOURCE), Settings(hash=None, suppress=table))
+            await upload(fake_amend(), LIST, lane(SOURCE), Options(hash=None, suppress=table))
 
 
 async def test_opt_outs_of_several_kinds_are_those_of_the_first(fake_amend: Fake) -> None:
@@ -165,7 +165,7 @@ async def test_opt_outs_of_several_kinds_are_those_of_the_first(fake_amend: Fake
     frame = pl.DataFrame({"email": ["a@b.co"], "id": ["C-1"]})
     columns = {"email": "email", "madid": "id"}
     with pytest.raises(ConfigurationError, match=r"1 of the 1 opt-outs in suppress cannot be used \(entry 1\)"):
-        await upload(fake_amend(), LIST, frame, Settings(hash=None, columns=columns, suppress=["C-1"]))
+        await upload(fake_amend(), LIST, frame, Options(hash=None, columns=columns, suppress=["C-1"]))
 
 
 VALUES = st.lists(
@@ -184,7 +184,7 @@ async def test_every_way_counts_alike(values: list[str], fake_amend: Fake, tmp_p
         for kind in KINDS:
             amend = fake_amend()
             listed = opt_outs(kind, values, tmp_path)
-            options = Settings(hash=None, suppress=listed, suppress_strict=False)
+            options = Options(hash=None, suppress=listed, suppress_strict=False)
             reports.append(await upload(amend, LIST, lane(SOURCE), options))
             arrived.append(amend.identifiers)
     assert len({(each.opt_outs, each.unusable_opt_outs, each.suppressed) for each in reports}) == 1

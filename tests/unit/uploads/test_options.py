@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from criteo_audiences import ConfigurationError, HashAlgorithm, IdentifierType, Operation
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 
 
 async def note_later(progress: object) -> None:
@@ -42,7 +42,7 @@ class LateListener:
 def test_hash_must_be_chosen() -> None:
     """Leaving it out is an error that lists the choices, `None` among them."""
     with pytest.raises(ConfigurationError, match=r"hash must be chosen: 'sha256', 'md5', 'sha256_of_md5', or None"):
-        Settings()
+        Options()
 
 
 @pytest.mark.parametrize(
@@ -76,24 +76,24 @@ def test_hash_must_be_chosen() -> None:
 def test_each_option_has_bounds(name: str, accepted: list[Any], refused: list[Any]) -> None:
     """Both sides of every bound; a refusal names the option and never shows a text it was given."""
     for value in accepted:
-        Settings(**{"hash": None, name: value})
+        Options(**{"hash": None, name: value})
     for value in refused:
         with pytest.raises(ConfigurationError) as caught:
-            Settings(**{"hash": None, name: value})
+            Options(**{"hash": None, name: value})
         assert name in str(caught.value)
 
 
 def test_a_batch_beyond_criteos_bound_says_why() -> None:
     """The message tells the bound and that an upload splits by itself."""
     with pytest.raises(ConfigurationError, match=r"between 1 and 50,000, not 50,001.* as many calls as it needs"):
-        Settings(hash=None, batch_size=50_001)
+        Options(hash=None, batch_size=50_001)
 
 
 def test_a_misplaced_value_is_not_shown() -> None:
     """An address in the place of an option stays out of the message."""
     for name in ("hash", "operation", "identifier_type", "batch_size", "region", "gum_caller_id"):
         with pytest.raises(ConfigurationError) as caught:
-            Settings(**{"hash": None, name: "planted@example.com"})
+            Options(**{"hash": None, name: "planted@example.com"})
         assert "planted" not in str(caught.value)
 
 
@@ -105,47 +105,47 @@ HASHABLE = {IdentifierType.EMAIL: set(HashAlgorithm), IdentifierType.PHONE_NUMBE
 def test_each_kind_is_hashed_as_criteo_matches_it_or_not_at_all(kind: IdentifierType, algorithm: HashAlgorithm) -> None:
     """E-mails take three hashes, phone numbers one, the others none; the refusal names both."""
     if algorithm in HASHABLE.get(kind, ()):
-        assert Settings(identifier_type=kind, hash=algorithm).algorithm is algorithm
+        assert Options(identifier_type=kind, hash=algorithm).algorithm is algorithm
         return
     with pytest.raises(ConfigurationError, match=f"hash of identifier_type='{kind.value}'.*not '{algorithm.value}'"):
-        Settings(identifier_type=kind, hash=algorithm)
+        Options(identifier_type=kind, hash=algorithm)
 
 
 @pytest.mark.parametrize("kind", IdentifierType)
 def test_only_what_can_be_hashed_asks_for_a_choice(kind: IdentifierType) -> None:
     """E-mails and phone numbers must choose, with `None` for clear text; the others may leave it out or say `None`."""
-    assert Settings(identifier_type=kind, hash=None).algorithm is None
+    assert Options(identifier_type=kind, hash=None).algorithm is None
     if kind in HASHABLE:
         with pytest.raises(ConfigurationError, match=r"hash must be chosen: 'sha256'.*or None"):
-            Settings(identifier_type=kind)
+            Options(identifier_type=kind)
     else:
-        assert Settings(identifier_type=kind).algorithm is None
+        assert Options(identifier_type=kind).algorithm is None
 
 
 @pytest.mark.parametrize(("given", "kept"), [(5, 5), ("329739", 329_739), (0, 0), (2**31 - 1, 2**31 - 1), (None, None)])
 def test_a_gum_caller_id_is_a_number_however_it_is_written(given: object, kept: int | None) -> None:
     """Criteo's schema wants a number, and its partners write text (40)."""
-    assert Settings(identifier_type="gum", gum_caller_id=given).gum_caller_id == kept
+    assert Options(identifier_type="gum", gum_caller_id=given).gum_caller_id == kept
 
 
 @pytest.mark.parametrize("given", [-1, "x", "", 2**31, 1.5, True, "٣", [5]], ids=repr)
 def test_what_is_no_gum_caller_id_is_refused(given: object) -> None:
     """Both sides of the bound, and text that is no number."""
     with pytest.raises(ConfigurationError, match="gum_caller_id must be the whole number"):
-        Settings(identifier_type="gum", gum_caller_id=given)
+        Options(identifier_type="gum", gum_caller_id=given)
 
 
 @pytest.mark.parametrize("kind", sorted(set(IdentifierType) - {IdentifierType.PHONE_NUMBER}))
 def test_a_region_goes_with_phone_numbers_only(kind: IdentifierType) -> None:
     """Another kind has no use for it."""
     with pytest.raises(ConfigurationError, match=f"region goes with .*phone_number.*'{kind.value}'"):
-        Settings(identifier_type=kind, hash=None, region="FR")
+        Options(identifier_type=kind, hash=None, region="FR")
 
 
 @pytest.mark.parametrize("region", ["fr", "FR", "US", "FRA", "France", "USA"])
 def test_a_region_is_a_code_or_a_name_in_any_case(region: str) -> None:
     """It reaches the rule that values are prepared by."""
-    settings = Settings(identifier_type="phone_number", hash=None, region=region)
+    settings = Options(identifier_type="phone_number", hash=None, region=region)
     number = {"fr": "01 23 45 67 89", "us": "201 555 0123"}[region.lower()[:2]]
     assert settings.selections[0].rule.normalize(number) in {"+33123456789", "+12015550123"}
 
@@ -154,18 +154,18 @@ def test_a_region_is_a_code_or_a_name_in_any_case(region: str) -> None:
 def test_a_wrong_region_is_refused_before_anything_is_read(region: object) -> None:
     """What is no country, or one without phone numbers, is refused by name."""
     with pytest.raises(ConfigurationError, match=r"^region "):
-        Settings(identifier_type="phone_number", hash=None, region=region)
+        Options(identifier_type="phone_number", hash=None, region=region)
 
 
 def test_a_deadline_lies_ahead_and_has_a_time_zone() -> None:
     """A moment that has passed or is nobody's is refused; one ahead leaves the seconds until then."""
     now = dt.datetime.now(dt.UTC)
     with pytest.raises(ConfigurationError, match="deadline has passed already; give a moment that lies ahead"):
-        Settings(hash=None, deadline=now)
+        Options(hash=None, deadline=now)
     with pytest.raises(ConfigurationError, match="deadline must have a time zone"):
-        Settings(hash=None, deadline=now.replace(tzinfo=None) + dt.timedelta(days=2))
-    left = Settings(hash=None, deadline=now + dt.timedelta(seconds=60)).seconds_left()
+        Options(hash=None, deadline=now.replace(tzinfo=None) + dt.timedelta(days=2))
+    left = Options(hash=None, deadline=now + dt.timedelta(seconds=60)).seconds_left()
     assert left is not None
     assert 50.0 < left <= 60.0
-    assert Settings(hash=None, deadline=7).seconds_left() == 7
-    assert Settings(hash=None).seconds_left() is None
+    assert Options(hash=None, deadline=7).seconds_left() == 7
+    assert Options(hash=None).seconds_left() is None

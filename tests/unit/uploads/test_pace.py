@@ -7,7 +7,7 @@ import pytest
 
 from criteo_audiences.identifiers import Preparation
 from criteo_audiences.uploads import Destination, upload
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 
 LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 
@@ -39,7 +39,7 @@ def test_odd_rows_are_taken_fewer_at_a_time(
     """After one slice that takes long they shrink to where one is short, and grow again with usual rows."""
     rows = ["ab@c.co"] * ROWS + ["a!b@c.co"] * ROWS + ["ab@c.co"] * ROWS
     amend = fake_amend()
-    run_in_virtual_time(upload(amend, LIST, rows, Settings(hash=None)))
+    run_in_virtual_time(upload(amend, LIST, rows, Options(hash=None)))
     assert amend.identifiers == rows
     assert taken[: ROWS // 256] == [256] * (ROWS // 256)
     odd = taken[ROWS // 256 :]

@@ -1,6 +1,7 @@
 import asyncio
 import csv
 import os
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,12 +15,12 @@ from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError, UploadReport
 from criteo_audiences.tables import Table
+from criteo_audiences.tables.origins import Reject
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Reader
-from criteo_audiences.tables.rejects import Reject
 from criteo_audiences.uploads import Destination
-from criteo_audiences.uploads.options import Settings
-from criteo_audiences.uploads.rejects import RejectsFile
+from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads.rejects import RejectsFile, defused
 from criteo_audiences.uploads.uploader import stream, upload
 
 LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
@@ -50,6 +51,12 @@ VALUES = st.lists(
 )
 
 
+def restored(cell: str) -> str:
+    """Returns the value of a cell, as docs/rejects.md says."""
+    spelled = cell.removeprefix("'")
+    return re.sub(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})", lambda found: chr(int(found[1] or found[2], 16)), spelled)
+
+
 @frozen
 class Place:
     """A directory, and uploads in it that write their rejects there; each to a new file."""
@@ -70,14 +77,14 @@ class Place:
 
     def upload(self, source: object, **options: Any) -> UploadReport:
         """Runs an upload in an event loop of its own; it sends nothing unless told to."""
-        chosen = Settings(**{"hash": None, "rejects": self.path, "rejects_plain": True, "dry_run": True, **options})
+        chosen = Options(**{"hash": None, "rejects": self.path, "rejects_plain": True, "dry_run": True, **options})
         return asyncio.run(upload(self.amend, LIST, source, chosen))
 
     def rejects(self, source: object, **options: Any) -> list[list[str]]:
         """Returns the rows that an upload wrote, without the header and the fingerprint."""
         self.path.unlink(missing_ok=True)
         self.upload(source, **options)
-        return [row[:4] + row[5:] for row in rows_of(self.path)]
+        return [[restored(cell) for cell in row[:4] + row[5:]] for row in rows_of(self.path)]
 
 
 def rows_of(path: Path) -> list[list[str]]:
@@ -212,7 +219,8 @@ def test_nothing_rejected_leaves_the_header(lane: str, place: Place) -> None:
 
 def test_half_a_surrogate_pair_is_written_as_an_escape(place: Place) -> None:
     """What UTF-8 cannot hold does not stop an upload."""
-    assert place.rejects(["x\ud800"]) == [["", "1", "", "no_at_sign", "x\\ud800"]]
+    assert place.rejects(["x\ud800"]) == [["", "1", "", "no_at_sign", "x\ud800"]]
+    assert "x\\ud800" in place.path.read_text("utf-8")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
@@ -264,7 +272,7 @@ def test_what_is_there_is_refused_before_anything_is_read(obstacle: str, place: 
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:
     """Each names itself and what it may be."""
     with pytest.raises(ConfigurationError, match=message):
-        Settings(hash=None, **options)
+        Options(hash=None, **options)
 
 
 def test_other_mistakes_leave_no_file(place: Place) -> None:
@@ -286,7 +294,7 @@ async def test_a_canceled_upload_leaves_whole_rows(count: int, tmp_path: Path, f
         await asyncio.Event().wait()
 
     path = tmp_path / "rejects.csv"
-    options = Settings(hash=None, rejects=path, rejects_plain=True)
+    options = Options(hash=None, rejects=path, rejects_plain=True)
     task = asyncio.create_task(upload(fake_amend(), LIST, source(), options))
     await waiting.wait()
     task.cancel()
@@ -300,7 +308,7 @@ async def test_a_canceled_upload_leaves_whole_rows(count: int, tmp_path: Path, f
 async def test_a_table_has_written_them_all_before_the_first_batch(tmp_path: Path, fake_amend: Fake) -> None:
     """Leaving the block after it loses none."""
     values = [f"{number}@b.co" if number % 2 else "nobody" for number in range(4_000)]
-    options = Settings(hash=None, rejects=tmp_path / "rejects.csv", batch_size=10, dedupe=False)
+    options = Options(hash=None, rejects=tmp_path / "rejects.csv", batch_size=10, dedupe=False)
     async with stream(fake_amend(), LIST, SOURCES["table"](values), options) as results:
         await anext(results)
     assert len(rows_of(tmp_path / "rejects.csv")) == 2_000
@@ -335,7 +343,7 @@ def test_a_full_disk_stops_the_upload(lane: str, size: int, place: Place) -> Non
 
 def test_an_interrupted_reader_hands_out_no_more() -> None:
     """A cancellation does not wait until a million rows are written."""
-    chosen = Settings(hash=None, column="email")
+    chosen = Options(hash=None, column="email")
     taken: list[Reject] = []
 
     def take(rejects: Iterable[Reject]) -> None:
@@ -348,3 +356,57 @@ def test_an_interrupted_reader_hands_out_no_more() -> None:
     with pytest.raises(OSError, match="interrupted"):
         list(reader.chunks())
     assert 0 < len(taken) <= 1_000
+
+
+def runs(cell: str) -> bool:
+    """Whether a spreadsheet program might run a cell, whatever delimiter it takes."""
+    return any(re.match(r"[\s\"]*[=+@\-\uff1d\uff0b\uff0d\uff20]", part) for part in re.split(r"[,;|\t\r\n]", cell))
+
+
+@given(
+    st.text(
+        st.sampled_from("=+-@\uff1d\uff0b\uff0d\uff20'\"\\ ,;|\t\r\n\0\x85\u2028ax1.\ud800") | st.characters(),
+        max_size=12,
+    )
+)
+@example("=cmd|' /C calc'!A0")
+@example("a@b.co;=1+1")
+@example("'=1")
+@example("\\x3d1")
+def test_no_cell_is_a_formula_and_every_value_can_be_told(value: str) -> None:
+    """No cell begins like a formula or holds a control character; undoing gives the value."""
+    cell = defused(value)
+    assert restored(cell) == value
+    assert not runs(cell)
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]", cell)
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("ann@", "ann@"),
+        ("+34 612", "'+34 612"),
+        (" =1+1", "' =1+1"),
+        ('"=1+1"', '\'"=1+1"'),
+        ("'quoted", "''quoted"),
+        ("\t=1", "\\x09=1"),
+        ("a;=1", "a;\\x3d1"),
+        ("c:\\x", "c:\\x5cx"),
+        ("\uff0b34", "'\uff0b34"),
+    ],
+)
+def test_cells_are_defused_as_documented(value: str, cell: str) -> None:
+    """The examples of docs/rejects.md, and those of OWASP."""
+    assert defused(value) == cell
+
+
+async def test_names_of_files_and_columns_are_defused_too(fake_amend: Fake, tmp_path: Path) -> None:
+    """They come from outside as well; a value goes up again when the file is uploaded."""
+    crm, rejects = tmp_path / "=1+1.csv", tmp_path / "rejects.csv"
+    crm.write_text("@SUM(A1),x\n+34612345678,1\n")
+    options = {"hash": None, "rejects": rejects, "rejects_plain": True, "column": "@SUM(A1)"}
+    await upload(fake_amend(), LIST, crm, Options(**options))
+    ((file, _, column, reason, _, value),) = rows_of(rejects)
+    assert (file, column, reason, value) == ("'=1+1.csv", "'@SUM(A1)", "no_at_sign", "'+34612345678")
+    again = Options(hash=None, identifier_type="phone_number", column="value", where="reason = 'no_at_sign'")
+    assert (await upload(fake_amend(), LIST, rejects, again)).valid == 1

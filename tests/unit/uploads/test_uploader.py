@@ -31,7 +31,7 @@ from criteo_audiences import (
 )
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment, Destination, upload
-from criteo_audiences.uploads.options import Settings
+from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.uploader import stream
 
 LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
@@ -52,7 +52,7 @@ def go(assert_adds_up: Callable[..., None]) -> Callable[..., Awaitable[UploadRep
     """Uploads with batches of 10, unless told otherwise, and checks that the report adds up."""
 
     async def run(amend: Any, source: object, **options: Any) -> UploadReport:
-        report = await upload(amend, LIST, source, Settings(**{"hash": None, "batch_size": 10, **options}))
+        report = await upload(amend, LIST, source, Options(**{"hash": None, "batch_size": 10, **options}))
         assert_adds_up(report)
         return report
 
@@ -104,7 +104,7 @@ def test_an_upload_does_what_a_plain_loop_would(
 ) -> None:
     """Valid, hashed, invalid, missing and repeated rows in any mixture: the same identifiers, the same counts."""
     amend, expected = fake_amend(), model(rows, algorithm, dedupe=dedupe)
-    settings = Settings(hash=algorithm, dedupe=dedupe, batch_size=size)
+    settings = Options(hash=algorithm, dedupe=dedupe, batch_size=size)
     report = run_in_virtual_time(upload(amend, LIST, iter(rows), settings))
     assert_adds_up(report)
     assert amend.identifiers == expected["sent"]
@@ -132,7 +132,7 @@ def test_no_more_batches_are_in_flight_than_asked_for(
 ) -> None:
     """As many as `max_concurrency`, never one more, so that the upload takes as long as it has to."""
     amend = fake_amend(latency=1.0)
-    settings = Settings(hash=None, batch_size=10, max_concurrency=senders)
+    settings = Options(hash=None, batch_size=10, max_concurrency=senders)
     report = run_in_virtual_time(upload(amend, LIST, emails(210), settings))
     assert amend.max_in_flight == senders
     assert report.batches == 21
@@ -143,7 +143,7 @@ async def test_a_source_is_read_no_further_than_needed(fake_amend: Fake, settle:
     """While nobody takes results, only the batches in flight and one to come are in memory."""
     taken = itertools.count()
     source = (f"{number}@example.com" for number in taken)
-    async with stream(fake_amend(), LIST, source, Settings(hash=None, batch_size=1_000, max_concurrency=2)) as results:
+    async with stream(fake_amend(), LIST, source, Options(hash=None, batch_size=1_000, max_concurrency=2)) as results:
         await anext(results)
         await settle()
         assert next(taken) == 4_000  # told, told to nobody yet by two senders, and waiting for one of them
@@ -160,7 +160,7 @@ async def test_results_come_one_by_one_and_the_report_afterwards(
         return counted(amendment.batch.count - 1, 1, "refused@example.com")
 
     told: list[BatchResult] = []
-    settings = Settings(hash=None, batch_size=10, max_concurrency=2)
+    settings = Options(hash=None, batch_size=10, max_concurrency=2)
     async with stream(fake_amend(reply=reply), LIST, emails(35), settings) as results:
         async for result in results:
             told.append(result)
@@ -216,7 +216,7 @@ async def test_progress_never_goes_back(run_in_virtual_time: Callable[..., Any],
     told: list[Progress] = []
     amend = fake_amend(latency=0.6)
     rows = [*emails(95), None, "0@example.com"]
-    settings = Settings(hash=None, batch_size=10, dedupe=True, on_progress=told.append)
+    settings = Options(hash=None, batch_size=10, dedupe=True, on_progress=told.append)
     report = await asyncio.to_thread(run_in_virtual_time, upload(amend, LIST, rows, settings))
     for before, after in itertools.pairwise(told):
         for name in ("read", "rejected", "duplicates", "sent", "valid", "batches", "elapsed", "waited"):
@@ -333,7 +333,7 @@ async def test_credentials_refused_before_any_call_leave_all_pending(assert_adds
     seen = []
 
     async def consume() -> None:
-        async with stream(amend, LIST, emails(100), Settings(hash=None, batch_size=10)) as results:
+        async with stream(amend, LIST, emails(100), Options(hash=None, batch_size=10)) as results:
             seen.append(results)
             await anext(results)
 
@@ -359,7 +359,7 @@ async def test_what_the_caller_raises_inside_the_block_comes_out_unchanged(error
     """The same object, in no group, with its own context."""
 
     async def consume() -> None:
-        async with stream(fake_amend(), LIST, emails(100), Settings(hash=None, batch_size=10)) as results:
+        async with stream(fake_amend(), LIST, emails(100), Options(hash=None, batch_size=10)) as results:
             async for _ in results:
                 raise error
 
@@ -387,5 +387,5 @@ async def test_a_source_that_fails_while_the_senders_are_busy_is_told_first(fake
         raise AssertionError
 
     with pytest.raises(ValueError, match="went away") as caught:
-        await upload(fake_amend(reply=reply), LIST, source(), Settings(hash=None, batch_size=10))
+        await upload(fake_amend(reply=reply), LIST, source(), Options(hash=None, batch_size=10))
     assert caught.value is broken

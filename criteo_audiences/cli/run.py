@@ -1,0 +1,207 @@
+"""Runs a command's coroutine: signals, errors, exit codes, the one line on standard error."""
+
+import asyncio
+import datetime as dt
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Coroutine, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+from attrs import define, field
+
+from criteo_audiences import BulkResult, CriteoClient
+from criteo_audiences.cli import login
+from criteo_audiences.cli.exit_codes import Exit, exit_for, exit_for_report, one_line, shortfall
+from criteo_audiences.cli.report import Plan, print_report
+from criteo_audiences.cli.streams import flush, print_error, print_json, print_result
+
+if TYPE_CHECKING:
+    from criteo_audiences import UploadReport
+
+
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """The signals that ask a command to end.
+
+    Args:
+        told: is called at the first signal.
+
+    Attributes:
+        first: the first signal that came, `None` as long as none did.
+    """
+
+    def __init__(self, told: Callable[[], None]) -> None:
+        self.first: signal.Signals | None = None
+        self._told = told
+
+    async def heeded_by(self, command: Coroutine[Any, Any, None]) -> None:
+        """Runs the command; the first signal cancels it, the second all that still runs, a third ends the process.
+
+        A signal that whoever started the process had it ignore stays ignored.
+        """
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if sys.platform != "win32" and task is not None:
+            for number in _ENDING:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    loop.add_signal_handler(number, self._stop, task, number)
+        await command
+
+    def _stop(self, task: "asyncio.Task[Any]", number: signal.Signals) -> None:
+        if self.first is None:
+            self.first = number
+            self._told()
+            task.cancel()
+            return
+        loop = task.get_loop()
+        for each in _ENDING:
+            loop.remove_signal_handler(each)
+        for running in asyncio.all_tasks(loop):
+            running.cancel()
+
+
+@define(kw_only=True)
+class Run:
+    """A command under way: the two options that every command has, and what it has to show when it ends or is stopped.
+
+    Attributes:
+        json: whether standard output gets one JSON document and nothing else.
+        debug: whether an error is shown with its traceback.
+        report: of an upload, as far as it came.
+        resume: the command that finishes an upload which was cut short; `None` when there is nothing to finish.
+        plan: of an upload that is only rehearsed.
+        rejects: the path of the file of rejects as it was given, once there is one.
+        remarks: lines to print after the report.
+        facts: what the JSON document holds beside the report.
+        code: how a command without a report ends.
+        drains: seconds that what is in flight gets at the first Ctrl-C.
+        reads_standard_input: whether a thread may still wait for it when the command ends.
+    """
+
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False
+    report: "UploadReport | None" = None
+    resume: str | None = None
+    plan: Plan | None = None
+    rejects: str | None = None
+    remarks: list[str] = field(factory=list)
+    facts: dict[str, Any] = field(factory=dict)
+    code: Exit = Exit.OK
+    drains: float = 0.0
+    reads_standard_input: bool = False
+
+
+def run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> None:
+    """Runs a command and ends the process with the code that says how it went.
+
+    What the command does before it returns its coroutine happens outside the event loop: it may ask a question there,
+    which Ctrl-C can answer.
+    """
+    code = _run(command, state)
+    if unwritten := flush():
+        print_error(f"The result could not be written to standard output: {unwritten.strerror}.")
+        code = code or Exit.FILE
+    if state.reads_standard_input:  # the interpreter would wait for that thread, and so for the input's end
+        sys.stderr.flush()
+        os._exit(code)
+    raise typer.Exit(code)
+
+
+def run_connected(command: Callable[[CriteoClient], Coroutine[Any, Any, None]], state: Run) -> None:
+    """Runs a command that needs a client, which the environment describes."""
+
+    def connected() -> Coroutine[Any, Any, None]:
+        criteo = login.client()
+        return _connected(criteo, command(criteo))
+
+    run(connected, state)
+
+
+async def _connected(criteo: CriteoClient, command: Coroutine[Any, Any, None]) -> None:
+    async with criteo:
+        await command
+
+
+def tell_problems(state: Run, result: BulkResult[Any], ids: Sequence[str]) -> list[dict[str, str]]:
+    """Says which items of a bulk call failed, each by its id, and lets the command end as incomplete if any did."""
+    told = []
+    for problem in (*result.errors, *result.warnings):
+        named = problem.index is not None and problem.index < len(ids)
+        told.append({"id": ids[problem.index or 0] if named else "", "problem": str(problem)})
+        print_error(" ".join(told[-1].values()).strip())
+    if told:
+        state.code = Exit.INCOMPLETE
+    return told
+
+
+def _run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> Exit:
+    """Runs a command, shows what came of it, and returns the code that says how it went."""
+    interrupts = Interrupts(lambda: _tell_draining(state))
+    try:
+        asyncio.run(interrupts.heeded_by(command()))
+    except (KeyboardInterrupt, asyncio.CancelledError) as error:
+        code = Exit.TERMINATED if interrupts.first is signal.SIGTERM else Exit.INTERRUPTED
+        return _stopped(state, error, code, "Interrupted. Running the same command again is safe.")
+    except Exception as error:  # noqa: BLE001 - every error ends in one line and an exit code
+        return _stopped(state, error, exit_for(error), one_line(error))
+    return state.code if state.report is None else _finished(state, state.report)
+
+
+def _tell_draining(state: Run) -> None:
+    if state.drains:
+        print_error(f"Stopping: batches in flight get up to {state.drains:g} s; once more stops at once.")
+
+
+def _finished(state: Run, report: "UploadReport") -> Exit:
+    if state.json:
+        planned = {"plan": state.plan.to_dict(dt.datetime.now(dt.UTC))} if state.plan is not None else {}
+        print_json({**report.to_dict(), **planned, **_how_to_resume(state), **_rejects(state), **state.facts})
+    else:
+        print_report(report, state.plan)
+        _tell_rejects(state)
+        for remark in state.remarks:
+            print_result(remark)
+    if not report.ok:
+        print_error(shortfall(report))
+    _say_how_to_resume(state)
+    return exit_for_report(report)
+
+
+def _stopped(state: Run, error: BaseException, code: Exit, line: str) -> Exit:
+    if state.debug:
+        traceback.print_exception(error)
+    if state.json:
+        reported = _how_to_resume(state) | (state.report.to_dict() if state.report is not None else {})
+        failed = {"ok": False, "error": {"kind": type(error).__name__, "message": line}}
+        print_json({**reported, **_rejects(state), **failed})
+    else:
+        if state.report is not None and state.report.read:
+            print_report(state.report)
+        _tell_rejects(state)
+    flush()
+    print_error(line)
+    _say_how_to_resume(state)
+    return code
+
+
+def _rejects(state: Run) -> dict[str, str]:
+    """Returns where the file of rejects is; of a name that is no text, escapes of what is none."""
+    return {} if state.rejects is None else {"rejects": state.rejects.encode(errors="backslashreplace").decode()}
+
+
+def _tell_rejects(state: Run) -> None:
+    if state.rejects is not None:
+        print_result(f"What was rejected, and where it stands: {state.rejects}")
+
+
+def _how_to_resume(state: Run) -> dict[str, str]:
+    return {} if state.resume is None else {"resume": state.resume}
+
+
+def _say_how_to_resume(state: Run) -> None:
+    if state.resume is not None:
+        print_error(f"To send what is missing: {state.resume}")

@@ -1,0 +1,260 @@
+"""What the journals of a directory share: the key of their digests, and which run was the last on each list."""
+
+import contextlib
+import logging
+import os
+import secrets
+import sqlite3
+import sys
+from collections.abc import Iterator
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from criteo_audiences.errors import JournalError
+from criteo_audiences.journals.file_lock import require_locks
+from criteo_audiences.journals.ownership import make_directory
+from criteo_audiences.journals.sqlite_file import DAMAGED, Format, TranslatedErrors, checksum, connect, refused
+
+_log = logging.getLogger("criteo_audiences.uploads")
+
+LEDGER_NAME: Final = ".criteo-audiences.ledger"
+"""Its file, beside the journals."""
+
+_OTHER: Final = ""
+"""Stands for what no journal continues: runs that overlapped, a clear, a single call, an upload without a journal."""
+
+_PATIENCE_OF_A_CALL: Final = 1.0
+"""Seconds that a call without a journal waits for others who use the ledger."""
+
+_MARK_OF_A_LIST: Final = "SELECT mark FROM lists WHERE service = ? AND host = ? AND segment_id = ?"
+
+_FORMAT: Final = Format(
+    what="ledger",
+    application_id=0x43724C67,
+    version=2,
+    schema=(
+        "CREATE TABLE secret (key BLOB NOT NULL CHECK (length(key) = 32), checksum BLOB NOT NULL)",
+        """
+        CREATE TABLE lists (
+            service TEXT NOT NULL,
+            host TEXT NOT NULL,
+            segment_id TEXT NOT NULL,
+            mark TEXT NOT NULL,
+            checksum BLOB NOT NULL,
+            PRIMARY KEY (service, host, segment_id)
+        )
+        """,
+    ),
+)
+
+
+def keyed_digest(key: bytes, purpose: bytes, data: bytes, *, size: int = 32) -> bytes:
+    """Returns a keyed BLAKE2b digest (RFC 7693), which says nothing about the data to who has not got the key.
+
+    Args:
+        key: the ledger's.
+        purpose: what it is a digest of, up to 16 bytes: equal data of two purposes have different digests.
+        data: any bytes.
+        size: of the digest, in bytes.
+    """
+    return blake2b(data, key=key, person=purpose, digest_size=size).digest()
+
+
+class JournalDirectory:
+    """The hidden file of a directory of journals; only its owner can read it.
+
+    It is open for a `with` block, which is one transaction: other processes wait until it ends, so keep it short. The
+    block is undone when it raises. Opening a journal happens within one, so that openings do not disturb each other.
+
+    The key makes the digests in the journals useless to whoever gets a journal without it. The mark of a list is what
+    the last operation on it has left: a journal that finds another one than its own is not continued unasked.
+
+    Args:
+        directory: of the journals; it is made when it is not there.
+        patience: seconds to wait for other processes; 10 when left out.
+    """
+
+    def __init__(self, directory: Path, patience: float | None = None) -> None:
+        self.path: Final = directory / LEDGER_NAME
+        self._patience = patience
+        self._translated = TranslatedErrors(self.path, _FORMAT.what)
+        self._db: sqlite3.Connection
+
+    def __enter__(self) -> Self:
+        """Opens the ledger.
+
+        Raises:
+            JournalError: when it cannot be used, with the reason.
+        """
+        if not self.path.exists():  # one that is there was made where locks work, and a full disk has no room to try
+            require_locks(self.path, _FORMAT.what)
+        self._db = connect(self.path, _FORMAT, exclusive=False, patience=self._patience)
+        try:
+            with self._translated:
+                self._db.execute("BEGIN IMMEDIATE")
+                self._check()
+        except BaseException:
+            self._db.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Writes what the block noted, unless it failed.
+
+        Raises:
+            JournalError: when it cannot be written.
+        """
+        try:
+            if kind is None:
+                with self._translated:
+                    self._db.execute("COMMIT")
+        finally:
+            self._db.close()  # undoes what is not written
+
+    def key(self) -> bytes:
+        """Returns the key of the directory's digests; makes it the first time."""
+        with self._translated:
+            row = self._db.execute("SELECT key FROM secret").fetchone()
+            if row is not None:
+                return bytes(row[0])
+            key = secrets.token_bytes(32)
+            self._db.execute("INSERT INTO secret VALUES (?, ?)", (key, checksum(key)))
+            return key
+
+    def last_mark(self, service: str, host: str, segment_id: str) -> str | None:
+        """Returns what the last operation on a list has left, `None` when none is known.
+
+        After runs that overlapped, and after anything else than an upload with a journal, it is an empty text.
+        """
+        with self._translated:
+            row = self._db.execute(_MARK_OF_A_LIST, (service, host.lower(), segment_id)).fetchone()
+            return None if row is None else str(row[0])
+
+    def note(self, service: str, host: str, segment_id: str, mark: str) -> None:
+        """Notes that a run begins to operate on a list, before its first call.
+
+        Args:
+            service: its name.
+            host: of the API.
+            segment_id: the list.
+            mark: no other run has the same.
+        """
+        row = (service, host.lower(), segment_id, mark)
+        with self._translated:
+            self._db.execute("INSERT OR REPLACE INTO lists VALUES (?, ?, ?, ?, ?)", (*row, checksum(*row)))
+
+    def note_end(self, service: str, host: str, segment_id: str, mark: str) -> None:
+        """Notes that a run has ended; when something else has operated meanwhile, neither of them was the last."""
+        if self.last_mark(service, host, segment_id) not in {None, mark}:
+            self.note_other(service, host, segment_id)
+
+    def note_other(self, service: str, host: str, segment_id: str) -> None:
+        """Notes an operation that no journal continues; where no upload with a journal is known, nothing is written."""
+        if self.last_mark(service, host, segment_id):
+            self.note(service, host, segment_id, _OTHER)
+
+    def _check(self) -> None:
+        """Holds every row against its checksum.
+
+        Raises:
+            JournalError: when one is not as it was written.
+        """
+        rows = [*self._db.execute("SELECT * FROM secret"), *self._db.execute("SELECT * FROM lists")]
+        if any(written != checksum(*values) for *values, written in rows):
+            raise refused(self.path, _FORMAT.what, DAMAGED)
+
+
+def state_directory() -> Path | None:
+    """Returns where the journals of this user are by default, and where operations on lists are noted.
+
+    It is `criteo-audiences/journals` in the user's state directory (XDG Base Directory Specification,
+    `XDG_STATE_HOME`), below `LOCALAPPDATA` on Windows; `None` for a user without a home directory.
+    """
+    try:
+        if sys.platform == "win32":
+            base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
+        else:
+            given = os.environ.get("XDG_STATE_HOME", "")
+            base = given if given.startswith("/") else Path.home() / ".local" / "state"  # a relative one counts as none
+    except RuntimeError:
+        return None
+    return Path(base) / "criteo-audiences" / "journals"
+
+
+class Witness:
+    """The ledger of the user's state directory, as far as it can be used.
+
+    Journals elsewhere are noted there, too, so that calls which know of no journal can leave their mark on a list.
+
+    Args:
+        beside: the directory of a journal; when it is the state directory itself, its own ledger does.
+    """
+
+    def __init__(self, beside: Path | None = None) -> None:
+        directory = state_directory()
+        is_own = beside is not None and directory is not None and beside.resolve() == directory.resolve()
+        self._directory = None if is_own else directory
+
+    def last_mark(self, service: str, host: str, segment_id: str) -> str | None:
+        """Returns what the last operation on a list has left, `None` when none is known.
+
+        Raises:
+            JournalError: when the ledger is damaged, or in use for long.
+        """
+        if not self._is_usable():
+            return None
+        with self._ledger() as ledger:
+            return ledger.last_mark(service, host, segment_id)
+
+    def note(self, service: str, host: str, segment_id: str, mark: str) -> None:
+        """Notes that a run with a journal begins, as far as that is possible; makes the ledger if need be."""
+        if self._directory is None:
+            return
+        with contextlib.suppress(OSError):
+            make_directory(self._directory)
+        if os.access(self._directory, os.R_OK | os.W_OK | os.X_OK):
+            with self._forgiven(), self._ledger() as ledger:
+                ledger.note(service, host, segment_id, mark)
+
+    def note_end(self, service: str, host: str, segment_id: str, mark: str) -> None:
+        """Notes that a run with a journal has ended, as far as that is possible."""
+        if self._is_usable():
+            with self._forgiven(), self._ledger() as ledger:
+                ledger.note_end(service, host, segment_id, mark)
+
+    def note_other(self, service: str, host: str, segment_id: str) -> None:
+        """Notes an operation that no journal continues, as far as that is possible; makes nothing."""
+        if self._is_usable() and self._may_be_continued(service, host, segment_id):
+            with self._forgiven(), self._ledger(_PATIENCE_OF_A_CALL) as ledger:
+                ledger.note_other(service, host, segment_id)
+
+    def _may_be_continued(self, service: str, host: str, segment_id: str) -> bool:
+        """Says quickly whether there is a mark to take away: calls one by one mostly find that there is none."""
+        address = f"{self._ledger().path.absolute().as_uri()}?mode=ro"
+        try:
+            with contextlib.closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE_OF_A_CALL)) as db:
+                row = db.execute(_MARK_OF_A_LIST, (service, host.lower(), segment_id)).fetchone()
+        except (sqlite3.Error, UnicodeDecodeError):
+            return True
+        return row is not None and row[0] != _OTHER
+
+    def _ledger(self, patience: float | None = None) -> JournalDirectory:
+        return JournalDirectory(self._directory or Path(), patience)
+
+    def _is_usable(self) -> bool:
+        if self._directory is None:
+            return False
+        places = (self._directory, self._directory / LEDGER_NAME)
+        return all(os.access(each, os.R_OK | os.W_OK) for each in places)
+
+    @contextlib.contextmanager
+    def _forgiven(self) -> Iterator[None]:
+        """Logs what keeps an operation from being noted: that is no reason not to operate."""
+        try:
+            yield
+        except JournalError as error:
+            _log.warning("An operation on a list could not be noted for unfinished uploads: %s", error)

@@ -1,0 +1,205 @@
+"""The rows of a journal: what they hold, and whether they are still as they were written."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Any, Final
+
+from attrs import fields, frozen
+
+from criteo_audiences.journals.sqlite_file import Format, checksum
+from criteo_audiences.models import IdentifierType
+
+JOURNAL_SUFFIX: Final = ".journal"
+"""Ends the names of the journals in a directory."""
+
+COLUMNS: Final = (
+    "number, digest, kind, count, size, sent_at, state, ended_at, valid, invalid, unreported, trace_id, checksum"
+)
+NO_END: Final = ("sent", None, 0, 0, 0, None)
+"""What the columns from the state on hold until a batch comes back."""
+
+
+class BatchState(StrEnum):
+    """How far a batch has come: pending (handed back unsent), sent, or what came of it."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    ACKNOWLEDGED = "acknowledged"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+FORMAT: Final = Format(
+    what="journal",
+    application_id=0x43724A6C,
+    version=2,
+    schema=(
+        """
+        CREATE TABLE job (
+            run_id TEXT NOT NULL,
+            service TEXT NOT NULL,
+            host TEXT NOT NULL,
+            segment_id TEXT NOT NULL,
+            operation TEXT NOT NULL,
+            digest BLOB NOT NULL,
+            key_id BLOB NOT NULL,
+            started REAL NOT NULL CHECK (typeof(started) = 'real'),
+            completed REAL CHECK (typeof(completed) IN ('real', 'null')),
+            last_activity REAL NOT NULL CHECK (typeof(last_activity) = 'real'),
+            batches INTEGER NOT NULL CHECK (typeof(batches) = 'integer'),
+            identifiers INTEGER NOT NULL CHECK (typeof(identifiers) = 'integer'),
+            mark TEXT NOT NULL,
+            earlier_mark TEXT,
+            checksum BLOB NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE batches (
+            number INTEGER PRIMARY KEY,
+            digest BLOB NOT NULL CHECK (typeof(digest) = 'blob' AND length(digest) = 32),
+            kind TEXT,
+            count INTEGER NOT NULL CHECK (typeof(count) = 'integer'),
+            size INTEGER NOT NULL CHECK (typeof(size) = 'integer'),
+            state TEXT NOT NULL CHECK (state IN ('pending', 'sent', 'acknowledged', 'failed', 'unknown')),
+            sent_at REAL NOT NULL CHECK (typeof(sent_at) = 'real'),
+            ended_at REAL CHECK (typeof(ended_at) IN ('real', 'null')),
+            trace_id TEXT,
+            valid INTEGER NOT NULL DEFAULT 0 CHECK (typeof(valid) = 'integer'),
+            invalid INTEGER NOT NULL DEFAULT 0 CHECK (typeof(invalid) = 'integer'),
+            unreported INTEGER NOT NULL DEFAULT 0 CHECK (typeof(unreported) = 'integer'),
+            checksum BLOB NOT NULL,
+            reserve BLOB
+        )
+        """,
+    ),
+)
+
+
+@frozen(kw_only=True)
+class Entry:
+    """What a journal knows of a batch.
+
+    Attributes:
+        number: from 1, in the order of the source.
+        kind: of its identifiers, `None` where the job has one kind only.
+        count: identifiers in it.
+        size: bytes of identifiers.
+        state: how far it has come.
+        sent_at: when it was begun, in seconds since 1970.
+        ended_at: when it came back, `None` when it did not.
+        trace_id: of Criteo's answer.
+        valid: identifiers that Criteo accepted.
+        invalid: identifiers that Criteo refused.
+        unreported: identifiers that Criteo's answer did not count.
+    """
+
+    number: int
+    kind: IdentifierType | None = None
+    count: int
+    size: int
+    state: BatchState
+    sent_at: float
+    ended_at: float | None = None
+    trace_id: str | None = None
+    valid: int = 0
+    invalid: int = 0
+    unreported: int = 0
+
+
+@frozen(kw_only=True)
+class Run:
+    """The row of the job that a journal is about; its fields are the table's columns, but for the checksum.
+
+    Attributes:
+        run_id: names the run in the ledger.
+        service: the service's name.
+        host: of the API.
+        segment_id: the list.
+        operation: add or remove.
+        digest: keyed, of the job with its whole configuration.
+        key_id: tells whether the key is the one that the digests were made with.
+        started: in seconds since 1970.
+        completed: the same, `None` as long as it is unfinished.
+        last_activity: the same, when it was completed.
+        batches: that were acknowledged, once it is completed.
+        identifiers: in them.
+        mark: what the run noted in the ledger when it last began to send, see `JournalDirectory`.
+        earlier_mark: what the ledger had before that, in case the process ended in between; `None` when nothing.
+    """
+
+    run_id: str
+    service: str
+    host: str
+    segment_id: str
+    operation: str
+    digest: bytes
+    key_id: bytes
+    started: float
+    completed: float | None = None
+    last_activity: float
+    batches: int = 0
+    identifiers: int = 0
+    mark: str
+    earlier_mark: str | None = None
+
+
+def run_of(row: tuple[Any, ...]) -> Run:
+    """Reads a row of the table of the job.
+
+    Raises:
+        ValueError: when it is not as it was written.
+    """
+    *values, written = row
+    if written != checksum(*values):
+        raise ValueError("the row of the job is not as it was written")
+    return Run(**dict(zip((each.name for each in fields(Run)), values, strict=True)))
+
+
+def entry_of(row: tuple[Any, ...]) -> Entry:
+    """Reads the columns of a batch."""
+    number, _, kind, count, size, sent_at, state, ended_at, valid, invalid, unreported, trace_id, _ = row
+    return Entry(
+        number=number,
+        kind=None if kind is None else IdentifierType(kind),
+        count=count,
+        size=size,
+        state=BatchState(state),
+        sent_at=sent_at,
+        ended_at=ended_at,
+        trace_id=trace_id,
+        valid=valid,
+        invalid=invalid,
+        unreported=unreported,
+    )
+
+
+def checksum_of(run: Run | None, begun: tuple[Any, ...], ended: tuple[Any, ...]) -> bytes:
+    """Returns the checksum of a batch's row; in another run an equal row has another one."""
+    return checksum("" if run is None else run.run_id, *begun, *ended)
+
+
+def check_batches(rows: Iterable[tuple[Any, ...]], run: Run | None) -> int:
+    """Returns how many batches there are, numbered without a gap.
+
+    Raises:
+        ValueError: when a row is not as it was written, or is missing.
+    """
+    number = 0
+    for number, row in enumerate(rows, start=1):
+        if row[0] != number or row[-1] != checksum_of(run, row[:6], row[6:-1]):
+            raise ValueError("the row of a batch is not as it was written")
+        if not _adds_up(entry_of(row)):
+            raise ValueError("an answer does not count its batch")
+    return number
+
+
+def settled(state: BatchState, counts: tuple[int, int, int], count: int) -> tuple[BatchState, tuple[int, int, int]]:
+    """Returns what to write down of a batch: an answer that does not count it acknowledges nothing."""
+    if min(counts) < 0 or sum(counts) > count or (state is BatchState.ACKNOWLEDGED and sum(counts) != count):
+        return (BatchState.UNKNOWN if state is BatchState.ACKNOWLEDGED else state), (0, 0, 0)
+    return state, counts
+
+
+def _adds_up(entry: Entry) -> bool:
+    counts = (entry.valid, entry.invalid, entry.unreported)
+    return settled(entry.state, counts, entry.count) == (entry.state, counts)

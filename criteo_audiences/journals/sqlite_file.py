@@ -1,0 +1,297 @@
+"""One SQLite file of ours: private, recognized before it is touched, refused in words when it cannot be used."""
+
+import errno
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from attrs import frozen
+
+from criteo_audiences.errors import JournalError
+from criteo_audiences.journals.ownership import make_directory, objection_to_file, objection_to_place
+
+_PATIENCE: Final = 10.0
+"""Seconds to wait for the short transactions of other processes."""
+
+_NEW: Final = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+_PRIVATE: Final = 0o600
+
+IN_USE: Final = "is in use by another upload: wait for its end, or name another journal"
+_NO_LOCKS: Final = "is on a file system that cannot lock, so two uploads could write it at once: name a local directory"
+_FOREIGN: Final = "is no {what} of this library, and is left as it is: name another file"
+DAMAGED: Final = "is damaged: remove it, and the next upload sends everything"
+_FULL: Final = "cannot record what is sent because the disk is full: make room and run again"
+_UNWRITABLE: Final = "cannot be written"
+
+# By the beginning of SQLite's name for the error; the first that fits.
+_CLAIMS: Final = (
+    (("SQLITE_BUSY", "SQLITE_LOCKED"), IN_USE),
+    (("SQLITE_NOTADB",), _FOREIGN),
+    (("SQLITE_FULL",), _FULL),
+    (
+        (
+            "SQLITE_IOERR_LOCK",
+            "SQLITE_IOERR_UNLOCK",
+            "SQLITE_IOERR_RDLOCK",
+            "SQLITE_IOERR_CHECKRESERVEDLOCK",
+            "SQLITE_IOERR_SHM",
+            "SQLITE_PROTOCOL",
+            "SQLITE_NOLFS",
+        ),
+        _NO_LOCKS,
+    ),
+    (("SQLITE_IOERR_READ", "SQLITE_IOERR_SHORT_READ", "SQLITE_IOERR_CORRUPTFS"), "cannot be read"),
+    (("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH"), _UNWRITABLE),
+)
+
+
+class InUseError(JournalError):
+    """Another process, or another upload of this one, holds the file."""
+
+
+class NeverBeganError(JournalError):
+    """The file is there, but nothing has been recorded in it."""
+
+
+@frozen
+class Format:
+    """What makes a SQLite file one of ours.
+
+    Attributes:
+        what: its name in messages.
+        application_id: stands in its header.
+        version: of the schema.
+        schema: the statements that make it.
+    """
+
+    what: str
+    application_id: int
+    version: int
+    schema: tuple[str, ...]
+
+
+@frozen
+class TranslatedErrors:
+    """Turns errors of SQLite and of the operating system into a `JournalError`, without the values of a statement.
+
+    It is no generator, because it is entered for every batch, on the event loop.
+
+    Attributes:
+        path: of the file, for the message.
+        what: its name in messages.
+    """
+
+    path: Path
+    what: str
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.ProgrammingError):  # that is our mistake
+            raise _refusal(self.path, self.what, getattr(error, "sqlite_errorname", "")) from None
+        if isinstance(error, UnicodeDecodeError):  # SQLite repeats what it does not understand
+            raise refused(self.path, self.what, DAMAGED) from None
+        if isinstance(error, OSError):
+            full = error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
+            claim = _FULL if full else f"{_UNWRITABLE}: {error.strerror or type(error).__name__}"
+            raise refused(self.path, self.what, claim) from None
+
+
+def refused(path: Path, what: str, claim: str) -> JournalError:
+    """Returns the error that says what is the matter with a file."""
+    return JournalError(f"The {what} {path} {claim.replace('{what}', what)}.")
+
+
+def never_began(path: Path, what: str) -> JournalError:
+    """Returns the error that says that nothing has been recorded in a file."""
+    return NeverBeganError(*refused(path, what, "is empty: no upload has begun").args)
+
+
+def _refusal(path: Path, what: str, name: str) -> JournalError:
+    claim = next((claim for names, claim in _CLAIMS if name.startswith(names)), DAMAGED)
+    error = refused(path, what, claim)
+    return InUseError(*error.args) if claim is IN_USE else error
+
+
+def connect(
+    path: Path, form: Format, *, exclusive: bool, create: bool = True, patience: float | None = None
+) -> sqlite3.Connection:
+    """Opens a file of ours, and makes it where there is none yet.
+
+    The caller begins and ends transactions itself. What another program has written is recognized and left as it is.
+
+    Args:
+        path: of the file.
+        form: what it must be.
+        exclusive: keeps it for this connection until it is closed, or the process ends however it ends; it then has
+            a write-ahead log that no checkpoint empties unless the caller asks for one.
+        create: whether to make it, and its directory; otherwise it must be there.
+        patience: seconds to wait for the transactions of others, where the file is shared; 10 when left out.
+
+    Raises:
+        InUseError: when another connection keeps it.
+        JournalError: when it cannot be used, with the reason.
+    """
+    with TranslatedErrors(path, form.what):
+        if create:
+            make_directory(path.parent)
+        _require_trust(path, form.what)
+        made = create and _create(path)
+        if not path.exists():
+            raise refused(path, form.what, "does not exist")
+        wait = _PATIENCE if patience is None else patience
+        timeout = 0.0 if exclusive else wait
+        db = sqlite3.connect(path.absolute(), timeout=timeout, isolation_level=None, check_same_thread=False)
+        try:
+            _prepare(db, path, form, exclusive=exclusive, create=create)
+        except BaseException:
+            db.close()
+            if made and exclusive:  # who shares a file may be using it by now
+                unlink(path)
+            raise
+        return db
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    """Commits what the block does, or nothing of it."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def checksum(*values: object) -> bytes:
+    """Returns what tells whether the values of a row are still those that were written.
+
+    It is for accidents: who may write the file may write this, too.
+    """
+    return blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=8).digest()
+
+
+def log_of(path: Path) -> Path:
+    """Returns where SQLite keeps a file's write-ahead log."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def unlink(path: Path) -> None:
+    """Removes a file with what SQLite keeps beside it."""
+    for each in (path, *_beside(path)):
+        each.unlink(missing_ok=True)
+
+
+def _beside(path: Path) -> tuple[Path, ...]:
+    """Returns where SQLite keeps the logs of a file and their index."""
+    return tuple(path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm", "-journal"))
+
+
+def _require_trust(path: Path, what: str) -> None:
+    """Refuses what is no plain file, and what another user owns or may write; the same for the logs.
+
+    Raises:
+        JournalError: naming the file or the directory.
+    """
+    for each in (path, *_beside(path)):
+        try:
+            status = each.lstat()
+        except FileNotFoundError:
+            continue
+        if not stat.S_ISREG(status.st_mode):
+            kind = _kind(status.st_mode)
+            raise JournalError(f"The {what} {each} must be a plain file, but is a {kind}.")
+        if claim := objection_to_file(status):
+            raise refused(each, what, claim)
+    if claim := objection_to_place(path.parent):
+        raise refused(path, what, f"cannot be trusted because {claim}")
+
+
+def _kind(mode: int) -> str:
+    return "directory" if stat.S_ISDIR(mode) else "link" if stat.S_ISLNK(mode) else "special file"
+
+
+def _create(path: Path) -> bool:
+    """Makes the file, for its owner only; returns whether it was not there."""
+    try:
+        os.close(os.open(path, _NEW, _PRIVATE))
+    except FileExistsError:
+        return False
+    _keep_name(path.parent)
+    return True
+
+
+def _keep_name(directory: Path) -> None:
+    """Makes the name of a new file outlive a loss of power."""
+    if os.name == "posix":
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _prepare(db: sqlite3.Connection, path: Path, form: Format, *, exclusive: bool, create: bool) -> None:
+    if exclusive:
+        db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        # Before the mode of the log is written into what may be another program's file.
+        if _recognize(db, path, form) and not create:
+            raise never_began(path, form.what)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA wal_autocheckpoint=0")
+    # Where commits wait for the disk, so does the event loop: who has an exclusive file asks for it apart.
+    db.execute(f"PRAGMA synchronous={'NORMAL' if exclusive else 'FULL'}")
+    with transaction(db):
+        if _recognize(db, path, form):
+            for statement in form.schema:
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id={form.application_id}")
+            db.execute(f"PRAGMA user_version={form.version}")
+    for each in (path, log_of(path)):
+        _make_private(each)
+
+
+def _recognize(db: sqlite3.Connection, path: Path, form: Format) -> bool:
+    """Returns whether the file is blank; refuses one that is not ours, is of another version, or damaged."""
+    ((application_id,),) = db.execute("PRAGMA application_id")
+    ((version,),) = db.execute("PRAGMA user_version")
+    ((tables,),) = db.execute("SELECT count(*) FROM sqlite_master")
+    if not application_id and not version and not tables:
+        return True
+    if application_id != form.application_id:
+        raise refused(path, form.what, _FOREIGN)
+    if version != form.version:
+        raise refused(path, form.what, "was written by another version of this library: finish it there, or remove it")
+    if db.execute("PRAGMA integrity_check(1)").fetchall() != [("ok",)] or _schema_of(db) != _schema(form):
+        raise refused(path, form.what, DAMAGED)
+    return False
+
+
+def _schema_of(db: sqlite3.Connection) -> list[str]:
+    """Returns the statements that made a file's tables."""
+    return sorted(_words(sql) for (sql,) in db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
+def _schema(form: Format) -> list[str]:
+    return sorted(_words(statement) for statement in form.schema)
+
+
+def _words(statement: str) -> str:
+    return " ".join(statement.split())
+
+
+def _make_private(path: Path) -> None:
+    """Takes the rights of others away, where a file has some (a copy, a backup)."""
+    if os.name == "posix" and path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        path.chmod(_PRIVATE)

@@ -1,0 +1,350 @@
+"""The rows of a journal, and the room on the disk for those that are still to be written."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import astuple, evolve
+
+from criteo_audiences.batches import Batch
+from criteo_audiences.journals.file_lock import FileLock
+from criteo_audiences.journals.ownership import make_directory
+from criteo_audiences.journals.rows import (
+    COLUMNS,
+    FORMAT,
+    NO_END,
+    BatchState,
+    Entry,
+    Run,
+    check_batches,
+    checksum_of,
+    entry_of,
+    run_of,
+    settled,
+)
+from criteo_audiences.journals.sqlite_file import (
+    DAMAGED,
+    TranslatedErrors,
+    checksum,
+    connect,
+    log_of,
+    refused,
+    transaction,
+    unlink,
+)
+
+_BEGIN_FRAMES: Final = 8
+"""Pages that a row changes at most: the leaf, its new neighbor, those above them, the header (4 were seen)."""
+
+_APPEND_FRAMES: Final = 1
+"""Pages that a row behind all others changes when it fits into the last leaf."""
+
+_MOST_OF_A_ROW: Final = 256
+"""Bytes that a row takes at most. Rows behind all others fill a new leaf not before there are as many as fit into a
+page, so of that many one is counted as one that changes more pages, whichever it is.
+"""
+
+_END_FRAMES: Final = 1
+"""Pages that the end of a batch changes: its row keeps its place, because it was made as long as it gets."""
+
+_SPARE_FRAMES: Final = 4
+"""For the row of the job."""
+
+_LOG_FRAMES: Final = 128
+"""Pages that the log holds at first: half a megabyte, and a checkpoint every forty batches or so."""
+
+_LOG_HEADER: Final = 32
+_FRAME_HEADER: Final = 24
+
+_RESERVE: Final = 112
+"""Bytes by which the end of a batch may lengthen its row: the longest trace id, state, time and counts."""
+
+
+# Of SQLite's own types: for any other, an enum for example, Python first looks for somebody who converts it.
+_BEGIN: Final = f"""
+    INSERT OR REPLACE INTO batches (number, digest, kind, count, size, sent_at, state, checksum, reserve)
+    VALUES (?, ?, ?, ?, ?, ?, 'sent', ?, zeroblob({_RESERVE}))
+"""  # noqa: S608 - a number of ours
+_END: Final = """
+    UPDATE batches
+    SET state = ?, ended_at = ?, valid = ?, invalid = ?, unreported = ?, trace_id = ?, checksum = ?, reserve = NULL
+    WHERE number = ?
+"""
+
+
+class Store:
+    """An open journal file, kept for this process alone.
+
+    What is acknowledged must not get lost to a full disk, so the log gets its length in advance and is written anew
+    from its beginning, and a batch is begun only if the log has room for the end of every batch in flight. A full
+    disk then shows before a batch is sent.
+
+    A statement is a transaction of its own where one is enough: at each of them other threads wait for their turn.
+
+    Args:
+        path: of the file.
+        create: whether to make it; otherwise it must be there.
+
+    Raises:
+        InUseError: when somebody else keeps it.
+        JournalError: when it cannot be used.
+    """
+
+    def __init__(self, path: Path, *, create: bool = True) -> None:
+        self._path = path
+        self._translated = TranslatedErrors(path, FORMAT.what)
+        self._length = 0
+        self._used = 0
+        self._log: int | None = None
+        self._highest: float = 0
+        self._page: int
+        self._counted_small = 0  # rows to come that count as appended to a leaf that has room
+        self._begun: dict[int, tuple[Any, ...]] = {}  # rows of batches in flight, up to their state
+        self._run: Run | None = None
+        self._never_began = False
+        if create:
+            with self._translated:
+                make_directory(path.parent)
+        self._lock = None if not create and not path.exists() else FileLock(path, FORMAT.what)
+        try:
+            self._db = connect(path, FORMAT, exclusive=True, create=create)
+        except BaseException:
+            self._unlock()
+            raise
+        try:
+            self._read()
+        except BaseException:
+            self.close()
+            raise
+        self._never_began = create and not self._run
+
+    def run(self) -> Run | None:
+        """Returns the job, `None` where none has been started."""
+        return self._run
+
+    def counts(self) -> Mapping[BatchState, tuple[int, int]]:
+        """Returns batches and identifiers by state."""
+        with self._translated:
+            rows = self._db.execute("SELECT state, count(*), sum(count) FROM batches GROUP BY state").fetchall()
+        return {BatchState(state): (batches, identifiers) for state, batches, identifiers in rows}
+
+    def acknowledged(self) -> int:
+        """Returns how many batches are on record as acknowledged."""
+        return self.counts().get(BatchState.ACKNOWLEDGED, (0, 0))[0]
+
+    def last_activity(self) -> float | None:
+        """Returns when the last batch was begun or came back, in seconds since 1970."""
+        with self._translated:
+            ((moment,),) = self._db.execute("SELECT max(max(sent_at, coalesce(ended_at, sent_at))) FROM batches")
+        return None if moment is None else float(moment)
+
+    def start(self, run: Run) -> None:
+        """Replaces what the journal holds by a job without a batch; on the disk when this returns."""
+        with self._translated:
+            with transaction(self._db):
+                self._db.execute("DELETE FROM batches")
+                self._write(run)
+            self._highest = 0
+        self.prepare()
+
+    def remark(self, mark: str, earlier: str | None) -> None:
+        """Changes the marks of the job; on the disk when this returns."""
+        if self._run is None:
+            raise ValueError("there is no job")
+        with self._translated, transaction(self._db):
+            self._write(evolve(self._run, mark=mark, earlier_mark=earlier))
+        self.prepare()
+
+    def prepare(self) -> None:
+        """Puts the log into the file and gives it its length; before the first batch, and for what `sync` covers."""
+        with self._translated:
+            if self._log is None:
+                self._log = os.open(log_of(self._path), os.O_RDWR | getattr(os, "O_BINARY", 0))
+            ((self._page,),) = self._db.execute("PRAGMA page_size")
+            self._checkpoint()
+            self._lengthen(_LOG_FRAMES)
+        self.sync()
+
+    def find(self, number: int) -> tuple[bytes, Entry] | None:
+        """Returns a batch's digest and entry; a new journal, which has none, is not asked."""
+        if number > self._highest:
+            return None
+        with self._translated:
+            row = self._db.execute(f"SELECT {COLUMNS} FROM batches WHERE number = ?", (number,)).fetchone()  # noqa: S608 - ours
+        return None if row is None else (row[1], entry_of(row))
+
+    def has_room(self, in_flight: int) -> bool:
+        """Whether the log has room for the next batch, and for the ends of all in flight, as it is."""
+        return self._used + _needed(in_flight) <= self._length
+
+    def begin(self, batch: Batch, digest: bytes, moment: float, *, in_flight: int, anew: bool) -> None:
+        """Records a batch before it is sent; a loss of power may lose that, which does no harm.
+
+        Args:
+            batch: the batch.
+            digest: of its bytes.
+            moment: when it is begun, in seconds since 1970.
+            in_flight: other batches whose end is still to be recorded.
+            anew: whether it is another batch than the one on record: what follows that one is forgotten.
+        """
+        number, kind = batch.number, None if batch.kind is None else batch.kind.value
+        with self._translated:
+            self._make_room(number, in_flight, self._pages() if anew else 0)
+            begun = (number, digest, kind, batch.count, batch.size, moment)
+            row = (*begun, checksum_of(self._run, begun, NO_END))
+            if anew:
+                with transaction(self._db):
+                    self._db.execute("DELETE FROM batches WHERE number > ?", (number,))
+                    self._db.execute(_BEGIN, row)
+                self._highest = number
+            else:
+                self._db.execute(_BEGIN, row)
+                self._highest = max(self._highest, number)
+            self._begun[number] = begun
+            self._never_began = False
+
+    def end(
+        self, number: int, state: BatchState, moment: float, counts: tuple[int, int, int], trace_id: str | None
+    ) -> BatchState:
+        """Records what became of a batch, with what was valid, invalid and unreported; `sync` puts it on the disk.
+
+        Returns:
+            The state that is on record: an answer that does not count its batch acknowledges nothing.
+        """
+        self._used += _END_FRAMES
+        begun = self._begun[number]
+        state, counts = settled(state, counts, begun[3])
+        ended = (state.value, moment, *counts, trace_id)
+        with self._translated:
+            self._db.execute(_END, (*ended, checksum_of(self._run, begun, ended), number))
+        del self._begun[number]
+        return state
+
+    def sync(self) -> None:
+        """Returns when all that was recorded outlives a loss of power; another thread may record more meanwhile."""
+        if self._log is not None:
+            with self._translated:
+                getattr(os, "fdatasync", os.fsync)(self._log)
+
+    def complete(self, last: int, moment: float) -> bool:
+        """Marks the job as finished if every batch up to the last one is acknowledged, and forgets those after it."""
+        with self._translated:
+            query = "SELECT count(*), coalesce(sum(count), 0) FROM batches WHERE number <= ? AND state = ?"
+            ((batches, identifiers),) = self._db.execute(query, (last, BatchState.ACKNOWLEDGED))
+            if batches != last or self._run is None:
+                return False
+            done = evolve(self._run, completed=moment, last_activity=moment, batches=batches, identifiers=identifiers)
+            with transaction(self._db):
+                self._db.execute("DELETE FROM batches WHERE number > ?", (last,))
+                self._write(done)
+            self._never_began = False
+            return True
+
+    def compact(self) -> None:
+        """Forgets the batches and gives their room back; the row of the job stays."""
+        with self._translated:
+            with transaction(self._db):
+                self._db.execute("DELETE FROM batches")
+            self._db.execute("VACUUM")
+
+    def remove(self) -> None:
+        """Removes the file and closes it."""
+        self._never_began = True
+        with self._translated:
+            self.close()
+
+    def close(self) -> None:
+        """Closes the file; its log is put into it, or stays beside it when the disk is full.
+
+        A journal that no upload has begun is removed.
+        """
+        log, self._log = self._log, None
+        if log is not None:
+            os.close(log)
+        try:
+            self._db.close()
+            if self._never_began:
+                unlink(self._path)
+                self._never_began = False
+        finally:
+            self._unlock()
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+
+    def _read(self) -> None:
+        """Reads the job and holds every row against its checksum.
+
+        Raises:
+            JournalError: when one of them is not as it was written.
+        """
+        with self._translated:
+            jobs = self._db.execute("SELECT * FROM job").fetchall()
+            rows = self._db.execute(f"SELECT {COLUMNS} FROM batches ORDER BY number")  # noqa: S608 - ours
+            try:
+                self._run = run_of(jobs[0]) if jobs else None
+                self._highest = check_batches(rows, self._run)
+            except ValueError:
+                raise refused(self._path, FORMAT.what, DAMAGED) from None
+            if len(jobs) > 1 or (self._highest and self._run is None):
+                raise refused(self._path, FORMAT.what, DAMAGED)
+
+    def _write(self, run: Run) -> None:
+        """Writes the row of the job, within a transaction."""
+        values = astuple(run)
+        marks = ", ".join("?" * (len(values) + 1))
+        self._db.execute("DELETE FROM job")
+        self._db.execute(f"INSERT INTO job VALUES ({marks})", (*values, checksum(*values)))  # noqa: S608 - question marks
+        self._run = run
+
+    def _pages(self) -> int:
+        ((pages,),) = self._db.execute("PRAGMA page_count")
+        return int(pages)
+
+    def _make_room(self, number: int, in_flight: int, changed: int) -> None:
+        """Makes sure that the log has room for a row and the ends of all in flight, and takes what the row may need.
+
+        Args:
+            number: of the row's batch.
+            in_flight: other batches whose end is still to be recorded.
+            changed: further pages that change with it.
+        """
+        needed = _needed(in_flight) + changed
+        if self._used + needed > self._length:
+            self._checkpoint()
+            self._lengthen(needed)
+        appended = number > self._highest
+        if appended and self._counted_small:
+            self._counted_small -= 1
+            self._used += _APPEND_FRAMES
+        else:
+            self._counted_small = self._page // _MOST_OF_A_ROW - 1 if appended else 0
+            self._used += _BEGIN_FRAMES + changed
+
+    def _checkpoint(self) -> None:
+        """Puts the log into the file; it is then written anew from its beginning."""
+        ((busy, _, _),) = self._db.execute("PRAGMA wal_checkpoint(RESTART)")
+        if busy:
+            raise refused(self._path, FORMAT.what, "cannot be written: its log does not end")
+        self._used = self._counted_small = 0
+
+    def _lengthen(self, frames: int) -> None:
+        """Makes the log so many frames long; SQLite ignores what follows the last frame that it has written."""
+        if frames <= self._length:
+            return
+        descriptor = os.open(log_of(self._path), os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
+        try:
+            missing = _LOG_HEADER + frames * (self._page + _FRAME_HEADER) - os.fstat(descriptor).st_size
+            while missing > 0:
+                missing -= os.write(descriptor, bytes(missing))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        self._length = frames
+
+
+def _needed(in_flight: int) -> int:
+    """Returns the pages that a batch and the ends of all in flight may change."""
+    return _BEGIN_FRAMES + (in_flight + 1) * _END_FRAMES + _SPARE_FRAMES

@@ -1,0 +1,105 @@
+"""What an upload's figures say: how long it still takes, and what kept it from being faster."""
+
+import math
+from typing import Final
+
+from attrs import frozen
+
+_WORTH_A_HINT: Final = 5.0
+_NOTICEABLE: Final = 0.1
+_MOST_OF_IT: Final = 0.8
+_MOST_IN_FLIGHT: Final = 100
+_MINUTE: Final = 60.0
+
+
+@frozen(kw_only=True)
+class Figures:
+    """What was measured of an upload that has ended.
+
+    Attributes:
+        elapsed: seconds.
+        waited: seconds of them during which the quota held a batch back.
+        reading: seconds that reading and preparing took, waits for a sender left out.
+        full: seconds during which as many batches were in flight as may be.
+        busy: seconds that batches were in flight, summed over the batches.
+        batches: that were sent.
+        failed: batches that failed, sent or not.
+        max_concurrency: batches that may be in flight at the same time.
+        window: calls that the quota allows within so many seconds, `None` when nobody knows.
+    """
+
+    elapsed: float
+    waited: float
+    reading: float
+    full: float
+    busy: float
+    batches: int
+    max_concurrency: int
+    failed: int = 0
+    window: tuple[int, float] | None = None
+
+
+def hint(figures: Figures) -> str | None:
+    """Says what limited an upload when it was not the quota, and what to do about it.
+
+    Returns:
+        A sentence, or `None` when there is nothing to gain: the upload was short, the quota was the limit (no client
+        can be faster), too many batches failed for its pace to mean anything, or nothing stands out.
+    """
+    if figures.elapsed < _WORTH_A_HINT or figures.waited >= _NOTICEABLE * figures.elapsed:
+        return None
+    if not figures.batches or figures.failed >= _NOTICEABLE * figures.batches:
+        return None
+    if figures.reading >= _MOST_OF_IT * figures.elapsed:
+        return (
+            f"The source was the limit: reading and preparing it took {figures.reading:.0f} of the "
+            f"{figures.elapsed:.0f} s, the quota held nothing back."
+        )
+    return _hint_of_concurrency(figures) if figures.full >= _MOST_OF_IT * figures.elapsed else None
+
+
+def _hint_of_concurrency(figures: Figures) -> str | None:
+    """Requests in flight that a rate needs are the rate times the seconds that one takes (Little's law)."""
+    seconds = figures.busy / figures.batches
+    made = figures.batches / figures.elapsed * _MINUTE
+    allowed = None if figures.window is None else figures.window[0] / figures.window[1] * _MINUTE
+    needed = 2 * figures.max_concurrency if allowed is None else math.ceil(allowed / _MINUTE * seconds)
+    better = min(needed, figures.batches, _MOST_IN_FLIGHT)
+    if better <= figures.max_concurrency:
+        return None
+    quota = "" if allowed is None else f" and the quota would have allowed {allowed:,.0f}"
+    return (
+        f"max_concurrency={figures.max_concurrency} was the limit: a call took {seconds:.1f} s, so it made {made:,.0f} "
+        f"calls a minute{quota}; try max_concurrency={better}, unless the network is full."
+    )
+
+
+def time_left(
+    done: float,
+    *,
+    ended: int,
+    resumed: int,
+    accepted: int,
+    elapsed: float,
+    waited: float,
+    window: tuple[int, float] | None,
+) -> float:
+    """Estimates the seconds an upload still takes, by its pace so far and by the windows that the quota lets it use.
+
+    A batch that failed is not sent again, but says nothing of the pace: the time it took is added to the others'.
+
+    Args:
+        done: how much of the upload has come back, above 0 and at most 1.
+        ended: batches that came back, resumed ones included.
+        resumed: batches that an earlier run had delivered.
+        accepted: batches that Criteo took, in this run or an earlier one; at least one.
+        elapsed: seconds since the start.
+        waited: seconds of them during which the quota held a batch back.
+        window: calls that the quota allows within so many seconds; `None` when that is not known.
+    """
+    at_this_pace = (elapsed - waited) * (1 / done - 1) * ended / accepted
+    if window is None:
+        return at_this_pace
+    calls, period = window
+    windows_waited_for = math.ceil((ended / done - resumed) / calls) - 1
+    return max(at_this_pace, windows_waited_for * period - elapsed)

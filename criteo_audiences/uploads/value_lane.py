@@ -1,0 +1,270 @@
+"""The lane of values: takes them from an iterable, on the event loop, without keeping it from others."""
+
+import asyncio
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import aclosing, suppress
+from itertools import islice
+from typing import Any, Final
+
+import anyio
+from anyio import to_thread
+from attrs import field, frozen
+
+from criteo_audiences.batches import Batcher
+from criteo_audiences.errors import SourceChangedError
+from criteo_audiences.identifiers import Fingerprints, OptOutCount, OptOuts, Preparation, RowCounts
+from criteo_audiences.models import IdentifierType
+from criteo_audiences.tables import Table
+from criteo_audiences.tables.origins import SourceRow
+from criteo_audiences.tables.plan import Selection
+from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
+from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads.policies import require_counted
+from criteo_audiences.uploads.rejects import RejectsFile
+from criteo_audiences.uploads.sources import open_source
+from criteo_audiences.uploads.tasks import first_error
+
+SLICE: Final = 256
+"""Values read at once, at most, and prepared at once where the rule does not ask for fewer."""
+
+_TURN: Final = 0.0003
+"""Seconds of work after which the event loop gets its turn; a timer of the caller can come three turns late."""
+
+_FEWEST: Final = 8
+"""Values prepared at once however long they take."""
+
+
+class ValueLane(Lane):
+    """Takes values from an iterable, on the event loop, in slices of about half a millisecond.
+
+    Args:
+        source: an iterable or async iterable.
+        options: the caller's choices.
+        rejects: is told of the rejected values, `None` when nobody asked for them.
+    """
+
+    def __init__(self, source: object, options: Options, rejects: RejectsFile | None = None) -> None:
+        require_counted(options.fail_on, dedupe=bool(options.dedupe))
+        self._reading = open_source(source)
+        selection = options.selections[0]
+        seen = Fingerprints() if options.dedupe else None
+        self._rejects = rejects
+        self._preparation = Preparation(
+            algorithm=selection.algorithm,
+            rule=selection.rule,
+            seen=seen,
+            on_reject=None if rejects is None else rejects.note,
+        )
+        self._batcher = Batcher(size=options.batch_size, max_bytes=options.max_body_bytes)
+        self._flush_after = options.flush_after
+        self._options = options
+        self._deliver: Deliver
+        self._buffer: list[Any] = []
+        self._delivering = asyncio.Lock()  # one at a time: both feed the same batcher; costs less than anyio's
+        self._waiting_since = math.inf
+        self._slices = Slices(self._preparation)
+        self._repeatable = Repeatable(source, len(source), selection) if isinstance(source, list | tuple) else None
+
+    @property
+    def rows(self) -> RowCounts:
+        """See `Lane.rows`."""
+        return self._preparation
+
+    def progress(self) -> LaneProgress:
+        """See `Lane.progress`; an iterable cannot say how much of it has been read."""
+        return LaneProgress(seen=self._preparation.read)
+
+    @property
+    def opt_outs(self) -> OptOutCount | None:
+        """See `Lane.opt_outs`."""
+        return None if self._preparation.opt_outs is None else self._preparation.opt_outs.count
+
+    async def open(self) -> None:
+        """See `Lane.open`."""
+        if self._options.suppress is not None and self._preparation.opt_outs is None:
+            self._preparation.opt_outs = await _opt_outs(self._options)
+
+    async def run(self, deliver: Deliver) -> None:
+        """See `Lane.run`."""
+        self._deliver = deliver
+        await self.open()
+        with first_error():
+            async with anyio.create_task_group() as group:
+                if self._flush_after is not None:
+                    group.start_soon(self._flush_late, self._flush_after)
+                await self._read()
+                async with self._delivering:
+                    self._waiting_since = math.inf  # a flush that is due this very moment must not begin any more
+                    group.cancel_scope.cancel()
+        for batch in self._batcher.flush():
+            await self._deliver(batch)
+
+    def count_rest(self) -> None:
+        """See `Lane.count_rest`."""
+        if self._buffer:
+            with suppress(TypeError):  # a row that is no text, behind one that has ended the upload
+                self._preparation.prepare(self._buffer)
+            self._buffer.clear()
+
+    async def refused_rows(self, refused: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
+        """See `Lane.refused_rows`."""
+        if self._repeatable is None:
+            return ()
+        return await self._repeatable.first_rows(refused[self._options.kind])
+
+    async def _read(self) -> None:
+        self._slices.begin_turn()
+        async with aclosing(self._reading.slices(self._buffer, self._note_arrival, self._room)) as slices:
+            async for _ in slices:
+                async with self._delivering:
+                    if await self._absorb():
+                        self._waiting_since = math.inf
+                if self._batcher.pending:
+                    self._note_arrival()
+
+    async def _absorb(self) -> int:
+        """Empties the buffer into the batcher, some values at a time, and delivers the batches that this fills.
+
+        Returns:
+            How many batches that were.
+        """
+        delivered = 0
+        left = len(self._buffer)  # what arrives meanwhile is for the next time
+        while left > 0:
+            values = self._buffer[: min(self._slices.step, left)]
+            del self._buffer[: len(values)]
+            left -= len(values)
+            for batch in self._batcher.feed(self._slices.prepare(values)):
+                await self._deliver(batch)
+                delivered += 1
+            if self._rejects is not None and self._rejects.full:
+                await to_thread.run_sync(self._rejects.flush)
+            await self._slices.rest()
+        return delivered
+
+    def _room(self) -> int:
+        """Values to take at once: no more than fill a batch, which would otherwise wait for those after it."""
+        return min(SLICE, self._batcher.room)
+
+    def _note_arrival(self) -> None:
+        """Remembers since when something waits for its batch to fill up."""
+        self._waiting_since = min(self._waiting_since, anyio.current_time())
+
+    async def _flush_late(self, flush_after: float) -> None:
+        """Delivers an incomplete batch that has waited long enough."""
+        while True:
+            left = self._waiting_since + flush_after - anyio.current_time()
+            await anyio.sleep(min(max(0.0, left), flush_after))
+            async with self._delivering:
+                if anyio.current_time() >= self._waiting_since + flush_after:
+                    self._waiting_since = math.inf  # what arrives from here on waits anew
+                    await self._absorb()
+                    for batch in self._batcher.flush():
+                        await self._deliver(batch)
+
+
+async def _opt_outs(options: Options) -> OptOuts:
+    """Returns the opt-outs of an upload from an iterable, ready to be compared.
+
+    Raises:
+        ConfigurationError: when their file cannot be used, or, unless `suppress_strict` is off, one of them cannot.
+        OSError: when it cannot be read to its end.
+    """
+    rule = options.selections[0].rule
+    if isinstance(options.suppress, Table):
+        from criteo_audiences.uploads.table_lane import read_opt_outs  # noqa: PLC0415 - a list needs no engine
+
+        opt_outs = OptOuts(rule, options.suppress.label)
+        await read_opt_outs(options.suppress, options, opt_outs)
+    else:
+        opt_outs = OptOuts(rule)
+        opt_outs.add(options.suppress or ())
+        opt_outs.count.may_be_empty = not options.suppress
+    if options.suppress_strict:
+        opt_outs.count.require_usable()
+    return opt_outs
+
+
+class Slices:
+    """Prepares values in slices of about half a millisecond.
+
+    Args:
+        preparation: what prepares them.
+
+    Attributes:
+        step: how many to prepare at once.
+    """
+
+    def __init__(self, preparation: Preparation) -> None:
+        self._preparation = preparation
+        self._most = min(SLICE, preparation.rule.slice_size)
+        self.step = self._most
+        self.begin_turn()
+
+    def begin_turn(self) -> None:
+        """Counts the time from here on."""
+        self._turn_began = time.perf_counter()
+
+    def prepare(self, values: list[Any]) -> list[str]:
+        """Prepares some values and decides how many it may be the next time: odd ones take ten times as long."""
+        began = time.perf_counter()
+        prepared = self._preparation.prepare(values)
+        took = time.perf_counter() - began
+        if took > 2 * _TURN:
+            self.step = max(_FEWEST, self.step // 2)
+        elif took < _TURN:
+            self.step = min(self.step * 2, self._most)
+        return prepared
+
+    async def rest(self) -> None:
+        """Lets the event loop have its turn when it is due."""
+        if time.perf_counter() - self._turn_began > _TURN:
+            await asyncio.sleep(0)
+            self.begin_turn()
+
+
+@frozen
+class Repeatable:
+    """A sequence of values, such as a list.
+
+    Attributes:
+        values: the sequence.
+        length: values in it when it was read first.
+        selection: how they are prepared.
+    """
+
+    values: Sequence[object] = field(repr=False)
+    length: int
+    selection: Selection
+
+    async def first_rows(self, sought: set[str]) -> list[SourceRow]:
+        """Returns the first position of each identifier; on the event loop, in slices of about half a millisecond.
+
+        Raises:
+            SourceChangedError: when there are more or fewer values than before.
+        """
+        if len(self.values) != self.length:
+            raise SourceChangedError("The source has changed.")
+        left = set(sought)
+        rows: list[SourceRow] = []
+        slices, iterator, read = Slices(self._preparation()), iter(self.values), 0
+        while left and (values := list(islice(iterator, slices.step))):
+            if not left.isdisjoint(slices.prepare(values)):
+                rows += (SourceRow(row=read + position) for position in self._positions(values, left))
+            read += len(values)
+            await slices.rest()
+        return rows
+
+    def _preparation(self) -> Preparation:
+        return Preparation(algorithm=self.selection.algorithm, rule=self.selection.rule)
+
+    def _positions(self, values: Sequence[object], left: set[str]) -> Iterator[int]:
+        """Yields where in a slice identifiers stand, from 1, and takes them from those that are left."""
+        preparation = self._preparation()
+        for position, value in enumerate(values, start=1):
+            found = left.intersection(preparation.prepare([value]))
+            left -= found
+            if found:
+                yield position
