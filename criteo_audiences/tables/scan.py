@@ -56,6 +56,7 @@ class Scan:
     _since_line_end: int = 0
     _around: bytes = b""  # the last two bytes so far; the second has not been looked at, since its successor is unknown
     _in_quotes: int = 0
+    _may_quote_all: bool = True  # whether every cell may be quoted, so that a quicker look at quotes may do
     _neighbors: set[int] = field(factory=set)  # bytes before quotes that open and after quotes that close
     _decoder: codecs.IncrementalDecoder = field(factory=codecs.getincrementaldecoder("utf-8"), repr=False)
 
@@ -127,14 +128,51 @@ class Scan:
             ends = feeds | returns
         begins = ends[1:-1] > ends[2:]  # where a line ends and one follows that is not empty
         begun = int(np.count_nonzero(begins))
-        inside = np.flatnonzero(begins) if self._in_quotes else ()
-        if window.find(b'"', 1, -1) >= 0:
+        if window.find(b'"', 1, -1) < 0:
+            inside = np.flatnonzero(begins) if self._in_quotes else ()
+        elif self._quotes_all_cells(window, letters, feeds, begun):
+            inside = ()
+        else:
             inside = self._follow_quotes(letters, ends, begins)
         for before, end in enumerate(inside[: _MOST_KEPT - len(self.continued)]):
             row = self.rows + int(np.count_nonzero(begins[:end])) - before
             self._keep(row, window, int(end) + 2)
         self.lines += begun
         self.rows += begun - len(inside)
+
+    def _quotes_all_cells(self, window: bytes, letters: "_Letters", feeds: "_Flags", begun: int) -> bool:
+        """Follows the quotes at once where every cell is quoted and none holds a quote or a line; false elsewhere.
+
+        There, a quote that closes a cell, one byte and a quote that opens the next one stand together. Where such
+        threes do not overlap and have all quotes but an opening first and a closing last one, each is in its place.
+        """
+        import numpy as np  # noqa: PLC0415 - see above
+
+        between = self._neighbors - {_FEED, _RETURN, _QUOTE}
+        if not self._may_quote_all or len(between) != 1 or _FEED in {*window[:2], *window[-2:]}:
+            return False
+        self._may_quote_all = False  # until it has proved to be so here; the next look would be in vain, too
+        inner, ends = letters[1:-1], feeds[2:-2]
+        is_quote = inner == _QUOTE
+        threes = is_quote[:-2] & is_quote[2:] & ((inner[1:-1] == between.pop()) | ends)
+        quotes, pairs = int(np.count_nonzero(is_quote)), int(np.count_nonzero(threes))
+        first, last = window.find(b'"', 1), window.rfind(b'"', 0, -1)
+        opens_first = not self._in_quotes
+        closes_last = (quotes - opens_first) % 2 == 1
+        if quotes != 2 * pairs + opens_first + closes_last or (threes[:-2] & threes[2:]).any():
+            return False
+        if opens_first and threes[first - 1 : first].any():
+            return False
+        if closes_last and threes[max(0, last - 3) : max(0, last - 2)].any():
+            return False
+        if begun != int(np.count_nonzero(threes & ends)) + (closes_last and window[last + 1] == _FEED):
+            return False
+        self._may_quote_all = True
+        self._neighbors.update(window[first - 1 : first] if opens_first else b"")
+        self._neighbors.update(window[last + 1 : last + 2] if closes_last else b"")
+        self.quotes += quotes
+        self._in_quotes = (self._in_quotes + quotes) % 2
+        return True
 
     def _follow_quotes(self, letters: "_Letters", ends: "_Flags", begins: "_Flags") -> Any:
         """Looks at the neighbors of quotes, and returns which of the lines that begin do so within a quoted cell."""

@@ -286,6 +286,25 @@ def test_a_scan_sees_the_same_however_a_text_is_cut(text: bytes, cuts: list[int]
     assert pieces.has_clean_quotes(",") == whole.has_clean_quotes(",")
 
 
+@given(
+    parts=st.lists(st.sampled_from(['"a","b"\n', '","', '"\n"', '"', ",", "\n", "a", '""', "\r\n"]), max_size=30),
+    size=st.integers(3, 40),
+)
+def test_the_quick_look_at_quotes_sees_what_the_slow_one_sees(parts: list[str], size: int) -> None:
+    """Whatever the quotes are, and wherever the pieces end."""
+    text = "".join(['"a","b"\n', *parts]).encode()
+    seen: list[tuple[Any, ...]] = []
+    for quick in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("criteo_audiences.tables.scan._PIECE", size)
+            if not quick:
+                patch.setattr(Scan, "_quotes_all_cells", lambda *_: False)
+            scan = Scan()
+            scan.read([text])
+        seen.append((scan.rows, scan.lines, scan.quotes, scan.continued, scan.has_clean_quotes(",")))
+    assert seen[0] == seen[1]
+
+
 @given(text=st.text('a,"\n ', max_size=60).map(str.encode), width=st.integers(1, 3))
 def test_what_has_been_mended_is_well_formed_and_needs_no_second_mending(text: bytes, width: int) -> None:
     """Its rows are those of Python's strict reader, and mending them again changes nothing."""
