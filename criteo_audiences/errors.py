@@ -3,7 +3,7 @@
 ```
 CriteoError
 ├── TransportError              no answer came
-│   ├── ConnectError            no connection: nothing reached Criteo
+│   ├── ConnectError            no connection: nothing was sent
 │   └── RequestTimeout          no progress for too long: whether Criteo applied the call is not known
 ├── ResponseError               an answer: .status .problems .trace_id
 │   ├── AuthenticationError     401: wrong or expired credentials; 400 where the token endpoint refuses a login
@@ -40,10 +40,6 @@ from criteo_audiences.models import Problem, RateLimit, printable_trace_id
 _REFUSALS: Final = frozenset({400, 401, 403, 404, 410, 413, 429})
 
 
-_NOTHING: Final = "nothing reached Criteo"
-_PERHAPS_EARLIER: Final = "an earlier request of this call may have been applied"
-
-
 class CriteoError(Exception):
     """The root: everything this library raises on purpose.
 
@@ -73,7 +69,7 @@ class TransportError(CriteoError):
 
 
 class ConnectError(TransportError):
-    """No connection could be made: nothing reached Criteo, unless `outcome_unknown` says so of an earlier request.
+    """No connection could be made: nothing was sent.
 
     Attributes:
         passing: whether it may pass by itself; a certificate that is not trusted or a proxy that wants a password
@@ -85,10 +81,6 @@ class ConnectError(TransportError):
     def __init__(self, message: str = "", *, passing: bool = True) -> None:
         self.passing = passing
         super().__init__(message)
-
-    def __str__(self) -> str:
-        text = super().__str__()
-        return text.replace(_NOTHING, _PERHAPS_EARLIER) if self.outcome_unknown else text
 
 
 class RequestTimeout(TransportError):  # noqa: N818 - the promised public name

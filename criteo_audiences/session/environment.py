@@ -3,33 +3,12 @@
 import ipaddress
 import netrc
 import os
-import re
 import sys
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from yarl import URL
-
 from criteo_audiences.errors import ConfigurationError
-
-_AMBIGUOUS = re.compile(r"[\s\\\x00-\x1f\x7f]")  # some readers of URLs drop them, or take them for a slash
-
-
-def normalized(text: str) -> URL:
-    """Returns a URL as aiohttp will read it, without white space around it.
-
-    Raises:
-        ValueError: when readers of URLs would differ about it, or it is none.
-        AttributeError: when it is no text.
-        TypeError: when it is no text.
-    """
-    stripped = (text or "").strip()
-    if _AMBIGUOUS.search(stripped):
-        raise ValueError
-    url = URL(stripped)
-    if url.scheme in {"http", "https"} and "://" not in stripped:
-        raise ValueError
-    return url
 
 
 def is_loopback(host: str) -> bool:
@@ -43,7 +22,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_proxy(proxy: str | None, what: str = "proxy") -> str | None:
-    """Returns the URL of a proxy, normalized; it may be `None`.
+    """Returns the URL of a proxy, which may be `None`.
 
     Args:
         proxy: the URL.
@@ -55,20 +34,20 @@ def check_proxy(proxy: str | None, what: str = "proxy") -> str | None:
     if proxy is None:
         return None
     try:
-        url = normalized(proxy)
-        usable = _is_proxy(url)
+        usable = _is_proxy(proxy)
     except (ValueError, AttributeError, TypeError):
         usable = False
     if not usable:
         raise ConfigurationError(f"{what} must be the URL of an HTTP proxy, such as http://proxy.example.com:3128.")
-    return str(url)
+    return proxy
 
 
-def _is_proxy(url: URL) -> bool:
-    user, password = url.user or "", url.password or ""
+def _is_proxy(proxy: str) -> bool:
+    parts = urlsplit(proxy)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
     # What RFC 7617 §2 cannot carry would fail later, in an exception that shows it.
     (user + password).encode("latin-1")
-    return url.scheme in {"http", "https"} and bool(url.host) and url.port != 0 and ":" not in user
+    return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and ":" not in user
 
 
 def environment_proxy(url: str) -> str | None:
@@ -79,19 +58,20 @@ def environment_proxy(url: str) -> str | None:
     Raises:
         ConfigurationError: when the variable holds no URL of an HTTP proxy.
     """
-    target = URL(url)
-    host = target.host or ""
-    if is_loopback(host) or proxy_bypass(f"{host}:{target.port}"):
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+    if is_loopback(host) or proxy_bypass(f"{host}:{port}"):
         return None
-    proxy = getproxies().get(target.scheme)
-    named = f"http://{proxy.strip()}" if proxy and "://" not in proxy else proxy
-    return check_proxy(named, f"{target.scheme.upper()}_PROXY")
+    proxy = getproxies().get(parts.scheme)
+    named = f"http://{proxy}" if proxy and "://" not in proxy else proxy
+    return check_proxy(named, f"{parts.scheme.upper()}_PROXY")
 
 
 def address(url: str) -> str:
     """Returns host and port of a URL, without the credentials that it may hold."""
-    parts = URL(url)
-    return str(parts.host) if parts.explicit_port is None else f"{parts.host}:{parts.explicit_port}"
+    parts = urlsplit(url)
+    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
 
 
 def keeps_login(host: str) -> bool:

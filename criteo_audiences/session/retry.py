@@ -70,7 +70,7 @@ class RetryPolicy:
 
 def _may_repeat(request: Request, error: CriteoError) -> bool:
     if isinstance(error, ConnectError):
-        return error.passing  # nothing reached Criteo
+        return error.passing  # nothing was sent
     if isinstance(error, RateLimitExceeded):
         return True  # nothing was done with it
     if not request.repeatable:

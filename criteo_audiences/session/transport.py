@@ -1,11 +1,11 @@
 """Bytes out, bytes in, over aiohttp; foreign exceptions become ours here and nowhere else."""
 
 import asyncio
-import errno
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import aiohttp
@@ -22,14 +22,7 @@ from criteo_audiences.errors import (
     TransportError,
 )
 from criteo_audiences.session.clock import Clock
-from criteo_audiences.session.environment import (
-    address,
-    check_proxy,
-    environment_proxy,
-    is_loopback,
-    keeps_login,
-    normalized,
-)
+from criteo_audiences.session.environment import address, check_proxy, environment_proxy, is_loopback, keeps_login
 from criteo_audiences.session.handshakes import handshake_error
 from criteo_audiences.session.loops import HomeLoop
 from criteo_audiences.session.protocol import MOST_OF_MANY, Response
@@ -47,10 +40,6 @@ _UNWRITTEN: Final = 64 * 1024
 _END: Final = 0.01  # seconds
 _PROXY_LOGIN_REQUIRED: Final = 407  # RFC 9110 §15.5.8
 _SERVER_FAULT: Final = 500
-_NO_DESCRIPTORS: Final = (
-    "This process may not open any more files or connections; nothing reached Criteo. Raise its limit (ulimit -n), or "
-    "lower max_concurrency."
-)
 
 
 @frozen(kw_only=True)
@@ -88,9 +77,7 @@ class Transport(Protocol):
 
 
 def check_base_url(base_url: str) -> str:
-    """Returns the base URL as it is used from here on: normalized, without its last slash.
-
-    It is normalized once, and what is checked is what requests are made with: `HTTP://` is `http://` for every reader.
+    """Returns the base URL without its last slash.
 
     Raises:
         ConfigurationError: when it is no plain HTTPS URL. HTTP is accepted to this machine only (loopback), because
@@ -98,16 +85,17 @@ def check_base_url(base_url: str) -> str:
     """
     expected = "expected one such as https://api.criteo.com"
     try:
-        url = normalized(base_url)
+        parts = urlsplit(base_url)
+        host, _ = parts.hostname, parts.port
     except (ValueError, AttributeError, TypeError):
         raise ConfigurationError(f"The base URL cannot be read; {expected}.") from None
-    if url.scheme not in {"https", "http"} or not url.host or url.raw_user or url.raw_password:
+    if parts.scheme not in {"https", "http"} or not host or parts.username or parts.password:
         raise ConfigurationError(f"The base URL must be an HTTPS URL without credentials; {expected}.")
-    if url.raw_query_string or url.raw_fragment:
+    if parts.query or parts.fragment:
         raise ConfigurationError(f"The base URL must not have a query or a fragment; {expected}.")
-    if url.scheme == "http" and not is_loopback(url.host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(f"The base URL must use HTTPS: plain HTTP is for this machine only; {expected}.")
-    return str(url).rstrip("/")
+    return base_url.rstrip("/")
 
 
 class AiohttpTransport:
@@ -216,7 +204,7 @@ class AiohttpTransport:
             )
             async with request as answer:
                 progress.note()
-                if answer.status == _PROXY_LOGIN_REQUIRED and self._passes_proxy(exchange.url):
+                if answer.status == _PROXY_LOGIN_REQUIRED:
                     raise _refused_by_proxy(answer.status, self._proxy)
                 body = await _read(answer, exchange.most_bytes, progress.note)
         headers = {name.lower(): value for name, value in answer.headers.items()}
@@ -232,17 +220,12 @@ class AiohttpTransport:
             _check_logins(self._borrowed, url)
         elif self._proxy is None:
             self._proxy = environment_proxy(url)
-        if self._proxy and URL(url).scheme == "http" and not is_loopback(URL(self._proxy).host or ""):
+        if self._proxy and url.startswith("http:") and not is_loopback(urlsplit(self._proxy).hostname or ""):
             raise ConfigurationError(
                 "Plain HTTP is for this machine only, so no proxy elsewhere may carry it: use an HTTPS base URL."
             )
         route = {"proxy": self._proxy, "ssl": self._tls}
         return {name: value for name, value in route.items() if value}
-
-    def _passes_proxy(self, url: str) -> bool:
-        """Whether an answer may be a proxy's own: one that carries plain HTTP, since TLS is the server's to its end."""
-        borrows_one = self._borrowed is not None and self._borrowed.trust_env
-        return URL(url).scheme == "http" and (self._proxy is not None or borrows_one)
 
     def _session(self) -> aiohttp.ClientSession:
         """Returns the session; an own one is made on first use, since it belongs to the running loop."""
@@ -272,12 +255,6 @@ class AiohttpTransport:
             return handshake_error(failed_handshake)
         if isinstance(error, aiohttp.ClientHttpProxyError):
             return _refused_by_proxy(error.status, self._proxy)
-        if _lacks_descriptors(error):
-            return ConnectError(_NO_DESCRIPTORS)
-        if isinstance(error, aiohttp.ClientConnectorDNSError) and self._proxy and error.host == URL(self._proxy).host:
-            return ConnectError(
-                f"The name of {_named(self._proxy, the='the')} cannot be resolved; nothing reached Criteo."
-            )
         table = _BEFORE_THE_BODY if began is False else _TRANSLATIONS
         ours, message = next(row[1:] for row in table if isinstance(error, row[0]))
         return ours(message.format(timeout=self._timeout, proxy=_named(self._proxy)))
@@ -403,7 +380,7 @@ def _check_logins(http: aiohttp.ClientSession, url: str) -> None:
     """
     if getattr(http, "auth", None) is not None or "Authorization" in http.headers:
         where = "in its auth or headers; leave it out"
-    elif http.trust_env and keeps_login(URL(url).host or ""):
+    elif http.trust_env and keeps_login(urlsplit(url).hostname or ""):
         where = "from the netrc file that trust_env=True reads; take the host out of that file, or leave trust_env out"
     else:
         return
@@ -412,16 +389,16 @@ def _check_logins(http: aiohttp.ClientSession, url: str) -> None:
 
 # The first class that fits decides.
 _TRANSLATIONS: Final[Sequence[tuple[type[Exception], type[TransportError], str]]] = (
-    (aiohttp.ClientConnectorDNSError, ConnectError, "The server's name cannot be resolved; nothing reached Criteo."),
-    (aiohttp.ClientProxyConnectionError, ConnectError, "{proxy} cannot be reached; nothing reached Criteo."),
-    (aiohttp.ClientConnectorError, ConnectError, "The server cannot be reached; nothing reached Criteo."),
+    (aiohttp.ClientConnectorDNSError, ConnectError, "The server's name cannot be resolved; nothing was sent."),
+    (aiohttp.ClientProxyConnectionError, ConnectError, "{proxy} cannot be reached; nothing was sent."),
+    (aiohttp.ClientConnectorError, ConnectError, "The server cannot be reached; nothing was sent."),
     (TimeoutError, RequestTimeout, "Nothing moved for {timeout:g} s; whether Criteo applied the call is not known."),
     (Exception, TransportError, "The connection broke before an answer came; whether Criteo applied it is not known."),
 )
 _BEFORE_THE_BODY: Final[Sequence[tuple[type[Exception], type[TransportError], str]]] = (
     *_TRANSLATIONS[:-2],
-    (TimeoutError, ConnectError, "No connection could be made within {timeout:g} s; nothing reached Criteo."),
-    (Exception, ConnectError, "The connection broke at once; nothing reached Criteo."),
+    (TimeoutError, ConnectError, "No connection could be made within {timeout:g} s; nothing was sent."),
+    (Exception, ConnectError, "The connection broke before anything was sent."),
 )
 
 
@@ -434,22 +411,13 @@ def _handshake(error: BaseException | None) -> ssl.SSLError | None:
     return None
 
 
-def _lacks_descriptors(error: BaseException | None) -> bool:
-    """Whether a foreign exception stems from a limit on open files; looking up a name needs some, too."""
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}:
-            return True
-        error = getattr(error, "os_error", None) or error.__cause__
-    return False
-
-
 def _refused_by_proxy(status: int, proxy: str | None) -> ConnectError:
     """Says what a proxy answered instead of passing the call on; only a fault of its own may pass by itself."""
-    refused = f"{_named(proxy)} refused the connection (HTTP {status}); nothing reached Criteo."
+    refused = f"{_named(proxy)} refused the connection (HTTP {status}); nothing was sent."
     if status == _PROXY_LOGIN_REQUIRED:
         refused += " Put user name and password into its URL, as in http://user:password@host:port."
     return ConnectError(refused, passing=status >= _SERVER_FAULT)
 
 
-def _named(proxy: str | None, the: str = "The") -> str:
-    return f"{the} proxy {address(proxy)}" if proxy else f"{the} proxy"
+def _named(proxy: str | None) -> str:
+    return f"The proxy {address(proxy)}" if proxy else "The proxy"

@@ -1,8 +1,6 @@
 """Secrets in files: read whole, and replaced so that no moment has half of one."""
 
-import contextlib
 import os
-import stat
 import tempfile
 from pathlib import Path
 from typing import Final
@@ -10,9 +8,6 @@ from typing import Final
 from criteo_audiences.errors import ConfigurationError
 
 _LARGEST: Final = 64 * 1024
-_MOST_MODE: Final = 0o666
-_GROUPS_MODE: Final = 0o660
-_OWNERS_MODE: Final = 0o600
 
 
 def read_secret(path: Path, *, source: str) -> str:
@@ -40,10 +35,7 @@ def read_secret(path: Path, *, source: str) -> str:
 
 
 def write_secret(path: Path, value: str, *, source: str) -> None:
-    """Replaces a file's text at one stroke, and returns once the disk has it.
-
-    The file keeps its owner, group and mode; a new one is for its owner only. Where the system does not let this user
-    give a file away, it becomes this user's, and no other user gets rights that they did not have.
+    """Replaces a file's text at one stroke, readable by its owner only, and returns once the disk has it.
 
     Args:
         path: the file; a symbolic link stays one.
@@ -68,34 +60,12 @@ def _replace(path: Path, content: bytes) -> None:
         with os.fdopen(descriptor, "wb") as opened:
             opened.write(content)
             opened.flush()
-            _keep_owner(descriptor, path)
             os.fsync(opened.fileno())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
     _sync_folder(path.parent)
-
-
-def _keep_owner(descriptor: int, path: Path) -> None:
-    """Gives a file that is to replace another the owner, group and mode of that one."""
-    if os.name == "nt":  # files have lists of rights there, which the folder's give
-        return
-    try:
-        old = path.stat()
-    except FileNotFoundError:
-        return
-    mode = stat.S_IMODE(old.st_mode) & _MOST_MODE
-    new = os.fstat(descriptor)
-    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
-        try:
-            os.fchown(descriptor, old.st_uid, old.st_gid)
-        except PermissionError:
-            mode &= _OWNERS_MODE
-            with contextlib.suppress(PermissionError):
-                os.fchown(descriptor, -1, old.st_gid)
-                mode = stat.S_IMODE(old.st_mode) & _GROUPS_MODE
-    os.fchmod(descriptor, mode)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-import re
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -21,35 +20,8 @@ from criteo_audiences.tables.origins import Reject
 _COLUMNS: Final = ("file", "row", "column", "reason", "fingerprint")
 _EXISTS: Final = "rejects must name a new file; one of that name exists."
 _ENOUGH: Final = 64 * 1024
-_LATIN_1: Final = 0xFF
 _NEW: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
 _FLAGS: Final = _NEW | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-
-
-_RUNNABLE: Final = "=+@\uff1d\uff0b\uff0d\uff20-"
-_AT_FIRST: Final = re.compile(rf"[\s'\"]*[{_RUNNABLE}]|'")
-_UNSAFE: Final = re.compile(
-    rf"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\\]|(?<=[,;|])(?=[\s'\"]*[{_RUNNABLE}])[\s'\"]*[{_RUNNABLE}]"
-)
-"""Control characters, halves of surrogate pairs, the backslash that spells them, and what a reader of other delimiters
-would take for the beginning of a formula."""
-
-
-def defused(text: str) -> str:
-    r"""Returns a text as a cell that no spreadsheet program runs, from which the text can still be read off.
-
-    A text that begins like a formula, or with an apostrophe, gets an apostrophe in front. Control characters, a
-    backslash, and what would begin a formula after another delimiter are spelled `\xNN` or `\uNNNN`, as in Python.
-
-    See OWASP's page on CSV injection.
-    """
-    safe = _UNSAFE.sub(lambda found: "".join(map(_spelled, found[0])), text) if _UNSAFE.search(text) else text
-    return f"'{safe}" if _AT_FIRST.match(safe) else safe
-
-
-def _spelled(character: str) -> str:
-    code = ord(character)
-    return f"\\x{code:02x}" if code <= _LATIN_1 else f"\\u{code:04x}"
 
 
 class RejectsFile:
@@ -128,7 +100,7 @@ class RejectsFile:
         """
         text = self._text.getvalue()
         self._clear()
-        rest = memoryview(text.encode())
+        rest = memoryview(text.encode("utf-8", "backslashreplace"))  # a text may hold half a surrogate pair
         try:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
@@ -156,8 +128,8 @@ class RejectsFile:
     def _add(self, reject: Reject) -> None:
         fingerprint = self._keyed.copy()
         fingerprint.update(reject.value.encode("utf-8", "surrogatepass"))
-        row = (defused(reject.file), reject.row, defused(reject.column), reject.reason.value, fingerprint.hexdigest())
-        self._rows.writerow((*row, defused(reject.value)) if self._plain else row)
+        row = (reject.file, reject.row, reject.column, reject.reason.value, fingerprint.hexdigest())
+        self._rows.writerow((*row, reject.value) if self._plain else row)
 
 
 def _uncreatable(error: OSError) -> ConfigurationError:

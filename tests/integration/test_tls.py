@@ -200,7 +200,7 @@ async def assert_broken_off(context: ssl.SSLContext, client: ssl.SSLContext | No
 @both_versions
 async def test_a_missing_client_certificate_is_named(version: ssl.TLSVersion, authority: trustme.CA) -> None:
     """In TLS 1.3 the server's refusal comes only after the handshake; it is understood all the same."""
-    expected = "wants a client certificate does; nothing reached Criteo"
+    expected = "wants a client certificate does; nothing was applied"
     await assert_broken_off(demanding(authority, version), trusting(authority), expected)
 
 
@@ -211,7 +211,7 @@ async def test_a_client_certificate_that_the_server_does_not_trust_is_named(
     """The line says that it is the client's certificate, not the server's."""
     context = trusting(authority)
     stranger.issue_cert("crm@example.com").configure_cert(context)
-    expected = "The server refused the client certificate; nothing reached Criteo"
+    expected = "The server refused the client certificate; nothing was applied"
     await assert_broken_off(demanding(authority, version), context, expected)
 
 
