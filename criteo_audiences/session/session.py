@@ -4,13 +4,15 @@ import asyncio
 import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from anyio import to_thread
 from attrs import define, evolve, field, frozen
+from yarl import URL
 
 from criteo_audiences.errors import (
     AuthenticationError,
+    ConnectError,
     CriteoError,
     InvalidResponseError,
     QuotaWaitError,
@@ -159,7 +161,7 @@ class Session:
     @property
     def host(self) -> str:
         """The host that calls go to, with its port where the base URL has one."""
-        return urlsplit(self._base_url).netloc
+        return URL(self._base_url).authority
 
     @property
     def application(self) -> str:
@@ -372,6 +374,8 @@ class Session:
 
     def _conclude(self, call: _Call, error: CriteoError) -> None:
         """Marks and tells the error that the call ends with."""
+        if call.unknown and isinstance(error, ConnectError):
+            error.args = (f"{error} An earlier request of this call may have been applied.",)
         error.outcome_unknown = call.unknown
         self._tell("request.failed", call, error=error, seconds=self._since_sent(call))
 

@@ -213,11 +213,16 @@ async def test_a_borrowed_session_with_other_logins_is_taken(text: str | None, p
 @pytest.mark.parametrize(
     ("refusal", "silent", "attempts", "expected"),
     [
-        ("407 Proxy Authentication Required", False, 1, "(HTTP 407); nothing was sent. Put user name and password"),
-        ("403 Forbidden", False, 1, "refused the connection (HTTP 403); nothing was sent."),
-        ("502 Bad Gateway", False, 3, "refused the connection (HTTP 502); nothing was sent."),
+        (
+            "407 Proxy Authentication Required",
+            False,
+            1,
+            "(HTTP 407); no part of this request was sent. Put user name and password",
+        ),
+        ("403 Forbidden", False, 1, "refused the connection (HTTP 403); no part of this request was sent."),
+        ("502 Bad Gateway", False, 3, "refused the connection (HTTP 502); no part of this request was sent."),
         (None, True, 3, "The connection broke before anything was sent."),
-        (None, False, 3, "cannot be reached; nothing was sent."),
+        (None, False, 3, "cannot be reached; no part of this request was sent."),
     ],
 )
 async def test_a_proxy_that_fails_is_named_without_its_password(

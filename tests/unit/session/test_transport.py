@@ -98,9 +98,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     [
         ("https://api.criteo.com", "https://api.criteo.com"),
         ("https://api.criteo.com/", "https://api.criteo.com"),
-        ("HTTPS://api.criteo.com:8443/gateway/", "HTTPS://api.criteo.com:8443/gateway"),
+        ("HTTPS://api.criteo.com:8443/gateway/", "https://api.criteo.com:8443/gateway"),
         ("http://localhost", "http://localhost"),
-        ("http://LOCALHOST:8080/", "http://LOCALHOST:8080"),
+        ("http://LOCALHOST:8080/", "http://localhost:8080"),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
         ("http://127.9.9.9", "http://127.9.9.9"),
         ("http://[::1]:5000", "http://[::1]:5000"),
@@ -133,10 +133,10 @@ def test_base_url_is_accepted(base_url: str, kept: str) -> None:
         ("garbage", "must be an HTTPS URL"),
         ("", "must be an HTTPS URL"),
         (None, "must be an HTTPS URL"),
-        (5, "cannot be read"),
-        ("https://[::1", "cannot be read"),
-        ("https://api.criteo.com:port", "cannot be read"),
-        ("https://api.criteo.com:99999", "cannot be read"),
+        (5, "must be an HTTPS URL"),
+        ("https://[::1", "must be an HTTPS URL"),
+        ("https://api.criteo.com:port", "must be an HTTPS URL"),
+        ("https://api.criteo.com:99999", "must be an HTTPS URL"),
         ("https://api.criteo.com?x=planted-secret", "must not have a query"),
         ("https://api.criteo.com#x", "must not have a query"),
     ],
@@ -308,7 +308,7 @@ async def test_refused_connection_sent_nothing(make: Any) -> None:
     """A connection that is refused is a `ConnectError`: the outcome is known, nothing was sent."""
     with pytest.raises(ConnectError) as caught:
         await make().send(exchange(closed_port()))
-    assert str(caught.value) == "The server cannot be reached; nothing was sent."
+    assert str(caught.value) == "The server cannot be reached; no part of this request was sent."
     assert not caught.value.outcome_unknown
     assert caught.value.__context__ is None
 
@@ -316,7 +316,7 @@ async def test_refused_connection_sent_nothing(make: Any) -> None:
 async def test_unknown_name_sent_nothing(make: Any) -> None:
     """A name that cannot be resolved is a `ConnectError`."""
     nowhere = Exchange(method="GET", url="https://nowhere.invalid/x", headers={"Content-Type": "x"}, body=())
-    with pytest.raises(ConnectError, match="name cannot be resolved; nothing was sent"):
+    with pytest.raises(ConnectError, match="name cannot be resolved; no part of this request was sent"):
         await make(timeout=30.0).send(nowhere)
 
 
@@ -384,7 +384,7 @@ async def test_socket_that_cannot_be_set_up_is_closed(make: Any, monkeypatch: py
             raise OSError(f"no {flag}")
 
     monkeypatch.setattr(socket, "socket", Stubborn)
-    with pytest.raises(ConnectError, match="nothing was sent"):
+    with pytest.raises(ConnectError, match="no part of this request was sent"):
         await make().send(exchange(9))
     assert [each.fileno() for each in opened] == [-1]
 
@@ -477,7 +477,7 @@ async def test_connection_that_is_never_made_sent_nothing(make: Any) -> None:
             filler.setblocking(False)  # noqa: FBT003 - the standard library's signature
             filler.connect_ex(listener.getsockname())
         with pytest.raises(
-            ConnectError, match=r"No connection could be made within 0\.3 s; nothing was sent"
+            ConnectError, match=r"No connection could be made within 0\.3 s; no part of this request was sent"
         ) as caught:
             await make(timeout=0.3).send(exchange(listener.getsockname()[1]))
     assert not caught.value.outcome_unknown
@@ -490,7 +490,7 @@ async def test_handshake_that_stalls_sent_nothing(serve: Serve, make: Any) -> No
         await asyncio.sleep(60)
 
     port = await serve(silent)
-    with pytest.raises(ConnectError, match="nothing was sent"):
+    with pytest.raises(ConnectError, match="no part of this request was sent"):
         await make(timeout=0.3).send(exchange(port, scheme="https"))
 
 
@@ -502,7 +502,7 @@ async def test_plain_http_where_tls_is_expected_sent_nothing(serve: Serve, make:
         writer.write(answer())
 
     port = await serve(plain)
-    with pytest.raises(ConnectError, match="does not speak TLS on this port; nothing was sent"):
+    with pytest.raises(ConnectError, match="does not speak TLS on this port; no part of this request was sent"):
         await make().send(exchange(port, scheme="https"))
 
 
@@ -534,7 +534,7 @@ async def test_untrusted_certificate_is_refused(tls_port: int, make: Any) -> Non
     with pytest.raises(ConnectError) as caught:
         await make().send(exchange(tls_port, scheme="https"))
     assert str(caught.value) == (
-        "The server's certificate is not trusted; nothing was sent. If your company has an authority of its own, pass "
+        "The server's certificate is not trusted; no part of this request was sent. If your company has an authority of its own, pass "
         "ssl= with a context that trusts it, or name the file with its certificate in SSL_CERT_FILE."
     )
 
@@ -651,7 +651,8 @@ async def test_proxy_tunnel_carries_no_token(serve: Serve, make: Any) -> None:
     proxy = Proxy(answer(b"", "403 Forbidden"))
     port = await serve(proxy)
     with pytest.raises(
-        ConnectError, match=r"The proxy 127\.0\.0\.1:\d+ refused the connection \(HTTP 403\); nothing was sent"
+        ConnectError,
+        match=r"The proxy 127\.0\.0\.1:\d+ refused the connection \(HTTP 403\); no part of this request was sent",
     ):
         await make(proxy=f"http://127.0.0.1:{port}").send(exchange(9, scheme="https"))
     assert proxy.asked[0].startswith(b"CONNECT 127.0.0.1:9 HTTP/1.1\r\n")
@@ -660,7 +661,9 @@ async def test_proxy_tunnel_carries_no_token(serve: Serve, make: Any) -> None:
 
 async def test_proxy_out_of_reach_sent_nothing(make: Any) -> None:
     """A proxy that cannot be reached is named as the cause."""
-    with pytest.raises(ConnectError, match=r"The proxy 127\.0\.0\.1:\d+ cannot be reached; nothing was sent"):
+    with pytest.raises(
+        ConnectError, match=r"The proxy 127\.0\.0\.1:\d+ cannot be reached; no part of this request was sent"
+    ):
         await make(proxy=f"http://127.0.0.1:{closed_port()}").send(exchange(9))
 
 
