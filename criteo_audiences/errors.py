@@ -70,7 +70,9 @@ class TransportError(CriteoError):
 
 
 class ConnectError(TransportError):
-    """No connection could be made: no part of the last request was sent; `outcome_unknown` says whether an earlier one was.
+    """No connection could be made: no part of the last request was sent.
+
+    `outcome_unknown` says whether an earlier request of the call may have been applied.
 
     Attributes:
         passing: whether it may pass by itself; a certificate that is not trusted or a proxy that wants a password

@@ -11,9 +11,8 @@ _NAME: Final = (
     "The server's certificate is for another name; no part of this request was sent. Check the host of the base URL."
 )
 _UNTRUSTED: Final = (
-    "The server's certificate is not trusted; no part of this request was sent. If your company has an "
-    "authority of its own, pass ssl= "
-    "with a context that trusts it, or name the file with its certificate in SSL_CERT_FILE."
+    "The server's certificate is not trusted; no part of this request was sent. If your company has an authority of its "
+    "own, pass ssl= with a context that trusts it, or name the file with its certificate in SSL_CERT_FILE."
 )
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h, which Python shows as `verify_code`.
@@ -32,8 +31,10 @@ _REFUSED_CERTIFICATE: Final = (
     "The server refused the client certificate; nothing was applied. Check that the one in the context of ssl= is of "
     "an authority that the server trusts, and is still valid."
 )
-_OLD: Final = "The server and this machine have no TLS version in common, and 1.2 is the oldest that is used; no part of this "
+_OLD: Final = (
+    "The server and this machine have no TLS version in common, and 1.2 is the oldest that is used; no part of this "
     "request was sent."
+)
 _NO_TLS: Final = "The server does not speak TLS on this port; no part of this request was sent. Check the base URL."
 
 # How OpenSSL's name of the reason ends; what it begins with depends on OpenSSL's version.

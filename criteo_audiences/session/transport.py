@@ -26,7 +26,7 @@ from criteo_audiences.session.environment import (
     is_loopback,
     keeps_login,
 )
-from criteo_audiences.session.failures import PROXY_LOGIN_REQUIRED, translated
+from criteo_audiences.session.failures import PROXY_LOGIN_REQUIRED, refused_by_proxy, translated
 from criteo_audiences.session.loops import HomeLoop
 from criteo_audiences.session.protocol import MOST_OF_MANY, Response
 
