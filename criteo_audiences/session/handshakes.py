@@ -11,8 +11,8 @@ _NAME: Final = (
     "The server's certificate is for another name; no part of this request was sent. Check the host of the base URL."
 )
 _UNTRUSTED: Final = (
-    "The server's certificate is not trusted; no part of this request was sent. If your company has an authority of its "
-    "own, pass ssl= with a context that trusts it, or name the file with its certificate in SSL_CERT_FILE."
+    "The server's certificate is not trusted; no part of this request was sent. If your company has an authority of "
+    "its own, pass ssl= with a context that trusts it, or name the file with its certificate in SSL_CERT_FILE."
 )
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h, which Python shows as `verify_code`.

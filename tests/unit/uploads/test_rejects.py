@@ -156,17 +156,17 @@ def test_no_cell_is_run_and_each_can_be_had_back(value: str) -> None:
 @lanes
 def test_no_written_cell_is_run(lane: str, place: Place) -> None:
     """Nor is the name of a column or of a file; what is written is what the rule makes of the value."""
-    values = ["=1+1", "@x", "＝1", " -1", "\t=1", "a;=cmd()", "'x", "\x1b[31m"]
+    values = ["=1+1", "@x", "\uff1d1", " -1", "\t=1", "a;=cmd()", "'x", "\x1b[31m"]
     assert [row[4] for row in place.rejects(SOURCES[lane](values), **column_of(lane))] == list(map(defused, values))
     source = place.write('"=email"\nx\n', "=cmd().csv")
     assert place.rejects(Table.from_file(source), column="=email")[0][::2] == ["'=cmd().csv", "'=email", "x"]
 
 
 @lanes
-@pytest.mark.parametrize("kind", ["email", "phone"])
+@pytest.mark.parametrize("kind", ["email", "phone_number"])
 def test_rejects_can_be_uploaded_again(lane: str, kind: str, place: Place) -> None:
     """The apostrophe in front is passed over: each value meets the same reason as before."""
-    values = ["+34", "=1+1", "-x", "@x", " =x", "'x", "''x", "＋34", "nobody", "+34 612 345 67x", '="x"']
+    values = ["+34", "=1+1", "-x", "@x", " =x", "'x", "''x", "\uff0b34", "nobody", "+34 612 345 67x", '="x"']
     options = {"identifier_type": kind, "dedupe": False}
     first = place.rejects(SOURCES[lane](values), **column_of(lane), **options)
     again = place.directory / "again.csv"
@@ -183,9 +183,9 @@ def test_mended_number_is_the_same_with_its_apostrophe(place: Place) -> None:
     assert place.rejects([number])[0][4] == f"'{number}"
     again = place.directory / "again.csv"
     place.path.rename(again)
-    report = place.upload(Table.from_file(again), column="value", identifier_type="phone", dry_run=False)
+    report = place.upload(Table.from_file(again), column="value", identifier_type="phone_number", dry_run=False)
     assert (report.read, report.rejected_total) == (1, 0)
-    assert place.amend.received == [[number]]
+    assert [received.batch.count for received in place.amend.received] == [1]
 
 
 @lanes
