@@ -23,6 +23,7 @@ def read_secret(path: Path, *, source: str) -> str:
     Raises:
         ConfigurationError: naming the source; never the text.
     """
+    _require_name(path, source)
     try:
         with path.open("rb") as opened:
             value = opened.read(_LARGEST).decode().strip()
@@ -51,13 +52,19 @@ def write_secret(path: Path, value: str, *, source: str) -> None:
     Raises:
         ConfigurationError: naming the source; the old text is then still there.
     """
+    _require_name(path, source)
     try:
         _replace(path.resolve(), value.encode() + b"\n")
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise ConfigurationError(
             f"The new refresh token cannot be written to the file that {source} names ({type(error).__name__}); its "
             "folder must be writable. The token is kept in memory, unused, until the next renewal tries again."
         ) from None
+
+
+def _require_name(path: Path, source: str) -> None:
+    if "\0" in str(path):
+        raise ConfigurationError(f"{source} holds a NUL character, which no file's name can hold.")
 
 
 def _replace(path: Path, content: bytes) -> None:
