@@ -145,3 +145,10 @@ def test_a_secret_that_is_no_text_stays_out_of_the_chain(tmp_path: Path) -> None
     with pytest.raises(ConfigurationError, match="UnicodeDecodeError") as caught:
         read_secret(path, source="X")
     assert caught.value.__context__ is None
+
+
+def test_a_nul_in_a_path_is_named() -> None:
+    """No file's name can hold one."""
+    for attempt in (lambda: read_secret(Path("a\0"), source="X"), lambda: write_secret(Path("a\0"), "b", source="X")):
+        with pytest.raises(ConfigurationError, match="X holds a NUL character"):
+            attempt()
