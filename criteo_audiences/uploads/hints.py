@@ -109,7 +109,8 @@ def time_left(share_read: float | None, meter: CallMeter, tally: Tally) -> float
         tally: the batches.
 
     Returns:
-        Seconds, or `None` as long as nothing can be said: no batch has come back that Criteo took.
+        Seconds, or `None` as long as nothing can be said: no batch has come back that Criteo took, or the quota
+        holds one back for longer than the rest would take.
     """
     if not share_read or not tally.accepted or tally.accepted == tally.resumed < tally.ended:
         return None
@@ -119,4 +120,6 @@ def time_left(share_read: float | None, meter: CallMeter, tally: Tally) -> float
         return at_this_pace
     calls, period = meter.window
     windows_waited_for = math.ceil((tally.ended / done - tally.resumed) / calls) - 1
-    return max(at_this_pace, windows_waited_for * period - tally.seconds())
+    left = max(at_this_pace, windows_waited_for * period - tally.seconds())
+    # Others may have used up the window: a batch that waits now can do so for a whole period.
+    return None if meter.is_waiting and left < period else left

@@ -366,6 +366,7 @@ class Pipeline:
             batches=tally.ended,
             elapsed=tally.seconds(),
             waited=self._meter.waited(),
+            is_waiting=self._meter.is_waiting,
             share_read=share_read,
             share_staged=self._intake.staged(),
             remaining=time_left(share_read, self._meter, tally),

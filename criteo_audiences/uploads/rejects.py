@@ -45,7 +45,7 @@ def defused(value: str) -> str:
 
 
 def _escape(found: re.Match[str]) -> str:
-    *before, last = found[0]
+    before, last = found[0][:-1], found[0][-1]
     sign = "\\\\" if last == "\\" else f"\\x{ord(last):02x}" if ord(last) < 256 else f"\\u{ord(last):04x}"  # noqa: PLR2004
     return "".join(_ESCAPED.sub(_escape, letter) for letter in before) + sign
 
