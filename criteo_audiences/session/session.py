@@ -41,6 +41,7 @@ _TOKEN_CALLS: Final = Quota(20, period=10.0)
 _SECRETS: Final = frozenset({"client_id", "client_secret", "refresh_token", "code", "code_verifier"})
 _REFUSED: Final = 429
 _NOTICEABLE_WAIT: Final = 0.01
+_EARLIER: Final = "An earlier request of this call may have been applied."
 _MOST_REFUSALS: Final = 10
 """Times that a call is answered 429 before it gives up, however long the server says to wait."""
 
@@ -374,8 +375,8 @@ class Session:
 
     def _conclude(self, call: _Call, error: CriteoError) -> None:
         """Marks and tells the error that the call ends with."""
-        if call.unknown and isinstance(error, ConnectError):
-            error.args = (f"{error} An earlier request of this call may have been applied.",)
+        if call.unknown and isinstance(error, ConnectError) and _EARLIER not in str(error):
+            error.args = (f"{error} {_EARLIER}",)
         error.outcome_unknown = call.unknown
         self._tell("request.failed", call, error=error, seconds=self._since_sent(call))
 

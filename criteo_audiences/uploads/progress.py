@@ -23,8 +23,8 @@ class Progress:
             batch, and this is how much of what is left has been cut into batches.
         share_staged: how much has been read of a table that is read before the first batch, 0 to 1, never less than
             before; `None` for other sources, and as long as nobody can tell.
-        remaining: seconds the upload still takes, estimated by its pace and the quota; `None` when nothing can be said, as
-            while a wait for the quota is longer than what the pace foretells.
+        remaining: seconds the upload still takes, estimated by its pace and the quota; `None` when nothing can be
+            said, as while a wait for the quota may be longer than what the pace foretells.
     """
 
     read: int

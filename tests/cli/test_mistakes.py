@@ -255,7 +255,7 @@ async def test_names_that_are_no_utf8_end_in_a_sentence(
 @pytest.mark.skipif(os.name != "posix", reason="limits are of POSIX")
 @pytest.mark.parametrize("limit", [6, 7])
 async def test_a_lack_of_descriptors_is_a_sentence(
-    start, sandbox: Sandbox, export: Path, environment: dict[str, str], limit: int
+    sandbox: Sandbox, export: Path, environment: dict[str, str], limit: int
 ) -> None:
     """Wherever it shows first."""
     arguments = ["upload", SERVICE, sandbox.add_contact_list(), str(export), "--hash", "sha256"]
