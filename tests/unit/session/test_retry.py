@@ -174,14 +174,15 @@ async def test_a_connection_that_fails_later_does_not_hide_what_went_before(
 ) -> None:
     """The last request was not sent; that an earlier one may have been applied is said, once, and flagged."""
     refused = "The server cannot be reached; no part of this request was sent."
+    session = make_session(retry=full(attempts=3))
     transport.script.extend([first, ConnectError(refused), ConnectError(refused)])
     with pytest.raises(ConnectError) as caught:
-        await finish(make_session(retry=full(attempts=3)).send(READ))
+        await finish(session.send(READ))
     assert str(caught.value) == f"{refused} An earlier request of this call may have been applied."
     assert caught.value.outcome_unknown
     transport.script.extend([ConnectError(refused)] * 3)
     with pytest.raises(ConnectError) as caught:
-        await finish(make_session(retry=full(attempts=3)).send(READ))
+        await finish(session.send(READ))
     assert str(caught.value) == refused
 
 
