@@ -3,7 +3,7 @@
 ```
 CriteoError
 ├── TransportError              no answer came
-│   ├── ConnectError            no connection: nothing was sent
+│   ├── ConnectError            no connection: no part of the last request was sent
 │   └── RequestTimeout          no progress for too long: whether Criteo applied the call is not known
 ├── ResponseError               an answer: .status .problems .trace_id
 │   ├── AuthenticationError     401: wrong or expired credentials; 400 where the token endpoint refuses a login
@@ -69,7 +69,9 @@ class TransportError(CriteoError):
 
 
 class ConnectError(TransportError):
-    """No connection could be made: nothing was sent.
+    """No connection could be made: no part of the last request was sent.
+
+    `outcome_unknown` says whether an earlier request of the call may have been applied.
 
     Attributes:
         passing: whether it may pass by itself; a certificate that is not trusted or a proxy that wants a password

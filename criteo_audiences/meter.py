@@ -64,6 +64,11 @@ class CallMeter:
             if not self._waiting:
                 self._waited += self.now() - self._since
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a call waits at this moment."""
+        return self._waiting > 0
+
     def waited(self) -> float:
         """Returns the seconds so far during which at least one call waited."""
         return self._waited + (self.now() - self._since if self._waiting else 0.0)

@@ -82,6 +82,21 @@ def require_text(value: object, name: str) -> str:
     return value
 
 
+def require_unicode(text: str, name: str) -> None:
+    """Refuses a text with half of a surrogate pair, such as a byte of the command line that is no UTF-8.
+
+    Raises:
+        ConfigurationError: naming the argument; never showing it.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        unusable = ConfigurationError(f"{name} must be Unicode text; a character of it is none.")
+    else:
+        return
+    raise unusable  # out of reach of the encoder's exception, which carries the text
+
+
 def require_kind(value: object, kind: type[T], name: str) -> T:
     """Returns an argument that is of a class, such as one of a service's models.
 

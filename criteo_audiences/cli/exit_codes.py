@@ -1,7 +1,8 @@
 """How a command ends: its exit code, and the one line that says why."""
 
+import errno
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from criteo_audiences import (
     ApiVersionGoneError,
@@ -23,6 +24,8 @@ from criteo_audiences import (
 
 if TYPE_CHECKING:
     from criteo_audiences import UploadReport
+
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class Exit(IntEnum):
@@ -85,6 +88,8 @@ def shortfall(report: "UploadReport") -> str:
 
 def one_line(error: BaseException) -> str:
     """Says in one line what went wrong; of a foreign exception only what is safe to show."""
+    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+        return "There are no file descriptors left for this process: raise the limit (ulimit -n)."
     if isinstance(error, FileNotFoundError):
         return f"There is no file {error.filename!r}."
     if isinstance(error, PermissionError):

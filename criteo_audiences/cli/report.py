@@ -218,6 +218,8 @@ def _text(progress: "Progress") -> str:
     rate = progress.sent / progress.elapsed if progress.elapsed else 0.0
     text = f"{progress.read:,} read, {progress.sent:,} sent ({rate:,.0f}/s), {progress.in_flight} in flight"
     waited = f", waited {progress.waited:.0f} s for the quota" if progress.waited >= 1 else ""
+    if progress.is_waiting:
+        waited = ", waiting for the quota" + (f" ({progress.waited:.0f} s so far)" if progress.waited >= 1 else "")
     return text + waited + ("" if progress.remaining is None else f", about {_span(progress.remaining)} left")
 
 

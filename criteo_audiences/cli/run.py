@@ -189,8 +189,7 @@ def _stopped(state: Run, error: BaseException, code: Exit, line: str) -> Exit:
 
 
 def _rejects(state: Run) -> dict[str, str]:
-    """Returns where the file of rejects is; of a name that is no text, escapes of what is none."""
-    return {} if state.rejects is None else {"rejects": state.rejects.encode(errors="backslashreplace").decode()}
+    return {} if state.rejects is None else {"rejects": state.rejects}
 
 
 def _tell_rejects(state: Run) -> None:

@@ -100,6 +100,9 @@ class TranslatedErrors:
             raise _refusal(self.path, self.what, getattr(error, "sqlite_errorname", "")) from None
         if isinstance(error, UnicodeDecodeError):  # SQLite repeats what it does not understand
             raise refused(self.path, self.what, DAMAGED) from None
+        if isinstance(error, ValueError) and "\0" in str(self.path):
+            shown = Path(str(self.path).replace("\0", "\\0"))
+            raise refused(shown, self.what, "holds a NUL character, which no file's name can hold") from None
         if isinstance(error, OSError):
             full = error.errno in {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)}
             claim = _FULL if full else f"{_UNWRITABLE}: {error.strerror or type(error).__name__}"

@@ -8,8 +8,9 @@ import threading
 import warnings
 from collections.abc import Collection
 from typing import Final
-from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
+
+from yarl import URL
 
 from criteo_audiences.session.auth import ClientCredentials, StaticToken, TokenSource
 from criteo_audiences.session.quota import RateLimiter
@@ -72,7 +73,7 @@ class Applications:
 
     def _digest(self, credentials: TokenSource, base_url: str) -> bytes:
         """Tells applications apart by a digest whose key this process has made up; nothing can be read from it."""
-        where = urlsplit(base_url).netloc.lower()
+        where = URL(base_url).authority
         return hashlib.blake2b(repr((where, *_identity(credentials))).encode(), key=self._key).digest()
 
 

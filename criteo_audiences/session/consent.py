@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from attrs import define, field, setters
 
@@ -26,6 +26,7 @@ from criteo_audiences.session.auth import (
     read_token,
     require_secret,
 )
+from criteo_audiences.session.environment import read_url
 from criteo_audiences.session.loops import LoopLock
 from criteo_audiences.session.quota import Quota
 from criteo_audiences.session.shielding import completed
@@ -250,9 +251,10 @@ class AuthorizationCode(_Consented):
 def _check_redirect_uri(uri: str) -> str:
     """Returns a redirect URI that can be registered (Criteo's API guide: HTTPS; RFC 6749 §3.1.2: no fragment)."""
     text = require_secret(uri, "redirect_uri")
-    with contextlib.suppress(ValueError):  # urlsplit's own, for half an IPv6 address
-        parts = urlsplit(text)
-        if parts.scheme == "https" and parts.hostname and "#" not in text:
+    with contextlib.suppress(ValueError):
+        url = read_url(text)
+        # It is sent as it was given: RFC 6749 §3.1.2.3 compares redirect URIs letter by letter.
+        if url.scheme == "https" and "#" not in text and text == text.strip():
             return text
     raise ConfigurationError(
         "redirect_uri must be an HTTPS URL without a fragment, one of those the application has registered."

@@ -1,14 +1,47 @@
-"""What this machine says about the network: which hosts are itself, the proxy to take, the logins it keeps."""
+"""Which URLs may be used, and what this machine says about the network: its own hosts, its proxy, its logins."""
 
 import ipaddress
 import netrc
 import os
+import re
 import sys
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Final
 from urllib.request import getproxies, proxy_bypass
 
+from yarl import URL
+
 from criteo_audiences.errors import ConfigurationError
+
+_AMBIGUOUS: Final = re.compile(r"[\s\\\x00-\x1f\x7f-\x9f]")
+"""Blanks, control characters and backslashes: programs that read URLs disagree about them."""
+_HOST: Final = re.compile(r"[a-z0-9._-]+")
+
+
+def read_url(text: object) -> URL:
+    """Returns a URL in its normal form, which is what must be checked and used from here on.
+
+    Blanks around it are dropped; scheme and host come out in lower case, a name of other letters in IDNA, and the
+    scheme's own port is left out.
+
+    Raises:
+        ValueError: when it is no absolute HTTP URL with a host, or programs would disagree about where it leads.
+    """
+    bare = text.strip() if isinstance(text, str) else ""
+    if _AMBIGUOUS.search(bare):
+        raise ValueError("a blank, a control character or a backslash")
+    url = URL(bare)
+    if url.scheme not in {"http", "https"} or not _is_host(url.raw_host or "") or url.explicit_port == 0:
+        raise ValueError("no absolute HTTP URL")
+    return url if url.explicit_port != url.with_port(None).port else url.with_port(None)
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return _HOST.fullmatch(host) is not None
+    return True
 
 
 def is_loopback(host: str) -> bool:
@@ -21,8 +54,29 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def check_base_url(base_url: str) -> str:
+    """Returns the base URL in its normal form, without its last slash; it is the one to use.
+
+    Raises:
+        ConfigurationError: when it is no plain HTTPS URL. HTTP is accepted to this machine only (loopback), because
+            anywhere else identifiers and tokens would travel in clear.
+    """
+    expected = "expected one such as https://api.criteo.com"
+    try:
+        url = read_url(base_url)
+    except (ValueError, TypeError):
+        url = None
+    if url is None or "@" in base_url.partition("://")[2].partition("/")[0]:
+        raise ConfigurationError(f"The base URL must be an HTTPS URL without credentials; {expected}.")
+    if "?" in base_url or "#" in base_url:
+        raise ConfigurationError(f"The base URL must not have a query or a fragment; {expected}.")
+    if url.scheme != "https" and not is_loopback(url.raw_host or ""):
+        raise ConfigurationError(f"The base URL must use HTTPS: plain HTTP is for this machine only; {expected}.")
+    return str(url).rstrip("/")
+
+
 def check_proxy(proxy: str | None, what: str = "proxy") -> str | None:
-    """Returns the URL of a proxy, which may be `None`.
+    """Returns the URL of a proxy in its normal form; it may be `None`.
 
     Args:
         proxy: the URL.
@@ -34,20 +88,21 @@ def check_proxy(proxy: str | None, what: str = "proxy") -> str | None:
     if proxy is None:
         return None
     try:
-        usable = _is_proxy(proxy)
-    except (ValueError, AttributeError, TypeError):
-        usable = False
-    if not usable:
-        raise ConfigurationError(f"{what} must be the URL of an HTTP proxy, such as http://proxy.example.com:3128.")
-    return proxy
+        return str(_read_proxy(proxy))
+    except (ValueError, TypeError):
+        unusable = ConfigurationError(
+            f"{what} must be the URL of an HTTP proxy, such as http://proxy.example.com:3128."
+        )
+    raise unusable  # out of reach of the reader's exception, which may show a password
 
 
-def _is_proxy(proxy: str) -> bool:
-    parts = urlsplit(proxy)
-    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+def _read_proxy(proxy: str) -> URL:
+    url = read_url(proxy)
     # What RFC 7617 §2 cannot carry would fail later, in an exception that shows it.
-    (user + password).encode("latin-1")
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and ":" not in user
+    ((url.user or "") + (url.password or "")).encode("latin-1")
+    if ":" in (url.user or ""):
+        raise ValueError("a colon in the user's name")
+    return url
 
 
 def environment_proxy(url: str) -> str | None:
@@ -58,20 +113,20 @@ def environment_proxy(url: str) -> str | None:
     Raises:
         ConfigurationError: when the variable holds no URL of an HTTP proxy.
     """
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme)
-    if is_loopback(host) or proxy_bypass(f"{host}:{port}"):
+    target = URL(url, encoded=True)
+    host = target.host or ""
+    if is_loopback(host) or proxy_bypass(f"{host}:{target.port}"):
         return None
-    proxy = getproxies().get(parts.scheme)
-    named = f"http://{proxy}" if proxy and "://" not in proxy else proxy
-    return check_proxy(named, f"{parts.scheme.upper()}_PROXY")
+    proxy = getproxies().get(target.scheme)
+    bare = (proxy or "").strip()
+    named = f"http://{bare}" if bare and "://" not in bare else proxy
+    return check_proxy(named, f"{target.scheme.upper()}_PROXY")
 
 
 def address(url: str) -> str:
     """Returns host and port of a URL, without the credentials that it may hold."""
-    parts = urlsplit(url)
-    return f"{parts.hostname}:{parts.port}" if parts.port else str(parts.hostname)
+    named = URL(url)
+    return f"{named.host}:{named.explicit_port}" if named.explicit_port else str(named.host)
 
 
 def keeps_login(host: str) -> bool:

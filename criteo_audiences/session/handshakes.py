@@ -7,16 +7,18 @@ from typing import Final
 from criteo_audiences.errors import ConnectError
 
 _CLOCK: Final = "Check this machine's clock; if it is right, whoever runs the server must renew the certificate."
-_NAME: Final = "The server's certificate is for another name; nothing was sent. Check the host of the base URL."
+_NAME: Final = (
+    "The server's certificate is for another name; no part of this request was sent. Check the host of the base URL."
+)
 _UNTRUSTED: Final = (
-    "The server's certificate is not trusted; nothing was sent. If your company has an authority of its own, pass ssl= "
-    "with a context that trusts it, or name the file with its certificate in SSL_CERT_FILE."
+    "The server's certificate is not trusted; no part of this request was sent. If your company has an authority of "
+    "its own, pass ssl= with a context that trusts it, or name the file with its certificate in SSL_CERT_FILE."
 )
 
 # X509_V_ERR_… of OpenSSL's x509_vfy.h, which Python shows as `verify_code`.
 _BY_VERIFY_CODE: Final[Mapping[int, str]] = {
-    9: f"The server's certificate is not valid yet; nothing was sent. {_CLOCK}",
-    10: f"The server's certificate has expired; nothing was sent. {_CLOCK}",
+    9: f"The server's certificate is not valid yet; no part of this request was sent. {_CLOCK}",
+    10: f"The server's certificate has expired; no part of this request was sent. {_CLOCK}",
     62: _NAME,
     64: _NAME,
 }
@@ -30,9 +32,10 @@ _REFUSED_CERTIFICATE: Final = (
     "an authority that the server trusts, and is still valid."
 )
 _OLD: Final = (
-    "The server and this machine have no TLS version in common, and 1.2 is the oldest that is used; nothing was sent."
+    "The server and this machine have no TLS version in common, and 1.2 is the oldest that is used; no part of this "
+    "request was sent."
 )
-_NO_TLS: Final = "The server does not speak TLS on this port; nothing was sent. Check the base URL."
+_NO_TLS: Final = "The server does not speak TLS on this port; no part of this request was sent. Check the base URL."
 
 # How OpenSSL's name of the reason ends; what it begins with depends on OpenSSL's version.
 _BY_REASON: Final[Sequence[tuple[str, str]]] = (
@@ -61,4 +64,4 @@ def handshake_error(error: ssl.SSLError) -> ConnectError:
     for ending, message in _BY_REASON:
         if reason.endswith(ending):
             return ConnectError(message, passing=False)
-    return ConnectError("No secure connection could be made; nothing was sent.")
+    return ConnectError("No secure connection could be made; no part of this request was sent.")

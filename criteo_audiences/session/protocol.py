@@ -113,7 +113,11 @@ def _quoted(value: str, name: str) -> str:
     """Quotes a path parameter; the two that no quoting keeps from moving through a path are refused."""
     if value in {".", ".."}:
         raise ConfigurationError(f"{name} is no id.")
-    return quote(value, safe="")
+    try:
+        return quote(value, safe="")
+    except UnicodeEncodeError:  # half of a surrogate pair, as of a byte of the command line that is no UTF-8
+        unusable = ConfigurationError(f"{name} is no id: a character of it is no Unicode.")
+    raise unusable
 
 
 def json_request(method: str, path: str, payload: object, **options: Any) -> Request:

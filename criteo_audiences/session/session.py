@@ -4,13 +4,15 @@ import asyncio
 import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from anyio import CapacityLimiter, to_thread
 from attrs import define, evolve, field, frozen
+from yarl import URL
 
 from criteo_audiences.errors import (
     AuthenticationError,
+    ConnectError,
     CriteoError,
     InvalidResponseError,
     QuotaWaitError,
@@ -39,6 +41,7 @@ _TOKEN_CALLS: Final = Quota(20, period=10.0)
 _SECRETS: Final = frozenset({"client_id", "client_secret", "refresh_token", "code", "code_verifier"})
 _REFUSED: Final = 429
 _NOTICEABLE_WAIT: Final = 0.01
+_EARLIER: Final = "An earlier request of this call may have been applied."
 _MOST_REFUSALS: Final = 10
 """Times that a call is answered 429 before it gives up, however long the server says to wait."""
 
@@ -161,7 +164,7 @@ class Session:
     @property
     def host(self) -> str:
         """The host that calls go to, with its port where the base URL has one."""
-        return urlsplit(self._base_url).netloc
+        return URL(self._base_url).authority
 
     @property
     def application(self) -> str:
@@ -376,6 +379,8 @@ class Session:
 
     def _conclude(self, call: _Call, error: CriteoError) -> None:
         """Marks and tells the error that the call ends with."""
+        if call.unknown and isinstance(error, ConnectError) and _EARLIER not in str(error):
+            error.args = (f"{error} {_EARLIER}",)
         error.outcome_unknown = call.unknown
         self._tell("request.failed", call, error=error, seconds=self._since_sent(call))
 

@@ -5,7 +5,7 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
-from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 from weakref import WeakSet
 
 import aiohttp
@@ -15,15 +15,18 @@ from yarl import URL
 
 from criteo_audiences.errors import (
     ConfigurationError,
-    ConnectError,
     CriteoError,
     InvalidResponseError,
-    RequestTimeout,
-    TransportError,
 )
 from criteo_audiences.session.clock import Clock
-from criteo_audiences.session.environment import address, check_proxy, environment_proxy, is_loopback, keeps_login
-from criteo_audiences.session.handshakes import handshake_error
+from criteo_audiences.session.environment import (
+    check_base_url,
+    check_proxy,
+    environment_proxy,
+    is_loopback,
+    keeps_login,
+)
+from criteo_audiences.session.failures import PROXY_LOGIN_REQUIRED, refused_by_proxy, translated
 from criteo_audiences.session.loops import HomeLoop
 from criteo_audiences.session.protocol import MOST_OF_MANY, Response
 
@@ -38,8 +41,6 @@ _UNREAD: Final = 32 * 1024
 # Bytes the event loop may hold, for the same reason; it is the default of plain connections, and that of TLS is 512 kB.
 _UNWRITTEN: Final = 64 * 1024
 _END: Final = 0.01  # seconds
-_PROXY_LOGIN_REQUIRED: Final = 407  # RFC 9110 §15.5.8
-_SERVER_FAULT: Final = 500
 
 
 @frozen(kw_only=True)
@@ -74,28 +75,6 @@ class Transport(Protocol):
 
     async def aclose(self) -> None:
         """Gives back what the transport holds."""
-
-
-def check_base_url(base_url: str) -> str:
-    """Returns the base URL without its last slash.
-
-    Raises:
-        ConfigurationError: when it is no plain HTTPS URL. HTTP is accepted to this machine only (loopback), because
-            anywhere else identifiers and tokens would travel in clear.
-    """
-    expected = "expected one such as https://api.criteo.com"
-    try:
-        parts = urlsplit(base_url)
-        host, _ = parts.hostname, parts.port
-    except (ValueError, AttributeError, TypeError):
-        raise ConfigurationError(f"The base URL cannot be read; {expected}.") from None
-    if parts.scheme not in {"https", "http"} or not host or parts.username or parts.password:
-        raise ConfigurationError(f"The base URL must be an HTTPS URL without credentials; {expected}.")
-    if parts.query or parts.fragment:
-        raise ConfigurationError(f"The base URL must not have a query or a fragment; {expected}.")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ConfigurationError(f"The base URL must use HTTPS: plain HTTP is for this machine only; {expected}.")
-    return base_url.rstrip("/")
 
 
 class AiohttpTransport:
@@ -143,9 +122,9 @@ class AiohttpTransport:
         except CriteoError:
             raise
         except _BrokenError as broken:
-            failure = self._translated(broken.error, began=progress.began)
+            failure = translated(broken.error, self._timeout, self._proxy, began=progress.began)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            failure = self._translated(error, began=progress.began)
+            failure = translated(error, self._timeout, self._proxy, began=progress.began)
         # Out here, so that it has no context: aiohttp's exceptions may show the token and the proxy's password.
         raise failure
 
@@ -204,11 +183,16 @@ class AiohttpTransport:
             )
             async with request as answer:
                 progress.note()
-                if answer.status == _PROXY_LOGIN_REQUIRED:
-                    raise _refused_by_proxy(answer.status, self._proxy)
+                if self._asks_for_login(answer):
+                    raise refused_by_proxy(answer.status, self._proxy)
                 body = await _read(answer, exchange.most_bytes, progress.note)
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return Response(status=answer.status, headers=headers, body=body, received_at=self._clock.time())
+
+    def _asks_for_login(self, answer: aiohttp.ClientResponse) -> bool:
+        """Whether a proxy that passes plain HTTP on answered itself; through a tunnel, every answer is the server's."""
+        is_refused = answer.status == PROXY_LOGIN_REQUIRED
+        return is_refused and self._proxy is not None and answer.url.scheme == "http"
 
     def _choose_route(self, url: str) -> dict[str, Any]:
         """Returns what goes with every request: the proxy and the SSL context.
@@ -220,7 +204,8 @@ class AiohttpTransport:
             _check_logins(self._borrowed, url)
         elif self._proxy is None:
             self._proxy = environment_proxy(url)
-        if self._proxy and url.startswith("http:") and not is_loopback(urlsplit(self._proxy).hostname or ""):
+        proxy = self._proxy or (_own_proxy(self._borrowed, url) if self._borrowed is not None else None)
+        if proxy and URL(url, encoded=True).scheme != "https" and not is_loopback(URL(proxy).raw_host or ""):
             raise ConfigurationError(
                 "Plain HTTP is for this machine only, so no proxy elsewhere may carry it: use an HTTPS base URL."
             )
@@ -243,21 +228,6 @@ class AiohttpTransport:
         opened = _socket(where)
         self._sockets.add(opened)
         return opened
-
-    def _translated(self, error: Exception, *, began: bool | None) -> TransportError:
-        """Returns our exception for a foreign one.
-
-        Args:
-            error: the foreign one.
-            began: whether the body was begun; `None` for a call without one.
-        """
-        if (failed_handshake := _handshake(error)) is not None:
-            return handshake_error(failed_handshake)
-        if isinstance(error, aiohttp.ClientHttpProxyError):
-            return _refused_by_proxy(error.status, self._proxy)
-        table = _BEFORE_THE_BODY if began is False else _TRANSLATIONS
-        ours, message = next(row[1:] for row in table if isinstance(error, row[0]))
-        return ours(message.format(timeout=self._timeout, proxy=_named(self._proxy)))
 
 
 @define
@@ -380,44 +350,18 @@ def _check_logins(http: aiohttp.ClientSession, url: str) -> None:
     """
     if getattr(http, "auth", None) is not None or "Authorization" in http.headers:
         where = "in its auth or headers; leave it out"
-    elif http.trust_env and keeps_login(urlsplit(url).hostname or ""):
+    elif http.trust_env and keeps_login(URL(url, encoded=True).host or ""):
         where = "from the netrc file that trust_env=True reads; take the host out of that file, or leave trust_env out"
     else:
         return
     raise ConfigurationError(f"The borrowed ClientSession has a login of its own for the base URL {where}.")
 
 
-# The first class that fits decides.
-_TRANSLATIONS: Final[Sequence[tuple[type[Exception], type[TransportError], str]]] = (
-    (aiohttp.ClientConnectorDNSError, ConnectError, "The server's name cannot be resolved; nothing was sent."),
-    (aiohttp.ClientProxyConnectionError, ConnectError, "{proxy} cannot be reached; nothing was sent."),
-    (aiohttp.ClientConnectorError, ConnectError, "The server cannot be reached; nothing was sent."),
-    (TimeoutError, RequestTimeout, "Nothing moved for {timeout:g} s; whether Criteo applied the call is not known."),
-    (Exception, TransportError, "The connection broke before an answer came; whether Criteo applied it is not known."),
-)
-_BEFORE_THE_BODY: Final[Sequence[tuple[type[Exception], type[TransportError], str]]] = (
-    *_TRANSLATIONS[:-2],
-    (TimeoutError, ConnectError, "No connection could be made within {timeout:g} s; nothing was sent."),
-    (Exception, ConnectError, "The connection broke before anything was sent."),
-)
-
-
-def _handshake(error: BaseException | None) -> ssl.SSLError | None:
-    """Returns the TLS error that a foreign exception stems from, if it does."""
-    while error is not None:
-        if isinstance(error, ssl.SSLError) and not isinstance(error, aiohttp.ClientError):
-            return error
-        error = error.__cause__
-    return None
-
-
-def _refused_by_proxy(status: int, proxy: str | None) -> ConnectError:
-    """Says what a proxy answered instead of passing the call on; only a fault of its own may pass by itself."""
-    refused = f"{_named(proxy)} refused the connection (HTTP {status}); nothing was sent."
-    if status == _PROXY_LOGIN_REQUIRED:
-        refused += " Put user name and password into its URL, as in http://user:password@host:port."
-    return ConnectError(refused, passing=status >= _SERVER_FAULT)
-
-
-def _named(proxy: str | None) -> str:
-    return f"The proxy {address(proxy)}" if proxy else "The proxy"
+def _own_proxy(http: aiohttp.ClientSession, url: str) -> str | None:
+    """Returns the proxy that a borrowed session takes on its own, without a word of ours."""
+    if chosen := getattr(http, "_default_proxy", None):
+        return str(chosen)
+    target = URL(url, encoded=True)
+    if not http.trust_env or (target.host is not None and proxy_bypass(target.host)):
+        return None
+    return getproxies().get(target.scheme)

@@ -93,6 +93,10 @@ def _read(path: Path) -> bytes:
         raise ConfigurationError(
             f"There are no profiles: {path} does not exist; docs/how-to/logins.md says how to write it."
         ) from None
+    except ValueError:
+        raise ConfigurationError(
+            "The path of the profiles holds a NUL character, which no file's name can hold; check XDG_CONFIG_HOME."
+        ) from None
     except OSError as error:
         raise ConfigurationError(f"The profiles in {path} cannot be read ({type(error).__name__}).") from None
     if os.name == "posix" and mode & _OTHERS:
@@ -138,4 +142,6 @@ def _client_secret(section: Mapping[str, Any], folder: Path, where: str) -> str:
 def _path(section: Mapping[str, Any], key: str, folder: Path, where: str) -> Path | None:
     """Returns a path of the section; a relative one starts where the profiles are."""
     value = _value(section, key, str, where)
+    if value and "\0" in value:
+        raise ConfigurationError(f"{key} of {where} holds a NUL character, which no file's name can hold.")
     return folder / Path(value).expanduser() if value else None

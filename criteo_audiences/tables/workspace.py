@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from criteo_audiences.validation import require_unicode
+
 if sys.platform != "win32":
     import fcntl
 
@@ -29,7 +31,9 @@ def workspace() -> Iterator[Path]:
     It also removes those of the same user whose process was killed. A lock that the system gives up with the process
     tells them apart; Windows has no such lock, and leaves them.
     """
-    _sweep(Path(tempfile.gettempdir()))
+    place = tempfile.gettempdir()
+    require_unicode(place, "The path of the directory for temporary files (TMPDIR)")  # the engine takes no other
+    _sweep(Path(place))
     directory = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX))  # mode 0700
     try:
         with _locked(directory):

@@ -19,7 +19,7 @@ from criteo_audiences.uploads.policies import Policy, policies_of
 from criteo_audiences.uploads.report import Progress
 from criteo_audiences.uploads.selections import Columns, chosen_selections
 from criteo_audiences.uploads.sources import ArrowStream, refuse_lookalikes
-from criteo_audiences.validation import choose, require_plain_function, require_range, require_text
+from criteo_audiences.validation import choose, require_plain_function, require_range, require_text, require_unicode
 
 _LEAST_BODY: Final = 200_000
 _MOST_IN_FLIGHT: Final = 100
@@ -308,7 +308,7 @@ class Options:
         if self.flush_after is not None:
             require_range(self.flush_after, "flush_after", least=0.001, most=86_400)
         if self.where is not None:
-            require_text(self.where, "where")
+            require_unicode(require_text(self.where, "where"), "where")
         if self.gum_caller_id is not None and IdentifierType.GUM not in self.kinds:
             raise ConfigurationError("gum_caller_id goes with identifier_type='gum' only.")
         if self.rejects_plain and self.rejects is None:

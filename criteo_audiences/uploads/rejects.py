@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -22,6 +23,31 @@ _EXISTS: Final = "rejects must name a new file; one of that name exists."
 _ENOUGH: Final = 64 * 1024
 _NEW: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
 _FLAGS: Final = _NEW | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+
+_SIGNS: Final = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
+_BEFORE: Final = r"[\s\"'\u2018-\u201f\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u2069\uff02\uff07]*"
+"""Blanks, quotes and invisible characters, which programs may drop at the beginning of a cell."""
+_GUARDED: Final = re.compile(rf"'|{_BEFORE}{_SIGNS}|\s*[\t\r\n]")
+_ESCAPED: Final = re.compile(rf"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\\]|(?<=[;,|]){_BEFORE}{_SIGNS}")
+
+
+def defused(value: str) -> str:
+    """Returns the cell that stands for a value, which no spreadsheet program runs; docs/rejects.md says how to undo it.
+
+    Control characters, halves of surrogate pairs and backslashes are escaped, and so is what begins a formula after a
+    separator of another dialect. A cell that could then begin a formula, or whose value begins with an apostrophe, gets
+    an apostrophe in front.
+
+    Source: OWASP, "CSV Injection".
+    """
+    guard = "'" if _GUARDED.match(value) else ""
+    return guard + _ESCAPED.sub(_escape, value)
+
+
+def _escape(found: re.Match[str]) -> str:
+    before, last = found[0][:-1], found[0][-1]
+    sign = "\\\\" if last == "\\" else f"\\x{ord(last):02x}" if ord(last) < 256 else f"\\u{ord(last):04x}"  # noqa: PLR2004
+    return "".join(_ESCAPED.sub(_escape, letter) for letter in before) + sign
 
 
 class RejectsFile:
@@ -100,7 +126,7 @@ class RejectsFile:
         """
         text = self._text.getvalue()
         self._clear()
-        rest = memoryview(text.encode("utf-8", "backslashreplace"))  # a text may hold half a surrogate pair
+        rest = memoryview(text.encode())
         try:
             while rest:
                 rest = rest[os.write(self._descriptor, rest) :]
@@ -128,8 +154,9 @@ class RejectsFile:
     def _add(self, reject: Reject) -> None:
         fingerprint = self._keyed.copy()
         fingerprint.update(reject.value.encode("utf-8", "surrogatepass"))
-        row = (reject.file, reject.row, reject.column, reject.reason.value, fingerprint.hexdigest())
-        self._rows.writerow((*row, reject.value) if self._plain else row)
+        place = (defused(reject.file), reject.row, defused(reject.column))
+        row = (*place, reject.reason.value, fingerprint.hexdigest())
+        self._rows.writerow((*row, defused(reject.value)) if self._plain else row)
 
 
 def _uncreatable(error: OSError) -> ConfigurationError:

@@ -32,6 +32,7 @@ class Progress:
         batches: batches that have ended.
         elapsed: seconds since the start.
         waited: seconds during which the quota held a batch back.
+        is_waiting: whether the quota holds a batch back at this moment.
         share_read: how much of the source has been read, 0 to 1, never less than before; `None` as long as the source
             cannot tell, as an iterable or a table with `where` cannot. With `dedupe` a table is read before the first
             batch, and this is how much of what is left has been cut into batches.
@@ -49,6 +50,7 @@ class Progress:
     batches: int
     elapsed: float
     waited: float
+    is_waiting: bool = False
     share_read: float | None = None
     share_staged: float | None = None
     remaining: float | None = None

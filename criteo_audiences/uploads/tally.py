@@ -160,6 +160,7 @@ class Tally:
             waited=self.meter.waited(),
             elapsed=self.seconds(),
             window=self.meter.window,
+            is_waiting=self.meter.is_waiting,
         )
 
     def progress(self) -> Progress:
@@ -174,6 +175,7 @@ class Tally:
             in_flight=self.in_flight,
             batches=self.ended,
             waited=self.meter.waited(),  # read before the whole, which is never less
+            is_waiting=self.meter.is_waiting,
             elapsed=self.seconds(),
             share_read=read.share,
             share_staged=read.staged,

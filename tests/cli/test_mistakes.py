@@ -1,7 +1,10 @@
 """Every mistake ends in one clear line and an exit code of its own, and shows no identifier."""
 
+import asyncio
 import gzip
+import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -206,3 +209,68 @@ async def test_a_traceback_comes_only_with_debug(cli, environment: dict[str, str
     assert "Traceback" not in plain.err
     assert "Traceback" in debug.err
     assert plain.code == debug.code == USAGE
+
+
+BAD = os.fsdecode(b"bad\xffname")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of other systems are text")
+@pytest.mark.parametrize("as_json", [True, False], ids=["json", "text"])
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (("--rejects", f"DIR/{BAD}.csv"), 0),
+        (("--journal", f"DIR/{BAD}.journal"), 0),
+        (("--suppress", f"DIR/{BAD}.csv"), USAGE),
+        (("--where", f"Email = '{BAD}'"), USAGE),
+        (("--advertiser-id", BAD), SEGMENT),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+async def test_names_that_are_no_utf8_end_in_a_sentence(
+    start, sandbox: Sandbox, export: Path, options: tuple[str, ...], code: int, *, as_json: bool
+) -> None:
+    """They are taken or refused by name, and shown as escapes, in a process of its own."""
+    placed = [each.replace("DIR", str(export.parent)) for each in options]
+    shown = ("--json",) if as_json else ()
+    process = await start(
+        "upload",
+        SERVICE,
+        sandbox.add_contact_list(),
+        str(export),
+        "--hash",
+        "sha256",
+        "--max-rejected",
+        "1",
+        *placed,
+        *shown,
+    )
+    out, err = await process.communicate()
+    assert process.returncode == code, err
+    assert b"Unexpected" not in err
+    if as_json:
+        json.loads(out)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits are of POSIX")
+@pytest.mark.parametrize("limit", [6, 7])
+async def test_a_lack_of_descriptors_is_a_sentence(
+    sandbox: Sandbox, export: Path, environment: dict[str, str], limit: int
+) -> None:
+    """Wherever it shows first."""
+    arguments = ["upload", SERVICE, sandbox.add_contact_list(), str(export), "--hash", "sha256"]
+    process = await asyncio.create_subprocess_exec(
+        "sh",
+        "-c",
+        f'ulimit -n {limit}; exec "$@"',
+        "sh",
+        sys.executable,
+        "-m",
+        "criteo_audiences",
+        *arguments,
+        env=environment,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+    assert process.returncode in {FILE, OUTAGE}, err
+    assert "no file descriptors" in last_line(err.decode())

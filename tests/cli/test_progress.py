@@ -52,6 +52,16 @@ def test_what_is_left_is_estimated(capsys: pytest.CaptureFixture[str], remaining
     assert capsys.readouterr().err.endswith(f"2 in flight, {words}\n")
 
 
+def test_a_wait_for_the_quota_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """While it lasts, also in the middle of a batch's first second."""
+    with progress_shown() as show:
+        show(attrs.evolve(at(10), is_waiting=True))
+        show(attrs.evolve(at(20), is_waiting=True, waited=7.0))
+        show(attrs.evolve(at(30), waited=9.0))
+    ends = [line.split("in flight")[1] for line in capsys.readouterr().err.splitlines()]
+    assert ends == [", waiting for the quota", ", waiting for the quota (7 s so far)", ", waited 9 s for the quota"]
+
+
 def test_a_short_upload_shows_none(capsys: pytest.CaptureFixture[str]) -> None:
     """What ends within ten seconds says nothing on the way."""
     with progress_shown() as show:

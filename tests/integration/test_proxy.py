@@ -151,6 +151,28 @@ async def test_plain_http_goes_through_no_proxy_elsewhere(connect: Client) -> No
             await criteo.authenticate()
 
 
+@pytest.mark.parametrize("spelled", ["HTTP://127.0.0.1:PORT", " http://127.0.0.1:PORT", "Http://LOCALHOST:PORT/"])
+async def test_no_spelling_sends_plain_http_through_a_proxy_elsewhere(
+    spelled: str, environment: pytest.MonkeyPatch, connect: Client
+) -> None:
+    """Neither the argument nor the environment's, and nothing reaches it: its own name is only checked here."""
+    async with Sandbox() as plain, Proxy().listen() as elsewhere:
+        base_url = spelled.replace("PORT", str(urlsplit(plain.url).port))
+        named = f"http://0.0.0.0:{urlsplit(elsewhere.url).port}"  # leads here, and is no loopback address
+        async with connect(base_url=base_url, proxy=named) as criteo:
+            with pytest.raises(ConfigurationError, match="Plain HTTP is for this machine only"):
+                await criteo.authenticate()
+        for own in ({"proxy": named}, {"trust_env": True}):
+            environment.setenv("http_proxy", named)
+            async with aiohttp.ClientSession(**own) as http, connect(base_url=base_url, http=http) as criteo:
+                with pytest.raises(ConfigurationError, match="Plain HTTP is for this machine only"):
+                    await criteo.authenticate()
+        async with CriteoClient(plain.credentials, base_url=base_url) as criteo:
+            await criteo.authenticate()
+        assert elsewhere.heads == []
+        assert len(plain.requests) == 1
+
+
 @pytest.mark.parametrize("trust_env", [True, False])
 async def test_a_borrowed_session_keeps_its_own_way(
     trust_env: bool,  # noqa: FBT001 - a parameter of pytest
@@ -213,11 +235,16 @@ async def test_a_borrowed_session_with_other_logins_is_taken(text: str | None, p
 @pytest.mark.parametrize(
     ("refusal", "silent", "attempts", "expected"),
     [
-        ("407 Proxy Authentication Required", False, 1, "(HTTP 407); nothing was sent. Put user name and password"),
-        ("403 Forbidden", False, 1, "refused the connection (HTTP 403); nothing was sent."),
-        ("502 Bad Gateway", False, 3, "refused the connection (HTTP 502); nothing was sent."),
+        (
+            "407 Proxy Authentication Required",
+            False,
+            1,
+            "(HTTP 407); no part of this request was sent. Put user name and password",
+        ),
+        ("403 Forbidden", False, 1, "refused the connection (HTTP 403); no part of this request was sent."),
+        ("502 Bad Gateway", False, 3, "refused the connection (HTTP 502); no part of this request was sent."),
         (None, True, 3, "The connection broke before anything was sent."),
-        (None, False, 3, "cannot be reached; nothing was sent."),
+        (None, False, 3, "cannot be reached; no part of this request was sent."),
     ],
 )
 async def test_a_proxy_that_fails_is_named_without_its_password(

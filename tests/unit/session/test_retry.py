@@ -168,6 +168,24 @@ async def test_attempts_are_bounded(transport: Any, make_session: Any, finish: A
     assert transport.times == [0.0, 1.0, 3.0]
 
 
+@pytest.mark.parametrize("first", [TransportError("lost"), Response(status=503)], ids=["lost", "503"])
+async def test_a_connection_that_fails_later_does_not_hide_what_went_before(
+    transport: Any, make_session: Any, finish: Any, first: Any
+) -> None:
+    """The last request was not sent; that an earlier one may have been applied is said, once, and flagged."""
+    refused = "The server cannot be reached; no part of this request was sent."
+    session = make_session(retry=full(attempts=3))
+    transport.script.extend([first, ConnectError(refused), ConnectError(refused)])
+    with pytest.raises(ConnectError) as caught:
+        await finish(session.send(READ))
+    assert str(caught.value) == f"{refused} An earlier request of this call may have been applied."
+    assert caught.value.outcome_unknown
+    transport.script.extend([ConnectError(refused)] * 3)
+    with pytest.raises(ConnectError) as caught:
+        await finish(session.send(READ))
+    assert str(caught.value) == refused
+
+
 @pytest.mark.parametrize(("deadline", "times"), [(3.0, [0.0, 1.0, 3.0]), (2.999, [0.0, 1.0]), (0.999, [0.0])])
 async def test_no_repeat_beyond_the_deadline(
     transport: Any, make_session: Any, finish: Any, deadline: float, times: list[float]

@@ -1,19 +1,24 @@
 import asyncio
 import contextlib
 import gzip
+import os
 import socket
 import ssl
 import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from shutil import which
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
 
 from criteo_audiences.errors import (
     ConfigurationError,
@@ -98,10 +103,16 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     [
         ("https://api.criteo.com", "https://api.criteo.com"),
         ("https://api.criteo.com/", "https://api.criteo.com"),
-        ("HTTPS://api.criteo.com:8443/gateway/", "HTTPS://api.criteo.com:8443/gateway"),
+        ("HTTPS://api.criteo.com:8443/gateway/", "https://api.criteo.com:8443/gateway"),
         ("http://localhost", "http://localhost"),
-        ("http://LOCALHOST:8080/", "http://LOCALHOST:8080"),
+        ("http://LOCALHOST:8080/", "http://localhost:8080"),
         ("http://127.0.0.1:5000", "http://127.0.0.1:5000"),
+        (" HTTP://127.0.0.1\t", "http://127.0.0.1"),
+        ("http://localhost:", "http://localhost"),
+        ("http://127.0.0.1:80", "http://127.0.0.1"),
+        ("https://b\u00fccher.example", "https://xn--bcher-kva.example"),
+        ("https://api.criteo.com./", "https://api.criteo.com."),
+        ("https://api.criteo.com:443/a/../b", "https://api.criteo.com/b"),
         ("http://127.9.9.9", "http://127.9.9.9"),
         ("http://[::1]:5000", "http://[::1]:5000"),
     ],
@@ -118,6 +129,18 @@ def test_base_url_is_accepted(base_url: str, kept: str) -> None:
         ("http://127.0.0.1.example.com", "must use HTTPS"),
         ("http://localhost.example.com", "must use HTTPS"),
         ("http://127.0.0.1@example.com", "without credentials"),
+        ("http:\\\\127.0.0.1", "must be an HTTPS URL"),
+        ("http://127.0.0.1\\@example.com", "must be an HTTPS URL"),
+        ("http://127.0.0\n.1", "must be an HTTPS URL"),
+        ("http://127.0\t.0.1", "must be an HTTPS URL"),
+        ("http://127.0.0.1%00.example.com", "must be an HTTPS URL"),
+        ("https:/api.criteo.com", "must be an HTTPS URL"),
+        ("http://@127.0.0.1", "without credentials"),
+        ("http://127.1", "must use HTTPS"),
+        ("http://0x7f.1", "must use HTTPS"),
+        ("http://localhost.", "must use HTTPS"),
+        ("https://api.criteo.com?", "must not have a query"),
+        ("https://api.criteo.com#", "must not have a query"),
         ("http://10.0.0.1", "must use HTTPS"),
         ("http://0.0.0.0", "must use HTTPS"),
         ("http://[::2]", "must use HTTPS"),
@@ -133,10 +156,10 @@ def test_base_url_is_accepted(base_url: str, kept: str) -> None:
         ("garbage", "must be an HTTPS URL"),
         ("", "must be an HTTPS URL"),
         (None, "must be an HTTPS URL"),
-        (5, "cannot be read"),
-        ("https://[::1", "cannot be read"),
-        ("https://api.criteo.com:port", "cannot be read"),
-        ("https://api.criteo.com:99999", "cannot be read"),
+        (5, "must be an HTTPS URL"),
+        ("https://[::1", "must be an HTTPS URL"),
+        ("https://api.criteo.com:port", "must be an HTTPS URL"),
+        ("https://api.criteo.com:99999", "must be an HTTPS URL"),
         ("https://api.criteo.com?x=planted-secret", "must not have a query"),
         ("https://api.criteo.com#x", "must not have a query"),
     ],
@@ -308,15 +331,56 @@ async def test_refused_connection_sent_nothing(make: Any) -> None:
     """A connection that is refused is a `ConnectError`: the outcome is known, nothing was sent."""
     with pytest.raises(ConnectError) as caught:
         await make().send(exchange(closed_port()))
-    assert str(caught.value) == "The server cannot be reached; nothing was sent."
+    assert str(caught.value) == "The server cannot be reached; no part of this request was sent."
     assert not caught.value.outcome_unknown
     assert caught.value.__context__ is None
+
+
+@contextlib.contextmanager
+def no_descriptors() -> Iterator[None]:
+    """Leaves this process no file descriptor that it could open."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.mark.parametrize("url", ["https://127.0.0.1:9/x", "https://nowhere.invalid/x"], ids=["socket", "resolver"])
+async def test_lack_of_descriptors_is_named(url: str, make: Any) -> None:
+    """Neither the server nor its name is at fault, whether the socket or the resolver finds none left."""
+    transport = make()
+    with pytest.raises(ConnectError):
+        await transport.send(exchange(closed_port()))
+    with no_descriptors(), pytest.raises(ConnectError, match="no file descriptors left") as caught:
+        await transport.send(Exchange(method="GET", url=url, headers={"Content-Type": "x"}, body=()))
+    assert not caught.value.outcome_unknown
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+async def test_unknown_name_of_a_proxy_is_called_the_proxys(scheme: str, make: Any) -> None:
+    """It is the proxy that cannot be found, not the server; its password is not shown."""
+    transport = make(proxy="http://user:planted@nowhere.invalid:3128", timeout=30.0)
+    transport._options = {"proxy": "http://user:planted@nowhere.invalid:3128"}
+    with pytest.raises(ConnectError, match=r"The name of the proxy nowhere\.invalid:3128 cannot be resolved") as caught:
+        await transport.send(exchange(9, scheme=scheme))
+    assert "planted" not in str(caught.value)
+
+
+async def test_a_407_of_the_server_is_the_servers(serve: Serve, make: Any) -> None:
+    """Where there is no proxy, none has refused: it is an answer like any other."""
+    port = await serve(Proxy(answer(b"", "407 Proxy Authentication Required")))
+    assert (await make().send(exchange(port))).status == 407
 
 
 async def test_unknown_name_sent_nothing(make: Any) -> None:
     """A name that cannot be resolved is a `ConnectError`."""
     nowhere = Exchange(method="GET", url="https://nowhere.invalid/x", headers={"Content-Type": "x"}, body=())
-    with pytest.raises(ConnectError, match="name cannot be resolved; nothing was sent"):
+    with pytest.raises(ConnectError, match="name cannot be resolved; no part of this request was sent"):
         await make(timeout=30.0).send(nowhere)
 
 
@@ -384,7 +448,7 @@ async def test_socket_that_cannot_be_set_up_is_closed(make: Any, monkeypatch: py
             raise OSError(f"no {flag}")
 
     monkeypatch.setattr(socket, "socket", Stubborn)
-    with pytest.raises(ConnectError, match="nothing was sent"):
+    with pytest.raises(ConnectError, match="no part of this request was sent"):
         await make().send(exchange(9))
     assert [each.fileno() for each in opened] == [-1]
 
@@ -477,7 +541,7 @@ async def test_connection_that_is_never_made_sent_nothing(make: Any) -> None:
             filler.setblocking(False)  # noqa: FBT003 - the standard library's signature
             filler.connect_ex(listener.getsockname())
         with pytest.raises(
-            ConnectError, match=r"No connection could be made within 0\.3 s; nothing was sent"
+            ConnectError, match=r"No connection could be made within 0\.3 s; no part of this request was sent"
         ) as caught:
             await make(timeout=0.3).send(exchange(listener.getsockname()[1]))
     assert not caught.value.outcome_unknown
@@ -490,7 +554,7 @@ async def test_handshake_that_stalls_sent_nothing(serve: Serve, make: Any) -> No
         await asyncio.sleep(60)
 
     port = await serve(silent)
-    with pytest.raises(ConnectError, match="nothing was sent"):
+    with pytest.raises(ConnectError, match="no part of this request was sent"):
         await make(timeout=0.3).send(exchange(port, scheme="https"))
 
 
@@ -502,7 +566,7 @@ async def test_plain_http_where_tls_is_expected_sent_nothing(serve: Serve, make:
         writer.write(answer())
 
     port = await serve(plain)
-    with pytest.raises(ConnectError, match="does not speak TLS on this port; nothing was sent"):
+    with pytest.raises(ConnectError, match="does not speak TLS on this port; no part of this request was sent"):
         await make().send(exchange(port, scheme="https"))
 
 
@@ -534,7 +598,7 @@ async def test_untrusted_certificate_is_refused(tls_port: int, make: Any) -> Non
     with pytest.raises(ConnectError) as caught:
         await make().send(exchange(tls_port, scheme="https"))
     assert str(caught.value) == (
-        "The server's certificate is not trusted; nothing was sent. If your company has an authority of its own, pass "
+        "The server's certificate is not trusted; no part of this request was sent. If your company has an authority of its own, pass "
         "ssl= with a context that trusts it, or name the file with its certificate in SSL_CERT_FILE."
     )
 
@@ -651,7 +715,8 @@ async def test_proxy_tunnel_carries_no_token(serve: Serve, make: Any) -> None:
     proxy = Proxy(answer(b"", "403 Forbidden"))
     port = await serve(proxy)
     with pytest.raises(
-        ConnectError, match=r"The proxy 127\.0\.0\.1:\d+ refused the connection \(HTTP 403\); nothing was sent"
+        ConnectError,
+        match=r"The proxy 127\.0\.0\.1:\d+ refused the connection \(HTTP 403\); no part of this request was sent",
     ):
         await make(proxy=f"http://127.0.0.1:{port}").send(exchange(9, scheme="https"))
     assert proxy.asked[0].startswith(b"CONNECT 127.0.0.1:9 HTTP/1.1\r\n")
@@ -660,7 +725,9 @@ async def test_proxy_tunnel_carries_no_token(serve: Serve, make: Any) -> None:
 
 async def test_proxy_out_of_reach_sent_nothing(make: Any) -> None:
     """A proxy that cannot be reached is named as the cause."""
-    with pytest.raises(ConnectError, match=r"The proxy 127\.0\.0\.1:\d+ cannot be reached; nothing was sent"):
+    with pytest.raises(
+        ConnectError, match=r"The proxy 127\.0\.0\.1:\d+ cannot be reached; no part of this request was sent"
+    ):
         await make(proxy=f"http://127.0.0.1:{closed_port()}").send(exchange(9))
 
 
@@ -716,3 +783,38 @@ def test_exchange_shows_neither_token_nor_body() -> None:
     assert "planted-token" not in shown
     assert '"a"' not in shown
     assert "POST" in shown
+
+
+HOSTS = [
+    "127.0.0.1",
+    "LOCALHOST",
+    "[::1]",
+    "127.1",
+    "0x7f.1",
+    "evil.example",
+    "localhost.evil.example",
+    "\uff11\uff12\uff17.0.0.1",
+    "",
+    "b\u00fc.example",
+]
+PARTS = [" ", "\t", "\n", "\\", "@", ":", ":80", ".", "/", "//", "?", "#", "%2e", "%00", "user:pw@", "\u3002", "x"]
+
+
+@given(
+    scheme=st.sampled_from(["http", "HTTP", "https", "HtTpS", "ftp", ""]),
+    colon=st.sampled_from(["://", ":/", ":", "//", ":\\\\", "://@"]),
+    rest=st.lists(st.sampled_from(HOSTS + PARTS), max_size=5),
+    before=st.sampled_from(["", " ", "\t", "\x00", "\ufeff"]),
+)
+def test_what_is_accepted_leads_where_the_check_looked(scheme: str, colon: str, rest: list[str], before: str) -> None:
+    """It is in its normal form, and HTTPS or to this machine for each program that reads URLs."""
+    try:
+        kept = check_base_url(before + scheme + colon + "".join(rest))
+    except ConfigurationError:
+        return
+    assert check_base_url(kept) == kept
+    standard, sent = urlsplit(kept), URL(kept + "/x", encoded=True)
+    assert standard.scheme == sent.scheme
+    assert standard.hostname == sent.host_subcomponent.strip("[]") if sent.host_subcomponent else False
+    assert (standard.username, standard.password, standard.query, standard.fragment) == (None, None, "", "")
+    assert standard.scheme == "https" or standard.hostname in {"localhost", "127.0.0.1", "::1"}

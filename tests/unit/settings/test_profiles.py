@@ -144,3 +144,16 @@ def test_profiles_are_in_the_configuration_directory(
     monkeypatch.setattr("sys.platform", platform)
     monkeypatch.setenv("HOME", "/home/me")
     assert profiles_path(environment) == Path(path)
+
+
+@pytest.mark.parametrize("key", ["client_secret_file", "refresh_token_file"])
+def test_a_nul_in_a_path_is_named(key: str, tmp_path: Path) -> None:
+    """No file's name can hold one, so no file is looked for."""
+    path = tmp_path / "profiles.toml"
+    secret = "" if key == "client_secret_file" else 'client_secret = "b"\n'
+    path.write_text(f'[x]\nclient_id = "a"\n{secret}{key} = "a\\u0000b"\n')
+    path.chmod(0o600)
+    with pytest.raises(ConfigurationError, match=f"{key} of profile 'x' holds a NUL character"):
+        read_profile(path, "x")
+    with pytest.raises(ConfigurationError, match="holds a NUL character"):
+        read_profile(tmp_path / "a\0b", "x")
