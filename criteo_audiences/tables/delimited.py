@@ -45,7 +45,7 @@ def layout(content: Content, scan: Scan, head: str, workspace: Path, skip_rows: 
         compression=content.compression,
         quotes=scan.quotes > before.quotes,
         rows=scan.rows - before.rows,
-        notes=_hidden_rows(scan, before, beginning, content.name),
+        hidden=_hidden_rows(scan, before, beginning, content.name),
         sample=beginning.sample,
     )
 
@@ -87,8 +87,8 @@ def _broken_rows(mender: Mender, name: str) -> tuple[str, ...]:
     return (f"{name}: {many} broken quotes and cannot be read, in line {lines}{more}; double quotes within a cell.",)
 
 
-def _hidden_rows(scan: Scan, before: Scan, beginning: Beginning, name: str) -> tuple[str, ...]:
-    """Notes rows that two stray quotes may have made part of one cell: by RFC 4180 nothing is wrong with them."""
+def _hidden_rows(scan: Scan, before: Scan, beginning: Beginning, name: str) -> str:
+    """Says where rows are that two stray quotes may have made part of one cell: by RFC 4180 nothing is wrong with them."""
     width = len(beginning.names)
     with_data = [at for at, cells in enumerate(zip(*beginning.sample, strict=True)) if _mostly_data(cells)]
     hidden = []
@@ -99,9 +99,9 @@ def _hidden_rows(scan: Scan, before: Scan, beginning: Beginning, name: str) -> t
         if spans_cells and len(cells) == width and any(looks_like_data(cells[at]) for at in with_data):
             hidden.append(row)
     if not hidden:
-        return ()
+        return ""
     found = f"{name}: the quoted cell in row {hidden[0] - before.rows:,} has several lines"
-    return (f"{found} that look like rows of their own; if a quote is missing there, nobody in them is read.",)
+    return f"{found} that look like rows of their own; if a quote is missing there, nobody in them is read."
 
 
 def _mostly_data(cells: Sequence[str | None]) -> bool:

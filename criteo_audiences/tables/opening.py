@@ -47,7 +47,7 @@ class Relation:
         shape: what a condition on its rows may speak of.
         file: the file's own name; empty for what is no file.
         rows: how many rows a text file has, counted without the engine; `None` for what is no text file.
-        broken: a column that holds `BROKEN` where a row cannot be read; `None` where all can.
+        broken: a column that holds a mark where a row cannot be read; `None` where all can.
         recount: counts the rows more carefully; `None` where `rows` is exact.
     """
 
@@ -118,7 +118,25 @@ def open_table(
             layouts.append(inspect(path, own_place(directory), interruption, asked))
     layouts = [_with_late_keys(engine, layout, plan, table, directory) for layout in layouts]
     conditional = plan.where is not None or table.where is not None
-    return evolve(_opened([(layout, _read(layout, directory)) for layout in layouts], plan), conditional=conditional)
+    is_opt_out = plan.selections[0].is_opt_out
+    if is_opt_out and plan.suppress_strict:
+        _require_bare_rows(layouts)
+    read = [(layout, _read(layout, directory, keeps_blanks=is_opt_out)) for layout in layouts]
+    return evolve(_opened(read, plan), conditional=conditional)
+
+
+def _require_bare_rows(layouts: Sequence[Layout]) -> None:
+    """Refuses opt-outs in which a quoted cell holds lines that look like rows of their own.
+
+    Raises:
+        ConfigurationError: names the row.
+    """
+    for layout in layouts:
+        if layout.hidden:
+            raise ConfigurationError(
+                f"{layout.hidden} Correct it, or give suppress_strict=False (--no-suppress-strict) if nobody in them "
+                "has opted out."
+            )
 
 
 def _registered(engine: "duckdb.DuckDBPyConnection", source: Any, label: str, plan: Plan) -> tuple[Layout, str]:
@@ -174,6 +192,11 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
                 fields.append(query.Field(at, names[position], is_text, region, is_json=layout.format == "json"))
                 columns.append(layout.names[position])
         file = layout.name if layout.path else ""
+        broken = names[0] if layout.is_broken else None
+        if layout.format == "csv" and plan.selections[0].is_opt_out:
+            wanted = [each.column for each in fields]
+            broken, kind = wanted[0], plan.selections[0].kind
+            sql = query.opt_out_rows(sql, names, wanted, layout.delimiter, kind)  # noqa: PLW2901 - read through it
         shape = Shape(layout.name, dict(zip(names, layout.types or repeat("VARCHAR"), strict=False)), doubts(layout))
         is_text = layout.format in {"csv", "json"}
         relations.append(
@@ -184,7 +207,7 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
                 shape=shape,
                 file=file,
                 rows=layout.rows if is_text else None,
-                broken=names[0] if layout.is_broken else None,
+                broken=broken,
                 recount=layout.recount,
             )
         )
@@ -192,7 +215,7 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
     counts = [layout.rows for layout, _ in layouts]
     rows = None if None in counts else sum(count or 0 for count in counts)
     lean = all(layout.format in {"csv", "json"} for layout, _ in layouts)
-    notes = tuple(note for layout, _ in layouts for note in layout.notes)
+    notes = tuple(note for layout, _ in layouts for note in (layout.hidden, *layout.notes) if note)
     return Opened(relations=tuple(relations), columns=chosen, rows=rows, lean=lean, notes=notes)
 
 
@@ -304,7 +327,7 @@ def _require_distinct(layout: Layout) -> None:
         )
 
 
-def _read(layout: Layout, directory: Path) -> str:
+def _read(layout: Layout, directory: Path, *, keeps_blanks: bool = False) -> str:
     columns = engine_names(layout.names)
     if layout.format == "parquet":
         read = query.read_parquet(layout.files, partitioned=layout.partitioned)
@@ -320,6 +343,7 @@ def _read(layout: Layout, directory: Path) -> str:
         skip=layout.skip,
         compression=layout.compression,
         parallel=not layout.quotes,
+        keeps_blanks=keeps_blanks,
     )
 
 

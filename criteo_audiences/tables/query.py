@@ -14,7 +14,7 @@ from criteo_audiences.identifiers import DIGESTS_OF_NOTHING, RejectReason
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables.layout import LONGEST_LINE
 from criteo_audiences.tables.literal_paths import LiteralPath
-from criteo_audiences.tables.quotes import BROKEN
+from criteo_audiences.tables.quotes import BROKEN, NO_CELL
 
 PREPARED, HASHED = 0, 1
 DUPLICATE, SUPPRESSED = 2, 3
@@ -57,6 +57,17 @@ _KEY_WORDS: Final = re.compile(
     "like|not|notnull|null|or|similar|then|timestamp|to|true|varchar|when",
     re.IGNORECASE,
 )
+
+# What of each kind may stand in another cell of a row whose own cell is missing; an id may look like anything.
+_DIGESTED: Final = "[0-9a-fA-F]{32}"
+_LIKENESS: Final[Mapping[IdentifierType, str]] = {
+    IdentifierType.EMAIL: f"[@\uff20]|{_DIGESTED}",
+    IdentifierType.PHONE_NUMBER: rf"\d(?:[\s()./-]*\d){{6}}|{_DIGESTED}",
+    IdentifierType.MADID: f"[0-9a-fA-F]{{8}}-[0-9a-fA-F]{{4}}-|{_DIGESTED}",
+}
+_ANYTHING: Final = r"[^\s\x1f]"
+_BETWEEN: Final = "\x1f"
+_NOT_NULL: Final = "\x02"  # with a text that no cell holds for NULL, only a cell that is not there is NULL
 
 _READ_AT_ONCE: Final = 8_000_000
 _LARGEST_OBJECT: Final = 16_777_216
@@ -138,9 +149,10 @@ def rows(
         fields: the values wanted of each row.
         where: the caller's condition.
         origin: the relation's number, when values need to be found again; rows are then counted, on one thread.
-        broken: a column that holds `BROKEN` in rows that nobody can read, which no condition may leave out.
+        broken: a column that holds a mark in rows that nobody can read, which no condition may leave out.
     """
-    is_broken = "false" if broken is None else f"coalesce({name(broken)} = {literal(BROKEN)}, false)"
+    marks = f"({literal(BROKEN)}, {literal(NO_CELL)})"
+    is_broken = "false" if broken is None else f"coalesce({name(broken)} IN {marks}, false)"
     condition = f" WHERE CASE WHEN {is_broken} THEN true ELSE ({where}\n) END" if where else ""
     place = found = ""
     if origin is not None:  # rows are counted before the condition, so that they are the file's
@@ -287,8 +299,45 @@ def outgoing(source: str, kind: IdentifierType, algorithm: HashAlgorithm | None)
     return f"SELECT code, CASE WHEN code <= {HASHED} THEN {kept} || {literal(FRAME)} END FROM ({source})"
 
 
+def opt_out_rows(
+    relation: str, columns: Sequence[str], wanted: Sequence[str], delimiter: str, kind: IdentifierType
+) -> str:
+    """Marks the rows of delimited text that have no cell for an opt-out, but hold what looks like one elsewhere.
+
+    Such a row is short, or a quoted cell in it holds what a person sees as several. A cell that is there and blank
+    names nobody.
+
+    Args:
+        relation: what to read from, in which only a cell that is not there is NULL.
+        columns: all columns.
+        wanted: those of the opt-outs.
+        delimiter: between cells.
+        kind: of identifier.
+    """
+    is_blank = " AND ".join(f"trim(coalesce({name(column)}, '')) = ''" for column in wanted)
+    is_short = " OR ".join(f"{name(column)} IS NULL" for column in wanted)
+    text = f"concat_ws({literal(_BETWEEN)}, {', '.join(map(name, columns))})"
+    runs_on = " OR ".join(f"contains({text}, {literal(sign)})" for sign in (f'"{delimiter}', f'{delimiter}"'))
+    like = f"regexp_matches({text}, {literal(_LIKENESS.get(kind, _ANYTHING))})"
+    has_none = f"{is_blank} AND ({is_short} OR {runs_on}) AND {like}"
+    cells = [f"nullif({name(column)}, '')" for column in columns]
+    marked = [
+        f"CASE WHEN {has_none} THEN {literal(NO_CELL)} ELSE {cell} END" if column in wanted else cell
+        for column, cell in zip(columns, cells, strict=True)
+    ]
+    named = ", ".join(f"{cell} AS {name(column)}" for column, cell in zip(columns, marked, strict=True))
+    return f"(SELECT {named} FROM {relation})"
+
+
 def read_csv(
-    path: LiteralPath, columns: Sequence[str], delimiter: str, *, skip: int, compression: str, parallel: bool
+    path: LiteralPath,
+    columns: Sequence[str],
+    delimiter: str,
+    *,
+    skip: int,
+    compression: str,
+    parallel: bool,
+    keeps_blanks: bool = False,
 ) -> str:
     """Reads delimited text, with nothing left to guess; a short row lacks its last cells, a long one keeps the first.
 
@@ -300,6 +349,7 @@ def read_csv(
         compression: `none`, `gzip` or `zstd`.
         parallel: in several threads, which a cell with a line break in it forbids; otherwise what was read stays in
             memory, up to its limit.
+        keeps_blanks: whether an empty cell is an empty text, so that only a cell that is not there is NULL.
     """
     # Of rows with several cells the engine skips empty lines by itself; a last column that is nowhere makes them such.
     types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in (*columns, *[_NOWHERE] * (len(columns) == 1)))
@@ -318,7 +368,7 @@ def read_csv(
         "max_line_size": str(LONGEST_LINE),
         "buffer_size": str(_READ_AT_ONCE),
         "encoding": "'utf-8'",
-        "nullstr": "''",
+        "nullstr": literal(_NOT_NULL if keeps_blanks else ""),
         "allow_quoted_nulls": "true",
         "comment": "''",
         "thousands": "''",

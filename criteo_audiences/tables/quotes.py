@@ -15,6 +15,9 @@ from criteo_audiences.tables.scan import Scan
 BROKEN: Final = f"\x01{RejectReason.BROKEN_QUOTES}"
 """Stands in every cell of a row that cannot be read; no identifier can hold it."""
 
+NO_CELL: Final = f"\x01{RejectReason.NO_CELL}"
+"""Stands in the cells of an opt-out where its row has none, but looks as if it named somebody."""
+
 _SHOWN: Final = 5
 _LARGEST_PIECE: Final = 64 * 1024
 _SMALLEST_PIECE: Final = 1024

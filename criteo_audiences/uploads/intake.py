@@ -145,8 +145,8 @@ class ValueIntake:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """There is nothing to say of an iterable."""
-        return ()
+        """There is nothing to say of an iterable, but of the file of its opt-outs."""
+        return () if self.opt_outs is None else self.opt_outs.notes
 
     def share(self) -> float | None:
         """An iterable cannot tell."""

@@ -45,6 +45,7 @@ async def _read(table: Table, settings: Settings, opt_outs: OptOuts) -> None:
             evolve(selection, algorithm=None, columns=(table.column,) if table.column else (), is_opt_out=True),
         ),
         where=table.where,
+        suppress_strict=settings.suppress_strict,
         dedupe=False,
         on_rejects=lambda rejects: _note(rejects, table, opt_outs.count),
         threads=settings.threads or default_threads(),
@@ -58,10 +59,13 @@ async def _read(table: Table, settings: Settings, opt_outs: OptOuts) -> None:
                     opt_outs.add(orjson.loads(b"[" + b"".join(batch.pieces) + b"]"))
     except ConfigurationError as error:
         raise opt_out_error(error) from None
+    opt_outs.count.file_notes = run.notes
 
 
 def _note(rejects: Iterable[Reject], table: Table, count: OptOutCount) -> None:
     """Counts what is no valid identifier; is called in the reading thread, before the first batch."""
     for reject in rejects:
-        if reject.reason is not RejectReason.EMPTY:
-            count.note_unusable(f"{row_of(table, reject.file)} {reject.row:,}")
+        if reject.reason is RejectReason.EMPTY:
+            count.blank += 1
+        else:
+            count.note_unusable(f"{row_of(table, reject.file)} {reject.row:,}", reject.reason)

@@ -48,7 +48,7 @@ class TableIntake:
     @property
     def notes(self) -> tuple[str, ...]:
         """See `Intake.notes`."""
-        return self._run.notes
+        return self._run.notes + (() if self.opt_outs is None else self.opt_outs.notes)
 
     def share(self) -> float | None:
         """See `Intake.share`."""
