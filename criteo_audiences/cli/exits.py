@@ -85,7 +85,7 @@ def shortfall(report: "UploadReport") -> str:
 
 def one_line(error: BaseException) -> str:
     """Says in one line what went wrong; of a foreign exception only what is safe to show."""
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and error.filename:
         return f"There is no file {error.filename!r}."
     if isinstance(error, PermissionError):
         return f"The file {error.filename!r} may not be read; check its mode."

@@ -141,6 +141,9 @@ class Sending:
     rejects: Annotated[
         str | None, typer.Option(metavar="FILE", help="New CSV file: where each rejected value is, and why.")
     ] = None
+    rejects_plain: Annotated[
+        bool, typer.Option("--rejects-plain", help="Also write the rejected values themselves to the --rejects file.")
+    ] = False
     journal: Annotated[
         str | None,
         typer.Option(
@@ -157,9 +160,6 @@ class Sending:
             help="Finish an unfinished upload, or start over (default: finish it if recent and safe).",
         ),
     ] = None
-    rejects_plain: Annotated[
-        bool, typer.Option("--rejects-plain", help="Also write the rejected values themselves to the --rejects file.")
-    ] = False
 
     def keywords(self) -> dict[str, Any]:
         """Returns what an upload takes.

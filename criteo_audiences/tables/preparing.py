@@ -90,9 +90,8 @@ def load_opt_outs(
         _list(engine, plan.suppress or ())
     coded = query.coded(query.prepared(rows, [first.kind]), [first.kind], traced=True)
     engine.execute(f"CREATE TEMP TABLE opted_out AS SELECT p, code, relation, number FROM ({coded})")
-    files.require_unchanged()
     if opened is not None:
-        require_all_rows(opened, scanned_rows(engine))
+        require_all_rows(opened, files, scanned_rows(engine))
     count = _counted(engine, plan, places)
     count.file_notes = () if opened is None else opened.notes
     if plan.suppress_strict:

@@ -5,7 +5,7 @@ case and white space. A function of ours judges all others by the same rule as e
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from attrs import frozen
@@ -31,12 +31,15 @@ FRAME: Final = '","'
 ORIGIN: Final = "relation, number, field"
 """Where a value stands: which relation, which row of it from 1, and which of its fields, counted from 0."""
 
-NESTED: Final = "nested value in column "
-"""Begins what the engine says when a cell of JSON holds a list or an object; the column's name follows."""
+UNFIT: Final = "unfit value in column "
+"""Begins what the engine says when a cell of JSON holds what no identifier is; what and the column's name follow."""
 
 # Names that no column of a table has.
 _ROW: Final = "row number of criteo_audiences"
 _NOWHERE: Final = "second column of criteo_audiences"
+
+FRACTION: Final = "\x02"
+"""Begins a number of JSON that is not whole, in columns whose numbers must be."""
 
 MARK: Final = "\x01"
 """Begins what our function returns for a value it rejects: no identifier can hold it."""
@@ -91,6 +94,7 @@ class Field:
         is_text: whether the column holds text already.
         region: the column of its country, if there is one.
         is_json: whether it is read from JSON.
+        is_whole: whether numbers in it must be whole, as those of ids are.
     """
 
     selection: int
@@ -98,15 +102,26 @@ class Field:
     is_text: bool = True
     region: str | None = None
     is_json: bool = False
+    is_whole: bool = False
 
     @property
     def sql(self) -> str:
-        """Returns the value as text; a list or an object in JSON, which the engine gives as text, is an error."""
+        """Returns the value as text; a list, an object or a fraction in JSON, which the engine gives as text, fails.
+
+        A fraction comes with `FRACTION` before it, which tells it from a text of the same letters.
+        """
         if self.is_json:
             cell = name(self.column)
             nested = f"ascii({cell}) IN ({ord('[')}, {ord('{')}) AND json_valid({cell})"
-            return f"CASE WHEN {nested} THEN error({literal(NESTED + self.column)}) ELSE {cell} END"
+            fraction = f"WHEN starts_with({cell}, {literal(FRACTION)}) THEN {self._unfit('fractions')} "
+            return (
+                f"CASE WHEN {nested} THEN {self._unfit('lists or structures')} "
+                f"{fraction if self.is_whole else ''}ELSE {cell} END"
+            )
         return name(self.column) if self.is_text else f"CAST({name(self.column)} AS VARCHAR)"
+
+    def _unfit(self, held: str) -> str:
+        return f"error({literal(f'{UNFIT}{held}: {self.column}')})"
 
     @property
     def region_sql(self) -> str:
@@ -396,9 +411,16 @@ def read_parquet(paths: Sequence[LiteralPath], *, partitioned: bool = False) -> 
     return _read("read_parquet", f"[{', '.join(map(literal, paths))}]", options)
 
 
-def read_json(path: LiteralPath, columns: Sequence[str], compression: str) -> str:
-    """Reads JSON objects, one a line; a value that is no text is taken as it is written."""
-    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
+def read_json(path: LiteralPath, columns: Sequence[str], compression: str, whole: Collection[str] = frozenset()) -> str:
+    """Reads JSON objects, one a line; a value that is no text is taken as it is written.
+
+    Args:
+        path: the file.
+        columns: keys.
+        compression: `none`, `gzip` or `zstd`.
+        whole: keys of which a number that is not whole begins with `FRACTION`.
+    """
+    types = ", ".join(f"{literal(column)}: '{'JSON' if column in whole else 'VARCHAR'}'" for column in columns)
     options = {
         "format": "'newline_delimited'",
         "records": "true",
@@ -411,7 +433,17 @@ def read_json(path: LiteralPath, columns: Sequence[str], compression: str) -> st
         "ignore_errors": "false",
         "union_by_name": "false",
     }
-    return _read("read_json", literal(path), options)
+    read = _read("read_json", literal(path), options)
+    if not whole:
+        return read
+    texts = ", ".join(f"{_text_of_json(name(column))} AS {name(column)}" for column in columns if column in whole)
+    return f"(SELECT * REPLACE ({texts}) FROM {read})"
+
+
+def _text_of_json(cell: str) -> str:
+    """Returns a value of JSON as text."""
+    is_fraction = f"json_type({cell}) = 'DOUBLE' AND NOT regexp_full_match({cell}::VARCHAR, '-?[0-9]+')"
+    return f"CASE WHEN {is_fraction} THEN {literal(FRACTION)} || {cell}::VARCHAR ELSE {cell} ->> '$' END"
 
 
 def _read(function: str, path: str, options: Mapping[str, str]) -> str:
