@@ -96,8 +96,8 @@ class Mender:
         """Tells whether a row may have lost its true form: to a stray quote, or to two that make one row of several."""
         if row.has_stray_quote and (len(row.lines) > 1 or not self._fits(cells)):
             return True
-        if self._width == 1:
-            return len(row.lines) > 1
+        if len(row.lines) > 1 and (self._width == 1 or any(map(bytes.strip, cells[self._width :]))):
+            return True
         return any(
             self._grammar.width(line) == self._width and self._grammar.width(part) > 1
             for line, part in zip(row.lines, row.quoted_parts, strict=True)
