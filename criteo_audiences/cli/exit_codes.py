@@ -90,7 +90,7 @@ def one_line(error: BaseException) -> str:
     """Says in one line what went wrong; of a foreign exception only what is safe to show."""
     if isinstance(error, OSError) and error.errno in _EXHAUSTED:
         return "There are no file descriptors left for this process: raise the limit (ulimit -n)."
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and error.filename:
         return f"There is no file {error.filename!r}."
     if isinstance(error, PermissionError):
         return f"The file {error.filename!r} may not be read; check its mode."

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from criteo_audiences.identifiers.blanks import BLANKS
+from criteo_audiences.identifiers.calling_codes import REGIONS
 from criteo_audiences.identifiers.damage import without_guards
 
 # What CLDR's names lack: ISO 3166-1's own order of words, older names, parts that are called countries, abbreviations.
@@ -121,6 +122,7 @@ _FORMAL = re.compile(
     "|(.+) (?:republic|kingdom) of"
 )
 _PARTS = re.compile(r"[()\[\]/|:;,\n]+| *- *| +[\u2013\u2014] +")
+_CALLING_CODE = re.compile(r"(?:\+|00) *([1-9][0-9]{0,2})")  # without a sign it might be ISO 3166-1's numeric code
 _FLAG_A: Final = 0x1F1E6
 _FLAGS: Final = {_FLAG_A + place: chr(ord("A") + place) for place in range(26)}
 _LONGEST: Final = 120
@@ -142,7 +144,8 @@ def find_country(written: str) -> str | None:
     A code beside a name (`ES - Spain`, `Spain (ES)`) must agree with it.
 
     Args:
-        written: a code, a name in one of many languages, a usual short form such as `UK`, or a flag.
+        written: a code, a name in one of many languages, a usual short form such as `UK`, a flag, or a calling code
+            with its sign (`+34`, `0034`) that belongs to one region alone.
 
     Source: ISO 3166-1; the names are those of Unicode's CLDR.
     """
@@ -161,6 +164,8 @@ def _found(written: str) -> str | None:
 
 def _named(text: str) -> str | None:
     text = text.strip(BLANKS)
+    if called := _CALLING_CODE.fullmatch(text):
+        return REGIONS.get(called[1])
     codes, names = _table()
     if _CODE.fullmatch(text) and text.upper() in codes:
         return codes[text.upper()]

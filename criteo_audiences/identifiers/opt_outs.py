@@ -1,5 +1,6 @@
 """Who has opted out: compared in every form an identifier is written in."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -12,40 +13,60 @@ from criteo_audiences.identifiers.rules import Rule
 
 MOST_PLACES: Final = 5
 _ACCEPT: Final = "give suppress_strict=False (--no-suppress-strict)"
+# What is wrong with a row rather than with a value in it.
+_OF_ROWS: Final = {
+    RejectReason.BROKEN_QUOTES: "in a row with broken quotes",
+    RejectReason.NO_CELL: "in a row that has no cell in the column, but something like an identifier elsewhere",
+}
 
 
 @define(kw_only=True)
 class OptOutCount:
     """How many opt-outs can be compared, and where those stand that cannot.
 
-    A blank one names nobody and is not counted.
+    A blank one names nobody and is counted as neither.
 
     Attributes:
         label: what messages call their list.
         usable: opt-outs that can be compared.
-        unusable: opt-outs that are no valid identifiers.
+        causes: opt-outs that cannot, by the reason.
+        blank: rows of a file without an opt-out.
+        file_notes: what to know of their file, a sentence each.
         places: where the first unusable ones stand.
         may_be_empty: whether a list without any opt-out is the caller's word that nobody has opted out.
         hiding: where quoted cells stand in which rows may be hidden.
-        notes: what a person should know about their files, a sentence each.
     """
 
     label: str = "suppress"
     usable: int = 0
-    unusable: int = 0
+    causes: Counter[RejectReason] = field(factory=Counter)
+    blank: int = 0
+    file_notes: tuple[str, ...] = ()
     places: list[str] = field(factory=list)
     may_be_empty: bool = False
     hiding: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+
+    @property
+    def unusable(self) -> int:
+        """Opt-outs that cannot be compared."""
+        return self.causes.total()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know of their file, a sentence each."""
+        if not self.blank:
+            return self.file_notes
+        rows = "1 row has" if self.blank == 1 else f"{self.blank:,} rows have"
+        return (*self.file_notes, f"{self.label}: {rows} no opt-out in the column, and so leave nobody out.")
 
     @property
     def total(self) -> int:
         """Opt-outs, usable or not."""
         return self.usable + self.unusable
 
-    def note_unusable(self, place: str) -> None:
-        """Counts an opt-out that is no valid identifier."""
-        self.unusable += 1
+    def note_unusable(self, place: str, reason: RejectReason) -> None:
+        """Counts an opt-out that cannot be compared."""
+        self.causes[reason] += 1
         if len(self.places) < MOST_PLACES:
             self.places.append(place)
 
@@ -60,6 +81,15 @@ class OptOutCount:
             return f"{self.label} holds no opt-out"
         return None
 
+    @property
+    def _cause(self) -> str:
+        """Why opt-outs cannot be compared, in a clause."""
+        others = self.unusable - sum(self.causes[reason] for reason in _OF_ROWS)
+        if others == self.unusable:
+            return "they are no valid identifiers"
+        found = [f"{self.causes[reason]:,} {what}" for reason, what in _OF_ROWS.items() if self.causes[reason]]
+        return ", ".join([*found, *([f"{others:,} no valid identifier"] if others else [])])
+
     def require_usable(self) -> None:
         """Refuses a list that does not say whom to leave out.
 
@@ -67,8 +97,9 @@ class OptOutCount:
             ConfigurationError: when an opt-out is no valid identifier, or there is none.
         """
         if self.unusable:
+            notes = "".join(f" {note}" for note in self.file_notes)
             raise ConfigurationError(
-                f"{self.fault}: they are no valid identifiers, so those people would not be left out. Correct them, or "
+                f"{self.fault}: {self._cause}, so those people would not be left out.{notes} Correct them, or "
                 f"{_ACCEPT} to go on without them."
             )
         if self.hiding:
@@ -118,7 +149,7 @@ class OptOuts:
                 identifier = self._rule.normalize(value or "")
             except InvalidIdentifierError as error:
                 if error.reason != RejectReason.EMPTY:
-                    self.count.note_unusable(f"entry {position:,}")
+                    self.count.note_unusable(f"entry {position:,}", RejectReason(error.reason))
                 continue
             self.count.usable += 1
             held = self._rule.held.fullmatch(identifier) if self._rule.held else None

@@ -31,3 +31,4 @@ class RejectReason(StrEnum):
     HASH_IN_OTHER_FORM = "hash_in_other_form"
     NOT_AN_IP_ADDRESS = "not_an_ip_address"
     BROKEN_QUOTES = "broken_quotes"
+    NO_CELL = "no_cell"

@@ -1,17 +1,17 @@
 """Delimited text: its header, its rows, and what a person should know about them."""
 
 import re
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from criteo_audiences.identifiers import BLANKS
 from criteo_audiences.tables.compression import Content, write_copy
 from criteo_audiences.tables.delimiting import Beginning, read_beginning, read_sample
 from criteo_audiences.tables.layout import LONGEST_LINE, Layout, Row
 from criteo_audiences.tables.names import looks_like_data
 from criteo_audiences.tables.quotes import BROKEN, Mender
-from criteo_audiences.tables.rows import TOO_LONG
+from criteo_audiences.tables.rows import TOO_LONG, parsed, split
 from criteo_audiences.tables.scan import Scan
 
 _QUOTED: Final = re.compile('(?:[^"]|"")*+')  # what stands within the quotes of a cell
@@ -64,7 +64,7 @@ def _mended(content: Content, beginning: Beginning, workspace: Path) -> Layout:
         OSError: when the header itself has broken quotes.
     """
     delimiter, width = beginning.delimiter, len(beginning.names)
-    _require_header(beginning, content.name)
+    names = _mended_names(beginning, content.name)
     mender = Mender(delimiter, width)
     scan = Scan()
     skip = len(beginning.text.encode().splitlines())
@@ -76,7 +76,7 @@ def _mended(content: Content, beginning: Beginning, workspace: Path) -> Layout:
         path=str(copy),
         name=content.name,
         format="csv",
-        names=beginning.names,
+        names=names,
         delimiter=delimiter,
         likely_header=beginning.likely_header,
         quotes=scan.quotes > 0,
@@ -153,15 +153,31 @@ def _mostly_data(cells: Sequence[str | None]) -> bool:
     return 2 * sum(looks_like_data(cell or "") for cell in cells) > len(cells)
 
 
-def _require_header(beginning: Beginning, name: str) -> None:
-    """Refuses a header that can be read neither by RFC 4180 nor as one line."""
-    text = beginning.text.encode()
-    for width in (1, len(beginning.names)):
-        mender = Mender(beginning.delimiter, width)
-        deque(mender.mended([text], 0), maxlen=0)
-        if not mender.broken:
-            return
+def _mended_names(beginning: Beginning, name: str) -> tuple[str, ...]:
+    """Returns the names in a header, read like a row with broken quotes.
+
+    Its width is not known beforehand, so what follows a closing quote up to the next delimiter belongs to the cell if
+    the line's other quotes pair up, and a backslash before a quote that seems to close a cell leaves it in doubt.
+
+    Raises:
+        OSError: when its cells are in doubt.
+    """
+    delimiter, width = beginning.delimiter, len(beginning.names)
+    between = re.escape(delimiter)
+    rest = rf'(?={between}|$)(?=(?:[^"\r\n]*"[^"\r\n]*")*[^"\r\n]*$)'
+    after_quote = rf'(?m)(^|{between})"([^"\\{between}]*)"([^"{between}\r\n]*[^"\s{between}]){rest}'
+    text = re.sub(after_quote, r'\1"\2""\3"', beginning.text).encode()
+    scan = Scan()
+    scan.read([text])
+    is_doubtful = f'\\"{delimiter}'.encode() in text and not scan.has_clean_quotes(delimiter)
+    for least in (1, width):
+        mender = Mender(delimiter, least)
+        rows = b"".join(mender.mended([text], 0)).decode()
+        names = tuple(cell.strip(BLANKS) for cell in list(parsed(split(rows), delimiter))[-1])
+        if not mender.broken and not is_doubtful and len(names) == width:
+            return names
+    line = next(iter(mender.broken_lines), beginning.skip)
     raise OSError(
-        f"{name}, line {mender.broken_lines[0]:,}: a quote in the header, or above it, is never closed, or stands "
-        "within a cell. Correct the header, or export the file again."
+        f"{name}, line {line:,}: a quote in the header, or above it, is never closed, or stands within a cell. Correct "
+        "the header, or export the file again."
     )

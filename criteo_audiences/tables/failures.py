@@ -12,7 +12,7 @@ from criteo_audiences.tables.names import shown
 from criteo_audiences.tables.rows import TOO_LONG
 
 _DATUM = re.compile(r"""[^\s"']*@[^\s"']*|[0-9a-fA-F]{32,}|\+?\d[\d\s()./-]{5,}\d""")
-_NESTED = re.compile(f"{query.NESTED}(.+)")
+_UNFIT = re.compile(f"{query.UNFIT}(fractions|lists or structures): (.+)")
 _NOT_UNDERSTOOD: Final = {"Parser Error", "Binder Error", "Catalog Error", "Syntax Error"}
 _UNCONVERTIBLE: Final = {"Conversion Error", "Out of Range Error", "Invalid Input Error"}
 # What the engine says of a file, and the same in a sentence that shows nothing of it but a line's number.
@@ -71,9 +71,10 @@ def failure(message: str, name: str, *, has_sql: bool) -> Exception:
         has_sql: whether it has a query or a condition of the caller's.
     """
     kind = message.partition(":")[0]
-    if nested := _NESTED.search(message):
+    if unfit := _UNFIT.search(message):
         return ConfigurationError(
-            f"Column {shown(nested[1])} of {name} holds lists or structures in some rows, not text; "
+            f"Column {shown(unfit[2])} of {name} holds {unfit[1]} in some rows, not text"
+            f"{' or whole numbers' if unfit[1] == 'fractions' else ''}; "
             "name the column that holds the identifiers with column=, or convert it."
         )
     for pattern, meant in _OF_A_FILE:

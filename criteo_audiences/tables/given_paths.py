@@ -1,5 +1,7 @@
 """What a caller gives as paths: files under their own names, patterns, which are expanded here, and what is neither."""
 
+import difflib
+import errno
 import glob
 import itertools
 import os
@@ -16,6 +18,7 @@ from criteo_audiences.tables.names import looks_like_data
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://?(?=.)")
 _STORES: Final = {"s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "azure", "adl", "wasb", "wasbs", "r2", "hdfs"}
 _WEB: Final = {"http", "https", "ftp", "sftp"}
+_ALIKE: Final = 0.75  # of names, so that one is taken for a misspelling of the other
 _SUFFIXES: Final = re.compile(
     r"\.(csv|tsv|psv|txt|tab|dat|json|jsonl|ndjson|parquet|parq|pq|gz|zst|zstd|bz2|xz|zip|xlsx?|db|log|out|tmp|bin)",
     re.IGNORECASE,
@@ -29,7 +32,8 @@ def given_paths(given: object) -> tuple[str, ...]:
 
     Raises:
         TypeError: for what is no path: an open file, a column of data, a mapping.
-        ConfigurationError: when a path cannot name a file of this machine, a pattern matches nothing, or there is none.
+        FileNotFoundError: when a pattern matches nothing, or what is no file may be an identifier.
+        ConfigurationError: when a path cannot name a file of this machine, or there is none.
     """
     single = isinstance(given, str | os.PathLike)
     if not single:
@@ -89,8 +93,9 @@ def _files(given: tuple[str, str]) -> Iterable[str]:
     if path.startswith("~"):
         path = os.path.expanduser(path)  # noqa: PTH111 - leaves an unknown user's name as it is
     if not os.path.exists(path) and glob.has_magic(_beyond_directories(path)):  # noqa: PTH110 - see above
-        return _matching(path)
-    _require_path(path, which)
+        return _matching(path, which)
+    if not _looks_like_a_path(path):
+        raise no_file(path, which)
     return [path]
 
 
@@ -141,43 +146,79 @@ def _beyond_directories(path: str) -> str:
     return os.path.join("", *parts[sum(1 for _ in known) :])  # noqa: PTH118 - a path of no parts would be "."
 
 
-def _matching(pattern: str) -> list[str]:
+def _matching(pattern: str, which: str) -> list[str]:
     """Returns the files that a pattern matches, in alphabetical order, without those of temporary directories.
 
     Raises:
-        ConfigurationError: when nothing matches, or what matches is the inside of a table with a log of its own.
+        FileNotFoundError: when nothing matches.
+        ConfigurationError: when what matches is the inside of a table with a log of its own.
     """
     parts = Path(pattern).parts
     fixed = len(parts) - len(Path(_beyond_directories(pattern)).parts)
     if pattern.endswith(os.sep):
         parts = (*parts, "")
-    pattern = os.path.join(glob.escape(os.path.join("", *parts[:fixed])), *parts[fixed:])  # noqa: PTH118 - see above
+    wanted = os.path.join(glob.escape(os.path.join("", *parts[:fixed])), *parts[fixed:])  # noqa: PTH118 - see above
     wants_hidden = any(is_hidden(part) for part in parts[fixed:])
     found = sorted(
         path
-        for path in glob.glob(pattern, recursive=True, include_hidden=wants_hidden)  # noqa: PTH207 - may be absolute
+        for path in glob.glob(wanted, recursive=True, include_hidden=wants_hidden)  # noqa: PTH207 - may be absolute
         if wants_hidden or not any(map(is_hidden, Path(path).parts[fixed:]))
     )
     if "**" in parts:  # which matches directories, too, whose files it has matched already
         found = [path for path in found if not os.path.isdir(path)]  # noqa: PTH112 - see above
     if not found:
-        raise ConfigurationError("No file matches the pattern; check it, and quote it for your shell.")
+        raise no_file(pattern, which)
     for directory in {Path(path).parent for path in found}:
         require_no_lake(directory)
     return found
 
 
-def _require_path(path: str, which: str) -> None:
-    """Refuses what names no file and might be an identifier, before any message can show it.
+def no_file(path: str, which: str = "path") -> FileNotFoundError:
+    """Returns the error for a path that leads to no file; what might be an identifier is not shown.
 
-    Raises:
-        ConfigurationError: shows nothing of it.
+    Args:
+        path: as it was given.
+        which: what messages call it where it is not shown.
     """
-    if not _looks_like_a_path(path):
-        raise ConfigurationError(
-            f"{which} names no file that exists; it is not shown, since it might be an identifier. Check "
-            "the path, or pass identifiers as a list, without Table.from_file."
-        )
+    parent, name = os.path.split(path)
+    near = _near(parent, name)
+    hint = f"; did you mean {near!r}?" if near else "."
+    if not _looks_like_a_path(path) and not (near and _misspells(name, near)):
+        found = f"{which} names no file that exists; it is not shown, since it might be an identifier{hint}"
+        way = "Check the path, or pass identifiers as a list, without Table.from_file."
+    elif parent and not os.path.isdir(parent):  # noqa: PTH112 - knows no error, also where a name is too long
+        found = f"There is no directory {_last_part(parent)!r}, so no file {name!r} in it."
+        way = "Check the path; a relative one begins at the working directory."
+    else:
+        kind = " and none that it matches as a pattern" if glob.has_magic(name) else ""
+        found = f"There is no file {name!r}{kind}{hint}"
+        way = "Check the path; a relative one begins at the working directory."
+    error = FileNotFoundError(f"{found} {way}")
+    error.errno = errno.ENOENT
+    return error
+
+
+def _near(parent: str, name: str) -> str | None:
+    """Returns the name in a directory that is most like one that is not there."""
+    try:
+        names = [each for each in os.listdir(parent or ".") if each != name]  # noqa: PTH208 - names, and not paths
+    except (OSError, ValueError):
+        return None
+    shown = [each for each in names if each.isprintable() and not is_hidden(each) and not looks_like_data(each)]
+    return next(iter(difflib.get_close_matches(name, shown, n=1, cutoff=_ALIKE)), None)
+
+
+def _misspells(name: str, near: str) -> bool:
+    """Tells whether a name differs from another in the letters of its suffix only, as `crm.cvs` does from `crm.csv`."""
+    (stem, suffix), (near_stem, near_suffix) = map(os.path.splitext, (name, near))
+    return (
+        stem == near_stem and sorted(suffix) == sorted(near_suffix) and name.isprintable() and not looks_like_data(name)
+    )
+
+
+def _last_part(parent: str) -> str:
+    name = Path(parent).name or parent
+    return "…" if looks_like_data(name) else name
 
 
 def _looks_like_a_path(path: str) -> bool:

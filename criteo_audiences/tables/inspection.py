@@ -13,7 +13,9 @@ from criteo_audiences.tables import delimited, json_lines, parquet
 from criteo_audiences.tables.compression import CHUNK, Content, write_copy
 from criteo_audiences.tables.encoding import Guess, narrow_encoding, transcoded, wide_encoding
 from criteo_audiences.tables.foreign import binary, controls_in, is_stray, require_rows, stray_nul
+from criteo_audiences.tables.given_paths import no_file
 from criteo_audiences.tables.interruption import Interruption, read_standard_input
+from criteo_audiences.tables.lakes import require_no_lake
 from criteo_audiences.tables.layout import STDIN, Layout
 from criteo_audiences.tables.scan import HEAD, Scan
 
@@ -55,6 +57,7 @@ def inspect(path: str, workspace: Path, interruption: Interruption | None = None
         asked: what the caller says of it.
 
     Raises:
+        FileNotFoundError: when it is not there.
         OSError: when it cannot be read, or is damaged or cut: in its compressed data or within a quoted cell.
         ConfigurationError: when it is no list of rows with a header.
     """
@@ -65,8 +68,10 @@ def inspect(path: str, workspace: Path, interruption: Interruption | None = None
         if error.filename is None:
             raise
         # A path may say more than a name.
-        shown = "a temporary copy" if Path(error.filename).is_relative_to(workspace) else name
-        renamed = OSError(error.errno, error.strerror, shown)
+        is_copy = Path(error.filename).is_relative_to(workspace)
+        renamed = OSError(error.errno, error.strerror, "a temporary copy" if is_copy else name)
+        if isinstance(error, FileNotFoundError) and not is_copy:
+            renamed = no_file(path)
     raise renamed  # outside of the handler, so that it does not keep the other one as its context
 
 
@@ -77,6 +82,7 @@ def _inspected(path: str, name: str, workspace: Path, interruption: Interruption
         start = opened.read(_PEEK)
     if parquet.begins(start):
         asked.refuse(name, "Parquet")
+        require_no_lake(file.absolute().parent)
         return parquet.layout([file], name, workspace, partitioned=asked.partitioned)
     if asked.partitioned:
         raise ConfigurationError(f"hive_partitioning is about Parquet files; {name} is none.")

@@ -33,6 +33,7 @@ _TEXT: Final = re.compile(r"VARCHAR|ENUM\(.*\)|UUID|\"NULL\"")  # what has no va
 # A fraction has lost what an id was: its leading zeros, its last digits. Phone numbers are judged one by one.
 _WHOLE_NUMBER: Final = re.compile(r"U?(?:TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BIGNUM|DECIMAL\(\d+,0\)")
 _FRACTION: Final = ("FLOAT", "DOUBLE")
+_FRACTIONAL: Final = {IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER}  # whose rules reject each fraction by itself
 _SAMPLE: Final = 1_000
 
 
@@ -47,7 +48,7 @@ class Relation:
         shape: what a condition on its rows may speak of.
         file: the file's own name; empty for what is no file.
         rows: how many rows a text file has, counted without the engine; `None` for what is no text file.
-        broken: a column that holds `BROKEN` where a row cannot be read; `None` where all can.
+        broken: a column that holds a mark where a row cannot be read; `None` where all can.
         recount: counts the rows more carefully; `None` where `rows` is exact.
     """
 
@@ -119,7 +120,8 @@ def open_table(
             layouts.append(inspect(path, own_place(directory), interruption, asked))
     layouts = [_with_late_keys(engine, layout, plan, table, directory) for layout in layouts]
     conditional = plan.where is not None or table.where is not None
-    return evolve(_opened([(layout, _read(layout, directory)) for layout in layouts], plan), conditional=conditional)
+    read = [(layout, _read(layout, directory, plan)) for layout in layouts]
+    return evolve(_opened(read, plan), conditional=conditional)
 
 
 def _registered(engine: "duckdb.DuckDBPyConnection", source: Any, label: str, plan: Plan) -> tuple[Layout, str]:
@@ -172,9 +174,16 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
             for position in _positions(layout, selection):
                 is_text = _is_text(layout, position, selection.kind)
                 region = _region(layout, names, selection)
-                fields.append(query.Field(at, names[position], is_text, region, is_json=layout.format == "json"))
+                is_json = layout.format == "json"
+                is_whole = is_json and selection.kind not in _FRACTIONAL
+                fields.append(query.Field(at, names[position], is_text, region, is_json=is_json, is_whole=is_whole))
                 columns.append(layout.names[position])
         file = layout.name if layout.path else ""
+        broken = names[0] if layout.is_broken else None
+        if layout.format == "csv" and plan.selections[0].is_opt_out:
+            wanted = [each.column for each in fields]
+            broken, kind = wanted[0], plan.selections[0].kind
+            sql = query.opt_out_rows(sql, names, wanted, layout.delimiter, kind)  # noqa: PLW2901 - read through it
         shape = Shape(layout.name, dict(zip(names, layout.types or repeat("VARCHAR"), strict=False)), doubts(layout))
         is_text = layout.format in {"csv", "json"}
         relations.append(
@@ -185,7 +194,7 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
                 shape=shape,
                 file=file,
                 rows=layout.rows if is_text else None,
-                broken=names[0] if layout.is_broken else None,
+                broken=broken,
                 recount=layout.recount,
                 hiding=layout.hiding,
             )
@@ -198,16 +207,19 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
     return Opened(relations=tuple(relations), columns=chosen, rows=rows, lean=lean, notes=notes)
 
 
-def require_all_rows(opened: Opened, scanned: Sequence[int]) -> None:
+def require_all_rows(opened: Opened, files: SourceFiles, scanned: Sequence[int]) -> None:
     """Holds the rows that the engine has read of text files against those counted before without it.
 
     Args:
         opened: what was read.
+        files: as they were before.
         scanned: rows read of each text file; a condition that is false whatever they hold makes reading them needless.
 
     Raises:
+        SourceChangedError: when a file changed meanwhile.
         OSError: when they differ, because rows would be lost.
     """
+    files.require_unchanged()
     texts = [relation for relation in opened.relations if relation.rows is not None]
     if not texts or (opened.conditional and len(scanned) < len(texts)):  # a query counts no rows of its own files
         return
@@ -306,7 +318,7 @@ def _require_distinct(layout: Layout) -> None:
         )
 
 
-def _read(layout: Layout, directory: Path) -> str:
+def _read(layout: Layout, directory: Path, plan: Plan) -> str:
     columns = engine_names(layout.names)
     if layout.format == "parquet":
         read = query.read_parquet(layout.files, partitioned=layout.partitioned)
@@ -314,7 +326,9 @@ def _read(layout: Layout, directory: Path) -> str:
     path = literal_path(Path(layout.path), directory)
     if layout.format == "json":
         _require_distinct(layout)
-        return query.read_json(path, layout.names, layout.compression)
+        chosen = [_positions(layout, each) for each in plan.selections if each.kind not in _FRACTIONAL]
+        whole = {layout.names[position] for positions in chosen for position in positions}
+        return query.read_json(path, layout.names, layout.compression, whole)
     return query.read_csv(
         path,
         columns,
@@ -322,6 +336,7 @@ def _read(layout: Layout, directory: Path) -> str:
         skip=layout.skip,
         compression=layout.compression,
         parallel=not layout.quotes,
+        keeps_blanks=plan.selections[0].is_opt_out,
     )
 
 

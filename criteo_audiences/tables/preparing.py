@@ -19,7 +19,7 @@ from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import Opened, open_table, require_all_rows
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Plan, Selection
-from criteo_audiences.tables.quotes import BROKEN
+from criteo_audiences.tables.quotes import BROKEN, NO_CELL
 from criteo_audiences.tables.source_files import SourceFiles
 from criteo_audiences.tables.table import Table
 
@@ -93,12 +93,11 @@ def load_opt_outs(
         _list(engine, plan.suppress or ())
     coded = query.coded(query.prepared(rows, [first.kind]), [first.kind], traced=True)
     engine.execute(f"CREATE TEMP TABLE opted_out AS SELECT p, code, relation, number FROM ({coded})")
-    files.require_unchanged()
     if opened is not None:
-        require_all_rows(opened, scanned_rows(engine))
+        require_all_rows(opened, files, scanned_rows(engine))
     count = _counted(engine, plan, places)
     if isinstance(plan.suppress, Table) and opened is not None:
-        count.hiding, count.notes = hiding(plan.suppress, opened), opened.notes
+        count.hiding, count.file_notes = hiding(plan.suppress, opened), opened.notes
     if plan.suppress_strict:
         count.require_usable()
     engine.execute(f"DELETE FROM opted_out WHERE code > {query.HASHED}")
@@ -135,9 +134,14 @@ def _counted(engine: "duckdb.DuckDBPyConnection", plan: Plan, places: Sequence[s
         count = OptOutCount(label=plan.suppress.label)
     else:
         count = OptOutCount(may_be_empty=not plan.suppress)
+    for code, number in engine.execute("SELECT code, count(*) FROM opted_out GROUP BY code").fetchall():
+        if code <= query.HASHED:
+            count.usable += number
+        elif code == query.EMPTY:
+            count.blank += number
+        else:
+            count.causes[query.REASONS[code - query.FIRST_REASON]] += number
     is_unusable = f"code > {query.HASHED} AND code <> {query.EMPTY}"
-    counted = f"SELECT count(*) FILTER (code <= {query.HASHED}), count(*) FILTER ({is_unusable}) FROM opted_out"
-    count.usable, count.unusable = engine.execute(counted).fetchone() or (0, 0)
     first = f"SELECT relation, number FROM opted_out WHERE {is_unusable} ORDER BY ALL LIMIT {MOST_PLACES}"
     count.places = [f"{places[relation]} {number:,}" for relation, number in engine.execute(first).fetchall()]
     return count
@@ -161,7 +165,7 @@ def _judge(selection: Selection) -> Callable[[str | None, str | None], str]:
             time.sleep(0)  # lets the caller's event loop have the interpreter
         if value is None:
             return query.MARK + RejectReason.EMPTY
-        if value == BROKEN:
+        if value in {BROKEN, NO_CELL}:
             return value
         try:
             cell = country.strip(BLANKS) if country else ""

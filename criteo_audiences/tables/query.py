@@ -5,7 +5,7 @@ case and white space. A function of ours judges all others by the same rule as e
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from attrs import frozen
@@ -14,7 +14,7 @@ from criteo_audiences.identifiers import DIGESTS_OF_NOTHING, RejectReason
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables.layout import LONGEST_LINE
 from criteo_audiences.tables.literal_paths import LiteralPath
-from criteo_audiences.tables.quotes import BROKEN
+from criteo_audiences.tables.quotes import BROKEN, NO_CELL
 
 PREPARED, HASHED = 0, 1
 DUPLICATE, SUPPRESSED = 2, 3
@@ -31,12 +31,15 @@ FRAME: Final = '","'
 ORIGIN: Final = "relation, number, field"
 """Where a value stands: which relation, which row of it from 1, and which of its fields, counted from 0."""
 
-NESTED: Final = "nested value in column "
-"""Begins what the engine says when a cell of JSON holds a list or an object; the column's name follows."""
+UNFIT: Final = "unfit value in column "
+"""Begins what the engine says when a cell of JSON holds what no identifier is; what and the column's name follow."""
 
 # Names that no column of a table has.
 _ROW: Final = "row number of criteo_audiences"
 _NOWHERE: Final = "second column of criteo_audiences"
+
+FRACTION: Final = "\x02"
+"""Begins a number of JSON that is not whole, in columns whose numbers must be."""
 
 MARK: Final = "\x01"
 """Begins what our function returns for a value it rejects: no identifier can hold it."""
@@ -57,6 +60,17 @@ _KEY_WORDS: Final = re.compile(
     "like|not|notnull|null|or|similar|then|timestamp|to|true|varchar|when",
     re.IGNORECASE,
 )
+
+# What of each kind may stand in another cell of a row whose own cell is missing; an id may look like anything.
+_DIGESTED: Final = "[0-9a-fA-F]{32}"
+_LIKENESS: Final[Mapping[IdentifierType, str]] = {
+    IdentifierType.EMAIL: f"[@\uff20]|{_DIGESTED}",
+    IdentifierType.PHONE_NUMBER: rf"\d(?:[\s()./-]*\d){{6}}|{_DIGESTED}",
+    IdentifierType.MADID: f"[0-9a-fA-F]{{8}}-[0-9a-fA-F]{{4}}-|{_DIGESTED}",
+}
+_ANYTHING: Final = r"[^\s\x1f]"
+_BETWEEN: Final = "\x1f"
+_NOT_NULL: Final = "\x02"  # with a text that no cell holds for NULL, only a cell that is not there is NULL
 
 _READ_AT_ONCE: Final = 8_000_000
 _LARGEST_OBJECT: Final = 16_777_216
@@ -80,6 +94,7 @@ class Field:
         is_text: whether the column holds text already.
         region: the column of its country, if there is one.
         is_json: whether it is read from JSON.
+        is_whole: whether numbers in it must be whole, as those of ids are.
     """
 
     selection: int
@@ -87,15 +102,26 @@ class Field:
     is_text: bool = True
     region: str | None = None
     is_json: bool = False
+    is_whole: bool = False
 
     @property
     def sql(self) -> str:
-        """Returns the value as text; a list or an object in JSON, which the engine gives as text, is an error."""
+        """Returns the value as text; a list, an object or a fraction in JSON, which the engine gives as text, fails.
+
+        A fraction comes with `FRACTION` before it, which tells it from a text of the same letters.
+        """
         if self.is_json:
             cell = name(self.column)
             nested = f"ascii({cell}) IN ({ord('[')}, {ord('{')}) AND json_valid({cell})"
-            return f"CASE WHEN {nested} THEN error({literal(NESTED + self.column)}) ELSE {cell} END"
+            fraction = f"WHEN starts_with({cell}, {literal(FRACTION)}) THEN {self._unfit('fractions')} "
+            return (
+                f"CASE WHEN {nested} THEN {self._unfit('lists or structures')} "
+                f"{fraction if self.is_whole else ''}ELSE {cell} END"
+            )
         return name(self.column) if self.is_text else f"CAST({name(self.column)} AS VARCHAR)"
+
+    def _unfit(self, held: str) -> str:
+        return f"error({literal(f'{UNFIT}{held}: {self.column}')})"
 
     @property
     def region_sql(self) -> str:
@@ -138,9 +164,10 @@ def rows(
         fields: the values wanted of each row.
         where: the caller's condition.
         origin: the relation's number, when values need to be found again; rows are then counted, on one thread.
-        broken: a column that holds `BROKEN` in rows that nobody can read, which no condition may leave out.
+        broken: a column that holds a mark in rows that nobody can read, which no condition may leave out.
     """
-    is_broken = "false" if broken is None else f"coalesce({name(broken)} = {literal(BROKEN)}, false)"
+    marks = f"({literal(BROKEN)}, {literal(NO_CELL)})"
+    is_broken = "false" if broken is None else f"coalesce({name(broken)} IN {marks}, false)"
     condition = f" WHERE CASE WHEN {is_broken} THEN true ELSE ({where}\n) END" if where else ""
     place = found = ""
     if origin is not None:  # rows are counted before the condition, so that they are the file's
@@ -287,8 +314,45 @@ def outgoing(source: str, kind: IdentifierType, algorithm: HashAlgorithm | None)
     return f"SELECT code, CASE WHEN code <= {HASHED} THEN {kept} || {literal(FRAME)} END FROM ({source})"
 
 
+def opt_out_rows(
+    relation: str, columns: Sequence[str], wanted: Sequence[str], delimiter: str, kind: IdentifierType
+) -> str:
+    """Marks the rows of delimited text that have no cell for an opt-out, but hold what looks like one elsewhere.
+
+    Such a row is short, or a quoted cell in it holds what a person sees as several. A cell that is there and blank
+    names nobody.
+
+    Args:
+        relation: what to read from, in which only a cell that is not there is NULL.
+        columns: all columns.
+        wanted: those of the opt-outs.
+        delimiter: between cells.
+        kind: of identifier.
+    """
+    is_blank = " AND ".join(f"trim(coalesce({name(column)}, '')) = ''" for column in wanted)
+    is_short = " OR ".join(f"{name(column)} IS NULL" for column in wanted)
+    text = f"concat_ws({literal(_BETWEEN)}, {', '.join(map(name, columns))})"
+    runs_on = " OR ".join(f"contains({text}, {literal(sign)})" for sign in (f'"{delimiter}', f'{delimiter}"'))
+    like = f"regexp_matches({text}, {literal(_LIKENESS.get(kind, _ANYTHING))})"
+    has_none = f"{is_blank} AND ({is_short} OR {runs_on}) AND {like}"
+    cells = [f"nullif({name(column)}, '')" for column in columns]
+    marked = [
+        f"CASE WHEN {has_none} THEN {literal(NO_CELL)} ELSE {cell} END" if column in wanted else cell
+        for column, cell in zip(columns, cells, strict=True)
+    ]
+    named = ", ".join(f"{cell} AS {name(column)}" for column, cell in zip(columns, marked, strict=True))
+    return f"(SELECT {named} FROM {relation})"
+
+
 def read_csv(
-    path: LiteralPath, columns: Sequence[str], delimiter: str, *, skip: int, compression: str, parallel: bool
+    path: LiteralPath,
+    columns: Sequence[str],
+    delimiter: str,
+    *,
+    skip: int,
+    compression: str,
+    parallel: bool,
+    keeps_blanks: bool = False,
 ) -> str:
     """Reads delimited text, with nothing left to guess; a short row lacks its last cells, a long one keeps the first.
 
@@ -300,6 +364,7 @@ def read_csv(
         compression: `none`, `gzip` or `zstd`.
         parallel: in several threads, which a cell with a line break in it forbids; otherwise what was read stays in
             memory, up to its limit.
+        keeps_blanks: whether an empty cell is an empty text, so that only a cell that is not there is NULL.
     """
     # Of rows with several cells the engine skips empty lines by itself; a last column that is nowhere makes them such.
     types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in (*columns, *[_NOWHERE] * (len(columns) == 1)))
@@ -318,7 +383,7 @@ def read_csv(
         "max_line_size": str(LONGEST_LINE),
         "buffer_size": str(_READ_AT_ONCE),
         "encoding": "'utf-8'",
-        "nullstr": "''",
+        "nullstr": literal(_NOT_NULL if keeps_blanks else ""),
         "allow_quoted_nulls": "true",
         "comment": "''",
         "thousands": "''",
@@ -346,9 +411,16 @@ def read_parquet(paths: Sequence[LiteralPath], *, partitioned: bool = False) -> 
     return _read("read_parquet", f"[{', '.join(map(literal, paths))}]", options)
 
 
-def read_json(path: LiteralPath, columns: Sequence[str], compression: str) -> str:
-    """Reads JSON objects, one a line; a value that is no text is taken as it is written."""
-    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in columns)
+def read_json(path: LiteralPath, columns: Sequence[str], compression: str, whole: Collection[str] = frozenset()) -> str:
+    """Reads JSON objects, one a line; a value that is no text is taken as it is written.
+
+    Args:
+        path: the file.
+        columns: keys.
+        compression: `none`, `gzip` or `zstd`.
+        whole: keys of which a number that is not whole begins with `FRACTION`.
+    """
+    types = ", ".join(f"{literal(column)}: '{'JSON' if column in whole else 'VARCHAR'}'" for column in columns)
     options = {
         "format": "'newline_delimited'",
         "records": "true",
@@ -361,7 +433,17 @@ def read_json(path: LiteralPath, columns: Sequence[str], compression: str) -> st
         "ignore_errors": "false",
         "union_by_name": "false",
     }
-    return _read("read_json", literal(path), options)
+    read = _read("read_json", literal(path), options)
+    if not whole:
+        return read
+    texts = ", ".join(f"{_text_of_json(name(column))} AS {name(column)}" for column in columns if column in whole)
+    return f"(SELECT * REPLACE ({texts}) FROM {read})"
+
+
+def _text_of_json(cell: str) -> str:
+    """Returns a value of JSON as text."""
+    is_fraction = f"json_type({cell}) = 'DOUBLE' AND NOT regexp_full_match({cell}::VARCHAR, '-?[0-9]+')"
+    return f"CASE WHEN {is_fraction} THEN {literal(FRACTION)} || {cell}::VARCHAR ELSE {cell} ->> '$' END"
 
 
 def _read(function: str, path: str, options: Mapping[str, str]) -> str:

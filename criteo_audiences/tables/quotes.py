@@ -15,6 +15,9 @@ from criteo_audiences.tables.scan import Scan
 BROKEN: Final = f"\x01{RejectReason.BROKEN_QUOTES}"
 """Stands in every cell of a row that cannot be read; no identifier can hold it."""
 
+NO_CELL: Final = f"\x01{RejectReason.NO_CELL}"
+"""Stands in the cells of an opt-out where its row has none, but looks as if it named somebody."""
+
 _SHOWN: Final = 5
 _LARGEST_PIECE: Final = 64 * 1024
 _SMALLEST_PIECE: Final = 1024
@@ -93,8 +96,8 @@ class Mender:
         """Tells whether a row may have lost its true form: to a stray quote, or to two that make one row of several."""
         if row.has_stray_quote and (len(row.lines) > 1 or not self._fits(cells)):
             return True
-        if self._width == 1:
-            return len(row.lines) > 1
+        if len(row.lines) > 1 and (self._width == 1 or any(map(bytes.strip, cells[self._width :]))):
+            return True
         return any(
             self._grammar.width(line) == self._width and self._grammar.width(part) > 1
             for line, part in zip(row.lines, row.quoted_parts, strict=True)

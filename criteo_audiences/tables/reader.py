@@ -133,8 +133,7 @@ class Reader:
                 if opened.lean:
                     limit_memory(engine, plan.memory_limit)
                 yield from self._cut(engine, f"SELECT code, p FROM ({coded})", 0, counted=False)
-                files.require_unchanged()
-                require_all_rows(opened, scanned_rows(engine))
+                require_all_rows(opened, files, scanned_rows(engine))
                 return
             staging = self._stage(engine, files, opened, coded)
             if plan.on_rejects is not None:
@@ -146,8 +145,7 @@ class Reader:
         self._is_staging = True
         scanned = stage(engine, coded)
         self._is_staging = False
-        files.require_unchanged()
-        require_all_rows(opened, scanned)
+        require_all_rows(opened, files, scanned)
         staging = Staging(engine, self._plan)
         self.staged_values = staging.codes.total()
         return staging

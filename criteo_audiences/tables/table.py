@@ -142,7 +142,9 @@ class Table:
 
         Raises:
             TypeError: for an open file, a frame or anything else that is no path.
-            ConfigurationError: when a pattern matches nothing, the list or a path is empty, or a path is an address.
+            FileNotFoundError: when a pattern matches nothing, or a path leads nowhere and might be an identifier. Any
+                other missing file is noticed when it is read.
+            ConfigurationError: when the list or a path is empty, or a path is an address.
         """
         if not isinstance(hive_partitioning, bool):
             raise ConfigurationError(

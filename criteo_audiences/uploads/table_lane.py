@@ -174,6 +174,7 @@ async def read_opt_outs(table: Table, options: Options, opt_outs: OptOuts) -> No
     plan = Plan(
         selections=(selection,),
         where=table.where,
+        suppress_strict=options.suppress_strict,
         dedupe=False,
         on_rejects=lambda rejects: _note(rejects, table, opt_outs.count),
         threads=table.threads or options.threads or default_threads(),
@@ -184,7 +185,7 @@ async def read_opt_outs(table: Table, options: Options, opt_outs: OptOuts) -> No
         async with aclosing(run.chunks()) as chunks:
             async for chunk in chunks:
                 opt_outs.count.hiding += chunk.hiding
-                opt_outs.count.notes += chunk.notes
+                opt_outs.count.file_notes += chunk.notes
                 for batch in chunk.batches:
                     opt_outs.add(orjson.loads(b"[" + b"".join(batch.pieces) + b"]"))
     except ConfigurationError as error:
@@ -194,5 +195,7 @@ async def read_opt_outs(table: Table, options: Options, opt_outs: OptOuts) -> No
 def _note(rejects: Iterable[Reject], table: Table, count: OptOutCount) -> None:
     """Counts what is no valid identifier; is called in the reading thread, before the first batch."""
     for reject in rejects:
-        if reject.reason is not RejectReason.EMPTY:
-            count.note_unusable(f"{row_of(table, reject.file)} {reject.row:,}")
+        if reject.reason is RejectReason.EMPTY:
+            count.blank += 1
+        else:
+            count.note_unusable(f"{row_of(table, reject.file)} {reject.row:,}", reject.reason)

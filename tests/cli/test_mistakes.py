@@ -84,8 +84,23 @@ async def test_a_path_that_is_no_file_of_rows(
 
 
 async def test_absent_and_unreadable_files(cli, sandbox: Sandbox, tmp_path: Path) -> None:
-    """A file that is not there, and a directory, are told apart from usage."""
-    assert (await upload(cli, sandbox, tmp_path / "absent.csv")).code == FILE
+    """A file that is not there is one mistake with one exit code, whatever its name looks like."""
+    (tmp_path / "crm.csv").write_text("email\na@b.co\n")
+    meant = "There is no file 'crm.cvs'; did you mean 'crm.csv'?"
+    way = "Check the path; a relative one begins at the working directory."
+    for name, words in {
+        "absent.parquet": f"There is no file 'absent.parquet'. {way}",
+        "crm.cvs": f"{meant} {way}",
+        "crm[1].csv": "There is no file 'crm[1].csv' and none that it matches as a pattern; did you mean 'crm.csv'?",
+        "x/crm.csv": f"There is no directory 'x', so no file 'crm.csv' in it. {way}",
+        "jane@b.co": "names no file that exists; it is not shown, since it might be an identifier.",
+    }.items():
+        done = await upload(cli, sandbox, tmp_path / name)
+        assert (done.code, words in last_line(done.err)) == (FILE, True), done.err
+    suppress = ("--suppress", str(tmp_path / "crm.cvs"), "--hash", "sha256")
+    done = await cli("upload", SERVICE, sandbox.add_contact_list(), str(tmp_path / "crm.csv"), *suppress)
+    assert (done.code, meant in last_line(done.err)) == (FILE, True), done.err
+    (tmp_path / "crm.csv").unlink()
     assert "directory" in last_line((await upload(cli, sandbox, tmp_path)).err)
 
 

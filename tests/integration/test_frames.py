@@ -202,7 +202,7 @@ def test_what_is_no_path_is_refused(make: Callable[[], Any], words: str) -> None
 def test_what_may_be_an_identifier_is_never_shown_as_a_path(value: str) -> None:
     """One by one, in a list, as a Path: neither the message nor its traceback repeats it."""
     for given in (value, [value], ["crm.csv", Path(value)], iter([value]), {value}):
-        with pytest.raises(ConfigurationError, match="it is not shown, since it might be an identifier") as caught:
+        with pytest.raises(FileNotFoundError, match="it is not shown, since it might be an identifier") as caught:
             Table.from_file(given)
         assert value not in str(caught.value)
         assert caught.value.__context__ is None

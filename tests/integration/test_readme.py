@@ -66,7 +66,7 @@ async def test_the_page_on_journals_begins_and_finishes_an_upload(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Its script, run twice, prints what stands below it."""
-    page = (ROOT / "docs" / "journal.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "explanation" / "journal.md").read_text(encoding="utf-8")
     (script,), (printed,) = (re.findall(rf"^```{name}\n(.*?)^```", page, re.DOTALL | re.MULTILINE) for name in KINDS)
     monkeypatch.chdir(tmp_path)
     rows = "".join(f"customer.{number}@example.com\n" for number in range(100_001))

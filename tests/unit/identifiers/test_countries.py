@@ -6,6 +6,7 @@ from babel.localedata import locale_identifiers
 from hypothesis import given
 from hypothesis import strategies as st
 
+from criteo_audiences.identifiers.calling_codes import REGIONS
 from criteo_audiences.identifiers.countries import SHORT_FORMS, find_country
 
 LANGUAGES = set(locale_identifiers())
@@ -61,11 +62,12 @@ ENGLISH = Locale("en").territories
         ("CA", "CA"),  # nor California
         ("GE", "GE"),
         ("Georgia", "GE"),
+        *((written, "ES") for written in ("+34", "0034", " +34 ", "+ 34", "Spain (+34)")),
         ("Kosovo", "XK"),
     ],
 )
 def test_a_country_is_understood_as_exports_write_it(written: str, country: str) -> None:
-    """By code, by name in English and other languages, by short form, by flag, and with its code beside its name."""
+    """By code, by name in English and other languages, by short form, by flag, by its calling code, and with a code beside its name."""
     assert find_country(written) == country
 
 
@@ -85,8 +87,13 @@ def test_a_country_is_understood_as_exports_write_it(written: str, country: str)
             "Narnia",
             "E",
             "34",
-            "+34",
             "724",
+            "+1",
+            "0044",
+            "+999",
+            "+034",
+            "34?",
+            "France (+34)",
             "planted",
         ),
         *(
@@ -106,7 +113,7 @@ def test_a_country_is_understood_as_exports_write_it(written: str, country: str)
     ],
 )
 def test_what_is_no_country_or_two_is_not_understood(written: str) -> None:
-    """Nothing is guessed: neither a state, a placeholder, a calling code nor what contradicts itself."""
+    """Nothing is guessed: neither a state, a placeholder, a calling code without its sign or of several regions, nor what contradicts itself."""
     assert find_country(written) is None
 
 
@@ -131,3 +138,9 @@ def test_any_text_is_a_country_or_none(written: str) -> None:
     """Nothing a cell can hold raises."""
     found = find_country(written)
     assert found is None or len(found) == 2
+
+
+def test_calling_codes_of_one_region_are_those_of_libphonenumber() -> None:
+    """The table is our own, so that a cell means the same with every release of the library."""
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items()
+    assert {str(code): found[0] for code, found in regions if len(found) == 1 and found[0] != "001"} == REGIONS

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from criteo_audiences import ConfigurationError, IdentifierType, Table
 from criteo_audiences.identifiers import RejectReason, rule_for
 from criteo_audiences.tables import query
+from criteo_audiences.tables.inspection import inspect
 from criteo_audiences.tables.plan import Plan, Selection
 from criteo_audiences.tables.quotes import Mender
 from criteo_audiences.tables.reader import Chunk, Reader
@@ -351,3 +352,42 @@ def test_the_engine_reads_as_many_rows_as_are_counted_without_it(
 ) -> None:
     """Whatever a text holds: otherwise reading would have ended in an error."""
     read(header + gap + body, dedupe=dedupe)
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        ('"na"me"', 'na"me'),
+        ('"na\\"me"', 'na\\"me'),
+        ('"na"me', 'na"me'),
+        ('na"me', 'na"me'),
+        ('na"me"', 'na"me"'),
+        ('"15" TV"', '15" TV'),
+        ('"na""me"', 'na"me'),
+    ],
+)
+@pytest.mark.parametrize("first", [False, True])
+def test_a_quote_in_a_header_is_part_of_a_name(
+    cell: str,
+    name: str,
+    first: bool,  # noqa: FBT001 - a column of the table
+    tmp_path: Path,
+) -> None:
+    """Where every reader divides the header into the same cells, the name is what a person sees."""
+    path = tmp_path / "crm.csv"
+    path.write_text(f"{','.join((cell, 'email') if first else ('email', cell))}\na@example.com,b@example.com\n")
+    assert inspect(str(path), tmp_path).names == ((name, "email") if first else ("email", name))
+
+
+@pytest.mark.parametrize("cell", ['"na"me,x"', '"na\\",me"', '"na', '"na""', '"na" me,"x'])
+@pytest.mark.parametrize("first", [False, True])
+def test_a_header_whose_cells_are_in_doubt_is_refused_with_its_line(
+    cell: str,
+    first: bool,  # noqa: FBT001 - a column of the table
+    tmp_path: Path,
+) -> None:
+    """Nobody can say how many columns there are."""
+    path = tmp_path / "crm.csv"
+    path.write_text(f"{','.join((cell, 'email') if first else ('email', cell))}\na@example.com,b@example.com\n")
+    with pytest.raises(OSError, match=r"^crm\.csv.* line 1\b"):
+        inspect(str(path), tmp_path)

@@ -1,5 +1,6 @@
 """What becomes of opt-outs that cannot be used: refused before any call, or said."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -226,3 +227,94 @@ async def test_every_way_counts_alike(values: list[str], fake_amend: Fake, tmp_p
     assert len({(each.opt_outs, each.unusable_opt_outs, each.suppressed) for each in reports}) == 1
     assert len({tuple(each) for each in arrived}) == 1
     assert (reports[0].opt_outs or 0) + reports[0].unusable_opt_outs == sum(bool(value.strip()) for value in values)
+
+
+def written_opt_outs(directory: Path, rows: str, **options: Any) -> Table:
+    """Writes opt-outs of three columns, the second being the address."""
+    path = directory / "opt-outs.csv"
+    path.write_text("id,email,note\n" + rows)
+    return Table.from_file(path, column="email", **options)
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize(
+    "row",
+    [
+        '"it\'s"",gone@b.co,""a"',
+        '"it\'s"",gone@b.co,""a",',
+        '"it\'s"",gone@b.co,""a",,x',
+        "gone@b.co",
+        '"1 gone@b.co"',
+        hashlib.sha256(b"gone@b.co").hexdigest(),
+        '"4,gone@b.co,x"',
+    ],
+)
+@pytest.mark.parametrize("where", [None, "note = 'x'"])
+async def test_a_row_without_a_cell_for_its_opt_out_is_no_blank(
+    lane: str, row: str, where: str | None, fake_amend: Fake, tmp_path: Path
+) -> None:
+    """It is refused with its place, whatever the condition says, or counted where the caller accepts that."""
+    listed = written_opt_outs(tmp_path, f"1,other@b.co,x\n{row}\n", where=where)
+    amend = fake_amend()
+    with pytest.raises(ConfigurationError) as caught:
+        await upload(amend, LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed))
+    assert str(caught.value) == (
+        "1 of the 2 opt-outs in opt-outs.csv cannot be used (row 2): 1 in a row that has no cell in the column, but "
+        "something like an identifier elsewhere, so those people would not be left out. Correct them, or give "
+        "suppress_strict=False (--no-suppress-strict) to go on without them."
+    )
+    assert amend.received == []
+    report = await upload(amend, LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed, suppress_strict=False))
+    assert (report.opt_outs, report.unusable_opt_outs, report.sent) == (1, 1, 2)
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_rows_that_name_nobody_are_said(lane: str, fake_amend: Fake, tmp_path: Path) -> None:
+    """A blank cell, and a short row that holds nothing like an identifier; blank lines are no rows."""
+    listed = written_opt_outs(tmp_path, '1,gone@b.co,x\n\n2,,c@d.co\n3\n4,"",z\n5,\n\n')
+    report = await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed))
+    assert (report.opt_outs, report.unusable_opt_outs, report.sent) == (1, 0, 1)
+    assert report.notes == ("opt-outs.csv: 4 rows have no opt-out in the column, and so leave nobody out.",)
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_a_condition_on_opt_outs_sees_an_empty_cell_as_before(
+    lane: str, fake_amend: Fake, tmp_path: Path
+) -> None:
+    """It is NULL, whether it is empty or not there."""
+    listed = written_opt_outs(tmp_path, "1,gone@b.co,\n2,a@b.co,x\n3,more@b.co\n", where="note IS NULL")
+    report = await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed))
+    assert (report.opt_outs, report.sent) == (2, 1)
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_broken_quotes_among_opt_outs_are_called_so(lane: str, fake_amend: Fake, tmp_path: Path) -> None:
+    """The refusal names their line, and the report of an upload that goes on without them does."""
+    listed = written_opt_outs(tmp_path, '1,other@b.co,x\n2,"gone@b.co,x\n3,planted,"15" TV"\n')
+    with pytest.raises(ConfigurationError) as caught:
+        await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed))
+    note = "opt-outs.csv: 1 row has broken quotes and cannot be read, in line 3; double quotes within a cell."
+    assert str(caught.value) == (
+        "2 of the 3 opt-outs in opt-outs.csv cannot be used (row 2, row 3): 1 in a row with broken quotes, 1 no valid "
+        f"identifier, so those people would not be left out. {note} Correct them, or give suppress_strict=False "
+        "(--no-suppress-strict) to go on without them."
+    )
+    report = await upload(
+        fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed, suppress_strict=False)
+    )
+    assert report.notes == (note,)
+    assert report.to_dict()["notes"] == [note]
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_opt_outs_within_a_quoted_cell_of_another_are_refused(
+    lane: str, fake_amend: Fake, tmp_path: Path
+) -> None:
+    """Two stray quotes may have made one row of several, which nobody can tell from a cell of several lines."""
+    listed = written_opt_outs(tmp_path, '1,other@b.co,"foo\n2,gone@b.co,bar"\n')
+    with pytest.raises(ConfigurationError, match=r"several lines that look like rows of their own \(row 1\)"):
+        await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed))
+    report = await upload(
+        fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed, suppress_strict=False)
+    )
+    assert "look like rows of their own" in report.notes[0]
