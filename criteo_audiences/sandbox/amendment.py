@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from criteo_audiences.sandbox.identifier_rules import Rule
+from criteo_audiences.sandbox.contact_list import IdentifierRule
 from criteo_audiences.sandbox.problems import invalid
 from criteo_audiences.sandbox.reading import required, required_object
 from criteo_audiences.sandbox.services import Service
@@ -20,7 +20,7 @@ class Amendment:
     """The word that was sent, for the answer; so is the next."""
     identifier_type: str
     identifiers: list[str] = attrs.field(repr=False)
-    is_valid: Rule = attrs.field(repr=False)
+    is_valid: IdentifierRule = attrs.field(repr=False)
     """The rule for identifiers of the type."""
 
     @property

@@ -1,12 +1,97 @@
-"""What the server holds of one contact list."""
+"""What a contact list holds: which identifiers are valid, by kind, and a set that holds millions of them.
+
+Criteo publishes the accepted forms in its guides (https://developers.criteo.com), not in OpenAPI."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
 
 import attrs
 
-from criteo_audiences.sandbox.identifier_rules import Rule
-from criteo_audiences.sandbox.identifier_set import IdentifierSet
+_HASHED_EMAIL = r"[0-9a-fA-F]{64}|[0-9a-fA-F]{32}"
+_PLAIN_EMAIL = r"[^@\s]+@[^@\s]+\.[^@\s]+"
+
+# One identifier type covers plain text, MD5, SHA-256 and SHA-256 of MD5: the server decides from the string.
+is_email: Final = re.compile(f"{_HASHED_EMAIL}|{_PLAIN_EMAIL}").fullmatch
+
+# "+" and the country code, spaces and hyphens allowed; or the SHA-256 of the digits. There is no MD5 form.
+is_phone_number: Final = re.compile(r"\+[0-9](?:[ -]*[0-9])+|[0-9a-fA-F]{64}").fullmatch
+
+# IDFA and AAID are UUIDs; Criteo publishes no rule on their case.
+is_mobile_ad_id: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
+
+# OpenAPI names the type IpAddressV4; Criteo publishes no more about it.
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+is_ip_address_v4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}").fullmatch
+
+
+def is_opaque_id(text: str) -> bool:
+    """Returns whether the text can be an id whose form its issuer decides (identityLink, gum, customerId …)."""
+    return text.isprintable() and not text.isspace() and bool(text)
+
+
+IdentifierRule = Callable[[str], object]
+"""Takes an identifier and returns something true when it is valid."""
+
+
+_SHARDS = 64
+_HEX_LENGTHS = frozenset({32, 64})
+
+
+class IdentifierSet:
+    """Distinct identifiers, given back exactly as they came.
+
+    A hash (32 or 64 hexadecimal characters in lower case) is kept as its raw bytes, any other string as it is:
+    120 to 150 bytes in memory for each SHA-256, overhead included.
+    """
+
+    def __init__(self) -> None:
+        self._shards: tuple[set[str | bytes], ...] = tuple(set() for _ in range(_SHARDS))
+        # One big set copies itself whole when it grows: a second without answers at ten million. The shards copy
+        # less at a time, and having unequal parts (the last twice the first's) they do not all grow in one call.
+        self._slots = [shard for part, shard in enumerate(self._shards, start=_SHARDS) for _ in range(part)]
+
+    def update(self, identifiers: Iterable[str]) -> None:
+        """Add the identifiers that are not there yet."""
+        slots, count = self._slots, len(self._slots)
+        for member in map(_packed, identifiers):
+            slots[hash(member) % count].add(member)
+
+    def difference_update(self, identifiers: Iterable[str]) -> None:
+        """Take out the identifiers that are there."""
+        slots, count = self._slots, len(self._slots)
+        for member in map(_packed, identifiers):
+            slots[hash(member) % count].discard(member)
+
+    def clear(self) -> None:
+        """Take out every identifier."""
+        for shard in self._shards:
+            shard.clear()
+
+    def __contains__(self, identifier: str) -> bool:
+        member = _packed(identifier)
+        return member in self._slots[hash(member) % len(self._slots)]
+
+    def __iter__(self) -> Iterator[str]:
+        for shard in self._shards:
+            for member in shard:
+                yield member.hex() if isinstance(member, bytes) else member
+
+    def __len__(self) -> int:
+        return sum(map(len, self._shards))
+
+
+def _packed(identifier: str) -> str | bytes:
+    """Returns the bytes that the text spells, when the same text can be made from them again."""
+    if len(identifier) not in _HEX_LENGTHS:
+        return identifier
+    try:
+        raw = bytes.fromhex(identifier)
+    except ValueError:
+        return identifier
+    return raw if raw.hex() == identifier else identifier
+
 
 # The server shares its caller's event loop: some three milliseconds of work, then the others have their turn.
 _SLICE = 2_000
@@ -14,7 +99,7 @@ _SAMPLE = 10
 
 
 @attrs.define
-class Outcome:
+class AmendmentCounts:
     """How the identifiers of one amendment were received."""
 
     valid: int = 0
@@ -51,7 +136,7 @@ class ContactList:
         """Count these as invalid from now on, spelled as they are sent, whatever their form."""
         self._refused |= frozenset(identifiers)
 
-    async def amend(self, identifiers: Sequence[str], is_valid: Rule, *, adds: bool) -> Outcome:
+    async def amend(self, identifiers: Sequence[str], is_valid: IdentifierRule, *, adds: bool) -> AmendmentCounts:
         """Add or remove the valid ones, a slice at a time; calls that overlap are not kept apart.
 
         Args:
@@ -60,9 +145,11 @@ class ContactList:
             adds: Whether they come or go.
         """
         change = self._members.update if adds else self._members.difference_update
-        outcome = Outcome()
+        outcome = AmendmentCounts()
         refused = self._refused
-        rule: Rule = (lambda identifier: identifier not in refused and is_valid(identifier)) if refused else is_valid
+        rule: IdentifierRule = (
+            (lambda identifier: identifier not in refused and is_valid(identifier)) if refused else is_valid
+        )
         for start in range(0, len(identifiers), _SLICE):
             valid, invalid = _divided(identifiers[start : start + _SLICE], rule)
             change(valid)
@@ -77,7 +164,7 @@ class ContactList:
         self._members.clear()
 
 
-def _divided(identifiers: Sequence[str], is_valid: Rule) -> tuple[list[str], list[str]]:
+def _divided(identifiers: Sequence[str], is_valid: IdentifierRule) -> tuple[list[str], list[str]]:
     valid = list(filter(is_valid, identifiers))
     if len(valid) == len(identifiers):
         return valid, []

@@ -9,7 +9,7 @@ from criteo_audiences.sandbox.amendment import identifiers_of, read_amendment
 from criteo_audiences.sandbox.answering import answer, bulk
 from criteo_audiences.sandbox.answering import document as document_of
 from criteo_audiences.sandbox.bulk import full_entity
-from criteo_audiences.sandbox.contact_list import ContactList, Outcome
+from criteo_audiences.sandbox.contact_list import AmendmentCounts, ContactList
 from criteo_audiences.sandbox.creation import CREATE
 from criteo_audiences.sandbox.problems import invalid
 from criteo_audiences.sandbox.recording import ENTRY
@@ -96,7 +96,7 @@ async def get_statistics(request: web.Request) -> web.Response:
     return answer({"id": segment.id, "type": "ContactListStatistics", "attributes": attributes})
 
 
-def _counts(outcome: Outcome) -> dict[str, Any]:
+def _counts(outcome: AmendmentCounts) -> dict[str, Any]:
     return {
         "nbValidIdentifiers": outcome.valid,
         "nbInvalidIdentifiers": outcome.invalid,

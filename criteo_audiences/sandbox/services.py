@@ -10,8 +10,8 @@ from typing import Final, Literal
 import attrs
 
 from criteo_audiences.sandbox import settings, versions
-from criteo_audiences.sandbox.identifier_rules import (
-    Rule,
+from criteo_audiences.sandbox.contact_list import (
+    IdentifierRule,
     is_email,
     is_ip_address_v4,
     is_mobile_ad_id,
@@ -81,7 +81,7 @@ class Service:
     id_offset: int = 0
     """Added to the number of a segment to make its id."""
     operations: tuple[str, str] = ("add", "remove")
-    identifiers: Mapping[str, Rule]
+    identifiers: Mapping[str, IdentifierRule]
     """The identifier types of an amendment, and the rule for each."""
     default_identifier: str
     caller_id_for: str | None = None
