@@ -8,7 +8,7 @@ from email.utils import formatdate
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from criteo_audiences.sandbox import oauth, routing
+from criteo_audiences.sandbox import routing, token_endpoint
 from criteo_audiences.sandbox.bodies import discard_body, read_ahead
 from criteo_audiences.sandbox.delivery import FAULT, NoReply, cut, deliver, reset
 from criteo_audiences.sandbox.faults import Fault
@@ -28,7 +28,7 @@ def application(state: ServerState) -> web.Application:
     app = web.Application(middlewares=[recorded, faulty, announced, worded, explained, admitted])
     # aiohttp keeps applications in a cache of its own; what a sandbox holds must not stay with them.
     app[STATE] = weakref.proxy(state)
-    app.router.add_post(oauth.PATH, oauth.issue_token)
+    app.router.add_post(token_endpoint.PATH, token_endpoint.issue_token)
     for service in state.services:
         app.add_routes(routing.routes(service))
     return app
@@ -41,7 +41,7 @@ async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse
     request[ENTRY] = recording.add(request.method, request.path)
     try:
         with recording.under_way():
-            with nullcontext() if oauth.is_token_call(request) else recording.in_flight():
+            with nullcontext() if token_endpoint.is_token_call(request) else recording.in_flight():
                 response = await _answer(request, handler)
             return response if isinstance(response, NoReply) else await deliver(request, response)
     except (web.RequestPayloadError, ConnectionError):
@@ -63,7 +63,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.Response:
 async def faulty(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Lets go wrong what a test asked for."""
     state = request.app[STATE]
-    fault = state.faults.take(request[ENTRY], is_token_call=oauth.is_token_call(request))
+    fault = state.faults.take(request[ENTRY], is_token_call=token_endpoint.is_token_call(request))
     if fault is None:
         return await handler(request)
     request[FAULT] = fault
@@ -88,7 +88,9 @@ async def _injected(request: web.Request, fault: Fault) -> web.Response:
     response = problem_response(request, ProblemError(status, "The test asked for this answer.", code=fault.code))
     if fault.body is not None:
         response.body = fault.body
-    if fault.rate_limit_headers and (status == web.HTTPTooManyRequests.status_code or not oauth.is_token_call(request)):
+    if fault.rate_limit_headers and (
+        status == web.HTTPTooManyRequests.status_code or not token_endpoint.is_token_call(request)
+    ):
         response.headers.update(_headers_beside(status, _quota(request), state.clock()))
     return response
 
@@ -110,7 +112,7 @@ async def announced(request: web.Request, handler: Handler) -> web.StreamRespons
     """Puts the standing of the quota on every answer of the API."""
     response = await handler(request)
     quota = _quota(request)
-    if quota is not None and not oauth.is_token_call(request):
+    if quota is not None and not token_endpoint.is_token_call(request):
         response.headers.update(quota.headers(request.app[STATE].clock()))
     return response
 
@@ -136,7 +138,7 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
 async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Lets a call in that shows a good token, stays within the quota and names a living version, in this order."""
     state = request.app[STATE]
-    if oauth.is_token_call(request):
+    if token_endpoint.is_token_call(request):
         return await _handled(request, handler)
     authorization = request.headers.get("Authorization")
     if code := state.tokens.fault(authorization):

@@ -8,7 +8,6 @@ from aiohttp import web
 
 from criteo_audiences.sandbox import audiences, segments
 from criteo_audiences.sandbox.audiences import Audience
-from criteo_audiences.sandbox.consents import Consents
 from criteo_audiences.sandbox.dialect import Dialect
 from criteo_audiences.sandbox.faults import FaultQueue
 from criteo_audiences.sandbox.quota import Quota
@@ -16,7 +15,7 @@ from criteo_audiences.sandbox.recording import Recording
 from criteo_audiences.sandbox.segments import Segment
 from criteo_audiences.sandbox.services import SERVICES, Service
 from criteo_audiences.sandbox.store import Store
-from criteo_audiences.sandbox.tokens import TokenIssuer
+from criteo_audiences.sandbox.tokens import Consents, TokenIssuer
 from criteo_audiences.sandbox.versions import Versions
 
 # A refused body is read on for as long as four of the largest that would have been taken.

@@ -1,9 +1,12 @@
-"""Access tokens: issued for the one application the server knows, and checked on every call."""
+"""What logs in: access tokens, and what users have consented to: authorization codes and refresh tokens."""
 
+import base64
+import hashlib
 import hmac
 import math
 import secrets
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import attrs
 
@@ -66,3 +69,91 @@ class TokenIssuer:
 
 def _token(authorization: str | None) -> str:
     return (authorization or "").partition(" ")[2]
+
+
+Rotation = Literal["at-once", "when-used", "never"]
+
+_DAY = 86_400
+# Criteo: six months. RFC 6749, section 4.1.2, recommends ten minutes at most for a code.
+_REFRESH_TOKEN_LIFETIME = 182 * _DAY
+_CODE_LIFETIME = 600
+
+
+@attrs.frozen
+class Code:
+    """What a code was handed out for."""
+
+    redirect_uri: str
+    challenge: str | None
+    expiry: float
+
+
+@attrs.define
+class Consents:
+    """The codes and refresh tokens that are good now.
+
+    Args:
+        clock: Epoch seconds.
+        rotation: Whether a refresh gives a new refresh token, and then the old one is dead with the answer
+            (``"at-once"``, OAuth 2.1) or with the first use of the new one (``"when-used"``); ``"never"`` gives none.
+        accounts: How many accounts have consented.
+    """
+
+    clock: Callable[[], float]
+    rotation: Rotation = "at-once"
+    accounts: int = 1
+    _codes: dict[str, Code] = attrs.field(factory=dict, repr=False, init=False)
+    _expiry: dict[str, float] = attrs.field(factory=dict, repr=False, init=False)
+    _replaced: dict[str, str] = attrs.field(factory=dict, repr=False, init=False)
+    """The token that each new one replaces."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.rotation not in get_args(Rotation):
+            raise ValueError('rotation must be "at-once", "when-used" or "never"')
+
+    def new_code(self, redirect_uri: str, challenge: str | None) -> str:
+        """Returns a code, as the consent page hands one out when the user agrees."""
+        code = secrets.token_urlsafe(24)
+        self._codes[code] = Code(redirect_uri, challenge, self.clock() + _CODE_LIFETIME)
+        return code
+
+    def redeem(self, code: str, redirect_uri: str, verifier: str | None) -> str | None:
+        """Returns a refresh token for a code, ``None`` when it is not good; whatever it was, it is used up then."""
+        granted = self._codes.pop(code, None)
+        if granted is None or self.clock() >= granted.expiry or granted.redirect_uri != redirect_uri:
+            return None
+        return self.new_refresh_token() if _proves(verifier, granted.challenge) else None
+
+    def new_refresh_token(self) -> str:
+        """Returns a new refresh token."""
+        token = secrets.token_urlsafe(32)
+        self._expiry[token] = self.clock() + _REFRESH_TOKEN_LIFETIME
+        return token
+
+    def refresh(self, token: str) -> str | None:
+        """Returns the refresh token to use from now on, ``None`` when this one is not good."""
+        if self.clock() >= self._expiry.get(token, 0.0):
+            return None
+        if self.rotation == "never":
+            return token
+        self._expiry.pop(self._replaced.pop(token, ""), None)
+        successor = self.new_refresh_token()
+        if self.rotation == "at-once":
+            del self._expiry[token]
+        else:
+            self._replaced[successor] = token
+        return successor
+
+    def revoke(self) -> None:
+        """Take back every code and every refresh token there is."""
+        self._codes.clear()
+        self._expiry.clear()
+        self._replaced.clear()
+
+
+def _proves(verifier: str | None, challenge: str | None) -> bool:
+    """Returns whether a verifier belongs to a challenge (RFC 7636, section 4.6); none belongs to none."""
+    if verifier is None or challenge is None:
+        return verifier is challenge
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return hmac.compare_digest(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), challenge)

@@ -7,7 +7,7 @@ import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from criteo_audiences.sandbox import oauth
+from criteo_audiences.sandbox import token_endpoint
 from criteo_audiences.sandbox.dialect import OPENAPI, Answer, Dialect, Occasion
 from criteo_audiences.sandbox.encoding import dumps
 from criteo_audiences.sandbox.guides import GUIDES
@@ -33,7 +33,7 @@ def dialect_of(name: str) -> Dialect:
 async def worded(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Adds the notice of a deprecated version, and says the whole in the dialect that was asked for."""
     response = await handler(request)
-    if oauth.is_token_call(request) or not isinstance(response, web.Response):
+    if token_endpoint.is_token_call(request) or not isinstance(response, web.Response):
         return response
     state = request.app[STATE]
     answer = Answer(response.status, orjson.loads(response.body) if isinstance(response.body, bytes) else None)

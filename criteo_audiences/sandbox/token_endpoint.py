@@ -1,4 +1,4 @@
-"""``POST /oauth2/token``: credentials in a form, a token in JSON, as Criteo's guide has it (OpenAPI leaves it out)."""
+"""Answer ``POST /oauth2/token``: credentials in a form, a token in JSON, by Criteo's guide (OpenAPI leaves it out)."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from criteo_audiences.sandbox.bodies import discard_body, read_body
-from criteo_audiences.sandbox.consents import Consents
 from criteo_audiences.sandbox.problems import ProblemError, json_response
 from criteo_audiences.sandbox.state import STATE, ServerState
+from criteo_audiences.sandbox.tokens import Consents
 
 PATH = "/oauth2/token"
 
