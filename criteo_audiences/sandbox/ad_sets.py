@@ -4,7 +4,7 @@ from aiohttp import web
 
 from criteo_audiences.sandbox.answering import Row, answer, document
 from criteo_audiences.sandbox.problems import invalid
-from criteo_audiences.sandbox.reading import attributes_of, required_value
+from criteo_audiences.sandbox.schema import attributes_of, required_value
 from criteo_audiences.sandbox.scope import scope
 
 

@@ -7,7 +7,7 @@ import attrs
 
 from criteo_audiences.sandbox.contact_list import IdentifierRule
 from criteo_audiences.sandbox.problems import invalid
-from criteo_audiences.sandbox.reading import required, required_object
+from criteo_audiences.sandbox.schema import required, required_object
 from criteo_audiences.sandbox.services import Service
 
 

@@ -11,13 +11,13 @@ from criteo_audiences.sandbox.answering import document as document_of
 from criteo_audiences.sandbox.bulk import full_entity
 from criteo_audiences.sandbox.contact_list import AmendmentCounts, ContactList
 from criteo_audiences.sandbox.creation import CREATE
+from criteo_audiences.sandbox.kinds import matched
 from criteo_audiences.sandbox.problems import invalid
 from criteo_audiences.sandbox.recording import ENTRY
 from criteo_audiences.sandbox.scope import scope
 from criteo_audiences.sandbox.searching import matching, read_filters, read_page
 from criteo_audiences.sandbox.segments import Segment
 from criteo_audiences.sandbox.services import Service
-from criteo_audiences.sandbox.sizes import matched
 from criteo_audiences.sandbox.state import STATE
 from criteo_audiences.sandbox.store import timestamp
 from criteo_audiences.sandbox.updating import DELETE, UPDATE

@@ -6,9 +6,9 @@ from typing import Any, Final
 from aiohttp import web
 
 from criteo_audiences.sandbox.answering import Row, answer
-from criteo_audiences.sandbox.checks import is_country
+from criteo_audiences.sandbox.kinds import scattered
 from criteo_audiences.sandbox.problems import invalid
-from criteo_audiences.sandbox.sizes import scattered
+from criteo_audiences.sandbox.schema import is_country
 
 # Ids of the Google product taxonomy, each with the one above it: apparel and electronics, down to mobile phones.
 _INTERESTS: Final[Mapping[str, str | None]] = {

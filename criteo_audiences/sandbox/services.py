@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 import attrs
 
-from criteo_audiences.sandbox import settings, versions
+from criteo_audiences.sandbox import kinds, versions
 from criteo_audiences.sandbox.contact_list import (
     IdentifierRule,
     is_email,
@@ -120,7 +120,7 @@ MARKETING_SOLUTIONS: Final = Service(
     name="marketing-solutions",
     owner="advertiserId",
     required=("advertiserId",),
-    kinds=settings.MARKETING_SOLUTIONS,
+    kinds=kinds.MARKETING_SOLUTIONS,
     read_only_types=("Behavioral",),
     filters={"audienceSegmentIds": "id", "advertiserIds": "advertiserId", "audienceSegmentTypes": "type"},
     identifiers={
@@ -154,7 +154,7 @@ RETAIL_MEDIA: Final = Service(
     segments="accounts/{owner_id}/audience-segments",
     owner="accountId",
     required=("retailerId",),
-    kinds=settings.RETAIL_MEDIA,
+    kinds=kinds.RETAIL_MEDIA,
     default_kind="contactList",
     attributes={"retailerId": ("retailerId",)},
     # The creator is null when a service made the segment (Criteo's guide); nothing is said of the channels.
@@ -192,7 +192,7 @@ COMMERCE_GRID: Final = Service(
     name="commerce-grid",
     owner="dataProviderId",
     required=("dataProviderId",),
-    kinds=settings.COMMERCE_GRID,
+    kinds=kinds.COMMERCE_GRID,
     default_kind="contactList",
     attributes={"remoteId": ("contactList", "remoteId")},
     filters={

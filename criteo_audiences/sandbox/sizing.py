@@ -5,15 +5,22 @@ from typing import Any
 
 from aiohttp import web
 
-from criteo_audiences.sandbox import algebra, sizes
+from criteo_audiences.sandbox import algebra, kinds
 from criteo_audiences.sandbox.answering import answer, document
 from criteo_audiences.sandbox.audience_actions import algebra_violations
 from criteo_audiences.sandbox.audiences import Audience
 from criteo_audiences.sandbox.bulk import Action, Item, id_entity
-from criteo_audiences.sandbox.checks import is_list_of, is_one_of, is_text
 from criteo_audiences.sandbox.kinds import Kind
 from criteo_audiences.sandbox.problems import ProblemError, Violation, invalid
-from criteo_audiences.sandbox.reading import attributes_of, refuse, required_object, required_value
+from criteo_audiences.sandbox.schema import (
+    attributes_of,
+    is_list_of,
+    is_one_of,
+    is_text,
+    refuse,
+    required_object,
+    required_value,
+)
 from criteo_audiences.sandbox.scope import Reach, Scope, scope
 from criteo_audiences.sandbox.segments import Segment
 from criteo_audiences.sandbox.services import Service
@@ -77,7 +84,7 @@ def _segment_size(segment: Segment, scope: Scope) -> int:
     # Which lists are too small is published nowhere: here, those of which nobody was matched.
     if not len(segment.contact_list):
         raise _unavailable()
-    size = sizes.matched(len(segment.contact_list), scope.match_rate)
+    size = kinds.matched(len(segment.contact_list), scope.match_rate)
     if not size:
         raise invalid("The segment is too small for its size to be told.", code="segment-size-too-small")
     return size
@@ -88,7 +95,7 @@ def _audience_size(audience: Audience, scope: Scope) -> int:
 
 
 def _algebra_size(definition: dict[str, Any], scope: Scope) -> int:
-    return algebra.size(definition, lambda each: _segment_size(scope.segments[each], scope), sizes.EVERYONE)
+    return algebra.size(definition, lambda each: _segment_size(scope.segments[each], scope), kinds.EVERYONE)
 
 
 def _size(kind: Kind, settings: Mapping[str, Any]) -> int:
@@ -105,7 +112,7 @@ def _unavailable() -> ProblemError:
 
 
 def _attributes(size: int, service: Service) -> dict[str, Any]:
-    relative = {"relativeSize": size / sizes.EVERYONE} if service.with_audiences.channels else {}
+    relative = {"relativeSize": size / kinds.EVERYONE} if service.with_audiences.channels else {}
     return {"size": size, **relative}
 
 

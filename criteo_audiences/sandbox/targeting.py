@@ -6,8 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from criteo_audiences.sandbox.answering import Row, answer, document
-from criteo_audiences.sandbox.checks import is_list_of, is_one_of
-from criteo_audiences.sandbox.reading import attributes_of, required_value
+from criteo_audiences.sandbox.schema import attributes_of, is_list_of, is_one_of, required_value
 from criteo_audiences.sandbox.scope import scope
 from criteo_audiences.sandbox.state import STATE, Target
 
