@@ -1,6 +1,7 @@
 """What a contact list holds: which identifiers are valid, by kind, and a set that holds millions of them.
 
-Criteo publishes the accepted forms in its guides (https://developers.criteo.com), not in OpenAPI."""
+Criteo publishes the accepted forms in its guides (https://developers.criteo.com), not in OpenAPI.
+"""
 
 import asyncio
 import re

@@ -2,7 +2,8 @@
 
 Codes are those of Criteo's guide ("Error codes") where it has one; ``required-field`` and ``invalid`` elsewhere.
 Criteo publishes neither its sizes nor how it computes them: those here follow from what the server holds, and never
-change."""
+change.
+"""
 
 import math
 import re
@@ -43,25 +44,25 @@ def matched(count: int, match_rate: float) -> int:
     return math.floor(count * match_rate)
 
 
-def in_market(settings: Mapping[str, Any]) -> int:
+def in_market_size(settings: Mapping[str, Any]) -> int:
     """Returns the users of the country, halved by everything that narrows them."""
     narrowing = [name for name, value in settings.items() if name != "country" and value]
     return (1_000_000 + scattered(settings["country"])) >> len(narrowing)
 
 
-def location(settings: Mapping[str, Any]) -> int:
+def location_size(settings: Mapping[str, Any]) -> int:
     """Returns the users around all points."""
     area: int = len(settings["pointsOfInterest"]) * settings["radiusInKm"] ** 2
     return min(EVERYONE, area * _USERS_PER_SQUARE_KILOMETER)
 
 
-def lookalike(settings: Mapping[str, Any]) -> int | None:
+def lookalike_size(settings: Mapping[str, Any]) -> int | None:
     """Returns the size that was asked for, if any was."""
     target: int | None = settings.get("targetSize")
     return None if target is None else max(0, min(EVERYONE, target))
 
 
-def events(settings: Mapping[str, Any]) -> int:
+def events_size(settings: Mapping[str, Any]) -> int:
     """Returns the users of so many days."""
     (days,) = re.findall("[0-9]+", settings["lookbackDays"])
     return int(days) * _USERS_PER_DAY
@@ -219,7 +220,7 @@ _IN_MARKET = Kind(
         ),
         SettingsField("priceRange", is_set_of(is_one_of("Low", "Medium", "High")), "price-range-must-be-valid"),
     ),
-    size=in_market,
+    size=in_market_size,
 )
 _LOCATION = Kind(
     "Location",
@@ -236,7 +237,7 @@ _LOCATION = Kind(
     across=_points_differ,
     completed=_rounded,
     defaults={"registryType": "PointOfInterest"},
-    size=location,
+    size=location_size,
 )
 _LOOKALIKE = Kind(
     "Lookalike",
@@ -251,7 +252,7 @@ _LOOKALIKE = Kind(
         ),
         SettingsField("targetSize", is_int64),
     ),
-    size=lookalike,
+    size=lookalike_size,
 )
 _PROSPECTING = Kind(
     "Prospecting",
@@ -284,7 +285,7 @@ _EVENTS = Kind(
         SettingsField("minPrice", is_number, is_nillable=True),
         SettingsField("maxPrice", is_number, is_nillable=True),
     ),
-    size=events,
+    size=events_size,
 )
 _RETAIL_MEDIA_LIST_TYPES = "Email", "UserIdentifier", "IdentityLink", "CustomerId", "PhoneNumber"
 
