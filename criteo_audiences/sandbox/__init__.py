@@ -13,12 +13,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 from criteo_audiences.sandbox import preparation
+from criteo_audiences.sandbox.call_log import RecordedRequest
 from criteo_audiences.sandbox.contact_list import ContactList
 from criteo_audiences.sandbox.dialect import DialectName
 from criteo_audiences.sandbox.faults import Fault, FaultOptions
 from criteo_audiences.sandbox.listener import Listener
 from criteo_audiences.sandbox.quota import Quota, Window
-from criteo_audiences.sandbox.recording import RecordedRequest
 from criteo_audiences.sandbox.services import ServiceName
 from criteo_audiences.sandbox.state import ServerState
 from criteo_audiences.sandbox.tokens import Consents, Rotation, TokenIssuer

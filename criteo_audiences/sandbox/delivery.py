@@ -10,8 +10,8 @@ from http import HTTPStatus
 import attrs
 from aiohttp import web
 
+from criteo_audiences.sandbox.call_log import ENTRY
 from criteo_audiences.sandbox.faults import Fault, Moment
-from criteo_audiences.sandbox.recording import ENTRY
 
 FAULT = web.RequestKey("fault", Fault)
 

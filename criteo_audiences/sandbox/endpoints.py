@@ -9,11 +9,11 @@ from criteo_audiences.sandbox.amendment import identifiers_of, read_amendment
 from criteo_audiences.sandbox.answering import answer, bulk
 from criteo_audiences.sandbox.answering import document as document_of
 from criteo_audiences.sandbox.bulk import full_entity
+from criteo_audiences.sandbox.call_log import ENTRY
 from criteo_audiences.sandbox.contact_list import AmendmentCounts, ContactList
 from criteo_audiences.sandbox.creation import CREATE
 from criteo_audiences.sandbox.kinds import matched
 from criteo_audiences.sandbox.problems import invalid
-from criteo_audiences.sandbox.recording import ENTRY
 from criteo_audiences.sandbox.scope import scope
 from criteo_audiences.sandbox.searching import matching, read_filters, read_page
 from criteo_audiences.sandbox.segments import Segment

@@ -6,7 +6,7 @@ from typing import Final, Literal, TypedDict, get_args
 
 import attrs
 
-from criteo_audiences.sandbox.recording import RecordedRequest
+from criteo_audiences.sandbox.call_log import RecordedRequest
 
 Moment = Literal["handled", "half-head", "head", "half-body", "answered"]
 """How far an answer has come: not begun, half of the headers, all of them, half of the body too, or everything."""

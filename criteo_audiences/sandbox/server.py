@@ -10,11 +10,11 @@ from aiohttp.typedefs import Handler
 
 from criteo_audiences.sandbox import routing, token_endpoint
 from criteo_audiences.sandbox.bodies import discard_body, read_ahead
+from criteo_audiences.sandbox.call_log import ENTRY
 from criteo_audiences.sandbox.delivery import FAULT, NoReply, cut, deliver, reset
 from criteo_audiences.sandbox.faults import Fault
 from criteo_audiences.sandbox.problems import ProblemError, problem_response
 from criteo_audiences.sandbox.quota import Quota, rate_limit_headers
-from criteo_audiences.sandbox.recording import ENTRY
 from criteo_audiences.sandbox.state import STATE, ServerState
 from criteo_audiences.sandbox.wording import worded
 

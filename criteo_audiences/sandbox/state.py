@@ -8,10 +8,10 @@ from aiohttp import web
 
 from criteo_audiences.sandbox import audiences, segments
 from criteo_audiences.sandbox.audiences import Audience
+from criteo_audiences.sandbox.call_log import CallLog
 from criteo_audiences.sandbox.dialect import Dialect
 from criteo_audiences.sandbox.faults import FaultQueue
 from criteo_audiences.sandbox.quota import Quota
-from criteo_audiences.sandbox.recording import Recording
 from criteo_audiences.sandbox.segments import Segment
 from criteo_audiences.sandbox.services import SERVICES, Service
 from criteo_audiences.sandbox.store import Store
@@ -48,7 +48,7 @@ class ServerState:
     turns: Iterator[int] = attrs.field(factory=itertools.count)
     """Numbers the answers, for what a dialect says now in one way and now in another."""
     faults: FaultQueue = attrs.field(factory=FaultQueue)
-    recording: Recording = attrs.field(factory=Recording)
+    recording: CallLog = attrs.field(factory=CallLog)
     segments: Store[Segment] = attrs.field(factory=segments.new_store)
     audiences: Store[Audience] = attrs.field(factory=audiences.new_store)
     line_items: dict[str, Target] = attrs.field(factory=dict)

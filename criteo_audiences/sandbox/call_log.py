@@ -1,4 +1,4 @@
-"""What the server remembers of the calls it got: never a token, an identifier or a query string."""
+"""Keep what the server may remember of the calls it got: never a token, an identifier or a query string."""
 
 import asyncio
 import itertools
@@ -40,7 +40,7 @@ class RecordedRequest:
 ENTRY = web.RequestKey("entry", RecordedRequest)
 
 
-class Recording:
+class CallLog:
     """The calls so far, and how many of them were handled at the same moment."""
 
     def __init__(self) -> None:
