@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self, Unpack
 from criteo_audiences.sandbox import preparation
 from criteo_audiences.sandbox.call_log import RecordedRequest
 from criteo_audiences.sandbox.contact_list import ContactList
-from criteo_audiences.sandbox.dialect import DialectName
+from criteo_audiences.sandbox.dialects import DialectName
 from criteo_audiences.sandbox.faults import Fault, FaultOptions
 from criteo_audiences.sandbox.listener import Listener
 from criteo_audiences.sandbox.quota import Quota, Window

@@ -9,7 +9,7 @@ from aiohttp import web
 from criteo_audiences.sandbox import audiences, segments
 from criteo_audiences.sandbox.audiences import Audience
 from criteo_audiences.sandbox.call_log import CallLog
-from criteo_audiences.sandbox.dialect import Dialect
+from criteo_audiences.sandbox.dialects import Dialect
 from criteo_audiences.sandbox.faults import FaultQueue
 from criteo_audiences.sandbox.quota import Quota
 from criteo_audiences.sandbox.segments import Segment

@@ -8,9 +8,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from criteo_audiences.sandbox import token_endpoint
-from criteo_audiences.sandbox.dialect import OPENAPI, Answer, Dialect, Occasion
+from criteo_audiences.sandbox.dialects import GUIDES, OPENAPI, Answer, Dialect, Occasion
 from criteo_audiences.sandbox.encoding import dumps
-from criteo_audiences.sandbox.guides import GUIDES
 from criteo_audiences.sandbox.problems import problem
 from criteo_audiences.sandbox.scope import CALL
 from criteo_audiences.sandbox.state import STATE
