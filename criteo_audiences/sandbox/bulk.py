@@ -5,9 +5,9 @@ from typing import Any
 
 import attrs
 
+from criteo_audiences.sandbox.entities import Entity
 from criteo_audiences.sandbox.problems import Violation, invalid
 from criteo_audiences.sandbox.scope import Scope
-from criteo_audiences.sandbox.store import Entity
 
 
 @attrs.frozen

@@ -5,9 +5,9 @@ from typing import Any
 
 from criteo_audiences.sandbox.bulk import Action, Item, full_entity
 from criteo_audiences.sandbox.contact_list import ContactList
+from criteo_audiences.sandbox.entities import SegmentEntity
 from criteo_audiences.sandbox.problems import Violation
 from criteo_audiences.sandbox.scope import Scope
-from criteo_audiences.sandbox.segments import Segment
 from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.writing import creation_violations, own_attributes
 
@@ -18,7 +18,7 @@ def violations(item: Item, scope: Scope) -> Iterator[Violation]:
     yield from _settings_violations(item.attributes, scope)
 
 
-def create(item: Item, scope: Scope) -> Segment:
+def create(item: Item, scope: Scope) -> SegmentEntity:
     """Keep a segment whose attributes break no rule; without a name it gets one."""
     attributes, service = item.attributes, scope.service
     (name,) = _settings_names(attributes, service)

@@ -12,14 +12,13 @@ from criteo_audiences.sandbox.bulk import full_entity
 from criteo_audiences.sandbox.call_log import ENTRY
 from criteo_audiences.sandbox.contact_list import AmendmentCounts, ContactList
 from criteo_audiences.sandbox.creation import CREATE
+from criteo_audiences.sandbox.entities import SegmentEntity, timestamp
 from criteo_audiences.sandbox.kinds import matched
 from criteo_audiences.sandbox.problems import invalid
 from criteo_audiences.sandbox.scope import scope
 from criteo_audiences.sandbox.searching import matching, read_filters, read_page
-from criteo_audiences.sandbox.segments import Segment
 from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.state import STATE
-from criteo_audiences.sandbox.store import timestamp
 from criteo_audiences.sandbox.updating import DELETE, UPDATE
 
 
@@ -104,11 +103,11 @@ def _counts(outcome: AmendmentCounts) -> dict[str, Any]:
     }
 
 
-def _segment(request: web.Request) -> Segment:
+def _segment(request: web.Request) -> SegmentEntity:
     return scope(request).segments[request.match_info["segment_id"]]
 
 
-def _writable_list(segment: Segment) -> ContactList:
+def _writable_list(segment: SegmentEntity) -> ContactList:
     if segment.contact_list is None:
         raise invalid("The segment is not a contact list.")
     if segment.contact_list.read_only:

@@ -6,8 +6,8 @@ from typing import Any
 from criteo_audiences.sandbox.bulk import Item
 from criteo_audiences.sandbox.contact_list import ContactList
 from criteo_audiences.sandbox.creation import create
+from criteo_audiences.sandbox.entities import SegmentEntity
 from criteo_audiences.sandbox.scope import scope_of
-from criteo_audiences.sandbox.segments import Segment
 from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.state import ServerState
 
@@ -24,7 +24,7 @@ def add_contact_list(
     retailer_id: str | None,
     identifier_type: str | None,
     read_only: bool,
-) -> Segment:
+) -> SegmentEntity:
     """Keep an empty contact list.
 
     Raises:

@@ -7,12 +7,10 @@ from typing import Any, Generic
 import attrs
 from aiohttp import web
 
-from criteo_audiences.sandbox.audiences import Audience
+from criteo_audiences.sandbox.entities import AudienceEntity, E, EntityStore, SegmentEntity
 from criteo_audiences.sandbox.problems import ProblemError, Violation
-from criteo_audiences.sandbox.segments import Segment
 from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.state import STATE, ServerState
-from criteo_audiences.sandbox.store import E, Store
 
 
 @attrs.frozen
@@ -30,7 +28,7 @@ CALL = web.RequestKey("call", Call)
 class Reach(Generic[E]):
     """The part of a store that a call is about."""
 
-    store: Store[E]
+    store: EntityStore[E]
     service: Service
     owner_id: str | None = None
 
@@ -72,8 +70,8 @@ class Scope:
     """What a call is about, at the moment of the call."""
 
     service: Service
-    segments: Reach[Segment]
-    audiences: Reach[Audience]
+    segments: Reach[SegmentEntity]
+    audiences: Reach[AudienceEntity]
     now: float
     match_rate: float
     owner_id: str | None = None

@@ -6,9 +6,9 @@ from typing import Any
 
 import attrs
 
+from criteo_audiences.sandbox.entities import E
 from criteo_audiences.sandbox.problems import invalid
 from criteo_audiences.sandbox.services import Service
-from criteo_audiences.sandbox.store import E
 
 _INT32_MAX = 2**31 - 1
 

@@ -8,8 +8,8 @@ from aiohttp import web
 from criteo_audiences.sandbox import algebra, kinds
 from criteo_audiences.sandbox.answering import answer, document
 from criteo_audiences.sandbox.audience_actions import algebra_violations
-from criteo_audiences.sandbox.audiences import Audience
 from criteo_audiences.sandbox.bulk import Action, Item, id_entity
+from criteo_audiences.sandbox.entities import AudienceEntity, E, SegmentEntity
 from criteo_audiences.sandbox.kinds import Kind
 from criteo_audiences.sandbox.problems import ProblemError, Violation, invalid
 from criteo_audiences.sandbox.schema import (
@@ -22,9 +22,7 @@ from criteo_audiences.sandbox.schema import (
     required_value,
 )
 from criteo_audiences.sandbox.scope import Reach, Scope, scope
-from criteo_audiences.sandbox.segments import Segment
 from criteo_audiences.sandbox.services import Service
-from criteo_audiences.sandbox.store import E
 
 
 def named_items(body: Mapping[str, Any], service: Service) -> list[Item]:
@@ -73,7 +71,7 @@ def _computing(reach_of: Callable[[Scope], Reach[E]], size_of: Callable[[E, Scop
     return Action(violations, carry_out)
 
 
-def _segment_size(segment: Segment, scope: Scope) -> int:
+def _segment_size(segment: SegmentEntity, scope: Scope) -> int:
     """Returns the users of a segment.
 
     Raises:
@@ -90,7 +88,7 @@ def _segment_size(segment: Segment, scope: Scope) -> int:
     return size
 
 
-def _audience_size(audience: Audience, scope: Scope) -> int:
+def _audience_size(audience: AudienceEntity, scope: Scope) -> int:
     return _algebra_size(audience.algebra, scope)
 
 

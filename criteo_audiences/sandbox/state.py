@@ -6,15 +6,13 @@ from collections.abc import Callable, Iterator
 import attrs
 from aiohttp import web
 
-from criteo_audiences.sandbox import audiences, segments
-from criteo_audiences.sandbox.audiences import Audience
+from criteo_audiences.sandbox import entities
 from criteo_audiences.sandbox.call_log import CallLog
 from criteo_audiences.sandbox.dialects import Dialect
+from criteo_audiences.sandbox.entities import AudienceEntity, EntityStore, SegmentEntity
 from criteo_audiences.sandbox.faults import FaultQueue
 from criteo_audiences.sandbox.quota import Quota
-from criteo_audiences.sandbox.segments import Segment
 from criteo_audiences.sandbox.services import SERVICES, Service
-from criteo_audiences.sandbox.store import Store
 from criteo_audiences.sandbox.tokens import Consents, TokenIssuer
 from criteo_audiences.sandbox.versions import Versions
 
@@ -49,8 +47,8 @@ class ServerState:
     """Numbers the answers, for what a dialect says now in one way and now in another."""
     faults: FaultQueue = attrs.field(factory=FaultQueue)
     recording: CallLog = attrs.field(factory=CallLog)
-    segments: Store[Segment] = attrs.field(factory=segments.new_store)
-    audiences: Store[Audience] = attrs.field(factory=audiences.new_store)
+    segments: EntityStore[SegmentEntity] = attrs.field(factory=entities.segment_store)
+    audiences: EntityStore[AudienceEntity] = attrs.field(factory=entities.audience_store)
     line_items: dict[str, Target] = attrs.field(factory=dict)
 
     def quota_of(self, authorization: str | None) -> Quota | None:

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from criteo_audiences.sandbox.bulk import Action, Item, full_entity, id_entity
+from criteo_audiences.sandbox.entities import SegmentEntity
 from criteo_audiences.sandbox.problems import Violation
 from criteo_audiences.sandbox.scope import Scope
-from criteo_audiences.sandbox.segments import Segment
 from criteo_audiences.sandbox.writing import change, change_violations
 
 
@@ -49,13 +49,13 @@ UPDATE = Action(update_violations, update)
 DELETE = Action(delete_violations, delete)
 
 
-def _updatable(changes: Mapping[str, Any], segment: Segment) -> list[str]:
+def _updatable(changes: Mapping[str, Any], segment: SegmentEntity) -> list[str]:
     # What the schema of an update has no field for is ignored, like any unknown field.
     kinds = segment.service.kinds
     return [name for name in kinds if name in changes and kinds[name].is_updatable]
 
 
-def _settings_violations(changes: Mapping[str, Any], segment: Segment) -> Iterator[Violation]:
+def _settings_violations(changes: Mapping[str, Any], segment: SegmentEntity) -> Iterator[Violation]:
     for name in _updatable(changes, segment):
         if name != segment.settings_name:
             yield Violation("type-must-be-the-same", f"The segment is of another type than {name}.")

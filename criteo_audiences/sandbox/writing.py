@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from criteo_audiences.sandbox.entities import E, timestamp
 from criteo_audiences.sandbox.kinds import nillable_violation
 from criteo_audiences.sandbox.problems import Violation
 from criteo_audiences.sandbox.schema import is_text
 from criteo_audiences.sandbox.scope import Reach, Scope
 from criteo_audiences.sandbox.services import Limits
-from criteo_audiences.sandbox.store import E, timestamp
 
 _ANY_LENGTH = Limits()
 

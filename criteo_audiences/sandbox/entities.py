@@ -1,4 +1,4 @@
-"""Segments and audiences, kept alike: one sequence of numbers per store, names unique per owner."""
+"""Keep segments and audiences: one sequence of numbers per store, names unique per owner."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -7,7 +7,9 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from criteo_audiences.sandbox.services import Service
+from criteo_audiences.sandbox.algebra import segment_ids
+from criteo_audiences.sandbox.contact_list import ContactList
+from criteo_audiences.sandbox.services import Audiences, Service
 
 
 def timestamp(epoch_seconds: float) -> str:
@@ -60,7 +62,7 @@ class Entity:
 E = TypeVar("E", bound=Entity)
 
 
-class Store(Generic[E]):
+class EntityStore(Generic[E]):
     """Every entity of a kind.
 
     Args:
@@ -119,3 +121,75 @@ class Store(Generic[E]):
             return self._entities[entity_id]
         except KeyError:
             raise LookupError(f"the sandbox has no {self.word} {entity_id!r}") from None
+
+
+_FIRST_SEGMENT = 300_001
+
+
+@attrs.define(kw_only=True)
+class SegmentEntity(Entity):
+    """A segment of one kind."""
+
+    settings_name: str
+    settings: Mapping[str, Any] = attrs.field(factory=dict)
+    contact_list: ContactList | None = None
+    in_audience: bool = False
+    """Whether it counts as used in an audience that the server does not hold."""
+
+    @property
+    def type(self) -> str:
+        """The word for its kind."""
+        return self.service.kinds[self.settings_name].type
+
+    @property
+    def entity_type(self) -> str:
+        """The word for segments of its service."""
+        return self.service.entity_type
+
+    def document(self) -> dict[str, Any]:
+        """Returns the attributes of the entity that OpenAPI calls ``…AudienceSegmentEntityV1``."""
+        return {**self.common(), "type": self.type, self.settings_name: self.settings}
+
+
+def segment_store() -> EntityStore[SegmentEntity]:
+    """Returns a store without segments."""
+    return EntityStore(SegmentEntity, "segment", _FIRST_SEGMENT)
+
+
+_FIRST_AUDIENCE = 700_001
+
+
+@attrs.define(kw_only=True)
+class AudienceEntity(Entity):
+    """An audience: an algebra of segments."""
+
+    algebra: dict[str, Any]
+    ad_set_ids: list[str] = attrs.field(factory=list)
+
+    @property
+    def traits(self) -> Audiences:
+        """What its service says about audiences."""
+        return self.service.with_audiences
+
+    @property
+    def entity_type(self) -> str:
+        """The word for audiences of its service."""
+        return self.traits.entity_type
+
+    def uses(self, segment_id: str) -> bool:
+        """Returns whether the segment is in the algebra."""
+        return segment_id in segment_ids(self.algebra)
+
+    def document(self) -> dict[str, Any]:
+        """Returns the attributes of the entity that OpenAPI calls ``…AudienceEntityV1``."""
+        ad_sets = {"adSetIds": list(self.ad_set_ids)} if self.traits.on_ad_sets else {}
+        return {**self.common(), **ad_sets, "algebra": self.algebra}
+
+    def searchable(self) -> dict[str, Any]:
+        """Returns what the filters of a search look at."""
+        return {**super().searchable(), "segmentIds": segment_ids(self.algebra)}
+
+
+def audience_store() -> EntityStore[AudienceEntity]:
+    """Returns a store without audiences."""
+    return EntityStore(AudienceEntity, "audience", _FIRST_AUDIENCE)
