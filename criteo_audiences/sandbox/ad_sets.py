@@ -2,13 +2,12 @@
 
 from aiohttp import web
 
-from criteo_audiences.sandbox.answering import Row, answer, document
+from criteo_audiences.sandbox.calls import Route, answer, document, scope
 from criteo_audiences.sandbox.problems import invalid
 from criteo_audiences.sandbox.schema import attributes_of, required_value
-from criteo_audiences.sandbox.scope import scope
 
 
-def rows(base: str) -> list[Row]:
+def rows(base: str) -> list[Route]:
     """Returns the endpoint, below the path of the service."""
     return [("ad-set", "PUT", f"{base}/ad-sets/{{ad_set_id}}/audience", link_audience)]
 

@@ -4,15 +4,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from criteo_audiences.sandbox import algebra
-from criteo_audiences.sandbox.bulk import Action, Item, full_entity, id_entity
+from criteo_audiences.sandbox.calls import Action, CallScope, Item, full_entity, id_entity
 from criteo_audiences.sandbox.problems import Violation
-from criteo_audiences.sandbox.scope import Scope
 from criteo_audiences.sandbox.writing import change, change_violations, creation_violations, own_attributes
 
 _RETARGETING = "Retargeting"
 
 
-def algebra_violations(definition: Any, owner_id: object, scope: Scope) -> Iterator[Violation]:
+def algebra_violations(definition: Any, owner_id: object, scope: CallScope) -> Iterator[Violation]:
     """Returns what keeps an owner from having an audience of this algebra."""
     if wrong := algebra.shape_violation(definition):
         yield wrong
@@ -28,7 +27,7 @@ def algebra_violations(definition: Any, owner_id: object, scope: Scope) -> Itera
         )
 
 
-def create_violations(item: Item, scope: Scope) -> Iterator[Violation]:
+def create_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
     """Returns everything that keeps an audience from being created."""
     attributes, limits = item.attributes, scope.service.with_audiences.limits
     yield from creation_violations(attributes, scope.audiences, scope, limits)
@@ -39,13 +38,13 @@ def create_violations(item: Item, scope: Scope) -> Iterator[Violation]:
         yield from algebra_violations(attributes["algebra"], scope.owner_of(attributes), scope)
 
 
-def create(item: Item, scope: Scope) -> dict[str, Any]:
+def create(item: Item, scope: CallScope) -> dict[str, Any]:
     """Keep an audience whose attributes break no rule."""
     own = own_attributes(item.attributes, scope)
     return full_entity(scope.audiences.store.add(**own, algebra=item.attributes["algebra"]))
 
 
-def update_violations(item: Item, scope: Scope) -> Iterator[Violation]:
+def update_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
     """Returns everything that keeps an audience from being changed as the item says."""
     if unreachable := scope.audiences.violation(item.id):
         yield unreachable
@@ -56,7 +55,7 @@ def update_violations(item: Item, scope: Scope) -> Iterator[Violation]:
         yield from algebra_violations(changes["algebra"], audience.owner_id, scope)
 
 
-def update(item: Item, scope: Scope) -> dict[str, Any]:
+def update(item: Item, scope: CallScope) -> dict[str, Any]:
     """Change what the item names, and leave the rest; OpenAPI lets an algebra be null, which changes nothing."""
     audience, changes = scope.audiences[item.id], item.attributes
     if changes.get("algebra") is not None:
@@ -65,13 +64,13 @@ def update(item: Item, scope: Scope) -> dict[str, Any]:
     return full_entity(audience)
 
 
-def delete_violations(item: Item, scope: Scope) -> Iterator[Violation]:
+def delete_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
     """Returns what keeps an audience from being deleted."""
     if unreachable := scope.audiences.violation(item.id):
         yield unreachable
 
 
-def delete(item: Item, scope: Scope) -> dict[str, Any]:
+def delete(item: Item, scope: CallScope) -> dict[str, Any]:
     """Forget an audience."""
     audience = scope.audiences[item.id]
     scope.audiences.store.remove(audience)

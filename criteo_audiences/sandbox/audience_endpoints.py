@@ -4,11 +4,9 @@ from functools import partial
 
 from aiohttp import web
 
-from criteo_audiences.sandbox import answering, versions
-from criteo_audiences.sandbox.answering import answer, bulk, document
+from criteo_audiences.sandbox import calls, versions
 from criteo_audiences.sandbox.audience_actions import CREATE, DELETE, UPDATE
-from criteo_audiences.sandbox.bulk import full_entity, items
-from criteo_audiences.sandbox.scope import scope
+from criteo_audiences.sandbox.calls import answer, bulk, document, full_entity, items, scope
 from criteo_audiences.sandbox.searching import matching, read_filters, read_page
 from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.sizing import (
@@ -25,7 +23,7 @@ def routes(service: Service) -> list[web.RouteDef]:
     traits = service.with_audiences
     audiences, segments = f"/{service.name}/{traits.path}", f"/{service.name}/{service.segments}"
     items_of = partial(named_items, service=service) if traits.channels else items
-    rows: list[answering.Row] = [
+    rows: list[calls.Route] = [
         ("audiences.create", "POST", f"{audiences}/create", bulk(CREATE)),
         ("audiences.update", "PATCH", audiences, bulk(UPDATE)),
         ("audiences.delete", "POST", f"{audiences}/delete", bulk(DELETE)),
@@ -34,8 +32,8 @@ def routes(service: Service) -> list[web.RouteDef]:
         ("sizes", "POST", f"{segments}/compute-sizes", bulk(COMPUTE_SEGMENTS, items_of)),
         ("estimate", "POST", f"{segments}/estimate-size", estimate_segment),
     ]
-    search: answering.Row = ("audiences.search", "POST", f"{audiences}/search", search_audiences)
-    return [*answering.routes(service, rows, traits.versions), *answering.routes(service, [search], versions.ANY)]
+    search: calls.Route = ("audiences.search", "POST", f"{audiences}/search", search_audiences)
+    return [*calls.routes(service, rows, traits.versions), *calls.routes(service, [search], versions.ANY)]
 
 
 async def search_audiences(request: web.Request) -> web.Response:

@@ -3,22 +3,21 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from criteo_audiences.sandbox.bulk import Action, Item, full_entity
+from criteo_audiences.sandbox.calls import Action, CallScope, Item, full_entity
 from criteo_audiences.sandbox.contact_list import ContactList
 from criteo_audiences.sandbox.entities import SegmentEntity
 from criteo_audiences.sandbox.problems import Violation
-from criteo_audiences.sandbox.scope import Scope
 from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.writing import creation_violations, own_attributes
 
 
-def violations(item: Item, scope: Scope) -> Iterator[Violation]:
+def violations(item: Item, scope: CallScope) -> Iterator[Violation]:
     """Returns everything that keeps a segment from being created."""
     yield from creation_violations(item.attributes, scope.segments, scope)
     yield from _settings_violations(item.attributes, scope)
 
 
-def create(item: Item, scope: Scope) -> SegmentEntity:
+def create(item: Item, scope: CallScope) -> SegmentEntity:
     """Keep a segment whose attributes break no rule; without a name it gets one."""
     attributes, service = item.attributes, scope.service
     (name,) = _settings_names(attributes, service)
@@ -39,7 +38,7 @@ def _settings_names(attributes: Mapping[str, Any], service: Service) -> list[str
     return names if names or service.default_kind is None else [service.default_kind]
 
 
-def _settings_violations(attributes: Mapping[str, Any], scope: Scope) -> Iterator[Violation]:
+def _settings_violations(attributes: Mapping[str, Any], scope: CallScope) -> Iterator[Violation]:
     names = _settings_names(attributes, scope.service)
     if len(names) != 1:
         # In Criteo's guide, not in OpenAPI: each segment is of one kind.

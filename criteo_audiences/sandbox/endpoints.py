@@ -4,18 +4,16 @@ from typing import Any
 
 from aiohttp import web
 
-from criteo_audiences.sandbox import answering, versions
+from criteo_audiences.sandbox import calls, versions
 from criteo_audiences.sandbox.amendment import identifiers_of, read_amendment
-from criteo_audiences.sandbox.answering import answer, bulk
-from criteo_audiences.sandbox.answering import document as document_of
-from criteo_audiences.sandbox.bulk import full_entity
 from criteo_audiences.sandbox.call_log import ENTRY
+from criteo_audiences.sandbox.calls import answer, bulk, full_entity, scope
+from criteo_audiences.sandbox.calls import document as document_of
 from criteo_audiences.sandbox.contact_list import AmendmentCounts, ContactList
 from criteo_audiences.sandbox.creation import CREATE
 from criteo_audiences.sandbox.entities import SegmentEntity, timestamp
 from criteo_audiences.sandbox.kinds import matched
 from criteo_audiences.sandbox.problems import invalid
-from criteo_audiences.sandbox.scope import scope
 from criteo_audiences.sandbox.searching import matching, read_filters, read_page
 from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.state import STATE
@@ -28,7 +26,7 @@ def routes(service: Service) -> list[web.RouteDef]:
     segments, contact_list = f"{base}/{service.segments}", "{segment_id}/contact-list"
     amend_method, amend_end = service.amend
     clear_method, clear_end = service.clear
-    rows: list[answering.Row] = [
+    rows: list[calls.Route] = [
         ("create", "POST", f"{segments}/create", bulk(CREATE)),
         ("update", "PATCH", segments, bulk(UPDATE)),
         ("delete", "POST", f"{segments}/delete", bulk(DELETE)),
@@ -38,7 +36,7 @@ def routes(service: Service) -> list[web.RouteDef]:
         ("amend", amend_method, f"{base}/audience-segments/{contact_list}{amend_end}", amend_contact_list),
         ("clear", clear_method, f"{base}/audience-segments/{contact_list}{clear_end}", clear_contact_list),
     ]
-    return answering.routes(service, rows, versions.ANY)
+    return calls.routes(service, rows, versions.ANY)
 
 
 async def search_segments(request: web.Request) -> web.Response:

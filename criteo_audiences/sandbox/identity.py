@@ -4,9 +4,8 @@ from typing import Any
 
 from aiohttp import web
 
-from criteo_audiences.sandbox.answering import Row, answer
+from criteo_audiences.sandbox.calls import Route, answer, scope
 from criteo_audiences.sandbox.problems import invalid
-from criteo_audiences.sandbox.scope import scope
 from criteo_audiences.sandbox.searching import read_number
 
 _APPLICATION_ID = 1
@@ -15,17 +14,17 @@ _DEFAULT_OWNER = "1"
 _DEFAULT_PAGE_SIZE = 25
 
 
-def application_rows(base: str) -> list[Row]:
+def application_rows(base: str) -> list[Route]:
     """Returns the endpoint that every service has, below its path."""
     return [("me", "GET", f"{base}/me", get_application)]
 
 
-def advertiser_rows() -> list[Row]:
+def advertiser_rows() -> list[Route]:
     """Returns the endpoint of the advertisers, which belong to no service."""
     return [("advertisers", "GET", "/advertisers/me", get_advertisers)]
 
 
-def account_rows(base: str) -> list[Row]:
+def account_rows(base: str) -> list[Route]:
     """Returns the endpoint of the accounts, below the path of their service."""
     return [("accounts", "GET", f"{base}/accounts", get_accounts)]
 

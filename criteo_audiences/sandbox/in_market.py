@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from criteo_audiences.sandbox.answering import Row, answer
+from criteo_audiences.sandbox.calls import Route, answer
 from criteo_audiences.sandbox.kinds import scattered
 from criteo_audiences.sandbox.problems import invalid
 from criteo_audiences.sandbox.schema import is_country
@@ -23,7 +23,7 @@ _INTERESTS: Final[Mapping[str, str | None]] = {
 _BRANDS: Final[Mapping[str, str]] = {"101": "Acme", "102": "Globex", "103": "Initech", "104": "Umbrella"}
 
 
-def rows(base: str) -> list[Row]:
+def rows(base: str) -> list[Route]:
     """Returns the endpoints, below the path of the segments."""
     return [
         ("interests", "GET", f"{base}/in-market-interests", get_interests),

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from criteo_audiences.sandbox.bulk import Item
+from criteo_audiences.sandbox.calls import Item, scope_of
 from criteo_audiences.sandbox.contact_list import ContactList
 from criteo_audiences.sandbox.creation import create
 from criteo_audiences.sandbox.entities import SegmentEntity
-from criteo_audiences.sandbox.scope import scope_of
 from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.state import ServerState
 

@@ -6,8 +6,8 @@ from aiohttp import web
 
 from criteo_audiences.sandbox import (
     ad_sets,
-    answering,
     audience_endpoints,
+    calls,
     endpoints,
     identity,
     in_market,
@@ -23,19 +23,19 @@ def routes(service: Service) -> list[web.RouteDef]:
     return [
         *endpoints.routes(service),
         *(audience_endpoints.routes(service) if service.audiences else ()),
-        *answering.routes(service, identity.application_rows(base), versions.ANY),
+        *calls.routes(service, identity.application_rows(base), versions.ANY),
         *(_OWN[service.name](service, base) if service.name in _OWN else ()),
     ]
 
 
 def _marketing_solutions(service: Service, base: str) -> list[web.RouteDef]:
     rows = [*in_market.rows(f"{base}/{service.segments}"), *ad_sets.rows(base), *identity.advertiser_rows()]
-    return answering.routes(service, rows, versions.ANY)
+    return calls.routes(service, rows, versions.ANY)
 
 
 def _retail_media(service: Service, base: str) -> list[web.RouteDef]:
     # OpenAPI has none of these under "experimental".
-    return answering.routes(service, [*targeting.rows(base), *identity.account_rows(base)], versions.STABLE)
+    return calls.routes(service, [*targeting.rows(base), *identity.account_rows(base)], versions.STABLE)
 
 
 _OWN: Mapping[str, Callable[[Service, str], list[web.RouteDef]]] = {

@@ -6,9 +6,8 @@ from typing import Any
 from aiohttp import web
 
 from criteo_audiences.sandbox import algebra, kinds
-from criteo_audiences.sandbox.answering import answer, document
 from criteo_audiences.sandbox.audience_actions import algebra_violations
-from criteo_audiences.sandbox.bulk import Action, Item, id_entity
+from criteo_audiences.sandbox.calls import Action, CallScope, Item, Reach, answer, document, id_entity, scope
 from criteo_audiences.sandbox.entities import AudienceEntity, E, SegmentEntity
 from criteo_audiences.sandbox.kinds import Kind
 from criteo_audiences.sandbox.problems import ProblemError, Violation, invalid
@@ -21,7 +20,6 @@ from criteo_audiences.sandbox.schema import (
     required_object,
     required_value,
 )
-from criteo_audiences.sandbox.scope import Reach, Scope, scope
 from criteo_audiences.sandbox.services import Service
 
 
@@ -54,8 +52,8 @@ async def estimate_audience(request: web.Request) -> web.Response:
     return _estimated(reach.service.with_audiences.entity_type, _algebra_size(definition, reach), reach.service)
 
 
-def _computing(reach_of: Callable[[Scope], Reach[E]], size_of: Callable[[E, Scope], int]) -> Action:
-    def violations(item: Item, scope: Scope) -> Iterator[Violation]:
+def _computing(reach_of: Callable[[CallScope], Reach[E]], size_of: Callable[[E, CallScope], int]) -> Action:
+    def violations(item: Item, scope: CallScope) -> Iterator[Violation]:
         if unreachable := reach_of(scope).violation(item.id):
             yield unreachable
             return
@@ -64,14 +62,14 @@ def _computing(reach_of: Callable[[Scope], Reach[E]], size_of: Callable[[E, Scop
         except ProblemError as error:
             yield error.violation
 
-    def carry_out(item: Item, scope: Scope) -> dict[str, Any]:
+    def carry_out(item: Item, scope: CallScope) -> dict[str, Any]:
         entity = reach_of(scope)[item.id]
         return {**id_entity(entity), "attributes": _attributes(size_of(entity, scope), scope.service)}
 
     return Action(violations, carry_out)
 
 
-def _segment_size(segment: SegmentEntity, scope: Scope) -> int:
+def _segment_size(segment: SegmentEntity, scope: CallScope) -> int:
     """Returns the users of a segment.
 
     Raises:
@@ -88,11 +86,11 @@ def _segment_size(segment: SegmentEntity, scope: Scope) -> int:
     return size
 
 
-def _audience_size(audience: AudienceEntity, scope: Scope) -> int:
+def _audience_size(audience: AudienceEntity, scope: CallScope) -> int:
     return _algebra_size(audience.algebra, scope)
 
 
-def _algebra_size(definition: dict[str, Any], scope: Scope) -> int:
+def _algebra_size(definition: dict[str, Any], scope: CallScope) -> int:
     return algebra.size(definition, lambda each: _segment_size(scope.segments[each], scope), kinds.EVERYONE)
 
 

@@ -5,13 +5,12 @@ from typing import Any
 
 from aiohttp import web
 
-from criteo_audiences.sandbox.answering import Row, answer, document
+from criteo_audiences.sandbox.calls import Route, answer, document, scope
 from criteo_audiences.sandbox.schema import attributes_of, is_list_of, is_one_of, required_value
-from criteo_audiences.sandbox.scope import scope
 from criteo_audiences.sandbox.state import STATE, Target
 
 
-def rows(base: str) -> list[Row]:
+def rows(base: str) -> list[Route]:
     """Returns the endpoints, below the path of the service."""
     path = f"{base}/preferred-line-items/{{line_item_id}}/targeting/audiences"
     return [

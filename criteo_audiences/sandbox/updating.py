@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from criteo_audiences.sandbox.bulk import Action, Item, full_entity, id_entity
+from criteo_audiences.sandbox.calls import Action, CallScope, Item, full_entity, id_entity
 from criteo_audiences.sandbox.entities import SegmentEntity
 from criteo_audiences.sandbox.problems import Violation
-from criteo_audiences.sandbox.scope import Scope
 from criteo_audiences.sandbox.writing import change, change_violations
 
 
-def update_violations(item: Item, scope: Scope) -> Iterator[Violation]:
+def update_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
     """Returns everything that keeps a segment from being changed as the item says."""
     if unreachable := scope.segments.violation(item.id):
         yield unreachable
@@ -20,7 +19,7 @@ def update_violations(item: Item, scope: Scope) -> Iterator[Violation]:
     yield from _settings_violations(changes, segment)
 
 
-def update(item: Item, scope: Scope) -> dict[str, Any]:
+def update(item: Item, scope: CallScope) -> dict[str, Any]:
     """Change what the item names, and leave the rest."""
     segment, changes = scope.segments[item.id], item.attributes
     if segment.settings_name in _updatable(changes, segment):
@@ -30,7 +29,7 @@ def update(item: Item, scope: Scope) -> dict[str, Any]:
     return full_entity(segment)
 
 
-def delete_violations(item: Item, scope: Scope) -> Iterator[Violation]:
+def delete_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
     """Returns what keeps a segment from being deleted."""
     if unreachable := scope.segments.violation(item.id):
         yield unreachable
@@ -38,7 +37,7 @@ def delete_violations(item: Item, scope: Scope) -> Iterator[Violation]:
         yield Violation("segment-must-not-be-used-in-audience", "An audience uses the segment.")
 
 
-def delete(item: Item, scope: Scope) -> dict[str, Any]:
+def delete(item: Item, scope: CallScope) -> dict[str, Any]:
     """Forget a segment."""
     segment = scope.segments[item.id]
     scope.segments.store.remove(segment)

@@ -8,10 +8,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from criteo_audiences.sandbox import token_endpoint
+from criteo_audiences.sandbox.calls import CALL
 from criteo_audiences.sandbox.dialects import GUIDES, OPENAPI, Answer, Dialect, Occasion
 from criteo_audiences.sandbox.encoding import dumps
 from criteo_audiences.sandbox.problems import problem
-from criteo_audiences.sandbox.scope import CALL
 from criteo_audiences.sandbox.state import STATE
 
 _DIALECTS: Mapping[str, Dialect] = {"openapi": OPENAPI, "guides": GUIDES}
