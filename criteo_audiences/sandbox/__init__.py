@@ -18,7 +18,7 @@ from criteo_audiences.sandbox.contact_list import ContactList
 from criteo_audiences.sandbox.dialects import DialectName
 from criteo_audiences.sandbox.faults import Fault, FaultOptions
 from criteo_audiences.sandbox.listener import Listener
-from criteo_audiences.sandbox.quota import Quota, Window
+from criteo_audiences.sandbox.quota import CallQuota, Window
 from criteo_audiences.sandbox.services import ServiceName
 from criteo_audiences.sandbox.state import ServerState
 from criteo_audiences.sandbox.tokens import Consents, Rotation, TokenIssuer
@@ -89,8 +89,8 @@ class Sandbox:
                 clock=clock,
             ),
             consents=Consents(clock, rotation, accounts),
-            quota=None if rate_limit is None else Quota.of(*rate_limit, window),
-            consented_quota=None if rate_limit is None else Quota.of(_CALLS_AN_ACCOUNT * accounts, _MINUTE, window),
+            quota=None if rate_limit is None else CallQuota.of(*rate_limit, window),
+            consented_quota=None if rate_limit is None else CallQuota.of(_CALLS_AN_ACCOUNT * accounts, _MINUTE, window),
             latency=latency,
             max_identifiers=max_identifiers,
             max_body_bytes=max_body_bytes,

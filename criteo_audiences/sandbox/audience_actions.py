@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from criteo_audiences.sandbox import algebra
+from criteo_audiences.sandbox.attributes import change, change_violations, creation_violations, own_attributes
 from criteo_audiences.sandbox.calls import Action, CallScope, Item, full_entity, id_entity
 from criteo_audiences.sandbox.problems import Violation
-from criteo_audiences.sandbox.writing import change, change_violations, creation_violations, own_attributes
 
 _RETARGETING = "Retargeting"
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from criteo_audiences.sandbox import calls, versions
 from criteo_audiences.sandbox.audience_actions import CREATE, DELETE, UPDATE
 from criteo_audiences.sandbox.calls import answer, bulk, document, full_entity, items, scope
-from criteo_audiences.sandbox.searching import matching, read_filters, read_page
+from criteo_audiences.sandbox.search import matching, read_filters, read_page
 from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.sizing import (
     COMPUTE_AUDIENCES,

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from criteo_audiences.sandbox.attributes import creation_violations, own_attributes
 from criteo_audiences.sandbox.calls import Action, CallScope, Item, full_entity
 from criteo_audiences.sandbox.contact_list import ContactList
 from criteo_audiences.sandbox.entities import SegmentEntity
 from criteo_audiences.sandbox.problems import Violation
 from criteo_audiences.sandbox.services import Service
-from criteo_audiences.sandbox.writing import creation_violations, own_attributes
 
 
 def violations(item: Item, scope: CallScope) -> Iterator[Violation]:

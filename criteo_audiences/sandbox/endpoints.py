@@ -14,7 +14,7 @@ from criteo_audiences.sandbox.creation import CREATE
 from criteo_audiences.sandbox.entities import SegmentEntity, timestamp
 from criteo_audiences.sandbox.kinds import matched
 from criteo_audiences.sandbox.problems import invalid
-from criteo_audiences.sandbox.searching import matching, read_filters, read_page
+from criteo_audiences.sandbox.search import matching, read_filters, read_page
 from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.state import STATE
 from criteo_audiences.sandbox.updating import DELETE, UPDATE

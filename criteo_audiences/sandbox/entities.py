@@ -9,7 +9,7 @@ import attrs
 
 from criteo_audiences.sandbox.algebra import segment_ids
 from criteo_audiences.sandbox.contact_list import ContactList
-from criteo_audiences.sandbox.services import Audiences, Service
+from criteo_audiences.sandbox.services import AudienceTraits, Service
 
 
 def timestamp(epoch_seconds: float) -> str:
@@ -167,7 +167,7 @@ class AudienceEntity(Entity):
     ad_set_ids: list[str] = attrs.field(factory=list)
 
     @property
-    def traits(self) -> Audiences:
+    def traits(self) -> AudienceTraits:
         """What its service says about audiences."""
         return self.service.with_audiences
 

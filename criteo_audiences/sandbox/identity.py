@@ -6,7 +6,7 @@ from aiohttp import web
 
 from criteo_audiences.sandbox.calls import Route, answer, scope
 from criteo_audiences.sandbox.problems import invalid
-from criteo_audiences.sandbox.searching import read_number
+from criteo_audiences.sandbox.search import read_number
 
 _APPLICATION_ID = 1
 _ORGANIZATION_ID = 1

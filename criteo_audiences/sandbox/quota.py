@@ -1,4 +1,4 @@
-"""The quota of an application: so many calls within a period, announced in three headers."""
+"""Count the calls of an application within a period, and announce in three headers how many are left."""
 
 import math
 from collections import deque
@@ -81,7 +81,7 @@ class FixedWindow:
 
 
 @attrs.define
-class Quota:
+class CallQuota:
     """What the server lets its one application call, and says about it."""
 
     limit: int

@@ -14,7 +14,7 @@ from criteo_audiences.sandbox.call_log import ENTRY
 from criteo_audiences.sandbox.delivery import FAULT, NoReply, cut, deliver, reset
 from criteo_audiences.sandbox.faults import Fault
 from criteo_audiences.sandbox.problems import ProblemError, problem_response
-from criteo_audiences.sandbox.quota import Quota, rate_limit_headers
+from criteo_audiences.sandbox.quota import CallQuota, rate_limit_headers
 from criteo_audiences.sandbox.state import STATE, ServerState
 from criteo_audiences.sandbox.wording import worded
 
@@ -95,11 +95,11 @@ async def _injected(request: web.Request, fault: Fault) -> web.Response:
     return response
 
 
-def _quota(request: web.Request) -> Quota | None:
+def _quota(request: web.Request) -> CallQuota | None:
     return request.app[STATE].quota_of(request.headers.get("Authorization"))
 
 
-def _headers_beside(status: int, quota: Quota | None, now: float) -> dict[str, str]:
+def _headers_beside(status: int, quota: CallQuota | None, now: float) -> dict[str, str]:
     if status != web.HTTPTooManyRequests.status_code:
         return quota.headers(now) if quota else {}
     if quota is None:

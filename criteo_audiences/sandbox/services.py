@@ -1,4 +1,4 @@
-"""Criteo's three services as data: where they differ in their paths, fields and words.
+"""Describe Criteo's three services as data: where they differ in their paths, fields and words.
 
 Everything here is OpenAPI's unless a comment says otherwise.
 """
@@ -32,7 +32,7 @@ class Limits:
 
 
 @attrs.frozen(kw_only=True)
-class Audiences:
+class AudienceTraits:
     """What a service has besides segments: audiences, and the sizes of both."""
 
     path: str = "audiences"
@@ -97,10 +97,10 @@ class Service:
     cleared_type: str | None = None
     """The type of the entity that clearing answers; ``None`` for an answer without a body."""
 
-    audiences: Audiences | None = None
+    audiences: AudienceTraits | None = None
 
     @property
-    def with_audiences(self) -> Audiences:
+    def with_audiences(self) -> AudienceTraits:
         """What it has besides segments.
 
         Raises:
@@ -138,7 +138,7 @@ MARKETING_SOLUTIONS: Final = Service(
     clear=("DELETE", ""),
     operation_type="ContactlistAmendment",
     cleared_type="AudienceContactlist",
-    audiences=Audiences(
+    audiences=AudienceTraits(
         filters={
             "audienceIds": "id",
             "advertiserIds": "advertiserId",
@@ -176,7 +176,7 @@ RETAIL_MEDIA: Final = Service(
     default_identifier="Email",
     statistics="",
     operation_is_flat=True,
-    audiences=Audiences(
+    audiences=AudienceTraits(
         path="accounts/{owner_id}/audiences",
         # By analogy with the segments: neither OpenAPI nor the guide has a word for it.
         entity_type="RetailMediaAudience",

@@ -11,7 +11,7 @@ from criteo_audiences.sandbox.call_log import CallLog
 from criteo_audiences.sandbox.dialects import Dialect
 from criteo_audiences.sandbox.entities import AudienceEntity, EntityStore, SegmentEntity
 from criteo_audiences.sandbox.faults import FaultQueue
-from criteo_audiences.sandbox.quota import Quota
+from criteo_audiences.sandbox.quota import CallQuota
 from criteo_audiences.sandbox.services import SERVICES, Service
 from criteo_audiences.sandbox.tokens import Consents, TokenIssuer
 from criteo_audiences.sandbox.versions import Versions
@@ -34,8 +34,8 @@ class ServerState:
 
     tokens: TokenIssuer
     consents: Consents
-    quota: Quota | None
-    consented_quota: Quota | None
+    quota: CallQuota | None
+    consented_quota: CallQuota | None
     latency: float
     max_identifiers: int
     max_body_bytes: int
@@ -51,7 +51,7 @@ class ServerState:
     audiences: EntityStore[AudienceEntity] = attrs.field(factory=entities.audience_store)
     line_items: dict[str, Target] = attrs.field(factory=dict)
 
-    def quota_of(self, authorization: str | None) -> Quota | None:
+    def quota_of(self, authorization: str | None) -> CallQuota | None:
         """Returns the quota that a call uses: the application's, or that of the users who have consented."""
         return self.consented_quota if self.tokens.is_consented(authorization) else self.quota
 

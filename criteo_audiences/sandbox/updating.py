@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from criteo_audiences.sandbox.attributes import change, change_violations
 from criteo_audiences.sandbox.calls import Action, CallScope, Item, full_entity, id_entity
 from criteo_audiences.sandbox.entities import SegmentEntity
 from criteo_audiences.sandbox.problems import Violation
-from criteo_audiences.sandbox.writing import change, change_violations
 
 
 def update_violations(item: Item, scope: CallScope) -> Iterator[Violation]:

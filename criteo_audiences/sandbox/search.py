@@ -1,4 +1,4 @@
-"""Searching segments and audiences: a page of those that pass every filter."""
+"""Search segments and audiences: a page of those that pass every filter."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -17,7 +17,7 @@ Filters = Mapping[str, frozenset[str]]
 
 
 @attrs.frozen
-class Page:
+class PageRequest:
     """Which part of the result is asked for."""
 
     limit: int
@@ -32,13 +32,13 @@ class Page:
         return {"totalItems": total, "limit": self.limit, "offset": self.offset}
 
 
-def read_page(query: Mapping[str, str], service: Service) -> Page:
+def read_page(query: Mapping[str, str], service: Service) -> PageRequest:
     """Returns the page.
 
     Raises:
         ProblemError: 400, for a number that OpenAPI does not allow.
     """
-    return Page(
+    return PageRequest(
         limit=read_number(query, "limit", service.default_page, service.max_page),
         offset=read_number(query, "offset", 0),
     )

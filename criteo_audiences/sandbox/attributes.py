@@ -1,4 +1,4 @@
-"""Names and descriptions, which segments and audiences have alike: when they are valid, and how they change."""
+"""Check and change names and descriptions, which segments and audiences have alike."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
