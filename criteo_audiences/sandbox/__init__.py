@@ -12,7 +12,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
-from criteo_audiences.sandbox import preparation
+from criteo_audiences.sandbox import segment_endpoints
 from criteo_audiences.sandbox.call_log import RecordedRequest
 from criteo_audiences.sandbox.contact_list import ContactList
 from criteo_audiences.sandbox.dialects import DialectName
@@ -240,7 +240,7 @@ class Sandbox:
             "account_id": account_id,
             "data_provider_id": data_provider_id,
         }
-        segment = preparation.add_contact_list(
+        segment = segment_endpoints.add_contact_list(
             self._state,
             service,
             name=name,

@@ -88,7 +88,7 @@ class CallQuota:
     window: CallWindow
 
     @classmethod
-    def of(cls, limit: int, period: float, window: Window) -> "Quota":
+    def of(cls, limit: int, period: float, window: Window) -> "CallQuota":
         """Returns a quota of ``limit`` calls in ``period`` seconds."""
         kinds: Mapping[str, type[SlidingWindow | FixedWindow]] = {"sliding": SlidingWindow, "fixed": FixedWindow}
         if window not in kinds:

@@ -8,9 +8,10 @@ from criteo_audiences.sandbox import (
     ad_sets,
     audience_endpoints,
     calls,
-    endpoints,
+    contact_list_endpoints,
     identity,
     in_market,
+    segment_endpoints,
     targeting,
     versions,
 )
@@ -21,7 +22,8 @@ def routes(service: Service) -> list[web.RouteDef]:
     """Returns every route of a service."""
     base = f"/{service.name}"
     return [
-        *endpoints.routes(service),
+        *segment_endpoints.routes(service),
+        *contact_list_endpoints.routes(service),
         *(audience_endpoints.routes(service) if service.audiences else ()),
         *calls.routes(service, identity.application_rows(base), versions.ANY),
         *(_OWN[service.name](service, base) if service.name in _OWN else ()),
