@@ -1,13 +1,25 @@
-"""The sizes of segments and audiences: computed for those that exist, estimated for definitions."""
+"""Compute the sizes of segments and audiences that exist, and estimate those of definitions."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
-from criteo_audiences.sandbox import algebra, kinds
-from criteo_audiences.sandbox.audience_actions import algebra_violations
-from criteo_audiences.sandbox.calls import Action, CallScope, Item, Reach, answer, document, id_entity, scope
+from criteo_audiences.sandbox import algebra, calls, kinds
+from criteo_audiences.sandbox.audience_endpoints import algebra_violations
+from criteo_audiences.sandbox.calls import (
+    Action,
+    CallScope,
+    Item,
+    Reach,
+    answer,
+    bulk,
+    document,
+    id_entity,
+    items,
+    scope,
+)
 from criteo_audiences.sandbox.entities import AudienceEntity, E, SegmentEntity
 from criteo_audiences.sandbox.kinds import Kind
 from criteo_audiences.sandbox.problems import ProblemError, Violation, invalid
@@ -21,6 +33,20 @@ from criteo_audiences.sandbox.schema import (
     required_value,
 )
 from criteo_audiences.sandbox.services import Service
+
+
+def routes(service: Service) -> list[web.RouteDef]:
+    """Returns the routes of a service for the sizes of its segments and audiences."""
+    traits = service.with_audiences
+    audiences, segments = f"/{service.name}/{traits.path}", f"/{service.name}/{service.segments}"
+    items_of = partial(named_items, service=service) if traits.channels else items
+    rows: list[calls.Route] = [
+        ("audiences.sizes", "POST", f"{audiences}/compute-sizes", bulk(COMPUTE_AUDIENCES, items_of)),
+        ("audiences.estimate", "POST", f"{audiences}/estimate-size", estimate_audience),
+        ("sizes", "POST", f"{segments}/compute-sizes", bulk(COMPUTE_SEGMENTS, items_of)),
+        ("estimate", "POST", f"{segments}/estimate-size", estimate_segment),
+    ]
+    return calls.routes(service, rows, traits.versions)
 
 
 def named_items(body: Mapping[str, Any], service: Service) -> list[Item]:
