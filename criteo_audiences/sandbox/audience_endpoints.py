@@ -12,7 +12,6 @@ from criteo_audiences.sandbox.calls import (
     Action,
     CallScope,
     Item,
-    Route,
     answer,
     bulk,
     document,
@@ -23,7 +22,7 @@ from criteo_audiences.sandbox.calls import (
 from criteo_audiences.sandbox.problems import Violation, invalid
 from criteo_audiences.sandbox.schema import attributes_of, is_list_of, is_one_of, required_value
 from criteo_audiences.sandbox.search import matching, read_filters, read_page
-from criteo_audiences.sandbox.services import Service
+from criteo_audiences.sandbox.services import RETAIL_MEDIA, Service
 from criteo_audiences.sandbox.state import STATE, Target
 
 _RETARGETING = "Retargeting"
@@ -96,21 +95,37 @@ def delete(item: Item, scope: CallScope) -> dict[str, Any]:
 
 
 CREATE = Action(create_violations, create)
+
 UPDATE = Action(update_violations, update)
+
 DELETE = Action(delete_violations, delete)
 
 
 def routes(service: Service) -> list[web.RouteDef]:
-    """Returns the routes of a service for its audiences."""
+    """Returns the routes of a service for its audiences and for what they are linked with."""
     traits = service.with_audiences
-    audiences = f"/{service.name}/{traits.path}"
+    base, audiences = f"/{service.name}", f"/{service.name}/{traits.path}"
+    line_item = f"{base}/preferred-line-items/{{line_item_id}}/targeting/audiences"
     rows: list[calls.Route] = [
         ("audiences.create", "POST", f"{audiences}/create", bulk(CREATE)),
         ("audiences.update", "PATCH", audiences, bulk(UPDATE)),
         ("audiences.delete", "POST", f"{audiences}/delete", bulk(DELETE)),
     ]
     search: calls.Route = ("audiences.search", "POST", f"{audiences}/search", search_audiences)
-    return [*calls.routes(service, rows, traits.versions), *calls.routes(service, [search], versions.ANY)]
+    ad_set: calls.Route = ("ad-set", "PUT", f"{base}/ad-sets/{{ad_set_id}}/audience", link_audience)
+    targets: list[calls.Route] = [
+        ("target", "GET", line_item, get_target),
+        ("target.set", "PUT", line_item, set_target),
+        ("target.append", "POST", f"{line_item}/append", append_audiences),
+        ("target.delete", "POST", f"{line_item}/delete", delete_audiences),
+    ]
+    return [
+        *calls.routes(service, rows, traits.versions),
+        *calls.routes(service, [search], versions.ANY),
+        *calls.routes(service, [ad_set] if traits.on_ad_sets else [], versions.ANY),
+        # OpenAPI has none of these under "experimental".
+        *calls.routes(service, targets if service.name == RETAIL_MEDIA.name else [], versions.STABLE),
+    ]
 
 
 async def search_audiences(request: web.Request) -> web.Response:
@@ -119,11 +134,6 @@ async def search_audiences(request: web.Request) -> web.Response:
     page = read_page(request.query, reach.service)
     found = matching(reach.audiences, read_filters(await document(request), reach.service.with_audiences.filters))
     return answer([full_entity(audience) for audience in page.of(found)], meta=page.meta(len(found)))
-
-
-def _ad_set_rows(base: str) -> list[Route]:
-    """Returns the endpoint, below the path of the service."""
-    return [("ad-set", "PUT", f"{base}/ad-sets/{{ad_set_id}}/audience", link_audience)]
 
 
 async def link_audience(request: web.Request) -> web.Response:
@@ -140,17 +150,6 @@ async def link_audience(request: web.Request) -> web.Response:
     if chosen is not None:
         chosen.ad_set_ids.append(ad_set_id)
     return answer({"id": ad_set_id, "type": "AdSetAudienceLink", "attributes": {"audienceId": audience_id}})
-
-
-def _line_item_rows(base: str) -> list[Route]:
-    """Returns the endpoints, below the path of the service."""
-    path = f"{base}/preferred-line-items/{{line_item_id}}/targeting/audiences"
-    return [
-        ("target", "GET", path, get_target),
-        ("target.set", "PUT", path, set_target),
-        ("target.append", "POST", f"{path}/append", append_audiences),
-        ("target.delete", "POST", f"{path}/delete", delete_audiences),
-    ]
 
 
 async def get_target(request: web.Request) -> web.Response:

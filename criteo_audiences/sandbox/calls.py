@@ -7,11 +7,11 @@ from typing import Any, Generic
 import attrs
 from aiohttp import web
 
-from criteo_audiences.sandbox.bodies import read_json
 from criteo_audiences.sandbox.entities import AudienceEntity, E, Entity, EntityStore, SegmentEntity
-from criteo_audiences.sandbox.problems import ProblemError, Violation, invalid, json_response, problem
+from criteo_audiences.sandbox.problems import ProblemError, Violation, invalid, problem
 from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.state import STATE, ServerState
+from criteo_audiences.sandbox.wire import json_response, read_json
 
 
 @attrs.frozen
@@ -149,6 +149,7 @@ def id_entity(entity: Entity) -> dict[str, Any]:
 
 
 Endpoint = Callable[[web.Request], Awaitable[web.Response]]
+
 Route = tuple[str, str, str, Endpoint]
 """Name, method, path after the API version, and what answers."""
 

@@ -8,31 +8,48 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from criteo_audiences.sandbox.calls import Route, answer, scope
+from criteo_audiences.sandbox import calls, versions
+from criteo_audiences.sandbox.calls import answer, scope
 from criteo_audiences.sandbox.kinds import scattered
 from criteo_audiences.sandbox.problems import invalid
 from criteo_audiences.sandbox.schema import is_country
 from criteo_audiences.sandbox.search import read_number
+from criteo_audiences.sandbox.services import MARKETING_SOLUTIONS, RETAIL_MEDIA, Service
 
 _APPLICATION_ID = 1
 _ORGANIZATION_ID = 1
 _DEFAULT_OWNER = "1"
 _DEFAULT_PAGE_SIZE = 25
+# Ids of the Google product taxonomy, each with the one above it: apparel and electronics, down to mobile phones.
+_INTERESTS: Final[Mapping[str, str | None]] = {
+    "166": None,
+    "1604": "166",
+    "187": "166",
+    "222": None,
+    "262": "222",
+    "270": "262",
+    "267": "270",
+}
+_BRANDS: Final[Mapping[str, str]] = {"101": "Acme", "102": "Globex", "103": "Initech", "104": "Umbrella"}
 
 
-def _application_rows(base: str) -> list[Route]:
-    """Returns the endpoint that every service has, below its path."""
-    return [("me", "GET", f"{base}/me", get_application)]
-
-
-def _advertiser_rows() -> list[Route]:
-    """Returns the endpoint of the advertisers, which belong to no service."""
-    return [("advertisers", "GET", "/advertisers/me", get_advertisers)]
-
-
-def _account_rows(base: str) -> list[Route]:
-    """Returns the endpoint of the accounts, below the path of their service."""
-    return [("accounts", "GET", f"{base}/accounts", get_accounts)]
+def routes(service: Service) -> list[web.RouteDef]:
+    """Returns the routes of a service for its application, for what its users own, and for its catalog."""
+    base = f"/{service.name}"
+    rows: list[calls.Route] = [("me", "GET", f"{base}/me", get_application)]
+    if service.name == MARKETING_SOLUTIONS.name:
+        rows += [
+            # The advertisers belong to no service.
+            ("advertisers", "GET", "/advertisers/me", get_advertisers),
+            ("interests", "GET", f"{base}/{service.segments}/in-market-interests", get_interests),
+            ("brands", "GET", f"{base}/{service.segments}/in-market-brands", get_brands),
+        ]
+    accounts: calls.Route = ("accounts", "GET", f"{base}/accounts", get_accounts)
+    return [
+        *calls.routes(service, rows, versions.ANY),
+        # OpenAPI does not have it under "experimental".
+        *calls.routes(service, [accounts] if service.name == RETAIL_MEDIA.name else [], versions.STABLE),
+    ]
 
 
 async def get_application(request: web.Request) -> web.Response:
@@ -106,27 +123,6 @@ def _metadata(path: str, index: int, size: int, total: int) -> dict[str, Any]:
         "previousPage": address(index - 1),
         "nextPage": address(index + 1),
     }
-
-
-# Ids of the Google product taxonomy, each with the one above it: apparel and electronics, down to mobile phones.
-_INTERESTS: Final[Mapping[str, str | None]] = {
-    "166": None,
-    "1604": "166",
-    "187": "166",
-    "222": None,
-    "262": "222",
-    "270": "262",
-    "267": "270",
-}
-_BRANDS: Final[Mapping[str, str]] = {"101": "Acme", "102": "Globex", "103": "Initech", "104": "Umbrella"}
-
-
-def _in_market_rows(base: str) -> list[Route]:
-    """Returns the endpoints, below the path of the segments."""
-    return [
-        ("interests", "GET", f"{base}/in-market-interests", get_interests),
-        ("brands", "GET", f"{base}/in-market-brands", get_brands),
-    ]
 
 
 async def get_interests(request: web.Request) -> web.Response:

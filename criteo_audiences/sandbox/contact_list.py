@@ -12,6 +12,13 @@ import attrs
 
 _HASHED_EMAIL = r"[0-9a-fA-F]{64}|[0-9a-fA-F]{32}"
 _PLAIN_EMAIL = r"[^@\s]+@[^@\s]+\.[^@\s]+"
+# OpenAPI names the type IpAddressV4; Criteo publishes no more about it.
+_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_SHARDS = 64
+_HEX_LENGTHS = frozenset({32, 64})
+# The server shares its caller's event loop: some three milliseconds of work, then the others have their turn.
+_SLICE = 2_000
+_SAMPLE = 10
 
 # One identifier type covers plain text, MD5, SHA-256 and SHA-256 of MD5: the server decides from the string.
 is_email: Final = re.compile(f"{_HASHED_EMAIL}|{_PLAIN_EMAIL}").fullmatch
@@ -22,8 +29,6 @@ is_phone_number: Final = re.compile(r"\+[0-9](?:[ -]*[0-9])+|[0-9a-fA-F]{64}").f
 # IDFA and AAID are UUIDs; Criteo publishes no rule on their case.
 is_mobile_ad_id: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 
-# OpenAPI names the type IpAddressV4; Criteo publishes no more about it.
-_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 is_ip_address_v4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}").fullmatch
 
 
@@ -34,10 +39,6 @@ def is_opaque_id(text: str) -> bool:
 
 IdentifierRule = Callable[[str], object]
 """Takes an identifier and returns something true when it is valid."""
-
-
-_SHARDS = 64
-_HEX_LENGTHS = frozenset({32, 64})
 
 
 class IdentifierSet:
@@ -92,11 +93,6 @@ def _packed(identifier: str) -> str | bytes:
     except ValueError:
         return identifier
     return raw if raw.hex() == identifier else identifier
-
-
-# The server shares its caller's event loop: some three milliseconds of work, then the others have their turn.
-_SLICE = 2_000
-_SAMPLE = 10
 
 
 @attrs.define

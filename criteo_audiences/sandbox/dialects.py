@@ -12,7 +12,23 @@ import attrs
 
 from criteo_audiences.sandbox.services import COMMERCE_GRID, MARKETING_SOLUTIONS, RETAIL_MEDIA, Service
 
+# The fraction has seven digits. The last is not zero, so that cutting to microseconds differs from rounding.
+_TIMESTAMPS = (
+    "{second}.{fraction:.3}Z",
+    "{second}.{fraction:.2}Z",
+    "{second}.{fraction}Z",
+    "{second}.{fraction}",
+    "{second}.{fraction:.2}",
+    "{second}.{fraction}+00:00",
+    "{second}Z",
+)
+_BEYOND_MILLISECONDS = "0009"
+_CREATIONS = frozenset({"create", "audiences.create"})
+# The guide of audiences leaves theirs in errors.
+_WITH_WARNINGS = frozenset({"create", "update", "delete"})
+
 DialectName = Literal["openapi", "guides"]
+
 Document = dict[str, Any]
 
 
@@ -52,16 +68,12 @@ OPENAPI: Final = Dialect(
     worded=lambda answer, _occasion: answer,
 )
 
-
 Rewording = Callable[[Any], Any]
 """Takes the value of a field and returns what stands there instead."""
 
 
 def _described(service: Service) -> Service:
     return attrs.evolve(service, default_page=500) if service.name == RETAIL_MEDIA.name else service
-
-
-# What requests may say besides: the spelling of words, and values in or out of their wrappers.
 
 
 def _as_it_is(value: Any) -> Any:
@@ -116,21 +128,6 @@ def _reworded(value: Any, words: Mapping[str, Rewording]) -> Any:
     return value
 
 
-# What answers say instead: first words anywhere, then whole entities, then problems and what is around them.
-
-# The fraction has seven digits. The last is not zero, so that cutting to microseconds differs from rounding.
-_TIMESTAMPS = (
-    "{second}.{fraction:.3}Z",
-    "{second}.{fraction:.2}Z",
-    "{second}.{fraction}Z",
-    "{second}.{fraction}",
-    "{second}.{fraction:.2}",
-    "{second}.{fraction}+00:00",
-    "{second}Z",
-)
-_BEYOND_MILLISECONDS = "0009"
-
-
 def _in_lower_case(word: Any) -> Any:
     return word.lower() if isinstance(word, str) else word
 
@@ -167,9 +164,6 @@ def _renamed(document: Document, old: str, new: str) -> Document:
 
 def _with(entity: Document, **attributes: Any) -> Document:
     return {**entity, "attributes": {**entity["attributes"], **attributes}}
-
-
-# Each of these is a sample of the guides: for a new segment, for one service, for one call.
 
 
 def _never_updated(entity: Document) -> Document:
@@ -235,11 +229,6 @@ def _code(code: str, turn: int) -> str:
     if code == "segment-not-found":
         return ("segment-has-not-been-found", "audience-segment-not-found")[turn % 2]
     return f"audience-{code}" if code.startswith("segment-size-") else code
-
-
-_CREATIONS = frozenset({"create", "audiences.create"})
-# The guide of audiences leaves theirs in errors.
-_WITH_WARNINGS = frozenset({"create", "update", "delete"})
 
 
 def _worded(answer: Answer, occasion: Occasion) -> Answer:

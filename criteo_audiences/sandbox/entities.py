@@ -11,6 +11,9 @@ from criteo_audiences.sandbox.algebra import segment_ids
 from criteo_audiences.sandbox.contact_list import ContactList
 from criteo_audiences.sandbox.services import AudienceTraits, Service
 
+_FIRST_SEGMENT = 300_001
+_FIRST_AUDIENCE = 700_001
+
 
 def timestamp(epoch_seconds: float) -> str:
     """Returns a moment in the spelling of Criteo's samples: ``2024-01-15T12:23:18.180Z``."""
@@ -123,9 +126,6 @@ class EntityStore(Generic[E]):
             raise LookupError(f"the sandbox has no {self.word} {entity_id!r}") from None
 
 
-_FIRST_SEGMENT = 300_001
-
-
 @attrs.define(kw_only=True)
 class SegmentEntity(Entity):
     """A segment of one kind."""
@@ -154,9 +154,6 @@ class SegmentEntity(Entity):
 def segment_store() -> EntityStore[SegmentEntity]:
     """Returns a store without segments."""
     return EntityStore(SegmentEntity, "segment", _FIRST_SEGMENT)
-
-
-_FIRST_AUDIENCE = 700_001
 
 
 @attrs.define(kw_only=True)

@@ -32,6 +32,9 @@ EVERYONE: Final = 10_000_000
 """The users that there are at all."""
 _USERS_PER_SQUARE_KILOMETER = 300
 _USERS_PER_DAY = 1_000
+_RETARGETING_DAYS = range(401)
+_LOOKBACK_DAYS = 7, 14, 30, 45, 60, 90, 120, 150, 180
+_RETAIL_MEDIA_LIST_TYPES = "Email", "UserIdentifier", "IdentityLink", "CustomerId", "PhoneNumber"
 
 
 def scattered(*words: str) -> int:
@@ -176,9 +179,6 @@ class Kind:
         return (field for field in self.fields if field.in_update and field.name in changes)
 
 
-_RETARGETING_DAYS = range(401)
-
-
 def _points_differ(settings: Mapping[str, Any]) -> Violation | None:
     points: list[Mapping[str, Any]] = settings["pointsOfInterest"]
     if not points:
@@ -222,6 +222,7 @@ _IN_MARKET = Kind(
     ),
     size=in_market_size,
 )
+
 _LOCATION = Kind(
     "Location",
     (
@@ -239,6 +240,7 @@ _LOCATION = Kind(
     defaults={"registryType": "PointOfInterest"},
     size=location_size,
 )
+
 _LOOKALIKE = Kind(
     "Lookalike",
     (
@@ -254,6 +256,7 @@ _LOOKALIKE = Kind(
     ),
     size=lookalike_size,
 )
+
 _PROSPECTING = Kind(
     "Prospecting",
     (
@@ -262,6 +265,7 @@ _PROSPECTING = Kind(
         SettingsField("daysSinceLastVisitMax", is_int32, "days-must-be-in-range", is_nillable=True),
     ),
 )
+
 _RETARGETING = Kind(
     "Retargeting",
     (
@@ -271,7 +275,7 @@ _RETARGETING = Kind(
     ),
     across=_days_make_a_range,
 )
-_LOOKBACK_DAYS = 7, 14, 30, 45, 60, 90, 120, 150, 180
+
 _EVENTS = Kind(
     "Events",
     (
@@ -287,7 +291,6 @@ _EVENTS = Kind(
     ),
     size=events_size,
 )
-_RETAIL_MEDIA_LIST_TYPES = "Email", "UserIdentifier", "IdentityLink", "CustomerId", "PhoneNumber"
 
 # By the name of the settings object in the attributes of a segment. What is created through the API can be changed
 # through it, so that no new contact list is read-only.
@@ -299,6 +302,7 @@ MARKETING_SOLUTIONS: Final[Mapping[str, Kind]] = {
     "prospecting": _PROSPECTING,
     "retargeting": _RETARGETING,
 }
+
 RETAIL_MEDIA: Final[Mapping[str, Kind]] = {
     "contactList": Kind(
         "ContactList",
@@ -307,6 +311,7 @@ RETAIL_MEDIA: Final[Mapping[str, Kind]] = {
     ),
     "events": _EVENTS,
 }
+
 COMMERCE_GRID: Final[Mapping[str, Kind]] = {
     "contactList": Kind("ContactList", (SettingsField("remoteId", is_text, in_update=False, in_answer=False),)),
 }

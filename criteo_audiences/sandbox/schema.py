@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from criteo_audiences.sandbox.problems import ProblemError, Violation, invalid
 
-Check = Callable[[object], bool]
-
 _INT32 = range(-(2**31), 2**31)
 _INT64 = range(-(2**63), 2**63)
+
+Check = Callable[[object], bool]
 
 
 def is_text(value: object) -> bool:
@@ -47,7 +47,9 @@ def is_integer(within: range) -> Check:
 
 
 is_int32: Final = is_integer(_INT32)
+
 is_int64: Final = is_integer(_INT64)
+
 is_positive: Final = is_integer(range(1, _INT32.stop))
 
 

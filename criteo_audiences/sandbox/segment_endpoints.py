@@ -26,6 +26,9 @@ from criteo_audiences.sandbox.search import matching, read_filters, read_page
 from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.state import ServerState
 
+_SOME_ID = "1"
+_OWNERS = {"advertiser_id": "advertiserId", "account_id": "accountId", "data_provider_id": "dataProviderId"}
+
 
 def create_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
     """Returns everything that keeps a segment from being created."""
@@ -108,6 +111,7 @@ def delete(item: Item, scope: CallScope) -> dict[str, Any]:
 
 
 UPDATE = Action(update_violations, update)
+
 DELETE = Action(delete_violations, delete)
 
 
@@ -146,10 +150,6 @@ async def search_segments(request: web.Request) -> web.Response:
     filters = read_filters(await document_of(request), reach.service.filters, reach.service.types)
     found = matching(reach.segments, filters)
     return answer([full_entity(segment) for segment in page.of(found)], meta=page.meta(len(found)))
-
-
-_SOME_ID = "1"
-_OWNERS = {"advertiser_id": "advertiserId", "account_id": "accountId", "data_provider_id": "dataProviderId"}
 
 
 def add_contact_list(

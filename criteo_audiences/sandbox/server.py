@@ -1,22 +1,104 @@
-"""The web application: what every call goes through before and after its endpoint."""
+"""Serve all services on a loopback address: what every call goes through before and after its endpoint."""
 
 import asyncio
+import ipaddress
+import ssl
 import weakref
+from collections.abc import Mapping
 from contextlib import nullcontext
 from email.utils import formatdate
+from typing import Any
 
+import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from criteo_audiences.sandbox import routing, token_endpoint
-from criteo_audiences.sandbox.bodies import discard_body, read_ahead
+from criteo_audiences.sandbox import (
+    audience_endpoints,
+    catalog_endpoints,
+    contact_list_endpoints,
+    segment_endpoints,
+    size_endpoints,
+    token_endpoint,
+)
 from criteo_audiences.sandbox.call_log import ENTRY
-from criteo_audiences.sandbox.delivery import FAULT, NoReply, cut, deliver, reset
+from criteo_audiences.sandbox.calls import CALL
+from criteo_audiences.sandbox.dialects import GUIDES, OPENAPI, Answer, Dialect, Occasion
 from criteo_audiences.sandbox.faults import Fault
-from criteo_audiences.sandbox.problems import ProblemError, problem_response
+from criteo_audiences.sandbox.problems import ProblemError, problem
 from criteo_audiences.sandbox.quota import CallQuota, rate_limit_headers
+from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.state import STATE, ServerState
-from criteo_audiences.sandbox.wording import worded
+from criteo_audiences.sandbox.wire import (
+    FAULT,
+    NoReply,
+    cut,
+    deliver,
+    discard_body,
+    dumps,
+    problem_response,
+    read_ahead,
+    reset,
+)
+
+_DIALECTS: Mapping[str, Dialect] = {"openapi": OPENAPI, "guides": GUIDES}
+
+
+def dialect_of(name: str) -> Dialect:
+    """Returns the dialect of that name.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if name not in _DIALECTS:
+        raise ValueError(f"dialect must be one of {', '.join(_DIALECTS)}")
+    return _DIALECTS[name]
+
+
+@web.middleware
+async def worded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Adds the notice of a deprecated version, and says the whole in the dialect that was asked for."""
+    response = await handler(request)
+    if token_endpoint.is_token_call(request) or not isinstance(response, web.Response):
+        return response
+    state = request.app[STATE]
+    answer = Answer(response.status, orjson.loads(response.body) if isinstance(response.body, bytes) else None)
+    if notice := state.versions.notice(request.path):
+        response.headers.update(notice.headers)
+        answer = _with_warning(answer, problem(request, notice.warning))
+    _write(response, state.dialect.worded(answer, _occasion(request)))
+    return response
+
+
+def _with_warning(answer: Answer, warning: dict[str, Any]) -> Answer:
+    if answer.body is None:
+        return answer
+    return Answer(answer.status, {**answer.body, "warnings": [*answer.body.get("warnings", ()), warning]})
+
+
+def _occasion(request: web.Request) -> Occasion:
+    turn = next(request.app[STATE].turns)
+    call = request.get(CALL)
+    if call is None:
+        return Occasion(turn)
+    return Occasion(turn, call.service.name, call.endpoint, request.match_info.get("segment_id", ""))
+
+
+def _write(response: web.Response, answer: Answer) -> None:
+    response.set_status(answer.status)
+    response.body = None if answer.body is None else dumps(answer.body)
+    if answer.body is not None:
+        response.content_type = "application/json"
+
+
+def _routes(service: Service) -> list[web.RouteDef]:
+    return [
+        *segment_endpoints.routes(service),
+        *contact_list_endpoints.routes(service),
+        *((*audience_endpoints.routes(service), *size_endpoints.routes(service)) if service.audiences else ()),
+        *catalog_endpoints.routes(service),
+    ]
+
 
 # Criteo's limit for client credentials, announced by an injected 429 when the sandbox itself has no limit.
 _USUAL_LIMIT = 250
@@ -30,7 +112,7 @@ def application(state: ServerState) -> web.Application:
     app[STATE] = weakref.proxy(state)
     app.router.add_post(token_endpoint.PATH, token_endpoint.issue_token)
     for service in state.services:
-        app.add_routes(routing.routes(service))
+        app.add_routes(_routes(service))
     return app
 
 
@@ -156,3 +238,80 @@ async def _handled(request: web.Request, handler: Handler) -> web.StreamResponse
     response = await handler(request)
     request[ENTRY].handled = response.status < web.HTTPBadRequest.status_code
     return response
+
+
+# Handlers that still run when the sandbox closes get this long, in seconds, before they are canceled.
+_SHUTDOWN_TIMEOUT = 0.1
+_IPV4_LOOPBACK = "127.0.0.1"
+
+
+class Listener:
+    """Serves a state on a loopback address, in the caller's event loop; over TLS when given a context for it."""
+
+    def __init__(self, state: ServerState, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        self._state = state
+        self._host = _loopback(host)
+        self._port = port
+        self._tls = tls
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether calls are answered."""
+        return self._runner is not None
+
+    @property
+    def url(self) -> str:
+        """Where it listens.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        if self._runner is None:
+            raise RuntimeError("the sandbox has a URL only within its async with block")
+        host, port = self._runner.addresses[0][:2]
+        if self._tls is not None and host == _IPV4_LOOPBACK:
+            host = "localhost"  # certificates are made out to names
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    async def start(self) -> None:
+        """Answer calls from now on.
+
+        Raises:
+            RuntimeError: It is running already.
+            OSError: The port is taken.
+        """
+        if self._runner is not None:
+            raise RuntimeError("this sandbox is running already")
+        runner = web.AppRunner(application(self._state), access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, self._host, self._port, ssl_context=self._tls).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+
+    async def stop(self) -> None:
+        """Close every connection; does nothing when it is not running."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+            await self._state.recording.end_all()
+
+
+def _loopback(host: str) -> str:
+    """Returns the address, once it is certain that no other machine can reach it.
+
+    The server knows its secrets by heart and hands them out, so it has no business on a network.
+    """
+    # The name can stand for two addresses, which would get two different free ports.
+    address = _IPV4_LOOPBACK if host == "localhost" else host
+    try:
+        is_loopback = ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise ValueError("the sandbox listens on loopback addresses only")
+    return address

@@ -170,4 +170,5 @@ def _settings(attributes: Mapping[str, Any], service: Service) -> tuple[Kind, di
 
 
 COMPUTE_SEGMENTS = _computing(lambda scope: scope.segments, _segment_size)
+
 COMPUTE_AUDIENCES = _computing(lambda scope: scope.audiences, _audience_size)

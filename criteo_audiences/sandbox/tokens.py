@@ -10,6 +10,11 @@ from typing import Literal, get_args
 
 import attrs
 
+_DAY = 86_400
+# Criteo: six months. RFC 6749, section 4.1.2, recommends ten minutes at most for a code.
+_REFRESH_TOKEN_LIFETIME = 182 * _DAY
+_CODE_LIFETIME = 600
+
 
 @attrs.define
 class TokenIssuer:
@@ -72,11 +77,6 @@ def _token(authorization: str | None) -> str:
 
 
 Rotation = Literal["at-once", "when-used", "never"]
-
-_DAY = 86_400
-# Criteo: six months. RFC 6749, section 4.1.2, recommends ten minutes at most for a code.
-_REFRESH_TOKEN_LIFETIME = 182 * _DAY
-_CODE_LIFETIME = 600
 
 
 @attrs.frozen
