@@ -275,3 +275,15 @@ def _without(document: Document, *names: str) -> Document:
 
 
 GUIDES: Final = Dialect(_described, _understood, _worded)
+_DIALECTS: Final[Mapping[str, Dialect]] = {"openapi": OPENAPI, "guides": GUIDES}
+
+
+def dialect_of(name: str) -> Dialect:
+    """Returns the dialect of that name.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if name not in _DIALECTS:
+        raise ValueError(f"dialect must be one of {', '.join(_DIALECTS)}")
+    return _DIALECTS[name]
