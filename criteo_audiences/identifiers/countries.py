@@ -8,8 +8,7 @@ from pkgutil import get_data
 from types import MappingProxyType
 from typing import Final
 
-from criteo_audiences.identifiers.blanks import BLANKS
-from criteo_audiences.identifiers.damage import without_guards
+from criteo_audiences.identifiers.characters import BLANKS, without_guards
 
 # What CLDR's names lack: ISO 3166-1's own order of words, older names, parts that are called countries, abbreviations.
 SHORT_FORMS: Final[Mapping[str, str]] = MappingProxyType(

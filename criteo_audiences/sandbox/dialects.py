@@ -76,6 +76,9 @@ def _described(service: Service) -> Service:
     return attrs.evolve(service, default_page=500) if service.name == RETAIL_MEDIA.name else service
 
 
+# What requests may say besides: the spelling of words, and values in or out of their wrappers.
+
+
 def _as_it_is(value: Any) -> Any:
     return value
 
@@ -128,6 +131,9 @@ def _reworded(value: Any, words: Mapping[str, Rewording]) -> Any:
     return value
 
 
+# What answers say instead: first words anywhere, then whole entities, then problems and what is around them.
+
+
 def _in_lower_case(word: Any) -> Any:
     return word.lower() if isinstance(word, str) else word
 
@@ -164,6 +170,9 @@ def _renamed(document: Document, old: str, new: str) -> Document:
 
 def _with(entity: Document, **attributes: Any) -> Document:
     return {**entity, "attributes": {**entity["attributes"], **attributes}}
+
+
+# Each of these is a sample of the guides: for a new segment, for one service, for one call.
 
 
 def _never_updated(entity: Document) -> Document:

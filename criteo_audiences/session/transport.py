@@ -22,7 +22,9 @@ from criteo_audiences.errors import (
     TransportError,
 )
 from criteo_audiences.session.clock import Clock
-from criteo_audiences.session.environment import (
+from criteo_audiences.session.loops import HomeLoop
+from criteo_audiences.session.protocol import MOST_OF_MANY, Response
+from criteo_audiences.session.proxies import (
     address,
     check_proxy,
     environment_proxy,
@@ -30,9 +32,7 @@ from criteo_audiences.session.environment import (
     keeps_login,
     normalized,
 )
-from criteo_audiences.session.handshakes import handshake_error
-from criteo_audiences.session.loops import HomeLoop
-from criteo_audiences.session.protocol import MOST_OF_MANY, Response
+from criteo_audiences.session.tls import handshake_error
 
 __all__ = ["AiohttpTransport", "Exchange", "Transport", "check_base_url", "check_proxy"]
 

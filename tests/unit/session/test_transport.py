@@ -31,7 +31,7 @@ from criteo_audiences.errors import (
 )
 from criteo_audiences.session import AiohttpTransport, Exchange, SystemClock
 from criteo_audiences.session import transport as transport_module
-from criteo_audiences.session.environment import is_loopback
+from criteo_audiences.session.proxies import is_loopback
 from criteo_audiences.session.transport import check_base_url, check_proxy
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
