@@ -8,7 +8,7 @@ from pathlib import Path
 
 import attrs
 
-from criteo_audiences.cli.groups import keyword_meanings
+from criteo_audiences.cli.options import keyword_meanings
 from criteo_audiences.models import UNSET
 from criteo_audiences.uploads.options import Options
 

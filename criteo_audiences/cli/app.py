@@ -6,15 +6,15 @@ import typer
 
 from criteo_audiences import __version__
 from criteo_audiences.cli.audiences import audiences
-from criteo_audiences.cli.groups import UploadCommand, grouped
-from criteo_audiences.cli.identity import in_market, whoami
+from criteo_audiences.cli.contact_lists import clear, stats
+from criteo_audiences.cli.in_market import in_market
 from criteo_audiences.cli.journals import journals
-from criteo_audiences.cli.lists import clear, stats
-from criteo_audiences.cli.local import demo, sandbox
 from criteo_audiences.cli.login import choose_profile
-from criteo_audiences.cli.options import filled
+from criteo_audiences.cli.options import UploadCommand, filled, grouped
+from criteo_audiences.cli.sandbox import demo, sandbox
 from criteo_audiences.cli.segments import segments
 from criteo_audiences.cli.uploads import remove, upload
+from criteo_audiences.cli.whoami import whoami
 
 app = typer.Typer(
     name="criteo-audiences",

@@ -8,7 +8,6 @@ import typer
 
 from criteo_audiences import BulkResult, ConfigurationError, CriteoClient
 from criteo_audiences.cli.bulk import ChannelOption, IdsArgument, delete_all, size_all
-from criteo_audiences.cli.groups import grouped
 from criteo_audiences.cli.options import (
     AccountOption,
     Buyer,
@@ -18,10 +17,11 @@ from criteo_audiences.cli.options import (
     ServiceArgument,
     YesOption,
     filled,
+    grouped,
     models_of,
 )
-from criteo_audiences.cli.running import Run, run_connected
-from criteo_audiences.cli.streams import tell, tell_table, write_json
+from criteo_audiences.cli.run import Run, run_connected
+from criteo_audiences.cli.streams import print_json, print_result, print_table
 
 audiences = typer.Typer(no_args_is_help=True, help="List, create, delete and size audiences.")
 
@@ -42,10 +42,10 @@ def list_audiences(service: ServiceArgument, owner: Buyer, state: Run) -> None:
     async def command(criteo: CriteoClient) -> None:
         found = [_shown(audience) async for audience in _search(criteo, service, owner)]
         if state.json:
-            write_json({"ok": True, "audiences": found})
+            print_json({"ok": True, "audiences": found})
         else:
             header = ("id", "name", "algebra")
-            tell_table(header, *([row[column] for column in header] for row in found))
+            print_table(header, *([row[column] for column in header] for row in found))
 
     run_connected(command, state)
 
@@ -82,9 +82,9 @@ def create(
 async def _create(call: Coroutine[Any, Any, BulkResult[Any]], state: Run) -> None:
     audience = (await call).one()
     if state.json:
-        write_json({"ok": True, "audience": _shown(audience)})
+        print_json({"ok": True, "audience": _shown(audience)})
     else:
-        tell(audience.id)
+        print_result(audience.id)
 
 
 @audiences.command()

@@ -7,8 +7,8 @@ import typer
 
 from criteo_audiences import ConfigurationError, CriteoClient
 from criteo_audiences.cli.options import Service, confirm, filled, in_account
-from criteo_audiences.cli.running import Run, tell_problems
-from criteo_audiences.cli.streams import tell, write_json
+from criteo_audiences.cli.run import Run, tell_problems
+from criteo_audiences.cli.streams import print_json, print_result
 
 IdsArgument = Annotated[list[str], typer.Argument(parser=filled, metavar="ID...", help="Their ids.")]
 ChannelOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Onsite or Offsite, for Retail Media.")]
@@ -39,10 +39,10 @@ def delete_all(
         result = await delete(ids)
         told = tell_problems(state, result, ids)
         if state.json:
-            write_json({"ok": not told, "deleted": list(result.items), "problems": told})
+            print_json({"ok": not told, "deleted": list(result.items), "problems": told})
             return
         for each in result.items:
-            tell(each)
+            print_result(each)
 
     return command()
 
@@ -70,9 +70,9 @@ def size_all(
         result = await compute(ids, **options)
         told = tell_problems(state, result, ids)
         if state.json:
-            write_json({"ok": not told, "sizes": {each.id: each.size for each in result.items}, "problems": told})
+            print_json({"ok": not told, "sizes": {each.id: each.size for each in result.items}, "problems": told})
             return
         for each in result.items:
-            tell(f"{each.id}  {'not shown' if each.size is None else f'{each.size:,}'}")
+            print_result(f"{each.id}  {'not shown' if each.size is None else f'{each.size:,}'}")
 
     return command()

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from criteo_audiences import ConfigurationError
-from criteo_audiences.cli.groups import grouped
-from criteo_audiences.cli.journaling import state_directory
-from criteo_audiences.cli.options import filled
-from criteo_audiences.cli.running import Run, run
-from criteo_audiences.cli.streams import tell, tell_table, write_json
+from criteo_audiences.cli.options import filled, grouped
+from criteo_audiences.cli.run import Run, run
+from criteo_audiences.cli.state_directory import state_directory
+from criteo_audiences.cli.streams import print_json, print_result, print_table
 
 if TYPE_CHECKING:
     from criteo_audiences.journals import JournalSummary
@@ -36,10 +35,10 @@ def list_journals(*, directory: DirectoryOption = None, state: Run) -> None:
     async def command() -> None:
         found = _summaries(_place(directory))
         if state.json:
-            write_json({"ok": True, "journals": [_document(summary) for summary in found]})
+            print_json({"ok": True, "journals": [_document(summary) for summary in found]})
             return
         header = ("name", "state", "batches", "identifiers", "last activity", "remark")
-        tell_table(header, *(_row(summary) for summary in found))
+        print_table(header, *(_row(summary) for summary in found))
 
     run(command, state)
 
@@ -90,9 +89,9 @@ def _each(
             treat(path)
             done.append(path.name)
             if not state.json:
-                tell(f"{treated} {path.name}")
+                print_result(f"{treated} {path.name}")
         if state.json:
-            write_json({"ok": True, treated: done})
+            print_json({"ok": True, treated: done})
 
     run(command, state)
 

@@ -8,9 +8,7 @@ import typer
 
 from criteo_audiences import ConfigurationError, CriteoClient
 from criteo_audiences.cli.bulk import ChannelOption, IdsArgument, delete_all, size_all
-from criteo_audiences.cli.groups import grouped
-from criteo_audiences.cli.identity import AdvertiserArgument
-from criteo_audiences.cli.journaling import note_operation
+from criteo_audiences.cli.in_market import AdvertiserArgument
 from criteo_audiences.cli.options import (
     AccountOption,
     DescriptionOption,
@@ -21,11 +19,13 @@ from criteo_audiences.cli.options import (
     ServiceArgument,
     YesOption,
     filled,
+    grouped,
     in_account,
     models_of,
 )
-from criteo_audiences.cli.running import Run, run_connected
-from criteo_audiences.cli.streams import tell, tell_table, write_json
+from criteo_audiences.cli.run import Run, run_connected
+from criteo_audiences.cli.state_directory import note_operation
+from criteo_audiences.cli.streams import print_json, print_result, print_table
 
 segments = typer.Typer(no_args_is_help=True, help="List, create, update, delete and size audience segments.")
 
@@ -77,10 +77,10 @@ def list_segments(service: ServiceArgument, owner: Owner, state: Run) -> None:
     async def command(criteo: CriteoClient) -> None:
         found = [_shown(segment) async for segment in _search(criteo, service, owner)]
         if state.json:
-            write_json({"ok": True, "segments": found})
+            print_json({"ok": True, "segments": found})
             return
         rows = ((row["id"], row["name"], row["type"], (row["updated_at"] or "")[:16]) for row in found)
-        tell_table(("id", "name", "type", "updated"), *rows)
+        print_table(("id", "name", "type", "updated"), *rows)
 
     run_connected(command, state)
 
@@ -182,9 +182,9 @@ def estimate(
         definition = ms.AudienceSegmentEstimate(advertiser_id=advertiser_id, in_market=settings)
         found = await criteo.marketing_solutions.estimate_audience_segment_size(definition)
         if state.json:
-            write_json({"ok": True, "size": found.size})
+            print_json({"ok": True, "size": found.size})
         else:
-            tell("not shown" if found.size is None else f"{found.size:,}")
+            print_result("not shown" if found.size is None else f"{found.size:,}")
 
     run_connected(command, state)
 
@@ -212,9 +212,9 @@ def _ensure(
 async def _one(call: Coroutine[Any, Any, Any], state: Run) -> None:
     segment = await call
     if state.json:
-        write_json({"ok": True, "segment": _shown(segment)})
+        print_json({"ok": True, "segment": _shown(segment)})
     else:
-        tell(segment.id)
+        print_result(segment.id)
 
 
 def _shown(segment: Any) -> dict[str, Any]:

@@ -42,26 +42,26 @@ def _bearing(stream: io.TextIOWrapper, number: int) -> io.TextIOWrapper:
     )
 
 
-def say(line: str) -> None:
+def print_error(line: str) -> None:
     """Prints an error's line on standard error."""
     print(f"criteo-audiences: {line}", file=sys.stderr, flush=True)  # noqa: T201 - this is where a command speaks
 
 
-def tell(text: str) -> None:
+def print_result(text: str) -> None:
     """Prints a line of the result; a control character, which could fool a terminal, shows as a replacement."""
     shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
     print(shown.rstrip())  # noqa: T201 - this is where a command shows its result
 
 
-def tell_table(*rows: Sequence[str | None]) -> None:
+def print_table(*rows: Sequence[str | None]) -> None:
     """Prints rows in columns as wide as their widest cell, never wrapped, so that `grep` and `cut` can read them."""
     cells = [[cell or "" for cell in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
-        tell("  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)))
+        print_result("  ".join(cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)))
 
 
-def write_json(document: dict[str, Any]) -> None:
+def print_json(document: dict[str, Any]) -> None:
     """Prints the one document of `--json`, which is UTF-8 whatever the terminal's encoding.
 
     A file's name that is no UTF-8 is written as JSON spells half a surrogate pair (RFC 8259 §8.2).

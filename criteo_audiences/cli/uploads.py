@@ -11,7 +11,6 @@ import typer
 
 from criteo_audiences import ConfigurationError, CriteoClient, HashAlgorithm, IdentifierType, Operation, Quota
 from criteo_audiences.cli import login
-from criteo_audiences.cli.journaling import resume_command, usable_directory
 from criteo_audiences.cli.options import (
     Owner,
     SegmentArgument,
@@ -22,10 +21,10 @@ from criteo_audiences.cli.options import (
     one_of,
     service_of,
 )
-from criteo_audiences.cli.planning import Plan
-from criteo_audiences.cli.printing import progress_shown
-from criteo_audiences.cli.running import Run, run
-from criteo_audiences.cli.streams import say
+from criteo_audiences.cli.report import Plan, progress_shown
+from criteo_audiences.cli.run import Run, run
+from criteo_audiences.cli.state_directory import resume_command, usable_directory
+from criteo_audiences.cli.streams import print_error
 
 if TYPE_CHECKING:  # slow to import, and most commands upload nothing
     from criteo_audiences import Table, UploadReport
@@ -272,7 +271,7 @@ async def upload_table(
         if results is not None:
             state.report = results.report
             for note in results.report.notes:
-                say(note)
+                print_error(note)
             state.resume = resume_command(sys.argv) if results.resumable else None
 
 

@@ -11,7 +11,7 @@ import typer
 
 import criteo_audiences
 from criteo_audiences import ConfigurationError, HashAlgorithm, IdentifierType, UploadOptions
-from criteo_audiences.cli.groups import in_short, keyword_meanings
+from criteo_audiences.cli.options import in_short, keyword_meanings
 from criteo_audiences.cli.uploads import HashChoice, Sending
 from criteo_audiences.uploads.options import Options
 

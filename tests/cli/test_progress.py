@@ -4,7 +4,7 @@ import attrs
 import pytest
 
 from criteo_audiences import Progress
-from criteo_audiences.cli.printing import progress_shown
+from criteo_audiences.cli.report import progress_shown
 
 
 def at(elapsed: float, share: float | None = None, remaining: float | None = None) -> Progress:

@@ -11,7 +11,7 @@ from typing import Final
 
 from criteo_audiences import ConfigurationError, CriteoClient
 from criteo_audiences.cli.options import Service
-from criteo_audiences.cli.streams import say
+from criteo_audiences.cli.streams import print_error
 
 _MODULE: Final = "__main__.py"
 _PROGRAM: Final = "criteo-audiences"
@@ -43,13 +43,13 @@ def usable_directory() -> Path | None:
         journals.make_directory(directory)
         reason = None if os.access(directory, os.R_OK | os.W_OK | os.X_OK) else "it may not be written to"
     except ConfigurationError:
-        say("No journal is kept, since there is no home directory; --journal names another place.")
+        print_error("No journal is kept, since there is no home directory; --journal names another place.")
         return None
     except OSError as error:
         reason = error.strerror or type(error).__name__
     if reason is None:
         return directory
-    say(f"No journal is kept, since {directory} cannot be used ({reason}); --journal names another place.")
+    print_error(f"No journal is kept, since {directory} cannot be used ({reason}); --journal names another place.")
     return None
 
 

@@ -12,8 +12,8 @@ import typer
 
 from criteo_audiences import ConfigurationError, CriteoClient
 from criteo_audiences.cli.options import Service, filled
-from criteo_audiences.cli.running import Run, run
-from criteo_audiences.cli.streams import flush, tell, write_json
+from criteo_audiences.cli.run import Run, run
+from criteo_audiences.cli.streams import flush, print_json, print_result
 from criteo_audiences.cli.uploads import upload_table
 
 if TYPE_CHECKING:
@@ -104,10 +104,10 @@ def _announce(server: "Sandbox", state: Run) -> None:
     segment_id = server.add_contact_list(name="crm")
     if state.json:
         secrets = {"client_id": server.client_id, "client_secret": server.client_secret}
-        write_json({"url": server.url, **secrets, "segment_id": segment_id})
+        print_json({"url": server.url, **secrets, "segment_id": segment_id})
     else:
-        tell(f"export CRITEO_BASE_URL={server.url}")
-        tell(f"export CRITEO_CLIENT_ID={server.client_id}")
-        tell(f"export CRITEO_CLIENT_SECRET={server.client_secret}")
-        tell(f"# an empty contact list of marketing-solutions: {segment_id}")
+        print_result(f"export CRITEO_BASE_URL={server.url}")
+        print_result(f"export CRITEO_CLIENT_ID={server.client_id}")
+        print_result(f"export CRITEO_CLIENT_SECRET={server.client_secret}")
+        print_result(f"# an empty contact list of marketing-solutions: {segment_id}")
     flush()

@@ -14,8 +14,8 @@ from criteo_audiences.cli.options import (
     in_account,
     service_of,
 )
-from criteo_audiences.cli.running import Run, run_connected
-from criteo_audiences.cli.streams import tell, write_json
+from criteo_audiences.cli.run import Run, run_connected
+from criteo_audiences.cli.streams import print_json, print_result
 
 
 def clear(service: ServiceArgument, segment_id: SegmentArgument, *, yes: YesOption = False, state: Run) -> None:
@@ -32,9 +32,9 @@ def clear(service: ServiceArgument, segment_id: SegmentArgument, *, yes: YesOpti
 async def _clear(criteo: CriteoClient, service: Service, segment_id: str, state: Run) -> None:
     await service_of(criteo, service).clear_contact_list(segment_id)
     if state.json:
-        write_json({"ok": True, "segment_id": segment_id, "cleared": True})
+        print_json({"ok": True, "segment_id": segment_id, "cleared": True})
     else:
-        tell(f"Cleared {service.value} segment {segment_id}.")
+        print_result(f"Cleared {service.value} segment {segment_id}.")
 
 
 def stats(
@@ -46,12 +46,12 @@ def stats(
         found = await in_account(criteo, service, account_id, "get_contact_list_statistics")(segment_id)
         if state.json:
             counts = {"identifiers": found.number_of_identifiers, "matches": found.number_of_matches}
-            write_json({"ok": True, "segment_id": segment_id, **counts, "match_rate": found.match_rate})
+            print_json({"ok": True, "segment_id": segment_id, **counts, "match_rate": found.match_rate})
             return
-        tell(f"{service.value} segment {segment_id}")
-        tell(f"  identifiers  {_count(found.number_of_identifiers)}")
-        tell(f"  matched      {_count(found.number_of_matches)}")
-        tell(f"  match rate   {'not reported' if found.match_rate is None else f'{found.match_rate:.1%}'}")
+        print_result(f"{service.value} segment {segment_id}")
+        print_result(f"  identifiers  {_count(found.number_of_identifiers)}")
+        print_result(f"  matched      {_count(found.number_of_matches)}")
+        print_result(f"  match rate   {'not reported' if found.match_rate is None else f'{found.match_rate:.1%}'}")
 
     run_connected(command, state)
 

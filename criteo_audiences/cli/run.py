@@ -7,21 +7,61 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Coroutine, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from attrs import define, field
 
 from criteo_audiences import BulkResult, CriteoClient
 from criteo_audiences.cli import login
-from criteo_audiences.cli.exits import Exit, exit_for, exit_for_report, one_line, shortfall
-from criteo_audiences.cli.interrupts import Interrupts
-from criteo_audiences.cli.planning import Plan
-from criteo_audiences.cli.printing import print_report
-from criteo_audiences.cli.streams import flush, say, tell, write_json
+from criteo_audiences.cli.exit_codes import Exit, exit_for, exit_for_report, one_line, shortfall
+from criteo_audiences.cli.report import Plan, print_report
+from criteo_audiences.cli.streams import flush, print_error, print_json, print_result
 
 if TYPE_CHECKING:
     from criteo_audiences import UploadReport
+
+
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Interrupts:
+    """The signals that ask a command to end.
+
+    Args:
+        told: is called at the first signal.
+
+    Attributes:
+        first: the first signal that came, `None` as long as none did.
+    """
+
+    def __init__(self, told: Callable[[], None]) -> None:
+        self.first: signal.Signals | None = None
+        self._told = told
+
+    async def heeded_by(self, command: Coroutine[Any, Any, None]) -> None:
+        """Runs the command; the first signal cancels it, the second all that still runs, a third ends the process.
+
+        A signal that whoever started the process had it ignore stays ignored.
+        """
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        if sys.platform != "win32" and task is not None:
+            for number in _ENDING:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    loop.add_signal_handler(number, self._stop, task, number)
+        await command
+
+    def _stop(self, task: "asyncio.Task[Any]", number: signal.Signals) -> None:
+        if self.first is None:
+            self.first = number
+            self._told()
+            task.cancel()
+            return
+        loop = task.get_loop()
+        for each in _ENDING:
+            loop.remove_signal_handler(each)
+        for running in asyncio.all_tasks(loop):
+            running.cancel()
 
 
 @define(kw_only=True)
@@ -63,7 +103,7 @@ def run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> None:
     """
     code = _run(command, state)
     if unwritten := flush():
-        say(f"The result could not be written to standard output: {unwritten.strerror}.")
+        print_error(f"The result could not be written to standard output: {unwritten.strerror}.")
         code = code or Exit.FILE
     if state.reads_standard_input:  # the interpreter would wait for that thread, and so for the input's end
         sys.stderr.flush()
@@ -92,7 +132,7 @@ def tell_problems(state: Run, result: BulkResult[Any], ids: Sequence[str]) -> li
     for problem in (*result.errors, *result.warnings):
         named = problem.index is not None and problem.index < len(ids)
         told.append({"id": ids[problem.index or 0] if named else "", "problem": str(problem)})
-        say(" ".join(told[-1].values()).strip())
+        print_error(" ".join(told[-1].values()).strip())
     if told:
         state.code = Exit.INCOMPLETE
     return told
@@ -113,20 +153,20 @@ def _run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> Exit:
 
 def _tell_draining(state: Run) -> None:
     if state.drains:
-        say(f"Stopping: batches in flight get up to {state.drains:g} s; once more stops at once.")
+        print_error(f"Stopping: batches in flight get up to {state.drains:g} s; once more stops at once.")
 
 
 def _finished(state: Run, report: "UploadReport") -> Exit:
     if state.json:
         planned = {"plan": state.plan.to_dict(dt.datetime.now(dt.UTC))} if state.plan is not None else {}
-        write_json({**report.to_dict(), **planned, **_how_to_resume(state), **_rejects(state), **state.facts})
+        print_json({**report.to_dict(), **planned, **_how_to_resume(state), **_rejects(state), **state.facts})
     else:
         print_report(report, state.plan)
         _tell_rejects(state)
         for remark in state.remarks:
-            tell(remark)
+            print_result(remark)
     if not report.ok:
-        say(shortfall(report))
+        print_error(shortfall(report))
     _say_how_to_resume(state)
     return exit_for_report(report)
 
@@ -137,13 +177,13 @@ def _stopped(state: Run, error: BaseException, code: Exit, line: str) -> Exit:
     if state.json:
         reported = _how_to_resume(state) | (state.report.to_dict() if state.report is not None else {})
         failed = {"ok": False, "error": {"kind": type(error).__name__, "message": line}}
-        write_json({**reported, **_rejects(state), **failed})
+        print_json({**reported, **_rejects(state), **failed})
     else:
         if state.report is not None and state.report.read:
             print_report(state.report)
         _tell_rejects(state)
     flush()
-    say(line)
+    print_error(line)
     _say_how_to_resume(state)
     return code
 
@@ -155,7 +195,7 @@ def _rejects(state: Run) -> dict[str, str]:
 
 def _tell_rejects(state: Run) -> None:
     if state.rejects is not None:
-        tell(f"What was rejected, and where it stands: {state.rejects}")
+        print_result(f"What was rejected, and where it stands: {state.rejects}")
 
 
 def _how_to_resume(state: Run) -> dict[str, str]:
@@ -164,4 +204,4 @@ def _how_to_resume(state: Run) -> dict[str, str]:
 
 def _say_how_to_resume(state: Run) -> None:
     if state.resume is not None:
-        say(f"To send what is missing: {state.resume}")
+        print_error(f"To send what is missing: {state.resume}")

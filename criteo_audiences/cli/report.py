@@ -4,10 +4,12 @@ import datetime as dt
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from criteo_audiences.cli.planning import Plan
-from criteo_audiences.cli.streams import tell
+from attrs import frozen
+
+from criteo_audiences import Quota
+from criteo_audiences.cli.streams import print_result
 
 if TYPE_CHECKING:  # slow to import: most commands upload nothing, and show no progress
     from rich.console import Console
@@ -20,20 +22,73 @@ _MINUTES: Final = 60
 _MOST_ROWS: Final = 20
 
 
+@frozen(kw_only=True)
+class Plan:
+    """An upload that is not made yet.
+
+    Attributes:
+        calls: that it takes, if none has to be repeated.
+        quota: calls that the login may make.
+        assumed: whether the quota is a guess, because there is no login.
+    """
+
+    calls: int
+    quota: Quota
+    assumed: bool
+
+    @property
+    def seconds(self) -> float:
+        """Seconds before the last call may start: a window may be spent at once, and then comes the next."""
+        return max(0, math.ceil(self.calls / self.quota.calls) - 1) * self.quota.period
+
+    def cost(self) -> str:
+        """Says what an upload would take of the quota."""
+        calls = "1 call" if self.calls == 1 else f"{self.calls:,} calls"
+        wait = f"at least {self.seconds / _MINUTE:,.0f} min" if self.seconds else "no wait"
+        return f"would take {calls}: {wait} under a quota of {self.quota.calls:,} a minute"
+
+    def foretell(self, now: dt.datetime) -> str:
+        """Says when the last call could go out, and whose quota that is counted with."""
+        if self.assumed:
+            why = f"assuming {self.quota.calls:,} calls a minute, since no credentials are set"
+        else:
+            why = f"the login's quota is {self.quota.calls:,} calls a minute"
+        return f"Started now, its last call could go out {self._moment(now)}: {why}."
+
+    def _moment(self, now: dt.datetime) -> str:
+        if not self.seconds:
+            return "at once"
+        return f"at {self._earliest(now):%Y-%m-%d %H:%M} UTC at the earliest"
+
+    def _earliest(self, now: dt.datetime) -> dt.datetime:
+        return now.astimezone(dt.UTC) + dt.timedelta(seconds=self.seconds)
+
+    def to_dict(self, now: dt.datetime) -> dict[str, Any]:
+        """Returns JSON-safe values."""
+        return {
+            "calls": self.calls,
+            "calls_a_window": self.quota.calls,
+            "window_seconds": self.quota.period,
+            "quota_assumed": self.assumed,
+            "seconds": self.seconds,
+            "earliest_last_call": self._earliest(now).isoformat(timespec="seconds"),
+        }
+
+
 def print_report(report: "UploadReport", plan: Plan | None = None) -> None:
     """Prints where every row went, and what became of every identifier sent, or would by the plan of a dry run."""
     figures = (*_rows_in(report), *(_rows_out(report) if plan is None else _rows_planned(report, plan)))
     rows = [(label, _count(number), remark) for label, number, remark in figures]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for label, number, remark in rows:
-        tell(f"{label:<{widths[0]}}  {number:>{widths[1]}}  {remark}")
+        print_result(f"{label:<{widths[0]}}  {number:>{widths[1]}}  {remark}")
     if report.invalid_rows:
-        tell(_refused_line(report))
-    tell(_closing_line(report))
+        print_result(_refused_line(report))
+    print_result(_closing_line(report))
     if plan is not None and (plan.seconds or plan.assumed):  # otherwise `cost` has said it all
-        tell(plan.foretell(dt.datetime.now(dt.UTC)))
+        print_result(plan.foretell(dt.datetime.now(dt.UTC)))
     if report.hint and not report.failures:  # what to do about those comes first
-        tell(report.hint)
+        print_result(report.hint)
 
 
 def _count(number: int | None) -> str:
