@@ -76,7 +76,7 @@ else:
         "Policy": "uploads",
         "Progress": "uploads",
         "RefreshToken": "session.consent",
-        "Segment": "audiences",
+        "Segment": "algebra",
         "SourceRow": "uploads",
         "Table": "tables",
         "UploadOptions": "uploads",
