@@ -38,7 +38,7 @@ layer(
     "uploads",
     may=["journals", "tables", "batches", "identifiers", "results", "validation", "errors", "models", "meter"],
 )
-layer("contact_lists", and_what_may=["uploads"])
+layer("contact_lists", and_what_may=["uploads", "session"])
 layer(*SERVICES, may=["contact_lists", "session", "results", "validation", "errors", "models", "algebra"])
 layer("client", may=["settings", "session", *SERVICES, "validation", "errors", "models", "version"])
 layer("jobs", and_what_may=["client", "contact_lists"])
