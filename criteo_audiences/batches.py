@@ -48,7 +48,7 @@ class Batch:
 
     @property
     def checksum(self) -> bytes:
-        """What tells its bytes from others, whatever the pieces are; not secret. 16 bytes of XXH3."""
+        """A checksum of its bytes, however they are cut into pieces; not secret. 16 bytes of XXH3."""
         if self._checksum is not None:
             return self._checksum
         checksum = xxh3_128()

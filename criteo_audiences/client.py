@@ -54,7 +54,7 @@ class CriteoClient:
         proxy: URL of an HTTP proxy; proxy variables of the environment are honored without it.
         ssl: an SSL context, for an authority or a client certificate of one's own.
         timeout: seconds without any progress after which a request is given up; a slow link that moves is not cut.
-        quota: calls a window, corrected by what the server announces; left out, it is the credentials' own: 250 a
+        quota: calls per window, corrected by what the server announces; left out, it is the credentials' own: 250 a
             minute for an application, 10 a minute and consented account for one that acts for a user.
         rate_limiter: a limiter of one's own instead of `quota`, to share it with others.
         max_quota_wait: seconds a call may wait for the quota before `QuotaWaitError`; `None` waits.
@@ -122,8 +122,8 @@ class CriteoClient:
         named, here or in `CRITEO_PROFILE`, it is used whole, and none of the variables above is read.
 
         Args:
-            profile: name of a profile; goes before `CRITEO_PROFILE`.
-            **options: the constructor's other arguments; one given here goes before the environment and the profile.
+            profile: name of a profile; overrides `CRITEO_PROFILE`.
+            **options: the constructor's other arguments; one given here overrides the environment and the profile.
 
         Raises:
             ConfigurationError: naming the variable or the key that is missing or cannot be used; never its value.
@@ -163,7 +163,7 @@ class CriteoClient:
 
     @property
     def quota(self) -> Quota | None:
-        """The quota it begins with, given or its credentials' own; `None` with a limiter of somebody else's."""
+        """The starting quota: the one you passed, or the credentials' default; `None` with a limiter of your own."""
         return self._quota
 
     @property

@@ -142,7 +142,7 @@ class SegmentCheck:
         """Makes the one search and refuses what an upload could not be meant for.
 
         An application that may write and not search goes without it, unless the caller named the owner. A segment that
-        the search does not show costs a second call, so that a search that lags behind refuses nothing.
+        the search does not show costs a second call, so that a search that is late refuses nothing.
 
         Raises:
             SegmentMismatchError: when there is no such segment of that owner, it is no contact list, may not be

@@ -202,7 +202,7 @@ class InvalidResponseError(CriteoError):
 
     Attributes:
         paths: where it is wrong by names on the wire, such as `expected text @ $.data[0].id`; never a value.
-        status: the HTTP status of the answer, `None` where the reader was not told.
+        status: the HTTP status of the answer, `None` where the reader does not know it.
     """
 
     outcome_unknown = True
@@ -221,7 +221,7 @@ class PartialFailureError(CriteoError):
     Attributes:
         problems: the problems the answer listed.
         trace_id: Criteo's correlation id, or `None`.
-        receipt: the result that stood beside the problems, such as a `ContactListOperation`; `None` without one.
+        receipt: the result that came with the problems, such as a `ContactListOperation`; `None` without one.
     """
 
     def __init__(

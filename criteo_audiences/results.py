@@ -30,7 +30,7 @@ class BulkResult(Generic[T]):
         """Returns the only item.
 
         Raises:
-            PartialFailureError: when there is not exactly one item, or a problem stands beside it.
+            PartialFailureError: when there is not exactly one item, or a problem comes with it.
         """
         if len(self.items) == 1 and not self.errors:
             return self.items[0]
@@ -89,7 +89,7 @@ class Search(Generic[T]):
     async def __aiter__(self) -> AsyncIterator[T]:
         """Yields every item once, though pages shift when segments come and go between two calls.
 
-        Items without an identity cannot be told apart, so each of them is yielded.
+        Items without an identity cannot be compared, so each of them is yielded.
         """
         seen: set[object] = set()
         before: tuple[T, ...] = ()

@@ -7,7 +7,7 @@ import typer
 
 from criteo_audiences import ConfigurationError, CriteoClient
 from criteo_audiences.cli.options import Service, confirm, filled, in_account
-from criteo_audiences.cli.run import Run, tell_problems
+from criteo_audiences.cli.run import Run, print_problems
 from criteo_audiences.cli.streams import print_json, print_result
 
 IdsArgument = Annotated[list[str], typer.Argument(parser=filled, metavar="ID...", help="Their ids.")]
@@ -17,7 +17,7 @@ ChannelOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Onsite 
 def delete_all(
     criteo: CriteoClient, state: Run, service: Service, account_id: str | None, noun: str, ids: list[str], *, yes: bool
 ) -> Coroutine[Any, Any, None]:
-    """Asks first unless it was told yes, then deletes and prints the ids that are gone, with the problems of others.
+    """Asks first, unless `--yes` was given, then deletes and prints the ids that are gone, with the problems of others.
 
     Args:
         criteo: the client.
@@ -37,9 +37,9 @@ def delete_all(
 
     async def command() -> None:
         result = await delete(ids)
-        told = tell_problems(state, result, ids)
+        shown = print_problems(state, result, ids)
         if state.json:
-            print_json({"ok": not told, "deleted": list(result.items), "problems": told})
+            print_json({"ok": not shown, "deleted": list(result.items), "problems": shown})
             return
         for each in result.items:
             print_result(each)
@@ -68,9 +68,9 @@ def size_all(
 
     async def command() -> None:
         result = await compute(ids, **options)
-        told = tell_problems(state, result, ids)
+        shown = print_problems(state, result, ids)
         if state.json:
-            print_json({"ok": not told, "sizes": {each.id: each.size for each in result.items}, "problems": told})
+            print_json({"ok": not shown, "sizes": {each.id: each.size for each in result.items}, "problems": shown})
             return
         for each in result.items:
             print_result(f"{each.id}  {'not shown' if each.size is None else f'{each.size:,}'}")

@@ -56,14 +56,14 @@ _EXITS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Exit]
 
 
 def exit_for(error: BaseException) -> Exit:
-    """Returns the exit code that tells apart whose move it is."""
+    """Returns the exit code, which says who can do something about it."""
     return next((code for kinds, code in _EXITS if isinstance(error, kinds)), Exit.BUG)
 
 
 def first_error(report: "UploadReport") -> CriteoError | None:
     """Returns the error of the batch that failed first, when nothing arrived at all and no deadline was why."""
-    told = report.failures and not report.valid and not report.deadline_passed
-    return report.failures[0].error if told else None
+    decides = report.failures and not report.valid and not report.deadline_passed
+    return report.failures[0].error if decides else None
 
 
 def exit_for_report(report: "UploadReport") -> Exit:

@@ -138,10 +138,10 @@ def confirm(question: str) -> None:
     """Asks on standard error before something is lost.
 
     Raises:
-        ConfigurationError: when the answer is not yes, or nobody can be asked.
+        ConfigurationError: when the answer is not yes, or standard input is no terminal.
     """
     if not sys.stdin.isatty():
-        raise ConfigurationError("Nothing was done: confirm with --yes where nobody can be asked.")
+        raise ConfigurationError("Nothing was done: confirm with --yes where standard input is no terminal.")
     print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201 - a question, not a result
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise ConfigurationError("Nothing was done.")
@@ -180,7 +180,7 @@ def grouped(command: Command) -> Command:
     they are written once, as the fields of an attrs class, and reach the command as one object.
 
     Args:
-        command: takes groups beside arguments and options of its own; an attrs class is a group, and of its fields
+        command: takes groups as well as arguments and options of its own; an attrs class is a group, and of its fields
             those annotated with `typer.Option` are options.
     """
     shown: list[inspect.Parameter] = []

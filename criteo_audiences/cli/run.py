@@ -29,15 +29,15 @@ class Interrupts:
     """The signals that ask a command to end.
 
     Args:
-        told: is called at the first signal.
+        at_first: is called at the first signal.
 
     Attributes:
         first: the first signal that came, `None` as long as none did.
     """
 
-    def __init__(self, told: Callable[[], None]) -> None:
+    def __init__(self, at_first: Callable[[], None]) -> None:
         self.first: signal.Signals | None = None
-        self._told = told
+        self._at_first = at_first
 
     async def heeded_by(self, command: Coroutine[Any, Any, None]) -> None:
         """Runs the command; the first signal cancels it, the second all that still runs, a third ends the process.
@@ -54,7 +54,7 @@ class Interrupts:
     def _stop(self, task: "asyncio.Task[Any]", number: signal.Signals) -> None:
         if self.first is None:
             self.first = number
-            self._told()
+            self._at_first()
             task.cancel()
             return
         loop = task.get_loop()
@@ -76,7 +76,7 @@ class Run:
         plan: of an upload that is only rehearsed.
         rejects: the path of the file of rejects as it was given, once there is one.
         remarks: lines to print after the report.
-        facts: what the JSON document holds beside the report.
+        facts: what the JSON document holds in addition to the report.
         code: how a command without a report ends.
         drains: seconds that what is in flight gets at the first Ctrl-C.
         reads_standard_input: whether a thread may still wait for it when the command ends.
@@ -126,16 +126,16 @@ async def _connected(criteo: CriteoClient, command: Coroutine[Any, Any, None]) -
         await command
 
 
-def tell_problems(state: Run, result: BulkResult[Any], ids: Sequence[str]) -> list[dict[str, str]]:
+def print_problems(state: Run, result: BulkResult[Any], ids: Sequence[str]) -> list[dict[str, str]]:
     """Says which items of a bulk call failed, each by its id, and lets the command end as incomplete if any did."""
-    told = []
+    shown = []
     for problem in (*result.errors, *result.warnings):
         named = problem.index is not None and problem.index < len(ids)
-        told.append({"id": ids[problem.index or 0] if named else "", "problem": str(problem)})
-        print_error(" ".join(told[-1].values()).strip())
-    if told:
+        shown.append({"id": ids[problem.index or 0] if named else "", "problem": str(problem)})
+        print_error(" ".join(shown[-1].values()).strip())
+    if shown:
         state.code = Exit.INCOMPLETE
-    return told
+    return shown
 
 
 def _run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> Exit:

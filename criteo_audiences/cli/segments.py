@@ -32,8 +32,8 @@ segments = typer.Typer(no_args_is_help=True, help="List, create, update, delete 
 NameArgument = Annotated[
     str, typer.Argument(parser=filled, metavar="NAME", help="Name, unique among the owner's segments.")
 ]
-InterestOption = Annotated[list[str] | None, typer.Option(metavar="ID", help="An interest; may be repeated.")]
-BrandOption = Annotated[list[str] | None, typer.Option(metavar="ID", help="A brand; may be repeated.")]
+InterestOption = Annotated[list[str] | None, typer.Option(metavar="ID", help="Interest. Repeat for several.")]
+BrandOption = Annotated[list[str] | None, typer.Option(metavar="ID", help="Brand. Repeat for several.")]
 
 _LISTS: Mapping[Service, frozenset[str]] = {
     Service.MARKETING_SOLUTIONS: frozenset({"description"}),
@@ -44,7 +44,7 @@ _LISTS: Mapping[Service, frozenset[str]] = {
 
 @attrs.frozen(kw_only=True)
 class NewList:
-    """What a contact list may be created with, beside its owner and its name."""
+    """What a contact list may be created with, in addition to its owner and its name."""
 
     retailer_id: RetailerOption = None
     identifier_type: Annotated[

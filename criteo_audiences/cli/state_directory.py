@@ -82,5 +82,5 @@ def resume_command(arguments: Sequence[str]) -> str:
 
 def _conditions(words: Sequence[str]) -> list[str]:
     """Returns the values of `--where`."""
-    behind = [after for word, after in itertools.pairwise(words) if word == "--where"]
-    return behind + [word for word in words if word.startswith("--where=")]
+    separate = [after for word, after in itertools.pairwise(words) if word == "--where"]
+    return separate + [word for word in words if word.startswith("--where=")]

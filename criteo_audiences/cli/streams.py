@@ -22,7 +22,7 @@ class _Outlet(io.FileIO):
 
 
 def open_streams() -> None:
-    """Lets the standard streams bear what a shell may do with them.
+    """Lets the standard streams tolerate what a shell may do with them.
 
     One that is closed becomes the null device, so that no file or connection takes its place; a reader that leaves
     early ends no upload; a character that the terminal's encoding lacks is written as an escape.

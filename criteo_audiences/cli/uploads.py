@@ -294,7 +294,7 @@ def _about_the_opt_outs(report: "UploadReport") -> Iterator[str]:
         total = report.unusable_opt_outs + (report.opt_outs or 0)
         yield f"{report.unusable_opt_outs:,} of {total:,} opt-outs cannot be used: those people are not left out"
     elif report.opt_outs == 0:
-        yield "there is no opt-out in the file of --suppress: nobody is left out"
+        yield "there is no opt-out in the file of --suppress: no row is left out"
 
 
 def journal_keywords(sending: Sending) -> dict[str, Any]:

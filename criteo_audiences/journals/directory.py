@@ -20,7 +20,7 @@ from criteo_audiences.journals.sqlite_file import DAMAGED, Format, TranslatedErr
 _log = logging.getLogger("criteo_audiences.uploads")
 
 LEDGER_NAME: Final = ".criteo-audiences.ledger"
-"""Its file, beside the journals."""
+"""The ledger's file, next to the journals."""
 
 _OTHER: Final = ""
 """Stands for what no journal continues: runs that overlapped, a clear, a single call, an upload without a journal."""

@@ -1,4 +1,4 @@
-"""A lock beside a file, which keeps a second upload out for as long as the first one runs."""
+"""A lock file next to a file, which keeps a second upload out for as long as the first one runs."""
 
 import contextlib
 import errno
@@ -36,7 +36,7 @@ class FileLock:
         what: its name in messages.
 
     Raises:
-        InUseError: when somebody else has the lock.
+        InUseError: when another upload has the lock.
         JournalError: when no lock can be made.
     """
 

@@ -2,7 +2,7 @@
 
 A batch is known by a keyed digest of its bytes: any source that is read again in the same order resumes, and a changed
 one is sent again from its first changed batch. No identifier is written, nor anything that could be tried out without
-the key, which is kept beside the journals (`JournalDirectory`).
+the key, which is kept next to the journals (`JournalDirectory`).
 """
 
 import hmac
@@ -64,7 +64,7 @@ class Journal:
         path: of its file.
         run_id: names the run; a run that is continued keeps its own.
         resumed: whether it continues an unfinished upload.
-        acknowledged: batches that earlier runs of it got acknowledged.
+        acknowledged: batches that earlier runs had already delivered.
         set_aside: why an unfinished upload was not continued, a sentence for the user; `None` when there was none.
     """
 
@@ -274,7 +274,7 @@ class Journal:
         """Closes and unlocks the journal; closing it again does nothing.
 
         Raises:
-            JournalError: when the ledger could not be told that another run operated on the list meanwhile.
+            JournalError: when it could not be written into the ledger that another run operated on the list meanwhile.
         """
         with self._lock:
             self._store.close()

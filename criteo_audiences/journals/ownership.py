@@ -48,8 +48,8 @@ def objection_to_file(status: os.stat_result) -> str | None:
 def objection_to_place(directory: Path) -> str | None:
     """Says which directory on the way to a file lets other users replace it, `None` when none does.
 
-    Both the way as it is written and the way behind its links are followed. Directories such as `/tmp`, where each user
-    can remove their own files only, are trusted; so is the group of a user who is its only member.
+    Both the way as it is written and the way that its links lead are followed. Directories such as `/tmp`, where each
+    user can remove their own files only, are trusted; so is the group of a user who is its only member.
     """
     if os.name != "posix":
         return None

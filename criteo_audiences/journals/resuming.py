@@ -42,8 +42,8 @@ class Found:
     def obstacle(self, key_id: bytes, moment: float) -> str | None:
         """Says why it is not continued unasked, `None` when it is."""
         if not self.has_key(key_id):
-            return "the ledger beside the journal is not the one it was written with"
-        if abs(moment - self.active_at) > FRESH_FOR:  # a clock that was put back tells no age either
+            return "the ledger in its directory is not the one it was written with"
+        if abs(moment - self.active_at) > FRESH_FOR:  # a clock that was put back gives no age either
             return "its last batch was more than 24 hours ago"
         if self.disturbed:
             return "something else has operated on the list since"
@@ -63,7 +63,7 @@ class Found:
 
 
 def key_id_of(key: bytes) -> bytes:
-    """Returns what tells a key from others and says nothing about it."""
+    """Returns a value that differs for every key and says nothing about it."""
     return keyed_digest(key, b"key", b"", size=8)
 
 

@@ -117,7 +117,7 @@ class Run:
         segment_id: the list.
         operation: add or remove.
         digest: keyed, of the job with its whole configuration.
-        key_id: tells whether the key is the one that the digests were made with.
+        key_id: shows whether the key is the one that the digests were made with.
         started: in seconds since 1970.
         completed: the same, `None` as long as it is unfinished.
         last_activity: the same, when it was completed.

@@ -175,7 +175,7 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def checksum(*values: object) -> bytes:
-    """Returns what tells whether the values of a row are still those that were written.
+    """Returns what shows whether the values of a row are still those that were written.
 
     It is for accidents: who may write the file may write this, too.
     """
@@ -188,7 +188,7 @@ def log_of(path: Path) -> Path:
 
 
 def unlink(path: Path) -> None:
-    """Removes a file with what SQLite keeps beside it."""
+    """Removes a file with the files that SQLite keeps for it."""
     for each in (path, *_beside(path)):
         each.unlink(missing_ok=True)
 

@@ -38,10 +38,10 @@ _BEGIN_FRAMES: Final = 8
 """Pages that a row changes at most: the leaf, its new neighbor, those above them, the header (4 were seen)."""
 
 _APPEND_FRAMES: Final = 1
-"""Pages that a row behind all others changes when it fits into the last leaf."""
+"""Pages that a row after all others changes when it fits into the last leaf."""
 
 _MOST_OF_A_ROW: Final = 256
-"""Bytes that a row takes at most. Rows behind all others fill a new leaf not before there are as many as fit into a
+"""Bytes that a row takes at most. Rows after all others fill a new leaf not before there are as many as fit into a
 page, so of that many one is counted as one that changes more pages, whichever it is.
 """
 
@@ -61,7 +61,7 @@ _RESERVE: Final = 112
 """Bytes by which the end of a batch may lengthen its row: the longest trace id, state, time and counts."""
 
 
-# Of SQLite's own types: for any other, an enum for example, Python first looks for somebody who converts it.
+# Of SQLite's own types: for any other, an enum for example, Python first looks for a registered converter.
 _BEGIN: Final = f"""
     INSERT OR REPLACE INTO batches (number, digest, kind, count, size, sent_at, state, checksum, reserve)
     VALUES (?, ?, ?, ?, ?, ?, 'sent', ?, zeroblob({_RESERVE}))
@@ -80,14 +80,14 @@ class Store:
     from its beginning, and a batch is begun only if the log has room for the end of every batch in flight. A full
     disk then shows before a batch is sent.
 
-    A statement is a transaction of its own where one is enough: at each of them other threads wait for their turn.
+    Single statements run in autocommit mode, so that the lock is held as briefly as possible.
 
     Args:
         path: of the file.
         create: whether to make it; otherwise it must be there.
 
     Raises:
-        InUseError: when somebody else keeps it.
+        InUseError: when another upload keeps it.
         JournalError: when it cannot be used.
     """
 
@@ -246,7 +246,7 @@ class Store:
             self.close()
 
     def close(self) -> None:
-        """Closes the file; its log is put into it, or stays beside it when the disk is full.
+        """Closes the file; its log is put into it, or stays next to it when the disk is full.
 
         A journal that no upload has begun is removed.
         """

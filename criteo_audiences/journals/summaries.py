@@ -21,7 +21,7 @@ from criteo_audiences.journals.store import Store
 
 
 class JournalState(StrEnum):
-    """What a journal holds; an empty one is of an upload that never began, of one in use nobody else can know."""
+    """What a journal holds. An empty one is of an upload that never began; one in use is known to its upload only."""
 
     EMPTY = "empty"
     UNFINISHED = "unfinished"
@@ -253,7 +253,7 @@ def _peek(path: Path) -> Run | None:
 
 
 def _glance(path: Path) -> sqlite3.Connection:
-    """Opens a file without a lock, to read its first pages, which nobody changes while it is in use.
+    """Opens a file without a lock, to read its first pages, which do not change while it is in use.
 
     Not with `open()`: closing a descriptor of the file would free the locks that SQLite holds on it in this process.
     """

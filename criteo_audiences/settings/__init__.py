@@ -1,4 +1,4 @@
-"""What a client is to be built from, where nobody writes it down in Python: variables, secret files, profiles."""
+"""What a client is built from when it is not written in Python: variables, secret files, profiles."""
 
 from criteo_audiences.settings.environment import Settings, read_settings
 

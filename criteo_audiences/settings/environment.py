@@ -33,7 +33,7 @@ def read_settings(environment: Mapping[str, str], profile: str | None = None) ->
 
     Args:
         environment: the variables.
-        profile: name of a profile; goes before `CRITEO_PROFILE`.
+        profile: name of a profile; overrides `CRITEO_PROFILE`.
 
     Raises:
         ConfigurationError: naming the variable or the key, never its value.

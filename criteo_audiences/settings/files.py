@@ -43,7 +43,7 @@ def write_secret(path: Path, value: str, *, source: str) -> None:
     """Replaces a file's text at one stroke, and returns once the disk has it.
 
     The file keeps its owner, group and mode; a new one is for its owner only. Where the system does not let this user
-    give a file away, it is this user's, and nobody gets rights that they did not have.
+    give a file away, it becomes this user's, and no other user gets rights that they did not have.
 
     Args:
         path: the file; a symbolic link stays one.

@@ -38,7 +38,7 @@ class StoredRefreshToken:
 
     async def token(self, grant: Grant) -> AccessToken:
         """See `TokenSource.token`."""
-        async with self._lock.held(), turn(self._folder()):  # nobody may read what another renewal is about to replace
+        async with self._lock.held(), turn(self._folder()):  # no renewal may read what another one is about to replace
             if self._is_stored:
                 # Not in a thread: the future that brings it back can show it in a debug log of asyncio's.
                 self._login.refresh_token = read_secret(self._path, source=self._source)

@@ -18,7 +18,7 @@ _PAUSE: Final = 0.02
 async def turn(folder: Path) -> AsyncIterator[None]:
     """Waits until no other process, or task, has its turn in a folder; a process that dies gives its turn up.
 
-    The folder itself is locked, so nothing is written and nothing is left behind. Where there are no such locks (on
+    The folder itself is locked, so nothing is written and no file stays there. Where there are no such locks (on
     Windows, on some network file systems) everybody has a turn at once.
     """
     descriptor = _opened(folder)

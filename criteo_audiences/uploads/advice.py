@@ -25,7 +25,7 @@ class Figures:
         batches: that were sent.
         failed: batches that failed, sent or not.
         max_concurrency: batches that may be in flight at the same time.
-        window: calls that the quota allows within so many seconds, `None` when nobody knows.
+        window: calls that the quota allows within so many seconds, `None` when that is not known.
     """
 
     elapsed: float

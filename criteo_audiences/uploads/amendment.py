@@ -1,4 +1,4 @@
-"""All that an upload knows of Criteo: a call that it asks somebody to make."""
+"""All that an upload knows of Criteo: a call that its service makes."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

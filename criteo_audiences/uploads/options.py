@@ -127,7 +127,7 @@ class UploadOptions(TypedDict, total=False):
         identifier_type: kind of identifier, such as `phone_number` (default: `email`). In Marketing Solutions phone
             numbers are for advertisers in India only.
         hash: how to hash e-mails and phone numbers, for which it must be chosen; `None` sends them in clear. One of
-            `sha256`, `md5` and `sha256_of_md5`. Clear text matches best, a hash shows nobody an address on the way.
+            `sha256`, `md5` and `sha256_of_md5`. Clear text matches best; a hash keeps addresses secret on the way.
             Phone numbers have SHA-256 only; other kinds are never hashed.
         region: country of phone numbers without a country code, such as `IN` or `India`. It needs the extra `phone`.
             Without it such numbers are rejected.
@@ -163,7 +163,7 @@ class UploadOptions(TypedDict, total=False):
             waits for a full one or the source's end.
         max_rejected: share of the rows that may be rejected, 0 to 1. Beyond it the report is not `.ok`.
         max_invalid: share of the identifiers that Criteo may refuse, 0 to 1. Beyond it the report is not `.ok`; a
-            first full batch beyond it also stops the upload, because the rest would fare the same.
+            first full batch beyond it also stops the upload, because the rest would fail the same way.
         fail_on: further limits, of which the strictest wins: `rejected>1%`, `sent<1000` or `any`. Several stand with
             commas between them or in a list. A bare word allows none: `any` is `any>0`. Upper limits are on `rejected`
             (or `rejected.no_at_sign` for a reason), `duplicates` and `suppressed`, whose shares are of the rows read;
@@ -335,7 +335,7 @@ class Options:
 
 
 def _check_deadline(deadline: object) -> None:
-    """Refuses a deadline that has passed, or that nobody can tell the moment of."""
+    """Refuses a deadline that has passed, or whose moment is ambiguous."""
     if isinstance(deadline, dt.datetime):
         if deadline.utcoffset() is None:
             raise ConfigurationError("deadline must have a time zone: give an aware datetime, or seconds.")

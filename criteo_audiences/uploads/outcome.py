@@ -64,7 +64,7 @@ class BatchResult:
         sent: identifiers put into calls: all of the batch, or none when no request carried it.
         outcome: their fate, in counts.
         receipt: Criteo's answer; `None` when an earlier run sent the batch, or when it failed and no receipt stood
-            beside the problems.
+            with the problems.
         error: why it failed, `None` when it did not.
         resumed: whether an earlier run got it acknowledged, so that this one did not send it.
     """
@@ -149,7 +149,7 @@ def is_hopeless(error: CriteoError | None) -> bool:
 
 
 def ends_upload(batch: Batch, result: BatchResult, max_invalid: float) -> bool:
-    """Returns whether the batches to come would fare no better than this one.
+    """Returns whether every further batch would fail like this one; if so, the upload stops.
 
     Args:
         batch: the batch.

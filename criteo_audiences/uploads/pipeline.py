@@ -121,7 +121,7 @@ class Pipeline:
                 self._end(Ending.DEADLINE)
             count = self._lane.opt_outs
             if count is not None and count.fault is not None:
-                _log.warning("%s: they leave nobody out.", count.fault)
+                _log.warning("%s: they suppress no row.", count.fault)
             yield
         finally:
             with anyio.CancelScope(shield=True):

@@ -55,8 +55,8 @@ def _spelled(character: str) -> str:
 class RejectsFile:
     """A CSV file that only its owner can read; it holds a fingerprint of each value, and the value if asked for.
 
-    The fingerprint is keyed with a secret of this file that is kept nowhere: equal values have equal ones, and nobody
-    can try values against it. Whole rows go out at once, so that the file is readable whenever the writing stops.
+    The fingerprint is keyed with a secret of this file that is kept nowhere: equal values have equal ones, and
+    no value can be tried against it. Whole rows go out at once, so that the file is readable whenever writing stops.
 
     Args:
         path: where; nothing may be there yet.

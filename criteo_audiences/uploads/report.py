@@ -36,7 +36,7 @@ class Progress:
             cannot tell, as an iterable or a table with `where` cannot. With `dedupe` a table is read before the first
             batch, and this is how much of what is left has been cut into batches.
         share_staged: how much has been read of a table that is read before the first batch, 0 to 1, never less than
-            before; `None` for other sources, and as long as nobody can tell.
+            before; `None` for other sources, and while that is not known.
         remaining: seconds the upload still takes, estimated by its pace and the quota; `None` when nothing can be said.
     """
 
@@ -75,10 +75,10 @@ class UploadReport:
     Attributes:
         read: rows read from the source.
         rejected: rows that held no identifier, by reason.
-        duplicates: rows whose identifier went out already; `None` when nothing looked for them.
+        duplicates: duplicates dropped; `None` if `dedupe` is off.
         suppressed: rows left out because a suppression list names them.
         opt_outs: opt-outs of that list that the rows were compared with; `None` without `suppress`.
-        unusable_opt_outs: opt-outs that are no valid identifiers, so that they leave nobody out; without blank ones.
+        unusable_opt_outs: opt-outs that are no valid identifiers and so suppress no row; blank ones do not count.
         columns: the columns of a table that were read.
         notes: what to know of the source, a sentence each: the files of a directory that were skipped.
         pending: identifiers read and not put into a call: all of them after a dry run.
@@ -86,7 +86,7 @@ class UploadReport:
         by_type: the outcome of what was sent, by kind of identifier.
         batches: batches put into calls; after a dry run, batches it would take.
         failures: the batches that failed.
-        resumed: batches among them that an earlier run got acknowledged, so that this one did not send them.
+        resumed: how many of `batches` an earlier run had already delivered.
         calls: requests made, retries included.
         elapsed: seconds.
         waited: seconds of them during which the quota held a batch back.

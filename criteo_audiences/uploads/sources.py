@@ -1,4 +1,4 @@
-"""The one place that tells an iterable, an async iterable and a table apart."""
+"""What an upload can read from: an iterable, an async iterable or a table."""
 
 import asyncio
 import itertools
@@ -30,7 +30,7 @@ class Reading(Protocol):
     def slices(
         self, buffer: list[Any], arrived: Callable[[], None], room: Callable[[], int]
     ) -> AsyncGenerator[None, None]:
-        """Fills the buffer and yields whenever it should be emptied, which the receiver does.
+        """Appends values to `buffer` and yields when the caller should empty it.
 
         Args:
             buffer: where values go.
@@ -44,7 +44,7 @@ def as_table(source: object, columns: tuple[str, ...] = (), *, hive_partitioning
 
     Args:
         source: what the caller gave.
-        columns: the columns named beside it, which must not contradict one that the table names.
+        columns: the columns that the upload names; they must not contradict the table's own.
         hive_partitioning: see `Table.from_file`; either may ask for it.
     """
     if isinstance(source, os.PathLike):
@@ -164,6 +164,6 @@ class _AsyncReading:
 
 
 def _is_canceled() -> bool:
-    """Whether somebody canceled this task; otherwise a `CancelledError` is an error like any other."""
+    """Whether this task was canceled from outside; otherwise a `CancelledError` is an error like any other."""
     task = asyncio.current_task()
     return task is None or task.cancelling() > 0

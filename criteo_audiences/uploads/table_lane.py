@@ -29,7 +29,7 @@ class TableLane(Lane):
     Args:
         table: the table.
         options: the caller's choices.
-        rejects: is given the rejected values, `None` when nobody asked for them.
+        rejects: receives the rejected values; `None` if the caller wants none.
     """
 
     def __init__(self, table: Table, options: Options, rejects: RejectsFile | None = None) -> None:

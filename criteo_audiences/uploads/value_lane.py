@@ -42,7 +42,7 @@ class ValueLane(Lane):
     Args:
         source: an iterable or async iterable.
         options: the caller's choices.
-        rejects: is told of the rejected values, `None` when nobody asked for them.
+        rejects: receives the rejected values; `None` if the caller wants none.
     """
 
     def __init__(self, source: object, options: Options, rejects: RejectsFile | None = None) -> None:
@@ -104,7 +104,7 @@ class ValueLane(Lane):
     def count_rest(self) -> None:
         """See `Lane.count_rest`."""
         if self._buffer:
-            with suppress(TypeError):  # a row that is no text, behind one that has ended the upload
+            with suppress(TypeError):  # a row that is no text, after one that ended the upload
                 self._preparation.prepare(self._buffer)
             self._buffer.clear()
 

@@ -111,7 +111,7 @@ async def test_an_upload_may_go_on_without_them(cli, sandbox: Sandbox, exports: 
     opt_outs.write_text("email\n", encoding="utf-8")
     done = await cli("upload", SERVICE, segment, *what)
     assert done.code == 0, done.err
-    assert "there is no opt-out in the file of --suppress: nobody is left out\n" in done.err
+    assert "there is no opt-out in the file of --suppress: no row is left out\n" in done.err
     assert "have opted out; 0 opt-outs" in done.out
 
 

@@ -382,7 +382,7 @@ def test_journal_without_its_key_starts_anew(place: Place) -> None:
     assert "cannot be resumed because the ledger" in refusal(lambda: place.open(resume=True))
     with place.open() as journal:
         assert str(journal.set_aside).endswith(
-            "because the ledger beside the journal is not the one it was written with."
+            "because the ledger in its directory is not the one it was written with."
         )
         assert send(journal, 2) == [1, 2]
 

@@ -73,7 +73,7 @@ def test_unfinished_journal_is_described(path: Path) -> None:
         ledger.note(JOB.service, JOB.host, JOB.segment_id, "clear")
     assert "something else has operated" in str(describe(path, now=lambda: BEGIN + 60).obstacle)
     (path.parent / LEDGER_NAME).unlink()
-    assert "the ledger beside" in str(describe(path, now=lambda: BEGIN + 60).obstacle)
+    assert "the ledger in its directory" in str(describe(path, now=lambda: BEGIN + 60).obstacle)
     assert not (path.parent / LEDGER_NAME).exists()
 
 
