@@ -57,8 +57,8 @@ def _folded(character: str) -> str:
 def is_spreadsheet_number(text: str) -> bool:
     """Whether a trimmed value was turned into a decimal number or a power of ten on its way.
 
-    Such a value is rejected, never repaired: the digits of a power of ten are lost, and of `33612345678.0` nobody can
-    tell whether it had a plus sign, a leading zero or neither.
+    Such a value is rejected, never repaired: the digits of a power of ten are lost, and `33612345678.0`
+    does not show whether it had a plus sign, a leading zero or neither.
     """
     return _NUMBER.fullmatch(text) is not None
 

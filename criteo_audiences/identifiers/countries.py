@@ -138,7 +138,7 @@ def find_country(written: str) -> str | None:
     """Returns the ISO 3166-1 alpha-2 code of a country; `None` for what is none, or is two.
 
     Two letters are alpha-2 before anything else, and three are alpha-3: `CA` is Canada, `IN` India, `GE` Georgia.
-    A code beside a name (`ES - Spain`, `Spain (ES)`) must agree with it.
+    A code next to a name (`ES - Spain`, `Spain (ES)`) must agree with it.
 
     Args:
         written: a code, a name in one of many languages, a usual short form such as `UK`, or a flag.

@@ -46,7 +46,7 @@ def change_violations(
 
 
 def change(changes: Mapping[str, Any], entity: E, reach: Reach[E], now: float) -> None:
-    """Give an entity the name and the description that the changes hold, and the time of the change."""
+    """Apply a new name and a new description to an entity, and note when it changed."""
     if "name" in changes:
         reach.store.rename(entity, changes["name"])
     if "description" in changes:

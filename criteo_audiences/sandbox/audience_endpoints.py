@@ -56,7 +56,7 @@ def create_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
 
 
 def create(item: Item, scope: CallScope) -> dict[str, Any]:
-    """Keep an audience whose attributes break no rule."""
+    """Create an audience whose attributes break no rule."""
     own = own_attributes(item.attributes, scope)
     return full_entity(scope.audiences.store.add(**own, algebra=item.attributes["algebra"]))
 
@@ -73,7 +73,7 @@ def update_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
 
 
 def update(item: Item, scope: CallScope) -> dict[str, Any]:
-    """Change what the item names, and leave the rest; OpenAPI lets an algebra be null, which changes nothing."""
+    """Change only what the item names. OpenAPI allows a null algebra, which changes nothing."""
     audience, changes = scope.audiences[item.id], item.attributes
     if changes.get("algebra") is not None:
         audience.algebra = changes["algebra"]
@@ -88,7 +88,7 @@ def delete_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
 
 
 def delete(item: Item, scope: CallScope) -> dict[str, Any]:
-    """Forget an audience."""
+    """Delete an audience."""
     audience = scope.audiences[item.id]
     scope.audiences.store.remove(audience)
     return id_entity(audience)
@@ -137,7 +137,7 @@ async def search_audiences(request: web.Request) -> web.Response:
 
 
 async def link_audience(request: web.Request) -> web.Response:
-    """Puts an audience in the place of the one that the ad set had; null leaves it without one."""
+    """Replaces the audience of an ad set; null removes it."""
     ad_set_id, audiences = request.match_info["ad_set_id"], scope(request).audiences
     body = await document(request)
     attributes = attributes_of(body)
@@ -158,21 +158,21 @@ async def get_target(request: web.Request) -> web.Response:
 
 
 async def set_target(request: web.Request) -> web.Response:
-    """Replaces the whole."""
+    """Replaces the scope and the audiences of a line item."""
     attributes = attributes_of(await document(request))
     word = required_value(attributes, "scope", is_one_of("unknown", "include", "exclude"))
     return _kept(request, Target(word, _known(request, _audience_ids(attributes))))
 
 
 async def append_audiences(request: web.Request) -> web.Response:
-    """Adds the audiences that are not there yet."""
+    """Adds audiences to those of a line item, each once."""
     target = _target(request)
     new = _known(request, _audience_ids(attributes_of(await document(request))))
     return _kept(request, Target(target.scope, [*dict.fromkeys((*target.audience_ids, *new))]))
 
 
 async def delete_audiences(request: web.Request) -> web.Response:
-    """Takes out the audiences that are there."""
+    """Removes audiences from those of a line item."""
     target = _target(request)
     gone = _audience_ids(attributes_of(await document(request)))
     return _kept(request, Target(target.scope, [each for each in target.audience_ids if each not in gone]))

@@ -27,14 +27,14 @@ CALL = web.RequestKey("call", Call)
 
 @attrs.frozen
 class Reach(Generic[E]):
-    """The part of a store that a call is about."""
+    """The entities of a store that a call can reach."""
 
     store: EntityStore[E]
     service: Service
     owner_id: str | None = None
 
     def find(self, entity_id: str) -> E | None:
-        """Returns the entity, unless it lies outside: one of another owner than the path's is as good as none."""
+        """Returns the entity; `None` when it belongs to another service, or to another owner than the path names."""
         entity = self.store.find(entity_id, service=self.service)
         return entity if entity is not None and self.owner_id in {None, entity.owner_id} else None
 
@@ -68,7 +68,7 @@ class Reach(Generic[E]):
 
 @attrs.frozen
 class CallScope:
-    """What a call is about, at the moment of the call."""
+    """What a call can reach, and when it was made."""
 
     service: Service
     segments: Reach[SegmentEntity]
@@ -116,7 +116,7 @@ class Item:
 
 @attrs.frozen
 class Action:
-    """What is done with each item."""
+    """What a bulk call does with each item."""
 
     violations: Callable[[Item, CallScope], Iterator[Violation]]
     """Everything that keeps an item from being carried out."""
@@ -128,7 +128,7 @@ def items(document: Mapping[str, Any]) -> list[Item]:
     """Returns the items of a body.
 
     Raises:
-        ProblemError: 400, when the body has not the shape of OpenAPI: then no item can be told from another.
+        ProblemError: 400, when the body does not have OpenAPI's shape, so that it has no items to judge.
     """
     data = document.get("data")
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
@@ -151,7 +151,7 @@ def id_entity(entity: Entity) -> dict[str, Any]:
 Endpoint = Callable[[web.Request], Awaitable[web.Response]]
 
 Route = tuple[str, str, str, Endpoint]
-"""Name, method, path after the API version, and what answers."""
+"""Name, method, path after the API version, and the endpoint."""
 
 
 def routes(service: Service, rows: Iterable[Route], versions: str) -> list[web.RouteDef]:
@@ -171,7 +171,7 @@ def _named(endpoint: Endpoint, call: Call) -> Endpoint:
 
 
 def bulk(action: Action, items_of: Callable[[dict[str, Any]], list[Item]] = items) -> Endpoint:
-    """Returns the endpoint that carries out what can be, item by item, and answers 200 either way."""
+    """Returns the endpoint that carries out every item without violations, and always answers 200."""
 
     async def handle(request: web.Request) -> web.Response:
         reach = scope(request)

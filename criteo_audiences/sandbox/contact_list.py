@@ -16,7 +16,7 @@ _PLAIN_EMAIL = r"[^@\s]+@[^@\s]+\.[^@\s]+"
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _SHARDS = 64
 _HEX_LENGTHS = frozenset({32, 64})
-# The server shares its caller's event loop: some three milliseconds of work, then the others have their turn.
+# The server shares its caller's event loop: after some three milliseconds of work it lets other tasks run.
 _SLICE = 2_000
 _SAMPLE = 10
 
@@ -38,11 +38,11 @@ def is_opaque_id(text: str) -> bool:
 
 
 IdentifierRule = Callable[[str], object]
-"""Takes an identifier and returns something true when it is valid."""
+"""Takes an identifier; the result is true if Criteo would count it as valid."""
 
 
 class IdentifierSet:
-    """Distinct identifiers, given back exactly as they came.
+    """Distinct identifiers, each kept exactly as it was sent.
 
     A hash (32 or 64 hexadecimal characters in lower case) is kept as its raw bytes, any other string as it is:
     120 to 150 bytes in memory for each SHA-256, overhead included.
@@ -61,13 +61,13 @@ class IdentifierSet:
             slots[hash(member) % count].add(member)
 
     def difference_update(self, identifiers: Iterable[str]) -> None:
-        """Take out the identifiers that are there."""
+        """Remove identifiers; those that are not in the set are ignored."""
         slots, count = self._slots, len(self._slots)
         for member in map(_packed, identifiers):
             slots[hash(member) % count].discard(member)
 
     def clear(self) -> None:
-        """Take out every identifier."""
+        """Remove every identifier."""
         for shard in self._shards:
             shard.clear()
 
@@ -97,7 +97,7 @@ def _packed(identifier: str) -> str | bytes:
 
 @attrs.define
 class AmendmentCounts:
-    """How the identifiers of one amendment were received."""
+    """How many identifiers of one amendment are valid and invalid."""
 
     valid: int = 0
     invalid: int = 0
@@ -107,7 +107,7 @@ class AmendmentCounts:
 class ContactList:
     """The identifiers of one list, for a test to compare with what it sent.
 
-    ``len()`` and ``in`` cost nothing to speak of; ``identifiers`` builds a new set each time.
+    ``len()`` and ``in`` are cheap; ``identifiers`` builds a new set each time.
     """
 
     def __init__(self, *, read_only: bool = False) -> None:
@@ -130,16 +130,16 @@ class ContactList:
         return f"<ContactList of {len(self)} identifiers>"
 
     def refuse(self, identifiers: Iterable[str]) -> None:
-        """Count these as invalid from now on, spelled as they are sent, whatever their form."""
+        """Count these identifiers as invalid from now on. Spell them as the client sends them."""
         self._refused |= frozenset(identifiers)
 
     async def amend(self, identifiers: Sequence[str], is_valid: IdentifierRule, *, adds: bool) -> AmendmentCounts:
-        """Add or remove the valid ones, a slice at a time; calls that overlap are not kept apart.
+        """Add or remove the valid identifiers, slice by slice. Overlapping calls may interleave.
 
         Args:
             identifiers: The strings of one call, in its order.
             is_valid: The rule for their kind.
-            adds: Whether they come or go.
+            adds: Whether to add them; otherwise they are removed.
         """
         change = self._members.update if adds else self._members.difference_update
         outcome = AmendmentCounts()

@@ -24,11 +24,11 @@ from criteo_audiences.sandbox.state import STATE
 
 @attrs.frozen
 class AmendmentBody:
-    """What a call asks for."""
+    """An amendment as a call asks for it."""
 
     adds: bool
     operation: str
-    """The word that was sent, for the answer; so is the next."""
+    """The word that the client sent, which the answer repeats; the same holds for `identifier_type`."""
     identifier_type: str
     identifiers: list[str] = attrs.field(repr=False)
     is_valid: IdentifierRule = attrs.field(repr=False)
@@ -36,9 +36,9 @@ class AmendmentBody:
 
     @property
     def digest(self) -> int:
-        """A number by which to know the amendment again, whatever the order of its identifiers; in this process only.
+        """A number that equal amendments share within this process, whatever the order of their identifiers.
 
-        Python's own hashes are keyed, and at hand: a cryptographic one would keep the event loop five times as long.
+        It is built from Python's own keyed hashes: a cryptographic one would block the event loop five times as long.
         """
         asked = self.operation, self.identifier_type, len(self.identifiers)
         return hash((*asked, sum(map(hash, self.identifiers))))

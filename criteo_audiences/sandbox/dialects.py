@@ -52,7 +52,7 @@ class Occasion:
 
 @attrs.frozen
 class Dialect:
-    """Three pure functions between the server and its callers."""
+    """Three pure functions that translate between the server and its callers."""
 
     described: Callable[[Service], Service]
     """A service, with the numbers that this dialect has for it."""
@@ -69,7 +69,7 @@ OPENAPI: Final = Dialect(
 )
 
 Rewording = Callable[[Any], Any]
-"""Takes the value of a field and returns what stands there instead."""
+"""Takes the value of a field and returns what replaces it."""
 
 
 def _described(service: Service) -> Service:

@@ -23,7 +23,7 @@ def timestamp(epoch_seconds: float) -> str:
 
 @attrs.define(kw_only=True)
 class Entity:
-    """A thing of one service. ``owner_id`` is what that service calls advertiser, account or data provider."""
+    """A segment or an audience of one service. ``owner_id`` names an advertiser, an account or a data provider."""
 
     id: str
     service: Service
@@ -101,13 +101,13 @@ class EntityStore(Generic[E]):
         return entity
 
     def rename(self, entity: E, name: str) -> None:
-        """Give an entity another name, which frees its old one."""
+        """Rename an entity; its old name becomes free."""
         self._names.discard((entity.service.name, entity.owner_id, entity.name))
         self._names.add((entity.service.name, entity.owner_id, name))
         entity.name = name
 
     def remove(self, entity: E) -> None:
-        """Forget an entity and its name."""
+        """Delete an entity and free its name."""
         self._names.discard((entity.service.name, entity.owner_id, entity.name))
         del self._entities[entity.id]
 
@@ -134,7 +134,7 @@ class SegmentEntity(Entity):
     settings: Mapping[str, Any] = attrs.field(factory=dict)
     contact_list: ContactList | None = None
     in_audience: bool = False
-    """Whether it counts as used in an audience that the server does not hold."""
+    """Whether the server treats it as used in an audience that it does not hold."""
 
     @property
     def type(self) -> str:

@@ -29,7 +29,7 @@ from criteo_audiences.sandbox.schema import (
 )
 
 EVERYONE: Final = 10_000_000
-"""The users that there are at all."""
+"""The number of all users."""
 _USERS_PER_SQUARE_KILOMETER = 300
 _USERS_PER_DAY = 1_000
 _RETARGETING_DAYS = range(401)
@@ -43,7 +43,7 @@ def scattered(*words: str) -> int:
 
 
 def matched(count: int, match_rate: float) -> int:
-    """Returns how many of so many identifiers are users."""
+    """Returns how many of the identifiers match a user."""
     return math.floor(count * match_rate)
 
 
@@ -60,13 +60,13 @@ def location_size(settings: Mapping[str, Any]) -> int:
 
 
 def lookalike_size(settings: Mapping[str, Any]) -> int | None:
-    """Returns the size that was asked for, if any was."""
+    """Returns the target size, `None` if the segment has none."""
     target: int | None = settings.get("targetSize")
     return None if target is None else max(0, min(EVERYONE, target))
 
 
 def events_size(settings: Mapping[str, Any]) -> int:
-    """Returns the users of so many days."""
+    """Returns the users of the days that the segment looks back."""
     (days,) = re.findall("[0-9]+", settings["lookbackDays"])
     return int(days) * _USERS_PER_DAY
 
@@ -78,9 +78,9 @@ class SettingsField:
     name: str
     check: Check
     code: str = "invalid"
-    """The problem when the check fails."""
+    """The code of the problem when the check fails."""
     missing: str | None = None
-    """The problem when a creation leaves it out; ``None`` for an optional field."""
+    """The code of the problem when a creation leaves the field out; ``None`` for an optional field."""
     is_nillable: bool = False
     """Whether an update wraps it as ``{"value": …}``, where a missing or null value sets it to null."""
     in_creation: bool = True

@@ -18,7 +18,7 @@ Filters = Mapping[str, frozenset[str]]
 
 @attrs.frozen
 class PageRequest:
-    """Which part of the result is asked for."""
+    """Which part of the result the call asks for."""
 
     limit: int
     offset: int
@@ -45,7 +45,7 @@ def read_page(query: Mapping[str, str], service: Service) -> PageRequest:
 
 
 def read_filters(document: Mapping[str, Any], names: Mapping[str, str], types: Collection[str] = ()) -> Filters:
-    """Returns the filters. Null lets everything through (Criteo's samples send it), and so does an empty list.
+    """Returns the filters. A filter that is null (Criteo's samples send it) or empty filters nothing.
 
     Args:
         document: The body.

@@ -37,7 +37,7 @@ def create_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
 
 
 def create(item: Item, scope: CallScope) -> SegmentEntity:
-    """Keep a segment whose attributes break no rule; without a name it gets one."""
+    """Create a segment whose attributes break no rule; one without a name gets a name."""
     attributes, service = item.attributes, scope.service
     (name,) = _settings_names(attributes, service)
     settings = attributes.get(name, {})
@@ -86,7 +86,7 @@ def update_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
 
 
 def update(item: Item, scope: CallScope) -> dict[str, Any]:
-    """Change what the item names, and leave the rest."""
+    """Change only what the item names."""
     segment, changes = scope.segments[item.id], item.attributes
     if segment.settings_name in _updatable(changes, segment):
         kind = segment.service.kinds[segment.settings_name]
@@ -104,7 +104,7 @@ def delete_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
 
 
 def delete(item: Item, scope: CallScope) -> dict[str, Any]:
-    """Forget a segment."""
+    """Delete a segment."""
     segment = scope.segments[item.id]
     scope.segments.store.remove(segment)
     return id_entity(segment)
@@ -162,7 +162,7 @@ def add_contact_list(
     identifier_type: str | None,
     read_only: bool,
 ) -> SegmentEntity:
-    """Keep an empty contact list.
+    """Create an empty contact list without a call.
 
     Raises:
         ValueError: The service has no such thing, or the name is taken.

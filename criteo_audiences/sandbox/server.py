@@ -48,7 +48,7 @@ _USUAL_LIMIT = 250
 
 
 class Listener:
-    """Serves a state on a loopback address, in the caller's event loop; over TLS when given a context for it."""
+    """Serves a state on a loopback address, in the caller's event loop; over TLS if it is given a context."""
 
     def __init__(self, state: ServerState, host: str, port: int, tls: ssl.SSLContext | None) -> None:
         self._state = state
@@ -104,7 +104,7 @@ class Listener:
 
 
 def _loopback(host: str) -> str:
-    """Returns the address, once it is certain that no other machine can reach it.
+    """Returns the address if no other machine can reach it.
 
     The server hands out tokens, and so must not be reachable over a network.
     """
@@ -142,7 +142,7 @@ def _routes(service: Service) -> list[web.RouteDef]:
 
 @web.middleware
 async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Keeps an account of the call, from its arrival to the end of its answer."""
+    """Records the call, from its arrival to the end of its answer."""
     recording = request.app[STATE].recording
     request[ENTRY] = recording.add(request.method, request.path)
     try:
@@ -167,7 +167,7 @@ async def _answer(request: web.Request, handler: Handler) -> web.Response:
 
 @web.middleware
 async def faulty(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Lets go wrong what a test asked for."""
+    """Applies the fault that a test asked for."""
     state = request.app[STATE]
     fault = state.faults.take(request[ENTRY], is_token_call=token_endpoint.is_token_call(request))
     if fault is None:
@@ -180,7 +180,7 @@ async def faulty(request: web.Request, handler: Handler) -> web.StreamResponse:
     if fault.drop_connection:
         return reset(request)
     own = None if fault.replaces_answer and not fault.handle_first else await handler(request)
-    # What was not done gets its own answer: no fault of a network would tell the client that it was.
+    # A call that the server refused gets its own answer: no network fault could report it as done.
     if own is None or (fault.replaces_answer and request[ENTRY].handled):
         own = await _injected(request, fault)
     own.headers.update(fault.headers)
@@ -215,7 +215,7 @@ def _headers_with(status: int, quota: CallQuota | None, now: float) -> dict[str,
 
 @web.middleware
 async def announced(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Puts the standing of the quota on every answer of the API."""
+    """Adds the rate-limit headers to every answer of the API."""
     response = await handler(request)
     quota = _quota(request)
     if quota is not None and not token_endpoint.is_token_call(request):
@@ -225,7 +225,7 @@ async def announced(request: web.Request, handler: Handler) -> web.StreamRespons
 
 @web.middleware
 async def worded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Adds the notice of a deprecated version, and says the whole in the dialect that was asked for."""
+    """Adds the notice of a deprecated version, and translates the answer into the chosen dialect."""
     response = await handler(request)
     if token_endpoint.is_token_call(request) or not isinstance(response, web.Response):
         return response
@@ -278,7 +278,7 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
 
 @web.middleware
 async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Lets a call in that shows a good token, stays within the quota and names a living version, in this order."""
+    """Checks the token, the quota, the consent and the version of a call, in this order."""
     state = request.app[STATE]
     if token_endpoint.is_token_call(request):
         return await _handled(request, handler)

@@ -33,7 +33,7 @@ class Limits:
 
 @attrs.frozen(kw_only=True)
 class AudienceTraits:
-    """What a service has besides segments: audiences, and the sizes of both."""
+    """What a service has in addition to segments: audiences, and the sizes of both."""
 
     path: str = "audiences"
     entity_type: str = "Audience"
@@ -47,7 +47,7 @@ class AudienceTraits:
     estimable: tuple[str, ...]
     """The settings objects of segments whose size can be estimated before they exist."""
     versions: str = versions.ANY
-    """The versions that have all of it; the others have the search of audiences only."""
+    """The API versions that have all of this; the others only have the search of audiences."""
 
 
 @attrs.frozen(kw_only=True)
@@ -61,7 +61,7 @@ class Service:
     owner: str
     """The attribute that holds the id of the owner, within whose segments a name is unique."""
     required: tuple[str, ...]
-    """The string attributes that a creation must have, besides the name."""
+    """The string attributes that a creation must have, apart from the name."""
     kinds: Mapping[str, Kind]
     """The kinds that can be created, by the name of their settings object."""
     default_kind: str | None = None
@@ -101,10 +101,10 @@ class Service:
 
     @property
     def with_audiences(self) -> AudienceTraits:
-        """What it has besides segments.
+        """What it has in addition to segments.
 
         Raises:
-            LookupError: It has nothing besides.
+            LookupError: It has only segments.
         """
         if self.audiences is None:
             raise LookupError(f"{self.name} has no audiences")

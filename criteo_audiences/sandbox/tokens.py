@@ -29,7 +29,7 @@ class TokenIssuer:
     _withdrawn: set[str] = attrs.field(factory=set, repr=False, init=False)
 
     def accepts(self, client_id: str, client_secret: str) -> bool:
-        """Returns whether these are the credentials, in a time that does not tell how much of them was right."""
+        """Returns whether these are the credentials, in a time that does not depend on how much of them is right."""
         same_id = hmac.compare_digest(client_id.encode(), self.client_id.encode())
         return hmac.compare_digest(client_secret.encode(), self.client_secret.encode()) and same_id
 
@@ -42,7 +42,7 @@ class TokenIssuer:
         return token
 
     def expire_all(self) -> None:
-        """Make every token issued so far an expired one."""
+        """Expire every token issued so far."""
         self._expiry = dict.fromkeys(self._expiry, -math.inf)
 
     def revoke_all(self) -> None:
@@ -50,7 +50,7 @@ class TokenIssuer:
         self._expiry.clear()
 
     def withdraw_consent(self) -> None:
-        """Let every token issued on behalf of a user so far be good for nothing any more."""
+        """Make every token issued on behalf of a user so far useless."""
         self._withdrawn |= self._consented
 
     def is_consented(self, authorization: str | None) -> bool:
@@ -90,7 +90,7 @@ class Code:
 
 @attrs.define
 class Consents:
-    """The codes and refresh tokens that are good now.
+    """The codes and refresh tokens that are valid now.
 
     Args:
         clock: Epoch seconds.
@@ -145,7 +145,7 @@ class Consents:
         return successor
 
     def revoke(self) -> None:
-        """Take back every code and every refresh token there is."""
+        """Revoke every code and every refresh token."""
         self._codes.clear()
         self._expiry.clear()
         self._replaced.clear()

@@ -62,10 +62,10 @@ def _separated(groups: Iterator[tuple[Any, ...]]) -> Iterator[Any]:
 
 
 async def read_ahead(request: web.Request, share: float, *, max_bytes: int) -> None:
-    """Read a share of the body, by its Content-Length, and not a byte more; those who read the body get it as well."""
+    """Read exactly a share of the body, by its Content-Length; `read_body` still returns the whole."""
     # Little at a time: aiohttp takes in as much unasked as it was once asked for.
     if request.transport is not None:
-        # The kernel is to take in little of the rest, so that the other side notices that nobody reads it.
+        # The kernel must buffer little of the rest, so that the client notices that the server has stopped reading.
         request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _LITTLE)
     wanted = min(round(share * (request.content_length or 0)), max_bytes)
     body = request[_READ_AHEAD] = bytearray()
@@ -113,7 +113,7 @@ async def read_json(request: web.Request, *, max_bytes: int) -> dict[str, Any]:
 
 
 async def discard_body(request: web.Request, *, max_bytes: int) -> bool:
-    """Read on without keeping anything: a client that is still sending would otherwise miss the answer.
+    """Read the rest of the body and drop it: a client that is still sending would otherwise miss the answer.
 
     Returns:
         Whether the end was reached within ``max_bytes``.
@@ -157,7 +157,7 @@ def reset(request: web.Request) -> NoReply:
 
 
 async def deliver(request: web.Request, response: web.Response) -> web.Response:
-    """Writes an answer, as far as the call's fault lets it through, and puts down how far it came.
+    """Writes an answer as far as the call's fault allows, and records how far it got.
 
     Raises:
         ConnectionError: The client has left.
@@ -246,5 +246,5 @@ class _Body:
 
     @property
     def end(self) -> Iterable[bytes]:
-        """What tells that nothing comes after."""
+        """What marks the end of the body."""
         return (b"0\r\n\r\n",) if self.chunked else ()
