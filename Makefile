@@ -25,7 +25,7 @@ help:
 	@echo "make audit   known vulnerabilities of what is installed, where their list can be reached"
 	@echo "make format  let ruff format the code"
 	@echo "make bench   compare an upload of two million e-mails with a plain script and Criteo's own SDK"
-	@echo "             bench-scaling, bench-imports, bench-quota, bench-upload, bench-journal: see docs/performance.md"
+	@echo "             bench-scaling, bench-imports, bench-quota, bench-upload, bench-journal: see docs/explanation/performance.md"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11")'

@@ -1,6 +1,7 @@
 """E-mail addresses: normalized as Criteo asks, validated as far as its matching can use them."""
 
 import re
+import unicodedata
 from typing import Final
 from urllib.parse import unquote
 
@@ -15,6 +16,9 @@ from criteo_audiences.validation import choose
 # the others. No label can be too long in a text of at most 64 characters.
 PLAIN_ADDRESS: Final = re.compile(r"(?!.{65})[a-z0-9._+-]++@[a-z0-9]++(?:[.-][a-z0-9]++)*?\.[a-z]++")
 
+# An address may hold these signs, and they may be delimiters that a file's header lacks: `12|ann@example.com`.
+ADDRESS_AFTER_A_SIGN: Final = re.compile(r"[^@]*[!#$*/=^`{|}~]([^@]+@[^@]+)")
+
 _INSIDE = re.compile(f"[{re.escape(BLANKS)}]")
 _WRAPPED = re.compile(r"[^<>]*<([^<>]*)>")
 _INTRODUCTION = re.compile(r"(?:e-?mail|mail|smtp|courriel|correo)(?:[ -]?(?:address|adresse))?\s*:\s*")
@@ -23,6 +27,9 @@ _MAILTO = "mailto:"
 # with two in a row or one at the end exist. Quoted local parts are not taken: Criteo's matching cannot use them.
 _LOCAL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+")
 _LABEL = re.compile(r"[a-z0-9\u0080-\U0010ffff](?:[a-z0-9\u0080-\U0010ffff-]*[a-z0-9\u0080-\U0010ffff])?")
+# RFC 5892: signs beyond ASCII that a domain may hold. All others are what a text has around an address, or between
+# cells: quotation marks, bullets, dashes.
+_SIGNS_OF_WORDS: Final = frozenset("\u00b7\u0375\u05f3\u05f4\u0f0b\u06fd\u06fe\u30fb")
 # U+FFFD stands where bytes of a damaged file could not be read.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
 # RFC 5321 §4.5.3.1 (local part 64 octets), RFC 3696 erratum 1690 (address 254), RFC 1035 §2.3.4 (label 63).
@@ -114,16 +121,24 @@ def _fault(address: str) -> RejectReason | None:
 def _local_fault(local: str) -> RejectReason | None:
     if not local:
         return RejectReason.NO_LOCAL_PART
-    return None if _LOCAL.fullmatch(local) else RejectReason.FORBIDDEN_CHARACTER
+    return None if _LOCAL.fullmatch(local) and _has_words_only(local) else RejectReason.FORBIDDEN_CHARACTER
 
 
 def _domain_fault(domain: str) -> RejectReason | None:
     if "." not in domain.strip("."):
         return RejectReason.NO_DOT_IN_DOMAIN
     labels = domain.split(".")
-    if not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit():
+    if not all(_LABEL.fullmatch(label) for label in labels) or labels[-1].isdigit() or not _has_words_only(domain):
         return RejectReason.BAD_DOMAIN
     return None
+
+
+def _has_words_only(text: str) -> bool:
+    """Tells whether a text has no punctuation or symbols beyond ASCII."""
+    return text.isascii() or not any(
+        unicodedata.category(letter)[0] in "PS" and not letter.isascii() and letter not in _SIGNS_OF_WORDS
+        for letter in text
+    )
 
 
 def _length_fault(address: str, local: str, domain: str) -> RejectReason | None:

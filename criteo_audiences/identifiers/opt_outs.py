@@ -26,6 +26,8 @@ class OptOutCount:
         unusable: opt-outs that are no valid identifiers.
         places: where the first unusable ones stand.
         may_be_empty: whether a list without any opt-out is the caller's word that nobody has opted out.
+        hiding: where quoted cells stand in which rows may be hidden.
+        notes: what a person should know about their files, a sentence each.
     """
 
     label: str = "suppress"
@@ -33,6 +35,8 @@ class OptOutCount:
     unusable: int = 0
     places: list[str] = field(factory=list)
     may_be_empty: bool = False
+    hiding: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def total(self) -> int:
@@ -67,6 +71,13 @@ class OptOutCount:
                 f"{self.fault}: they are no valid identifiers, so those people would not be left out. Correct them, or "
                 f"{_ACCEPT} to go on without them."
             )
+        if self.hiding:
+            where = ", ".join(self.hiding[:MOST_PLACES])
+            raise ConfigurationError(
+                f"The opt-outs in {self.label} have a quoted cell with several lines that look like rows of their own "
+                f"({where}), so people in them might not be left out. Correct the quotes, or {_ACCEPT} to read it as "
+                "it stands."
+            )
         if self.fault is not None:
             raise ConfigurationError(
                 f"{self.fault}, so nobody would be left out. Give the right list, or {_ACCEPT} if nobody has opted out."
@@ -76,7 +87,8 @@ class OptOutCount:
 class OptOuts:
     """A set of identifiers that must not go out.
 
-    One that is written in clear stands for its hashes as well, and a hash for the identifier it was made of.
+    One that is written in clear stands for its hashes as well, and a hash for the identifier it was made of. One that
+    may hold another (`12|ann@example.com`) stands for both.
 
     Args:
         rule: of their kind.
@@ -109,7 +121,8 @@ class OptOuts:
                     self.count.note_unusable(f"entry {position:,}")
                 continue
             self.count.usable += 1
-            for spelling in self._spelled(identifier):
+            held = self._rule.held.fullmatch(identifier) if self._rule.held else None
+            for spelling in (*self._spelled(identifier), *(held.groups() if held else ())):
                 self._add(spelling)
 
     def _add(self, identifier: str) -> None:

@@ -60,7 +60,7 @@ def normalize_phone(value: str, *, region: str | None = None, keep_trunk_zero: b
         region: where numbers without a country code are dialed, such as `"IN"`, `"IND"` or `"India"`; needs the
             extra `phone`. Without it such numbers are rejected.
         keep_trunk_zero: keep the zero of `+33 (0)1 23 45 67 89`, as the line in Criteo's guide does and E.164 does not
-            (docs/identifiers.md).
+            (docs/reference/identifiers.md).
 
     Raises:
         InvalidIdentifierError: when it is no phone number; `.reason` says why.

@@ -8,7 +8,7 @@ from typing import Final
 from attrs import field, frozen
 
 from criteo_audiences.identifiers.calling_codes import PLAIN_NUMBER
-from criteo_audiences.identifiers.email import PLAIN_ADDRESS, normalize_email
+from criteo_audiences.identifiers.email import ADDRESS_AFTER_A_SIGN, PLAIN_ADDRESS, normalize_email
 from criteo_audiences.identifiers.hashing import digests
 from criteo_audiences.identifiers.ids import (
     PLAIN_ID,
@@ -48,6 +48,7 @@ class Rule:
             among which nothing counts as a hash either.
         hashed_from: where in a normalized value the part begins that is hashed.
         spellings: the forms that one identifier may have; `None` where it has one only.
+        held: finds the identifier that may be within another one, because its cells were not told apart.
         slice_size: values to prepare at once at most, so that it takes few milliseconds when each is an odd one.
     """
 
@@ -57,6 +58,7 @@ class Rule:
     algorithms: frozenset[HashAlgorithm] = frozenset()
     hashed_from: int = 0
     spellings: Callable[[str], Sequence[str]] | None = None
+    held: re.Pattern[str] | None = None
     slice_size: int = 256
     _plain_lines: re.Pattern[str] = field(init=False)
 
@@ -100,6 +102,7 @@ EMAIL_RULE: Final = Rule(
     plain=PLAIN_ADDRESS,
     tidied=_trimmed_in_lower_case,
     algorithms=frozenset(HashAlgorithm),
+    held=ADDRESS_AFTER_A_SIGN,
 )
 _OPAQUE_RULE: Final = Rule(normalize=normalize_opaque, plain=PLAIN_ID)
 _OTHER_RULES: Final = {

@@ -64,7 +64,7 @@ class Journal:
         path: of its file.
         run_id: names the run; a run that is continued keeps its own.
         resumed: whether it continues an unfinished upload.
-        acknowledged: batches that earlier runs had already delivered.
+        acknowledged: batches on record as acknowledged, those of earlier runs of the upload included.
         set_aside: why an unfinished upload was not continued, a sentence for the user; `None` when there was none.
     """
 
@@ -84,7 +84,7 @@ class Journal:
         self.path: Final = path
         self.run_id: Final = run.run_id
         self.resumed: Final = resumed
-        self.acknowledged: Final = acknowledged
+        self.acknowledged = acknowledged
         self.set_aside: Final = set_aside
         self._store = store
         self._run = run
@@ -204,6 +204,8 @@ class Journal:
             anew = known is not None and not same
             moment = float(self._now())
             self._store.begin(batch, digest, moment, in_flight=len(self._in_flight), anew=anew)
+            if anew:  # what followed is forgotten
+                self.acknowledged = self._store.acknowledged()
             self._last = batch.number
             self._in_flight.add(batch.number)
             return None
@@ -243,7 +245,8 @@ class Journal:
         try:
             if number not in self._in_flight or state is BatchState.SENT:
                 raise ValueError(f"batch {number} is not in flight, or has not ended")
-            self._store.end(number, state, float(self._now()), counts, shown)
+            recorded = self._store.end(number, state, float(self._now()), counts, shown)
+            self.acknowledged += recorded is BatchState.ACKNOWLEDGED
             self._in_flight.discard(number)
         finally:
             self._lock.release()
@@ -342,7 +345,7 @@ def found_in(store: Store, path: Path, ledger: JournalDirectory | None) -> Found
         path=path,
         run=run,
         begun=sum(batches for batches, _ in counts.values()),
-        acknowledged=counts.get(BatchState.ACKNOWLEDGED, (0, 0))[0],
+        acknowledged=store.acknowledged(),
         active_at=store.last_activity() or run.started,
         disturbed=last_mark not in mine or (witnessed is not None and witnessed not in mine),
     )

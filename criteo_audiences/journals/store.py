@@ -129,6 +129,10 @@ class Store:
             rows = self._db.execute("SELECT state, count(*), sum(count) FROM batches GROUP BY state").fetchall()
         return {BatchState(state): (batches, identifiers) for state, batches, identifiers in rows}
 
+    def acknowledged(self) -> int:
+        """Returns how many batches are on record as acknowledged."""
+        return self.counts().get(BatchState.ACKNOWLEDGED, (0, 0))[0]
+
     def last_activity(self) -> float | None:
         """Returns when the last batch was begun or came back, in seconds since 1970."""
         with self._translated:
@@ -202,8 +206,12 @@ class Store:
 
     def end(
         self, number: int, state: BatchState, moment: float, counts: tuple[int, int, int], trace_id: str | None
-    ) -> None:
-        """Records what became of a batch, with what was valid, invalid and unreported; `sync` puts it on the disk."""
+    ) -> BatchState:
+        """Records what became of a batch, with what was valid, invalid and unreported; `sync` puts it on the disk.
+
+        Returns:
+            The state that is on record: an answer that does not count its batch acknowledges nothing.
+        """
         self._used += _END_FRAMES
         begun = self._begun[number]
         state, counts = settled(state, counts, begun[3])
@@ -211,6 +219,7 @@ class Store:
         with self._translated:
             self._db.execute(_END, (*ended, checksum_of(self._run, begun, ended), number))
         del self._begun[number]
+        return state
 
     def sync(self) -> None:
         """Returns when all that was recorded outlives a loss of power; another thread may record more meanwhile."""

@@ -20,6 +20,8 @@ from criteo_audiences.session.quota import Quota
 from criteo_audiences.validation import require_text
 
 _LONGEST_LIFE: Final = 86_400.0
+_LONGEST_TOKEN: Final = 16 * 1024
+"""Characters of a token: longer than any header that servers take."""
 _TIMED_OUT: Final = 408
 _REFUSED: Final = 400
 _OTHER_MATTERS: Final = AuthenticationError, PermissionDeniedError, NotFoundError, RateLimitExceeded, ServerError
@@ -180,8 +182,10 @@ def read_token(document: Any) -> AccessToken:
     if not isinstance(document, dict):
         raise InvalidResponseError(["expected an object @ $"])
     value = document.get("access_token")
-    if not isinstance(value, str) or not value or not value.isascii() or not value.isprintable():
+    if not isinstance(value, str) or not value.strip() or not value.isascii() or not value.isprintable():
         raise InvalidResponseError(["expected a token @ $.access_token"])
+    if len(value) > _LONGEST_TOKEN:
+        raise InvalidResponseError([f"more than {_LONGEST_TOKEN:,} characters @ $.access_token"])
     return AccessToken(value=value, lifetime=_lifetime(document.get("expires_in")))
 
 

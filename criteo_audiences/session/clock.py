@@ -3,7 +3,9 @@
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Protocol
+
+from criteo_audiences.meter import steady
 
 
 class Timer(Protocol):
@@ -29,16 +31,12 @@ class Clock(Protocol):
         """Returns after `delay` seconds."""
 
 
-# CLOCK_MONOTONIC stands still on Linux while a laptop sleeps; a token that expired meanwhile would look valid.
-_STEADY: Final = getattr(time, "CLOCK_BOOTTIME", None)
-
-
 class SystemClock:
     """The real time."""
 
     def now(self) -> float:
         """See `Clock.now`."""
-        return time.monotonic() if _STEADY is None else time.clock_gettime(_STEADY)
+        return steady()
 
     def time(self) -> float:
         """See `Clock.time`."""

@@ -1,52 +1,174 @@
-"""What an answer shows of what its own call has sent: a server may put anything into a code or a trace id."""
+"""What an answer shows of what its own call has sent: a server may put anything into a code or a trace id.
+
+The texts of an answer are few, the identifiers of a call up to 50,000: so the texts are indexed, and the identifiers
+pass by a piece at a time and are not kept.
+"""
 
 import hashlib
+import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import orjson
+from attrs import define, field
 
 from criteo_audiences.models import HIDDEN, Compared
+from criteo_audiences.session.readings import plain, readings
 
 _TEXTS: Final = ("code", "instance", "traceId", "traceIdentifier")
 _LISTS: Final = ("errors", "warnings")
 _ITEM: Final = re.compile(r"@data/\d{1,9}(?=/|\Z)")
-_UNIMPORTANT: Final = re.compile(r"[\W_]+")
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]{16,}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?")
 _UUID: Final = re.compile(r"(?=.*[a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ ().\-/_]*[0-9]){6,14}(?![0-9A-Za-z])")
 _STRING: Final = re.compile(rb'"((?:[^"\\\\]|\\\\.)*)"')
 _LONGEST: Final = 256
+_MOST_TEXTS: Final = 64
+"""Different texts of an answer that are compared; an honest one has a few, and no others are shown."""
+_MOST_IN_A_ROW: Final = 200
+_LONGEST_TRACE: Final = 48
+"""Hexadecimal digits of the longest trace id; what has more is a digest, of whatever kind."""
 _WORD: Final = 6
 """Characters from which a text sent counts wherever it occurs; a shorter one counts as a whole word only."""
 _PART: Final = 7
 """Characters from which a part of a text sent counts."""
-
-
-def _plain(text: str) -> str:
-    return _UNIMPORTANT.sub("", text.casefold())
+_BLOCK: Final = 8
+"""Digits of a block of a digest: any 15 digits of one hold a whole block, by which they are found."""
+_PIECE: Final = 1_000
 
 
 def _digests(text: str) -> Iterator[str]:
     """Yields what a text may be hashed to, as Criteo and others do it."""
     raw = text.encode("utf-8", "surrogatepass")
-    md5 = hashlib.md5(raw, usedforsecurity=False).hexdigest()
+    md5, sha256 = hashlib.md5(raw, usedforsecurity=False).hexdigest(), hashlib.sha256(raw).hexdigest()
     yield md5
+    yield sha256
     yield hashlib.sha1(raw, usedforsecurity=False).hexdigest()
-    yield hashlib.sha256(raw).hexdigest()
     yield hashlib.sha512(raw).hexdigest()
     yield hashlib.sha256(md5.encode()).hexdigest()
+    yield hashlib.md5(sha256.encode(), usedforsecurity=False).hexdigest()
 
 
 def _spellings(text: str) -> set[str]:
     """Returns what of a text may be hashed; the digits of an address or a digest are nobody's number."""
     if any(map(str.isalpha, text)):
         return {text, text.strip().lower()}
-    digits = "".join(filter(str.isdigit, text))
+    digits = _digits(text)
     return {text, text.strip(), digits, f"+{digits}"} - {"", "+"}
+
+
+def _digits(text: str) -> str:
+    return "".join(filter(str.isdigit, text))
+
+
+def _digests_of(texts: Iterable[str]) -> Iterator[str]:
+    return (digest for text in texts for spelling in _spellings(text) for digest in _digests(spelling))
+
+
+@define(eq=False)
+class _Text:
+    """A text of an answer, or several that stand in a row.
+
+    Attributes:
+        members: the texts that are hidden with it.
+        readings: what it says, as it stands and decoded, without what does not matter.
+        equals: what was sent, if it is one of these, is in it.
+        parts: what was sent, if it holds one of these, is in it.
+        words: the same of a secret.
+        has_number: whether it holds what may be a phone number.
+        is_echo: whether it holds what was sent.
+    """
+
+    members: tuple[str, ...]
+    readings: list[str]
+    equals: set[str] = field(factory=set)
+    parts: set[str] = field(factory=set)
+    words: set[str] = field(factory=set)
+    has_number: bool = False
+    is_echo: bool = False
+
+    @classmethod
+    def single(cls, text: str) -> "_Text":
+        """Reads one text in every way."""
+        parts = {plain(part) for part in (text, *re.split(r"[/\s]", text))}
+        words = {word for word in re.split(r"[\W_]+", text.casefold()) if word}
+        spoken = {text, *text.split(), *text.split("/"), *words}
+        numbers = [] if _UUID.fullmatch(text) else _NUMBER.findall(text)
+        # As they are dialed inside their country.
+        dialed = {_digits(part).lstrip("0") for number in numbers for part in (number, *re.split("[/ ]", number))}
+        said = list({plain(reading) for reading in (text, *readings(text))})
+        return cls(
+            members=(text,),
+            readings=said,
+            equals=parts | words | set(_digests_of(spoken)),  # what was sent hashed may come back in clear
+            parts={part for part in parts | dialed if len(part) >= _PART},
+            words={word for word in words if len(word) >= _PART},
+            has_number=bool(numbers),
+            is_echo=any(len(run) > _LONGEST_TRACE for run in _HEXADECIMAL.findall(plain(text))),
+        )
+
+    @classmethod
+    def row(cls, texts: Sequence[str]) -> "_Text":
+        """Reads texts that may hold together what none of them holds: a piece in each."""
+        joined = [plain("".join(texts)), plain("".join(reversed(texts)))]
+        return cls(members=tuple(texts), readings=[*joined, *(text[::-1] for text in joined)])
+
+    @property
+    def runs(self) -> list[str]:
+        """Its runs of hexadecimal digits."""
+        return [run for reading in self.readings for run in _HEXADECIMAL.findall(reading)]
+
+
+class _Shown:
+    """The texts of an answer, with what tells quickly that none of them holds a text that was sent."""
+
+    def __init__(self, texts: Sequence[_Text]) -> None:
+        self._texts = texts
+        self._equals = {known for text in texts for known in text.equals}
+        self._parts = {part for text in texts for part in text.parts}
+        self._pieces = _windows((reading for text in texts for reading in text.readings), _WORD)
+        self._runs = [(text, text.runs) for text in texts]
+        self._blocks = _windows((run for _, runs in self._runs for run in runs), _BLOCK)
+
+    def meet(self, sent: Sequence[str]) -> None:
+        """Marks the texts that hold one of those sent, or a part or a digest of one."""
+        plains = {plain(text) for text in sent} - {""}
+        joined = "\n".join(plains)
+        has_digests = any(map(_DIGEST.fullmatch, sent))  # which may be of any number
+        equal = plains & self._equals
+        parts = {part for part in self._parts if part in joined}
+        within = [known for known in plains if len(known) >= _WORD and self._has_words_of(known)]
+        digests = [digest for digest in _digests_of(sent if self._blocks else ()) if self._has_block_of(digest)]
+        for text, runs in self._runs:
+            text.is_echo = (
+                text.is_echo
+                or (text.has_number and has_digests)
+                or not equal.isdisjoint(text.equals)
+                or not parts.isdisjoint(text.parts)
+                or any(known in reading for known in within for reading in text.readings)
+                or any(run in digest or digest in run for digest in digests for run in runs)
+            )
+
+    def meet_secrets(self, secrets: Sequence[str]) -> None:
+        """Marks the texts that hold a secret, or a word of one."""
+        self.meet(secrets)
+        joined = "\n".join(map(plain, secrets))
+        for text in self._texts:
+            text.is_echo = text.is_echo or any(word in joined for word in text.words)
+
+    def _has_words_of(self, known: str) -> bool:
+        ends = (*range(_WORD, len(known), _WORD), len(known))
+        return all(known[end - _WORD : end] in self._pieces for end in ends)
+
+    def _has_block_of(self, digest: str) -> bool:
+        return any(digest[at : at + _BLOCK] in self._blocks for at in range(0, len(digest), _BLOCK))
+
+
+def _windows(texts: Iterable[str], size: int) -> set[str]:
+    """Returns all that stands in texts and is of a size."""
+    return {text[at : at + size] for text in texts for at in range(len(text) - size + 1)}
 
 
 class Echoes:
@@ -59,8 +181,7 @@ class Echoes:
 
     def __init__(self, body: Sequence[bytes], secrets: Collection[str]) -> None:
         self._body = body
-        self._secrets = secrets
-        self._known: dict[str, str] = {}
+        self._secrets = list(secrets)
 
     def compare(self, document: Any, most: int) -> None:
         """Marks, in an answer's document, the texts that may be shown, and takes out those that may not.
@@ -71,117 +192,55 @@ class Echoes:
         """
         if not isinstance(document, dict):
             return
-        if isinstance(document.get("error"), str):
-            document["error"] = self._compared(document["error"])
-        for name in _LISTS:
-            entries = document.get(name)
-            for entry in entries[:most] if isinstance(entries, list) else ():
-                if isinstance(entry, dict):
-                    entry.update({key: self._compared(entry[key]) for key in _TEXTS if isinstance(entry.get(key), str)})
+        places = [(holder, key, _ITEM.sub("", holder[key])) for holder, key in _places(document, most)]
+        rows = [[text for _, key, text in places if key == name] for name in _TEXTS]
+        shown = self._may_be_shown([text for _, _, text in places], rows)
+        for holder, key, text in places:
+            holder[key] = Compared(holder[key]) if text in shown else _hidden(holder[key])
 
-    def _compared(self, text: str) -> str:
-        if len(text) > _LONGEST:
-            return HIDDEN
-        if text not in self._known:
-            self._known[text] = self._hidden(text) if self._is_echo(text) else Compared(text)
-        return self._known[text]
-
-    @staticmethod
-    def _hidden(text: str) -> str:
-        """Keeps which item of a call a text is about."""
-        item = _ITEM.match(text)
-        return f"{item[0]}/{HIDDEN}" if item else HIDDEN
-
-    def _is_echo(self, text: str) -> bool:
-        text = _ITEM.sub("", text)
-        if not _UUID.fullmatch(text) and any(self._may_be_sent(run) for run in _NUMBER.findall(text)):
-            return True
-        whole, parts = _plain(text), {_plain(part) for part in re.split(r"[/\s]", text)}
-        words = {word for word in re.split(r"[\W_]+", text.casefold()) if word}
-        if not self._sent.isdisjoint({whole, *parts, *words}) or self._contains_any(whole):
-            return True
-        if any(len(part) >= _PART and part in self._all_sent for part in {whole, *parts}):
-            return True
-        if any(len(word) >= _PART and word in secret for secret in self._plain_secrets for word in words):
-            return True
-        if any(
-            digest in self._sent for word in {text, *text.split(), *text.split("/"), *words} for digest in _of(word)
-        ):
-            return True
-        return any(run in self._all_digests or self._has_digest(run) for run in _HEXADECIMAL.findall(whole))
-
-    def _may_be_sent(self, number: str) -> bool:
-        """Tells whether digits may be a phone number of the call, as it is dialed inside its country.
-
-        What was sent as a digest may be any number.
-        """
-        parts = ("".join(filter(str.isdigit, part)).lstrip("0") for part in (number, *re.split("[/ ]", number)))
-        return self._has_sent_digests or any(len(part) >= _PART and part in self._all_sent for part in parts)
-
-    @cached_property
-    def _has_sent_digests(self) -> bool:
-        return any(map(_DIGEST.fullmatch, self._identifiers))
-
-    def _contains_any(self, text: str) -> bool:
-        return any(
-            text[start : start + length] in self._sent
-            for length in self._lengths
-            for start in range(len(text) - length + 1)
-        )
-
-    def _has_digest(self, run: str) -> bool:
-        lengths = (32, 40, 64, 128)
-        return any(
-            run[start : start + length] in self._digests for length in lengths for start in range(len(run) - length + 1)
-        )
-
-    @cached_property
-    def _texts(self) -> list[str]:
-        return [*self._identifiers, *self._secrets]
-
-    @cached_property
-    def _identifiers(self) -> list[str]:
-        return _identifiers(self._body)
-
-    @cached_property
-    def _sent(self) -> set[str]:
-        return {_plain(text) for text in self._texts} - {""}
-
-    @cached_property
-    def _plain_secrets(self) -> list[str]:
-        return [_plain(secret) for secret in self._secrets]
-
-    @cached_property
-    def _lengths(self) -> list[int]:
-        return sorted({len(text) for text in self._sent if _WORD <= len(text) <= _LONGEST})
-
-    @cached_property
-    def _all_sent(self) -> str:
-        return "\n".join(self._sent)
-
-    @cached_property
-    def _digests(self) -> set[str]:
-        return {digest for text in self._texts for spelling in _spellings(text) for digest in _digests(spelling)}
-
-    @cached_property
-    def _all_digests(self) -> str:
-        return "\n".join(self._digests)
+    def _may_be_shown(self, texts: Sequence[str], rows: Sequence[Sequence[str]]) -> set[str]:
+        """Returns the texts in which nothing is found of what was sent."""
+        different = dict.fromkeys(text for text in ("", *texts) if len(text) <= _LONGEST)
+        singles = [_Text.single(text) for text in itertools.islice(different, _MOST_TEXTS)]
+        compared = {member for text in singles for member in text.members}
+        kept = [[text for text in row if text in compared][:_MOST_IN_A_ROW] for row in (*rows, texts)]
+        found = [*singles, *(_Text.row(row) for row in kept if len(row) > 1)]
+        if not found:
+            return set()
+        known = _Shown(found)
+        known.meet_secrets(self._secrets)
+        for piece in _identifiers(self._body):
+            known.meet(piece)
+        return compared - {member for text in found if text.is_echo for member in text.members}
 
 
-def _of(word: str) -> Iterable[str]:
-    """Yields the digests of the spellings of a word: an identifier that was sent hashed may come back in clear."""
-    return (digest for spelling in _spellings(word) for digest in _digests(spelling))
+def _places(document: dict[str, Any], most: int) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yields where the texts of an answer stand that are shown."""
+    if isinstance(document.get("error"), str):
+        yield document, "error"
+    for name in _LISTS:
+        entries = document.get(name)
+        for entry in entries[:most] if isinstance(entries, list) else ():
+            if isinstance(entry, dict):
+                yield from ((entry, key) for key in _TEXTS if isinstance(entry.get(key), str))
 
 
-def _identifiers(body: Sequence[bytes]) -> list[str]:
-    """Returns the identifiers of an amendment; other calls carry none."""
-    if not body or b'"identifiers":' not in body[0]:
-        return []
-    whole = b"".join(body)
-    try:
-        document: Any = orjson.loads(whole)
-    except orjson.JSONDecodeError:  # whatever it is, nothing of it is shown
-        return [text.decode("utf-8", "replace") for text in _STRING.findall(whole)]
-    for name in ("data", "attributes", "identifiers"):
-        document = document.get(name) if isinstance(document, Mapping) else None
-    return [each for each in document if isinstance(each, str)] if isinstance(document, list) else []
+def _hidden(text: str) -> str:
+    """Keeps which item of a call a text is about."""
+    item = _ITEM.match(text)
+    return f"{item[0]}/{HIDDEN}" if item else HIDDEN
+
+
+def _identifiers(body: Sequence[bytes]) -> Iterator[list[str]]:
+    """Yields the identifiers of an amendment, some at a time; other calls carry none."""
+    if not body or b'"identifiers":[' not in body[0]:
+        return
+    _, _, first = body[0].partition(b'"identifiers":[')
+    for piece in (first, *body[1:]):
+        inside = piece.strip(b",").removesuffix(b"]}}}")
+        try:
+            found: list[Any] = orjson.loads(b"[%b]" % inside)
+        except orjson.JSONDecodeError:  # whatever it is, nothing of it is shown
+            found = [text.decode("utf-8", "replace") for text in _STRING.findall(piece)]
+        for start in range(0, len(found), _PIECE):
+            yield [each for each in found[start : start + _PIECE] if isinstance(each, str)]

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from criteo_audiences.session.auth import ClientCredentials, StaticToken, TokenSource
-from criteo_audiences.session.limiter import LocalRateLimiter
 from criteo_audiences.session.quota import RateLimiter
 
 _LOG: Final = logging.getLogger("criteo_audiences.quota")
@@ -89,10 +88,11 @@ def _identity(credentials: TokenSource) -> tuple[str, str]:
 def _claim_too_much(limiters: Collection[RateLimiter]) -> bool:
     """Whether limiters that do not know of each other claim more than the one window there is.
 
-    A limiter of somebody else's making may share its count with others of its kind; it claims what is left.
+    A limiter that says no share may share its count with others of its kind; it claims what is left.
     """
     distinct = {id(limiter): limiter for limiter in limiters}.values()
-    shares = [limiter.share for limiter in distinct if isinstance(limiter, LocalRateLimiter)]
+    said = [getattr(limiter, "share", None) for limiter in distinct]
+    shares: list[float] = [share for share in said if share is not None]
     claimed = sum(shares) + (2 * _ROUNDING if len(shares) < len(distinct) else 0.0)
     return claimed > 1 + _ROUNDING and len(distinct) > 1
 

@@ -27,7 +27,6 @@ from criteo_audiences.errors import (
 )
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import Problem, RateLimit
-from criteo_audiences.session.clock import Clock
 from criteo_audiences.session.codec import MOST_OF_A_SINGLE_CALL, MOST_PROBLEMS, read_problems
 from criteo_audiences.session.echoes import Echoes
 from criteo_audiences.session.quota import MOST_CALLS
@@ -36,7 +35,10 @@ MOST_OF_ONE: Final = 2 * 1024 * 1024
 """Bytes of the answer to a call with a single result: a receipt may show 5,000 of the longest addresses."""
 MOST_OF_MANY: Final = 8 * 1024 * 1024
 """Bytes of the answer to a bulk call or a search: 500 segments to a page leave 16 kB to each."""
-_SMALL: Final = 32 * 1024
+_SMALL: Final = 16 * 1024
+_SMALL_WITH_PROBLEMS: Final = 2 * 1024
+"""Each text of a problem is read in all ways in which it may hold what was sent, which takes a millisecond."""
+_SMALL_CALL: Final = 8 * 1024
 _PROBLEM_MARKS: Final = (b'"err', b'"warn', b"\\")
 """An answer without any of these has no problems: a key may be spelled with escapes."""
 _MOST_VALUES: Final = 150_000
@@ -96,9 +98,9 @@ class Request:
         """The most problems that are read from its answer."""
         return MOST_PROBLEMS if self.most_bytes > MOST_OF_ONE else MOST_OF_A_SINGLE_CALL
 
-    def waiting(self, clock: Clock) -> AbstractContextManager[None]:
+    def waiting(self) -> AbstractContextManager[None]:
         """Measures, where a meter is given, the wait for the quota inside."""
-        return self.meter.waiting(clock.now) if self.meter is not None else nullcontext()
+        return self.meter.waiting() if self.meter is not None else nullcontext()
 
     def target(self, api_version: str) -> str:
         """Returns the path and query to ask for."""
@@ -182,7 +184,7 @@ def is_quickly_read(response: Response, request: Request) -> bool:
         return False
     body = response.body
     has_problems = response.status >= 300 or any(mark in body for mark in _PROBLEM_MARKS)  # noqa: PLR2004 - as above
-    return not has_problems or sum(map(len, request.body)) <= _SMALL
+    return not has_problems or (len(body) <= _SMALL_WITH_PROBLEMS and sum(map(len, request.body)) <= _SMALL_CALL)
 
 
 def _compared(document: Any, request: Request | None, secrets: Collection[str]) -> Any:

@@ -84,7 +84,20 @@ def floor_of(failures: int) -> float:
 
 
 class RateLimiter(Protocol):
-    """What the session asks of a limiter; give one of your own to share a quota between processes."""
+    """What the session asks of a limiter; give one of your own to share a quota between processes.
+
+    `window` and `share` may be left out, which is the same as `None`.
+    """
+
+    @property
+    def window(self) -> tuple[int, float] | None:
+        """Calls that its client may make within so many seconds, for estimates; `None`: no estimate."""
+        return None
+
+    @property
+    def share(self) -> float | None:
+        """How much of the application's window it takes, above 0 and up to 1; `None`: it counts with others like it."""
+        return None
 
     async def acquire(self, *, background: bool = False, longest: float | None = None) -> float:
         """Returns once a call may be made.

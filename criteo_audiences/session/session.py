@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from attrs import define, evolve, field, frozen
 
 from criteo_audiences.errors import (
@@ -150,6 +150,8 @@ class Session:
         self._in_use = False
         self._deprecations = DeprecationWatch(api_version)
         self._rate_limit: RateLimit | None = None
+        # One at a time: many threads would keep the event loop waiting for its turn, and each holds an answer's parts.
+        self._readers = CapacityLimiter(1)
 
     @property
     def api_version(self) -> str:
@@ -276,7 +278,9 @@ class Session:
         secrets = self._secrets | call.tokens
         if is_quickly_read(response, call.request):
             return _understood(call, response, secrets)
-        done = await to_thread.run_sync(lambda: _Holder(_understood(call, response, secrets)), abandon_on_cancel=True)
+        done = await to_thread.run_sync(
+            lambda: _Holder(_understood(call, response, secrets)), abandon_on_cancel=True, limiter=self._readers
+        )
         return done.content
 
     async def _exchange(self, call: _Call) -> Response:
@@ -363,10 +367,10 @@ class Session:
         if deadline is not None and hold > deadline:
             raise QuotaWaitError(hold, deadline, what="RetryPolicy(deadline)")
         longest = self._max_quota_wait if request.authorized else None
-        with request.waiting(self._clock):
+        with request.waiting():
             waited = await self._limiter_of(request).acquire(background=request.background, longest=longest)
-        if request.meter is not None and isinstance(self._limiter, LocalRateLimiter):
-            request.meter.note_window(self._limiter.window)
+        if request.meter is not None:
+            request.meter.note_window(getattr(self._limiter, "window", None))
         if waited > _NOTICEABLE_WAIT:
             self._tell("quota.waited", call, seconds=waited)
 

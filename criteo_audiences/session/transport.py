@@ -36,9 +36,12 @@ from criteo_audiences.session.tls import handshake_error
 
 __all__ = ["AiohttpTransport", "Exchange", "Transport", "check_base_url", "check_proxy"]
 
-_CHUNK: Final = 64 * 1024
+# Bytes that are taken out of what has come in one step: they may have come one by one.
+_CHUNK: Final = 8 * 1024
 # Bytes the kernel may hold unsent: with more, a slow link would look idle to us long after the last piece was written.
 _UNSENT: Final = 128 * 1024
+# Bytes the kernel may hold unread: what it holds is parsed at once, and tens of thousands of tiny chunks fit into more.
+_UNREAD: Final = 32 * 1024
 # Bytes the event loop may hold, for the same reason; it is the default of plain connections, and that of TLS is 512 kB.
 _UNWRITTEN: Final = 64 * 1024
 _END: Final = 0.01  # seconds
@@ -357,15 +360,17 @@ async def _read(answer: aiohttp.ClientResponse, most: int, moved: Callable[[], N
         if len(read) > most:
             answer.close()
             raise InvalidResponseError([f"more than {most:,} bytes @ $"], status=answer.status)
+        await asyncio.sleep(0)
     return bytes(read)
 
 
 def _socket(address: Any) -> socket.socket:
-    """Opens a socket that keeps little unsent, so that writing it is a measure of progress."""
+    """Opens a socket that keeps little unsent, so that writing it is a measure of progress, and little unread."""
     family, kind, protocol, _, _ = address
     opened = socket.socket(family, kind, protocol)
     try:
         opened.setblocking(False)  # noqa: FBT003 - the standard library's signature
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UNREAD)
         low_water = getattr(socket, "TCP_NOTSENT_LOWAT", None)
         if low_water is not None:
             opened.setsockopt(socket.IPPROTO_TCP, low_water, _UNSENT)

@@ -91,7 +91,7 @@ def _read(path: Path) -> bytes:
             content = opened.read(_LARGEST)
     except FileNotFoundError:
         raise ConfigurationError(
-            f"There are no profiles: {path} does not exist; docs/logins.md says how to write it."
+            f"There are no profiles: {path} does not exist; docs/how-to/logins.md says how to write it."
         ) from None
     except OSError as error:
         raise ConfigurationError(f"The profiles in {path} cannot be read ({type(error).__name__}).") from None

@@ -1,16 +1,20 @@
 """Delimited text: its header, its rows, and what a person should know about them."""
 
+import re
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from criteo_audiences.tables.compression import Content, write_copy
 from criteo_audiences.tables.delimiting import Beginning, read_beginning, read_sample
-from criteo_audiences.tables.layout import LONGEST_LINE, Layout
+from criteo_audiences.tables.layout import LONGEST_LINE, Layout, Row
 from criteo_audiences.tables.names import looks_like_data
 from criteo_audiences.tables.quotes import BROKEN, Mender
 from criteo_audiences.tables.rows import TOO_LONG
 from criteo_audiences.tables.scan import Scan
+
+_QUOTED: Final = re.compile('(?:[^"]|"")*+')  # what stands within the quotes of a cell
 
 
 def layout(content: Content, scan: Scan, head: str, workspace: Path, skip_rows: int) -> Layout:
@@ -34,6 +38,8 @@ def layout(content: Content, scan: Scan, head: str, workspace: Path, skip_rows: 
         return _mended(content, beginning, workspace)
     before = Scan()
     before.read([beginning.text.encode()])
+    hiding = _hiding(scan, beginning.delimiter, beginning.sample)
+    hiding = None if hiding is None else hiding - before.rows
     return Layout(
         path=str(content.path),
         name=content.name,
@@ -45,7 +51,8 @@ def layout(content: Content, scan: Scan, head: str, workspace: Path, skip_rows: 
         compression=content.compression,
         quotes=scan.quotes > before.quotes,
         rows=scan.rows - before.rows,
-        notes=_hidden_rows(scan, before, beginning, content.name),
+        hiding=hiding,
+        notes=_hidden_rows(hiding, content.name),
         sample=beginning.sample,
     )
 
@@ -62,7 +69,9 @@ def _mended(content: Content, beginning: Beginning, workspace: Path) -> Layout:
     scan = Scan()
     skip = len(beginning.text.encode().splitlines())
     copy = write_copy(workspace / "mended", scan.seen(mender.mended(content.chunks(), skip)))
-    sample = read_sample(scan.head.decode(errors="ignore"), delimiter, width, whole=scan.whole)
+    found = read_sample(scan.head.decode(errors="ignore"), delimiter, width, whole=scan.whole)
+    sample = tuple(row for row in found if BROKEN not in row)
+    hiding = _hiding(scan, delimiter, sample)
     return Layout(
         path=str(copy),
         name=content.name,
@@ -73,8 +82,9 @@ def _mended(content: Content, beginning: Beginning, workspace: Path) -> Layout:
         quotes=scan.quotes > 0,
         rows=scan.rows,
         is_broken=mender.broken > 0,
-        notes=_broken_rows(mender, content.name),
-        sample=tuple(row for row in sample if BROKEN not in row),
+        hiding=hiding,
+        notes=_broken_rows(mender, content.name) + _hidden_rows(hiding, content.name),
+        sample=sample,
     )
 
 
@@ -87,21 +97,56 @@ def _broken_rows(mender: Mender, name: str) -> tuple[str, ...]:
     return (f"{name}: {many} broken quotes and cannot be read, in line {lines}{more}; double quotes within a cell.",)
 
 
-def _hidden_rows(scan: Scan, before: Scan, beginning: Beginning, name: str) -> tuple[str, ...]:
-    """Notes rows that two stray quotes may have made part of one cell: by RFC 4180 nothing is wrong with them."""
-    width = len(beginning.names)
-    with_data = [at for at, cells in enumerate(zip(*beginning.sample, strict=True)) if _mostly_data(cells)]
-    hidden = []
-    for row, line in scan.continued:
-        text = line.decode(errors="replace")
-        cells = [cell.strip(' "') for cell in text.split(beginning.delimiter)]
-        spans_cells = beginning.delimiter in text.partition('"')[0]
-        if spans_cells and len(cells) == width and any(looks_like_data(cells[at]) for at in with_data):
-            hidden.append(row)
-    if not hidden:
+def _hidden_rows(row: int | None, name: str) -> tuple[str, ...]:
+    if row is None:
         return ()
-    found = f"{name}: the quoted cell in row {hidden[0] - before.rows:,} has several lines"
+    found = f"{name}: the quoted cell in row {row:,} has several lines"
     return (f"{found} that look like rows of their own; if a quote is missing there, nobody in them is read.",)
+
+
+def _hiding(scan: Scan, delimiter: str, sample: Sequence[Row]) -> int | None:
+    """Returns the first row in which two stray quotes may have made whole rows part of one cell.
+
+    By RFC 4180 nothing is wrong with it. But if the quotes meant nothing, there would be data where data are in others.
+    """
+    with_data = {at for at, cells in enumerate(zip(*sample, strict=True)) if _mostly_data(cells)}
+    last = opened_at = 0
+    for row, before, line in scan.continued:
+        found: list[tuple[int, str]] = []
+        if row != last:
+            last, opened_at, found = row, *_opened(before.decode(errors="replace"), delimiter)
+        found += _continued(line.decode(errors="replace"), delimiter, opened_at, len(sample[0]) if sample else 0)
+        if any(at in with_data and looks_like_data(cell.strip(' "')) for at, cell in found):
+            return row
+    return None
+
+
+def _opened(line: str, delimiter: str) -> tuple[int, list[tuple[int, str]]]:
+    """Returns which cell of a line goes on in the next one, and the cells in it, if quotes meant nothing."""
+    opening = re.search(rf'(?:^|{re.escape(delimiter)})"({_QUOTED.pattern})$', line)
+    if opening is None:
+        return 0, []
+    at = _without_delimiters(line[: opening.start(1) - 1], delimiter).count(delimiter)
+    return at, list(enumerate(opening[1].split(delimiter), at))[1:]
+
+
+def _continued(line: str, delimiter: str, opened_at: int, width: int) -> list[tuple[int, str]]:
+    """Returns cells of a line that goes on with a quoted cell, if quotes meant nothing: in it, and beyond the header.
+
+    A line that is all of it in the cell and has no delimiter is one of text, unless the row is too long.
+    """
+    inside = _QUOTED.match(line)[0]  # type: ignore[index]  # it matches anything
+    found = inside.split(delimiter)
+    after = _without_delimiters(line[len(inside) + 1 :], delimiter).split(delimiter)[1:]
+    beyond = list(enumerate(after, len(found)))[max(0, width - opened_at - 1) :]
+    if len(found) == 1 < width and not any(cell.strip(' "') for _, cell in beyond):
+        return []
+    return [*enumerate(found), *beyond]
+
+
+def _without_delimiters(text: str, delimiter: str) -> str:
+    """Returns a text without the delimiters in its quoted cells."""
+    return re.sub(rf'"{_QUOTED.pattern}"', lambda cell: cell[0].replace(delimiter, " "), text)
 
 
 def _mostly_data(cells: Sequence[str | None]) -> bool:

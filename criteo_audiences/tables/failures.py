@@ -23,7 +23,15 @@ _OF_A_FILE: Final = (
     (r"maximum_object_size", "{name}: an object, or a line, " + TOO_LONG),
     (
         r"Malformed JSON in file .*, at .* in line (\d+):",
-        "{name} holds something near line {line} that is no JSON object.",
+        "{name} holds something near line {line} that is no JSON object; expected one object a line. Correct the line.",
+    ),
+    (
+        r"JSON transform error in file .*, in line (\d+): Object .* has duplicate key",
+        "{name} has an object near line {line} with a key twice; expected each key once. Leave out one of them.",
+    ),
+    (
+        r"JSON transform error in file .*, in line (\d+):",
+        "{name} holds something near line {line} that is no JSON object; expected one object a line. Correct the line.",
     ),
     # The engine is closed to all files but those of the table, which it can only tell while they are there.
     (r"^Permission Error: Cannot access file", "{name} is not there any more, or a file that it reads."),

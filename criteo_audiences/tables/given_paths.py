@@ -1,6 +1,7 @@
 """What a caller gives as paths: files under their own names, patterns, which are expanded here, and what is neither."""
 
 import glob
+import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -87,7 +88,7 @@ def _files(given: tuple[str, str]) -> Iterable[str]:
     _require_local(path, which)
     if path.startswith("~"):
         path = os.path.expanduser(path)  # noqa: PTH111 - leaves an unknown user's name as it is
-    if not os.path.exists(path) and glob.has_magic(path):  # noqa: PTH110 - see above
+    if not os.path.exists(path) and glob.has_magic(_beyond_directories(path)):  # noqa: PTH110 - see above
         return _matching(path)
     _require_path(path, which)
     return [path]
@@ -133,6 +134,13 @@ def ends_as_directory(path: object) -> bool:
     return isinstance(path, str) and path.endswith(tuple(filter(None, (os.sep, os.altsep))))
 
 
+def _beyond_directories(path: str) -> str:
+    """Returns what of a path comes after the directories that exist under the names it gives, whatever their signs."""
+    parts = Path(path).parts
+    known = itertools.takewhile(os.path.isdir, itertools.accumulate(parts, os.path.join))
+    return os.path.join("", *parts[sum(1 for _ in known) :])  # noqa: PTH118 - a path of no parts would be "."
+
+
 def _matching(pattern: str) -> list[str]:
     """Returns the files that a pattern matches, in alphabetical order, without those of temporary directories.
 
@@ -140,7 +148,10 @@ def _matching(pattern: str) -> list[str]:
         ConfigurationError: when nothing matches, or what matches is the inside of a table with a log of its own.
     """
     parts = Path(pattern).parts
-    fixed = next(at for at, part in enumerate(parts) if glob.has_magic(part))
+    fixed = len(parts) - len(Path(_beyond_directories(pattern)).parts)
+    if pattern.endswith(os.sep):
+        parts = (*parts, "")
+    pattern = os.path.join(glob.escape(os.path.join("", *parts[:fixed])), *parts[fixed:])  # noqa: PTH118 - see above
     wants_hidden = any(is_hidden(part) for part in parts[fixed:])
     found = sorted(
         path

@@ -44,6 +44,7 @@ class Layout:
         rows: how many rows of data there are, empty lines left out; `None` when that is unknown.
         recount: counts them more carefully, where a line of blanks has been counted as one; `None` where none has.
         is_broken: whether rows with broken quotes are among them; the copy has `BROKEN` in all their cells.
+        hiding: the first row of a CSV file with a quoted cell in which whole rows may be hidden, `None` without one.
         notes: what a person should know about the file, a sentence each.
         sample: the first rows, one entry a column, `None` where a row has no such cell.
     """
@@ -65,5 +66,6 @@ class Layout:
     rows: int | None = None
     recount: Callable[[], int] | None = field(default=None, repr=False)
     is_broken: bool = False
+    hiding: int | None = None
     notes: tuple[str, ...] = ()
     sample: tuple[Row, ...] = field(default=(), repr=False)

@@ -59,6 +59,7 @@ class Relation:
     rows: int | None = None
     broken: str | None = None
     recount: Callable[[], int] | None = None
+    hiding: int | None = None
 
 
 @frozen(kw_only=True)
@@ -186,6 +187,7 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
                 rows=layout.rows if is_text else None,
                 broken=names[0] if layout.is_broken else None,
                 recount=layout.recount,
+                hiding=layout.hiding,
             )
         )
         chosen = chosen or tuple(columns)

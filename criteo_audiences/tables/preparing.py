@@ -97,14 +97,25 @@ def load_opt_outs(
     if opened is not None:
         require_all_rows(opened, scanned_rows(engine))
     count = _counted(engine, plan, places)
+    if isinstance(plan.suppress, Table) and opened is not None:
+        count.hiding, count.notes = hiding(plan.suppress, opened), opened.notes
     if plan.suppress_strict:
         count.require_usable()
     engine.execute(f"DELETE FROM opted_out WHERE code > {query.HASHED}")
+    if first.rule.held is not None:
+        held = query.literal(f"^{first.rule.held.pattern}$")
+        found = f"SELECT regexp_extract(p, {held}, 1), code FROM opted_out WHERE regexp_matches(p, {held})"
+        engine.execute(f"INSERT INTO opted_out (p, code) {found}")
     if first.rule.spellings is not None:
         engine.create_function(query.SPELLINGS, first.rule.spellings, ["VARCHAR"], "VARCHAR[]")
         spelled = f"SELECT unnest({query.SPELLINGS}(p)), code FROM opted_out WHERE code = {query.PREPARED}"
         engine.execute(f"INSERT INTO opted_out (p, code) {spelled}")
     return count
+
+
+def hiding(table: Table, opened: Opened) -> tuple[str, ...]:
+    """Returns where quoted cells stand in which rows may be hidden, as messages say it."""
+    return tuple(f"{row_of(table, each.file)} {each.hiding:,}" for each in opened.relations if each.hiding)
 
 
 def row_of(table: Table, file: str) -> str:

@@ -24,7 +24,7 @@ from criteo_audiences.tables.interruption import Interruption
 from criteo_audiences.tables.opening import Opened, open_table, require_all_rows
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Plan
-from criteo_audiences.tables.preparing import coded_rows, first_rows, load_opt_outs
+from criteo_audiences.tables.preparing import coded_rows, first_rows, hiding, load_opt_outs
 from criteo_audiences.tables.source_files import SourceFiles
 from criteo_audiences.tables.staging import Staging, stage, staged_rejects
 from criteo_audiences.tables.table import Table
@@ -46,6 +46,7 @@ class Chunk:
         batches: the batches they filled.
         columns: the columns that were chosen, in the first chunk only.
         notes: what a caller should know of the files, in the first chunk only.
+        hiding: where quoted cells stand in which rows may be hidden, in the first chunk only.
         expected: rows there will be, where that is known or can be estimated; in the first chunk only.
         exact: whether every row has been counted with this chunk, though not every batch is cut.
         opt_outs: how many opt-outs the rows are compared with; in the first chunk only, `None` without any.
@@ -56,6 +57,7 @@ class Chunk:
     batches: tuple[Batch, ...] = ()
     columns: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    hiding: tuple[str, ...] = ()
     expected: int | None = None
     exact: bool = False
     opt_outs: OptOutCount | None = None
@@ -118,8 +120,15 @@ class Reader:
         with self._opened() as (engine, directory, files, opened):
             coded = coded_rows(engine, opened, plan)
             opt_outs = self._opt_outs(engine, directory, files)
-            notes = files.notes + opened.notes
-            yield Chunk(codes=Counter(), columns=opened.columns, notes=notes, expected=opened.rows, opt_outs=opt_outs)
+            notes = files.notes + opened.notes + (opt_outs.notes if opt_outs else ())
+            yield Chunk(
+                codes=Counter(),
+                columns=opened.columns,
+                notes=notes,
+                hiding=hiding(self._table, opened),
+                expected=opened.rows,
+                opt_outs=opt_outs,
+            )
             if not plan.staged:
                 if opened.lean:
                     limit_memory(engine, plan.memory_limit)

@@ -38,7 +38,8 @@ class Scan:
         rows: lines that are not empty and do not continue a quoted cell.
         quotes: double quotes.
         longest: bytes of the longest line, where that is longer than a piece; the last one without an end counts.
-        continued: the first lines that continue a quoted cell, each with the number of its row, the first being 1.
+        continued: the first lines that continue a quoted cell, each with the number of its row, the first being 1, and
+            the line before it.
     """
 
     head: bytes = field(default=b"", repr=False)
@@ -49,7 +50,7 @@ class Scan:
     rows: int = 0
     quotes: int = 0
     longest: int = 0
-    continued: list[tuple[int, bytes]] = field(factory=list, repr=False)
+    continued: list[tuple[int, bytes, bytes]] = field(factory=list, repr=False)
     _has_feeds: bool = False
     _has_returns: bool = False  # of those that no line feed follows
     _since_line_end: int = 0
@@ -156,9 +157,10 @@ class Scan:
         return begin[(np.searchsorted(quotes, begin) + was_in_quotes) % 2 == 1]
 
     def _keep(self, row: int, window: bytes, start: int) -> None:
-        """Keeps a line that continues a quoted cell, as far as it lies in this piece."""
-        stop = window.find(b"\n", start)
-        self.continued.append((row, window[start : stop if stop >= 0 else len(window)]))
+        """Keeps a line that continues a quoted cell and the line before it, as far as they lie in this piece."""
+        before = window[:start].rstrip(b"\r\n")
+        before = before[max(before.rfind(b"\n"), before.rfind(b"\r")) + 1 :]
+        self.continued.append((row, before, window[start:].partition(b"\n")[0].partition(b"\r")[0]))
 
     def _measure_lines(self, chunk: bytes) -> None:
         """Only lines that reach beyond a piece are measured: the engine bears all that are shorter."""

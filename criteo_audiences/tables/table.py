@@ -247,5 +247,6 @@ class Table:
             return "the query"
         if self.stream is not None:
             return f"the {type(self.stream).__name__}"
-        first = "standard input" if self.paths[0] == STDIN else Path(self.paths[0]).name
+        path = Path(self.paths[0])
+        first = "standard input" if self.paths[0] == STDIN else path.name or path.resolve().name or str(path)
         return first if len(self.paths) == 1 else f"{first} and {len(self.paths) - 1} more"

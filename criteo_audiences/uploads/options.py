@@ -133,9 +133,9 @@ class UploadOptions(TypedDict, total=False):
             Without it such numbers are rejected.
         region_column: column with the country of each row's phone number, as a code or a name. `region` is used where
             the cell is empty; a country that is not understood rejects the row's national number
-            (docs/identifiers.md).
+            (docs/reference/identifiers.md).
         keep_trunk_zero: keep the zero of `+91 (0)98123 45678`, as the line in Criteo's guide does. E.164 has none
-            (docs/identifiers.md).
+            (docs/reference/identifiers.md).
         gum_caller_id: the caller id that GUM ids of Marketing Solutions need; your account team at Criteo has it.
         column: column with the identifiers, or a list of several (default: detected). Several hold one kind; all
             columns of a name that occurs twice are read.
@@ -169,7 +169,7 @@ class UploadOptions(TypedDict, total=False):
             (or `rejected.no_at_sign` for a reason), `duplicates` and `suppressed`, whose shares are of the rows read;
             `invalid` and `unreported`, of the identifiers sent; `unusable_opt_outs`, of the opt-outs; `any` for all
             that was read and did not arrive; `failed` and `unknown`, which always fail. Lower limits are on `read` and
-            `sent` (in a dry run: what would be sent). They judge the report and stop nothing (docs/policies.md).
+            `sent` (in a dry run: what would be sent). They judge the report only (docs/reference/policies.md).
         allow_empty: do not fail when there is nothing to send. That is: nothing was read, or no row was left.
         deadline: seconds after which nothing more is sent, or an aware `datetime`. Then no batch is started, one that
             waits for the quota is given up, those in flight get `drain_timeout`, and the report has the rest as
@@ -179,7 +179,7 @@ class UploadOptions(TypedDict, total=False):
         on_progress: plain function that is called with a `Progress` after every batch and several times a second.
         journal: journal file, or directory of journals (default: none), so that an upload can be resumed. It remembers
             which batches were acknowledged, so that the same upload, started again, sends only the others; it holds no
-            identifier. What is kept, and for how long: docs/journal.md.
+            identifier. What is kept, and for how long: docs/explanation/journal.md.
         resume: whether to finish an unfinished upload of the journal (default: if it is recent and safe). That is: its
             last batch is less than 24 hours old, and nothing else has operated on the list since. `True` finishes it
             in any case, `False` starts over.

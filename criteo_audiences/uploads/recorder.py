@@ -38,7 +38,6 @@ class Recorder:
     It records nothing but between `opened` and `close` of an upload with a journal.
 
     Attributes:
-        acknowledged: batches that the journal has as acknowledged, those of earlier runs included.
         completed: whether the journal has the whole upload as finished.
     """
 
@@ -46,7 +45,6 @@ class Recorder:
         self._journal: Journal | None = None
         self._turns = anyio.CapacityLimiter(1)
         self._unsent: set[int] = set()  # begun, and not taken by a sender yet
-        self.acknowledged = 0
         self.completed = False
 
     @asynccontextmanager
@@ -61,7 +59,6 @@ class Recorder:
             return
         job, resume, path = job_of(destination, source, options), options.resume, options.journal
         self._journal = await to_thread.run_sync(lambda: Journal.open(_file_of(path, job, source), job, resume=resume))
-        self.acknowledged = self._journal.acknowledged
         if self.set_aside:
             _log.warning(self.set_aside)
         try:
@@ -73,6 +70,11 @@ class Recorder:
     def path(self) -> Path | None:
         """Of the journal."""
         return None if self._journal is None else self._journal.path
+
+    @property
+    def acknowledged(self) -> int:
+        """Batches that the journal has as acknowledged, those of earlier runs included."""
+        return 0 if self._journal is None else self._journal.acknowledged
 
     @property
     def resumes(self) -> bool:
@@ -121,7 +123,6 @@ class Recorder:
             unreported=outcome.unreported,
             trace_id=trace_id,
         )
-        self.acknowledged += state is BatchState.ACKNOWLEDGED
 
     async def sync(self) -> None:
         """Returns when all that was recorded is on the disk.

@@ -183,6 +183,8 @@ async def read_opt_outs(table: Table, options: Options, opt_outs: OptOuts) -> No
     try:
         async with aclosing(run.chunks()) as chunks:
             async for chunk in chunks:
+                opt_outs.count.hiding += chunk.hiding
+                opt_outs.count.notes += chunk.notes
                 for batch in chunk.batches:
                     opt_outs.add(orjson.loads(b"[" + b"".join(batch.pieces) + b"]"))
     except ConfigurationError as error:

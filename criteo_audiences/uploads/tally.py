@@ -2,7 +2,6 @@
 
 import asyncio
 import datetime as dt
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -11,7 +10,7 @@ import anyio
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.meter import CallMeter
+from criteo_audiences.meter import CallMeter, steady
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.advice import Figures, hint, time_left
@@ -21,10 +20,6 @@ from criteo_audiences.uploads.outcome import BatchResult, Outcome
 from criteo_audiences.uploads.report import MOST_SAMPLED, Progress, UploadReport, live_from
 
 _PROGRESS_EVERY: Final = 0.25
-
-
-def _monotonic() -> float:
-    return time.monotonic()
 
 
 class Tally:
@@ -51,11 +46,11 @@ class Tally:
         elapsed: seconds that the upload took; `None` until it is over.
     """
 
-    def __init__(self, lane: Lane, options: Options, now: Callable[[], float] = _monotonic) -> None:
+    def __init__(self, lane: Lane, options: Options, now: Callable[[], float] = steady) -> None:
         self._lane = lane
         self._options = options
         self._now = now
-        self.meter = CallMeter()
+        self.meter = CallMeter(now=now)
         self.planned = 0
         self.batches = 0
         self.ended = 0
@@ -162,8 +157,8 @@ class Tally:
             ended=self.ended,
             resumed=self.resumed,
             accepted=self.accepted,
-            elapsed=self.seconds(),
             waited=self.meter.waited(),
+            elapsed=self.seconds(),
             window=self.meter.window,
         )
 
@@ -178,8 +173,8 @@ class Tally:
             valid=self._outcome.valid,
             in_flight=self.in_flight,
             batches=self.ended,
+            waited=self.meter.waited(),  # read before the whole, which is never less
             elapsed=self.seconds(),
-            waited=self.meter.waited(),
             share_read=read.share,
             share_staged=read.staged,
             remaining=self.remaining(read.share),
@@ -227,8 +222,8 @@ class Tally:
             failures=tuple(self.failures),
             resumed=self.resumed,
             calls=self.meter.calls,
-            elapsed=self.seconds(),
             waited=self.meter.waited(),
+            elapsed=self.seconds(),
             live_from=live_from(self.accepted_at) if self.accepted_at else None,
             hint=self._hint(),
             deadline_passed=deadline_passed,

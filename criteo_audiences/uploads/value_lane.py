@@ -77,6 +77,11 @@ class ValueLane(Lane):
         return LaneProgress(seen=self._preparation.read)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """See `Lane.notes`; those of the opt-outs."""
+        return () if self.opt_outs is None else self.opt_outs.notes
+
+    @property
     def opt_outs(self) -> OptOutCount | None:
         """See `Lane.opt_outs`."""
         return None if self._preparation.opt_outs is None else self._preparation.opt_outs.count

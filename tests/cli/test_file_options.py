@@ -72,6 +72,10 @@ async def test_a_condition_that_cannot_be_used(
             "2 of the 3 opt-outs in opt-outs.csv cannot be",
         ),
         ("email\n", "opt-outs.csv holds no opt-out, so nobody would be left out"),
+        (
+            'email,note\ngone@example.com,"15\nb@example.com,21"\nc@example.com,y\n',
+            "have a quoted cell with several lines that look like rows of their own (row 1), so people in them might",
+        ),
     ],
 )
 async def test_opt_outs_that_cannot_be_used_end_as_a_mistake(

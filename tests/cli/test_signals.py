@@ -108,3 +108,26 @@ async def test_a_question_is_asked_on_standard_error(
     assert process.returncode == code, err.decode()
     assert json.loads(out)["ok"] is (code == 0)
     assert len(sandbox.contact_list(segment)) == left
+
+
+@pytest.mark.parametrize(("lost", "handled"), [(False, 3), (True, 4)], ids=["connection kept", "connection lost"])
+async def test_a_process_that_is_stopped_and_continued_goes_on(
+    process: asyncio.subprocess.Process, sandbox: Sandbox, *, lost: bool, handled: int
+) -> None:
+    """A laptop that slept: its token ended meanwhile, and the batch whose connection was lost is sent again."""
+    sandbox.fail_next(delay=0.3, lose_reply=lost, on="contact-list")
+    await in_flight(sandbox)
+    process.send_signal(signal.SIGSTOP)
+    await asyncio.to_thread(os.waitid, os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+    while not sandbox.requests[-1].handled:  # noqa: ASYNC110 - its answer comes while the process sleeps
+        await asyncio.sleep(0.01)
+    sandbox.expire_tokens()
+    asleep = len(sandbox.requests)
+    process.send_signal(signal.SIGCONT)
+    out, err = await process.communicate()
+    report = json.loads(out)
+    assert process.returncode == 0, err.decode()
+    assert (report["valid"], report["unknown"], report["failed"]) == (3 * BATCH, 0, 0)
+    assert report["waited"] <= report["elapsed"]
+    assert len(sandbox.requests) > asleep
+    assert len([call for call in sandbox.requests if call.handled and call.digest is not None]) == handled

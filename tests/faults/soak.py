@@ -33,15 +33,18 @@ def context() -> multiprocessing.context.BaseContext:
 async def soak(kills: int, faults: int, seed: int) -> Figures:
     """Tells stories until enough has been met."""
     figures, processes = Figures(), context()
-    while figures.kills < kills or figures.faults < faults:
-        plan = Plan(
-            seed=seed + figures.stories,
-            kills=min(KILLS_A_STORY, max(0, kills - figures.kills)),
-            faults=min(FAULTS_A_STORY, max(0, faults - figures.faults)),
-        )
-        with tempfile.TemporaryDirectory() as directory:
-            await Story(plan, Path(directory), figures, processes).tell()
-        print(f"{figures.kills} of {kills} kills, {figures.faults} of {faults} faults", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory() as state:  # one for all of them, as a user has
+        while figures.kills < kills or figures.faults < faults:
+            plan = Plan(
+                seed=seed + figures.stories,
+                kills=min(KILLS_A_STORY, max(0, kills - figures.kills)),
+                faults=min(FAULTS_A_STORY, max(0, faults - figures.faults)),
+                state=Path(state),
+            )
+            with tempfile.TemporaryDirectory() as directory:
+                await Story(plan, Path(directory), figures, processes).tell()
+            done = f"{figures.kills} of {kills} kills, {figures.faults} of {faults} faults"
+            print(done, file=sys.stderr, flush=True)
     return figures
 
 

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import sqlite3
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from attrs import define, field, frozen
-from uploading import Task, run
+from uploading import Task, operate, run
 
 from criteo_audiences.sandbox import Fault, RecordedRequest, Sandbox
 
@@ -23,6 +24,8 @@ BATCHES: Final = 40
 BATCH_SIZE: Final = 25
 _MOST_RUNS: Final = 400
 _LISTS: Final = "/contact-list"
+_BETWEEN: Final = ("clear", "add", "remove", "upload", "restore")
+_HARMLESS: Final = ("add", "upload")
 _LANES: Final = ("table", "list", "generator", "async")
 
 _GARBAGE: Final = (
@@ -73,12 +76,16 @@ class Figures:
     acknowledged_sent_again: int = 0
     beyond_in_flight: int = 0
     wrong_reports: int = 0
+    resumed_unasked: int = 0
+    resumed_by_consent: int = 0
+    not_resumed: int = 0
+    between: Counter[str] = field(factory=Counter)
     endings: Counter[str] = field(factory=Counter)
 
     @property
     def clean(self) -> bool:
         """Whether nothing was lost, repeated without need, or reported wrongly."""
-        again = self.acknowledged_sent_again or self.beyond_in_flight
+        again = self.acknowledged_sent_again or self.beyond_in_flight or self.resumed_unasked
         return not (self.lost or self.surplus or again or self.wrong_reports)
 
     def __str__(self) -> str:
@@ -95,6 +102,8 @@ class Figures:
                 f"identifiers nobody sent            {self.surplus:>7,}",
                 f"acknowledged batches sent again    {self.acknowledged_sent_again:>7,}",
                 f"wrong reports                      {self.wrong_reports:>7,}",
+                f"resumed over something unasked     {self.resumed_unasked:>7,}  (begun anew: {self.not_resumed}, resumed by consent: {self.resumed_by_consent})",
+                "in between: " + ", ".join(f"{name} {count}" for name, count in self.between.most_common()),
                 "ended by " + ", ".join(f"{name} {count}" for name, count in self.endings.most_common()),
             )
         )
@@ -108,11 +117,13 @@ class Plan:
         seed: of the generator.
         kills: processes to kill.
         faults: calls to disturb.
+        state: the user's state directory.
     """
 
     seed: int
     kills: int
     faults: int
+    state: Path
 
 
 class Story:
@@ -139,6 +150,12 @@ class Story:
         self._calls_of_run = 0
         self._process: Any = None
         self._was_killed = False
+        self._is_between = False
+        self._anew_from = 0
+        self._strangers: set[str] = set()
+        self._obstacle: str | None = None  # the run that must not be continued unasked
+        self._may_consent = True
+        self._copy: str | None = None
         self._numbers: dict[int, int] = {}
         self._path = directory / "crm.csv"
         self._rows = list(self._write())
@@ -158,7 +175,7 @@ class Story:
             held = sandbox.contact_list(segment_id).identifiers
         expected = {hashlib.sha256(row.encode()).hexdigest() for row in self._rows}
         self._figures.lost += len(expected - held)
-        self._figures.surplus += len(held - expected)
+        self._figures.surplus += len(held - expected - self._strangers)
         self._figures.stories += 1
 
     def _write(self) -> Iterator[str]:
@@ -185,6 +202,7 @@ class Story:
             lane=self._lane,
             journal=self._directory / f"{name}.journal",
             report=self._directory / f"{name}.json",
+            state=self._plan.state,
             options=chosen,
         )
 
@@ -196,18 +214,93 @@ class Story:
         if len(self._numbers) != BATCHES:
             raise AssertionError(f"{len(self._numbers)} batches arrived without faults, not {BATCHES}")
 
-    async def _in_a_process(self, task: Task) -> None:
-        self._process = self._context.Process(target=run, args=(task,))
+    async def _in_a_process(self, task: Task, what: str | None = None, identifiers: Sequence[str] = ()) -> None:
+        target, arguments = (run, (task,)) if what is None else (operate, (task, what, list(identifiers)))
+        self._process = self._context.Process(target=target, args=arguments)
         self._process.start()
         while self._process.is_alive():  # noqa: ASYNC110 - multiprocessing has no event for it
             await asyncio.sleep(0.002)
         self._process.join()
 
+    async def _come_between(self, task: Task) -> None:
+        """Lets something else of this user operate on the list, or an old copy of the journal come back."""
+        run_id = self._run_id(task.journal)
+        if run_id is None or self._random.random() > 0.3:
+            return
+        what = self._random.choice(_BETWEEN)
+        if what == "restore":
+            if not self._restore(task.journal):
+                return
+        else:
+            stranger = f"stranger{self._figures.between.total()}@example.com"
+            if what in _HARMLESS:
+                self._strangers.add(hashlib.sha256(stranger.encode()).hexdigest())
+            self._is_between = True
+            await self._in_a_process(task, what, [stranger] if what in _HARMLESS else self._rows[:BATCH_SIZE])
+            self._is_between = False
+            if self._process.exitcode:
+                raise AssertionError(f"seed {self._plan.seed}: {what} failed")
+        self._figures.between[what] += 1
+        self._may_consent = self._may_consent and what in _HARMLESS
+        self._obstacle = self._run_id(task.journal)
+
+    def _restore(self, journal: Path) -> bool:
+        """Brings back the copy made earlier, if another run has written to the journal since."""
+        if self._copy is None or self._copy == self._mark(journal):
+            return False
+        for suffix in ("", "-wal", "-shm"):
+            Path(f"{journal}{suffix}").unlink(missing_ok=True)
+            if (copy := Path(f"{journal}{suffix}.copy")).exists():
+                shutil.copy(copy, f"{journal}{suffix}")
+        return self._run_id(journal) is not None
+
+    def _keep_a_copy(self, journal: Path) -> None:
+        """Copies a journal that is not in use, with its log."""
+        if self._run_id(journal) is None or self._obstacle is not None or self._random.random() > 0.5:
+            return
+        self._copy = self._mark(journal)
+        for suffix in ("", "-wal"):
+            Path(f"{journal}{suffix}.copy").unlink(missing_ok=True)
+            if Path(f"{journal}{suffix}").exists():
+                shutil.copy(f"{journal}{suffix}", f"{journal}{suffix}.copy")
+
+    def _mark(self, journal: Path) -> str | None:
+        return next((mark for (mark,) in self._rows_of(journal, "SELECT mark FROM job")), None)
+
+    def _run_id(self, journal: Path) -> str | None:
+        """Returns which unfinished upload a journal holds, if it has sent something of it."""
+        if not self._acknowledged(journal):
+            return None
+        return next((run for (run,) in self._rows_of(journal, "SELECT run_id FROM job WHERE completed IS NULL")), None)
+
+    def _hold_against_the_obstacle(self, task: Task, consents: bool) -> None:  # noqa: FBT001 - one caller
+        """After something came in between, an upload is begun anew unless its user consents to go on."""
+        if self._obstacle is None:
+            return
+        begun_anew = (self._obstacle,) not in self._rows_of(task.journal, "SELECT run_id FROM job")
+        report = json.loads(task.report.read_text(encoding="utf-8"))["report"] if task.report.exists() else None
+        if consents:
+            self._figures.resumed_by_consent += bool(report and report["resumed"])
+            self._figures.wrong_reports += begun_anew
+            self._obstacle = self._obstacle if report is None else None
+        elif begun_anew:
+            self._figures.not_resumed += 1
+            self._obstacle, self._may_consent = None, True
+        elif report is not None and report["resumed"]:
+            self._figures.resumed_unasked += 1
+            print(f"seed {self._plan.seed}: resumed unasked after something came in between: {report}")
+
     async def _run(self, sandbox: Sandbox, segment_id: str) -> bool:
         """Runs the upload once; returns whether it is complete."""
         task = self._task(sandbox, segment_id, "upload", max_concurrency=self._concurrency)
+        await self._come_between(task)
+        consents = self._obstacle is not None and self._may_consent and self._random.random() < 0.5
+        if consents:
+            task.options["resume"] = True
         earlier, acknowledged = self._calls(sandbox, segment_id), self._acknowledged(task.journal)
-        arrived = {self._numbers[call.digest] for call in earlier if call.acknowledged and call.digest is not None}
+        if self._obstacle is not None and not consents:  # all is sent anew: what had arrived before says nothing
+            self._anew_from, acknowledged = len(earlier), set()
+        arrived = self._batches([call for call in earlier[self._anew_from :] if call.acknowledged])
         task.report.unlink(missing_ok=True)
         self._calls_of_run = 0
         self._kill_at = self._random.randrange(1, 20) if self._kills_left else None
@@ -228,6 +321,8 @@ class Story:
             self._figures.most_repeated = max(self._figures.most_repeated, repeated)
             self._figures.beyond_in_flight += max(0, repeated - self._concurrency)
         self._was_killed = self._process.exitcode == -signal.SIGKILL
+        self._hold_against_the_obstacle(task, consents)
+        self._keep_a_copy(task.journal)
         if self._was_killed:
             self._figures.kills += 1
             self._kills_left -= 1
@@ -248,7 +343,7 @@ class Story:
 
     def _disturb(self, sandbox: Sandbox, call: RecordedRequest) -> Fault | None:
         """Says what goes wrong with a call."""
-        if _LISTS not in call.path:
+        if _LISTS not in call.path or self._is_between:
             return None
         self._calls_of_run += 1
         if self._calls_of_run == self._kill_at:
@@ -284,7 +379,7 @@ class Story:
 
     def _batches(self, calls: Sequence[RecordedRequest]) -> set[int]:
         """Returns the batches that reached the server whole."""
-        return {self._numbers[call.digest] for call in calls if call.digest is not None}
+        return {self._numbers[call.digest] for call in calls if call.digest in self._numbers}
 
     def _judge(self, task: Task, calls: Sequence[RecordedRequest], sandbox: Sandbox, segment_id: str) -> bool:
         """Holds a run's report against what the server saw and what the journal has."""
@@ -320,7 +415,8 @@ class Story:
             yield "rows out do not add up"
         if report["valid"] + report["unreported"] != len(acknowledged) * BATCH_SIZE:
             yield f"the journal has {len(acknowledged)} batches as acknowledged"
-        if report["valid"] > len(sandbox.contact_list(segment_id)):
+        held = sandbox.contact_list(segment_id).identifiers - self._strangers
+        if report["valid"] > len(held):
             yield "more valid than the server holds"
         if report["calls"] < len(calls):
             yield f"the server saw {len(calls)} calls"

@@ -32,7 +32,7 @@ def soak() -> Iterator[Any]:
 async def test_an_upload_that_is_killed_and_disturbed_arrives_whole(soak: Any, tmp_path: Path, seed: int) -> None:
     """Nothing is lost, no acknowledged batch is sent again, and every report tells the truth."""
     figures = importlib.import_module("story").Figures()
-    plan = importlib.import_module("story").Plan(seed=seed, kills=4, faults=16)
+    plan = importlib.import_module("story").Plan(seed=seed, kills=4, faults=16, state=tmp_path / "state")
     await importlib.import_module("story").Story(plan, tmp_path, figures, soak.context()).tell()
     assert figures.clean, str(figures)
     assert figures.kills > 0
@@ -61,6 +61,7 @@ def task(sandbox: Sandbox, directory: Path, **changes: Any) -> Any:
             "lane": "list",
             "journal": directory / "state" / "upload.journal",
             "report": directory / "report.json",
+            "state": directory / "of-the-user",
             "options": {"hash": "sha256", "batch_size": 10},
             **changes,
         }

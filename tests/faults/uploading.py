@@ -1,6 +1,7 @@
 """One run of an upload, for a process of its own that may be killed at any moment; it leaves its report in a file."""
 
 import asyncio
+import hashlib
 import json
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -27,6 +28,7 @@ class Task:
         lane: how it is read: `table`, `list`, `generator` or `async`.
         journal: the journal's file.
         report: where the report goes.
+        state: the user's state directory.
         options: keywords of the upload.
     """
 
@@ -38,15 +40,36 @@ class Task:
     lane: str
     journal: Path
     report: Path
+    state: Path
     options: dict[str, Any]
 
 
 def run(task: Task) -> None:
     """Uploads and writes down how that ended, at once and whole."""
+    os.environ["XDG_STATE_HOME"] = str(task.state)
     ended = asyncio.run(_upload(task))
     unfinished = task.report.with_suffix(".part")
     unfinished.write_text(json.dumps(ended), encoding="utf-8")
     os.replace(unfinished, task.report)  # noqa: PTH105 - atomic
+
+
+def operate(task: Task, what: str, identifiers: list[str]) -> None:
+    """Does something else to the list, as another program of the same user would: `what` names it."""
+    os.environ["XDG_STATE_HOME"] = str(task.state)
+    asyncio.run(_operate(task, what, identifiers))
+
+
+async def _operate(task: Task, what: str, identifiers: list[str]) -> None:
+    credentials = ClientCredentials(client_id=task.client_id, client_secret=task.client_secret)
+    async with CriteoClient(credentials, base_url=task.url) as criteo:
+        lists = criteo.marketing_solutions
+        if what == "clear":
+            await lists.clear_contact_list(task.segment_id)
+        elif what == "upload":
+            await lists.upload_contact_list(task.segment_id, identifiers, hash="sha256")
+        else:
+            digests = [hashlib.sha256(identifier.encode()).hexdigest() for identifier in identifiers]
+            await lists.amend_contact_list(task.segment_id, operation=what, identifiers=digests)
 
 
 async def _upload(task: Task) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import sys
+import time
 import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -136,4 +137,83 @@ async def test_an_answer_that_trickles_without_end_ends_with_the_call(endpoint: 
         error, peak = await failure_of(criteo)
     assert given > 3
     assert "0.3 s" in str(error)
+    assert peak < BOUND
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+BROKEN = {
+    "nothing": b"",
+    "no HTTP": b"\x00\x01garbage\r\n\r\n",
+    "another protocol": b"SSH-2.0-OpenSSH_9\r\n",
+    "HTTP/2": b"HTTP/2 200 OK\r\n\r\n{}",
+    "half a status line": b"HTTP/1.1 20",
+    "a status of four digits": b"HTTP/1.1 2000 OK\r\nContent-Length: 2\r\n\r\n{}",
+    "half a head": OK + b"Content-Le",
+    "a header without a colon": OK + b"nonsense\r\n\r\n{}",
+    "a header of a megabyte": OK + b"X: " + b"a" * MEGABYTE + b"\r\n\r\n{}",
+    "a reason of a megabyte": b"HTTP/1.1 200 " + b"r" * MEGABYTE + b"\r\n\r\n{}",
+    "100,000 headers": OK + b"X: y\r\n" * 100_000 + b"\r\n{}",
+    "20,000 early hints": b"HTTP/1.1 103 Early Hints\r\n\r\n" * 20_000,
+    "a protocol that was not asked for": b"HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    "a length that is too long": OK + b"Content-Length: 99\r\n\r\n{}",
+    "a length below 0": OK + b"Content-Length: -1\r\n\r\n{}",
+    "a length of 30 digits": OK + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n{}",
+    "two lengths": OK + b"Content-Length: 2\r\nContent-Length: 5\r\n\r\n{}",
+    "a chunk that is cut": CHUNKED + b"10\r\n{}",
+    "a chunk of no size": CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n",
+    "a chunk of a negative size": CHUNKED + b"-5\r\n{}\r\n",
+    "a chunk of 2^64 bytes": CHUNKED + b"ffffffffffffffff\r\n{}",
+    "200,000 trailers": CHUNKED + b"2\r\n{}\r\n0\r\n" + b"X: y\r\n" * 200_000 + b"\r\n",
+    "gzip that is none": OK + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
+    "an encoding that nobody asked for": OK + b"Content-Encoding: quantum\r\nContent-Length: 3\r\n\r\nxyz",
+    "10^5000": OK + b"Content-Length: 5003\r\n\r\n[1" + b"0" * 5_000 + b"]",
+}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize("name", BROKEN)
+async def test_what_is_no_answer_is_one_error(endpoint: str, name: str) -> None:
+    """Of this library, and in bounded memory: no exception of aiohttp, whatever is wrong with the bytes."""
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(BROKEN[name])
+        await writer.drain()
+        writer.write_eof()
+        await asyncio.sleep(0.05)
+
+    async with client_of(answer, endpoint, deadline=5.0) as criteo:
+        error, peak = await failure_of(criteo)
+    assert error.__context__ is None or error.__suppress_context__
+    assert peak < BOUND
+
+
+ENDLESS = {
+    "headers": (OK, b"X: y\r\n"),
+    "one header": (OK + b"X: ", b"a" * 100),
+    "early hints": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "blanks": (OK + b"\r\n", b" " * 100),
+    "chunks of a byte": (CHUNKED, b"1\r\n \r\n"),
+    "a chunk's extension": (CHUNKED + b"2;", b"x" * 100),
+    "trailers": (CHUNKED + b"2\r\n{}\r\n0\r\n", b"X: y\r\n"),
+}
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+@pytest.mark.parametrize("part", ENDLESS)
+async def test_a_part_of_an_answer_without_an_end_ends_with_the_call(endpoint: str, part: str) -> None:
+    """At the deadline, if no bound comes first; meanwhile the event loop goes on, and nothing piles up."""
+    beginning, repeated = ENDLESS[part]
+
+    async def answer(writer: asyncio.StreamWriter) -> None:
+        writer.write(beginning)
+        while True:
+            writer.write(repeated * 500)
+            await writer.drain()
+            await asyncio.sleep(0)
+
+    async with client_of(answer, endpoint, deadline=0.5) as criteo:
+        began = time.perf_counter()
+        _, peak = await failure_of(criteo)
+        assert time.perf_counter() - began < 10.0  # on a busy machine
     assert peak < BOUND

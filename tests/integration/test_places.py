@@ -185,6 +185,18 @@ async def test_a_temporary_directory_with_an_odd_name(
         await stage.upload(tmp_path / "odd[1].csv")
 
 
+async def test_a_directory_before_a_pattern_is_no_pattern(stage: Any, tmp_path: Path) -> None:
+    """Where it exists under the name that is given."""
+    for name, address in {"d[1]": MINE, "d1": NEIGHBOR}.items():
+        (tmp_path / name / "below[2]").mkdir(parents=True)
+        (tmp_path / name / "below[2]" / "x.csv").write_bytes(csv(address))
+    for pattern in ("d[1]/*/*.csv", "d[1]/below[2]/*.csv", "d[1]/*/", "d[1]/**/*.csv", "d[1]/../d[1]/**"):
+        await stage.upload(Table.from_file(f"{tmp_path}/{pattern}", column="email"))
+        assert stage.held == {MINE}, pattern
+    with pytest.raises(ConfigurationError, match="matches the pattern"):
+        Table.from_file(f"{tmp_path}/d[1]/*.tsv")
+
+
 async def test_a_pattern_is_expanded_once(stage: Any, tmp_path: Path) -> None:
     """What it matches may have names that are patterns themselves."""
     for name, address in {"e[1].csv": MINE, "e1.csv": NEIGHBOR, "e[2].csv": FREE, "e2.csv": "x@b.co"}.items():

@@ -14,9 +14,8 @@ def test_calls_are_counted_for_the_whole_too() -> None:
 def test_waits_at_the_same_time_count_once() -> None:
     """Time in which several calls wait at once is counted once, and for the whole."""
     moment = [0.0]
-    whole = CallMeter()
-    first = CallMeter(parent=whole).waiting(lambda: moment[0])
-    second = CallMeter(parent=whole).waiting(lambda: moment[0])
+    whole = CallMeter(now=lambda: moment[0])
+    first, second = CallMeter(parent=whole).waiting(), CallMeter(parent=whole).waiting()
     first.__enter__()
     moment[0] = 10.0
     second.__enter__()

@@ -69,6 +69,8 @@ def test_blanks_around_an_address_are_trimmed(blank: str) -> None:
         ("A@B.CO", "a@b.co"),
         ("JOSÉ@BÜCHER.DE", "josé@bücher.de"),
         ("ПОЧТА@ПРИМЕР.РФ", "почта@пример.рф"),
+        ("a@col\u00b7legi.cat", "a@col\u00b7legi.cat"),
+        ("राम@डाटामेल.भारत", "राम@डाटामेल.भारत"),
         ("\u212aate@b.co", "kate@b.co"),  # the Kelvin sign
         ("Ann <A@b.co>", "a@b.co"),
         ('"Doe, Ann" <a@b.co>', "a@b.co"),
@@ -148,6 +150,12 @@ def test_what_people_write_becomes_what_criteo_matches(written: str, normalized:
         ("a@b .co", RejectReason.WHITE_SPACE_INSIDE),
         ('"a"@b.co', RejectReason.FORBIDDEN_CHARACTER),
         ("a,b@c.co", RejectReason.FORBIDDEN_CHARACTER),
+        *(
+            (f"{sign}a@b.co", RejectReason.FORBIDDEN_CHARACTER)
+            for sign in "\u201c\u2018\u00ab\u2022\u2013\u25a0\u2192\u00b4"
+        ),
+        ("J\u00a6a@b.co", RejectReason.FORBIDDEN_CHARACTER),
+        *((f"a@b.co{sign}", RejectReason.BAD_DOMAIN) for sign in "\u201d\u2019\u00bb\u2026\u3001"),
         ("a(b)@c.co", RejectReason.FORBIDDEN_CHARACTER),
         ("mailto:mailto:a@b.co", RejectReason.FORBIDDEN_CHARACTER),
         ("mailto:ann%E9@b.co", RejectReason.FORBIDDEN_CHARACTER),

@@ -210,7 +210,7 @@ def test_a_number_that_keeps_its_zero_is_the_same_number(text: str) -> None:
 
 
 def test_the_page_of_identifiers_has_both_digests() -> None:
-    """docs/identifiers.md shows what either way makes of Criteo's example."""
+    """docs/reference/identifiers.md shows what either way makes of Criteo's example."""
     page = (Path(__file__).parents[3] / "docs" / "identifiers.md").read_text(encoding="utf-8")
     assert hash_phone("+33 01 23 45 67 89") in page
     assert hash_phone("+33 01 23 45 67 89", keep_trunk_zero=True) in page

@@ -99,6 +99,6 @@ def test_a_region_reads_national_numbers() -> None:
 
 
 def test_every_reason_is_explained() -> None:
-    """docs/identifiers.md has each reason that a report may show."""
+    """docs/reference/identifiers.md has each reason that a report may show."""
     page = (Path(__file__).parents[3] / "docs" / "identifiers.md").read_text(encoding="utf-8")
     assert [reason.value for reason in RejectReason if f"`{reason.value}`" not in page] == []

@@ -38,6 +38,17 @@ def open_journal(path: Path) -> Journal:
     return Journal.open(path, JOB, now=lambda: BEGIN)
 
 
+def write(journal: Journal) -> None:
+    """Records batches of every fate."""
+    for number in NUMBERS:
+        journal.begin(batch(number))
+        state = fate(number)
+        if state is BatchState.ACKNOWLEDGED:
+            journal.end(number, state, valid=7, invalid=2, unreported=1, trace_id="0123456789abcdef")
+        elif state is not BatchState.SENT:
+            journal.end(number, state)
+
+
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with an unfinished journal, batches of every fate in it, and another upload's finished one.
@@ -47,13 +58,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_STATE_HOME", os.devnull)
     directory = tmp_path / "written"
     with open_journal(directory / "crm.journal") as journal:
-        for number in NUMBERS:
-            journal.begin(batch(number))
-            state = fate(number)
-            if state is BatchState.ACKNOWLEDGED:
-                journal.end(number, state, valid=7, invalid=2, unreported=1, trace_id="0123456789abcdef")
-            elif state is not BatchState.SENT:
-                journal.end(number, state)
+        write(journal)
     with Journal.open(directory / "other.journal", JOB, now=lambda: BEGIN) as other:
         other.complete()
     return directory
@@ -97,6 +102,29 @@ def test_a_flipped_bit_is_a_journal_error_or_nothing(written: Path, tmp_path: Pa
         except JournalError:
             refused += 1
     assert refused > 20
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_flipped_bit_in_the_log_of_a_killed_run_resumes_nothing_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """The log counts up to the bit, or the journal is refused: no batch is taken for acknowledged that was not."""
+    monkeypatch.setenv("XDG_STATE_HOME", os.devnull)
+    with open_journal(tmp_path / "running" / "crm.journal") as journal:
+        write(journal)
+        written = Path(shutil.copytree(tmp_path / "running", tmp_path / "killed"))
+    right = known(copied(written, tmp_path, "marker", b"") / "crm.journal")
+    assert sum(entry is not None for entry in right) == 8
+    log, shorter = written / "crm.journal-wal", 0
+    for position, content in bytes_of(log, 60 * STEP, seed):
+        path = copied(written, tmp_path, log.name, content) / "crm.journal"
+        try:
+            found = known(path)
+        except JournalError:
+            continue
+        assert all(entry in {None, expected} for entry, expected in zip(found, right, strict=True)), position
+        shorter += found != right
+    assert shorter > 5
 
 
 def test_a_flipped_bit_shows_in_the_list_of_all(written: Path, tmp_path: Path) -> None:
@@ -158,3 +186,18 @@ def test_an_answer_that_does_not_count_its_batch_acknowledges_nothing(counts: tu
     assert settled(BatchState.ACKNOWLEDGED, counts, 10) == (BatchState.UNKNOWN, (0, 0, 0))
     assert settled(BatchState.ACKNOWLEDGED, (7, 2, 1), 10) == (BatchState.ACKNOWLEDGED, (7, 2, 1))
     assert settled(BatchState.FAILED, (0, 0, 0), 10) == (BatchState.FAILED, (0, 0, 0))
+
+
+def test_such_an_answer_does_not_count_as_acknowledged(tmp_path: Path) -> None:
+    """Neither while the upload runs nor when it is started again; nor does what a changed batch made the journal forget."""
+    path = tmp_path / "crm.journal"
+    with open_journal(path) as journal:
+        for number, valid in ((1, 10), (2, 10**18), (3, 10)):
+            journal.begin(batch(number))
+            journal.end(number, BatchState.ACKNOWLEDGED, valid=valid)
+        assert journal.acknowledged == 2
+    with open_journal(path) as journal:
+        assert journal.acknowledged == 2
+        assert journal.begin(batch(1)) is not None
+        journal.begin(Batch(number=2, count=10, full=True, pieces=(b'"other@b.co"',)))
+        assert journal.acknowledged == 1

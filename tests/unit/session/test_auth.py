@@ -8,11 +8,14 @@ import pytest
 from criteo_audiences.errors import (
     AuthenticationError,
     ConfigurationError,
+    ConnectError,
     CriteoError,
     InvalidResponseError,
     PermissionDeniedError,
+    RateLimitExceeded,
     RequestTimeout,
     ServerError,
+    TransportError,
 )
 from criteo_audiences.session import (
     AccessToken,
@@ -275,6 +278,10 @@ async def test_a_refused_login_ends_at_once(
         ({"access_token": 5, "expires_in": 900}, "$.access_token"),
         ({"access_token": "leaked-value\r\nX: y", "expires_in": 900}, "$.access_token"),
         ({"access_token": "leaked-valué", "expires_in": 900}, "$.access_token"),
+        ({"access_token": "leaked-value\ud800"}, "$.access_token"),
+        ({"access_token": "  "}, "$.access_token"),
+        ({"access_token": "leaked" * 3_000}, "$.access_token"),
+        ({"access_token": ["leaked-value"]}, "$.access_token"),
     ],
 )
 def test_bad_token_document_is_refused_by_path(document: Any, path: str) -> None:
@@ -284,6 +291,48 @@ def test_bad_token_document_is_refused_by_path(document: Any, path: str) -> None
     (told,) = caught.value.paths
     assert told.endswith(f" @ {path}")
     assert "leaked" not in str(caught.value)
+
+
+def refusals() -> dict[str, tuple[Response | Exception, type[CriteoError], int]]:
+    """Returns answers of a token endpoint that give no token, how a call ends, and how often it asks for one."""
+    error = b'{"error":"%b","error_description":"planted"}'
+    login: dict[str, Any] = {
+        **{f"400 {code}": (400, error % code.encode()) for code in ("invalid_client", "invalid_grant", "x" * 1_000)},
+        **{f"redirect {status}": (status, b"") for status in (301, 302, 303, 307, 308)},
+        **{f"{status} of HTML": (status, b"<html>planted") for status in (400, 405, 410, 413, 418, 451)},
+    }
+    unreadable: dict[str, Any] = {
+        **{f"{body!r}": (200, body) for body in (b"", b"[]", b"<html>", b"null", b'{"access_token":NaN}', b"\xff")},
+        "no content": (204, b""),
+        "early hints": (103, b""),
+        "no status": (600, b'{"access_token":"planted"}'),
+        "deep": (200, b"[" * 5_000),
+    }
+    passing: dict[str, Any] = {f"{status}": (status, b"<html>") for status in (500, 502, 503, 504, 520, 529)}
+    waits = ("", "0", "0.001", "-1", "1e9", "9" * 400, "soon", "1, 2", "٣", "60")
+    dates = ("Fri, 31 Dec 9999 23:59:59 GMT", "Thu, 01 Jan 1970 00:00:00 GMT", "Fri, 99 Foo 0000 99:99:99 GMT")
+    answers = {name: (Response(status=s, body=b), AuthenticationError, 1) for name, (s, b) in login.items()}
+    answers |= {name: (Response(status=s, body=b), InvalidResponseError, 5) for name, (s, b) in unreadable.items()}
+    answers |= {name: (Response(status=s, body=b), ServerError, 5) for name, (s, b) in passing.items()}
+    answers |= {
+        f"429 {wait[:9]}": (Response(status=429, headers={"retry-after": wait}), RateLimitExceeded, 10)
+        for wait in (*waits, *dates)
+    }
+    answers |= {kind.__name__: (kind("x"), kind, 5) for kind in (RequestTimeout, TransportError, ConnectError)}
+    return answers
+
+
+@pytest.mark.parametrize("name", refusals())
+async def test_whatever_the_token_endpoint_answers_a_call_ends(
+    transport: Any, make_session: Any, finish: Any, name: str
+) -> None:
+    """In one error of its kind, after few token calls: those that no repeat would help after the first."""
+    transport.always_token, kind, most = refusals()[name]
+    with pytest.raises(kind) as caught:
+        await finish(make_session().send(READ))
+    assert 1 <= len(transport.token_calls) <= most
+    assert (transport.api_calls, caught.value.outcome_unknown) == ([], False)
+    assert "planted" not in f"{caught.value!r}{getattr(caught.value, 'problems', '')}"
 
 
 @pytest.mark.parametrize("value", ["", "a\nb", "a\x00b", "é", "a\r\nX-Injected: 1"])

@@ -178,3 +178,12 @@ async def test_registry_keeps_no_session_and_no_secret(make: MakeSession) -> Non
     gc.collect()
     registry.leave(one)
     assert not registry._in_use
+
+
+async def test_a_limiter_of_a_users_own_that_takes_the_whole_window_is_counted(make: MakeSession) -> None:
+    """Two that each say they take all of it exceed the quota together, as two of ours do."""
+
+    class All(Everywhere):
+        share = 1.0
+
+    assert len(await told(make(limiter=All()), make(limiter=All()))) == 1

@@ -348,8 +348,20 @@ async def test_a_wait_beyond_the_deadline_holds_those_in_the_queue_no_longer(
     assert waiting.result() == {"data": {}}
 
 
-@pytest.mark.parametrize("headers", [{}, {"x-ratelimit-remaining": "1000000"}, {"x-ratelimit-limit": "1000000"}])
-@pytest.mark.parametrize("wait", ["0.001", "0", "0.1", "0.000000001"])
+LIMITS = (
+    {},
+    {"x-ratelimit-remaining": "1000000"},
+    {"x-ratelimit-limit": "1000000"},
+    {"x-ratelimit-limit": "250", "x-ratelimit-remaining": "0", "x-ratelimit-reset": "1800000000000"},
+    {"x-ratelimit-limit": "-5", "x-ratelimit-remaining": "NaN", "x-ratelimit-reset": "9" * 400},
+    {"x-ratelimit-limit": "0", "x-ratelimit-remaining": "500", "x-ratelimit-reset": "1800000001"},
+    {"date": "Fri, 31 Dec 9999 23:59:59 GMT", "x-ratelimit-reset": "1800000060"},
+)
+WAITS = ("0.001", "0", "0.1", "0.000000001", "-1", "1e9", "soon", "Thu, 01 Jan 1970 00:00:00 GMT")
+
+
+@pytest.mark.parametrize("headers", LIMITS)
+@pytest.mark.parametrize("wait", WAITS)
 @pytest.mark.parametrize("kind", ["api", "token"])
 async def test_endless_429s_are_asked_about_ever_more_seldom(
     transport: Any, make_session: Any, clock: Any, kind: str, wait: str, headers: dict[str, str]

@@ -174,7 +174,7 @@ async def test_aclose_closes_the_transport(transport: Any, make_session: Any) ->
 
 async def test_meter_counts_requests_and_waits(transport: Any, make_session: Any, finish: Any, clock: Any) -> None:
     """A meter counts each request, retries included, and the time the quota held the call back."""
-    meter = CallMeter()
+    meter = CallMeter(now=clock.now)
     transport.script.extend([Response(status=503), Response(status=200, body=b"{}")])
     session = make_session(limiter=LocalRateLimiter(Quota(1), clock=clock))
     await finish(session.send(Request(method="PATCH", path="/x", meter=meter)))
@@ -318,3 +318,19 @@ def test_library_is_silent_by_default() -> None:
     root = logging.getLogger("criteo_audiences")
     assert any(isinstance(handler, logging.NullHandler) for handler in root.handlers)
     assert root.level == logging.NOTSET
+
+
+class Shared(Diary):
+    """A limiter of a user's own that says what it allows and what it takes."""
+
+    window = (10, 60.0)
+    share = 1.0
+
+
+async def test_a_limiter_of_a_users_own_says_its_window(make_session: Any, transport: Any) -> None:
+    """Estimates go by what it says; of one that says nothing there is no estimate."""
+    for limiter, window in ((Shared(), (10, 60.0)), (Diary(), None)):
+        transport.script.append(Response(status=200, body=b"{}"))
+        meter = CallMeter()
+        await make_session(StaticToken("abc"), limiter=limiter).send(Request(method="GET", path="/things", meter=meter))
+        assert meter.window == window

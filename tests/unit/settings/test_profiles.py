@@ -119,7 +119,10 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "none.toml"
     with pytest.raises(ConfigurationError) as caught:
         read_profile(path, "a")
-    assert str(caught.value) == f"There are no profiles: {path} does not exist; docs/logins.md says how to write it."
+    assert (
+        str(caught.value)
+        == f"There are no profiles: {path} does not exist; docs/how-to/logins.md says how to write it."
+    )
 
 
 @pytest.mark.parametrize(

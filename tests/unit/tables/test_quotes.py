@@ -152,12 +152,38 @@ def test_rows_that_two_stray_quotes_may_have_hidden_are_noted(tmp_path: Path) ->
     )
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        'id,note,email\n1,"best,a@example.com\n2,TV 15",b@example.com\n3,x,c@example.com\n',
+        'email,note\na@example.com,"best, really\nb@example.com,15, so"\nc@example.com,x\n',
+        'email,note\na@example.com,"best, really\nb@example.com,15, so"\nc@example.com,x"y\n',
+        'id,note,email\n"1,""2","x,a@example.com\n;15""",b@example.com\n3,x,c@example.com\n',
+        'email,note,n\na@example.com,"best\nb@example.com\n c@example.com,15",1\nd@example.com,x,2\n',
+        'email\n"a@example.com\nb@example.com"\nc@example.com\nd@example.com\n',
+        'n,email,note\n1,a@example.com,"x\n",b@example.com,y\n3,c@example.com,z\n',
+        'email,note\na@example.com,"""\nb@example.com",y\nc@example.com,z\n',
+    ],
+)
+def test_rows_are_noted_wherever_they_are_hidden(tmp_path: Path, text: str, end: str) -> None:
+    """At the end of the first line, with other cells than the header's, beside broken quotes, with any line end."""
+    path = tmp_path / "crm.csv"
+    path.write_text(text.replace("\n", end), newline="")
+    notes = chunks_of(path)[0].notes
+    assert notes[-1].startswith("crm.csv: the quoted cell in row 1 has several lines that look like rows of their own;")
+
+
 def test_a_cell_of_several_lines_is_nothing_to_note(tmp_path: Path) -> None:
     """Addresses have commas as well."""
     for number, text in enumerate(
         (
             'email,address\na@example.com,"1 High St\nLondon, UK"\nb@example.com,"x\ny"\n',
             'address,email\n"1 High St\nLondon",a@example.com\n"x\n\ny",b@example.com\n',
+            'n,note,email\n"1, or ""2""","a\nline, ""x""",a@example.com\n2,"z, y\n",b@example.com\n',
+            'address,email\n"1 High St\nLondon",a@example.com,\n"x\ny",b@example.com,,\n',
+            'note,x,email\n"a\nb","x, y",a@example.com\n"a\nb","x, y",b@example.com\n',
+            'email,cc\na@example.com,"c@example.com\nd@example.com"\nb@example.com,\n',
         )
     ):
         path = tmp_path / f"{number}.csv"

@@ -125,6 +125,7 @@ def run_timed(monkeypatch: pytest.MonkeyPatch, run_in_virtual_time: Callable[...
         async def main() -> UploadReport:
             loop = asyncio.get_running_loop()
             monkeypatch.setattr("time.monotonic", loop.time)
+            monkeypatch.setattr("time.clock_gettime", lambda _: loop.time())
             settings = Options(**{"hash": None, "batch_size": 10, **options})
             try:
                 return await upload(amend, LIST, source, settings)
@@ -200,6 +201,19 @@ def test_slow_caller_is_nobodys_fault() -> None:
     tally.close()
     assert tally.report().elapsed == 100.0
     assert tally.report().hint is None
+
+
+def test_waits_and_the_whole_are_of_one_clock() -> None:
+    """Also when the machine sleeps during a wait: no more was waited than went by, and no negative time is left."""
+    moment = [0.0]
+    tally = tally_of(lambda: moment[0])
+    tally.ended = tally.batches = 1
+    with CallMeter(parent=tally.meter).waiting():
+        moment[0] = 3_600.0
+        assert (tally.progress().waited, tally.progress().elapsed) == (3_600.0, 3_600.0)
+        assert tally.remaining(0.5) == 0.0
+    tally.close()
+    assert (tally.report().waited, tally.report().elapsed) == (3_600.0, 3_600.0)
 
 
 def test_hint_waits_for_the_end() -> None:

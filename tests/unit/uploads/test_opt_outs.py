@@ -67,6 +67,42 @@ async def test_an_opt_out_that_cannot_be_used_is_refused(
     assert not list(state.iterdir())
 
 
+@pytest.mark.parametrize("algorithm", [None, "sha256"])
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_an_opt_out_behind_a_delimiter_that_the_header_lacks_is_one(
+    lane: str, kind: str, algorithm: Any, fake_amend: Fake, tmp_path: Path
+) -> None:
+    """The whole cell is an address as well, so both are left out; a few such lines do not tell the delimiter."""
+    cells = ["id|gone@b.co", "2^c@b.co", "J~d@b.co", "3#e@b.co", "x|y/f@b.co", *(f"{at}@b.co" for at in range(9))]
+    source = ["a@b.co", "gone@b.co", "c@b.co", "d@b.co", "e@b.co", "f@b.co", "id|gone@b.co", "Y@b.co"]
+    amend = fake_amend()
+    options = Options(hash=algorithm, suppress=opt_outs(kind, cells, tmp_path))
+    report = await upload(amend, LIST, LANES[lane](source), options)
+    assert len(amend.identifiers) == 2
+    assert (report.suppressed, report.opt_outs, report.unusable_opt_outs) == (6, len(cells), 0)
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_opt_outs_that_stray_quotes_may_hide_are_refused(lane: str, fake_amend: Fake, tmp_path: Path) -> None:
+    """Nobody can say whether they are opt-outs or part of a note; who goes on is given a note."""
+    path = tmp_path / "opt-outs.csv"
+    path.write_text('email,size\nx@b.co,1\ngone@b.co,"15\na@b.co,21"\ny@b.co,2\n')
+    amend = fake_amend()
+    with pytest.raises(ConfigurationError) as caught:
+        await upload(amend, LIST, LANES[lane](SOURCE), Options(hash=None, suppress=Table.from_file(path)))
+    assert str(caught.value) == (
+        "The opt-outs in opt-outs.csv have a quoted cell with several lines that look like rows of their own (row 2), so "
+        "people in them might not be left out. Correct the quotes, or give suppress_strict=False (--no-suppress-strict) "
+        "to read it as it stands."
+    )
+    assert amend.received == []
+    options = Options(hash=None, suppress=Table.from_file(path), suppress_strict=False)
+    report = await upload(amend, LIST, LANES[lane](SOURCE), options)
+    assert amend.identifiers == ["a@b.co"]
+    assert report.notes[0].startswith("opt-outs.csv: the quoted cell in row 2 has several lines that look like rows")
+
+
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("kind", KINDS)
 async def test_an_upload_may_go_on_without_them(

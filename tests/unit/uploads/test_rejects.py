@@ -52,7 +52,7 @@ VALUES = st.lists(
 
 
 def restored(cell: str) -> str:
-    """Returns the value of a cell, as docs/rejects.md says."""
+    """Returns the value of a cell, as docs/reference/rejects.md says."""
     spelled = cell.removeprefix("'")
     return re.sub(r"\\x([0-9a-f]{2})|\\u([0-9a-f]{4})", lambda found: chr(int(found[1] or found[2], 16)), spelled)
 
@@ -396,7 +396,7 @@ def test_no_cell_is_a_formula_and_every_value_can_be_told(value: str) -> None:
     ],
 )
 def test_cells_are_defused_as_documented(value: str, cell: str) -> None:
-    """The examples of docs/rejects.md, and those of OWASP."""
+    """The examples of docs/reference/rejects.md, and those of OWASP."""
     assert defused(value) == cell
 
 
