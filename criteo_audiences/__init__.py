@@ -53,7 +53,7 @@ from criteo_audiences.session import (
 from criteo_audiences.version import __version__
 
 if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use: an import is waited for at every start
-    from criteo_audiences.audiences import Segment
+    from criteo_audiences.algebra import Segment
     from criteo_audiences.identifiers import hash_email, hash_phone, normalize_email, normalize_phone
     from criteo_audiences.session.consent import AuthorizationCode, RefreshToken
     from criteo_audiences.tables import Table
@@ -76,7 +76,7 @@ else:
         "Policy": "uploads",
         "Progress": "uploads",
         "RefreshToken": "session.consent",
-        "Segment": "audiences",
+        "Segment": "algebra",
         "SourceRow": "uploads",
         "Table": "tables",
         "UploadOptions": "uploads",

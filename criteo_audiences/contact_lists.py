@@ -1,16 +1,17 @@
-"""What every service's contact lists have in common: uploads, making sure a list is there, looking at it first."""
+"""What every service does with contact lists: amend, clear and upload to them, create them, check them first."""
 
 import difflib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar, Unpack
+from types import MappingProxyType
+from typing import Any, Final, Protocol, TypeVar
 
 import anyio
 import orjson
 from anyio import to_thread
-from attrs import frozen
+from attrs import evolve, frozen
 
 from criteo_audiences.batches import Batch, single_batch
 from criteo_audiences.errors import (
@@ -22,18 +23,21 @@ from criteo_audiences.errors import (
     TransportError,
 )
 from criteo_audiences.journals.directory import Witness
-from criteo_audiences.models import IdentifierType, Word
+from criteo_audiences.models import ContactListOperation, IdentifierType, Operation, Word
 from criteo_audiences.results import BulkResult, Search
-from criteo_audiences.uploads import Amend, Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
+from criteo_audiences.session.endpoints import send_for_nothing, send_for_one
+from criteo_audiences.session.protocol import Request
+from criteo_audiences.session.session import Session
+from criteo_audiences.uploads import Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
 from criteo_audiences.uploads.options import Options, gum_caller_id_of
 from criteo_audiences.uploads.pipeline import Look
 from criteo_audiences.uploads.sources import as_table
 from criteo_audiences.uploads.uploader import stream, upload
-from criteo_audiences.validation import require_text
+from criteo_audiences.validation import choose, require_text
 
 __all__ = [
-    "Amendment",
-    "Destination",
+    "Calls",
+    "ContactLists",
     "SegmentCheck",
     "Source",
     "UploadOptions",
@@ -42,11 +46,6 @@ __all__ = [
     "Vocabulary",
     "amend_body",
     "ensure_contact_list",
-    "gum_caller_id_of",
-    "noted",
-    "single_batch",
-    "stream_contact_list",
-    "upload_contact_list",
 ]
 
 _log = logging.getLogger("criteo_audiences.uploads")
@@ -87,24 +86,6 @@ class Vocabulary:
     service: str
     words: Mapping[IdentifierType, str]
     wants_gum_caller: bool = False
-
-    def destination(self, host: str, application: str, segment_id: str) -> Destination:
-        """Returns where an upload to a contact list of the service goes.
-
-        Args:
-            host: of the API.
-            application: the id of the application that makes the calls, where it is known.
-            segment_id: the contact list.
-
-        Raises:
-            ConfigurationError: when the id is empty.
-        """
-        return Destination(
-            service=self.service.lower().replace(" ", "-"),
-            host=host,
-            application=application,
-            segment_id=require_text(segment_id, "segment_id"),
-        )
 
     def word(self, kind: IdentifierType) -> str:
         """Returns the service's word for a kind of identifier.
@@ -197,41 +178,136 @@ class SegmentCheck:
                 yield f"takes identifier_type='{taken.value}', not '{kind.value}'"
 
 
-async def upload_contact_list(
-    amend: Amend,
-    vocabulary: Vocabulary,
-    destination: Destination,
-    source: Source,
-    check: SegmentCheck | None = None,
-    **options: Unpack[UploadOptions],
-) -> UploadReport:
-    """See a service's `upload_contact_list`."""
-    settings = _settings("upload_contact_list", vocabulary, options)
-    async with _noted_unless_kept(destination, settings):
-        return await upload(amend, destination, source, settings, _look(check, source, settings))
+@frozen(kw_only=True)
+class Calls:
+    """How a service spells the calls that change its contact lists.
+
+    Attributes:
+        path: the path of a contact list, with `{segment_id}` in it.
+        amend: the method of an amendment, and what its path adds.
+        clear: the method of the call that clears a list, and what its path adds.
+        entity_type: the type of an amendment's body.
+        operations: the service's word for each operation.
+    """
+
+    path: str
+    amend: tuple[str, str]
+    clear: tuple[str, str]
+    entity_type: str
+    operations: Mapping[Operation, str] = MappingProxyType({Operation.ADD: "add", Operation.REMOVE: "remove"})
+
+    def request(self, call: tuple[str, str], segment_id: str) -> Request:
+        """Returns a call on a contact list.
+
+        Raises:
+            ConfigurationError: when the id is empty.
+        """
+        method, ending = call
+        parameters = {"segment_id": require_text(segment_id, "segment_id")}
+        return Request(method=method, path=self.path + ending, path_parameters=parameters)
+
+
+@frozen
+class ContactLists:
+    """Changes the contact lists of one service: by one call, or by an upload.
+
+    Attributes:
+        session: makes the calls.
+        vocabulary: the kinds of identifier that the service takes.
+        calls: how the service spells its calls.
+    """
+
+    session: Session
+    vocabulary: Vocabulary
+    calls: Calls
+
+    async def amend(
+        self,
+        segment_id: str,
+        *,
+        operation: Operation | str,
+        identifiers: Sequence[str],
+        identifier_type: IdentifierType | str,
+        gum_caller_id: int | str | None = None,
+    ) -> ContactListOperation:
+        """See a service's `amend_contact_list`."""
+        amendment = Amendment(
+            segment_id=segment_id,
+            operation=choose(Operation, operation, "operation"),
+            identifier_type=choose(IdentifierType, identifier_type, "identifier_type"),
+            batch=single_batch(identifiers),
+            gum_caller_id=gum_caller_id_of(gum_caller_id),
+        )
+        self.vocabulary.check(amendment.identifier_type, amendment.gum_caller_id)
+        async with _noted(self._destination(segment_id)):
+            return await self._send(amendment)
+
+    async def clear(self, segment_id: str) -> None:
+        """See a service's `clear_contact_list`."""
+        request = self.calls.request(self.calls.clear, segment_id)
+        async with _noted(self._destination(segment_id)):
+            await send_for_nothing(self.session, request)
+
+    async def upload(
+        self, segment_id: str, source: Source, check: SegmentCheck | None, options: UploadOptions
+    ) -> UploadReport:
+        """See a service's `upload_contact_list`."""
+        destination = self._destination(segment_id)
+        settings = _settings("upload_contact_list", self.vocabulary, options)
+        async with _noted_unless_kept(destination, settings):
+            return await upload(self._send, destination, source, settings, _look(check, source, settings))
+
+    def stream(
+        self, segment_id: str, source: Source, check: SegmentCheck | None, options: UploadOptions
+    ) -> AbstractAsyncContextManager[UploadStream]:
+        """See a service's `stream_contact_list`."""
+        return self._streamed(self._destination(segment_id), source, check, options)
+
+    @asynccontextmanager
+    async def _streamed(
+        self, destination: Destination, source: Source, check: SegmentCheck | None, options: UploadOptions
+    ) -> AsyncIterator[UploadStream]:
+        settings = _settings("stream_contact_list", self.vocabulary, options)
+        look = _look(check, source, settings)
+        async with (
+            _noted_unless_kept(destination, settings),
+            stream(self._send, destination, source, settings, look) as running,
+        ):
+            yield running
+
+    async def _send(self, amendment: Amendment) -> ContactListOperation:
+        """Makes an amend call; an upload's gives way to calls of their own, and is counted by its meter."""
+        attributes: dict[str, Any] = {
+            "operation": self.calls.operations[amendment.operation],
+            "identifierType": self.vocabulary.word(amendment.identifier_type),
+        }
+        if amendment.gum_caller_id is not None:
+            attributes["gumCallerId"] = amendment.gum_caller_id
+        request = evolve(
+            self.calls.request(self.calls.amend, amendment.segment_id),
+            body=amend_body(self.calls.entity_type, attributes, amendment.batch),
+            background=amendment.upload_id is not None,
+            labels=amendment.labels(),
+            meter=amendment.meter,
+        )
+        return await send_for_one(self.session, request, ContactListOperation)
+
+    def _destination(self, segment_id: str) -> Destination:
+        """Returns where an upload to a contact list goes.
+
+        Raises:
+            ConfigurationError: when the id is empty.
+        """
+        return Destination(
+            service=self.vocabulary.service.lower().replace(" ", "-"),
+            host=self.session.host,
+            application=self.session.application,
+            segment_id=require_text(segment_id, "segment_id"),
+        )
 
 
 @asynccontextmanager
-async def stream_contact_list(
-    amend: Amend,
-    vocabulary: Vocabulary,
-    destination: Destination,
-    source: Source,
-    check: SegmentCheck | None = None,
-    **options: Unpack[UploadOptions],
-) -> AsyncIterator[UploadStream]:
-    """See a service's `stream_contact_list`."""
-    settings = _settings("stream_contact_list", vocabulary, options)
-    look = _look(check, source, settings)
-    async with (
-        _noted_unless_kept(destination, settings),
-        stream(amend, destination, source, settings, look) as running,
-    ):
-        yield running
-
-
-@asynccontextmanager
-async def noted(destination: Destination) -> AsyncIterator[None]:
+async def _noted(destination: Destination) -> AsyncIterator[None]:
     """Notes that something else than an upload with a journal changes a list, before it does and afterwards.
 
     Unfinished uploads of this user to the list are then not continued unasked. What cannot be noted is logged; where no
@@ -248,7 +324,7 @@ async def noted(destination: Destination) -> AsyncIterator[None]:
 
 def _noted_unless_kept(destination: Destination, settings: Options) -> AbstractAsyncContextManager[None]:
     """Notes an upload that keeps no journal and sends something."""
-    return nullcontext() if settings.journal is not None or settings.dry_run else noted(destination)
+    return nullcontext() if settings.journal is not None or settings.dry_run else _noted(destination)
 
 
 def _settings(method: str, vocabulary: Vocabulary, options: UploadOptions) -> Options:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from criteo_audiences.session import applications, session
+from criteo_audiences.session import neighbors, session
 
 # A busy machine is no failure: no property test judges how long an example takes. `.ci/run` tries more examples.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
@@ -134,4 +134,4 @@ def clock() -> FakeClock:
 @pytest.fixture(autouse=True)
 def _applications_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets no test meet the clients that an earlier one left behind."""
-    monkeypatch.setattr(session, "APPLICATIONS", applications.Applications())
+    monkeypatch.setattr(session, "APPLICATIONS", neighbors.Applications())

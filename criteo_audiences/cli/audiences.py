@@ -139,7 +139,7 @@ def _require_audiences(service: Service) -> None:
 
 
 def _read_algebra(text: str) -> Any:
-    from criteo_audiences.audiences import Expression  # noqa: PLC0415 - no other command needs it
+    from criteo_audiences.algebra import Expression  # noqa: PLC0415 - no other command needs it
 
     try:
         return Expression.from_wire(orjson.loads(text))

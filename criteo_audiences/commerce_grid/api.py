@@ -13,20 +13,15 @@ from criteo_audiences.commerce_grid.models import (
     SegmentType,
 )
 from criteo_audiences.contact_lists import (
-    Amendment,
-    Destination,
+    Calls,
+    ContactLists,
     SegmentCheck,
     Source,
     UploadOptions,
     UploadReport,
     UploadStream,
     Vocabulary,
-    amend_body,
     ensure_contact_list,
-    noted,
-    single_batch,
-    stream_contact_list,
-    upload_contact_list,
 )
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import Application, ContactListOperation, ContactListStatistics, IdentifierType, Operation
@@ -38,13 +33,12 @@ from criteo_audiences.session.endpoints import (
     ids_of,
     search,
     send_bulk,
-    send_for_nothing,
     send_for_one,
     words_of,
 )
 from criteo_audiences.session.protocol import Request, json_request
 from criteo_audiences.session.session import Session
-from criteo_audiences.validation import choose, require_list, require_models, require_text
+from criteo_audiences.validation import require_list, require_models, require_text
 
 _ENTITY: Final = "AudienceSegment"
 _FIRST_VERSION: Final = "2026-01"
@@ -69,7 +63,13 @@ _VOCABULARY: Final = Vocabulary(
         IdentifierType.APP_ID: "AppId",
     },
 )
-_WIRE_OPERATIONS: Final = {Operation.ADD: "Add", Operation.REMOVE: "Remove"}
+_CALLS: Final = Calls(
+    path=_CONTACT_LIST,
+    amend=("POST", "/add-remove"),
+    clear=("POST", "/clear"),
+    entity_type="AddRemoveContactlist",
+    operations={Operation.ADD: "Add", Operation.REMOVE: "Remove"},
+)
 
 
 class CommerceGrid:
@@ -91,9 +91,10 @@ class CommerceGrid:
             ConfigurationError: when there is nothing to create.
             CriteoError: when the call as a whole failed.
         """
+        self._require_version()
         body = entities(require_models(segments, AudienceSegmentCreate, "segments"), _ENTITY, "segments")
         request = json_request("POST", f"{_SEGMENTS}/create", body, repeatable=False)
-        return await send_bulk(self._segments, request, AudienceSegment)
+        return await send_bulk(self._session, request, AudienceSegment)
 
     async def update_audience_segments(self, segments: Iterable[AudienceSegmentUpdate]) -> BulkResult[AudienceSegment]:
         """Changes audience segments: what an update leaves out stays, what it sets to `None` is taken away.
@@ -108,9 +109,10 @@ class CommerceGrid:
             ConfigurationError: when there is nothing to change.
             CriteoError: when the call as a whole failed.
         """
+        self._require_version()
         body = entities(require_models(segments, AudienceSegmentUpdate, "segments"), _ENTITY, "segments")
         request = json_request("PATCH", _SEGMENTS, body)
-        return await send_bulk(self._segments, request, AudienceSegment)
+        return await send_bulk(self._session, request, AudienceSegment)
 
     async def delete_audience_segments(self, ids: Iterable[str]) -> BulkResult[str]:
         """Deletes audience segments; one that an audience uses stays, with a problem that says so.
@@ -125,8 +127,9 @@ class CommerceGrid:
             ConfigurationError: when there is none.
             CriteoError: when the call as a whole failed.
         """
+        self._require_version()
         request = json_request("POST", f"{_SEGMENTS}/delete", identities(require_list(ids, "ids"), _ENTITY))
-        return ids_of(await send_bulk(self._segments, request, AudienceSegment))
+        return ids_of(await send_bulk(self._session, request, AudienceSegment))
 
     def search_audience_segments(
         self,
@@ -150,6 +153,7 @@ class CommerceGrid:
         Raises:
             ConfigurationError: when a filter is no list of its kind.
         """
+        self._require_version()
         filters = {
             "audienceSegmentIds": id_list(audience_segment_ids, "audience_segment_ids"),
             "dataProviderIds": id_list(data_provider_ids, "data_provider_ids"),
@@ -157,7 +161,7 @@ class CommerceGrid:
             "audienceSegmentTypes": words_of(SegmentType, audience_segment_types, "audience_segment_types"),
         }
         path = Request(method="POST", path=f"{_SEGMENTS}/search")
-        return search(self._segments, path, filters, AudienceSegment, page_maximum=_PAGE_MAXIMUM)
+        return search(self._session, path, filters, AudienceSegment, page_maximum=_PAGE_MAXIMUM)
 
     async def ensure_contact_list(
         self, *, data_provider_id: str, name: str, description: str | None = None, remote_id: str | None = None
@@ -208,14 +212,13 @@ class CommerceGrid:
             ConfigurationError: when an argument cannot be sent; nothing was.
             CriteoError: when the call failed.
         """
-        amendment = Amendment(
-            segment_id=segment_id,
-            operation=choose(Operation, operation, "operation"),
-            identifier_type=choose(IdentifierType, identifier_type, "identifier_type"),
-            batch=single_batch(identifiers),
+        self._require_version()
+        return await self._contact_lists.amend(
+            segment_id,
+            operation=operation,
+            identifiers=identifiers,
+            identifier_type=identifier_type,
         )
-        async with noted(self._destination(segment_id)):
-            return await self._amend(amendment)
 
     async def clear_contact_list(self, segment_id: str) -> None:
         """Removes every identifier from a contact list; the segment stays.
@@ -226,9 +229,8 @@ class CommerceGrid:
         Raises:
             CriteoError: when the call failed.
         """
-        request = Request(method="POST", path=f"{_CONTACT_LIST}/clear", path_parameters=_path(segment_id))
-        async with noted(self._destination(segment_id)):
-            await send_for_nothing(self._segments, request)
+        self._require_version()
+        await self._contact_lists.clear(segment_id)
 
     async def get_contact_list_statistics(self, segment_id: str) -> ContactListStatistics:
         """Returns how many identifiers a contact list holds and how many Criteo matched.
@@ -239,8 +241,9 @@ class CommerceGrid:
         Raises:
             CriteoError: when the call failed.
         """
+        self._require_version()
         request = Request(method="GET", path=f"{_CONTACT_LIST}/statistics", path_parameters=_path(segment_id))
-        return await send_for_one(self._segments, request, ContactListStatistics)
+        return await send_for_one(self._session, request, ContactListStatistics)
 
     async def upload_contact_list(
         self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[UploadOptions]
@@ -266,9 +269,7 @@ class CommerceGrid:
             Exception: what the source raises, as it is.
         """
         check = self._segment_check(segment_id, data_provider_id)
-        return await upload_contact_list(
-            self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options
-        )
+        return await self._contact_lists.upload(segment_id, source, check, options)
 
     def stream_contact_list(
         self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[UploadOptions]
@@ -285,27 +286,26 @@ class CommerceGrid:
             **options: as for `upload_contact_list`.
         """
         check = self._segment_check(segment_id, data_provider_id)
-        return stream_contact_list(self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options)
+        return self._contact_lists.stream(segment_id, source, check, options)
 
-    @property
-    def _segments(self) -> Session:
-        """The session, for what Commerce Grid has had since `2026-01` only.
+    def _require_version(self) -> None:
+        """Refuses versions before `2026-01`, which have no audience segments and would answer every call with 404.
 
         Raises:
-            ConfigurationError: under an older version, which would answer every call with 404.
+            ConfigurationError: under such a version.
         """
         if self._session.api_version < _FIRST_VERSION:  # "experimental" comes after the digits
             raise ConfigurationError(
                 f'Commerce Grid has audiences since api_version="{_FIRST_VERSION}", not under '
                 f"{self._session.api_version}."
             )
-        return self._session
 
-    def _destination(self, segment_id: str) -> Destination:
-        return _VOCABULARY.destination(self._session.host, self._session.application, segment_id)
+    @property
+    def _contact_lists(self) -> ContactLists:
+        return ContactLists(self._session, _VOCABULARY, _CALLS)
 
     def _segment_check(self, segment_id: str, data_provider_id: str | None) -> SegmentCheck | None:
-        _ = self._segments  # an upload under a version without contact lists fails here, not batch by batch
+        self._require_version()  # an upload under a version without contact lists fails here, not batch by batch
         if data_provider_id is not None:
             require_text(data_provider_id, "data_provider_id")
         if not self._session.has_login:
@@ -321,22 +321,6 @@ class CommerceGrid:
             CriteoError: when the call failed.
         """
         return await send_for_one(self._session, Request(method="GET", path="/commerce-grid/me"), Application)
-
-    async def _amend(self, amendment: Amendment) -> ContactListOperation:
-        attributes = {
-            "operation": _WIRE_OPERATIONS[amendment.operation],
-            "identifierType": _VOCABULARY.word(amendment.identifier_type),
-        }
-        request = Request(
-            method="POST",
-            path=f"{_CONTACT_LIST}/add-remove",
-            path_parameters=_path(amendment.segment_id),
-            body=amend_body("AddRemoveContactlist", attributes, amendment.batch),
-            background=amendment.upload_id is not None,
-            labels=amendment.labels(),
-            meter=amendment.meter,
-        )
-        return await send_for_one(self._segments, request, ContactListOperation)
 
 
 def _path(segment_id: str) -> dict[str, str]:

@@ -8,9 +8,8 @@ from pkgutil import get_data
 from types import MappingProxyType
 from typing import Final
 
-from criteo_audiences.identifiers.blanks import BLANKS
 from criteo_audiences.identifiers.calling_codes import REGIONS
-from criteo_audiences.identifiers.damage import without_guards
+from criteo_audiences.identifiers.characters import BLANKS, without_guards
 
 # What CLDR's names lack: ISO 3166-1's own order of words, older names, parts that are called countries, abbreviations.
 SHORT_FORMS: Final[Mapping[str, str]] = MappingProxyType(
@@ -141,7 +140,7 @@ def find_country(written: str) -> str | None:
     """Returns the ISO 3166-1 alpha-2 code of a country; `None` for what is none, or is two.
 
     Two letters are alpha-2 before anything else, and three are alpha-3: `CA` is Canada, `IN` India, `GE` Georgia.
-    A code beside a name (`ES - Spain`, `Spain (ES)`) must agree with it.
+    A code next to a name (`ES - Spain`, `Spain (ES)`) must agree with it.
 
     Args:
         written: a code, a name in one of many languages, a usual short form such as `UK`, a flag, or a calling code

@@ -6,9 +6,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from criteo_audiences.errors import InvalidIdentifierError
-from criteo_audiences.identifiers.blanks import BLANKS
-from criteo_audiences.identifiers.damage import without_guards
-from criteo_audiences.identifiers.folding import narrow
+from criteo_audiences.identifiers.characters import BLANKS, narrow, without_guards
 from criteo_audiences.identifiers.hashing import DIGESTS_OF_NOTHING, digest, is_hash_in_other_form, is_hashed
 from criteo_audiences.identifiers.reasons import RejectReason
 from criteo_audiences.models import HashAlgorithm

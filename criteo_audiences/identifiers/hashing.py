@@ -1,4 +1,4 @@
-"""The hashed forms of an identifier, and how to tell that a value is one already."""
+"""The hashed forms of an identifier, and how to recognize a value that is hashed already."""
 
 import hashlib
 import re

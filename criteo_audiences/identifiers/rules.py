@@ -10,8 +10,13 @@ from attrs import field, frozen
 from criteo_audiences.identifiers.calling_codes import PLAIN_NUMBER
 from criteo_audiences.identifiers.email import ADDRESS_AFTER_A_SIGN, PLAIN_ADDRESS, normalize_email
 from criteo_audiences.identifiers.hashing import digests
-from criteo_audiences.identifiers.mobile import PLAIN_MOBILE_AD_ID, normalize_mobile_ad_id
-from criteo_audiences.identifiers.opaque import PLAIN_ID, normalize_ip_address_v4, normalize_opaque
+from criteo_audiences.identifiers.ids import (
+    PLAIN_ID,
+    PLAIN_MOBILE_AD_ID,
+    normalize_ip_address_v4,
+    normalize_mobile_ad_id,
+    normalize_opaque,
+)
 from criteo_audiences.identifiers.phone import PHONE_ALGORITHMS, close_up, normalized_phone, spellings
 from criteo_audiences.identifiers.reasons import RejectReason
 from criteo_audiences.models import HashAlgorithm, IdentifierType

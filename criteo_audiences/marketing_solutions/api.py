@@ -3,24 +3,18 @@
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any, Final, Unpack
+from typing import Final, Unpack
 
 from criteo_audiences.contact_lists import (
-    Amendment,
-    Destination,
+    Calls,
+    ContactLists,
     SegmentCheck,
     Source,
     UploadOptions,
     UploadReport,
     UploadStream,
     Vocabulary,
-    amend_body,
     ensure_contact_list,
-    gum_caller_id_of,
-    noted,
-    single_batch,
-    stream_contact_list,
-    upload_contact_list,
 )
 from criteo_audiences.marketing_solutions.audience_api import Audiences
 from criteo_audiences.marketing_solutions.models import (
@@ -39,12 +33,11 @@ from criteo_audiences.session.endpoints import (
     ids_of,
     search,
     send_bulk,
-    send_for_nothing,
     send_for_one,
     words_of,
 )
 from criteo_audiences.session.protocol import Request, json_request
-from criteo_audiences.validation import choose, require_list, require_models, require_text
+from criteo_audiences.validation import require_list, require_models, require_text
 
 _ENTITY: Final = "AudienceSegment"
 _PAGE_MAXIMUM: Final = 100
@@ -61,6 +54,12 @@ _VOCABULARY: Final = Vocabulary(
         IdentifierType.PHONE_NUMBER: "phoneNumber",
     },
     wants_gum_caller=True,
+)
+_CALLS: Final = Calls(
+    path=_CONTACT_LIST,
+    amend=("PATCH", ""),
+    clear=("DELETE", ""),
+    entity_type="ContactlistAmendment",
 )
 
 
@@ -192,16 +191,13 @@ class MarketingSolutions(Audiences):
             ConfigurationError: when an argument cannot be sent; nothing was.
             CriteoError: when the call failed.
         """
-        amendment = Amendment(
-            segment_id=segment_id,
-            operation=choose(Operation, operation, "operation"),
-            identifier_type=choose(IdentifierType, identifier_type, "identifier_type"),
-            batch=single_batch(identifiers),
-            gum_caller_id=gum_caller_id_of(gum_caller_id),
+        return await self._contact_lists.amend(
+            segment_id,
+            operation=operation,
+            identifiers=identifiers,
+            identifier_type=identifier_type,
+            gum_caller_id=gum_caller_id,
         )
-        _VOCABULARY.check(amendment.identifier_type, amendment.gum_caller_id)
-        async with noted(self._destination(segment_id)):
-            return await self._amend(amendment)
 
     async def clear_contact_list(self, segment_id: str) -> None:
         """Removes every identifier from a contact list; the segment stays.
@@ -212,9 +208,7 @@ class MarketingSolutions(Audiences):
         Raises:
             CriteoError: when the call failed.
         """
-        request = Request(method="DELETE", path=_CONTACT_LIST, path_parameters=_path(segment_id))
-        async with noted(self._destination(segment_id)):
-            await send_for_nothing(self._session, request)
+        await self._contact_lists.clear(segment_id)
 
     async def get_contact_list_statistics(self, segment_id: str) -> ContactListStatistics:
         """Returns how many identifiers a contact list holds and how many Criteo matched.
@@ -252,9 +246,7 @@ class MarketingSolutions(Audiences):
             Exception: what the source raises, as it is.
         """
         check = self._segment_check(segment_id, advertiser_id)
-        return await upload_contact_list(
-            self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options
-        )
+        return await self._contact_lists.upload(segment_id, source, check, options)
 
     def stream_contact_list(
         self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[UploadOptions]
@@ -271,10 +263,11 @@ class MarketingSolutions(Audiences):
             **options: as for `upload_contact_list`.
         """
         check = self._segment_check(segment_id, advertiser_id)
-        return stream_contact_list(self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options)
+        return self._contact_lists.stream(segment_id, source, check, options)
 
-    def _destination(self, segment_id: str) -> Destination:
-        return _VOCABULARY.destination(self._session.host, self._session.application, segment_id)
+    @property
+    def _contact_lists(self) -> ContactLists:
+        return ContactLists(self._session, _VOCABULARY, _CALLS)
 
     def _segment_check(self, segment_id: str, advertiser_id: str | None) -> SegmentCheck | None:
         if advertiser_id is not None:
@@ -284,24 +277,6 @@ class MarketingSolutions(Audiences):
         found = self.search_audience_segments(audience_segment_ids=[require_text(segment_id, "segment_id")])
         confirm = partial(self.get_contact_list_statistics, segment_id)
         return SegmentCheck(found, segment_id, "advertiser_id", advertiser_id, confirm)
-
-    async def _amend(self, amendment: Amendment) -> ContactListOperation:
-        attributes: dict[str, Any] = {
-            "operation": amendment.operation.value,
-            "identifierType": _VOCABULARY.word(amendment.identifier_type),
-        }
-        if amendment.gum_caller_id is not None:
-            attributes["gumCallerId"] = amendment.gum_caller_id
-        request = Request(
-            method="PATCH",
-            path=_CONTACT_LIST,
-            path_parameters=_path(amendment.segment_id),
-            body=amend_body("ContactlistAmendment", attributes, amendment.batch),
-            background=amendment.upload_id is not None,
-            labels=amendment.labels(),
-            meter=amendment.meter,
-        )
-        return await send_for_one(self._session, request, ContactListOperation)
 
 
 def _path(segment_id: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ import datetime as dt
 
 from attrs import field, frozen
 
-from criteo_audiences.audiences import Expression, require_expression, require_expression_or_unset
+from criteo_audiences.algebra import Expression, require_expression, require_expression_or_unset
 from criteo_audiences.marketing_solutions.models import InMarketCreate, LocationCreate
 from criteo_audiences.models import UNSET, Unset, nullable
 from criteo_audiences.validation import require_change, require_naming, require_one_of, require_text

@@ -5,20 +5,15 @@ from contextlib import AbstractAsyncContextManager
 from typing import Final, Unpack
 
 from criteo_audiences.contact_lists import (
-    Amendment,
-    Destination,
+    Calls,
+    ContactLists,
     SegmentCheck,
     Source,
     UploadOptions,
     UploadReport,
     UploadStream,
     Vocabulary,
-    amend_body,
     ensure_contact_list,
-    noted,
-    single_batch,
-    stream_contact_list,
-    upload_contact_list,
 )
 from criteo_audiences.models import ContactListOperation, ContactListStatistics, IdentifierType, Operation
 from criteo_audiences.results import BulkResult, Search
@@ -38,12 +33,11 @@ from criteo_audiences.session.endpoints import (
     ids_of,
     search,
     send_bulk,
-    send_for_nothing,
     send_for_one,
     words_of,
 )
 from criteo_audiences.session.protocol import Request, json_request
-from criteo_audiences.validation import choose, require_list, require_models, require_text
+from criteo_audiences.validation import require_list, require_models, require_text
 
 _ENTITY: Final = "RetailMediaAudienceSegment"
 _PAGE_MAXIMUM: Final = 500
@@ -51,6 +45,12 @@ _SEGMENTS: Final = "/retail-media/accounts/{account_id}/audience-segments"
 _STATISTICS: Final = f"{_SEGMENTS}/{{segment_id}}/contact-list"
 _CONTACT_LIST: Final = "/retail-media/audience-segments/{segment_id}/contact-list"
 _VOCABULARY: Final = Vocabulary("Retail Media", WIRE_TYPES)
+_CALLS: Final = Calls(
+    path=_CONTACT_LIST,
+    amend=("POST", "/add-remove"),
+    clear=("POST", "/clear"),
+    entity_type="AddRemoveContactlist",
+)
 
 
 class RetailMedia(Audiences):
@@ -201,14 +201,12 @@ class RetailMedia(Audiences):
             ConfigurationError: when an argument cannot be sent; nothing was.
             CriteoError: when the call failed.
         """
-        amendment = Amendment(
-            segment_id=segment_id,
-            operation=choose(Operation, operation, "operation"),
-            identifier_type=choose(IdentifierType, identifier_type, "identifier_type"),
-            batch=single_batch(identifiers),
+        return await self._contact_lists.amend(
+            segment_id,
+            operation=operation,
+            identifiers=identifiers,
+            identifier_type=identifier_type,
         )
-        async with noted(self._destination(segment_id)):
-            return await self._amend(amendment)
 
     async def clear_contact_list(self, segment_id: str) -> None:
         """Removes every identifier from a contact list; the segment stays.
@@ -219,9 +217,7 @@ class RetailMedia(Audiences):
         Raises:
             CriteoError: when the call failed.
         """
-        request = Request(method="POST", path=f"{_CONTACT_LIST}/clear", path_parameters=_segment(segment_id))
-        async with noted(self._destination(segment_id)):
-            await send_for_nothing(self._session, request)
+        await self._contact_lists.clear(segment_id)
 
     async def get_contact_list_statistics(self, account_id: str, segment_id: str) -> ContactListStatistics:
         """Returns how many identifiers a contact list holds and how many Criteo matched.
@@ -260,9 +256,7 @@ class RetailMedia(Audiences):
             Exception: what the source raises, as it is.
         """
         check = self._segment_check(segment_id, account_id)
-        return await upload_contact_list(
-            self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options
-        )
+        return await self._contact_lists.upload(segment_id, source, check, options)
 
     def stream_contact_list(
         self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[UploadOptions]
@@ -276,32 +270,17 @@ class RetailMedia(Audiences):
             **options: as for `upload_contact_list`.
         """
         check = self._segment_check(segment_id, account_id)
-        return stream_contact_list(self._amend, _VOCABULARY, self._destination(segment_id), source, check, **options)
+        return self._contact_lists.stream(segment_id, source, check, options)
 
-    def _destination(self, segment_id: str) -> Destination:
-        return _VOCABULARY.destination(self._session.host, self._session.application, segment_id)
+    @property
+    def _contact_lists(self) -> ContactLists:
+        return ContactLists(self._session, _VOCABULARY, _CALLS)
 
     def _segment_check(self, segment_id: str, account_id: str | None) -> SegmentCheck | None:
         if account_id is None or not self._session.has_login:  # segments are searched in an account
             return None
         found = self.search_audience_segments(account_id, audience_segment_ids=[require_text(segment_id, "segment_id")])
         return SegmentCheck(found, segment_id, "account_id", account_id)
-
-    async def _amend(self, amendment: Amendment) -> ContactListOperation:
-        attributes = {
-            "operation": amendment.operation.value,
-            "identifierType": _VOCABULARY.word(amendment.identifier_type),
-        }
-        request = Request(
-            method="POST",
-            path=f"{_CONTACT_LIST}/add-remove",
-            path_parameters=_segment(amendment.segment_id),
-            body=amend_body("AddRemoveContactlist", attributes, amendment.batch),
-            background=amendment.upload_id is not None,
-            labels=amendment.labels(),
-            meter=amendment.meter,
-        )
-        return await send_for_one(self._session, request, ContactListOperation)
 
 
 def _account(account_id: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from attrs import field, frozen
 
-from criteo_audiences.audiences import Expression, require_expression, require_expression_or_unset
+from criteo_audiences.algebra import Expression, require_expression, require_expression_or_unset
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, Unset, Word, nullable
 from criteo_audiences.retail_media.models import Channel, EventsCreate

@@ -12,18 +12,16 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
-from criteo_audiences.sandbox import preparation
-from criteo_audiences.sandbox.consents import Consents, Rotation
+from criteo_audiences.sandbox import segment_endpoints
+from criteo_audiences.sandbox.call_log import RecordedRequest
 from criteo_audiences.sandbox.contact_list import ContactList
-from criteo_audiences.sandbox.dialect import DialectName
+from criteo_audiences.sandbox.dialects import DialectName, dialect_of
 from criteo_audiences.sandbox.faults import Fault, FaultOptions
-from criteo_audiences.sandbox.listener import Listener
-from criteo_audiences.sandbox.quota import Quota, Window
-from criteo_audiences.sandbox.recording import RecordedRequest
+from criteo_audiences.sandbox.quota import CallQuota, Window
+from criteo_audiences.sandbox.server import Listener
 from criteo_audiences.sandbox.services import ServiceName
 from criteo_audiences.sandbox.state import ServerState
-from criteo_audiences.sandbox.tokens import TokenIssuer
-from criteo_audiences.sandbox.wording import dialect_of
+from criteo_audiences.sandbox.tokens import Consents, Rotation, TokenIssuer
 
 if TYPE_CHECKING:
     from criteo_audiences.session.auth import ClientCredentials
@@ -37,17 +35,17 @@ __all__ = ["ContactList", "Fault", "RecordedRequest", "Sandbox"]
 
 
 class Sandbox:
-    """A Criteo of one's own, for as long as the ``async with`` lasts. It runs in the caller's event loop.
+    """A local Criteo that runs in the caller's event loop until the ``async with`` block ends.
 
     Args:
         latency: Seconds between the handling of a call and its answer.
-        rate_limit: Calls, and the seconds they are counted within; ``None`` for no limit and no headers about it.
+        rate_limit: How many calls are allowed in how many seconds; ``None`` for no limit and no rate-limit headers.
         host: A loopback address to listen on.
         port: Port to listen on; 0 for any free one.
         client_id: The application's id; random when left out.
         client_secret: The application's secret; random when left out.
-        token_lifetime: Seconds that an access token is good for.
-        max_identifiers: Most identifiers in one call.
+        token_lifetime: Seconds until an access token expires.
+        max_identifiers: The most identifiers that one call may have.
         max_body_bytes: Size of a body, in bytes, above which the answer is 413.
         clock: Epoch seconds, for tokens, quota and timestamps.
         match_rate: Share of identifiers that the statistics report as matched.
@@ -90,8 +88,8 @@ class Sandbox:
                 clock=clock,
             ),
             consents=Consents(clock, rotation, accounts),
-            quota=None if rate_limit is None else Quota.of(*rate_limit, window),
-            consented_quota=None if rate_limit is None else Quota.of(_CALLS_AN_ACCOUNT * accounts, _MINUTE, window),
+            quota=None if rate_limit is None else CallQuota.of(*rate_limit, window),
+            consented_quota=None if rate_limit is None else CallQuota.of(_CALLS_AN_ACCOUNT * accounts, _MINUTE, window),
             latency=latency,
             max_identifiers=max_identifiers,
             max_body_bytes=max_body_bytes,
@@ -175,12 +173,12 @@ class Sandbox:
         )
 
     def revoke_consent(self) -> None:
-        """Let every user take consent back: no code or refresh token is good any more, and their tokens get 403."""
+        """Withdraw every user's consent: codes and refresh tokens become invalid, and their access tokens get 403."""
         self._state.consents.revoke()
         self._state.tokens.withdraw_consent()
 
     def change_role(self) -> None:
-        """Let every user get another role: no code or refresh token is good any more; access tokens live on."""
+        """Change every user's role: codes and refresh tokens become invalid; access tokens stay valid."""
         self._state.consents.revoke()
 
     @property
@@ -200,7 +198,7 @@ class Sandbox:
 
     @property
     def max_in_flight(self) -> int:
-        """The most API calls that were handled at the same moment so far."""
+        """The most API calls that the server has handled at the same time so far."""
         return self._state.recording.max_in_flight
 
     def add_contact_list(
@@ -241,7 +239,7 @@ class Sandbox:
             "account_id": account_id,
             "data_provider_id": data_provider_id,
         }
-        segment = preparation.add_contact_list(
+        segment = segment_endpoints.add_contact_list(
             self._state,
             service,
             name=name,
@@ -268,7 +266,7 @@ class Sandbox:
         self._state.segments[segment_id].denied = True
 
     def use_in_audience(self, segment_id: str) -> None:
-        """Let a segment count as used in an audience, so that it cannot be deleted."""
+        """Treat a segment as used in an audience, so that calls cannot delete it."""
         self._state.segments[segment_id].in_audience = True
 
     def deprecate_version(self, version: str, *, sunset: datetime | None = None) -> None:
@@ -285,19 +283,19 @@ class Sandbox:
         self._state.versions.retire(version)
 
     def expire_tokens(self) -> None:
-        """Make every access token issued so far an expired one."""
+        """Expire every access token issued so far."""
         self._state.tokens.expire_all()
 
     def revoke_tokens(self) -> None:
-        """Forget every access token issued so far, also those of calls that are under way."""
+        """Make every access token issued so far unknown, including those of calls that are being handled."""
         self._state.tokens.revoke_all()
 
     def fail_next(self, *, times: int = 1, on: str = "", **fault: Unpack[FaultOptions]) -> None:
-        """Let the next calls go wrong. Several faults wait in line; each call meets the first that concerns it.
+        """Make the next calls go wrong. Faults form a queue; each call gets the first one that applies to it.
 
         Args:
-            times: Number of calls concerned.
-            on: Part of the path of the calls concerned. Token calls are concerned only when they are named here,
+            times: How many calls go wrong.
+            on: Part of the path of the calls that go wrong. Token calls go wrong only when this names them,
                 as in ``on="oauth2"``.
             **fault: What goes wrong: the keywords of `Fault`, such as ``status=503``.
 
@@ -307,7 +305,7 @@ class Sandbox:
         self._state.faults.add(Fault(**fault), times=times, on=on)
 
     def fail_with(self, choose: Callable[[RecordedRequest], Fault | None] | None) -> None:
-        """Let a function say what goes wrong with each call from now on that no fault of ``fail_next`` concerns.
+        """Choose the fault of every further call by a function, unless a fault of ``fail_next`` applies.
 
         It may change the sandbox as well: ``expire_tokens()`` in it lets a token die while its call is under way.
 

@@ -1,41 +1,131 @@
-"""The endpoints of audiences and of sizes, for the services that have them."""
+"""Create, update, delete and search audiences, and link them with ad sets and line items. Any id will do for either."""
 
-from functools import partial
+import re
+from collections.abc import Iterator
+from typing import Any
 
 from aiohttp import web
 
-from criteo_audiences.sandbox import answering, versions
-from criteo_audiences.sandbox.answering import answer, bulk, document
-from criteo_audiences.sandbox.audience_actions import CREATE, DELETE, UPDATE
-from criteo_audiences.sandbox.bulk import full_entity, items
-from criteo_audiences.sandbox.scope import scope
-from criteo_audiences.sandbox.searching import matching, read_filters, read_page
-from criteo_audiences.sandbox.services import Service
-from criteo_audiences.sandbox.sizing import (
-    COMPUTE_AUDIENCES,
-    COMPUTE_SEGMENTS,
-    estimate_audience,
-    estimate_segment,
-    named_items,
+from criteo_audiences.sandbox import algebra, calls, versions
+from criteo_audiences.sandbox.attributes import change, change_violations, creation_violations, own_attributes
+from criteo_audiences.sandbox.calls import (
+    Action,
+    CallScope,
+    Item,
+    answer,
+    bulk,
+    document,
+    full_entity,
+    id_entity,
+    scope,
 )
+from criteo_audiences.sandbox.problems import Violation, invalid
+from criteo_audiences.sandbox.schema import attributes_of, is_list_of, is_one_of, required_value
+from criteo_audiences.sandbox.search import matching, read_filters, read_page
+from criteo_audiences.sandbox.services import RETAIL_MEDIA, Service
+from criteo_audiences.sandbox.state import STATE, Target
+
+_RETARGETING = "Retargeting"
+
+
+def algebra_violations(definition: Any, owner_id: object, scope: CallScope) -> Iterator[Violation]:
+    """Returns what keeps an owner from having an audience of this algebra."""
+    if wrong := algebra.shape_violation(definition):
+        yield wrong
+        return
+    segment_ids = algebra.segment_ids(definition)
+    unfit = [each for segment_id in segment_ids if (each := scope.reference_violation(segment_id, owner_id))]
+    yield from unfit
+    if unfit or algebra.is_lone_segment(definition):
+        return
+    if any(scope.segments[segment_id].type == _RETARGETING for segment_id in segment_ids):
+        yield Violation(
+            "audience-with-retargeting-segment-must-be-correctly-specified", "A retargeting segment must stand alone."
+        )
+
+
+def create_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
+    """Returns everything that keeps an audience from being created."""
+    attributes, limits = item.attributes, scope.service.with_audiences.limits
+    yield from creation_violations(attributes, scope.audiences, scope, limits)
+    # OpenAPI lets the algebra be null, and demands one.
+    if attributes.get("algebra") is None:
+        yield Violation("required-field", "algebra is missing.")
+    else:
+        yield from algebra_violations(attributes["algebra"], scope.owner_of(attributes), scope)
+
+
+def create(item: Item, scope: CallScope) -> dict[str, Any]:
+    """Create an audience whose attributes break no rule."""
+    own = own_attributes(item.attributes, scope)
+    return full_entity(scope.audiences.store.add(**own, algebra=item.attributes["algebra"]))
+
+
+def update_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
+    """Returns everything that keeps an audience from being changed as the item says."""
+    if unreachable := scope.audiences.violation(item.id):
+        yield unreachable
+        return
+    audience, changes = scope.audiences[item.id], item.attributes
+    yield from change_violations(changes, audience, scope.audiences, scope.service.with_audiences.limits)
+    if changes.get("algebra") is not None:
+        yield from algebra_violations(changes["algebra"], audience.owner_id, scope)
+
+
+def update(item: Item, scope: CallScope) -> dict[str, Any]:
+    """Change only what the item names. OpenAPI allows a null algebra, which changes nothing."""
+    audience, changes = scope.audiences[item.id], item.attributes
+    if changes.get("algebra") is not None:
+        audience.algebra = changes["algebra"]
+    change(changes, audience, scope.audiences, scope.now)
+    return full_entity(audience)
+
+
+def delete_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
+    """Returns what keeps an audience from being deleted."""
+    if unreachable := scope.audiences.violation(item.id):
+        yield unreachable
+
+
+def delete(item: Item, scope: CallScope) -> dict[str, Any]:
+    """Delete an audience."""
+    audience = scope.audiences[item.id]
+    scope.audiences.store.remove(audience)
+    return id_entity(audience)
+
+
+CREATE = Action(create_violations, create)
+
+UPDATE = Action(update_violations, update)
+
+DELETE = Action(delete_violations, delete)
 
 
 def routes(service: Service) -> list[web.RouteDef]:
-    """Returns the routes of a service for its audiences and for all sizes."""
+    """Returns the routes of a service for its audiences and for what they are linked with."""
     traits = service.with_audiences
-    audiences, segments = f"/{service.name}/{traits.path}", f"/{service.name}/{service.segments}"
-    items_of = partial(named_items, service=service) if traits.channels else items
-    rows: list[answering.Row] = [
+    base, audiences = f"/{service.name}", f"/{service.name}/{traits.path}"
+    line_item = f"{base}/preferred-line-items/{{line_item_id}}/targeting/audiences"
+    rows: list[calls.Route] = [
         ("audiences.create", "POST", f"{audiences}/create", bulk(CREATE)),
         ("audiences.update", "PATCH", audiences, bulk(UPDATE)),
         ("audiences.delete", "POST", f"{audiences}/delete", bulk(DELETE)),
-        ("audiences.sizes", "POST", f"{audiences}/compute-sizes", bulk(COMPUTE_AUDIENCES, items_of)),
-        ("audiences.estimate", "POST", f"{audiences}/estimate-size", estimate_audience),
-        ("sizes", "POST", f"{segments}/compute-sizes", bulk(COMPUTE_SEGMENTS, items_of)),
-        ("estimate", "POST", f"{segments}/estimate-size", estimate_segment),
     ]
-    search: answering.Row = ("audiences.search", "POST", f"{audiences}/search", search_audiences)
-    return [*answering.routes(service, rows, traits.versions), *answering.routes(service, [search], versions.ANY)]
+    search: calls.Route = ("audiences.search", "POST", f"{audiences}/search", search_audiences)
+    ad_set: calls.Route = ("ad-set", "PUT", f"{base}/ad-sets/{{ad_set_id}}/audience", link_audience)
+    targets: list[calls.Route] = [
+        ("target", "GET", line_item, get_target),
+        ("target.set", "PUT", line_item, set_target),
+        ("target.append", "POST", f"{line_item}/append", append_audiences),
+        ("target.delete", "POST", f"{line_item}/delete", delete_audiences),
+    ]
+    return [
+        *calls.routes(service, rows, traits.versions),
+        *calls.routes(service, [search], versions.ANY),
+        *calls.routes(service, [ad_set] if traits.on_ad_sets else [], versions.ANY),
+        # OpenAPI has none of these under "experimental".
+        *calls.routes(service, targets if service.name == RETAIL_MEDIA.name else [], versions.STABLE),
+    ]
 
 
 async def search_audiences(request: web.Request) -> web.Response:
@@ -44,3 +134,73 @@ async def search_audiences(request: web.Request) -> web.Response:
     page = read_page(request.query, reach.service)
     found = matching(reach.audiences, read_filters(await document(request), reach.service.with_audiences.filters))
     return answer([full_entity(audience) for audience in page.of(found)], meta=page.meta(len(found)))
+
+
+async def link_audience(request: web.Request) -> web.Response:
+    """Replaces the audience of an ad set; null removes it."""
+    ad_set_id, audiences = request.match_info["ad_set_id"], scope(request).audiences
+    body = await document(request)
+    attributes = attributes_of(body)
+    if body["data"].get("id") not in {None, ad_set_id}:
+        raise invalid("id must be that of the ad set in the path.")
+    audience_id = required_value(attributes, "audienceId", lambda value: value is None or isinstance(value, str))
+    chosen = None if audience_id is None else audiences[audience_id]
+    for audience in audiences.store:
+        audience.ad_set_ids = [each for each in audience.ad_set_ids if each != ad_set_id]
+    if chosen is not None:
+        chosen.ad_set_ids.append(ad_set_id)
+    return answer({"id": ad_set_id, "type": "AdSetAudienceLink", "attributes": {"audienceId": audience_id}})
+
+
+async def get_target(request: web.Request) -> web.Response:
+    """Answers the audiences of a line item; of one that was never set, none are included."""
+    return _answered(_target(request))
+
+
+async def set_target(request: web.Request) -> web.Response:
+    """Replaces the scope and the audiences of a line item."""
+    attributes = attributes_of(await document(request))
+    word = required_value(attributes, "scope", is_one_of("unknown", "include", "exclude"))
+    return _kept(request, Target(word, _known(request, _audience_ids(attributes))))
+
+
+async def append_audiences(request: web.Request) -> web.Response:
+    """Adds audiences to those of a line item, each once."""
+    target = _target(request)
+    new = _known(request, _audience_ids(attributes_of(await document(request))))
+    return _kept(request, Target(target.scope, [*dict.fromkeys((*target.audience_ids, *new))]))
+
+
+async def delete_audiences(request: web.Request) -> web.Response:
+    """Removes audiences from those of a line item."""
+    target = _target(request)
+    gone = _audience_ids(attributes_of(await document(request)))
+    return _kept(request, Target(target.scope, [each for each in target.audience_ids if each not in gone]))
+
+
+def _audience_ids(attributes: dict[str, Any]) -> list[str]:
+    ids: list[str] = required_value(attributes, "audienceIds", is_list_of(_is_id))
+    return ids
+
+
+def _is_id(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9]{1,19}", value) is not None
+
+
+def _known(request: web.Request, audience_ids: list[str]) -> list[str]:
+    audiences = scope(request).audiences
+    return [audiences[each].id for each in audience_ids]
+
+
+def _target(request: web.Request) -> Target:
+    return request.app[STATE].line_items.get(request.match_info["line_item_id"], Target())
+
+
+def _kept(request: web.Request, target: Target) -> web.Response:
+    request.app[STATE].line_items[request.match_info["line_item_id"]] = target
+    return _answered(target)
+
+
+def _answered(target: Target) -> web.Response:
+    attributes = {"scope": target.scope, "audienceIds": target.audience_ids}
+    return answer({"type": "AudienceTarget", "attributes": attributes})

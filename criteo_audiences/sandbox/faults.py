@@ -6,7 +6,7 @@ from typing import Final, Literal, TypedDict, get_args
 
 import attrs
 
-from criteo_audiences.sandbox.recording import RecordedRequest
+from criteo_audiences.sandbox.call_log import RecordedRequest
 
 Moment = Literal["handled", "half-head", "head", "half-body", "answered"]
 """How far an answer has come: not begun, half of the headers, all of them, half of the body too, or everything."""
@@ -25,7 +25,7 @@ _EXCLUDED: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 class FaultOptions(TypedDict, total=False):
-    """The keywords of a `Fault`, for those who hand them on."""
+    """The keywords of a `Fault`, for functions that pass them on."""
 
     status: int | None
     delay: float
@@ -45,7 +45,7 @@ class FaultOptions(TypedDict, total=False):
 
 @attrs.frozen(kw_only=True)
 class Fault:
-    """What happens to a call instead of, or besides, its normal handling.
+    """What happens to a call instead of its normal handling, or in addition to it.
 
     Attributes:
         status: Answer this HTTP status with a problem, and do nothing else.
@@ -94,7 +94,7 @@ class Fault:
 
     @property
     def replaces_answer(self) -> bool:
-        """Whether the call gets something else than its own answer."""
+        """Whether the call gets another answer than its own."""
         return self.status is not None or self.body is not None or self.raw is not None
 
     @property
@@ -163,19 +163,19 @@ class _Pending:
     on: str
 
     def concerns(self, path: str, *, is_token_call: bool) -> bool:
-        """Returns whether a call is meant: a token call only when it is named."""
+        """Returns whether the fault applies to a call: to a token call only if `on` names it."""
         return self.on in path and (bool(self.on) or not is_token_call)
 
 
 class FaultQueue:
-    """Faults in the order they were asked for, each for so many calls; after them, those that a function chooses."""
+    """Faults in the order in which tests added them, each for a number of calls; then those that a function chooses."""
 
     def __init__(self) -> None:
         self._pending: list[_Pending] = []
         self.choose: Choose | None = None
 
     def add(self, fault: Fault, *, times: int, on: str) -> None:
-        """Put a fault behind those that are waiting."""
+        """Add a fault after those that are waiting."""
         if times < 1:
             raise ValueError("times must be at least 1")
         self._pending.append(_Pending(fault, times, on))

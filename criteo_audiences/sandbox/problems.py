@@ -6,12 +6,9 @@ No message here may quote what the caller sent: it could be an identifier.
 import uuid
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 import attrs
 from aiohttp import web
-
-from criteo_audiences.sandbox.encoding import dumps
 
 TRACE_ID = web.RequestKey("trace_id", str)
 
@@ -90,14 +87,3 @@ def problem(request: web.Request, violation: Violation, *, instance: str | None 
         "title": violation.code.replace("-", " ").capitalize(),
         "detail": violation.detail,
     }
-
-
-def json_response(body: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
-    """Returns an answer with a JSON body."""
-    return web.Response(body=dumps(body), status=status, headers=headers, content_type="application/json")
-
-
-def problem_response(request: web.Request, error: ProblemError) -> web.Response:
-    """Returns the answer to a call that is refused as a whole."""
-    body: dict[str, Any] = {"errors": [problem(request, error.violation)]}
-    return json_response(body, status=error.status)

@@ -1,4 +1,4 @@
-"""The quota of an application: so many calls within a period, announced in three headers."""
+"""Count the calls of an application within a period, and announce in three headers how many are left."""
 
 import math
 from collections import deque
@@ -14,7 +14,7 @@ class CallWindow(Protocol):
     """One way of counting calls. Times are epoch seconds."""
 
     def take(self, now: float) -> bool:
-        """Count a call, unless the window is full."""
+        """Count a call and return `True`, or return `False` when the window is full."""
         ...
 
     def remaining(self, now: float) -> int:
@@ -27,7 +27,7 @@ class CallWindow(Protocol):
 
 
 class SlidingWindow:
-    """Each call takes up room for one period from its own moment on."""
+    """Counts the calls within the last period."""
 
     def __init__(self, limit: int, period: float) -> None:
         self._limit = limit
@@ -35,7 +35,7 @@ class SlidingWindow:
         self._ends: deque[float] = deque()
 
     def take(self, now: float) -> bool:
-        """Count a call, unless the window is full."""
+        """Count a call and return `True`, or return `False` when the window is full."""
         if not self.remaining(now):
             return False
         self._ends.append(now + self._period)
@@ -53,7 +53,7 @@ class SlidingWindow:
 
 
 class FixedWindow:
-    """Calls are counted from one multiple of the period to the next."""
+    """Counts the calls since the last multiple of the period."""
 
     def __init__(self, limit: int, period: float) -> None:
         self._limit = limit
@@ -62,7 +62,7 @@ class FixedWindow:
         self._calls = 0
 
     def take(self, now: float) -> bool:
-        """Count a call, unless the window is full."""
+        """Count a call and return `True`, or return `False` when the window is full."""
         if not self.remaining(now):
             return False
         self._calls += 1
@@ -81,14 +81,14 @@ class FixedWindow:
 
 
 @attrs.define
-class Quota:
-    """What the server lets its one application call, and says about it."""
+class CallQuota:
+    """How many calls the server allows its one application, and the headers that say so."""
 
     limit: int
     window: CallWindow
 
     @classmethod
-    def of(cls, limit: int, period: float, window: Window) -> "Quota":
+    def of(cls, limit: int, period: float, window: Window) -> "CallQuota":
         """Returns a quota of ``limit`` calls in ``period`` seconds."""
         kinds: Mapping[str, type[SlidingWindow | FixedWindow]] = {"sliding": SlidingWindow, "fixed": FixedWindow}
         if window not in kinds:

@@ -1,25 +1,122 @@
-"""The web application: what every call goes through before and after its endpoint."""
+"""Serve all services on a loopback address: what every call goes through before and after its endpoint."""
 
 import asyncio
+import ipaddress
+import ssl
 import weakref
 from contextlib import nullcontext
 from email.utils import formatdate
+from typing import Any
 
+import orjson
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from criteo_audiences.sandbox import oauth, routing
-from criteo_audiences.sandbox.bodies import discard_body, read_ahead
-from criteo_audiences.sandbox.delivery import FAULT, NoReply, cut, deliver, reset
+from criteo_audiences.sandbox import (
+    audience_endpoints,
+    catalog_endpoints,
+    contact_list_endpoints,
+    segment_endpoints,
+    size_endpoints,
+    token_endpoint,
+)
+from criteo_audiences.sandbox.call_log import ENTRY
+from criteo_audiences.sandbox.calls import CALL
+from criteo_audiences.sandbox.dialects import Answer, Occasion
 from criteo_audiences.sandbox.faults import Fault
-from criteo_audiences.sandbox.problems import ProblemError, problem_response
-from criteo_audiences.sandbox.quota import Quota, rate_limit_headers
-from criteo_audiences.sandbox.recording import ENTRY
+from criteo_audiences.sandbox.problems import ProblemError, problem
+from criteo_audiences.sandbox.quota import CallQuota, rate_limit_headers
+from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.state import STATE, ServerState
-from criteo_audiences.sandbox.wording import worded
+from criteo_audiences.sandbox.wire import (
+    FAULT,
+    NoReply,
+    cut,
+    deliver,
+    discard_body,
+    dumps,
+    problem_response,
+    read_ahead,
+    reset,
+)
 
+# Handlers that still run when the sandbox closes get this long, in seconds, before they are canceled.
+_SHUTDOWN_TIMEOUT = 0.1
+_IPV4_LOOPBACK = "127.0.0.1"
 # Criteo's limit for client credentials, announced by an injected 429 when the sandbox itself has no limit.
 _USUAL_LIMIT = 250
+
+
+class Listener:
+    """Serves a state on a loopback address, in the caller's event loop; over TLS if it is given a context."""
+
+    def __init__(self, state: ServerState, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        self._state = state
+        self._host = _loopback(host)
+        self._port = port
+        self._tls = tls
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether calls are answered."""
+        return self._runner is not None
+
+    @property
+    def url(self) -> str:
+        """Where it listens.
+
+        Raises:
+            RuntimeError: It is not running.
+        """
+        if self._runner is None:
+            raise RuntimeError("the sandbox has a URL only within its async with block")
+        host, port = self._runner.addresses[0][:2]
+        if self._tls is not None and host == _IPV4_LOOPBACK:
+            host = "localhost"  # certificates are made out to names
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
+
+    async def start(self) -> None:
+        """Answer calls from now on.
+
+        Raises:
+            RuntimeError: It is running already.
+            OSError: The port is taken.
+        """
+        if self._runner is not None:
+            raise RuntimeError("this sandbox is running already")
+        runner = web.AppRunner(application(self._state), access_log=None, shutdown_timeout=_SHUTDOWN_TIMEOUT)
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, self._host, self._port, ssl_context=self._tls).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+
+    async def stop(self) -> None:
+        """Close every connection; does nothing when it is not running."""
+        runner, self._runner = self._runner, None
+        if runner is not None:
+            await runner.cleanup()
+            await self._state.recording.end_all()
+
+
+def _loopback(host: str) -> str:
+    """Returns the address if no other machine can reach it.
+
+    The server hands out tokens, and so must not be reachable over a network.
+    """
+    # The name can stand for two addresses, which would get two different free ports.
+    address = _IPV4_LOOPBACK if host == "localhost" else host
+    try:
+        is_loopback = ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise ValueError("the sandbox listens on loopback addresses only")
+    return address
 
 
 def application(state: ServerState) -> web.Application:
@@ -28,20 +125,29 @@ def application(state: ServerState) -> web.Application:
     app = web.Application(middlewares=[recorded, faulty, announced, worded, explained, admitted])
     # aiohttp keeps applications in a cache of its own; what a sandbox holds must not stay with them.
     app[STATE] = weakref.proxy(state)
-    app.router.add_post(oauth.PATH, oauth.issue_token)
+    app.router.add_post(token_endpoint.PATH, token_endpoint.issue_token)
     for service in state.services:
-        app.add_routes(routing.routes(service))
+        app.add_routes(_routes(service))
     return app
+
+
+def _routes(service: Service) -> list[web.RouteDef]:
+    return [
+        *segment_endpoints.routes(service),
+        *contact_list_endpoints.routes(service),
+        *((*audience_endpoints.routes(service), *size_endpoints.routes(service)) if service.audiences else ()),
+        *catalog_endpoints.routes(service),
+    ]
 
 
 @web.middleware
 async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Keeps an account of the call, from its arrival to the end of its answer."""
+    """Records the call, from its arrival to the end of its answer."""
     recording = request.app[STATE].recording
     request[ENTRY] = recording.add(request.method, request.path)
     try:
         with recording.under_way():
-            with nullcontext() if oauth.is_token_call(request) else recording.in_flight():
+            with nullcontext() if token_endpoint.is_token_call(request) else recording.in_flight():
                 response = await _answer(request, handler)
             return response if isinstance(response, NoReply) else await deliver(request, response)
     except (web.RequestPayloadError, ConnectionError):
@@ -61,9 +167,9 @@ async def _answer(request: web.Request, handler: Handler) -> web.Response:
 
 @web.middleware
 async def faulty(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Lets go wrong what a test asked for."""
+    """Applies the fault that a test asked for."""
     state = request.app[STATE]
-    fault = state.faults.take(request[ENTRY], is_token_call=oauth.is_token_call(request))
+    fault = state.faults.take(request[ENTRY], is_token_call=token_endpoint.is_token_call(request))
     if fault is None:
         return await handler(request)
     request[FAULT] = fault
@@ -74,7 +180,7 @@ async def faulty(request: web.Request, handler: Handler) -> web.StreamResponse:
     if fault.drop_connection:
         return reset(request)
     own = None if fault.replaces_answer and not fault.handle_first else await handler(request)
-    # What was not done gets its own answer: no fault of a network would tell the client that it was.
+    # A call that the server refused gets its own answer: no network fault could report it as done.
     if own is None or (fault.replaces_answer and request[ENTRY].handled):
         own = await _injected(request, fault)
     own.headers.update(fault.headers)
@@ -88,16 +194,18 @@ async def _injected(request: web.Request, fault: Fault) -> web.Response:
     response = problem_response(request, ProblemError(status, "The test asked for this answer.", code=fault.code))
     if fault.body is not None:
         response.body = fault.body
-    if fault.rate_limit_headers and (status == web.HTTPTooManyRequests.status_code or not oauth.is_token_call(request)):
-        response.headers.update(_headers_beside(status, _quota(request), state.clock()))
+    if fault.rate_limit_headers and (
+        status == web.HTTPTooManyRequests.status_code or not token_endpoint.is_token_call(request)
+    ):
+        response.headers.update(_headers_with(status, _quota(request), state.clock()))
     return response
 
 
-def _quota(request: web.Request) -> Quota | None:
+def _quota(request: web.Request) -> CallQuota | None:
     return request.app[STATE].quota_of(request.headers.get("Authorization"))
 
 
-def _headers_beside(status: int, quota: Quota | None, now: float) -> dict[str, str]:
+def _headers_with(status: int, quota: CallQuota | None, now: float) -> dict[str, str]:
     if status != web.HTTPTooManyRequests.status_code:
         return quota.headers(now) if quota else {}
     if quota is None:
@@ -107,12 +215,48 @@ def _headers_beside(status: int, quota: Quota | None, now: float) -> dict[str, s
 
 @web.middleware
 async def announced(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Puts the standing of the quota on every answer of the API."""
+    """Adds the rate-limit headers to every answer of the API."""
     response = await handler(request)
     quota = _quota(request)
-    if quota is not None and not oauth.is_token_call(request):
+    if quota is not None and not token_endpoint.is_token_call(request):
         response.headers.update(quota.headers(request.app[STATE].clock()))
     return response
+
+
+@web.middleware
+async def worded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Adds the notice of a deprecated version, and translates the answer into the chosen dialect."""
+    response = await handler(request)
+    if token_endpoint.is_token_call(request) or not isinstance(response, web.Response):
+        return response
+    state = request.app[STATE]
+    answer = Answer(response.status, orjson.loads(response.body) if isinstance(response.body, bytes) else None)
+    if notice := state.versions.notice(request.path):
+        response.headers.update(notice.headers)
+        answer = _with_warning(answer, problem(request, notice.warning))
+    _write(response, state.dialect.worded(answer, _occasion(request)))
+    return response
+
+
+def _with_warning(answer: Answer, warning: dict[str, Any]) -> Answer:
+    if answer.body is None:
+        return answer
+    return Answer(answer.status, {**answer.body, "warnings": [*answer.body.get("warnings", ()), warning]})
+
+
+def _occasion(request: web.Request) -> Occasion:
+    turn = next(request.app[STATE].turns)
+    call = request.get(CALL)
+    if call is None:
+        return Occasion(turn)
+    return Occasion(turn, call.service.name, call.endpoint, request.match_info.get("segment_id", ""))
+
+
+def _write(response: web.Response, answer: Answer) -> None:
+    response.set_status(answer.status)
+    response.body = None if answer.body is None else dumps(answer.body)
+    if answer.body is not None:
+        response.content_type = "application/json"
 
 
 @web.middleware
@@ -134,9 +278,9 @@ async def explained(request: web.Request, handler: Handler) -> web.StreamRespons
 
 @web.middleware
 async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Lets a call in that shows a good token, stays within the quota and names a living version, in this order."""
+    """Checks the token, the quota, the consent and the version of a call, in this order."""
     state = request.app[STATE]
-    if oauth.is_token_call(request):
+    if token_endpoint.is_token_call(request):
         return await _handled(request, handler)
     authorization = request.headers.get("Authorization")
     if code := state.tokens.fault(authorization):

@@ -1,4 +1,4 @@
-"""Criteo's three services as data: where they differ in their paths, fields and words.
+"""Describe Criteo's three services as data: where they differ in their paths, fields and words.
 
 Everything here is OpenAPI's unless a comment says otherwise.
 """
@@ -9,9 +9,9 @@ from typing import Final, Literal
 
 import attrs
 
-from criteo_audiences.sandbox import settings, versions
-from criteo_audiences.sandbox.identifier_rules import (
-    Rule,
+from criteo_audiences.sandbox import kinds, versions
+from criteo_audiences.sandbox.contact_list import (
+    IdentifierRule,
     is_email,
     is_ip_address_v4,
     is_mobile_ad_id,
@@ -32,8 +32,8 @@ class Limits:
 
 
 @attrs.frozen(kw_only=True)
-class Audiences:
-    """What a service has besides segments: audiences, and the sizes of both."""
+class AudienceTraits:
+    """What a service has in addition to segments: audiences, and the sizes of both."""
 
     path: str = "audiences"
     entity_type: str = "Audience"
@@ -47,7 +47,7 @@ class Audiences:
     estimable: tuple[str, ...]
     """The settings objects of segments whose size can be estimated before they exist."""
     versions: str = versions.ANY
-    """The versions that have all of it; the others have the search of audiences only."""
+    """The API versions that have all of this; the others only have the search of audiences."""
 
 
 @attrs.frozen(kw_only=True)
@@ -61,7 +61,7 @@ class Service:
     owner: str
     """The attribute that holds the id of the owner, within whose segments a name is unique."""
     required: tuple[str, ...]
-    """The string attributes that a creation must have, besides the name."""
+    """The string attributes that a creation must have, apart from the name."""
     kinds: Mapping[str, Kind]
     """The kinds that can be created, by the name of their settings object."""
     default_kind: str | None = None
@@ -81,7 +81,7 @@ class Service:
     id_offset: int = 0
     """Added to the number of a segment to make its id."""
     operations: tuple[str, str] = ("add", "remove")
-    identifiers: Mapping[str, Rule]
+    identifiers: Mapping[str, IdentifierRule]
     """The identifier types of an amendment, and the rule for each."""
     default_identifier: str
     caller_id_for: str | None = None
@@ -97,14 +97,14 @@ class Service:
     cleared_type: str | None = None
     """The type of the entity that clearing answers; ``None`` for an answer without a body."""
 
-    audiences: Audiences | None = None
+    audiences: AudienceTraits | None = None
 
     @property
-    def with_audiences(self) -> Audiences:
-        """What it has besides segments.
+    def with_audiences(self) -> AudienceTraits:
+        """What it has in addition to segments.
 
         Raises:
-            LookupError: It has nothing besides.
+            LookupError: It has only segments.
         """
         if self.audiences is None:
             raise LookupError(f"{self.name} has no audiences")
@@ -120,7 +120,7 @@ MARKETING_SOLUTIONS: Final = Service(
     name="marketing-solutions",
     owner="advertiserId",
     required=("advertiserId",),
-    kinds=settings.MARKETING_SOLUTIONS,
+    kinds=kinds.MARKETING_SOLUTIONS,
     read_only_types=("Behavioral",),
     filters={"audienceSegmentIds": "id", "advertiserIds": "advertiserId", "audienceSegmentTypes": "type"},
     identifiers={
@@ -138,7 +138,7 @@ MARKETING_SOLUTIONS: Final = Service(
     clear=("DELETE", ""),
     operation_type="ContactlistAmendment",
     cleared_type="AudienceContactlist",
-    audiences=Audiences(
+    audiences=AudienceTraits(
         filters={
             "audienceIds": "id",
             "advertiserIds": "advertiserId",
@@ -154,7 +154,7 @@ RETAIL_MEDIA: Final = Service(
     segments="accounts/{owner_id}/audience-segments",
     owner="accountId",
     required=("retailerId",),
-    kinds=settings.RETAIL_MEDIA,
+    kinds=kinds.RETAIL_MEDIA,
     default_kind="contactList",
     attributes={"retailerId": ("retailerId",)},
     # The creator is null when a service made the segment (Criteo's guide); nothing is said of the channels.
@@ -176,7 +176,7 @@ RETAIL_MEDIA: Final = Service(
     default_identifier="Email",
     statistics="",
     operation_is_flat=True,
-    audiences=Audiences(
+    audiences=AudienceTraits(
         path="accounts/{owner_id}/audiences",
         # By analogy with the segments: neither OpenAPI nor the guide has a word for it.
         entity_type="RetailMediaAudience",
@@ -192,7 +192,7 @@ COMMERCE_GRID: Final = Service(
     name="commerce-grid",
     owner="dataProviderId",
     required=("dataProviderId",),
-    kinds=settings.COMMERCE_GRID,
+    kinds=kinds.COMMERCE_GRID,
     default_kind="contactList",
     attributes={"remoteId": ("contactList", "remoteId")},
     filters={

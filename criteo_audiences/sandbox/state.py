@@ -6,17 +6,14 @@ from collections.abc import Callable, Iterator
 import attrs
 from aiohttp import web
 
-from criteo_audiences.sandbox import audiences, segments
-from criteo_audiences.sandbox.audiences import Audience
-from criteo_audiences.sandbox.consents import Consents
-from criteo_audiences.sandbox.dialect import Dialect
+from criteo_audiences.sandbox import entities
+from criteo_audiences.sandbox.call_log import CallLog
+from criteo_audiences.sandbox.dialects import Dialect
+from criteo_audiences.sandbox.entities import AudienceEntity, EntityStore, SegmentEntity
 from criteo_audiences.sandbox.faults import FaultQueue
-from criteo_audiences.sandbox.quota import Quota
-from criteo_audiences.sandbox.recording import Recording
-from criteo_audiences.sandbox.segments import Segment
+from criteo_audiences.sandbox.quota import CallQuota
 from criteo_audiences.sandbox.services import SERVICES, Service
-from criteo_audiences.sandbox.store import Store
-from criteo_audiences.sandbox.tokens import TokenIssuer
+from criteo_audiences.sandbox.tokens import Consents, TokenIssuer
 from criteo_audiences.sandbox.versions import Versions
 
 # A refused body is read on for as long as four of the largest that would have been taken.
@@ -37,8 +34,8 @@ class ServerState:
 
     tokens: TokenIssuer
     consents: Consents
-    quota: Quota | None
-    consented_quota: Quota | None
+    quota: CallQuota | None
+    consented_quota: CallQuota | None
     latency: float
     max_identifiers: int
     max_body_bytes: int
@@ -49,12 +46,12 @@ class ServerState:
     turns: Iterator[int] = attrs.field(factory=itertools.count)
     """Numbers the answers, for what a dialect says now in one way and now in another."""
     faults: FaultQueue = attrs.field(factory=FaultQueue)
-    recording: Recording = attrs.field(factory=Recording)
-    segments: Store[Segment] = attrs.field(factory=segments.new_store)
-    audiences: Store[Audience] = attrs.field(factory=audiences.new_store)
+    recording: CallLog = attrs.field(factory=CallLog)
+    segments: EntityStore[SegmentEntity] = attrs.field(factory=entities.segment_store)
+    audiences: EntityStore[AudienceEntity] = attrs.field(factory=entities.audience_store)
     line_items: dict[str, Target] = attrs.field(factory=dict)
 
-    def quota_of(self, authorization: str | None) -> Quota | None:
+    def quota_of(self, authorization: str | None) -> CallQuota | None:
         """Returns the quota that a call uses: the application's, or that of the users who have consented."""
         return self.consented_quota if self.tokens.is_consented(authorization) else self.quota
 

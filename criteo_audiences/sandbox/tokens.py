@@ -1,11 +1,19 @@
-"""Access tokens: issued for the one application the server knows, and checked on every call."""
+"""What logs in: access tokens, and what users have consented to: authorization codes and refresh tokens."""
 
+import base64
+import hashlib
 import hmac
 import math
 import secrets
 from collections.abc import Callable
+from typing import Literal, get_args
 
 import attrs
+
+_DAY = 86_400
+# Criteo: six months. RFC 6749, section 4.1.2, recommends ten minutes at most for a code.
+_REFRESH_TOKEN_LIFETIME = 182 * _DAY
+_CODE_LIFETIME = 600
 
 
 @attrs.define
@@ -21,7 +29,7 @@ class TokenIssuer:
     _withdrawn: set[str] = attrs.field(factory=set, repr=False, init=False)
 
     def accepts(self, client_id: str, client_secret: str) -> bool:
-        """Returns whether these are the credentials, in a time that does not tell how much of them was right."""
+        """Returns whether these are the credentials, in a time that does not depend on how much of them is right."""
         same_id = hmac.compare_digest(client_id.encode(), self.client_id.encode())
         return hmac.compare_digest(client_secret.encode(), self.client_secret.encode()) and same_id
 
@@ -34,7 +42,7 @@ class TokenIssuer:
         return token
 
     def expire_all(self) -> None:
-        """Make every token issued so far an expired one."""
+        """Expire every token issued so far."""
         self._expiry = dict.fromkeys(self._expiry, -math.inf)
 
     def revoke_all(self) -> None:
@@ -42,7 +50,7 @@ class TokenIssuer:
         self._expiry.clear()
 
     def withdraw_consent(self) -> None:
-        """Let every token issued on behalf of a user so far be good for nothing any more."""
+        """Make every token issued on behalf of a user so far useless."""
         self._withdrawn |= self._consented
 
     def is_consented(self, authorization: str | None) -> bool:
@@ -66,3 +74,86 @@ class TokenIssuer:
 
 def _token(authorization: str | None) -> str:
     return (authorization or "").partition(" ")[2]
+
+
+Rotation = Literal["at-once", "when-used", "never"]
+
+
+@attrs.frozen
+class Code:
+    """What a code was handed out for."""
+
+    redirect_uri: str
+    challenge: str | None
+    expiry: float
+
+
+@attrs.define
+class Consents:
+    """The codes and refresh tokens that are valid now.
+
+    Args:
+        clock: Epoch seconds.
+        rotation: Whether a refresh gives a new refresh token, and then the old one is dead with the answer
+            (``"at-once"``, OAuth 2.1) or with the first use of the new one (``"when-used"``); ``"never"`` gives none.
+        accounts: How many accounts have consented.
+    """
+
+    clock: Callable[[], float]
+    rotation: Rotation = "at-once"
+    accounts: int = 1
+    _codes: dict[str, Code] = attrs.field(factory=dict, repr=False, init=False)
+    _expiry: dict[str, float] = attrs.field(factory=dict, repr=False, init=False)
+    _replaced: dict[str, str] = attrs.field(factory=dict, repr=False, init=False)
+    """The token that each new one replaces."""
+
+    def __attrs_post_init__(self) -> None:
+        if self.rotation not in get_args(Rotation):
+            raise ValueError('rotation must be "at-once", "when-used" or "never"')
+
+    def new_code(self, redirect_uri: str, challenge: str | None) -> str:
+        """Returns a code, as the consent page hands one out when the user agrees."""
+        code = secrets.token_urlsafe(24)
+        self._codes[code] = Code(redirect_uri, challenge, self.clock() + _CODE_LIFETIME)
+        return code
+
+    def redeem(self, code: str, redirect_uri: str, verifier: str | None) -> str | None:
+        """Returns a refresh token for a code, ``None`` when it is not good; whatever it was, it is used up then."""
+        granted = self._codes.pop(code, None)
+        if granted is None or self.clock() >= granted.expiry or granted.redirect_uri != redirect_uri:
+            return None
+        return self.new_refresh_token() if _proves(verifier, granted.challenge) else None
+
+    def new_refresh_token(self) -> str:
+        """Returns a new refresh token."""
+        token = secrets.token_urlsafe(32)
+        self._expiry[token] = self.clock() + _REFRESH_TOKEN_LIFETIME
+        return token
+
+    def refresh(self, token: str) -> str | None:
+        """Returns the refresh token to use from now on, ``None`` when this one is not good."""
+        if self.clock() >= self._expiry.get(token, 0.0):
+            return None
+        if self.rotation == "never":
+            return token
+        self._expiry.pop(self._replaced.pop(token, ""), None)
+        successor = self.new_refresh_token()
+        if self.rotation == "at-once":
+            del self._expiry[token]
+        else:
+            self._replaced[successor] = token
+        return successor
+
+    def revoke(self) -> None:
+        """Revoke every code and every refresh token."""
+        self._codes.clear()
+        self._expiry.clear()
+        self._replaced.clear()
+
+
+def _proves(verifier: str | None, challenge: str | None) -> bool:
+    """Returns whether a verifier belongs to a challenge (RFC 7636, section 4.6); none belongs to none."""
+    if verifier is None or challenge is None:
+        return verifier is challenge
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return hmac.compare_digest(base64.urlsafe_b64encode(digest).rstrip(b"=").decode(), challenge)

@@ -1,4 +1,4 @@
-"""The last months of an API version: announced in every answer, and then over.
+"""Announce the end of an API version in every answer, and refuse calls once it has ended.
 
 By the versioning policy of Criteo's guide: ``Deprecation`` and ``Sunset`` headers, an entry among the warnings, 410.
 """
@@ -21,7 +21,7 @@ ANY: Final = f"{STABLE}|{EXPERIMENTAL}"
 
 @attrs.frozen
 class Notice:
-    """What the answers under a deprecated version say besides."""
+    """What every answer under a deprecated version says in addition."""
 
     headers: Mapping[str, str]
     warning: Violation
@@ -50,7 +50,7 @@ class Versions:
         self._notices[version] = Notice(headers, Violation("endpoint-deprecated", detail, type="deprecation"))
 
     def retire(self, version: str) -> None:
-        """End a version.
+        """Retire a version.
 
         Raises:
             ValueError: No path can have that version.

@@ -26,8 +26,8 @@ from criteo_audiences.session.auth import (
     read_token,
     require_secret,
 )
-from criteo_audiences.session.environment import read_url
 from criteo_audiences.session.loops import LoopLock
+from criteo_audiences.session.proxies import read_url
 from criteo_audiences.session.quota import Quota
 from criteo_audiences.session.shielding import completed
 from criteo_audiences.validation import require_range

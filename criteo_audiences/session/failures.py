@@ -3,14 +3,13 @@
 import errno
 import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import aiohttp
 
 from criteo_audiences.errors import ConnectError, RequestTimeout, TransportError
-from criteo_audiences.session.environment import address
-from criteo_audiences.session.handshakes import handshake_error
+from criteo_audiences.session.proxies import address
 
 PROXY_LOGIN_REQUIRED: Final = 407  # RFC 9110 §15.5.8
 _SERVER_FAULT: Final = 500
@@ -45,7 +44,7 @@ def translated(error: Exception, timeout: float, proxy: str | None, *, began: bo
         began: whether the body was begun; `None` for a call without one.
     """
     if (failed_handshake := _handshake(error)) is not None:
-        return handshake_error(failed_handshake)
+        return _handshake_error(failed_handshake)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return refused_by_proxy(error.status, proxy)
     if began is not True and _lacks_descriptors(error):
@@ -91,3 +90,64 @@ def refused_by_proxy(status: int, proxy: str | None) -> ConnectError:
 
 def _named(proxy: str | None) -> str:
     return f"The proxy {address(proxy)}" if proxy else "The proxy"
+
+
+_CLOCK: Final = "Check this machine's clock; if it is right, whoever runs the server must renew the certificate."
+_NAME: Final = (
+    "The server's certificate is for another name; no part of this request was sent. Check the host of the base URL."
+)
+_UNTRUSTED: Final = (
+    "The server's certificate is not trusted; no part of this request was sent. If your company has an authority of "
+    "its own, pass ssl= with a context that trusts it, or name the file with its certificate in SSL_CERT_FILE."
+)
+
+# X509_V_ERR_… of OpenSSL's x509_vfy.h, which Python shows as `verify_code`.
+_BY_VERIFY_CODE: Final[Mapping[int, str]] = {
+    9: f"The server's certificate is not valid yet; no part of this request was sent. {_CLOCK}",
+    10: f"The server's certificate has expired; no part of this request was sent. {_CLOCK}",
+    62: _NAME,
+    64: _NAME,
+}
+
+_NO_CLIENT_CERTIFICATE: Final = (
+    "The server broke off the TLS handshake, as one that wants a client certificate does; nothing was applied. "
+    "Pass ssl= with a context that has loaded one (load_cert_chain)."
+)
+_REFUSED_CERTIFICATE: Final = (
+    "The server refused the client certificate; nothing was applied. Check that the one in the context of ssl= is of "
+    "an authority that the server trusts, and is still valid."
+)
+_OLD: Final = (
+    "The server and this machine have no TLS version in common, and 1.2 is the oldest that is used; no part of this "
+    "request was sent."
+)
+_NO_TLS: Final = "The server does not speak TLS on this port; no part of this request was sent. Check the base URL."
+
+# How OpenSSL's name of the reason ends; what it begins with depends on OpenSSL's version.
+_BY_REASON: Final[Sequence[tuple[str, str]]] = (
+    ("ALERT_CERTIFICATE_REQUIRED", _NO_CLIENT_CERTIFICATE),
+    ("ALERT_HANDSHAKE_FAILURE", _NO_CLIENT_CERTIFICATE),
+    ("ALERT_UNKNOWN_CA", _REFUSED_CERTIFICATE),
+    ("ALERT_BAD_CERTIFICATE", _REFUSED_CERTIFICATE),
+    ("ALERT_CERTIFICATE_EXPIRED", _REFUSED_CERTIFICATE),
+    ("ALERT_CERTIFICATE_REVOKED", _REFUSED_CERTIFICATE),
+    ("ALERT_CERTIFICATE_UNKNOWN", _REFUSED_CERTIFICATE),
+    ("ALERT_UNSUPPORTED_CERTIFICATE", _REFUSED_CERTIFICATE),
+    ("ALERT_ACCESS_DENIED", _REFUSED_CERTIFICATE),
+    ("ALERT_PROTOCOL_VERSION", _OLD),
+    ("UNSUPPORTED_PROTOCOL", _OLD),
+    ("WRONG_SSL_VERSION", _OLD),
+    ("WRONG_VERSION_NUMBER", _NO_TLS),
+    ("HTTP_REQUEST", _NO_TLS),
+)
+
+
+def _handshake_error(error: ssl.SSLError) -> ConnectError:
+    """Says what a failed handshake means; only one that no setting explains may pass by itself."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return ConnectError(_BY_VERIFY_CODE.get(error.verify_code, _UNTRUSTED), passing=False)
+    reason = error.reason or ""
+    for ending, message in _BY_REASON:
+        if reason.endswith(ending):
+            return ConnectError(message, passing=False)
+    return ConnectError("No secure connection could be made; no part of this request was sent.")

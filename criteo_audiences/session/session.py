@@ -21,12 +21,12 @@ from criteo_audiences.errors import (
     ResponseError,
 )
 from criteo_audiences.models import RateLimit, printable_trace_id
-from criteo_audiences.session.applications import APPLICATIONS
 from criteo_audiences.session.auth import TokenSource
 from criteo_audiences.session.clock import Clock, SystemClock
 from criteo_audiences.session.deprecation import DeprecationWatch
 from criteo_audiences.session.events import Event, EventName, OnEvent, emit
 from criteo_audiences.session.limiter import LocalRateLimiter
+from criteo_audiences.session.neighbors import APPLICATIONS
 from criteo_audiences.session.protocol import FORM, JSON, Request, Response, decipher, is_quickly_read, read_rate_limit
 from criteo_audiences.session.quota import Quota, RateLimiter, Refusals, floor_of
 from criteo_audiences.session.retry import RetryPolicy

@@ -19,16 +19,16 @@ from criteo_audiences.errors import (
     InvalidResponseError,
 )
 from criteo_audiences.session.clock import Clock
-from criteo_audiences.session.environment import (
+from criteo_audiences.session.failures import PROXY_LOGIN_REQUIRED, refused_by_proxy, translated
+from criteo_audiences.session.loops import HomeLoop
+from criteo_audiences.session.protocol import MOST_OF_MANY, Response
+from criteo_audiences.session.proxies import (
     check_base_url,
     check_proxy,
     environment_proxy,
     is_loopback,
     keeps_login,
 )
-from criteo_audiences.session.failures import PROXY_LOGIN_REQUIRED, refused_by_proxy, translated
-from criteo_audiences.session.loops import HomeLoop
-from criteo_audiences.session.protocol import MOST_OF_MANY, Response
 
 __all__ = ["AiohttpTransport", "Exchange", "Transport", "check_base_url", "check_proxy"]
 

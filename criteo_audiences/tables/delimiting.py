@@ -9,7 +9,7 @@ from typing import Final
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.identifiers.blanks import BLANKS
+from criteo_audiences.identifiers.characters import BLANKS
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.layout import SAMPLED_ROWS, Row
 from criteo_audiences.tables.names import looks_like_data

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from criteo_audiences import HashAlgorithm, IdentifierType, Operation
-from criteo_audiences.audiences import Expression, Segment
+from criteo_audiences.algebra import Expression, Segment
 from criteo_audiences.commerce_grid import models as cg
 from criteo_audiences.marketing_solutions import audience_models as ms_audiences
 from criteo_audiences.marketing_solutions import models as ms

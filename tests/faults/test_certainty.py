@@ -10,8 +10,7 @@ import orjson
 import pytest
 
 from criteo_audiences import CriteoClient, Quota, RetryPolicy
-from criteo_audiences.sandbox import Fault, Sandbox
-from criteo_audiences.sandbox.recording import RecordedRequest
+from criteo_audiences.sandbox import Fault, RecordedRequest, Sandbox
 
 FAULTS = int(os.environ.get("CRITEO_RANDOM_FAULTS", "60"))
 BATCH = 10

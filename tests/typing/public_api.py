@@ -35,7 +35,7 @@ from criteo_audiences import (
 from criteo_audiences import commerce_grid as cg
 from criteo_audiences import marketing_solutions as mso
 from criteo_audiences import retail_media as rm
-from criteo_audiences.audiences import Expression
+from criteo_audiences.algebra import Expression
 from criteo_audiences.commerce_grid import CommerceGrid
 from criteo_audiences.marketing_solutions import (
     AudienceSegment,

@@ -31,25 +31,25 @@ layer("results", may=["validation", "errors", "models"])
 layer("identifiers", may=["validation", "errors", "models"])
 layer("session", may=["results", "validation", "errors", "models", "meter"])
 layer("settings", may=["session", "errors"])
-layer("batches", "audiences", may=["errors", "models"])
+layer("batches", "algebra", may=["errors", "models"])
 layer("tables", may=["batches", "identifiers", "validation", "errors", "models"])
 layer("journals", may=["batches", "errors", "models"])
 layer(
     "uploads",
     may=["journals", "tables", "batches", "identifiers", "results", "validation", "errors", "models", "meter"],
 )
-layer("contact_lists", and_what_may=["uploads"])
-layer(*SERVICES, may=["contact_lists", "session", "results", "validation", "errors", "models", "audiences"])
+layer("contact_lists", and_what_may=["uploads", "session"])
+layer(*SERVICES, may=["contact_lists", "session", "results", "validation", "errors", "models", "algebra"])
 layer("client", may=["settings", "session", *SERVICES, "validation", "errors", "models", "version"])
 layer("jobs", and_what_may=["client", "contact_lists"])
 layer("integrations", may=[PUBLIC_ROOT])
 layer("sandbox")
 layer(
-    "cli", may=[PUBLIC_ROOT, "sandbox", "audiences", "journals", *SERVICES]
+    "cli", may=[PUBLIC_ROOT, "sandbox", "algebra", "journals", *SERVICES]
 )  # public names all, the services' models included
 layer("__main__", may=["cli"])
 # The package itself promises names and has no logic.
-layer(PUBLIC_ROOT, and_what_may=["client", "jobs", "audiences"])
+layer(PUBLIC_ROOT, and_what_may=["client", "jobs", "algebra"])
 
 # The sandbox's handle gives out the credentials that its server accepts; the server itself knows nothing of ours.
 EXCEPTIONS = {

@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from criteo_audiences.sandbox import algebra
-from criteo_audiences.sandbox.encoding import dumps
+from criteo_audiences.sandbox.wire import dumps
 
 
 def leaf(segment_id: str) -> dict[str, str]:

@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from criteo_audiences.sandbox import Sandbox
-from criteo_audiences.sandbox.dialect import Answer, Occasion
-from criteo_audiences.sandbox.guides import GUIDES
+from criteo_audiences.sandbox.dialects import GUIDES, Answer, Occasion
 
 MS, RM, CG = SERVICES = "marketing-solutions", "retail-media", "commerce-grid"
 CREATED = "2023-11-14T22:13:20.250Z"

@@ -4,8 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from criteo_audiences.sandbox.identifier_rules import is_email, is_mobile_ad_id, is_opaque_id, is_phone_number
-from criteo_audiences.sandbox.identifier_set import IdentifierSet
+from criteo_audiences.sandbox.contact_list import (
+    IdentifierSet,
+    is_email,
+    is_mobile_ad_id,
+    is_opaque_id,
+    is_phone_number,
+)
 
 HEX_DIGITS = st.text("0123456789abcdefABCDEF", min_size=30, max_size=66)
 IDENTIFIERS = st.lists(st.one_of(st.text(), HEX_DIGITS, st.binary(min_size=32, max_size=32).map(bytes.hex)))

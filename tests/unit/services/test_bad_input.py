@@ -8,7 +8,7 @@ from criteo_audiences import ConfigurationError, Segment
 from criteo_audiences import commerce_grid as cg
 from criteo_audiences import marketing_solutions as ms
 from criteo_audiences import retail_media as rm
-from criteo_audiences.audiences import Expression
+from criteo_audiences.algebra import Expression
 
 
 def retargeting(first: float | None, last: int) -> ms.RetargetingCreate:

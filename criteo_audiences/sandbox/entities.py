@@ -1,4 +1,4 @@
-"""Segments and audiences, kept alike: one sequence of numbers per store, names unique per owner."""
+"""Keep segments and audiences: one sequence of numbers per store, names unique per owner."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -7,7 +7,12 @@ from typing import Any, Generic, TypeVar
 
 import attrs
 
-from criteo_audiences.sandbox.services import Service
+from criteo_audiences.sandbox.algebra import segment_ids
+from criteo_audiences.sandbox.contact_list import ContactList
+from criteo_audiences.sandbox.services import AudienceTraits, Service
+
+_FIRST_SEGMENT = 300_001
+_FIRST_AUDIENCE = 700_001
 
 
 def timestamp(epoch_seconds: float) -> str:
@@ -18,7 +23,7 @@ def timestamp(epoch_seconds: float) -> str:
 
 @attrs.define(kw_only=True)
 class Entity:
-    """A thing of one service. ``owner_id`` is what that service calls advertiser, account or data provider."""
+    """A segment or an audience of one service. ``owner_id`` names an advertiser, an account or a data provider."""
 
     id: str
     service: Service
@@ -60,7 +65,7 @@ class Entity:
 E = TypeVar("E", bound=Entity)
 
 
-class Store(Generic[E]):
+class EntityStore(Generic[E]):
     """Every entity of a kind.
 
     Args:
@@ -96,13 +101,13 @@ class Store(Generic[E]):
         return entity
 
     def rename(self, entity: E, name: str) -> None:
-        """Give an entity another name, which frees its old one."""
+        """Rename an entity; its old name becomes free."""
         self._names.discard((entity.service.name, entity.owner_id, entity.name))
         self._names.add((entity.service.name, entity.owner_id, name))
         entity.name = name
 
     def remove(self, entity: E) -> None:
-        """Forget an entity and its name."""
+        """Delete an entity and free its name."""
         self._names.discard((entity.service.name, entity.owner_id, entity.name))
         del self._entities[entity.id]
 
@@ -119,3 +124,69 @@ class Store(Generic[E]):
             return self._entities[entity_id]
         except KeyError:
             raise LookupError(f"the sandbox has no {self.word} {entity_id!r}") from None
+
+
+@attrs.define(kw_only=True)
+class SegmentEntity(Entity):
+    """A segment of one kind."""
+
+    settings_name: str
+    settings: Mapping[str, Any] = attrs.field(factory=dict)
+    contact_list: ContactList | None = None
+    in_audience: bool = False
+    """Whether the server treats it as used in an audience that it does not hold."""
+
+    @property
+    def type(self) -> str:
+        """The word for its kind."""
+        return self.service.kinds[self.settings_name].type
+
+    @property
+    def entity_type(self) -> str:
+        """The word for segments of its service."""
+        return self.service.entity_type
+
+    def document(self) -> dict[str, Any]:
+        """Returns the attributes of the entity that OpenAPI calls ``…AudienceSegmentEntityV1``."""
+        return {**self.common(), "type": self.type, self.settings_name: self.settings}
+
+
+def segment_store() -> EntityStore[SegmentEntity]:
+    """Returns a store without segments."""
+    return EntityStore(SegmentEntity, "segment", _FIRST_SEGMENT)
+
+
+@attrs.define(kw_only=True)
+class AudienceEntity(Entity):
+    """An audience: an algebra of segments."""
+
+    algebra: dict[str, Any]
+    ad_set_ids: list[str] = attrs.field(factory=list)
+
+    @property
+    def traits(self) -> AudienceTraits:
+        """What its service says about audiences."""
+        return self.service.with_audiences
+
+    @property
+    def entity_type(self) -> str:
+        """The word for audiences of its service."""
+        return self.traits.entity_type
+
+    def uses(self, segment_id: str) -> bool:
+        """Returns whether the segment is in the algebra."""
+        return segment_id in segment_ids(self.algebra)
+
+    def document(self) -> dict[str, Any]:
+        """Returns the attributes of the entity that OpenAPI calls ``…AudienceEntityV1``."""
+        ad_sets = {"adSetIds": list(self.ad_set_ids)} if self.traits.on_ad_sets else {}
+        return {**self.common(), **ad_sets, "algebra": self.algebra}
+
+    def searchable(self) -> dict[str, Any]:
+        """Returns what the filters of a search look at."""
+        return {**super().searchable(), "segmentIds": segment_ids(self.algebra)}
+
+
+def audience_store() -> EntityStore[AudienceEntity]:
+    """Returns a store without audiences."""
+    return EntityStore(AudienceEntity, "audience", _FIRST_AUDIENCE)

@@ -1,13 +1,15 @@
-"""Whether a value in a request is what a schema of OpenAPI allows."""
+"""Check a value of a request against a schema of OpenAPI, and read what the schema demands."""
 
 import re
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-Check = Callable[[object], bool]
+from criteo_audiences.sandbox.problems import ProblemError, Violation, invalid
 
 _INT32 = range(-(2**31), 2**31)
 _INT64 = range(-(2**63), 2**63)
+
+Check = Callable[[object], bool]
 
 
 def is_text(value: object) -> bool:
@@ -45,7 +47,9 @@ def is_integer(within: range) -> Check:
 
 
 is_int32: Final = is_integer(_INT32)
+
 is_int64: Final = is_integer(_INT64)
+
 is_positive: Final = is_integer(range(1, _INT32.stop))
 
 
@@ -66,3 +70,57 @@ def is_point_of_interest(value: object) -> bool:
 
 def _is_coordinate(value: object, limit: float) -> bool:
     return value is None or (isinstance(value, int | float) and is_number(value) and -limit <= value <= limit)
+
+
+def required(parent: Mapping[str, Any], name: str) -> Any:
+    """Returns a value.
+
+    Raises:
+        ProblemError: 400, when it is missing.
+    """
+    if name not in parent:
+        raise invalid(f"{name} is missing.", code="required-field")
+    return parent[name]
+
+
+def required_object(parent: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Returns an object.
+
+    Raises:
+        ProblemError: 400, when it is missing or something else.
+    """
+    value = required(parent, name)
+    if not isinstance(value, dict):
+        raise invalid(f"{name} must be an object.")
+    return value
+
+
+def required_value(parent: Mapping[str, Any], name: str, check: Check) -> Any:
+    """Returns a value that passes a check.
+
+    Raises:
+        ProblemError: 400, when it is missing or does not pass.
+    """
+    value = required(parent, name)
+    if not check(value):
+        raise invalid(f"{name} is not valid.")
+    return value
+
+
+def attributes_of(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the attributes of the one entity in a body.
+
+    Raises:
+        ProblemError: 400, when there are none.
+    """
+    return required_object(required_object(document, "data"), "attributes")
+
+
+def refuse(violation: Violation | None) -> None:
+    """End a call that is about one thing only, when something is wrong with it.
+
+    Raises:
+        ProblemError: 400.
+    """
+    if violation is not None:
+        raise ProblemError(400, violation.detail, code=violation.code)

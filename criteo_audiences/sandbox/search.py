@@ -1,4 +1,4 @@
-"""Searching segments and audiences: a page of those that pass every filter."""
+"""Search segments and audiences: a page of those that pass every filter."""
 
 import re
 from collections.abc import Collection, Iterable, Mapping
@@ -6,9 +6,9 @@ from typing import Any
 
 import attrs
 
+from criteo_audiences.sandbox.entities import E
 from criteo_audiences.sandbox.problems import invalid
 from criteo_audiences.sandbox.services import Service
-from criteo_audiences.sandbox.store import E
 
 _INT32_MAX = 2**31 - 1
 
@@ -17,8 +17,8 @@ Filters = Mapping[str, frozenset[str]]
 
 
 @attrs.frozen
-class Page:
-    """Which part of the result is asked for."""
+class PageRequest:
+    """Which part of the result the call asks for."""
 
     limit: int
     offset: int
@@ -32,20 +32,20 @@ class Page:
         return {"totalItems": total, "limit": self.limit, "offset": self.offset}
 
 
-def read_page(query: Mapping[str, str], service: Service) -> Page:
+def read_page(query: Mapping[str, str], service: Service) -> PageRequest:
     """Returns the page.
 
     Raises:
         ProblemError: 400, for a number that OpenAPI does not allow.
     """
-    return Page(
+    return PageRequest(
         limit=read_number(query, "limit", service.default_page, service.max_page),
         offset=read_number(query, "offset", 0),
     )
 
 
 def read_filters(document: Mapping[str, Any], names: Mapping[str, str], types: Collection[str] = ()) -> Filters:
-    """Returns the filters. Null lets everything through (Criteo's samples send it), and so does an empty list.
+    """Returns the filters. A filter that is null (Criteo's samples send it) or empty filters nothing.
 
     Args:
         document: The body.

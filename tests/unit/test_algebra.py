@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
-from criteo_audiences.audiences import Expression, Segment
+from criteo_audiences.algebra import Expression, Segment
 
 EXPRESSION = Segment("1") & (Segment("2") | Segment("3")) & ~Segment("4")
 NODE = {

@@ -1,23 +1,52 @@
-"""The sizes of segments and audiences: computed for those that exist, estimated for definitions."""
+"""Compute the sizes of segments and audiences that exist, and estimate those of definitions."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 
-from criteo_audiences.sandbox import algebra, sizes
-from criteo_audiences.sandbox.answering import answer, document
-from criteo_audiences.sandbox.audience_actions import algebra_violations
-from criteo_audiences.sandbox.audiences import Audience
-from criteo_audiences.sandbox.bulk import Action, Item, id_entity
-from criteo_audiences.sandbox.checks import is_list_of, is_one_of, is_text
+from criteo_audiences.sandbox import algebra, calls, kinds
+from criteo_audiences.sandbox.audience_endpoints import algebra_violations
+from criteo_audiences.sandbox.calls import (
+    Action,
+    CallScope,
+    Item,
+    Reach,
+    answer,
+    bulk,
+    document,
+    id_entity,
+    items,
+    scope,
+)
+from criteo_audiences.sandbox.entities import AudienceEntity, E, SegmentEntity
 from criteo_audiences.sandbox.kinds import Kind
 from criteo_audiences.sandbox.problems import ProblemError, Violation, invalid
-from criteo_audiences.sandbox.reading import attributes_of, refuse, required_object, required_value
-from criteo_audiences.sandbox.scope import Reach, Scope, scope
-from criteo_audiences.sandbox.segments import Segment
+from criteo_audiences.sandbox.schema import (
+    attributes_of,
+    is_list_of,
+    is_one_of,
+    is_text,
+    refuse,
+    required_object,
+    required_value,
+)
 from criteo_audiences.sandbox.services import Service
-from criteo_audiences.sandbox.store import E
+
+
+def routes(service: Service) -> list[web.RouteDef]:
+    """Returns the routes of a service for the sizes of its segments and audiences."""
+    traits = service.with_audiences
+    audiences, segments = f"/{service.name}/{traits.path}", f"/{service.name}/{service.segments}"
+    items_of = partial(named_items, service=service) if traits.channels else items
+    rows: list[calls.Route] = [
+        ("audiences.sizes", "POST", f"{audiences}/compute-sizes", bulk(COMPUTE_AUDIENCES, items_of)),
+        ("audiences.estimate", "POST", f"{audiences}/estimate-size", estimate_audience),
+        ("sizes", "POST", f"{segments}/compute-sizes", bulk(COMPUTE_SEGMENTS, items_of)),
+        ("estimate", "POST", f"{segments}/estimate-size", estimate_segment),
+    ]
+    return calls.routes(service, rows, traits.versions)
 
 
 def named_items(body: Mapping[str, Any], service: Service) -> list[Item]:
@@ -49,8 +78,8 @@ async def estimate_audience(request: web.Request) -> web.Response:
     return _estimated(reach.service.with_audiences.entity_type, _algebra_size(definition, reach), reach.service)
 
 
-def _computing(reach_of: Callable[[Scope], Reach[E]], size_of: Callable[[E, Scope], int]) -> Action:
-    def violations(item: Item, scope: Scope) -> Iterator[Violation]:
+def _computing(reach_of: Callable[[CallScope], Reach[E]], size_of: Callable[[E, CallScope], int]) -> Action:
+    def violations(item: Item, scope: CallScope) -> Iterator[Violation]:
         if unreachable := reach_of(scope).violation(item.id):
             yield unreachable
             return
@@ -59,14 +88,14 @@ def _computing(reach_of: Callable[[Scope], Reach[E]], size_of: Callable[[E, Scop
         except ProblemError as error:
             yield error.violation
 
-    def carry_out(item: Item, scope: Scope) -> dict[str, Any]:
+    def carry_out(item: Item, scope: CallScope) -> dict[str, Any]:
         entity = reach_of(scope)[item.id]
         return {**id_entity(entity), "attributes": _attributes(size_of(entity, scope), scope.service)}
 
     return Action(violations, carry_out)
 
 
-def _segment_size(segment: Segment, scope: Scope) -> int:
+def _segment_size(segment: SegmentEntity, scope: CallScope) -> int:
     """Returns the users of a segment.
 
     Raises:
@@ -77,18 +106,18 @@ def _segment_size(segment: Segment, scope: Scope) -> int:
     # Which lists are too small is published nowhere: here, those of which nobody was matched.
     if not len(segment.contact_list):
         raise _unavailable()
-    size = sizes.matched(len(segment.contact_list), scope.match_rate)
+    size = kinds.matched(len(segment.contact_list), scope.match_rate)
     if not size:
         raise invalid("The segment is too small for its size to be told.", code="segment-size-too-small")
     return size
 
 
-def _audience_size(audience: Audience, scope: Scope) -> int:
+def _audience_size(audience: AudienceEntity, scope: CallScope) -> int:
     return _algebra_size(audience.algebra, scope)
 
 
-def _algebra_size(definition: dict[str, Any], scope: Scope) -> int:
-    return algebra.size(definition, lambda each: _segment_size(scope.segments[each], scope), sizes.EVERYONE)
+def _algebra_size(definition: dict[str, Any], scope: CallScope) -> int:
+    return algebra.size(definition, lambda each: _segment_size(scope.segments[each], scope), kinds.EVERYONE)
 
 
 def _size(kind: Kind, settings: Mapping[str, Any]) -> int:
@@ -105,7 +134,7 @@ def _unavailable() -> ProblemError:
 
 
 def _attributes(size: int, service: Service) -> dict[str, Any]:
-    relative = {"relativeSize": size / sizes.EVERYONE} if service.with_audiences.channels else {}
+    relative = {"relativeSize": size / kinds.EVERYONE} if service.with_audiences.channels else {}
     return {"size": size, **relative}
 
 
@@ -141,4 +170,5 @@ def _settings(attributes: Mapping[str, Any], service: Service) -> tuple[Kind, di
 
 
 COMPUTE_SEGMENTS = _computing(lambda scope: scope.segments, _segment_size)
+
 COMPUTE_AUDIENCES = _computing(lambda scope: scope.audiences, _audience_size)

@@ -1,20 +1,75 @@
-"""The dialect of Criteo's guides: what they show where they contradict OpenAPI, or each other.
+"""Word the server's answers as OpenAPI does, or as Criteo's guides do where they contradict OpenAPI or each other.
 
-Where a thing is shown in several ways, the ways take turns: each answer has a number, and the same numbers give the
-same answers. What OpenAPI allows in a request is understood as well.
+Where the guides show a thing in several ways, the ways take turns: each answer has a number, and the same numbers give
+the same answers. What OpenAPI allows in a request is understood in both dialects.
 """
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import attrs
 
-from criteo_audiences.sandbox.dialect import Answer, Dialect, Document, Occasion
 from criteo_audiences.sandbox.services import COMMERCE_GRID, MARKETING_SOLUTIONS, RETAIL_MEDIA, Service
 
-Word = Callable[[Any], Any]
-"""Takes the value of a field and returns what stands there instead."""
+# The fraction has seven digits. The last is not zero, so that cutting to microseconds differs from rounding.
+_TIMESTAMPS = (
+    "{second}.{fraction:.3}Z",
+    "{second}.{fraction:.2}Z",
+    "{second}.{fraction}Z",
+    "{second}.{fraction}",
+    "{second}.{fraction:.2}",
+    "{second}.{fraction}+00:00",
+    "{second}Z",
+)
+_BEYOND_MILLISECONDS = "0009"
+_CREATIONS = frozenset({"create", "audiences.create"})
+# The guide of audiences leaves theirs in errors.
+_WITH_WARNINGS = frozenset({"create", "update", "delete"})
+
+DialectName = Literal["openapi", "guides"]
+
+Document = dict[str, Any]
+
+
+@attrs.frozen
+class Answer:
+    """An answer before it becomes bytes; its body is ``None`` where there is none."""
+
+    status: int
+    body: Document | None
+
+
+@attrs.frozen
+class Occasion:
+    """The call that is answered: one that found no endpoint has neither service nor name."""
+
+    turn: int
+    service: str = ""
+    endpoint: str = ""
+    segment_id: str = ""
+
+
+@attrs.frozen
+class Dialect:
+    """Three pure functions that translate between the server and its callers."""
+
+    described: Callable[[Service], Service]
+    """A service, with the numbers that this dialect has for it."""
+    understood: Callable[[Document, Service, str], Document]
+    """The body of a request to an endpoint of a service, in the words of OpenAPI."""
+    worded: Callable[[Answer, Occasion], Answer]
+    """An answer, in the words of this dialect."""
+
+
+OPENAPI: Final = Dialect(
+    described=lambda service: service,
+    understood=lambda document, _service, _endpoint: document,
+    worded=lambda answer, _occasion: answer,
+)
+
+Rewording = Callable[[Any], Any]
+"""Takes the value of a field and returns what replaces it."""
 
 
 def _described(service: Service) -> Service:
@@ -28,12 +83,12 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _spelled(words: Iterable[str]) -> Word:
+def _spelled(words: Iterable[str]) -> Rewording:
     known = {word.lower(): word for word in words}
     return lambda word: known.get(word.replace("-", "").lower(), word) if isinstance(word, str) else word
 
 
-def _each_spelled(words: Iterable[str]) -> Word:
+def _each_spelled(words: Iterable[str]) -> Rewording:
     spelled = _spelled(words)
     return lambda values: list(map(spelled, values)) if isinstance(values, list) else values
 
@@ -51,14 +106,14 @@ def _with_users(prospecting: Any) -> Any:
     return {"usersType": "Prospects", **prospecting} if isinstance(prospecting, dict) else prospecting
 
 
-_REQUEST_WORDS: Mapping[tuple[str, str], Mapping[str, Word]] = {
+_REQUEST_WORDS: Mapping[tuple[str, str], Mapping[str, Rewording]] = {
     (MARKETING_SOLUTIONS.name, "create"): {"description": _unwrapped, "prospecting": _with_users},
     (RETAIL_MEDIA.name, "update"): {"description": _wrapped},
 }
 
 
 def _understood(document: Document, service: Service, endpoint: str) -> Document:
-    words: dict[str, Word] = {
+    words: dict[str, Rewording] = {
         # Named only to be passed over: there may be 50,000 of the first, and the second may be too deep.
         **dict.fromkeys(("identifiers", "algebra"), _as_it_is),
         "identifierType": _spelled(service.identifiers),
@@ -68,7 +123,7 @@ def _understood(document: Document, service: Service, endpoint: str) -> Document
     return {name: _reworded(value, words) for name, value in document.items()}
 
 
-def _reworded(value: Any, words: Mapping[str, Word]) -> Any:
+def _reworded(value: Any, words: Mapping[str, Rewording]) -> Any:
     if isinstance(value, list):
         return [_reworded(each, words) for each in value]
     if isinstance(value, dict):
@@ -78,25 +133,13 @@ def _reworded(value: Any, words: Mapping[str, Word]) -> Any:
 
 # What answers say instead: first words anywhere, then whole entities, then problems and what is around them.
 
-# The fraction has seven digits. The last is not zero, so that cutting to microseconds differs from rounding.
-_TIMESTAMPS = (
-    "{second}.{fraction:.3}Z",
-    "{second}.{fraction:.2}Z",
-    "{second}.{fraction}Z",
-    "{second}.{fraction}",
-    "{second}.{fraction:.2}",
-    "{second}.{fraction}+00:00",
-    "{second}Z",
-)
-_BEYOND_MILLISECONDS = "0009"
-
 
 def _in_lower_case(word: Any) -> Any:
     return word.lower() if isinstance(word, str) else word
 
 
 # The misspellings of one service each; ids of contact lists in the samples of Marketing Solutions are text.
-_WORDS: Mapping[str, Mapping[str, Word]] = {
+_ANSWER_WORDS: Mapping[str, Mapping[str, Rewording]] = {
     MARKETING_SOLUTIONS.name: {
         "contactListId": str,
         "identifierType": lambda word: "phonenumber" if word == "phoneNumber" else word,
@@ -106,14 +149,14 @@ _WORDS: Mapping[str, Mapping[str, Word]] = {
 }
 
 
-def _words(occasion: Occasion) -> dict[str, Word]:
+def _answer_words(occasion: Occasion) -> dict[str, Rewording]:
     turns = itertools.count(occasion.turn)
 
     def timestamp(text: Any) -> Any:
         return _timestamp(text, next(turns)) if isinstance(text, str) else text
 
     dates = dict.fromkeys(("createdAt", "updatedAt", "requestDate"), timestamp)
-    return {**dates, "algebra": _as_it_is, **_WORDS.get(occasion.service, {})}
+    return {**dates, "algebra": _as_it_is, **_ANSWER_WORDS.get(occasion.service, {})}
 
 
 def _timestamp(text: str, turn: int) -> str:
@@ -197,17 +240,12 @@ def _code(code: str, turn: int) -> str:
     return f"audience-{code}" if code.startswith("segment-size-") else code
 
 
-_CREATIONS = frozenset({"create", "audiences.create"})
-# The guide of audiences leaves theirs in errors.
-_WITH_WARNINGS = frozenset({"create", "update", "delete"})
-
-
 def _worded(answer: Answer, occasion: Occasion) -> Answer:
     if answer.body is None:
         return _cleared(answer, occasion)
     if occasion.endpoint == "audiences.delete" and answer.body.get("errors") == []:
         return Answer(204, None)
-    body: Document = _reworded(answer.body, _words(occasion))
+    body: Document = _reworded(answer.body, _answer_words(occasion))
     for name in ("errors", "warnings"):
         body[name] = [_problem(each, turn) for turn, each in enumerate(body.get(name, ()), start=occasion.turn)]
     if "data" in body:
@@ -246,3 +284,15 @@ def _without(document: Document, *names: str) -> Document:
 
 
 GUIDES: Final = Dialect(_described, _understood, _worded)
+_DIALECTS: Final[Mapping[str, Dialect]] = {"openapi": OPENAPI, "guides": GUIDES}
+
+
+def dialect_of(name: str) -> Dialect:
+    """Returns the dialect of that name.
+
+    Raises:
+        ValueError: There is none.
+    """
+    if name not in _DIALECTS:
+        raise ValueError(f"dialect must be one of {', '.join(_DIALECTS)}")
+    return _DIALECTS[name]

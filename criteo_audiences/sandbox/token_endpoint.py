@@ -1,4 +1,4 @@
-"""``POST /oauth2/token``: credentials in a form, a token in JSON, as Criteo's guide has it (OpenAPI leaves it out)."""
+"""Answer ``POST /oauth2/token``: credentials in a form, a token in JSON, by Criteo's guide (OpenAPI leaves it out)."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -6,10 +6,10 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from criteo_audiences.sandbox.bodies import discard_body, read_body
-from criteo_audiences.sandbox.consents import Consents
-from criteo_audiences.sandbox.problems import ProblemError, json_response
+from criteo_audiences.sandbox.problems import ProblemError
 from criteo_audiences.sandbox.state import STATE, ServerState
+from criteo_audiences.sandbox.tokens import Consents
+from criteo_audiences.sandbox.wire import discard_body, json_response, read_body
 
 PATH = "/oauth2/token"
 

@@ -1,14 +1,14 @@
-"""Names and descriptions, which segments and audiences have alike: when they are valid, and how they change."""
+"""Check and change names and descriptions, which segments and audiences have alike."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from criteo_audiences.sandbox.checks import is_text
+from criteo_audiences.sandbox.calls import CallScope, Reach
+from criteo_audiences.sandbox.entities import E, timestamp
 from criteo_audiences.sandbox.kinds import nillable_violation
 from criteo_audiences.sandbox.problems import Violation
-from criteo_audiences.sandbox.scope import Reach, Scope
+from criteo_audiences.sandbox.schema import is_text
 from criteo_audiences.sandbox.services import Limits
-from criteo_audiences.sandbox.store import E, timestamp
 
 _ANY_LENGTH = Limits()
 
@@ -22,7 +22,7 @@ def required_text_violations(name: str, attributes: Mapping[str, Any]) -> Iterat
 
 
 def creation_violations(
-    attributes: Mapping[str, Any], reach: Reach[E], scope: Scope, limits: Limits = _ANY_LENGTH
+    attributes: Mapping[str, Any], reach: Reach[E], scope: CallScope, limits: Limits = _ANY_LENGTH
 ) -> Iterator[Violation]:
     """Returns what is wrong with the owner, the name and the description of something new."""
     for name in scope.service.required:
@@ -46,7 +46,7 @@ def change_violations(
 
 
 def change(changes: Mapping[str, Any], entity: E, reach: Reach[E], now: float) -> None:
-    """Give an entity the name and the description that the changes hold, and the time of the change."""
+    """Apply a new name and a new description to an entity, and note when it changed."""
     if "name" in changes:
         reach.store.rename(entity, changes["name"])
     if "description" in changes:
@@ -54,7 +54,7 @@ def change(changes: Mapping[str, Any], entity: E, reach: Reach[E], now: float) -
     entity.updated_at = timestamp(now)
 
 
-def own_attributes(attributes: Mapping[str, Any], scope: Scope) -> dict[str, Any]:
+def own_attributes(attributes: Mapping[str, Any], scope: CallScope) -> dict[str, Any]:
     """Returns the fields of something new, as a store keeps them, that its kind has nothing to do with."""
     now = timestamp(scope.now)
     return {

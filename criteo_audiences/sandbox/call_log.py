@@ -1,4 +1,4 @@
-"""What the server remembers of the calls it got: never a token, an identifier or a query string."""
+"""Keep what the server may remember of the calls it got: never a token, an identifier or a query string."""
 
 import asyncio
 import itertools
@@ -12,26 +12,26 @@ from aiohttp import web
 
 @attrs.define
 class RecordedRequest:
-    """One call, in the order of arrival."""
+    """One call that the server got."""
 
     method: str
     path: str
     number: int = 0
     """1 for the first call, token calls included."""
     status: int | None = None
-    """HTTP status of the answer; ``None`` until there is one, and for ever when the connection was cut before all
-    headers were written."""
+    """HTTP status of the answer; ``None`` until there is one, and it stays ``None`` when the connection was cut before
+    all headers were written."""
     identifiers: int = 0
     """How many identifiers its body held; 0 when the body was not read, as with an injected 503."""
     digest: int | None = attrs.field(default=None, repr=False)
-    """The same for amendments by the same identifiers, in any order, of the same kind and with the same operation, and
-    for no others; within one process. ``None`` when the body was not read, or held no amendment that could be read."""
+    """A number that two amendments share only if they send the same identifiers, in any order, with the same type and
+    operation; it is valid within one process. ``None`` when the server read no body, or no amendment in it."""
     handled: bool = False
-    """Whether the server did what was asked; a list was changed, although the client may not know."""
+    """Whether the server did what the call asked for. A list may have changed without the client knowing."""
     answered: bool = False
-    """Whether an answer was written to its end, be it an error or a fault's; what the client read is another matter."""
+    """Whether the server wrote an answer completely, even an error or a fault's. The client may not have read it."""
     acknowledged: bool = False
-    """Whether it was handled, and its own answer was written to its end."""
+    """Whether the server handled the call and wrote its own answer completely."""
 
     def __str__(self) -> str:
         return f"{self.method} {self.path} {self.status or 'no reply'} ({self.identifiers} identifiers)"
@@ -40,8 +40,8 @@ class RecordedRequest:
 ENTRY = web.RequestKey("entry", RecordedRequest)
 
 
-class Recording:
-    """The calls so far, and how many of them were handled at the same moment."""
+class CallLog:
+    """The calls so far, and how many of them the server handled at the same time."""
 
     def __init__(self) -> None:
         self.requests: list[RecordedRequest] = []
@@ -69,7 +69,7 @@ class Recording:
 
     @contextmanager
     def under_way(self) -> Iterator[None]:
-        """Keep the task of a call at hand for as long as it runs."""
+        """Remember the task of a call while it runs, so that `end_all` can cancel it."""
         task = asyncio.current_task()
         tasks = set() if task is None else {task}
         self._tasks |= tasks
@@ -79,7 +79,7 @@ class Recording:
             self._tasks -= tasks
 
     async def end_all(self) -> None:
-        """Cancel the calls that are under way; aiohttp leaves those alone whose client has left."""
+        """Cancel the calls that still run; aiohttp does not cancel those whose client has left."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

@@ -1,4 +1,4 @@
-"""Notices clients of one application that live in one process and do not share a limiter."""
+"""Warns when two clients in this process use the same Criteo application without sharing a limiter."""
 
 import gc
 import hashlib
@@ -35,14 +35,14 @@ class Applications:
         self._key = secrets.token_bytes(32)
         self._lock = threading.Lock()
         self._in_use: dict[bytes, WeakKeyDictionary[object, RateLimiter]] = {}
-        self._told: set[bytes] = set()
+        self._warned: set[bytes] = set()
 
     def enter(self, member: object, credentials: TokenSource, base_url: str, limiter: RateLimiter) -> None:
         """Notes a session that is about to make its first call; warns once when its application has others.
 
         Args:
-            member: the session; it leaves by `leave`, or when nobody holds it any more.
-            credentials: tell the application.
+            member: the session; it leaves by `leave`, or when it is garbage-collected.
+            credentials: identify the application.
             base_url: Criteo, or a server of one's own with a quota of its own.
             limiter: the session's.
         """
@@ -52,16 +52,16 @@ class Applications:
             crowded = self._is_crowded(digest)
         if not crowded:
             return
-        gc.collect()  # one that nobody holds any more may wait for it in a cycle
+        gc.collect()  # an unreachable session may be part of a reference cycle
         with self._lock:
             if not self._is_crowded(digest):
                 return
-            self._told.add(digest)
+            self._warned.add(digest)
         _LOG.warning("%s", _MESSAGE)
         warnings.warn(_MESSAGE, UserWarning, stacklevel=2)
 
     def _is_crowded(self, digest: bytes) -> bool:
-        return digest not in self._told and _claim_too_much(list(self._in_use.get(digest, {}).values()))
+        return digest not in self._warned and _claim_too_much(list(self._in_use.get(digest, {}).values()))
 
     def leave(self, member: object) -> None:
         """Forgets a session, which makes no more calls."""
