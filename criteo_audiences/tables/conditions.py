@@ -13,6 +13,7 @@ from criteo_audiences.tables import query
 from criteo_audiences.tables.engine import import_duckdb
 from criteo_audiences.tables.failures import said
 from criteo_audiences.tables.names import fold, listed, written
+from criteo_audiences.tables.permitted import FUNCTIONS, grows, misuse
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,11 +32,14 @@ _ROWS_OF: Final = {
 _QUOTING: Final = "texts stand in single quotes, names with spaces in double ones"
 _MANY_ROWS: Final = "which is about more rows than one; use Table.from_query, or suppress for opt-outs."
 _MANY: Final = {"SUBQUERY": "a subquery", "WINDOW": "a window function"}
+_TOO_LONG: Final = (
+    "makes texts that are very much longer than a row's own; join and replace less, or use Table.from_query."
+)
+_TOO_DEEP: Final = "is nested too deeply; write it with fewer parentheses, or several values with IN."
 _EMPTY_ROW: Final = "empty_row"
 _FANCY_QUOTES: Final = "\u2018\u2019\u201c\u201d\u00b4\u00ab\u00bb"
 _NO_COLUMN: Final = re.compile(r'Referenced column "(.*)" not found')
 _NO_FUNCTION: Final = re.compile(r"Function with name (.*) does not exist")
-_NEAR: Final = re.compile(r'Did you mean "(.*)"')
 # What RE2, the engine's library, says of a pattern, before it repeats the pattern.
 _PATTERN: Final = re.compile(
     r"Invalid Input Error: (missing [\])]|unexpected \)|trailing \\|invalid escape sequence|invalid perl operator"
@@ -43,6 +47,7 @@ _PATTERN: Final = re.compile(
     r"|bad repetition operator|invalid UTF-8|invalid named capture group)"
 )
 _TELLING: Final = {
+    "Max expression depth": _TOO_DEEP,
     "more than one statement": "holds several statements; expected one condition, without ';'.",
     "single expression": "holds several conditions; join them with AND or OR.",
     "without selection list": "holds no condition; expected one such as country = 'FR'.",
@@ -123,15 +128,30 @@ def _objection(engine: "duckdb.DuckDBPyConnection", condition: str, shape: Shape
     duckdb = import_duckdb()
     try:
         duckdb.SQLExpression(condition)
-        kinds = [str(node.get("class")) for node in _nodes(_tree(engine, condition))]
-        if many := next(filter(_MANY.get, kinds), None):
-            return f"holds {_MANY[many]}, {_MANY_ROWS}"
+        if objection := _form(engine, condition):
+            return objection
         # Of a table, not of constants, which the engine would leave out of a comparison that it cannot make.
         engine.execute(f"CREATE OR REPLACE TEMP TABLE {_EMPTY_ROW} AS SELECT {_row(shape)}")
         engine.execute(f"SELECT 1 FROM {_EMPTY_ROW} WHERE ({condition}\n)").fetchall()
     except duckdb.Error as error:
         return _explained(error, shape)
     return None
+
+
+def _form(engine: "duckdb.DuckDBPyConnection", condition: str) -> str | None:
+    """Says what a condition is not allowed to hold; nothing of it is computed."""
+    tree = _tree(engine, condition)
+    if tree["error"]:
+        return _TOO_DEEP
+    expression = tree["statements"][0]["node"]["where_clause"]
+    nodes = list(_nodes(expression))
+    if many := next(filter(_MANY.get, (str(node.get("class")) for node in nodes)), None):
+        return f"holds {_MANY[many]}, {_MANY_ROWS}"
+    functions = engine.execute("SELECT function_name FROM duckdb_functions() WHERE function_type <> 'aggregate'")
+    try:
+        return misuse(nodes, {name for (name,) in functions.fetchall()}) or (_TOO_LONG if grows(expression) else None)
+    except RecursionError:
+        return _TOO_DEEP
 
 
 def _row(shape: Shape) -> str:
@@ -148,7 +168,10 @@ def _tree(engine: "duckdb.DuckDBPyConnection", condition: str) -> Any:
 
 def _parsed(engine: "duckdb.DuckDBPyConnection", statement: str) -> Any:
     ((text,),) = engine.execute("SELECT json_serialize_sql(?)", [statement]).fetchall()
-    return json.loads(text)
+    try:
+        return json.loads(text)
+    except RecursionError:
+        return {"error": True, "error_message": f"the query {_TOO_DEEP}"}
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
@@ -167,8 +190,7 @@ def _explained(error: Exception, shape: Shape) -> str:
     if found := _NO_COLUMN.search(message):
         return _no_column(found[1], shape)
     if found := _NO_FUNCTION.search(message):
-        near = _NEAR.search(message)
-        return f"calls a function that DuckDB does not have: {_corrected(found[1], near.groups() if near else ())}"
+        return f"calls a function that DuckDB does not have: {_corrected(found[1], FUNCTIONS)}"
     if found := _PATTERN.match(message):
         return f"has a regular expression that does not compile: {found[1]}."
     for told, meant in _TELLING.items():
