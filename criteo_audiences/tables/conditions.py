@@ -4,6 +4,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -36,10 +37,13 @@ _TOO_LONG: Final = (
     "makes texts that are very much longer than a row's own; join and replace less, or use Table.from_query."
 )
 _TOO_DEEP: Final = "is nested too deeply; write it with fewer parentheses, or several values with IN."
+_BOUNDED: Final = (
+    "They may call functions whose result is no longer than their arguments, such as lower, trim, substring, "
+    "regexp_matches, coalesce or date_trunc; all others work in Table.from_query."
+)
 _EMPTY_ROW: Final = "empty_row"
 _FANCY_QUOTES: Final = "\u2018\u2019\u201c\u201d\u00b4\u00ab\u00bb"
 _NO_COLUMN: Final = re.compile(r'Referenced column "(.*)" not found')
-_NO_FUNCTION: Final = re.compile(r"Function with name (.*) does not exist")
 # What RE2, the engine's library, says of a pattern, before it repeats the pattern.
 _PATTERN: Final = re.compile(
     r"Invalid Input Error: (missing [\])]|unexpected \)|trailing \\|invalid escape sequence|invalid perl operator"
@@ -51,7 +55,6 @@ _TELLING: Final = {
     "more than one statement": "holds several statements; expected one condition, without ';'.",
     "single expression": "holds several conditions; join them with AND or OR.",
     "without selection list": "holds no condition; expected one such as country = 'FR'.",
-    "cannot contain aggregates": f"holds an aggregate, {_MANY_ROWS}",
     "explicit cast is required": "compares a text with something else, such as a number; columns of a text file are "
     "text: use TRY_CAST(column AS INT), or put the value in single quotes.",
     "Conversion Error": "holds a value that does not fit what it is compared with; a number stands without quotes, "
@@ -147,11 +150,21 @@ def _form(engine: "duckdb.DuckDBPyConnection", condition: str) -> str | None:
     nodes = list(_nodes(expression))
     if many := next(filter(_MANY.get, (str(node.get("class")) for node in nodes)), None):
         return f"holds {_MANY[many]}, {_MANY_ROWS}"
-    functions = engine.execute("SELECT function_name FROM duckdb_functions() WHERE function_type <> 'aggregate'")
     try:
-        return misuse(nodes, {name for (name,) in functions.fetchall()}) or (_TOO_LONG if grows(expression) else None)
+        return misuse(nodes, partial(_unlisted, engine)) or (_TOO_LONG if grows(expression) else None)
     except RecursionError:
         return _TOO_DEEP
+
+
+def _unlisted(engine: "duckdb.DuckDBPyConnection", called: str) -> str:
+    """Says why a condition may not call a function: it is about more rows than one, does too much, or is not there."""
+    found = "SELECT function_type FROM duckdb_functions() WHERE lower(function_name) = ?"
+    kinds = {kind for (kind,) in engine.execute(found, [called]).fetchall()}
+    if "aggregate" in kinds:
+        return f"holds an aggregate, {_MANY_ROWS}"
+    if kinds or called == "unnest":
+        return f'calls "{called}", which conditions may not use. {_BOUNDED}'
+    return f"calls a function that DuckDB does not have: {_corrected(called, FUNCTIONS)}"
 
 
 def _row(shape: Shape) -> str:
@@ -189,8 +202,6 @@ def _explained(error: Exception, shape: Shape) -> str:
     message = str(error)
     if found := _NO_COLUMN.search(message):
         return _no_column(found[1], shape)
-    if found := _NO_FUNCTION.search(message):
-        return f"calls a function that DuckDB does not have: {_corrected(found[1], FUNCTIONS)}"
     if found := _PATTERN.match(message):
         return f"has a regular expression that does not compile: {found[1]}."
     for told, meant in _TELLING.items():

@@ -5,7 +5,7 @@ them. So each row must cost little, in time and in memory, whatever it holds.
 """
 
 import math
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from criteo_audiences.tables.names import written
@@ -72,19 +72,19 @@ _MOST_TIMES: Final = 100
 _LITERAL: Final = 1_000
 
 
-def misuse(nodes: Iterable[dict[str, Any]], existing: Container[str]) -> str | None:
+def misuse(nodes: Iterable[dict[str, Any]], unlisted: Callable[[str], str]) -> str | None:
     """Says what a condition calls or holds that it may not; `None` when there is nothing.
 
     Args:
         nodes: the objects of the parsed condition.
-        existing: the functions that the engine has. What it does not have it says itself, in its own words.
+        unlisted: says of a function that is none of those above what it is.
     """
     for node in nodes:
         kind = node.get("class")
         if kind == "FUNCTION":
             called = str(node["function_name"])
-            if called not in FUNCTIONS and called in existing:
-                return _refused(called)
+            if called not in FUNCTIONS:
+                return unlisted(called)
             if called in _OF_JSON and not all(map(_is_path, _arguments(node)[1:])):
                 return f"has a path of {written(called)} that is no text in single quotes, or holds '*'."
             if called in _REPLACING and _times(node) is None:
@@ -99,14 +99,6 @@ def misuse(nodes: Iterable[dict[str, Any]], existing: Container[str]) -> str | N
 def grows(expression: dict[str, Any]) -> bool:
     """Tells whether an expression may make texts out of a row's that are very much longer."""
     return _growth(expression) > _MOST_TIMES
-
-
-def _refused(called: str) -> str:
-    return (
-        f'calls "{called}", which conditions may not use. They may call functions whose result is no longer '
-        "than their arguments, such as lower, trim, substring, regexp_matches, coalesce or date_trunc; all others work "
-        "in Table.from_query."
-    )
 
 
 def _arguments(node: dict[str, Any]) -> list[dict[str, Any]]:
