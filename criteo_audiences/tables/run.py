@@ -1,11 +1,14 @@
 """Reads a table in a thread of its own while the event loop goes on; one chunk ahead, so that neither waits long."""
 
 import asyncio
+import sys
+import threading
 from collections import Counter
-from collections.abc import AsyncGenerator, Collection, Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
+from concurrent.futures import Future
 from contextlib import aclosing
-from typing import Final, TypeVar
+from queue import SimpleQueue
+from typing import Final, ParamSpec, TypeVar
 
 import anyio
 
@@ -17,9 +20,13 @@ from criteo_audiences.tables.source_files import SourceFiles
 from criteo_audiences.tables.source_rows import SourceRow
 from criteo_audiences.tables.table import Table
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 _INTERRUPT_EVERY: Final = 0.05
+_PATIENCE: Final = 1.0
+"""Seconds in which a reader ends that listens, however busy the machine is."""
 
 
 class TableRun:
@@ -127,25 +134,66 @@ async def first_rows(
 async def drawn(reader: Reader, items: Generator[T, None, None]) -> AsyncGenerator[T, None]:
     """Yields what a reader does, in a thread of its own and one ahead; leaving it early interrupts the engine.
 
-    It then waits until the engine has cleaned up. What follows the first item is not begun before it is asked for.
+    It then waits until the engine has cleaned up, but not for a thread that the system holds, as a file on a network
+    does that does not answer: such a thread ends, and closes what it has open, once it is let go, or with the process.
+    What follows the first item is not begun before it is asked for.
     """
-    loop = asyncio.get_running_loop()
-    executor = ThreadPoolExecutor(1, thread_name_prefix="criteo-audiences-table")
-    coming = loop.run_in_executor(executor, next, items, None)
+    thread = _Thread("criteo-audiences-table")
+    coming = thread.call(next, items, None)
     try:
         if (item := await coming) is not None:
             yield item
-            coming = loop.run_in_executor(executor, next, items, None)
+            coming = thread.call(next, items, None)
         while (item := await coming) is not None:
-            coming = loop.run_in_executor(executor, next, items, None)
+            coming = thread.call(next, items, None)
             yield item
     finally:
         if not coming.cancel() and not coming.cancelled():
             coming.exception()  # nobody else asks for it when the caller leaves before it arrives
-        closed = loop.run_in_executor(executor, items.close)  # after what the thread is doing now
-        executor.shutdown(wait=False)
+        closed = thread.call(items.close)  # after what the thread is doing now
+        thread.end()
         with anyio.CancelScope(shield=True):
-            while not closed.done():  # the engine forgets an interrupt that comes between two statements
-                reader.interrupt()
-                await asyncio.wait([closed], timeout=_INTERRUPT_EVERY)
-        closed.result()
+            await _ended(closed, reader)
+        if not closed.cancelled():
+            closed.result()
+
+
+async def _ended(closed: "asyncio.Future[None]", reader: Reader) -> None:
+    """Interrupts a reader until it has ended; gives it up when it does not listen."""
+    loop = asyncio.get_running_loop()
+    patience = loop.time() + _PATIENCE
+    while not closed.done():  # the engine forgets an interrupt that comes between two statements
+        reader.interrupt()
+        await asyncio.wait([closed], timeout=_INTERRUPT_EVERY)
+        if loop.time() > patience and closed.cancel():
+            reader.abandon()
+
+
+class _Thread:
+    """A thread that makes one call after the other, and that no end of the interpreter waits for."""
+
+    def __init__(self, name: str) -> None:
+        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        threading.Thread(target=self._work, name=name, daemon=True).start()
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[R]":
+        """Returns what a call will return."""
+        made: Future[R] = Future()
+
+        def make() -> None:
+            if made.set_running_or_notify_cancel():
+                try:
+                    made.set_result(function(*args, **kwargs))
+                except BaseException as error:  # noqa: BLE001 - whoever waits for it takes it
+                    made.set_exception(error)
+
+        self._calls.put(make)
+        return asyncio.wrap_future(made)
+
+    def end(self) -> None:
+        """Ends the thread after the calls made so far."""
+        self._calls.put(sys.exit)
+
+    def _work(self) -> None:
+        while True:
+            self._calls.get()()

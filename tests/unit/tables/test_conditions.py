@@ -81,7 +81,7 @@ REFUSED = {
     "unnest(email) = 'x'": 'calls "unnest"',
     "sleep_ms(60000)": 'calls "sleep_ms"',
     "[email] = [consent]": 'calls "list_value"',
-    "count(len(range(300000000))) > 1": 'calls "range"',
+    "count(len(range(300000000))) > 1": "holds an aggregate",
     "list_filter([email], lambda x: x = consent)[1] = 'a'": "which conditions may not use",
     "email -> 'planted' IS NULL": "holds '->', or a function without a name",
     "json_extract_string(email, '$..*') IS NULL": 'has a path of "json_extract_string" that is no text',
@@ -134,10 +134,8 @@ def test_every_other_function_is_refused_before_it_is_computed() -> None:
         for name, kind in others.items():
             with pytest.raises(ConfigurationError) as caught:
                 require_condition(engine, f'"{name}"(email) IS NULL', SHAPE)
-            refused = (
-                "holds an aggregate" if kind == "aggregate" else f'calls "{name.lower()}", which conditions may not'
-            )
-            assert refused in str(caught.value) or kind == "window"
+            words = ("holds an aggregate", "holds a window function", "which conditions may not use")
+            assert any(said in str(caught.value) for said in words), kind
 
 
 CALLS = (
