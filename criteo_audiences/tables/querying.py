@@ -26,8 +26,8 @@ RESULT: Final = "result"
 _DATABASE: Final = "query.duckdb"
 _ANSWER: Final = "query.json"
 _LISTEN_EVERY: Final = 0.05
-_BESIDE_THE_ENGINE: Final = 256 * 1024**2
-_PER_THREAD: Final = 16 * 1024**2
+_BESIDE_THE_ENGINE: Final = 512 * 1024**2
+_PER_THREAD: Final = 24 * 1024**2
 _NOT_FOR_CHILDREN: Final = "CRITEO_"
 
 

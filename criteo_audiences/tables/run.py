@@ -1,14 +1,16 @@
 """Reads a table in a thread of its own while the event loop goes on; one chunk ahead, so that neither waits long."""
 
 import asyncio
-import sys
+import atexit
 import threading
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
 from concurrent.futures import Future
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from queue import SimpleQueue
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, ClassVar, Final, ParamSpec, TypeVar
+from weakref import WeakSet
 
 import anyio
 
@@ -138,7 +140,7 @@ async def drawn(reader: Reader, items: Generator[T, None, None]) -> AsyncGenerat
     does that does not answer: such a thread ends, and closes what it has open, once it is let go, or with the process.
     What follows the first item is not begun before it is asked for.
     """
-    thread = _Thread("criteo-audiences-table")
+    thread = _Thread(reader, items)
     coming = thread.call(next, items, None)
     try:
         if (item := await coming) is not None:
@@ -153,28 +155,34 @@ async def drawn(reader: Reader, items: Generator[T, None, None]) -> AsyncGenerat
         closed = thread.call(items.close)  # after what the thread is doing now
         thread.end()
         with anyio.CancelScope(shield=True):
-            await _ended(closed, reader)
+            while not closed.done():  # the engine forgets an interrupt that comes between two statements
+                reader.interrupt()
+                await asyncio.wait([closed], timeout=_INTERRUPT_EVERY)
+                if thread.is_late():
+                    closed.cancel()
+                    reader.abandon()
         if not closed.cancelled():
             closed.result()
 
 
-async def _ended(closed: "asyncio.Future[None]", reader: Reader) -> None:
-    """Interrupts a reader until it has ended; gives it up when it does not listen."""
-    loop = asyncio.get_running_loop()
-    patience = loop.time() + _PATIENCE
-    while not closed.done():  # the engine forgets an interrupt that comes between two statements
-        reader.interrupt()
-        await asyncio.wait([closed], timeout=_INTERRUPT_EVERY)
-        if loop.time() > patience and closed.cancel():
-            reader.abandon()
-
-
 class _Thread:
-    """A thread that makes one call after the other, and that no end of the interpreter waits for."""
+    """A thread that makes one call of a reader's after the other, and that no end of the interpreter waits for long.
 
-    def __init__(self, name: str) -> None:
-        self._calls: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+    Args:
+        reader: what it reads.
+        items: what the reader yields.
+    """
+
+    running: ClassVar["WeakSet[_Thread]"] = WeakSet()
+
+    def __init__(self, reader: Reader, items: Generator[Any, None, None]) -> None:
+        self._reader = reader
+        self._items = items
+        self._calls: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._ends_by: float | None = None
+        self._thread = threading.Thread(target=self._work, name="criteo-audiences-table", daemon=True)
+        self._thread.start()
+        self.running.add(self)
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[R]":
         """Returns what a call will return."""
@@ -191,9 +199,33 @@ class _Thread:
         return asyncio.wrap_future(made)
 
     def end(self) -> None:
-        """Ends the thread after the calls made so far."""
-        self._calls.put(sys.exit)
+        """Ends the thread after the calls made so far; it closes what the reader has open, if nobody else did."""
+        self._ends_by = self._ends_by or time.monotonic() + _PATIENCE
+        self._calls.put(self._items.close)
+        self._calls.put(None)
+
+    def is_late(self) -> bool:
+        """Tells whether it still does what it was to end."""
+        return self._ends_by is not None and time.monotonic() > self._ends_by and self._thread.is_alive()
+
+    def finish(self) -> None:
+        """Waits until it has ended, unless it does not listen."""
+        self.end()
+        while self._thread.is_alive() and not self.is_late():
+            self._reader.interrupt()
+            self._thread.join(_INTERRUPT_EVERY)
 
     def _work(self) -> None:
-        while True:
-            self._calls.get()()
+        with suppress(Exception):  # of closing, when nobody waits for it
+            while (call := self._calls.get()) is not None:
+                call()
+
+
+@atexit.register
+def _finish_all() -> None:
+    """Lets readers clean up that were left by nobody, or whose clean-up was cancelled, before the interpreter ends."""
+    running = tuple(_Thread.running)
+    for thread in running:
+        thread.end()
+    for thread in running:
+        thread.finish()
