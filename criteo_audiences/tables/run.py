@@ -154,13 +154,17 @@ async def drawn(reader: Reader, items: Generator[T, None, None]) -> AsyncGenerat
             coming.exception()  # nobody else asks for it when the caller leaves before it arrives
         closed = thread.call(items.close)  # after what the thread is doing now
         thread.end()
-        with anyio.CancelScope(shield=True):
-            while not closed.done():  # the engine forgets an interrupt that comes between two statements
-                reader.interrupt()
-                await asyncio.wait([closed], timeout=_INTERRUPT_EVERY)
-                if thread.is_late():
-                    closed.cancel()
-                    reader.abandon()
+        try:
+            with anyio.CancelScope(shield=True):
+                while not closed.done():  # the engine forgets an interrupt that comes between two statements
+                    reader.interrupt()
+                    await asyncio.wait([closed], timeout=_INTERRUPT_EVERY)
+                    if thread.is_late():
+                        closed.cancel()
+                        reader.abandon()
+        except asyncio.CancelledError:  # for the second time, which no shield keeps off
+            thread.finish()
+            raise
         if not closed.cancelled():
             closed.result()
 
@@ -214,6 +218,8 @@ class _Thread:
         while self._thread.is_alive() and not self.is_late():
             self._reader.interrupt()
             self._thread.join(_INTERRUPT_EVERY)
+        if self._thread.is_alive():
+            self._reader.abandon()
 
     def _work(self) -> None:
         with suppress(Exception):  # of closing, when nobody waits for it
