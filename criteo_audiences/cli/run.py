@@ -5,6 +5,7 @@ import datetime as dt
 import os
 import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -21,6 +22,9 @@ from criteo_audiences.cli.streams import flush, print_error, print_json, print_r
 if TYPE_CHECKING:
     from criteo_audiences import UploadReport
 
+
+_READING: Final = "criteo-audiences-table"
+"""Names the threads that read tables: those that are left by now do not listen."""
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -105,7 +109,8 @@ def run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> None:
     if unwritten := flush():
         print_error(f"The result could not be written to standard output: {unwritten.strerror}.")
         code = code or Exit.FILE
-    if state.reads_standard_input:  # the interpreter would wait for that thread, and so for the input's end
+    # The interpreter would wait for these threads, and so for the input's end, or for a file that does not answer.
+    if state.reads_standard_input or any(thread.name == _READING for thread in threading.enumerate()):
         sys.stderr.flush()
         os._exit(code)
     raise typer.Exit(code)

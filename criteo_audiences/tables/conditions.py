@@ -4,6 +4,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -13,6 +14,7 @@ from criteo_audiences.tables import query
 from criteo_audiences.tables.engine import import_duckdb
 from criteo_audiences.tables.failures import said
 from criteo_audiences.tables.names import fold, listed, written
+from criteo_audiences.tables.permitted import FUNCTIONS, grows, misuse
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,11 +33,17 @@ _ROWS_OF: Final = {
 _QUOTING: Final = "texts stand in single quotes, names with spaces in double ones"
 _MANY_ROWS: Final = "which is about more rows than one; use Table.from_query, or suppress for opt-outs."
 _MANY: Final = {"SUBQUERY": "a subquery", "WINDOW": "a window function"}
+_TOO_LONG: Final = (
+    "makes texts that are very much longer than a row's own; join and replace less, or use Table.from_query."
+)
+_TOO_DEEP: Final = "is nested too deeply; write it with fewer parentheses, or several values with IN."
+_BOUNDED: Final = (
+    "They may call functions whose result is no longer than their arguments, such as lower, trim, substring, "
+    "regexp_matches, coalesce or date_trunc; all others work in Table.from_query."
+)
 _EMPTY_ROW: Final = "empty_row"
 _FANCY_QUOTES: Final = "\u2018\u2019\u201c\u201d\u00b4\u00ab\u00bb"
 _NO_COLUMN: Final = re.compile(r'Referenced column "(.*)" not found')
-_NO_FUNCTION: Final = re.compile(r"Function with name (.*) does not exist")
-_NEAR: Final = re.compile(r'Did you mean "(.*)"')
 # What RE2, the engine's library, says of a pattern, before it repeats the pattern.
 _PATTERN: Final = re.compile(
     r"Invalid Input Error: (missing [\])]|unexpected \)|trailing \\|invalid escape sequence|invalid perl operator"
@@ -43,10 +51,10 @@ _PATTERN: Final = re.compile(
     r"|bad repetition operator|invalid UTF-8|invalid named capture group)"
 )
 _TELLING: Final = {
+    "Max expression depth": _TOO_DEEP,
     "more than one statement": "holds several statements; expected one condition, without ';'.",
     "single expression": "holds several conditions; join them with AND or OR.",
     "without selection list": "holds no condition; expected one such as country = 'FR'.",
-    "cannot contain aggregates": f"holds an aggregate, {_MANY_ROWS}",
     "explicit cast is required": "compares a text with something else, such as a number; columns of a text file are "
     "text: use TRY_CAST(column AS INT), or put the value in single quotes.",
     "Conversion Error": "holds a value that does not fit what it is compared with; a number stands without quotes, "
@@ -123,15 +131,40 @@ def _objection(engine: "duckdb.DuckDBPyConnection", condition: str, shape: Shape
     duckdb = import_duckdb()
     try:
         duckdb.SQLExpression(condition)
-        kinds = [str(node.get("class")) for node in _nodes(_tree(engine, condition))]
-        if many := next(filter(_MANY.get, kinds), None):
-            return f"holds {_MANY[many]}, {_MANY_ROWS}"
+        if objection := _form(engine, condition):
+            return objection
         # Of a table, not of constants, which the engine would leave out of a comparison that it cannot make.
         engine.execute(f"CREATE OR REPLACE TEMP TABLE {_EMPTY_ROW} AS SELECT {_row(shape)}")
         engine.execute(f"SELECT 1 FROM {_EMPTY_ROW} WHERE ({condition}\n)").fetchall()
     except duckdb.Error as error:
         return _explained(error, shape)
     return None
+
+
+def _form(engine: "duckdb.DuckDBPyConnection", condition: str) -> str | None:
+    """Says what a condition is not allowed to hold; nothing of it is computed."""
+    tree = _tree(engine, condition)
+    if tree["error"]:
+        return _TOO_DEEP
+    expression = tree["statements"][0]["node"]["where_clause"]
+    nodes = list(_nodes(expression))
+    if many := next(filter(_MANY.get, (str(node.get("class")) for node in nodes)), None):
+        return f"holds {_MANY[many]}, {_MANY_ROWS}"
+    try:
+        return misuse(nodes, partial(_unlisted, engine)) or (_TOO_LONG if grows(expression) else None)
+    except RecursionError:
+        return _TOO_DEEP
+
+
+def _unlisted(engine: "duckdb.DuckDBPyConnection", called: str) -> str:
+    """Says why a condition may not call a function: it is about more rows than one, does too much, or is not there."""
+    found = "SELECT function_type FROM duckdb_functions() WHERE lower(function_name) = ?"
+    kinds = {kind for (kind,) in engine.execute(found, [called]).fetchall()}
+    if "aggregate" in kinds:
+        return f"holds an aggregate, {_MANY_ROWS}"
+    if kinds or called == "unnest":
+        return f'calls "{called}", which conditions may not use. {_BOUNDED}'
+    return f"calls a function that DuckDB does not have: {_corrected(called, FUNCTIONS)}"
 
 
 def _row(shape: Shape) -> str:
@@ -148,7 +181,10 @@ def _tree(engine: "duckdb.DuckDBPyConnection", condition: str) -> Any:
 
 def _parsed(engine: "duckdb.DuckDBPyConnection", statement: str) -> Any:
     ((text,),) = engine.execute("SELECT json_serialize_sql(?)", [statement]).fetchall()
-    return json.loads(text)
+    try:
+        return json.loads(text)
+    except RecursionError:
+        return {"error": True, "error_message": f"the query {_TOO_DEEP}"}
 
 
 def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
@@ -166,9 +202,6 @@ def _explained(error: Exception, shape: Shape) -> str:
     message = str(error)
     if found := _NO_COLUMN.search(message):
         return _no_column(found[1], shape)
-    if found := _NO_FUNCTION.search(message):
-        near = _NEAR.search(message)
-        return f"calls a function that DuckDB does not have: {_corrected(found[1], near.groups() if near else ())}"
     if found := _PATTERN.match(message):
         return f"has a regular expression that does not compile: {found[1]}."
     for told, meant in _TELLING.items():

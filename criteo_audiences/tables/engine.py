@@ -18,11 +18,12 @@ _ENOUGH_TO_STREAM: Final = "128MB"
 
 def limit_memory(engine: "DuckDBPyConnection", limit: str) -> None:
     """Lets the engine keep little of what it has read: nothing of a text file is needed twice, but it would be kept."""
-    if _in_bytes(limit) > _in_bytes(_ENOUGH_TO_STREAM):
+    if in_bytes(limit) > in_bytes(_ENOUGH_TO_STREAM):
         engine.execute(f"SET memory_limit = '{_ENOUGH_TO_STREAM}'")
 
 
-def _in_bytes(size: str) -> float:
+def in_bytes(size: str) -> float:
+    """Returns a memory limit as a number."""
     number, unit = MEMORY_SIZE.fullmatch(size).groups()  # type: ignore[union-attr]  # it was checked
     bytes_each: int = (1024 if "i" in unit.lower() else 1000) ** ("KMGT".index(unit[0].upper()) + 1)
     return float(number) * bytes_each

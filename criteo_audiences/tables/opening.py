@@ -22,6 +22,7 @@ from criteo_audiences.tables.layout import Layout
 from criteo_audiences.tables.literal_paths import literal_path
 from criteo_audiences.tables.names import engine_names, listed
 from criteo_audiences.tables.plan import Plan, Selection
+from criteo_audiences.tables.querying import RESULT, run_query
 from criteo_audiences.tables.source_files import SourceFiles
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def open_table(
         return _opened([_registered(engine, table.stream, table.label, plan)], plan)
     if table.query is not None:
         require_select(engine, table.query)
-        return _opened([_described(engine, f"({table.query}\n)", table.label)], plan)
+        return _opened([_queried(engine, table, plan, own_place(directory), interruption or Interruption())], plan)
     asked = Asked(table.skip_rows, table.encoding, table.hive_partitioning)
     layouts: list[Layout] = []
     for path in table.paths:
@@ -340,10 +341,18 @@ def _read(layout: Layout, directory: Path, plan: Plan) -> str:
     )
 
 
-def _described(engine: "duckdb.DuckDBPyConnection", sql: str, label: str) -> tuple[Layout, str]:
-    described = engine.execute(f"DESCRIBE SELECT * FROM {sql}").fetchall()
-    names = tuple(str(column[0]) for column in described)
-    texts = ", ".join(f"CAST({query.name(name)} AS VARCHAR)" for name in names)
+def _queried(
+    engine: "duckdb.DuckDBPyConnection", table: "Table", plan: Plan, directory: Path, interruption: Interruption
+) -> tuple[Layout, str]:
+    """Runs a query, and makes its result known to the engine."""
+    database, types = run_query(
+        table.query or "", directory, threads=plan.threads, memory_limit=plan.memory_limit, interruption=interruption
+    )
+    known_as = query.name(directory.name)
+    engine.execute(f"ATTACH {query.literal(str(database))} AS {known_as} (READ_ONLY)")
+    sql = f"{known_as}.{RESULT}"
+    texts = ", ".join(f"CAST({query.name(name)} AS VARCHAR)" for name in types)
     rows: list[Any] = engine.execute(f"SELECT {texts} FROM {sql} LIMIT {_SAMPLE}").fetchall()
-    types = tuple(str(column[1]) for column in described)
-    return Layout(path="", name=label, format="query", names=names, types=types, sample=tuple(map(tuple, rows))), sql
+    sample = tuple(map(tuple, rows))
+    held = tuple(types.values())
+    return Layout(path="", name=table.label, format="query", names=tuple(types), types=held, sample=sample), sql

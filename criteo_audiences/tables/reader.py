@@ -1,6 +1,7 @@
 """Reads a table from its first row to its last batch; blocking, for a thread of its own."""
 
 import logging
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Mapping
@@ -82,6 +83,7 @@ class Reader:
         self._plan = plan
         self._has_sql = table.has_sql or plan.where is not None
         self._engine: duckdb.DuckDBPyConnection | None = None
+        self._directory: Path | None = None
         self._numbers = count(1)
         self._interruption = Interruption()
         self._closing = threading.Lock()  # the engine must not be closed while it is interrupted or asked
@@ -94,6 +96,11 @@ class Reader:
         with self._closing:
             if self._engine is not None:
                 self._engine.interrupt()
+
+    def abandon(self) -> None:
+        """Removes the temporary files of a reader whose thread does not listen, and which is waited for no longer."""
+        if self._directory is not None:
+            shutil.rmtree(self._directory, ignore_errors=True)
 
     def staged(self) -> float | None:
         """How much has been read of a table that is read before its first batch, 0 to 1; `None` when nobody can tell.
@@ -172,13 +179,12 @@ class Reader:
         """Opens an engine with a directory of its own, and the table in it."""
         plan = self._plan
         with ExitStack() as stack:
-            directory = stack.enter_context(workspace())
+            directory = self._directory = stack.enter_context(workspace())
             stack.enter_context(translated(self._table.label, has_sql=self._has_sql))
             suppress = (plan.suppress,) if isinstance(plan.suppress, Table) else ()
             files = self.files = self.files or SourceFiles.of(self._table, *suppress)
             stack.enter_context(files.watched())
-            named = files.states if files.is_closed else None
-            engine = connect(directory, threads=plan.threads, memory_limit=plan.memory_limit, files=named)
+            engine = connect(directory, threads=plan.threads, memory_limit=plan.memory_limit, files=files.states)
             stack.enter_context(closing(engine))
             self._engine = engine
             stack.callback(self._forget)

@@ -1,10 +1,15 @@
 """Reads a table in a thread of its own while the event loop goes on; one chunk ahead, so that neither waits long."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Generator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
-from typing import Final, TypeVar
+import atexit
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
+from concurrent.futures import Future
+from contextlib import aclosing, suppress
+from queue import SimpleQueue
+from typing import Any, ClassVar, Final, ParamSpec, TypeVar
+from weakref import WeakSet
 
 import anyio
 
@@ -16,9 +21,13 @@ from criteo_audiences.tables.reader import Chunk, Reader
 from criteo_audiences.tables.source_files import SourceFiles
 from criteo_audiences.tables.table import Table
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T")
 
 _INTERRUPT_EVERY: Final = 0.05
+_PATIENCE: Final = 1.0
+"""Seconds in which a reader ends that listens, however busy the machine is."""
 
 
 class TableRun(RowCounts):
@@ -117,25 +126,102 @@ async def first_rows(
 async def drawn(reader: Reader, items: Generator[T, None, None]) -> AsyncGenerator[T, None]:
     """Yields what a reader does, in a thread of its own and one ahead; leaving it early interrupts the engine.
 
-    It then waits until the engine has cleaned up. What follows the first item is not begun before it is asked for.
+    It then waits until the engine has cleaned up, but not for a thread that the system holds, as a file on a network
+    does that does not answer: such a thread ends, and closes what it has open, once it is let go, or with the process.
+    What follows the first item is not begun before it is asked for.
     """
-    loop = asyncio.get_running_loop()
-    executor = ThreadPoolExecutor(1, thread_name_prefix="criteo-audiences-table")
-    coming = loop.run_in_executor(executor, next, items, None)
+    thread = _Thread(reader, items)
+    coming = thread.call(next, items, None)
     try:
         if (item := await coming) is not None:
             yield item
-            coming = loop.run_in_executor(executor, next, items, None)
+            coming = thread.call(next, items, None)
         while (item := await coming) is not None:
-            coming = loop.run_in_executor(executor, next, items, None)
+            coming = thread.call(next, items, None)
             yield item
     finally:
         if not coming.cancel() and not coming.cancelled():
             coming.exception()  # nobody else asks for it when the caller leaves before it arrives
-        closed = loop.run_in_executor(executor, items.close)  # after what the thread is doing now
-        executor.shutdown(wait=False)
-        with anyio.CancelScope(shield=True):
-            while not closed.done():  # the engine forgets an interrupt that comes between two statements
-                reader.interrupt()
-                await asyncio.wait([closed], timeout=_INTERRUPT_EVERY)
-        closed.result()
+        closed = thread.call(items.close)  # after what the thread is doing now
+        thread.end()
+        try:
+            with anyio.CancelScope(shield=True):
+                while not closed.done():  # the engine forgets an interrupt that comes between two statements
+                    reader.interrupt()
+                    await asyncio.wait([closed], timeout=_INTERRUPT_EVERY)
+                    if thread.is_late():
+                        closed.cancel()
+                        reader.abandon()
+        except asyncio.CancelledError:  # for the second time, which no shield keeps off
+            thread.finish()
+            raise
+        if not closed.cancelled():
+            closed.result()
+
+
+class _Thread:
+    """A thread that makes one call of a reader's after the other, and that no end of the interpreter waits for long.
+
+    Args:
+        reader: what it reads.
+        items: what the reader yields.
+    """
+
+    running: ClassVar["WeakSet[_Thread]"] = WeakSet()
+
+    def __init__(self, reader: Reader, items: Generator[Any, None, None]) -> None:
+        self._reader = reader
+        self._items = items
+        self._calls: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._ends_by: float | None = None
+        self._thread = threading.Thread(target=self._work, name="criteo-audiences-table", daemon=True)
+        self._thread.start()
+        self.running.add(self)
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[R]":
+        """Returns what a call will return."""
+        made: Future[R] = Future()
+
+        def make() -> None:
+            if made.set_running_or_notify_cancel():
+                try:
+                    made.set_result(function(*args, **kwargs))
+                except BaseException as error:  # noqa: BLE001 - whoever waits for it takes it
+                    made.set_exception(error)
+
+        self._calls.put(make)
+        return asyncio.wrap_future(made)
+
+    def end(self) -> None:
+        """Ends the thread after the calls made so far; it closes what the reader has open, if nobody else did."""
+        self._ends_by = self._ends_by or time.monotonic() + _PATIENCE
+        self._calls.put(self._items.close)
+        self._calls.put(None)
+
+    def is_late(self) -> bool:
+        """Tells whether it still does what it was to end."""
+        return self._ends_by is not None and time.monotonic() > self._ends_by and self._thread.is_alive()
+
+    def finish(self) -> None:
+        """Waits until it has ended, unless it does not listen."""
+        self.end()
+        while self._thread.is_alive() and not self.is_late():
+            self._reader.interrupt()
+            self._thread.join(_INTERRUPT_EVERY)
+        if self._thread.is_alive():
+            self._reader.abandon()
+
+    def _work(self) -> None:
+        with suppress(Exception):  # of closing, when nobody waits for it
+            while (call := self._calls.get()) is not None:
+                call()
+
+
+@atexit.register
+def _finish_all() -> None:
+    """Lets readers clean up that were left by nobody, or whose clean-up was cancelled, before the interpreter ends."""
+    running = tuple(_Thread.running)
+    for thread in running:
+        thread.end()
+    for thread in running:
+        thread.finish()

@@ -26,12 +26,10 @@ class SourceFiles:
     Attributes:
         listings: what is in each directory that was given, by its path.
         states: of every file that will be read, by its path.
-        is_closed: whether these are all files that the tables name: a query names others.
     """
 
     listings: Mapping[str, Listing] = field(factory=dict)
     states: Mapping[Path, State] = field(factory=dict, repr=False)
-    is_closed: bool = True
 
     @classmethod
     def of(cls, *tables: "Table") -> "SourceFiles":
@@ -44,7 +42,7 @@ class SourceFiles:
         paths = [path for table in tables for path in table.paths if path != STDIN]
         listings = {path: listing(Path(path)) for path in paths if Path(path).is_dir()}
         files = [file for path in paths for file in (listings[path].files if path in listings else [Path(path)])]
-        return cls(listings, {file: _state(file) for file in files}, all(table.query is None for table in tables))
+        return cls(listings, {file: _state(file) for file in files})
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -174,6 +174,8 @@ class Table:
     ) -> "Table":
         """Describes the rows of a query in DuckDB's SQL, such as `SELECT email FROM 'crm/*.parquet' WHERE consent`.
 
+        A process of its own runs it, which ends with the upload.
+
         Args:
             query: one SELECT statement; it sees files, not the caller's variables.
             column: the column of its result.

@@ -109,3 +109,48 @@ def test_only_the_owner_sees_copies(tmp_path: Path) -> None:
     assert set(seen.values()) == {0o700}
     assert out == "stdin NoneType\n"
     assert [path.name for path in tmp_path.rglob("*")] == ["tmp"]
+
+
+QUERYING = """
+import asyncio, sys
+from criteo_audiences.identifiers import rule_for
+from criteo_audiences.models import IdentifierType
+from criteo_audiences.tables import Table
+from criteo_audiences.tables.plan import Plan, Selection
+from criteo_audiences.tables.run import TableRun
+
+async def main(query):
+    kind = IdentifierType.EMAIL
+    plan = Plan(selections=(Selection(kind=kind, rule=rule_for(kind), columns=("email",)),))
+    reading = asyncio.create_task(anext(TableRun(Table.from_query(query), plan).chunks()))
+    await asyncio.sleep(1)  # it is killed at any moment, whether the engine has begun or not
+    print("reading", flush=True)
+    await reading
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes as Linux shows them")
+def test_a_query_ends_with_the_program_that_was_killed(tmp_path: Path) -> None:
+    """Its process does not outlive the one that waits for it."""
+    query = "SELECT sleep_ms(100000)::VARCHAR AS email"
+    with subprocess.Popen(  # noqa: S603
+        [sys.executable, "-c", QUERYING, query], env=environment(tmp_path / "tmp"), stdout=subprocess.PIPE
+    ) as program:
+        assert program.stdout is not None
+        program.stdout.readline()
+        tasks = Path(f"/proc/{program.pid}/task").glob("*/children")
+        (child,) = [Path("/proc", number) for task in tasks for number in task.read_text().split()]
+        program.kill()
+    deadline = time.monotonic() + 10
+    while _runs(child) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not _runs(child)
+
+
+def _runs(process: Path) -> bool:
+    try:
+        return " Z " not in (process / "stat").read_text()
+    except OSError:
+        return False

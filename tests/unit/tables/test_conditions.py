@@ -2,9 +2,12 @@
 
 import duckdb
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
 from criteo_audiences.tables.conditions import Shape, require_condition
+from criteo_audiences.tables.permitted import FUNCTIONS
 
 SHAPE = Shape(
     "crm.csv",
@@ -29,7 +32,12 @@ def checked(condition: str, shape: Shape = SHAPE) -> str:
         "CAST(email AS INT) > 3",
         "\"e mail\" IS NULL OR n > 3 AND d > '2024-12-31'",
         "regexp_matches(email, '^(a|b)@') OR filename LIKE '%x%' OR file_index = 1",
-        "list_filter([email], lambda x: x = consent)[1] = 'a'",
+        "replace(replace(replace(email, ' ', ''), '-', ''), '+', '00') || consent = 'a'",
+        "lower(trim(email)) IN ('a@b.co') AND len(email) BETWEEN 1 AND 9 AND NOT email ILIKE '%@x.%'",
+        "d > current_date - INTERVAL '1 month' AND extract(year FROM d) = 2024 AND date_trunc('day', d) < now()::DATE",
+        "CASE WHEN coalesce(nullif(email, ''), consent) IS NULL THEN false ELSE n::DECIMAL(9,2) > 1 END",
+        "email->>'$.a' = 'b' AND split_part(email, '@', 2) SIMILAR TO 'b.*'",
+        "COLUMNS(*) IS NOT NULL",
         "TRY(strptime(email, '%Y')) IS NULL",
         "true",
     ],
@@ -66,6 +74,28 @@ REFUSED = {
     "getenv('HOME') = 'x'": 'calls a function that DuckDB does not have: "getenv".',
     "regexp_matches(email, 'planted(')": "has a regular expression that does not compile: missing ).",
     "regexp_replace(email, '[planted', '') = ''": "has a regular expression that does not compile: missing ].",
+    "len(range(300000000)) > 1": 'calls "range", which conditions may not use. They may call functions whose result is',
+    "repeat(email, 999999999) = 'a'": "all others work in Table.from_query.",
+    "email.\"rpad\"(999999999, 'x') = 'a'": 'calls "rpad", which conditions may not use',
+    "main.generate_series(1, 300000000) IS NULL": 'calls "generate_series"',
+    "unnest(email) = 'x'": 'calls "unnest"',
+    "sleep_ms(60000)": 'calls "sleep_ms"',
+    "[email] = [consent]": 'calls "list_value"',
+    "count(len(range(300000000))) > 1": "holds an aggregate",
+    "list_filter([email], lambda x: x = consent)[1] = 'a'": "which conditions may not use",
+    "email -> 'planted' IS NULL": "holds '->', or a function without a name",
+    "json_extract_string(email, '$..*') IS NULL": 'has a path of "json_extract_string" that is no text',
+    "json_extract_string(email, '$..' || '*') IS NULL": 'has a path of "json_extract_string" that is no text',
+    "email::VARCHAR[] IS NULL": 'converts to "list"; expected a type of one value',
+    "email::BIGNUM > 1": 'converts to "BIGNUM"',
+    "replace(email, 'a', consent) = 'b'": 'lets "replace" look for or insert what is no text in single quotes',
+    "replace(email, 'a', 'x') = 'b'".replace("x", "planted" * 99): "makes texts that are very much longer than a row's",
+    f"{'email || ' * 100} email = 'a'": "makes texts that are very much longer than a row's own",
+    "concat(email, x)".replace("x", "email, " * 9 + "email")
+    + " || x = 'a'".replace("x", "email || " * 99 + "email"): "longer",
+    f"{'regexp_replace(' * 9}email{', $$$$, $$aaa$$)' * 9} = 'b'": "makes texts that are very much longer",
+    f"{'NOT ' * 5_000}true": "nested too deeply",
+    f"{'NOT ' * 600}true": "nested too deeply",
     "email SIMILAR TO '*planted'": "does not compile: no argument for repetition operator.",
 }
 
@@ -81,6 +111,56 @@ def test_what_does_not_is_refused_in_one_line(condition: str, words: str) -> Non
     assert "planted" not in shown
     assert shown.isprintable()
     assert caught.value.__context__ is None
+
+
+def every_function() -> dict[str, str]:
+    """Returns the functions of the engine that is installed, and what each is."""
+    with duckdb.connect() as engine:
+        found = engine.execute("SELECT function_name, function_type FROM duckdb_functions()").fetchall()
+    return dict(found)
+
+
+def test_every_permitted_function_exists() -> None:
+    """The list holds nothing that this release of the engine does not have."""
+    assert FUNCTIONS - set(every_function()) == set()
+
+
+def test_every_other_function_is_refused_before_it_is_computed() -> None:
+    """Whatever the engine has or will have: what is not on the list is not called, aggregates and tables included."""
+    comparisons = {"IS DISTINCT FROM", "IS NOT DISTINCT FROM"}  # which the parser takes for what they are
+    others = {name: kind for name, kind in every_function().items() if name not in FUNCTIONS | comparisons}
+    assert len(others) > 500
+    with duckdb.connect() as engine:
+        for name, kind in others.items():
+            with pytest.raises(ConfigurationError) as caught:
+                require_condition(engine, f'"{name}"(email) IS NULL', SHAPE)
+            words = ("holds an aggregate", "holds a window function", "which conditions may not use")
+            assert any(said in str(caught.value) for said in words), kind
+
+
+CALLS = (
+    *("concat({0}, {1})", "{0} || {1}", "replace({0}, 'x', 'xyz')", "regexp_replace({0}, '', '--', 'g')"),
+    *("upper({0})", "reverse({1})", "coalesce({0}, {1})", "if({0} = {1}, {0}, {1})"),
+)
+EXPRESSIONS = st.recursive(
+    st.sampled_from(["email", "consent", "'x'"]),
+    lambda inner: st.builds(str.format, st.sampled_from(CALLS), inner, inner),
+    max_leaves=60,
+)
+
+
+@given(EXPRESSIONS)
+def test_what_is_taken_stays_in_proportion_to_its_row(expression: str) -> None:
+    """No text that a condition makes is more than a hundred times as long as those of its row."""
+    with duckdb.connect() as engine:
+        try:
+            require_condition(engine, f"({expression}) = 'a'", SHAPE)
+        except ConfigurationError as error:
+            assert "makes texts that are very much longer" in str(error)  # noqa: PT017
+            return
+        row = "SELECT repeat('x', 50) AS email, repeat('y', 50) AS consent"
+        found = engine.execute(f"SELECT length({expression}) FROM ({row})").fetchall()  # noqa: S608
+    assert found[0][0] <= 100 * 50
 
 
 def test_columns_of_a_strange_name_stay_readable() -> None:

@@ -3,6 +3,7 @@ import contextlib
 import gc
 import logging
 import os
+import re
 import tempfile
 import threading
 import time
@@ -12,7 +13,9 @@ from typing import Any
 
 import orjson
 import polars as pl
+import pyarrow as pa
 import pytest
+from attrs import evolve
 
 from criteo_audiences.identifiers import rule_for
 from criteo_audiences.models import HashAlgorithm, IdentifierType
@@ -182,6 +185,110 @@ async def test_cancellation_is_prompt(crm: Path, delay: float) -> None:
     with pytest.raises(asyncio.CancelledError):
         await reading
     assert time.monotonic() - began < 1
+
+
+def children() -> list[Path]:
+    """Returns the processes that this one has started, as the system shows them."""
+    started = Path("/proc/self/task").glob("*/children")
+    return [Path("/proc", number) for listed in started for number in listed.read_text().split()]
+
+
+async def running_query(reading: "asyncio.Task[Any]") -> Path:
+    """Returns the process of a query once there is one that runs it."""
+    while True:
+        for child in children():
+            with contextlib.suppress(OSError):
+                if b"tables.querying" in (child / "cmdline").read_bytes() and "duckdb" in (child / "maps").read_text():
+                    return child
+        assert not reading.done()
+        await asyncio.sleep(0.01)
+
+
+LINUX = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at processes as Linux shows them")
+DEAF = {
+    "a long list": "SELECT len(range(300000000))::VARCHAR AS email",
+    "a wait": "SELECT sleep_ms(100000)::VARCHAR AS email",
+    "many pairs": "SELECT count(a.i + b.i)::VARCHAR AS email FROM range(10000000) a(i), range(1000000) b(i)",
+}
+
+
+@LINUX
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("query", DEAF.values(), ids=DEAF)
+async def test_a_query_that_does_not_listen_is_ended_with_its_process(
+    query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cancellation waits for nothing that a query does, and leaves no process; that one knew no secret."""
+    monkeypatch.setenv("CRITEO_CLIENT_SECRET", "planted")
+    reading = asyncio.create_task(identifiers(TableRun(Table.from_query(query), plan())))
+    process = await running_query(reading)
+    assert b"planted" not in (process / "environ").read_bytes()
+    assert b"SELECT" not in (process / "cmdline").read_bytes()
+    began = time.monotonic()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert time.monotonic() - began < 2
+    assert not process.exists()
+
+
+@LINUX
+@pytest.mark.usefixtures("nothing_left")
+async def test_a_query_takes_no_more_memory_than_it_may() -> None:
+    """The system refuses it what is far beyond the limit; the error names the option."""
+    reading = asyncio.create_task(
+        identifiers(TableRun(Table.from_query(DEAF["a long list"]), plan(memory_limit="200MB")))
+    )
+    process = await running_query(reading)
+    peak = 0
+    while not reading.done():
+        with contextlib.suppress(OSError):
+            found = re.search(r"VmHWM:\s*(\d+) kB", (process / "status").read_text())
+            peak = max(peak, int(found[1]) if found else 0)
+        await asyncio.sleep(0.01)
+    with pytest.raises(OSError, match="the query does not fit into memory_limit"):
+        await reading
+    assert peak < 800_000
+
+
+@pytest.mark.usefixtures("nothing_left")
+async def test_a_query_keeps_its_types_and_its_order() -> None:
+    """Whole numbers of any size, what has no value at all, names that are alike, and far more rows than fit at once."""
+    wide = "SELECT NULL AS email, 1 AS n, 'x'::ENUM('x') AS N, [1] AS l, 12345678901234567890123456::HUGEINT AS id"
+    ids = evolve(EMAIL, kind=IdentifierType.CUSTOMER_ID, rule=rule_for(IdentifierType.CUSTOMER_ID), algorithm=None)
+    chosen = plan(selections=(evolve(ids, columns=("id",)),))
+    assert await identifiers(TableRun(Table.from_query(wide), chosen)) == ["12345678901234567890123456"]
+    run = TableRun(Table.from_query(wide), plan())
+    assert (await identifiers(run), run.rejected.total()) == ([], 1)
+    many = "SELECT 'p' || i || '@b.co' AS email FROM range(300000) t(i) ORDER BY i DESC"
+    found = await identifiers(TableRun(Table.from_query(many), plan(selections=(evolve(EMAIL, algorithm=None),))))
+    assert found == [f"p{number}@b.co" for number in reversed(range(300_000))]
+
+
+@pytest.mark.parametrize("told", [0.0, 0.3])
+async def test_a_source_that_does_not_answer_is_left_alone(temporary: Path, told: float) -> None:
+    """As a file does on a network that is gone: a cancellation takes its temporary files away, and goes on."""
+    answers = threading.Event()
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        answers.wait(30)
+        yield pa.record_batch({"email": ["a@b.co"]})
+
+    stream = pa.RecordBatchReader.from_batches(pa.schema({"email": pa.string()}), batches())
+    reading = asyncio.create_task(identifiers(TableRun(Table.from_arrow(stream), plan())))
+    while not reading_threads() or not list(temporary.iterdir()):  # noqa: ASYNC110 - of another thread
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(told)
+    began = time.monotonic()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert time.monotonic() - began < 2
+    assert list(temporary.iterdir()) == []
+    answers.set()
+    while reading_threads():  # noqa: ASYNC110 - see above
+        await asyncio.sleep(0.01)
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.usefixtures("nothing_left")
