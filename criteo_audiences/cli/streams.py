@@ -1,14 +1,15 @@
 """Standard input, output and error: made safe to use, and how a command speaks on them."""
 
 import io
-import json
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import orjson
 from rich.cells import cell_len
+
+_JSON: Final = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 
 class _Outlet(io.FileIO):
@@ -64,14 +65,22 @@ def print_table(*rows: Sequence[str | None]) -> None:
 def print_json(document: dict[str, Any]) -> None:
     """Prints the one document of `--json`, which is UTF-8 whatever the terminal's encoding.
 
-    A file's name that is no UTF-8 is written as JSON spells half a surrogate pair (RFC 8259 §8.2).
+    A name that is no UTF-8 shows escapes in place of its bytes.
     """
     try:
-        text = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    except TypeError:
-        text = f"{json.dumps(document, indent=2, ensure_ascii=False)}\n".encode("utf-8", "backslashreplace")
+        written = orjson.dumps(document, option=_JSON)
+    except orjson.JSONEncodeError:
+        written = orjson.dumps(_encodable(document), option=_JSON)
     sys.stdout.flush()
-    sys.stdout.buffer.write(text)
+    sys.stdout.buffer.write(written)
+
+
+def _encodable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_encodable(key): _encodable(each) for key, each in value.items()}
+    return [_encodable(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def flush() -> OSError | None:
