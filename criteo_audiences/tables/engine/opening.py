@@ -21,7 +21,7 @@ from criteo_audiences.tables.files.layout import Layout
 from criteo_audiences.tables.files.paths import literal_path
 from criteo_audiences.tables.files.source_files import SourceFiles, layouts_of, own_place
 from criteo_audiences.tables.files.workspace import Interruption
-from criteo_audiences.tables.names import engine_names, listed
+from criteo_audiences.tables.header_words import engine_names, listed
 from criteo_audiences.tables.plan import Plan, Selection
 
 if TYPE_CHECKING:
