@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.identifiers.preparation import is_missing
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.files.paths import ends_as_directory, written_path
@@ -74,9 +75,9 @@ def opt_outs_of(value: object) -> Table | tuple[str, ...] | None:
             "which may be empty."
         )
     for position, opt_out in enumerate(listed, start=1):
-        if not isinstance(opt_out, str):
+        if not isinstance(opt_out, str) and not is_missing(opt_out):
             raise TypeError(f"suppress, entry {position:,}: expected a str, found {type(opt_out).__name__}")
-    return listed
+    return tuple("" if is_missing(opt_out) else opt_out for opt_out in listed)
 
 
 def _path_of(value: object, option: str) -> Path | None:
