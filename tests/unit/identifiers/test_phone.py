@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import pickle
+import sys
 import traceback
 from collections.abc import Iterator
 from functools import cache
@@ -416,6 +417,17 @@ def test_what_has_a_numbers_form_is_read_where_it_is_dialed_or_is_no_number(text
 def test_a_region_may_be_called_by_its_name(region: str) -> None:
     """A code or a name, as exports write it."""
     assert normalize_phone("01 23 45 67 89", region=region) == "+33123456789"
+
+
+def test_the_extra_changes_no_international_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without phonenumberslite every spelling without a region gives the same; a region says what to install."""
+    texts = [written for region, written, _ in SPELLINGS if not region]
+    texts += [phonenumbers.format_number(each, phonenumbers.PhoneNumberFormat.E164) for _, each in example_numbers()]
+    found = [outcome(text) for text in texts]
+    monkeypatch.setitem(sys.modules, "phonenumbers", None)
+    assert [outcome(text) for text in texts] == found
+    with pytest.raises(ConfigurationError, match=r"pip install 'criteo-audiences\[phone\]'"):
+        normalize_phone("0123456789", region="FR")
 
 
 def outcome(text: str, region: str | None = None, **options: bool) -> str:
