@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from criteo_audiences.tables.workspace import workspace
+from criteo_audiences.tables.files.workspace import workspace
 
 SCRIPT = """
 import asyncio, sys
@@ -163,7 +163,7 @@ def _runs(process: Path) -> bool:
 
 CHILD = """
 import sys, time
-from criteo_audiences.tables.workspace import workspace
+from criteo_audiences.tables.files.workspace import workspace
 with workspace() as directory:
     (directory / "identifiers").write_text("planted@b.co")
     print(directory, flush=True)
