@@ -143,7 +143,7 @@ class Stage:
         """The calls for a token so far."""
         return [each for each in self.sandbox.requests if "oauth2" in each.path]
 
-    async def upload(self, source: object, **options: Any) -> UploadReport:
+    async def upload(self, source: Any, **options: Any) -> UploadReport:
         """Uploads to the contact list, in clear by default, and asserts that the report adds up."""
         chosen = {"hash": None, **options}
         report = await self.criteo.marketing_solutions.upload_contact_list(self.segment_id, source, **chosen)

@@ -66,7 +66,7 @@ def amendment(count: int) -> Request:
 
 async def longest_gap(ask: Callable[[], Coroutine[Any, Any, object]]) -> float:
     """Returns how long the event loop had no turn while a call was made; the least of several times, as others run."""
-    gaps = []
+    gaps: list[float] = []
     while len(gaps) < 5 and min(gaps, default=1.0) > 0.1:
         task, before = asyncio.create_task(ask()), time.perf_counter()
         gaps.append(0.0)
