@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, settings
 
 from criteo_audiences.session import neighbors, session
 
+pytest.register_assert_rewrite("tests.kit")
+
 # A busy machine is no failure: no property test judges how long an example takes. `.ci/run` tries more examples.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 settings.register_profile("quick", PATIENT, max_examples=40)

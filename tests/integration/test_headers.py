@@ -10,9 +10,8 @@ import pyarrow as pa
 import pytest
 
 from criteo_audiences import ConfigurationError, Table
-from criteo_audiences.uploads.amendment import Destination
-from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.recorder import job_of
+from tests.kit import LIST, options_of
 
 REPORT = 'Report: "Customers\n\nsep=;;;\nid;email;name\n1;a@b.co;Ann\n2;b@b.co;Bob\n'
 META = "email,email,phone,email,phone\na@b.co,b@b.co,+33612345678,,\n,,,c@b.co,+33612345679\n,,,,\n"
@@ -288,8 +287,7 @@ def test_what_is_said_of_a_file_is_part_of_the_job(crm: Path) -> None:
     """Other rows are read, so an unfinished upload is not continued; wherever it is said, it is the same."""
 
     def configuration(options: dict[str, Any], said: dict[str, Any]) -> object:
-        destination = Destination(service="marketing-solutions", host="h", segment_id="1")
-        return job_of(destination, Table.from_file(crm, **said), Options(hash=None, **options)).configuration
+        return job_of(LIST, Table.from_file(crm, **said), options_of(**options)).configuration
 
     plain = configuration({}, {})
     for option, value in (("skip_rows", 3), ("encoding", "cp1251")):

@@ -30,9 +30,9 @@ from criteo_audiences.journals.rows import BatchState
 from criteo_audiences.journals.sqlite_file import log_of
 from criteo_audiences.models import IdentifierType, Operation
 from criteo_audiences.sandbox import Sandbox
-from criteo_audiences.uploads.amendment import Amendment, Destination
-from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads import Amendment, Destination
 from criteo_audiences.uploads.recorder import job_of
+from tests.kit import options_of
 
 CLIENT_ID, SECRET, SEGMENT_NAME = "planted-client-id", "planted-client-secret", "planted-segment-name"
 EMAILS = [f"planted.person.{number}@example.com" for number in range(30)]
@@ -136,7 +136,7 @@ class Stage:
         """Uploads, and notes what is shown of it."""
         ms, listener = self.criteo.marketing_solutions, self.listener
         chosen = self.options(**options)
-        listener.note(Options(**chosen))
+        listener.note(options_of(**chosen))
         async with ms.stream_contact_list(self.segment_id, source or self.source, **chosen) as results:
             listener.note(results, results.journal, results.set_aside)
             async for batch in results:
@@ -259,7 +259,7 @@ async def test_every_refusal_to_continue_names_nobody(stage: Stage, monkeypatch:
     stage.listener.note_error(caught.value)
     assert "another job" in await stage.refused(where="note = 'planted.condition@example.com'")
     assert "another job" in await stage.refused(operation="remove")
-    job = job_of(destination(stage), Table.from_file(stage.source), Options(**stage.options()))
+    job = job_of(destination(stage), Table.from_file(stage.source), options_of(**stage.options()))
     with Journal.open(path, job, resume=False) as journal:
         stage.listener.note(journal, job)
         assert "in use" in await stage.refused()
@@ -302,7 +302,7 @@ async def test_what_an_upload_is_made_of_shows_nothing_of_it(listener: Listener,
     """The repr of every object that holds an identifier, a condition or the application's id."""
     batch = planted_batch(1)
     table = Table.from_query("SELECT 'planted.condition@example.com' AS email")
-    settings = Options(hash=None, where=WHERE, suppress=[OPT_OUT])
+    settings = options_of(where=WHERE, suppress=[OPT_OUT])
     job = job_of(destination(stage), table, settings)
     amendment = Amendment(
         segment_id="1", operation=Operation.ADD, identifier_type=IdentifierType.EMAIL, batch=batch, upload_id="1"

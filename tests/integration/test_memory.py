@@ -15,10 +15,9 @@ from criteo_audiences.identifiers import RejectReason
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.tables.files.inspection import inspect
 from criteo_audiences.tables.origins import Reject
-from criteo_audiences.uploads import Amendment, Destination
-from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads import Amendment
 from criteo_audiences.uploads.rejects import RejectsFile
-from criteo_audiences.uploads.uploader import upload
+from tests.kit import LIST, options_of, upload
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -102,9 +101,8 @@ def test_an_iterable_of_rejects_alone_takes_no_more_memory(tmp_path: Path) -> No
         raise AssertionError("nothing can be sent")
 
     def run(rows: int, path: Path) -> None:
-        nowhere = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
-        options = Options(hash=None, rejects=path, rejects_plain=True, dry_run=True)
-        asyncio.run(upload(amend, nowhere, (f"nobody {number:080}" for number in range(rows)), options))
+        options = options_of(rejects=path, rejects_plain=True, dry_run=True)
+        asyncio.run(upload(amend, LIST, (f"nobody {number:080}" for number in range(rows)), options))
 
     run(1, tmp_path / "first.csv")  # imports what it needs
     with less_than(2_000_000):

@@ -1,9 +1,8 @@
 """A fair share of the quota, in real time, against a server that enforces it within a shortened window."""
 
 import asyncio
-import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,9 @@ import pytest
 from criteo_audiences import CriteoClient, Progress, Quota, QuotaWaitError
 from criteo_audiences.sandbox import Fault, Sandbox
 from criteo_audiences.session import Event
+from tests.kit import emails
 
 SetStage = Callable[..., Any]
-
-
-def emails(count: int | None = None) -> Iterator[str]:
-    """Yields addresses, for ever unless told otherwise."""
-    return (f"{number}@example.com" for number in itertools.islice(itertools.count(), count))
 
 
 class Begun:

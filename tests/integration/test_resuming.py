@@ -17,6 +17,9 @@ from criteo_audiences.journals.directory import JournalDirectory
 from criteo_audiences.journals.store import Store
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.uploads import recorder
+from tests.kit import assert_adds_up, emails
+
+EMAILS = list(emails(100))
 
 
 class Stage:
@@ -65,16 +68,9 @@ class SourceError(Exception):
     """A source that ends in the middle."""
 
 
-def emails(count: int) -> list[str]:
-    """Returns addresses that differ."""
-    return [f"customer.{number}@example.com" for number in range(count)]
-
-
 def check(report: UploadReport) -> None:
-    """Holds the two equations against a report."""
-    gone = report.rejected_total + (report.duplicates or 0) + report.suppressed + report.pending
-    assert report.read == report.sent + gone
-    assert report.sent == report.valid + report.invalid + report.unreported + report.failed + report.unknown
+    """Asserts that a report adds up, and that each batch was sent once, by this run or by an earlier one."""
+    assert_adds_up(report)
     if not report.dry_run:
         assert report.calls == report.batches - report.resumed + report.retries
 
@@ -91,10 +87,10 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 async def test_an_upload_that_was_cut_short_is_finished(stage: Stage) -> None:
     """Two of five batches were acknowledged: the same upload sends the other three, and reports all five."""
-    await stage.cut_short(emails(50), 25)
+    await stage.cut_short(EMAILS[:50], 25)
     assert stage.amendments == 2
 
-    report = await stage.upload(emails(50))
+    report = await stage.upload(EMAILS[:50])
     assert (report.batches, report.resumed, report.calls) == (5, 2, 3)
     assert (report.sent, report.valid, report.ok) == (50, 50, True)
     assert (stage.held, stage.amendments) == (50, 5)
@@ -104,14 +100,14 @@ async def test_an_upload_that_was_cut_short_is_finished(stage: Stage) -> None:
 async def test_a_finished_upload_is_sent_again_when_it_is_started_again(stage: Stage) -> None:
     """Add, clear, add: the journal of the first does not keep the second from sending."""
     for _ in range(2):
-        report = await stage.upload(emails(30))
+        report = await stage.upload(EMAILS[:30])
         assert (report.resumed, report.calls, stage.held) == (0, 3, 30)
         await stage.criteo.marketing_solutions.clear_contact_list(stage.segment_id)
 
 
 async def test_a_changed_source_is_sent_again_from_its_first_changed_batch(stage: Stage) -> None:
     """The second batch of three changed, so it and the third are sent, though the third had arrived."""
-    rows = emails(40)
+    rows = EMAILS[:40]
     await stage.cut_short(rows, 35)
     changed = [*rows[:12], "new@example.com", *rows[13:]]
     report = await stage.upload(changed)
@@ -123,20 +119,20 @@ async def test_a_batch_that_failed_is_the_only_one_that_is_sent_again(stage: Sta
     """A batch was answered with 503 and one got no answer; the next run sends these two."""
     stage.sandbox.fail_next(status=503, on="contact-list")
     stage.sandbox.fail_next(lose_reply=True, on="contact-list")
-    first = await stage.upload(emails(50))
+    first = await stage.upload(EMAILS[:50])
     assert (first.failed, first.unknown, first.valid, first.ok) == (0, 20, 30, False)
 
-    second = await stage.upload(emails(50))
+    second = await stage.upload(EMAILS[:50])
     assert (second.resumed, second.calls, second.valid, second.ok) == (3, 2, 50, True)
     assert stage.held == 50
 
 
 async def test_results_of_resumed_batches_come_too(stage: Stage) -> None:
     """Who adds up the results of a stream gets what the report says."""
-    await stage.cut_short(emails(30), 25)
+    await stage.cut_short(EMAILS[:30], 25)
     lists = stage.criteo.marketing_solutions
     options: dict[str, Any] = {"hash": "sha256", "batch_size": 10, "journal": stage.journal}
-    async with lists.stream_contact_list(stage.segment_id, emails(30), **options) as results:
+    async with lists.stream_contact_list(stage.segment_id, EMAILS[:30], **options) as results:
         assert results.resumes
         assert results.resumable
         assert results.journal == stage.journal
@@ -153,18 +149,18 @@ async def test_results_of_resumed_batches_come_too(stage: Stage) -> None:
 )
 async def test_a_journal_is_of_one_job(stage: Stage, other: dict[str, Any]) -> None:
     """Another operation, list or setting does not continue it, and does not overwrite it."""
-    await stage.cut_short(emails(30), 25)
+    await stage.cut_short(EMAILS[:30], 25)
     if "segment_id" in other:
         other = {"segment_id": stage.sandbox.add_contact_list()}
     with pytest.raises(JournalError, match="another job"):
-        await stage.upload(emails(30), **other)
-    assert (await stage.upload(emails(30))).resumed == 2
+        await stage.upload(EMAILS[:30], **other)
+    assert (await stage.upload(EMAILS[:30])).resumed == 2
 
 
 async def test_a_directory_has_a_journal_for_each_job(stage: Stage, tmp_path: Path) -> None:
     """Given a directory, uploads that differ do not get in each other's way; no name shows a setting."""
     for options in ({}, {"operation": "remove"}, {"hash": None}):
-        await stage.cut_short(emails(30), 25, journal=tmp_path, **options)
+        await stage.cut_short(EMAILS[:30], 25, journal=tmp_path, **options)
     assert len(list(tmp_path.glob("*.journal"))) == 3
     assert len(list(tmp_path.glob(f"marketing-solutions-{stage.segment_id}-add-*.journal"))) == 2
 
@@ -173,19 +169,19 @@ async def test_another_operation_on_the_list_keeps_it_from_being_continued_unask
     stage: Stage, tmp_path: Path
 ) -> None:
     """An upload of the same directory came between: everything is sent, unless resume=True says otherwise."""
-    await stage.cut_short(emails(30), 25)
-    await stage.upload(emails(5), journal=stage.journal.with_name("other.journal"))
+    await stage.cut_short(EMAILS[:30], 25)
+    await stage.upload(EMAILS[:5], journal=stage.journal.with_name("other.journal"))
     stream = stage.criteo.marketing_solutions.stream_contact_list
     options: dict[str, Any] = {"hash": "sha256", "batch_size": 10, "max_concurrency": 1, "journal": stage.journal}
     copied = tmp_path / "copy"
     copied.mkdir()
     for file in stage.journal.parent.iterdir():
         (copied / file.name).write_bytes(file.read_bytes())
-    async with stream(stage.segment_id, emails(30), **options) as results:
+    async with stream(stage.segment_id, EMAILS[:30], **options) as results:
         assert results.set_aside is not None
         assert "something else has operated on the list" in results.set_aside
         assert [result.resumed async for result in results] == [False] * 3
-    report = await stage.upload(emails(30), journal=copied / "crm.journal", resume=True)
+    report = await stage.upload(EMAILS[:30], journal=copied / "crm.journal", resume=True)
     assert report.resumed == 2
 
 
@@ -197,13 +193,13 @@ async def amend(stage: Stage, segment_id: str) -> None:
 
 async def remove(stage: Stage, segment_id: str) -> None:
     """Removes customers without a journal."""
-    await stage.upload(emails(20), segment_id=segment_id, journal=None, operation="remove")
+    await stage.upload(EMAILS[:20], segment_id=segment_id, journal=None, operation="remove")
 
 
 async def stream(stage: Stage, segment_id: str) -> None:
     """Adds customers without a journal, batch by batch."""
     lists = stage.criteo.marketing_solutions
-    async with lists.stream_contact_list(segment_id, emails(5), hash=None) as results:
+    async with lists.stream_contact_list(segment_id, EMAILS[:5], hash=None) as results:
         async for _ in results:
             pass
 
@@ -221,24 +217,24 @@ async def test_what_this_library_did_to_the_list_keeps_it_from_being_continued_u
     stage: Stage, operate: Any
 ) -> None:
     """A call or an upload that knows of no journal; the list is whole in the end, and resume=True goes on."""
-    await stage.cut_short(emails(50), 25)
+    await stage.cut_short(EMAILS[:50], 25)
     await operate(stage, stage.segment_id)
-    report = await stage.upload(emails(50))
+    report = await stage.upload(EMAILS[:50])
     assert (report.resumed, report.valid) == (0, 50)
     assert stage.held >= 50
 
-    await stage.cut_short(emails(50), 25)
+    await stage.cut_short(EMAILS[:50], 25)
     await operate(stage, stage.segment_id)
-    assert (await stage.upload(emails(50), resume=True)).resumed == 2
+    assert (await stage.upload(EMAILS[:50], resume=True)).resumed == 2
 
 
 @pytest.mark.parametrize("operate", OPERATIONS)
 async def test_what_was_done_to_another_list_does_not(stage: Stage, operate: Any) -> None:
     """Nor does a dry run, or an operation when no state directory could be written to."""
-    await stage.cut_short(emails(50), 25)
+    await stage.cut_short(EMAILS[:50], 25)
     await operate(stage, stage.sandbox.add_contact_list(name="other"))
-    await stage.upload(emails(50), journal=None, dry_run=True)
-    assert (await stage.upload(emails(50))).resumed == 2
+    await stage.upload(EMAILS[:50], journal=None, dry_run=True)
+    assert (await stage.upload(EMAILS[:50])).resumed == 2
 
 
 @pytest.mark.parametrize("operate", OPERATIONS)
@@ -253,7 +249,7 @@ async def test_an_operation_needs_no_state_directory(
     if place == "file":
         (tmp_path / "home").touch()
     if place in {"damaged", "locked"}:
-        await stage.upload(emails(10))
+        await stage.upload(EMAILS[:10])
     if place == "damaged":
         ledger_path.write_bytes(b"x" * 5_000)
     before = sorted(tmp_path.rglob("*"))
@@ -276,23 +272,23 @@ async def test_a_refused_start_leaves_no_journal(stage: Stage, options: dict[str
 
 async def test_resuming_what_is_finished_is_refused(stage: Stage) -> None:
     """resume=True with nothing to continue says so instead of sending everything again."""
-    await stage.upload(emails(10))
+    await stage.upload(EMAILS[:10])
     with pytest.raises(JournalError, match="no unfinished upload"):
-        await stage.upload(emails(10), resume=True)
+        await stage.upload(EMAILS[:10], resume=True)
     assert stage.amendments == 1
 
 
 async def test_a_journal_has_one_upload_at_a_time(stage: Stage) -> None:
     """A second upload with a journal in use is refused in words, and nothing is sent for it."""
     lists = stage.criteo.marketing_solutions
-    async with lists.stream_contact_list(stage.segment_id, emails(10), hash=None, journal=stage.journal):
+    async with lists.stream_contact_list(stage.segment_id, EMAILS[:10], hash=None, journal=stage.journal):
         with pytest.raises(JournalError, match="in use"):
-            await stage.upload(emails(10), hash=None)
+            await stage.upload(EMAILS[:10], hash=None)
 
 
 async def test_a_dry_run_leaves_the_journal_alone(stage: Stage) -> None:
     """It neither makes one nor reads one."""
-    report = await stage.upload(emails(10), dry_run=True)
+    report = await stage.upload(EMAILS[:10], dry_run=True)
     assert report.pending == 10
     assert not stage.journal.exists()
 
@@ -300,7 +296,7 @@ async def test_a_dry_run_leaves_the_journal_alone(stage: Stage) -> None:
 async def test_a_file_is_resumed_like_any_source(stage: Stage, tmp_path: Path) -> None:
     """The table lane: a refused batch in the middle, then the same file again."""
     path = tmp_path / "crm.csv"
-    path.write_text("email\n" + "\n".join(emails(50)))
+    path.write_text("email\n" + "\n".join(EMAILS[:50]))
     stage.sandbox.fail_next(status=500, on="contact-list")
     assert (await stage.upload(path)).unknown == 10
     report = await stage.upload(path)
@@ -310,7 +306,7 @@ async def test_a_file_is_resumed_like_any_source(stage: Stage, tmp_path: Path) -
 
 async def test_credentials_that_are_refused_leave_the_upload_unfinished(stage: Stage) -> None:
     """A token that is refused in the middle ends the upload with an error; the next one continues."""
-    rows = emails(40)
+    rows = EMAILS[:40]
 
     def revoking() -> Iterator[str]:
         yield from rows[:20]
@@ -327,14 +323,14 @@ async def test_credentials_that_are_refused_leave_the_upload_unfinished(stage: S
 async def test_a_canceled_upload_is_continued(stage: Stage) -> None:
     """What is in flight gets drain_timeout to come back, and is not sent again; nobody needs a signal for that."""
     stage.sandbox.fail_next(delay=0.2, times=3, on="contact-list")
-    task = asyncio.create_task(stage.upload(emails(50), drain_timeout=10.0))
+    task = asyncio.create_task(stage.upload(EMAILS[:50], drain_timeout=10.0))
     while stage.amendments < 2:  # noqa: ASYNC110 - the server has no event for it
         await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     arrived = stage.held
-    report = await stage.upload(emails(50))
+    report = await stage.upload(EMAILS[:50])
     assert report.resumed == arrived // 10 > 0
     assert stage.amendments == 5
 
@@ -352,11 +348,11 @@ async def test_a_journal_that_cannot_be_written_any_more_ends_the_upload(
 
     monkeypatch.setattr(Store, "begin", full)
     with pytest.raises(JournalError, match="disk is full") as caught:
-        await stage.upload(emails(50), drain_timeout=10.0)
+        await stage.upload(EMAILS[:50], drain_timeout=10.0)
     assert "20 identifiers accepted" in caught.value.__notes__[0]
     assert stage.held == 20
     monkeypatch.undo()
-    assert (await stage.upload(emails(50))).resumed == 2
+    assert (await stage.upload(EMAILS[:50])).resumed == 2
     assert stage.amendments == 5
 
 
@@ -393,7 +389,9 @@ async def test_an_acknowledgement_is_on_the_disk_before_anybody_hears_of_it(stag
     """Every result comes after the wait for the disk that covers it."""
     options: dict[str, Any] = {"hash": None, "batch_size": 10, "max_concurrency": 2, "journal": stage.journal}
     heard = 0
-    async with stage.criteo.marketing_solutions.stream_contact_list(stage.segment_id, emails(80), **options) as results:
+    async with stage.criteo.marketing_solutions.stream_contact_list(
+        stage.segment_id, EMAILS[:80], **options
+    ) as results:
         async for result in results:
             assert result.number in disk.safe
             heard += 1
@@ -405,7 +403,7 @@ async def test_results_that_follow_closely_wait_for_the_disk_together(
 ) -> None:
     """The first one by itself, the others once, in a thread, and not longer than until the last one is there."""
     monkeypatch.setattr(recorder, "_BETWEEN_SYNCS", 3_600.0)
-    assert (await stage.upload(emails(80))).ok
+    assert (await stage.upload(EMAILS[:80])).ok
     opening, *waited = disk.waited
     assert len(waited) == 2
     assert threading.current_thread() not in {opening, *waited}
@@ -428,10 +426,10 @@ async def _go_on_after(number: int, stage: Stage, disk: Disk) -> None:
     is_back = asyncio.Event()
 
     async def source() -> AsyncIterator[str]:
-        for email in emails(10 * number):
+        for email in EMAILS[: 10 * number]:
             yield email
         await is_back.wait()
-        for email in emails(20):
+        for email in EMAILS[:20]:
             yield email
 
     options: dict[str, Any] = {"hash": None, "batch_size": 10, "journal": stage.journal}

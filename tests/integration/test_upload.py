@@ -1,6 +1,6 @@
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from criteo_audiences import ConfigurationError, HashAlgorithm, Table, UploadFailedError, hash_email
+from tests.kit import emails
 
 SetStage = Callable[..., AbstractAsyncContextManager[Any]]
 MESSY = [
@@ -20,11 +21,6 @@ MESSY = [
     "E13743A7F1DB7F4246BADD6FD6FF54FF",
 ]
 CLEAN = {"a@example.com", "bo@example.com", "e13743a7f1db7f4246badd6fd6ff54ff"}
-
-
-def emails(count: int) -> Iterator[str]:
-    """Yields that many addresses, one at a time."""
-    return (f"{number}@example.com" for number in range(count))
 
 
 async def asynchronously(rows: Any) -> AsyncIterator[Any]:

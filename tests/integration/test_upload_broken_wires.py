@@ -13,9 +13,9 @@ import pytest
 
 from criteo_audiences import CriteoError, InvalidResponseError, RequestTimeout, RetryPolicy, TransportError
 from criteo_audiences.sandbox import Fault, RecordedRequest
+from tests.kit import AMENDING
 
 SetStage = Callable[..., AbstractAsyncContextManager[Any]]
-LIST = "contact-list"
 EMAILS = {f"{number}.of.a.longer.name@example.com" for number in range(9_000)}
 MOMENTS = ["handled", "half-head", "head", "half-body"]
 QUICK = RetryPolicy(attempts=6, first_delay=0.001, max_delay=0.01)
@@ -64,7 +64,7 @@ async def test_every_fault_is_met_once_and_the_list_ends_right(
     """Whether or not the call was handled, it is repeated once exactly where no answer could be read."""
     for fault in faults:
         async with set_stage({"retry": QUICK, "timeout": SHORT if fault.get("stall") == LONG else LONG}) as stage:
-            stage.sandbox.fail_next(**fault, on=LIST)
+            stage.sandbox.fail_next(**fault, on=AMENDING)
             report = await stage.upload(EMAILS, batch_size=3_000, max_concurrency=1)
             shown = {name: repr(value)[:40] for name, value in fault.items()}
             assert (report.ok, stage.held == EMAILS, report.batches) == (True, True, 3), shown
@@ -76,7 +76,7 @@ async def test_every_fault_is_met_once_and_the_list_ends_right(
 async def test_a_kept_connection_that_died_costs_no_more_than_an_attempt(set_stage: SetStage) -> None:
     """The attempt counts although the server never saw it, for the client cannot tell."""
     async with set_stage({"retry": QUICK, "timeout": SHORT}) as stage:
-        stage.sandbox.fail_next(lose_reply=True, at="answered", times=3, on=LIST)
+        stage.sandbox.fail_next(lose_reply=True, at="answered", times=3, on=AMENDING)
         report = await stage.upload(EMAILS, batch_size=3_000, max_concurrency=1)
         assert (report.ok, stage.held == EMAILS, len(stage.calls)) == (True, True, 3)
         assert report.calls == report.batches + report.retries
@@ -109,7 +109,7 @@ async def test_without_a_retry_it_is_one_error_and_not_known(
 ) -> None:
     """The server may have the batch or not; the client cannot know, and says so of this batch alone."""
     async with set_stage({"retry": RetryPolicy(attempts=1), "timeout": SHORT}) as stage:
-        stage.sandbox.fail_next(**fault, on=LIST)
+        stage.sandbox.fail_next(**fault, on=AMENDING)
         report = await stage.upload(sorted(EMAILS), batch_size=3_000, max_concurrency=1)
         (failure,) = report.failures
         assert type(failure.error) is error
@@ -132,7 +132,7 @@ async def test_an_upload_through_a_storm_of_faults_adds_up(seed: int, set_stage:
     ) as stage:  # no fault stalls: a time-out would be the machine's
 
         def choose(call: RecordedRequest) -> Fault | None:
-            if LIST not in call.path:
+            if AMENDING not in call.path:
                 return None
             if (
                 call.number % 40 == 0
@@ -156,7 +156,7 @@ async def test_a_huge_answer_is_not_held(set_stage: SetStage) -> None:
     async with set_stage({"retry": RetryPolicy(attempts=1)}) as stage:
         await stage.upload(["a@b.co"])
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        stage.sandbox.fail_next(padded_to=10**12, times=2, on=LIST)
+        stage.sandbox.fail_next(padded_to=10**12, times=2, on=AMENDING)
         for _ in range(2):
             report = await stage.upload(["a@b.co"])
             assert [type(failure.error) for failure in report.failures] == [InvalidResponseError]
@@ -169,7 +169,7 @@ async def test_a_server_whose_clock_is_wrong_is_waited_for_as_long_as_it_means(
 ) -> None:
     """Its Date says what its reset means, so neither is it waited for ten minutes nor asked too early."""
     async with set_stage({"timeout": SHORT}, clock=lambda: time.time() + ahead) as stage:
-        stage.sandbox.fail_next(status=429, on=LIST)
+        stage.sandbox.fail_next(status=429, on=AMENDING)
         report = await stage.upload(EMAILS, batch_size=3_000, max_concurrency=1)
         assert stage.held == EMAILS
     assert (report.ok, report.retries) == (True, 1)

@@ -1,7 +1,7 @@
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,16 +11,9 @@ import psutil
 import pytest
 
 from criteo_audiences import CriteoClient
+from tests.kit import AMENDING, emails
 
 SetStage = Callable[..., AbstractAsyncContextManager[Any]]
-LIST = "contact-list"
-
-
-def emails() -> Iterator[str]:
-    """Yields addresses for ever."""
-    number = 0
-    while number := number + 1:
-        yield f"{number}@example.com"
 
 
 def connections(url: str) -> int:
@@ -103,7 +96,7 @@ async def test_ending_in_the_middle_leaves_nothing(
 ) -> None:
     """No task, no connection in use, no warning; the client works on, and closing it closes the rest."""
     async with set_stage() as stage, nothing_left(caplog):
-        stage.sandbox.fail_next(delay=30, times=4, on=LIST)
+        stage.sandbox.fail_next(delay=30, times=4, on=AMENDING)
 
         async def busy() -> None:
             await until(lambda: len(stage.calls) == 4)
@@ -145,7 +138,7 @@ async def test_a_borrowed_session_stays_open(set_stage: SetStage, caplog: pytest
     """Canceling an upload, and closing the client, close nothing that belongs to the caller."""
     async with set_stage() as stage, nothing_left(caplog), aiohttp.ClientSession() as http:
         criteo = CriteoClient(stage.sandbox.credentials, base_url=stage.sandbox.url, http=http)
-        stage.sandbox.fail_next(delay=30, times=4, on=LIST)
+        stage.sandbox.fail_next(delay=30, times=4, on=AMENDING)
         uploading = asyncio.create_task(
             criteo.marketing_solutions.upload_contact_list(stage.segment_id, emails(), hash=None, batch_size=100)
         )
@@ -170,7 +163,7 @@ async def test_an_upload_under_a_task_group_ends_with_it(set_stage: SetStage, ca
             group.create_task(fail(stage))
 
     async with set_stage() as stage, nothing_left(caplog):
-        stage.sandbox.fail_next(delay=30, times=4, on=LIST)
+        stage.sandbox.fail_next(delay=30, times=4, on=AMENDING)
         with pytest.raises(ExceptionGroup) as caught:
             await run_both(stage)
         assert [type(error) for error in caught.value.exceptions] == [ZeroDivisionError]

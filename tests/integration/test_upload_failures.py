@@ -24,14 +24,9 @@ from criteo_audiences import (
     UploadFailedError,
 )
 from criteo_audiences.sandbox import Sandbox
+from tests.kit import AMENDING, emails
 
 SetStage = Callable[..., AbstractAsyncContextManager[Any]]
-LIST = "contact-list"
-
-
-def emails(count: int) -> Iterator[str]:
-    """Yields that many addresses, one at a time."""
-    return (f"{number}@example.com" for number in range(count))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +52,7 @@ async def test_one_failed_batch_is_data(
     fault: dict[str, Any], error: type[Exception], failed: int, unknown: int, stage: Any
 ) -> None:
     """It is in `failures` with its error, the other batches arrive, and the report says it is not ok."""
-    stage.sandbox.fail_next(**fault, on=LIST)
+    stage.sandbox.fail_next(**fault, on=AMENDING)
     report = await stage.upload(emails(35), batch_size=10, max_concurrency=1)
     (failure,) = report.failures
     assert (failure.number, failure.ok, type(failure.error)) == (1, False, error)
@@ -81,7 +76,7 @@ async def test_one_failed_batch_is_data(
 async def test_a_receipt_that_is_partly_unreadable_is_a_receipt(attributes: bytes, stage: Any) -> None:
     """Criteo answered 200, so the batch has not failed; only what it did not say in numbers is `unreported`."""
     body = b'{"data": {"type": "ContactListAmendment", "attributes": {%s}}}' % attributes
-    stage.sandbox.fail_next(body=body, on=LIST)
+    stage.sandbox.fail_next(body=body, on=AMENDING)
     report = await stage.upload(emails(35), batch_size=10, max_concurrency=1)
     assert (report.ok, report.failures, report.calls) == (False, (), 4)
     assert (report.valid, report.unreported, report.unknown, report.failed) == (25, 10, 0, 0)
@@ -152,7 +147,7 @@ async def test_a_token_that_cannot_be_renewed_ends_the_upload_at_once(set_stage:
 )
 async def test_a_passing_fault_is_retried_and_the_list_ends_right(fault: dict[str, Any], stage: Any) -> None:
     """Whether Criteo applied the first attempt or not, every identifier is there once, and the report says so."""
-    stage.sandbox.fail_next(**fault, on=LIST)
+    stage.sandbox.fail_next(**fault, on=AMENDING)
     report = await stage.upload(emails(95), batch_size=10)
     assert stage.held == set(emails(95))
     assert (report.valid, report.ok, report.batches) == (95, True, 10)
@@ -163,7 +158,7 @@ async def test_a_passing_fault_is_retried_and_the_list_ends_right(fault: dict[st
 async def test_a_removal_whose_reply_is_lost_ends_right_too(stage: Any) -> None:
     """Removing twice removes once."""
     await stage.upload(emails(20))
-    stage.sandbox.fail_next(lose_reply=True, on=LIST)
+    stage.sandbox.fail_next(lose_reply=True, on=AMENDING)
     report = await stage.upload(emails(15), operation="remove", batch_size=5)
     assert stage.held == {f"{number}@example.com" for number in range(15, 20)}
     assert report.valid == 15

@@ -13,10 +13,10 @@ import pytest
 
 from criteo_audiences import AuthenticationError, ClientCredentials, CriteoClient, UploadReport, hash_email
 from criteo_audiences.sandbox import Sandbox
+from tests.kit import AMENDING
 
 SECRET = "planted-client-secret"
 CLIENT_ID = "planted-client-id"
-LIST = "contact-list"
 EMAILS = [f"planted.person.{number}@example.com" for number in range(30)]
 REFUSED = ["planted.nobody", "planted person@example.com", "planted@b@example.com", "planted\ud800@example.com"]
 ROWS = [*EMAILS, *REFUSED, "planted!@example.c\u00fcm", None]
@@ -147,7 +147,7 @@ async def test_nothing_planted_is_shown_whatever_the_answer(
     """No log, event, exception, traceback or repr holds an identifier, its hash, the secret or a token."""
     async with open_stage() as stage:
         if fault:
-            stage.sandbox.fail_next(**fault, on=LIST)
+            stage.sandbox.fail_next(**fault, on=AMENDING)
         report = await stage.upload(asynchronously(ROWS), hash=algorithm, batch_size=7, on_progress=spoken.note)
         assert stage.held or not report.ok
         spoken.note(stage.criteo, stage.criteo.marketing_solutions, stage.criteo.rate_limit)
@@ -188,7 +188,7 @@ async def test_a_row_of_another_type_is_not_shown(row: Any, open_stage: Open, sp
 async def test_a_canceled_upload_shows_nothing(open_stage: Open, spoken: Spoken) -> None:
     """Neither its exception nor its report."""
     async with open_stage() as stage:
-        stage.sandbox.fail_next(delay=30, times=9, on=LIST)
+        stage.sandbox.fail_next(delay=30, times=9, on=AMENDING)
         ms = stage.criteo.marketing_solutions
         async with ms.stream_contact_list(stage.segment_id, ROWS, hash=None, batch_size=7) as results:
             async with asyncio.timeout(10):

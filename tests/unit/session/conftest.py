@@ -1,10 +1,9 @@
 """What the tests of the session core share: a scripted transport, loopback servers, and aioresponses made to work."""
 
 import asyncio
-import contextlib
 import functools
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 from unittest.mock import Mock
 from urllib.parse import urlsplit
@@ -151,35 +150,6 @@ def finish(clock: Any) -> Callable[[Awaitable[Any]], Awaitable[Any]]:
         return task.result()
 
     return finish
-
-
-Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Callable[..., Awaitable[int]]]:
-    """Starts real servers on loopback ports; what still runs at the end of the test is cancelled."""
-    servers: list[asyncio.Server] = []
-    running: set[asyncio.Task[None]] = set()
-
-    async def start(connected: Connected, **options: Any) -> int:
-        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            running.add(asyncio.current_task())  # type: ignore[arg-type]
-            with contextlib.suppress(ConnectionError, asyncio.CancelledError, asyncio.IncompleteReadError):
-                await connected(reader, writer)
-            writer.close()
-
-        where = {} if "sock" in options else {"host": "127.0.0.1", "port": 0}
-        servers.append(await asyncio.start_server(handle, **where, **options))
-        return servers[-1].sockets[0].getsockname()[1]
-
-    yield start
-    for task in running:
-        task.cancel()
-    await asyncio.gather(*running, return_exceptions=True)
-    for server in servers:
-        server.close()
-        await server.wait_closed()
 
 
 @pytest.fixture

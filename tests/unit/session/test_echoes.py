@@ -1,11 +1,7 @@
-import asyncio
 import base64
 import codecs
 import hashlib
 import pickle
-import time
-import tracemalloc
-from collections.abc import Callable, Coroutine
 from typing import Any
 
 import orjson
@@ -15,7 +11,6 @@ from criteo_audiences import CriteoError, IdentifierType, PartialFailureError, P
 from criteo_audiences.batches import single_batch
 from criteo_audiences.contact_lists import amend_body
 from criteo_audiences.errors import InvalidRequestError, InvalidResponseError
-from criteo_audiences.marketing_solutions import AudienceSegment
 from criteo_audiences.models import ContactListOperation, printable_trace_id
 from criteo_audiences.session import Request, Response, RetryPolicy, StaticToken
 from criteo_audiences.session.endpoints import send_bulk, send_for_one
@@ -275,71 +270,6 @@ async def test_a_single_call_keeps_a_hundred_problems(transport: Any, make_sessi
     assert isinstance(caught.value, PartialFailureError) is (status == 200)
     assert len(caught.value.problems) == 100  # type: ignore[attr-defined]
     assert {len(each.detail) for each in caught.value.problems} == {1_000}  # type: ignore[attr-defined]
-
-
-async def longest_gap(ask: Callable[[], Coroutine[Any, Any, object]]) -> float:
-    """Returns how long the event loop had no turn while a call was made; the least of several times, as others run."""
-    gaps = []
-    while len(gaps) < 5 and min(gaps, default=1.0) > 0.1:
-        task, before = asyncio.create_task(ask()), time.perf_counter()
-        gaps.append(0.0)
-        while not task.done():
-            await asyncio.sleep(0.001)
-            now = time.perf_counter()
-            gaps[-1], before = max(gaps[-1], now - before), now
-        assert isinstance(task.exception(), CriteoError | None)
-    return min(gaps)
-
-
-def answers_that_take_long() -> dict[str, tuple[int, bytes]]:
-    """Returns, for each part of an answer, as many of it as are read, and those that are the slowest to compare."""
-    problem, item = b'{"code":"c-%032x","traceId":"%032x"}', b'{"id":"%d","attributes":{"name":"n","createdAt":"x"}}'
-    digits = orjson.dumps({"errors": [{"code": "1 " * 128, "traceId": f"{n}-" * 40} for n in range(100)]})
-    digests = orjson.dumps({"errors": [{"code": sha256(str(n)) * 4, "traceId": md5(str(n))} for n in range(100)]})
-    bodies = {
-        "problems": b'{"errors":[%b]}' % b",".join(problem % (n, n**9) for n in range(20_000)),
-        "items": b'{"data":[%b]}' % b",".join(item % n for n in range(20_000)),
-        "samples": b'{"data":{"attributes":{"sampleInvalidIdentifiers":[%b]}}}' % b",".join([b"1"] * 149_000),
-        "keys": b"{%b}" % b",".join(b'"k%d":1' % n for n in range(149_000)),
-        "digits": digits,
-        "digests": digests,
-    }
-    return {f"{name} {status}": (status, body) for name, body in bodies.items() for status in (200, 400)}
-
-
-@pytest.mark.parametrize("kind", ["amendment", "search"])
-@pytest.mark.parametrize("name", answers_that_take_long())
-async def test_whatever_the_answer_is_the_event_loop_has_its_turn(
-    transport: Any, make_session: Any, name: str, kind: str
-) -> None:
-    """Each tenth of a second at least, though it is compared with 50,000 identifiers: in a thread, piece by piece."""
-    status, body = answers_that_take_long()[name]
-    transport.always = Response(status=status, body=body)
-    session = make_session(retry=RetryPolicy(attempts=1))
-    call = amendment([f"customer{number}@example.com" for number in range(50_000)])
-    search = Request(method="POST", path="/search", most_bytes=MOST_OF_MANY)
-
-    async def ask() -> object:
-        if kind == "search":
-            return await send_bulk(session, search, AudienceSegment)
-        return await send_for_one(session, call, ContactListOperation)
-
-    assert await longest_gap(ask) < 0.1
-
-
-async def test_answers_are_compared_one_after_the_other(transport: Any, make_session: Any) -> None:
-    """Large calls that fail at once take no more memory than one, which keeps neither identifiers nor digests."""
-    transport.always = Response(status=400, body=orjson.dumps({"errors": [{"code": "invalid", "traceId": md5("x")}]}))
-    session = make_session(retry=RetryPolicy(attempts=1))
-    call = amendment([f"customer{number}@example.com" for number in range(5_000)])
-    tracemalloc.start()
-    try:
-        ended = await asyncio.gather(*(session.send(call) for _ in range(4)), return_exceptions=True)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert {type(each) for each in ended} == {InvalidRequestError}
-    assert peak < 4_000_000
 
 
 def test_base64_of_what_was_sent_is_of_no_shape_that_is_shown() -> None:

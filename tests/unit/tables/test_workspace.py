@@ -2,12 +2,9 @@
 
 import contextlib
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,34 +19,12 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-CHILD = """
-import sys, time
-from criteo_audiences.tables.files.workspace import workspace
-with workspace() as directory:
-    (directory / "identifiers").write_text("planted@b.co")
-    print(directory, flush=True)
-    time.sleep(600)
-"""
-
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A temporary directory of this test's own."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
-
-
-@pytest.fixture
-def child(place: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """A process that works in a directory of its own, made an hour ago, and that directory."""
-    command = [sys.executable, "-c", CHILD]
-    environment = {**os.environ, "TMPDIR": str(place)}
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as process:  # noqa: S603 - our own
-        assert process.stdout is not None
-        directory = Path(process.stdout.readline().decode().strip())
-        an_hour_ago(directory)
-        yield process, directory
-        process.kill()
 
 
 def an_hour_ago(directory: Path) -> None:
@@ -65,38 +40,6 @@ def test_a_directory_is_its_owners_and_goes_with_the_run(place: Path) -> None:
     with contextlib.suppress(ValueError), workspace():
         raise ValueError("the end")
     assert list(place.iterdir()) == []
-
-
-def test_what_a_killed_process_left_is_removed(child: tuple[subprocess.Popen[bytes], Path]) -> None:
-    """By the next run of the same user; never while the process lives."""
-    process, directory = child
-    with workspace():
-        assert (directory / "identifiers").exists()
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    with workspace():
-        assert not directory.exists()
-
-
-def test_what_is_not_surely_a_leftover_stays(place: Path, child: tuple[subprocess.Popen[bytes], Path]) -> None:
-    """Young directories, those that are called or kept otherwise, links and files of such a name."""
-    process, directory = child
-    os.utime(directory)
-    process.kill()
-    process.wait()
-    for name, mode in {
-        "criteo-audiences-exports": 0o700,
-        "criteo-audiences-open.run": 0o755,
-        "elsewhere": 0o700,
-    }.items():
-        (place / name).mkdir(mode=mode)
-        an_hour_ago(place / name)
-    (place / "criteo-audiences-file.run").touch()
-    (place / "criteo-audiences-link.run").symlink_to(place / "elsewhere")
-    before = sorted(place.iterdir())
-    with workspace():
-        pass
-    assert sorted(place.iterdir()) == before
 
 
 def test_two_runs_of_one_process_leave_each_other_alone(place: Path) -> None:

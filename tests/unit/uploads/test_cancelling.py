@@ -10,27 +10,17 @@ import pytest
 
 from criteo_audiences import ConfigurationError, RequestTimeout, UploadReport
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.uploads import Amendment, Destination, UploadStream, upload
-from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.uploader import stream
-
-LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
+from criteo_audiences.uploads import Amendment, UploadStream
+from tests.kit import LIST, assert_adds_up, checked, emails, options_of, stream, upload
 
 Fake = Callable[..., Any]
-
-
-def emails() -> Iterator[str]:
-    """Yields addresses for ever."""
-    number = 0
-    while number := number + 1:
-        yield f"{number}@example.com"
 
 
 class Run:
     """An upload with two senders and batches of ten, in a task of its own."""
 
     def __init__(self, amend: Any, source: object = None, **options: Any) -> None:
-        settings = Options(**{"hash": None, "batch_size": 10, "max_concurrency": 2, **options})
+        settings = options_of(**{"batch_size": 10, "max_concurrency": 2, **options})
         self._stream = stream(amend, LIST, emails() if source is None else source, settings)
         self._results: UploadStream | None = None
         self.task = asyncio.create_task(self._consume())
@@ -53,31 +43,7 @@ class Run:
             await self.task
 
 
-@pytest.fixture
-def checked(
-    run_in_virtual_time: Callable[..., Any], assert_adds_up: Callable[..., None]
-) -> Callable[..., UploadReport]:
-    """Runs a coroutine that returns an upload's report, and checks that it adds up and that no task is left."""
-
-    async def leave_nothing(main: Awaitable[UploadReport]) -> UploadReport:
-        before = asyncio.all_tasks()
-        report = await main
-        assert asyncio.all_tasks() == before
-        return report
-
-    def run(main: Awaitable[UploadReport]) -> UploadReport:
-        report = run_in_virtual_time(leave_nothing(main))
-        assert_adds_up(report)
-        gc.collect()  # a stream that nobody closed would warn now, which fails the test
-        return report
-
-    return run
-
-
-Checked = Callable[..., UploadReport]
-
-
-def test_what_was_in_flight_is_unknown(checked: Checked, fake_amend: Fake) -> None:
+def test_what_was_in_flight_is_unknown(fake_amend: Fake) -> None:
     """A canceled upload counts the batches in flight as unknown, and what no call has carried as pending."""
     amend = fake_amend(latency=1.0)
 
@@ -94,12 +60,12 @@ def test_what_was_in_flight_is_unknown(checked: Checked, fake_amend: Fake) -> No
     assert not report.ok
 
 
-def test_a_timeout_around_an_upload_is_a_timeout(checked: Checked, fake_amend: Fake) -> None:
+def test_a_timeout_around_an_upload_is_a_timeout(fake_amend: Fake) -> None:
     """`asyncio.timeout` works around an upload as around anything else."""
     reports = []
 
     async def consume() -> None:
-        settings = Options(hash=None, batch_size=10)
+        settings = options_of(batch_size=10)
         async with asyncio.timeout(2.5), stream(fake_amend(latency=1.0), LIST, emails(), settings) as results:
             reports.append(results)
             async for _ in results:
@@ -114,11 +80,11 @@ def test_a_timeout_around_an_upload_is_a_timeout(checked: Checked, fake_amend: F
 
 
 @pytest.mark.parametrize("taken", [0, 1, 3])
-def test_leaving_the_block_early_cancels_what_still_runs(taken: int, checked: Checked, fake_amend: Fake) -> None:
+def test_leaving_the_block_early_cancels_what_still_runs(taken: int, fake_amend: Fake) -> None:
     """No exception, no task, and a report of what is known."""
 
     async def main() -> UploadReport:
-        settings = Options(hash=None, batch_size=10, max_concurrency=2)
+        settings = options_of(batch_size=10, max_concurrency=2)
         async with stream(fake_amend(latency=1.0), LIST, emails(), settings) as results:
             for _ in range(taken):
                 await anext(results)
@@ -129,7 +95,7 @@ def test_leaving_the_block_early_cancels_what_still_runs(taken: int, checked: Ch
     assert report.valid + report.unknown == 10 * report.batches
 
 
-def test_a_batch_that_still_waits_for_the_quota_is_pending(checked: Checked) -> None:
+def test_a_batch_that_still_waits_for_the_quota_is_pending() -> None:
     """Canceled before a request was made, it was not sent, whatever the drain allowed it."""
 
     async def amend(_: Amendment) -> ContactListOperation:
@@ -148,7 +114,7 @@ def test_a_batch_that_still_waits_for_the_quota_is_pending(checked: Checked) -> 
         assert report.pending == report.read > 0
 
 
-def test_batches_in_flight_may_finish_within_drain_timeout(checked: Checked, fake_amend: Fake) -> None:
+def test_batches_in_flight_may_finish_within_drain_timeout(fake_amend: Fake) -> None:
     """What was in flight arrives and is counted; nothing else is begun."""
     amend = fake_amend(latency=3.0)
 
@@ -163,7 +129,7 @@ def test_batches_in_flight_may_finish_within_drain_timeout(checked: Checked, fak
     assert (report.valid, report.unknown, len(amend.received)) == (20, 0, 2)
 
 
-def test_drain_timeout_ends_too(checked: Checked, fake_amend: Fake) -> None:
+def test_drain_timeout_ends_too(fake_amend: Fake) -> None:
     """What does not finish in time is unknown, and its batch is among the failures."""
     amend = fake_amend(latency=1_000)
 
@@ -179,7 +145,7 @@ def test_drain_timeout_ends_too(checked: Checked, fake_amend: Fake) -> None:
     assert {type(failure.error) for failure in report.failures} == {RequestTimeout}
 
 
-def test_an_impatient_second_cancellation_does_no_harm(checked: Checked, fake_amend: Fake) -> None:
+def test_an_impatient_second_cancellation_does_no_harm(fake_amend: Fake) -> None:
     """Canceled again during the drain, the upload still ends in order and within the drain's time."""
 
     async def main() -> UploadReport:
@@ -194,7 +160,7 @@ def test_an_impatient_second_cancellation_does_no_harm(checked: Checked, fake_am
     assert checked(main()).unknown == 20
 
 
-def test_waiting_for_the_drain_costs_nothing(checked: Checked, fake_amend: Fake) -> None:
+def test_waiting_for_the_drain_costs_nothing(fake_amend: Fake) -> None:
     """The event loop is not kept busy while batches drain."""
     turns = 0
 
@@ -219,13 +185,13 @@ def test_waiting_for_the_drain_costs_nothing(checked: Checked, fake_amend: Fake)
 
 
 @pytest.mark.parametrize("error", [None, ValueError("mine")])
-def test_a_block_left_before_anything_began(error: Exception | None, checked: Checked, fake_amend: Fake) -> None:
+def test_a_block_left_before_anything_began(error: Exception | None, fake_amend: Fake) -> None:
     """Nothing is sent, nothing is left open, and an exception comes out unchanged."""
     amend = fake_amend()
 
     async def main() -> UploadReport:
         try:
-            async with stream(amend, LIST, emails(), Options(hash=None, batch_size=10)) as results:
+            async with stream(amend, LIST, emails(), options_of(batch_size=10)) as results:
                 if error is not None:
                     raise error
         except ValueError as caught:
@@ -236,7 +202,7 @@ def test_a_block_left_before_anything_began(error: Exception | None, checked: Ch
     assert (report.sent, amend.received) == (0, [])
 
 
-def test_canceling_while_the_source_waits(checked: Checked, fake_amend: Fake) -> None:
+def test_canceling_while_the_source_waits(fake_amend: Fake) -> None:
     """A source that is waited for gets a CancelledError, and what it gave is accounted for."""
     ended: list[str] = []
 
@@ -259,7 +225,7 @@ def test_canceling_while_the_source_waits(checked: Checked, fake_amend: Fake) ->
     assert (report.valid, report.unknown) == (20, 0)
 
 
-def test_canceling_while_a_flush_waits_for_a_sender(checked: Checked, fake_amend: Fake) -> None:
+def test_canceling_while_a_flush_waits_for_a_sender(fake_amend: Fake) -> None:
     """A batch that a flush has cut and nobody has taken is pending, not lost."""
 
     async def source() -> AsyncIterator[str]:
@@ -302,7 +268,7 @@ async def test_a_canceled_upload_says_how_far_it_came(lane: str, how: str, fake_
         return ContactListOperation(valid=10, invalid=0)
 
     rows = [f"{number}@example.com" for number in range(30)]
-    options = Options(hash=None, batch_size=10, max_concurrency=1)
+    options = options_of(batch_size=10, max_concurrency=1)
     task = asyncio.create_task(upload(fake_amend(reply=reply), LIST, LANES[lane](rows), options))
     await second.wait()
     if how == "cancel":
@@ -329,7 +295,7 @@ async def test_an_upload_that_is_canceled_before_it_begins_says_so(fake_amend: F
         looking.set()
         await asyncio.Event().wait()
 
-    task = asyncio.create_task(upload(fake_amend(), LIST, ["a@b.co"], Options(hash=None), look))
+    task = asyncio.create_task(upload(fake_amend(), LIST, ["a@b.co"], options_of(), look))
     await looking.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError) as caught:
@@ -344,7 +310,7 @@ async def test_progress_that_turns_out_to_be_a_coroutine_ends_the_upload(fake_am
         raise AssertionError
 
     with pytest.raises(ConfigurationError, match="on_progress returned a coroutine"):
-        await upload(fake_amend(), LIST, ["a@b.co"], Options(hash=None, on_progress=lambda _: note(...)))
+        await upload(fake_amend(), LIST, ["a@b.co"], options_of(on_progress=lambda _: note(...)))
     gc.collect()
 
 
@@ -352,7 +318,7 @@ def in_a_generator(amend: Any, source: object, seen: list[UploadStream], **optio
     """Hands out the numbers of batches from inside the block of an upload."""
 
     async def numbers() -> AsyncIterator[int]:
-        settings = Options(**{"hash": None, "batch_size": 10, "max_concurrency": 2, **options})
+        settings = options_of(**{"batch_size": 10, "max_concurrency": 2, **options})
         async with stream(amend, LIST, source, settings) as results:
             seen.append(results)
             async for batch in results:
@@ -398,7 +364,6 @@ async def test_a_generator_that_is_left_stops_its_upload_and_nothing_else(
     lane: str,
     drain_timeout: float,
     fake_amend: Fake,
-    assert_adds_up: Callable[..., None],
     tmp_path: Path,
 ) -> None:
     """The upload ends, its journal is closed and its report adds up; every later wait of the caller works."""
@@ -422,7 +387,7 @@ async def test_a_generator_that_is_left_stops_its_upload_and_nothing_else(
     assert results.report.valid >= 10
     assert results.report.sent < 1_000 or lane == "endless"
     assert [batch async for batch in results] == []
-    again = Options(hash=None, batch_size=10, journal=tmp_path / "journal")
+    again = options_of(batch_size=10, journal=tmp_path / "journal")
     assert (await upload(fake_amend(), LIST, rows, again)).ok  # the journal is free
 
 

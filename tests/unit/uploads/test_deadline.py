@@ -1,7 +1,6 @@
 import asyncio
 import datetime as dt
-import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,45 +9,18 @@ import pytest
 
 from criteo_audiences import BatchResult, RequestTimeout, UploadFailedError, UploadReport
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.uploads import Amendment, Destination
-from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.uploader import stream, upload
-
-LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
+from criteo_audiences.uploads import Amendment
+from tests.kit import LIST, checked, emails, options_of, stream, upload
 
 Fake = Callable[..., Any]
-Checked = Callable[..., UploadReport]
 
 
-def emails(count: int | None = None) -> Iterator[str]:
-    """Yields addresses, for ever unless told otherwise."""
-    return (f"{number}@example.com" for number in itertools.islice(itertools.count(), count))
-
-
-def settings(**options: Any) -> Options:
+def settings(**options: Any) -> Any:
     """Two senders, batches of ten, 2.5 seconds."""
-    return Options(**{"hash": None, "batch_size": 10, "max_concurrency": 2, "deadline": 2.5, **options})
+    return options_of(**{"batch_size": 10, "max_concurrency": 2, "deadline": 2.5, **options})
 
 
-@pytest.fixture
-def checked(run_in_virtual_time: Callable[..., Any], assert_adds_up: Callable[..., None]) -> Checked:
-    """Runs a coroutine that returns an upload's report, and checks that it adds up and that no task is left."""
-
-    async def leave_nothing(main: Awaitable[UploadReport]) -> UploadReport:
-        before = asyncio.all_tasks()
-        report = await main
-        assert asyncio.all_tasks() == before
-        return report
-
-    def run(main: Awaitable[UploadReport]) -> UploadReport:
-        report = run_in_virtual_time(leave_nothing(main))
-        assert_adds_up(report)
-        return report
-
-    return run
-
-
-def test_no_batch_starts_after_the_deadline(checked: Checked, fake_amend: Fake) -> None:
+def test_no_batch_starts_after_the_deadline(fake_amend: Fake) -> None:
     """What came back before it counts, what had not been sent is pending, and the report says why it is not ok."""
     amend = fake_amend(latency=1.0)
     report = checked(upload(amend, LIST, emails(), settings(drain_timeout=10.0)))
@@ -64,9 +36,7 @@ def test_no_batch_starts_after_the_deadline(checked: Checked, fake_amend: Fake) 
 
 
 @pytest.mark.parametrize(("drain_timeout", "valid", "unknown"), [(0.0, 40, 20), (0.499, 40, 20), (0.501, 60, 0)])
-def test_batches_in_flight_get_drain_timeout(
-    checked: Checked, fake_amend: Fake, drain_timeout: float, valid: int, unknown: int
-) -> None:
+def test_batches_in_flight_get_drain_timeout(fake_amend: Fake, drain_timeout: float, valid: int, unknown: int) -> None:
     """Those that end within it are counted, the others are given up: failures whose outcome is unknown."""
     amend = fake_amend(latency=1.0)
     report = checked(upload(amend, LIST, emails(), settings(drain_timeout=drain_timeout)))
@@ -76,7 +46,7 @@ def test_batches_in_flight_get_drain_timeout(
 
 
 @pytest.mark.parametrize("deadline", [3.0001, 60.0, None])
-def test_deadline_that_is_kept_changes_nothing(checked: Checked, fake_amend: Fake, deadline: float | None) -> None:
+def test_deadline_that_is_kept_changes_nothing(fake_amend: Fake, deadline: float | None) -> None:
     """An upload that ends in time is as good as one without a deadline, and does not wait for it."""
 
     async def main() -> UploadReport:
@@ -88,14 +58,14 @@ def test_deadline_that_is_kept_changes_nothing(checked: Checked, fake_amend: Fak
     assert (report.valid, report.deadline_passed, report.ok, report.explain()) == (60, False, True, "")
 
 
-def test_deadline_while_the_last_batches_are_in_flight(checked: Checked, fake_amend: Fake) -> None:
+def test_deadline_while_the_last_batches_are_in_flight(fake_amend: Fake) -> None:
     """An upload whose last batches end while they are drained is complete; its deadline has ended nothing."""
     report = checked(upload(fake_amend(latency=1.0), LIST, emails(60), settings(drain_timeout=5.0)))
     assert (report.valid, report.deadline_passed, report.ok) == (60, False, True)
 
 
 @pytest.mark.parametrize("drain_timeout", [0.0, 10.0])
-def test_batch_that_waits_for_the_quota_does_not_start(checked: Checked, drain_timeout: float) -> None:
+def test_batch_that_waits_for_the_quota_does_not_start(drain_timeout: float) -> None:
     """A batch that no request has carried is given up at the deadline itself: pending, and no failure."""
 
     async def wait_for_quota(amendment: Amendment) -> ContactListOperation:
@@ -113,7 +83,7 @@ def test_batch_that_waits_for_the_quota_does_not_start(checked: Checked, drain_t
     assert (report.failures, report.deadline_passed) == ((), True)
 
 
-def test_source_that_never_yields_is_left(checked: Checked, fake_amend: Fake) -> None:
+def test_source_that_never_yields_is_left(fake_amend: Fake) -> None:
     """The deadline ends an upload whose source is silent; what it gave before was sent or is pending."""
     closed = []
 
@@ -130,7 +100,7 @@ def test_source_that_never_yields_is_left(checked: Checked, fake_amend: Fake) ->
     assert report.deadline_passed
 
 
-def test_silent_source_without_a_pending_row_is_not_complete(checked: Checked, fake_amend: Fake) -> None:
+def test_silent_source_without_a_pending_row_is_not_complete(fake_amend: Fake) -> None:
     """When everything read was sent but the source had not ended, the report is not ok."""
 
     async def silent() -> AsyncIterator[str]:
@@ -144,7 +114,7 @@ def test_silent_source_without_a_pending_row_is_not_complete(checked: Checked, f
     assert report.explain() == "The upload is not complete: its deadline ended it."
 
 
-def test_aware_datetime_is_a_moment(checked: Checked, fake_amend: Fake) -> None:
+def test_aware_datetime_is_a_moment(fake_amend: Fake) -> None:
     """A deadline may be a moment, in any time zone."""
     zone = dt.timezone(dt.timedelta(hours=-9))
     moment = dt.datetime.now(zone) + dt.timedelta(seconds=100)
@@ -152,7 +122,7 @@ def test_aware_datetime_is_a_moment(checked: Checked, fake_amend: Fake) -> None:
     assert (report.valid, report.deadline_passed) == (80, True)
 
 
-def test_moment_that_passes_before_reading_begins_sends_nothing(checked: Checked, fake_amend: Fake) -> None:
+def test_moment_that_passes_before_reading_begins_sends_nothing(fake_amend: Fake) -> None:
     """A moment that lay ahead when the options were checked, and no more when reading begins, leaves no time."""
     chosen = settings(deadline=dt.datetime.now(dt.UTC) + dt.timedelta(milliseconds=1))
     while chosen.seconds_left():
@@ -161,7 +131,7 @@ def test_moment_that_passes_before_reading_begins_sends_nothing(checked: Checked
     assert (report.valid, report.deadline_passed, report.ok) == (0, True, False)
 
 
-def test_stream_ends_by_itself_at_the_deadline(checked: Checked, fake_amend: Fake) -> None:
+def test_stream_ends_by_itself_at_the_deadline(fake_amend: Fake) -> None:
     """Whoever iterates gets the batches that came back, and then the end."""
 
     async def main() -> UploadReport:
@@ -174,7 +144,7 @@ def test_stream_ends_by_itself_at_the_deadline(checked: Checked, fake_amend: Fak
     assert checked(main()).deadline_passed
 
 
-def test_dry_run_keeps_the_deadline_too(checked: Checked, fake_amend: Fake) -> None:
+def test_dry_run_keeps_the_deadline_too(fake_amend: Fake) -> None:
     """A dry run that its deadline ends has not seen the whole source, and says so."""
 
     async def slow() -> AsyncIterator[str]:

@@ -6,10 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from criteo_audiences.uploads import Destination, UploadReport, upload
-from criteo_audiences.uploads.options import Options
-
-LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
+from criteo_audiences.uploads import UploadReport
+from tests.kit import LIST, assert_adds_up, options_of, run_in_virtual_time, upload
 
 FLUSH_AFTER = 1.0
 GAPS = st.lists(st.sampled_from([0.0] * 8 + [0.01, 0.5, 3.0]), max_size=300)
@@ -34,26 +32,18 @@ class Trickle:
             yield row
 
 
-@pytest.fixture(scope="module")
-def trickle_up(
-    run_in_virtual_time: Callable[..., Any], assert_adds_up: Callable[..., None]
-) -> Callable[..., UploadReport]:
+def trickle_up(amend: Any, source: object, **options: Any) -> UploadReport:
     """Uploads in virtual time, flushing after a second."""
-
-    def run(amend: Any, source: object, **options: Any) -> UploadReport:
-        settings = Options(**{"hash": None, "flush_after": FLUSH_AFTER, **options})
-        report = run_in_virtual_time(upload(amend, LIST, source, settings))
-        assert_adds_up(report)
-        return report
-
-    return run
+    settings = options_of(**{"flush_after": FLUSH_AFTER, **options})
+    report = run_in_virtual_time(upload(amend, LIST, source, settings))
+    assert_adds_up(report)
+    return report
 
 
 @given(gaps=GAPS, size=SIZES, latency=LATENCIES, senders=st.integers(1, 3))
 @example(gaps=[0.0] * 128 + [3.0], size=50, latency=5.0, senders=1)
 @example(gaps=[0.01, 0.5, 0.5], size=130, latency=0.1, senders=1)  # the source ends when a flush is due
 def test_nothing_is_lost_or_sent_twice(
-    trickle_up: Callable[..., UploadReport],
     fake_amend: Callable[..., Any],
     gaps: list[float],
     size: int,
@@ -70,7 +60,7 @@ def test_nothing_is_lost_or_sent_twice(
 
 @given(gaps=GAPS, size=SIZES)
 def test_a_row_waits_as_long_as_it_should_and_no_longer(
-    trickle_up: Callable[..., UploadReport], fake_amend: Callable[..., Any], gaps: list[float], size: int
+    fake_amend: Callable[..., Any], gaps: list[float], size: int
 ) -> None:
     """With senders free, no row waits longer than asked for, and no batch goes out incomplete before that."""
     amend, source = fake_amend(), Trickle(gaps)
@@ -85,7 +75,6 @@ def test_a_row_waits_as_long_as_it_should_and_no_longer(
 @given(burst=st.integers(1, 600), size=SIZES, latency=LATENCIES, senders=st.integers(1, 3))
 @example(burst=128, size=1, latency=0.1, senders=1)
 def test_what_came_goes_out_while_the_source_is_still_open(
-    trickle_up: Callable[..., UploadReport],
     fake_amend: Callable[..., Any],
     burst: int,
     size: int,
@@ -108,9 +97,7 @@ def test_what_came_goes_out_while_the_source_is_still_open(
 
 
 @pytest.mark.parametrize("latency", [0.5, 1.5, 5.0])
-def test_a_batch_that_its_bytes_fill_is_not_flushed_twice(
-    trickle_up: Callable[..., UploadReport], fake_amend: Callable[..., Any], latency: float
-) -> None:
+def test_a_batch_that_its_bytes_fill_is_not_flushed_twice(fake_amend: Callable[..., Any], latency: float) -> None:
     """While a batch that is full by bytes waits for a sender, a flush does not touch the one behind it."""
     amend, source = fake_amend(latency=latency), Trickle([0.0001] * 6_000, length=60)
     report = trickle_up(amend, source, max_body_bytes=200_000, max_concurrency=1, flush_after=0.4)
@@ -118,7 +105,7 @@ def test_a_batch_that_its_bytes_fill_is_not_flushed_twice(
     assert report.read == report.valid == 6_000
 
 
-def test_a_full_batch_goes_out_at_once(trickle_up: Callable[..., UploadReport], fake_amend: Callable[..., Any]) -> None:
+def test_a_full_batch_goes_out_at_once(fake_amend: Callable[..., Any]) -> None:
     """A source that waits for its rows to be acknowledged before it gives more is not waited for in turn."""
     amend = fake_amend()
 
@@ -132,9 +119,7 @@ def test_a_full_batch_goes_out_at_once(trickle_up: Callable[..., UploadReport], 
     assert trickle_up(amend, source(), batch_size=10, flush_after=None).valid == 35
 
 
-def test_a_bad_row_found_by_a_flush_ends_the_upload(
-    trickle_up: Callable[..., UploadReport], fake_amend: Callable[..., Any]
-) -> None:
+def test_a_bad_row_found_by_a_flush_ends_the_upload(fake_amend: Callable[..., Any]) -> None:
     """The clockwork of the flush raises what the reader would have raised."""
 
     async def source() -> AsyncIterator[Any]:
@@ -146,9 +131,7 @@ def test_a_bad_row_found_by_a_flush_ends_the_upload(
         trickle_up(fake_amend(), source())
 
 
-def test_without_flush_after_an_incomplete_batch_waits_for_the_end(
-    trickle_up: Callable[..., UploadReport], fake_amend: Callable[..., Any]
-) -> None:
+def test_without_flush_after_an_incomplete_batch_waits_for_the_end(fake_amend: Callable[..., Any]) -> None:
     """A source that trickles costs one call, unless asked otherwise."""
     amend = fake_amend()
     assert trickle_up(amend, Trickle([100.0] * 10), flush_after=None).batches == 1

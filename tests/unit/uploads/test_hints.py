@@ -8,14 +8,11 @@ import pytest
 from criteo_audiences import BatchResult, IdentifierType, Progress, ServerError, UploadReport
 from criteo_audiences.batches import Batch
 from criteo_audiences.meter import CallMeter
-from criteo_audiences.uploads import Destination, Outcome
+from criteo_audiences.uploads import Outcome
 from criteo_audiences.uploads.advice import Figures, hint
-from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.tally import Tally
-from criteo_audiences.uploads.uploader import upload
 from criteo_audiences.uploads.value_lane import ValueLane
-
-LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
+from tests.kit import LIST, emails, options_of, run_in_virtual_time, upload
 
 FIGURES = Figures(
     elapsed=100.0, waited=0.0, reading=10.0, full=95.0, busy=400.0, batches=200, max_concurrency=4, window=(250, 60.0)
@@ -93,7 +90,7 @@ def test_source_that_was_the_limit_is_told() -> None:
 
 def tally_of(now: Callable[[], float] = lambda: 0.0, **options: Any) -> Tally:
     """Returns the tally of an upload that has not begun."""
-    settings = Options(**{"hash": None, **options})
+    settings = options_of(**options)
     return Tally(ValueLane([], settings), settings, now)
 
 
@@ -118,7 +115,7 @@ def test_tally_adds_up_what_the_parts_did() -> None:
 
 
 @pytest.fixture
-def run_timed(monkeypatch: pytest.MonkeyPatch, run_in_virtual_time: Callable[..., Any]) -> Callable[..., UploadReport]:
+def run_timed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., UploadReport]:
     """Runs an upload in virtual time, by which its elapsed time and load are measured as well."""
 
     def run(amend: Any, source: object, **options: Any) -> UploadReport:
@@ -126,7 +123,7 @@ def run_timed(monkeypatch: pytest.MonkeyPatch, run_in_virtual_time: Callable[...
             loop = asyncio.get_running_loop()
             monkeypatch.setattr("time.monotonic", loop.time)
             monkeypatch.setattr("time.clock_gettime", lambda _: loop.time())
-            settings = Options(**{"hash": None, "batch_size": 10, **options})
+            settings = options_of(**{"batch_size": 10, **options})
             try:
                 return await upload(amend, LIST, source, settings)
             finally:
@@ -135,11 +132,6 @@ def run_timed(monkeypatch: pytest.MonkeyPatch, run_in_virtual_time: Callable[...
         return run_in_virtual_time(main())
 
     return run
-
-
-def emails(count: int) -> list[str]:
-    """Returns addresses."""
-    return [f"{number}@example.com" for number in range(count)]
 
 
 def test_upload_with_busy_senders_reports_the_hint(run_timed: Any, fake_amend: Any) -> None:

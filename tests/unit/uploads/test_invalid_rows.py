@@ -19,12 +19,9 @@ from hypothesis import strategies as st
 
 from criteo_audiences import InvalidIdentifierError, Table, UploadReport, hash_email, normalize_email
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.uploads import Amendment, Destination, SourceRow, upload
-from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads import Amendment, SourceRow
 from criteo_audiences.uploads.report import MOST_SAMPLED
-from criteo_audiences.uploads.uploader import stream
-
-LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
+from tests.kit import LIST, options_of, stream, upload
 
 Fake = Callable[..., Any]
 BAD = "planted@bad.example"
@@ -48,7 +45,7 @@ def refusing(*refused: str, kind: str | None = None) -> Callable[[Amendment], Co
 async def uploaded(fake_amend: Fake, source: object, *refused: str, **options: Any) -> UploadReport:
     """Uploads in clear, unless told otherwise, to a Criteo that refuses some identifiers."""
     amend = fake_amend(reply=refusing(*refused, kind=options.pop("kind", None)))
-    return await upload(amend, LIST, source, Options(**{"hash": None, **options}))
+    return await upload(amend, LIST, source, options_of(**options))
 
 
 def wire(value: str | None, algorithm: str | None) -> str | None:
@@ -230,7 +227,7 @@ async def test_without_a_sample_nothing_is_read_twice(fake_amend: Fake) -> None:
 async def test_an_upload_that_is_left_early_does_not_look_again(fake_amend: Fake) -> None:
     """Whoever leaves does not want to wait."""
     frame = SizedFrame(pa.table({"email": [BAD, *(f"{number}@b.co" for number in range(50))]}))
-    options = Options(hash=None, batch_size=1, dedupe=False)
+    options = options_of(batch_size=1, dedupe=False)
     async with stream(fake_amend(reply=refusing(BAD)), LIST, frame, options) as results:
         await anext(results)
         read = frame.read
@@ -275,7 +272,7 @@ async def test_a_file_that_changes_is_no_error(
         change(path)
         return refusing(BAD)(amendment)
 
-    report = await upload(fake_amend(reply=reply), LIST, path, Options(hash=None))
+    report = await upload(fake_amend(reply=reply), LIST, path, options_of())
     assert report.ok
     assert (report.valid, report.invalid_rows) == (2, ())
     (line,) = [record.getMessage() for record in caplog.records if record.name == "criteo_audiences.uploads"]
@@ -308,7 +305,7 @@ async def test_a_source_that_fails_the_second_time_is_no_error(
 
     for report in (
         await uploaded(fake_amend, Moody(VALUES), BAD),
-        await upload(fake_amend(reply=reply), LIST, growing, Options(hash=None)),
+        await upload(fake_amend(reply=reply), LIST, growing, options_of()),
     ):
         assert report.ok
         assert (report.invalid_rows, report.sample_invalid) == ((), (BAD,))
@@ -350,7 +347,7 @@ async def test_a_second_look_can_be_canceled(fake_amend: Fake, tmp_path: Path, m
     """The engine is interrupted and leaves nothing behind."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     frame, amend = _endless(fake_amend)
-    task = asyncio.create_task(upload(amend, LIST, frame, Options(hash=None)))
+    task = asyncio.create_task(upload(amend, LIST, frame, options_of()))
     await frame.began.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -361,7 +358,7 @@ async def test_a_second_look_can_be_canceled(fake_amend: Fake, tmp_path: Path, m
 async def test_the_deadline_ends_a_second_look(fake_amend: Fake) -> None:
     """What was sent is reported in time; the rows are left out."""
     frame, amend = _endless(fake_amend)
-    report = await upload(amend, LIST, frame, Options(hash=None, deadline=1.0))
+    report = await upload(amend, LIST, frame, options_of(deadline=1.0))
     assert report.invalid_rows == ()
 
 
@@ -382,7 +379,7 @@ async def test_a_second_look_leaves_the_event_loop_to_others(fake_amend: Fake) -
         return ContactListOperation(valid=amendment.batch.count - 1, invalid=1, sample_invalid=("gone@b.co",))
 
     task = asyncio.create_task(others())
-    await upload(fake_amend(reply=reply), LIST, values, Options(hash="sha256", batch_size=50_000))
+    await upload(fake_amend(reply=reply), LIST, values, options_of(hash="sha256", batch_size=50_000))
     task.cancel()
     assert turns > 20  # 30 ms of work in slices of half a millisecond
 

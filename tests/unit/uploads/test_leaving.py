@@ -8,16 +8,14 @@ from typing import Any
 import pytest
 from anyio.lowlevel import checkpoint
 
-from criteo_audiences import NotFoundError, UploadReport, journals
+from criteo_audiences import NotFoundError, journals
 from criteo_audiences.journals.journal import Journal
 from criteo_audiences.journals.rows import BatchState
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.uploads import Amendment, Destination, upload
-from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads import Amendment, UploadStream
 from criteo_audiences.uploads.recorder import Recorder
-from criteo_audiences.uploads.uploader import UploadStream, stream
+from tests.kit import LIST, assert_adds_up, options_of, stream, upload
 
-LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 ROWS = [f"{number}@example.com" for number in range(8)]
 
 
@@ -51,14 +49,13 @@ async def test_the_journal_tells_what_arrived_from_what_was_never_sent(
     senders: int,
     drain_timeout: float,
     fake_amend: Callable[..., Any],
-    assert_adds_up: Callable[[UploadReport], None],
     tmp_path: Path,
 ) -> None:
     """Nothing comes out of the block, and journal, report and server agree on every batch."""
     settings = {"hash": None, "batch_size": 1, "max_concurrency": senders, "drain_timeout": drain_timeout}
     for turns in range(80):
         amend, path = fake_amend(), tmp_path / f"{turns}.journal"
-        left = stream(amend, LIST, ROWS, Options(**settings, journal=path))
+        left = stream(amend, LIST, ROWS, options_of(**settings, journal=path))
         async with asyncio.TaskGroup() as group, left as results:
             group.create_task(take(results))
             await turn(turns)
@@ -75,7 +72,7 @@ async def test_the_journal_tells_what_arrived_from_what_was_never_sent(
 @pytest.mark.usefixtures("no_threads")
 @pytest.mark.parametrize("first_takes", range(20, 25))
 async def test_a_batch_that_is_handed_over_while_another_stops_the_upload_is_pending(
-    first_takes: int, fake_amend: Callable[..., Any], assert_adds_up: Callable[[UploadReport], None], tmp_path: Path
+    first_takes: int, fake_amend: Callable[..., Any], tmp_path: Path
 ) -> None:
     """The reader is stopped while it waits for a sender, and a sender comes in the same turn."""
     for others_take in range(30):
@@ -88,7 +85,7 @@ async def test_a_batch_that_is_handed_over_while_another_stops_the_upload_is_pen
             return ContactListOperation(valid=1, invalid=0)
 
         amend, path = fake_amend(reply=reply), tmp_path / f"{others_take}.journal"
-        settings = Options(hash=None, batch_size=1, max_concurrency=2, journal=path)
+        settings = options_of(batch_size=1, max_concurrency=2, journal=path)
         report = await upload(amend, LIST, ROWS, settings)
         assert_adds_up(report)
         summary = journals.describe(path)

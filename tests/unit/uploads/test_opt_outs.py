@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError, Table
-from criteo_audiences.uploads import Destination, UploadReport, upload
-from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads import UploadReport
+from tests.kit import LIST, options_of, upload
 
-LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
 SOURCE = ["a@b.co", "gone@b.co"]
 LANES: dict[str, Callable[[list[str]], Any]] = {
     "iterable": lambda values: values,
@@ -54,9 +53,7 @@ async def test_an_opt_out_that_cannot_be_used_is_refused(
     listed = opt_outs(kind, ["gone@b.co", "", unusable], tmp_path)
     state = tmp_path / "state"
     state.mkdir()
-    options = Options(
-        hash=None, suppress=listed, dry_run=dry_run, journal=state / "journal", rejects=state / "rejects.csv"
-    )
+    options = options_of(suppress=listed, dry_run=dry_run, journal=state / "journal", rejects=state / "rejects.csv")
     with pytest.raises(ConfigurationError) as caught:
         await upload(amend, LIST, LANES[lane](SOURCE), options)
     label = {"file": "opt-outs.csv", "frame": "the DataFrame", "list": "suppress"}[kind]
@@ -79,7 +76,7 @@ async def test_an_opt_out_behind_a_delimiter_that_the_header_lacks_is_one(
     cells = ["id|gone@b.co", "2^c@b.co", "J~d@b.co", "3#e@b.co", "x|y/f@b.co", *(f"{at}@b.co" for at in range(9))]
     source = ["a@b.co", "gone@b.co", "c@b.co", "d@b.co", "e@b.co", "f@b.co", "id|gone@b.co", "Y@b.co"]
     amend = fake_amend()
-    options = Options(hash=algorithm, suppress=opt_outs(kind, cells, tmp_path))
+    options = options_of(hash=algorithm, suppress=opt_outs(kind, cells, tmp_path))
     report = await upload(amend, LIST, LANES[lane](source), options)
     assert len(amend.identifiers) == 2
     assert (report.suppressed, report.opt_outs, report.unusable_opt_outs) == (6, len(cells), 0)
@@ -92,14 +89,14 @@ async def test_opt_outs_that_stray_quotes_may_hide_are_refused(lane: str, fake_a
     path.write_text('email,size\nx@b.co,1\ngone@b.co,"15\na@b.co,21"\ny@b.co,2\n')
     amend = fake_amend()
     with pytest.raises(ConfigurationError) as caught:
-        await upload(amend, LIST, LANES[lane](SOURCE), Options(hash=None, suppress=Table.from_file(path)))
+        await upload(amend, LIST, LANES[lane](SOURCE), options_of(suppress=Table.from_file(path)))
     assert str(caught.value) == (
         "The opt-outs in opt-outs.csv have a quoted cell with several lines that look like rows of their own (row 2), so "
         "people in them might not be left out. Correct the quotes, or give suppress_strict=False (--no-suppress-strict) "
         "to read it as it stands."
     )
     assert amend.received == []
-    options = Options(hash=None, suppress=Table.from_file(path), suppress_strict=False)
+    options = options_of(suppress=Table.from_file(path), suppress_strict=False)
     report = await upload(amend, LIST, LANES[lane](SOURCE), options)
     assert amend.identifiers == ["a@b.co"]
     assert report.notes[0].startswith("opt-outs.csv: the quoted cell in row 2 has several lines that look like rows")
@@ -112,7 +109,7 @@ async def test_an_upload_may_go_on_without_them(
 ) -> None:
     """It leaves out those that can be compared; the report counts the others, the log says where the first stand."""
     values = ["gone@b.co", *(f"planted {number}" for number in range(7)), " ", ""]
-    options = Options(hash=None, suppress=opt_outs(kind, values, tmp_path), suppress_strict=False)
+    options = options_of(suppress=opt_outs(kind, values, tmp_path), suppress_strict=False)
     amend = fake_amend()
     report = await upload(amend, LIST, LANES[lane](SOURCE), options)
     assert amend.identifiers == ["a@b.co"]
@@ -133,12 +130,12 @@ async def test_a_list_without_any_opt_out_is_refused(
     """A header only, or blanks only; an empty list of a program's own says that nobody has opted out."""
     amend, listed, source = fake_amend(), opt_outs(kind, values, tmp_path), LANES[lane](SOURCE)
     if kind == "list" and not values:
-        report = await upload(amend, LIST, source, Options(hash=None, suppress=listed))
+        report = await upload(amend, LIST, source, options_of(suppress=listed))
     else:
         with pytest.raises(ConfigurationError, match="holds no opt-out, so nobody would be left out"):
-            await upload(amend, LIST, source, Options(hash=None, suppress=listed))
+            await upload(amend, LIST, source, options_of(suppress=listed))
         assert amend.received == []
-        report = await upload(amend, LIST, source, Options(hash=None, suppress=listed, suppress_strict=False))
+        report = await upload(amend, LIST, source, options_of(suppress=listed, suppress_strict=False))
     assert (report.opt_outs, report.unusable_opt_outs, report.sent) == (0, 0, 2)
 
 
@@ -147,9 +144,9 @@ def test_an_iterator_that_yields_nothing_is_refused(spent: Iterator[str]) -> Non
     """Nothing tells it from one that was used up before; a list says what is meant."""
     for strict in (True, False):
         with pytest.raises(ConfigurationError, match="suppress is an iterator that yields nothing"):
-            Options(hash=None, suppress=spent, suppress_strict=strict)
+            options_of(suppress=spent, suppress_strict=strict)
     for empty in ((), [], set(), {}.keys()):
-        assert Options(hash=None, suppress=empty).suppress == ()
+        assert options_of(suppress=empty).suppress == ()
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -165,7 +162,7 @@ async def test_a_list_in_which_every_opt_out_is_broken_says_so(
     with pytest.raises(
         ConfigurationError, match=r"^2 of the 2 opt-outs in opt-outs\.csv cannot be used \(row 1, row 2\)"
     ):
-        await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=path))
+        await upload(fake_amend(), LIST, LANES[lane](SOURCE), options_of(suppress=path))
 
 
 @pytest.mark.parametrize("lane", LANES)
@@ -185,7 +182,7 @@ async def test_a_file_of_opt_outs_that_cannot_be_read_is_named_as_such(
     path.write_text(text)
     table = Table.from_file(path, column=column)
     with pytest.raises(ConfigurationError, match=rf"^The opt-outs cannot be read: .*{words}"):
-        await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=table))
+        await upload(fake_amend(), LIST, LANES[lane](SOURCE), options_of(suppress=table))
 
 
 async def test_several_files_are_told_apart(fake_amend: Fake, tmp_path: Path) -> None:
@@ -195,7 +192,7 @@ async def test_several_files_are_told_apart(fake_amend: Fake, tmp_path: Path) ->
     table = Table.from_file([tmp_path / "a.csv", tmp_path / "b.csv"])
     for lane in LANES.values():
         with pytest.raises(ConfigurationError, match=r"1 of the 3 opt-outs in a\.csv and 1 more .* \(b\.csv row 2\)"):
-            await upload(fake_amend(), LIST, lane(SOURCE), Options(hash=None, suppress=table))
+            await upload(fake_amend(), LIST, lane(SOURCE), options_of(suppress=table))
 
 
 async def test_opt_outs_of_several_kinds_are_those_of_the_first(fake_amend: Fake) -> None:
@@ -203,7 +200,7 @@ async def test_opt_outs_of_several_kinds_are_those_of_the_first(fake_amend: Fake
     frame = pl.DataFrame({"email": ["a@b.co"], "id": ["C-1"]})
     columns = {"email": "email", "madid": "id"}
     with pytest.raises(ConfigurationError, match=r"1 of the 1 opt-outs in suppress cannot be used \(entry 1\)"):
-        await upload(fake_amend(), LIST, frame, Options(hash=None, columns=columns, suppress=["C-1"]))
+        await upload(fake_amend(), LIST, frame, options_of(columns=columns, suppress=["C-1"]))
 
 
 VALUES = st.lists(
@@ -222,7 +219,7 @@ async def test_every_way_counts_alike(values: list[str], fake_amend: Fake, tmp_p
         for kind in KINDS:
             amend = fake_amend()
             listed = opt_outs(kind, values, tmp_path)
-            options = Options(hash=None, suppress=listed, suppress_strict=False)
+            options = options_of(suppress=listed, suppress_strict=False)
             reports.append(await upload(amend, LIST, lane(SOURCE), options))
             arrived.append(amend.identifiers)
     assert len({(each.opt_outs, each.unusable_opt_outs, each.suppressed) for each in reports}) == 1
@@ -258,14 +255,14 @@ async def test_a_row_without_a_cell_for_its_opt_out_is_no_blank(
     listed = written_opt_outs(tmp_path, f"1,other@b.co,x\n{row}\n", where=where)
     amend = fake_amend()
     with pytest.raises(ConfigurationError) as caught:
-        await upload(amend, LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed))
+        await upload(amend, LIST, LANES[lane](SOURCE), options_of(suppress=listed))
     assert str(caught.value) == (
         "1 of the 2 opt-outs in opt-outs.csv cannot be used (row 2): 1 in a row that has no cell in the column, but "
         "something like an identifier elsewhere, so those people would not be left out. Correct them, or give "
         "suppress_strict=False (--no-suppress-strict) to go on without them."
     )
     assert amend.received == []
-    report = await upload(amend, LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed, suppress_strict=False))
+    report = await upload(amend, LIST, LANES[lane](SOURCE), options_of(suppress=listed, suppress_strict=False))
     assert (report.opt_outs, report.unusable_opt_outs, report.sent) == (1, 1, 2)
 
 
@@ -273,7 +270,7 @@ async def test_a_row_without_a_cell_for_its_opt_out_is_no_blank(
 async def test_rows_that_name_nobody_are_said(lane: str, fake_amend: Fake, tmp_path: Path) -> None:
     """A blank cell, and a short row that holds nothing like an identifier; blank lines are no rows."""
     listed = written_opt_outs(tmp_path, '1,gone@b.co,x\n\n2,,c@d.co\n3\n4,"",z\n5,\n\n')
-    report = await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed))
+    report = await upload(fake_amend(), LIST, LANES[lane](SOURCE), options_of(suppress=listed))
     assert (report.opt_outs, report.unusable_opt_outs, report.sent) == (1, 0, 1)
     assert report.notes == ("opt-outs.csv: 4 rows have no opt-out in the column, and so leave nobody out.",)
 
@@ -284,7 +281,7 @@ async def test_a_condition_on_opt_outs_sees_an_empty_cell_as_before(
 ) -> None:
     """It is NULL, whether it is empty or not there."""
     listed = written_opt_outs(tmp_path, "1,gone@b.co,\n2,a@b.co,x\n3,more@b.co\n", where="note IS NULL")
-    report = await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed))
+    report = await upload(fake_amend(), LIST, LANES[lane](SOURCE), options_of(suppress=listed))
     assert (report.opt_outs, report.sent) == (2, 1)
 
 
@@ -293,16 +290,14 @@ async def test_broken_quotes_among_opt_outs_are_called_so(lane: str, fake_amend:
     """The refusal names their line, and the report of an upload that goes on without them does."""
     listed = written_opt_outs(tmp_path, '1,other@b.co,x\n2,"gone@b.co,x\n3,planted,"15" TV"\n')
     with pytest.raises(ConfigurationError) as caught:
-        await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed))
+        await upload(fake_amend(), LIST, LANES[lane](SOURCE), options_of(suppress=listed))
     note = "opt-outs.csv: 1 row has broken quotes and cannot be read, in line 3; double quotes within a cell."
     assert str(caught.value) == (
         "2 of the 3 opt-outs in opt-outs.csv cannot be used (row 2, row 3): 1 in a row with broken quotes, 1 no valid "
         f"identifier, so those people would not be left out. {note} Correct them, or give suppress_strict=False "
         "(--no-suppress-strict) to go on without them."
     )
-    report = await upload(
-        fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed, suppress_strict=False)
-    )
+    report = await upload(fake_amend(), LIST, LANES[lane](SOURCE), options_of(suppress=listed, suppress_strict=False))
     assert report.notes == (note,)
     assert report.to_dict()["notes"] == [note]
 
@@ -314,10 +309,8 @@ async def test_opt_outs_within_a_quoted_cell_of_another_are_refused(
     """Two stray quotes may have made one row of several, which nobody can tell from a cell of several lines."""
     listed = written_opt_outs(tmp_path, '1,other@b.co,"foo\n2,gone@b.co,bar"\n')
     with pytest.raises(ConfigurationError, match=r"several lines that look like rows of their own \(row 1\)"):
-        await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed))
-    report = await upload(
-        fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed, suppress_strict=False)
-    )
+        await upload(fake_amend(), LIST, LANES[lane](SOURCE), options_of(suppress=listed))
+    report = await upload(fake_amend(), LIST, LANES[lane](SOURCE), options_of(suppress=listed, suppress_strict=False))
     assert "look like rows of their own" in report.notes[0]
 
 

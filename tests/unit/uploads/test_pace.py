@@ -1,15 +1,11 @@
 """How many rows an upload prepares before it looks whether others wait."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from criteo_audiences.identifiers import Preparation
-from criteo_audiences.uploads import Destination, upload
-from criteo_audiences.uploads.options import Options
-
-LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
+from tests.kit import LIST, options_of, run_in_virtual_time, upload
 
 USUAL, ODD = 1e-6, 20e-6
 ROWS = 4_096
@@ -33,13 +29,11 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return slices
 
 
-def test_odd_rows_are_taken_fewer_at_a_time(
-    taken: list[int], run_in_virtual_time: Callable[..., Any], fake_amend: Any
-) -> None:
+def test_odd_rows_are_taken_fewer_at_a_time(taken: list[int], fake_amend: Any) -> None:
     """After one slice that takes long they shrink to where one is short, and grow again with usual rows."""
     rows = ["ab@c.co"] * ROWS + ["a!b@c.co"] * ROWS + ["ab@c.co"] * ROWS
     amend = fake_amend()
-    run_in_virtual_time(upload(amend, LIST, rows, Options(hash=None)))
+    run_in_virtual_time(upload(amend, LIST, rows, options_of()))
     assert amend.identifiers == rows
     assert taken[: ROWS // 256] == [256] * (ROWS // 256)
     odd = taken[ROWS // 256 :]

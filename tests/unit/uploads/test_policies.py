@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 from criteo_audiences import ConfigurationError, IdentifierType, UploadFailedError, UploadReport
 from criteo_audiences.identifiers import RejectReason
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.uploads import Amendment, Destination, Outcome, upload
-from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads import Amendment, Outcome
 from criteo_audiences.uploads.policies import Policy, policies_of
-
-LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
+from tests.kit import LIST, options_of, upload
 
 Fake = Callable[..., Any]
 COUNTS = st.integers(0, 10_000)
@@ -159,7 +157,7 @@ def test_every_reason_can_be_named(reason: RejectReason) -> None:
 def test_mistakes_are_answered_with_what_may_stand_there(text: object, message: str) -> None:
     """In one sentence, before anything is sent, and without what was given."""
     with pytest.raises(ConfigurationError, match=message) as caught:
-        Options(hash=None, fail_on=text)
+        options_of(fail_on=text)
     assert "planted" not in str(caught.value)
     assert str(caught.value).startswith("fail_on")
 
@@ -308,7 +306,7 @@ def refuse_one(amendment: Amendment) -> ContactListOperation:
 )
 async def test_an_upload_is_judged(lane: str, policy: str, counts: tuple[int, int] | None, fake_amend: Fake) -> None:
     """In both lanes, by the rows read and the identifiers sent."""
-    settings = Options(hash=None, dedupe=True, suppress=["gone@b.co"], fail_on=policy)
+    settings = options_of(dedupe=True, suppress=["gone@b.co"], fail_on=policy)
     judged = await upload(fake_amend(reply=refuse_one), LIST, LANES[lane](VALUES), settings)
     assert judged.ok is (counts is None)
     assert counts in {None, (judged.verdicts[0].count, judged.verdicts[0].rows)}
@@ -318,9 +316,9 @@ async def test_an_upload_is_judged(lane: str, policy: str, counts: tuple[int, in
 async def test_a_dry_run_judges_what_it_can_see(lane: str, fake_amend: Fake) -> None:
     """What stands in the source, and nothing of what Criteo would say."""
     options: dict[str, Any] = {"hash": None, "dedupe": True, "dry_run": True}
-    seen = Options(fail_on="invalid,unreported,duplicates>20%,rejected>20%", **options)
+    seen = options_of(fail_on="invalid,unreported,duplicates>20%,rejected>20%", **options)
     assert (await upload(fake_amend(), LIST, LANES[lane](VALUES), seen)).ok
-    judged = await upload(fake_amend(), LIST, LANES[lane](VALUES), Options(fail_on="any", **options))
+    judged = await upload(fake_amend(), LIST, LANES[lane](VALUES), options_of(fail_on="any", **options))
     assert not judged.ok
     assert judged.explain() == "The upload fails by any>0: 1 of 5 rows (20%)."
 
@@ -336,7 +334,7 @@ async def test_a_dry_run_judges_what_it_can_see(lane: str, fake_amend: Fake) -> 
 )
 async def test_duplicates_must_be_looked_for(lane: str, options: dict[str, Any], fine: bool, fake_amend: Fake) -> None:  # noqa: FBT001 - a column of the table
     """A policy about what nobody counts would never fail, so it is refused before anything is sent."""
-    amend, settings = fake_amend(), Options(hash=None, fail_on="duplicates>10%", **options)
+    amend, settings = fake_amend(), options_of(fail_on="duplicates>10%", **options)
     if fine:
         assert (await upload(amend, LIST, LANES[lane](["a@b.co"]), settings)).ok
         return

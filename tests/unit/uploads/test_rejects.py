@@ -19,12 +19,8 @@ from criteo_audiences.tables import Table
 from criteo_audiences.tables.origins import Reject
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Reader
-from criteo_audiences.uploads import Destination
-from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.rejects import RejectsFile, defused
-from criteo_audiences.uploads.uploader import stream, upload
-
-LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
+from tests.kit import LIST, options_of, stream, upload
 
 Fake = Callable[..., Any]
 HEADER = ["file", "row", "column", "reason", "fingerprint"]
@@ -72,7 +68,7 @@ class Place:
 
     def upload(self, source: object, **options: Any) -> UploadReport:
         """Runs an upload in an event loop of its own; it sends nothing unless told to."""
-        chosen = Options(**{"hash": None, "rejects": self.path, "rejects_plain": True, "dry_run": True, **options})
+        chosen = options_of(**{"rejects": self.path, "rejects_plain": True, "dry_run": True, **options})
         return asyncio.run(upload(self.amend, LIST, source, chosen))
 
     def rejects(self, source: object, **options: Any) -> list[list[str]]:
@@ -332,7 +328,7 @@ def test_what_is_there_is_refused_before_anything_is_read(obstacle: str, place: 
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:
     """Each names itself and what it may be."""
     with pytest.raises(ConfigurationError, match=message):
-        Options(hash=None, **options)
+        options_of(**options)
 
 
 def test_other_mistakes_leave_no_file(place: Place) -> None:
@@ -354,7 +350,7 @@ async def test_a_canceled_upload_leaves_whole_rows(count: int, tmp_path: Path, f
         await asyncio.Event().wait()
 
     path = tmp_path / "rejects.csv"
-    options = Options(hash=None, rejects=path, rejects_plain=True)
+    options = options_of(rejects=path, rejects_plain=True)
     task = asyncio.create_task(upload(fake_amend(), LIST, source(), options))
     await waiting.wait()
     task.cancel()
@@ -368,7 +364,7 @@ async def test_a_canceled_upload_leaves_whole_rows(count: int, tmp_path: Path, f
 async def test_a_table_has_written_them_all_before_the_first_batch(tmp_path: Path, fake_amend: Fake) -> None:
     """Leaving the block after it loses none."""
     values = [f"{number}@b.co" if number % 2 else "nobody" for number in range(4_000)]
-    options = Options(hash=None, rejects=tmp_path / "rejects.csv", batch_size=10, dedupe=False)
+    options = options_of(rejects=tmp_path / "rejects.csv", batch_size=10, dedupe=False)
     async with stream(fake_amend(), LIST, SOURCES["table"](values), options) as results:
         await anext(results)
     assert len(rows_of(tmp_path / "rejects.csv")) == 2_000
@@ -403,7 +399,7 @@ def test_a_full_disk_stops_the_upload(lane: str, size: int, place: Place) -> Non
 
 def test_an_interrupted_reader_hands_out_no_more() -> None:
     """A cancellation does not wait until a million rows are written."""
-    chosen = Options(hash=None, column="email")
+    chosen = options_of(column="email")
     taken: list[Reject] = []
 
     def take(rejects: Iterable[Reject]) -> None:

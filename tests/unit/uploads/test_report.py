@@ -1,6 +1,5 @@
 import datetime as dt
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -31,6 +30,7 @@ from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment, Outcome
 from criteo_audiences.uploads.amendment import failure_of, result_of
 from criteo_audiences.uploads.report import live_from
+from tests.kit import assert_adds_up
 
 EMAIL = IdentifierType.EMAIL
 COUNTS = st.integers(0, 1_000)
@@ -92,7 +92,6 @@ def report(**counts: Any) -> UploadReport:
 def test_ok_says_whether_the_upload_did_what_it_was_asked_to(
     counts: dict[str, Any],
     ok: bool,  # noqa: FBT001 - a column of the table
-    assert_adds_up: Callable[..., None],
 ) -> None:
     """Both sides of each bound; sending nothing is a failure unless that is allowed, and never excuses another."""
     judged = report(**counts)
@@ -198,7 +197,7 @@ def test_opt_outs_add_up() -> None:
 
 
 @given(data=st.data())
-def test_reports_add_up(data: st.DataObject, assert_adds_up: Callable[..., None]) -> None:
+def test_reports_add_up(data: st.DataObject) -> None:
     """The sum of two reports has the sums of their counts, and is ok when both are."""
     one, other = (
         report(

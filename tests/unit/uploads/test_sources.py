@@ -9,13 +9,10 @@ from typing import Any
 import pytest
 
 from criteo_audiences import ConfigurationError, IdentifierType, NotFoundError, Table
-from criteo_audiences.uploads import Destination, UploadStream, upload
-from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.uploader import stream
+from criteo_audiences.uploads import UploadStream
+from tests.kit import LIST, assert_adds_up, options_of, stream, upload
 
-LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
-
-CLEAR = Options(hash=None)
+CLEAR = options_of()
 
 
 class DataFrame:
@@ -87,7 +84,7 @@ async def test_an_open_file_on_disk_is_refused(tmp_path: Path, fake_amend: Calla
 
 async def test_a_column_of_something_without_columns_is_refused(fake_amend: Callable[..., Any]) -> None:
     """`column` goes with files only, and a table's own column is not named differently beside it."""
-    settings = Options(hash=None, column="email")
+    settings = options_of(column="email")
     with pytest.raises(ConfigurationError, match="column is about the columns of a table"):
         await upload(fake_amend(), LIST, ["a@b.co"], settings)
     with pytest.raises(ConfigurationError, match="another column than the table does"):
@@ -153,14 +150,14 @@ class Rows:
     ids=lambda error: type(error).__name__,
 )
 async def test_what_a_source_raises_comes_out_as_it_is(
-    kind: str, error: Exception, fake_amend: Callable[..., Any], assert_adds_up: Callable[..., None]
+    kind: str, error: Exception, fake_amend: Callable[..., Any]
 ) -> None:
     """The very exception, also a group of the caller's own, with a note of how far the upload came."""
     rows = Rows(300, error)
     seen: list[UploadStream] = []
 
     async def consume() -> None:
-        async with stream(fake_amend(), LIST, getattr(rows, kind)(), Options(hash=None, batch_size=100)) as results:
+        async with stream(fake_amend(), LIST, getattr(rows, kind)(), options_of(batch_size=100)) as results:
             seen.append(results)
             async for _ in results:
                 pass
@@ -176,7 +173,7 @@ async def test_the_note_of_an_early_end_counts(fake_amend: Callable[..., Any]) -
     """The exception of a source carries rows read, accepted and not sent."""
     rows = Rows(300, ValueError("the database went away"))
     with pytest.raises(ValueError, match="went away") as caught:
-        await upload(fake_amend(), LIST, rows.plain(), Options(hash=None, batch_size=100))
+        await upload(fake_amend(), LIST, rows.plain(), options_of(batch_size=100))
     (note,) = caught.value.__notes__
     assert note.startswith("The upload stopped early: 299 rows read, ")
     assert note.endswith(" Running it again is safe.")
@@ -219,7 +216,7 @@ async def test_an_upload_that_stops_early_closes_its_source(kind: str, fake_amen
     """Also a clean-up that has to wait runs to its end."""
     rows = Rows()
     amend = fake_amend(reply=lambda _: NotFoundError(404), latency=0.01)
-    report = await upload(amend, LIST, getattr(rows, kind)(), Options(hash=None, batch_size=100))
+    report = await upload(amend, LIST, getattr(rows, kind)(), options_of(batch_size=100))
     assert not report.ok
     assert rows.closed[-1] == "closed"
 
@@ -229,7 +226,7 @@ async def test_leaving_a_stream_early_closes_its_source(kind: str, fake_amend: C
     """The caller need not keep track of a generator that it handed over."""
     rows = Rows()
     amend = fake_amend(latency=0.01)
-    async with stream(amend, LIST, getattr(rows, kind)(), Options(hash=None, batch_size=100)) as results:
+    async with stream(amend, LIST, getattr(rows, kind)(), options_of(batch_size=100)) as results:
         await anext(results)
     assert rows.closed[-1] == "closed"
 
@@ -240,7 +237,7 @@ async def test_a_row_that_is_no_text_stops_the_upload(position: int, fake_amend:
     rows: list[Any] = ["planted@example.com"] * 1_200
     rows[position - 1] = 4_242_424_242
     with pytest.raises(TypeError, match=f"^row {position:,} of the source: expected a str, found int") as caught:
-        await upload(fake_amend(), LIST, rows, Options(hash=None, batch_size=100))
+        await upload(fake_amend(), LIST, rows, options_of(batch_size=100))
     shown = "".join(traceback.format_exception(caught.value))
     assert "planted" not in shown
     assert "4242" not in shown.replace("_", "")
@@ -254,4 +251,4 @@ async def test_a_kind_without_a_header_of_its_own_must_name_its_column(
     path = tmp_path / "crm.csv"
     path.write_text("id,email\n1,a@b.co\n")
     with pytest.raises(ConfigurationError, match=r"columns of crm\.csv are: 'id', 'email'\. Choose one with column="):
-        await upload(fake_amend(), LIST, path, Options(identifier_type=IdentifierType.CUSTOMER_ID))
+        await upload(fake_amend(), LIST, path, options_of(identifier_type=IdentifierType.CUSTOMER_ID))

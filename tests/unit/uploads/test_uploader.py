@@ -1,7 +1,7 @@
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import attrs
@@ -30,16 +30,9 @@ from criteo_audiences import (
     normalize_email,
 )
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.uploads import Amendment, Destination, upload
-from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads import Amendment, upload
 from criteo_audiences.uploads.uploader import stream
-
-LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
-
-
-def emails(count: int) -> Iterator[str]:
-    """Yields that many addresses, one at a time."""
-    return (f"{number}@example.com" for number in range(count))
+from tests.kit import LIST, assert_adds_up, emails, options_of, run_in_virtual_time, settle
 
 
 def counted(valid: int | None = None, invalid: int | None = None, *sample: str) -> ContactListOperation:
@@ -47,19 +40,13 @@ def counted(valid: int | None = None, invalid: int | None = None, *sample: str) 
     return ContactListOperation(valid=valid, invalid=invalid, sample_invalid=sample)
 
 
-@pytest.fixture
-def go(assert_adds_up: Callable[..., None]) -> Callable[..., Awaitable[UploadReport]]:
-    """Uploads with batches of 10, unless told otherwise, and checks that the report adds up."""
-
-    async def run(amend: Any, source: object, **options: Any) -> UploadReport:
-        report = await upload(amend, LIST, source, Options(**{"hash": None, "batch_size": 10, **options}))
-        assert_adds_up(report)
-        return report
-
-    return run
+async def go(amend: Any, source: object, **options: Any) -> UploadReport:
+    """Uploads with batches of 10 by default, and asserts that the report adds up."""
+    report = await upload(amend, LIST, source, options_of(**{"batch_size": 10, **options}))
+    assert_adds_up(report)
+    return report
 
 
-Go = Callable[..., Awaitable[UploadReport]]
 Fake = Callable[..., Any]
 
 HASHES = ["E13743A7F1DB7F4246BADD6FD6FF54FF", " e13743a7f1db7f4246badd6fd6ff54ff", "f" * 64, "F" * 64]
@@ -94,9 +81,7 @@ def model(rows: list[Any], algorithm: HashAlgorithm | None, *, dedupe: bool) -> 
 @settings(deadline=None)
 @given(rows=ROWS, algorithm=st.sampled_from([None, *HashAlgorithm]), dedupe=st.booleans(), size=st.integers(1, 20))
 def test_an_upload_does_what_a_plain_loop_would(
-    run_in_virtual_time: Callable[..., Any],
     fake_amend: Fake,
-    assert_adds_up: Callable[..., None],
     rows: list[Any],
     algorithm: HashAlgorithm | None,
     dedupe: bool,  # noqa: FBT001 - drawn by hypothesis
@@ -104,7 +89,7 @@ def test_an_upload_does_what_a_plain_loop_would(
 ) -> None:
     """Valid, hashed, invalid, missing and repeated rows in any mixture: the same identifiers, the same counts."""
     amend, expected = fake_amend(), model(rows, algorithm, dedupe=dedupe)
-    settings = Options(hash=algorithm, dedupe=dedupe, batch_size=size)
+    settings = options_of(hash=algorithm, dedupe=dedupe, batch_size=size)
     report = run_in_virtual_time(upload(amend, LIST, iter(rows), settings))
     assert_adds_up(report)
     assert amend.identifiers == expected["sent"]
@@ -115,7 +100,7 @@ def test_an_upload_does_what_a_plain_loop_would(
     assert report.batches == report.calls == len(amend.received) == -(-len(expected["sent"]) // size)
 
 
-async def test_each_call_says_what_it_is_for(go: Go, fake_amend: Fake) -> None:
+async def test_each_call_says_what_it_is_for(fake_amend: Fake) -> None:
     """The amendment carries the list, the operation, the kind and an upload id shared by the whole upload."""
     amend = fake_amend()
     await go(amend, emails(25), operation="remove")
@@ -127,32 +112,28 @@ async def test_each_call_says_what_it_is_for(go: Go, fake_amend: Fake) -> None:
 
 
 @pytest.mark.parametrize("senders", [1, 3, 7])
-def test_no_more_batches_are_in_flight_than_asked_for(
-    senders: int, run_in_virtual_time: Callable[..., Any], fake_amend: Fake
-) -> None:
+def test_no_more_batches_are_in_flight_than_asked_for(senders: int, fake_amend: Fake) -> None:
     """As many as `max_concurrency`, never one more, so that the upload takes as long as it has to."""
     amend = fake_amend(latency=1.0)
-    settings = Options(hash=None, batch_size=10, max_concurrency=senders)
+    settings = options_of(batch_size=10, max_concurrency=senders)
     report = run_in_virtual_time(upload(amend, LIST, emails(210), settings))
     assert amend.max_in_flight == senders
     assert report.batches == 21
     assert max(amend.arrived_at) == pytest.approx(21 // senders - 1, abs=0.01)
 
 
-async def test_a_source_is_read_no_further_than_needed(fake_amend: Fake, settle: Callable[[], Awaitable[None]]) -> None:
+async def test_a_source_is_read_no_further_than_needed(fake_amend: Fake) -> None:
     """While nobody takes results, only the batches in flight and one to come are in memory."""
     taken = itertools.count()
     source = (f"{number}@example.com" for number in taken)
-    async with stream(fake_amend(), LIST, source, Options(hash=None, batch_size=1_000, max_concurrency=2)) as results:
+    async with stream(fake_amend(), LIST, source, options_of(batch_size=1_000, max_concurrency=2)) as results:
         await anext(results)
         await settle()
         assert next(taken) == 4_000  # told, told to nobody yet by two senders, and waiting for one of them
     assert results.report.batches == 3
 
 
-async def test_results_come_one_by_one_and_the_report_afterwards(
-    fake_amend: Fake, assert_adds_up: Callable[..., None]
-) -> None:
+async def test_results_come_one_by_one_and_the_report_afterwards(fake_amend: Fake) -> None:
     """Each batch that came back is told once, in the order of the answers; then the report is complete."""
 
     async def reply(amendment: Amendment) -> ContactListOperation:
@@ -160,7 +141,7 @@ async def test_results_come_one_by_one_and_the_report_afterwards(
         return counted(amendment.batch.count - 1, 1, "refused@example.com")
 
     told: list[BatchResult] = []
-    settings = Options(hash=None, batch_size=10, max_concurrency=2)
+    settings = options_of(batch_size=10, max_concurrency=2)
     async with stream(fake_amend(reply=reply), LIST, emails(35), settings) as results:
         async for result in results:
             told.append(result)
@@ -178,7 +159,7 @@ async def test_results_come_one_by_one_and_the_report_afterwards(
     assert [result async for result in results] == []
 
 
-async def test_an_empty_source_makes_no_call(go: Go, fake_amend: Fake) -> None:
+async def test_an_empty_source_makes_no_call(fake_amend: Fake) -> None:
     """Nothing to send is a failure, as of an export that broke, unless it is allowed."""
     amend = fake_amend()
     assert not (await go(amend, (email for email in []))).ok
@@ -188,7 +169,7 @@ async def test_an_empty_source_makes_no_call(go: Go, fake_amend: Fake) -> None:
     assert amend.received == []
 
 
-async def test_a_source_without_an_identifier_is_not_ok(go: Go, fake_amend: Fake) -> None:
+async def test_a_source_without_an_identifier_is_not_ok(fake_amend: Fake) -> None:
     """All rows rejected is a wrong column, however tolerant the bound."""
     report = await go(fake_amend(), ["nobody", None], max_rejected=1)
     assert not report.ok
@@ -196,7 +177,7 @@ async def test_a_source_without_an_identifier_is_not_ok(go: Go, fake_amend: Fake
 
 
 @pytest.mark.parametrize("dedupe", [None, True])
-async def test_a_dry_run_calls_nobody(dedupe: bool | None, go: Go, fake_amend: Fake) -> None:  # noqa: FBT001 - parametrized
+async def test_a_dry_run_calls_nobody(dedupe: bool | None, fake_amend: Fake) -> None:  # noqa: FBT001 - parametrized
     """It counts rows and the batches it would take; what would be sent is pending."""
     amend, told = fake_amend(), []
     report = await go(
@@ -211,12 +192,12 @@ async def test_a_dry_run_calls_nobody(dedupe: bool | None, go: Go, fake_amend: F
     assert told[-1].read == 27
 
 
-async def test_progress_never_goes_back(run_in_virtual_time: Callable[..., Any], fake_amend: Fake) -> None:
+async def test_progress_never_goes_back(fake_amend: Fake) -> None:
     """Every count but the batches in flight only grows, and the last one told is the whole."""
     told: list[Progress] = []
     amend = fake_amend(latency=0.6)
     rows = [*emails(95), None, "0@example.com"]
-    settings = Options(hash=None, batch_size=10, dedupe=True, on_progress=told.append)
+    settings = options_of(batch_size=10, dedupe=True, on_progress=told.append)
     report = await asyncio.to_thread(run_in_virtual_time, upload(amend, LIST, rows, settings))
     for before, after in itertools.pairwise(told):
         for name in ("read", "rejected", "duplicates", "sent", "valid", "batches", "elapsed", "waited"):
@@ -228,7 +209,7 @@ async def test_progress_never_goes_back(run_in_virtual_time: Callable[..., Any],
 
 
 @pytest.mark.parametrize("called_at", [0, 1, 3, 5])
-async def test_a_bug_in_on_progress_ends_the_upload_as_it_is(called_at: int, go: Go, fake_amend: Fake) -> None:
+async def test_a_bug_in_on_progress_ends_the_upload_as_it_is(called_at: int, fake_amend: Fake) -> None:
     """The callback's exception comes out unwrapped, wherever it was called from."""
     bug, calls = ZeroDivisionError("a bug of the caller's"), itertools.count()
 
@@ -246,7 +227,7 @@ async def test_a_bug_in_on_progress_ends_the_upload_as_it_is(called_at: int, go:
     ("source", "options"), [(["a@b.co"], {"column": "email"}), (["a@b.co"], {"suppress": ["a@b.co;"]})]
 )
 async def test_a_refusal_before_the_first_row_has_no_note(
-    go: Go, fake_amend: Fake, source: object, options: dict[str, Any]
+    fake_amend: Fake, source: object, options: dict[str, Any]
 ) -> None:
     """Nothing was read, so there is nothing to say of how far the upload came."""
     with pytest.raises(ConfigurationError) as caught:
@@ -254,7 +235,7 @@ async def test_a_refusal_before_the_first_row_has_no_note(
     assert not getattr(caught.value, "__notes__", [])
 
 
-async def test_a_failed_batch_leaves_the_others_alone(go: Go, fake_amend: Fake) -> None:
+async def test_a_failed_batch_leaves_the_others_alone(fake_amend: Fake) -> None:
     """An error of Criteo's is the result of its batch; its identifiers are failed or unknown."""
     errors: dict[int, CriteoError] = {2: InvalidRequestError(400), 4: RequestTimeout("…"), 5: ConnectError("…")}
     report = await go(fake_amend(reply=lambda each: errors.get(each.batch.number)), emails(55))
@@ -274,7 +255,7 @@ async def test_a_failed_batch_leaves_the_others_alone(go: Go, fake_amend: Fake) 
     ],
     ids=str,
 )
-async def test_a_refusal_that_is_for_all_batches_stops_the_upload(error: CriteoError, go: Go, fake_amend: Fake) -> None:
+async def test_a_refusal_that_is_for_all_batches_stops_the_upload(error: CriteoError, fake_amend: Fake) -> None:
     """No more than the batches in flight are spent on it; the rest of what was read is pending."""
     amend = fake_amend(reply=lambda _: error, latency=0.001)
     report = await go(amend, emails(10_000), max_concurrency=3)
@@ -286,7 +267,7 @@ async def test_a_refusal_that_is_for_all_batches_stops_the_upload(error: CriteoE
 
 
 @pytest.mark.parametrize("error", [ServerError(503), ConnectError("The server cannot be reached.")], ids=str)
-async def test_an_outage_does_not_stop_the_upload(error: CriteoError, go: Go, fake_amend: Fake) -> None:
+async def test_an_outage_does_not_stop_the_upload(error: CriteoError, fake_amend: Fake) -> None:
     """A 5xx or a broken line that outlasted the retries may be over for the next batch."""
     amend = fake_amend(reply=lambda each: error if each.batch.number < 9 else None)
     report = await go(amend, emails(100))
@@ -295,9 +276,7 @@ async def test_an_outage_does_not_stop_the_upload(error: CriteoError, go: Go, fa
 
 
 @pytest.mark.parametrize("refused", [5, 6])
-async def test_a_first_full_batch_that_is_mostly_refused_stops_the_upload(
-    refused: int, go: Go, fake_amend: Fake
-) -> None:
+async def test_a_first_full_batch_that_is_mostly_refused_stops_the_upload(refused: int, fake_amend: Fake) -> None:
     """Beyond `max_invalid` the rest would fare no better; at the bound it goes on."""
     amend = fake_amend(reply=lambda each: counted(each.batch.count - refused, refused), latency=0.001)
     report = await go(amend, emails(1_000), max_concurrency=2)
@@ -306,7 +285,7 @@ async def test_a_first_full_batch_that_is_mostly_refused_stops_the_upload(
     assert report.ok is (refused == 5)
 
 
-async def test_only_a_full_first_batch_is_judged(go: Go, fake_amend: Fake) -> None:
+async def test_only_a_full_first_batch_is_judged(fake_amend: Fake) -> None:
     """A later batch, or a short list, is judged by the report alone."""
     amend = fake_amend(reply=lambda each: counted(0, each.batch.count) if each.batch.number == 2 else None)
     assert (await go(amend, emails(100))).invalid == 10
@@ -314,7 +293,7 @@ async def test_only_a_full_first_batch_is_judged(go: Go, fake_amend: Fake) -> No
     assert (report.invalid, report.pending, report.ok) == (9, 0, False)
 
 
-async def test_refused_credentials_end_the_upload_at_once(go: Go, fake_amend: Fake) -> None:
+async def test_refused_credentials_end_the_upload_at_once(fake_amend: Fake) -> None:
     """Every batch would be refused alike, so the first refusal is raised, unwrapped, with a note."""
     refusal = AuthenticationError(401)
     amend = fake_amend(reply=lambda _: refusal, latency=0.001)
@@ -324,7 +303,7 @@ async def test_refused_credentials_end_the_upload_at_once(go: Go, fake_amend: Fa
     assert len(amend.received) <= 3
 
 
-async def test_credentials_refused_before_any_call_leave_all_pending(assert_adds_up: Callable[..., None]) -> None:
+async def test_credentials_refused_before_any_call_leave_all_pending() -> None:
     """When not even a token could be had, no identifier counts as sent."""
 
     async def amend(_: Amendment) -> ContactListOperation:
@@ -333,7 +312,7 @@ async def test_credentials_refused_before_any_call_leave_all_pending(assert_adds
     seen = []
 
     async def consume() -> None:
-        async with stream(amend, LIST, emails(100), Options(hash=None, batch_size=10)) as results:
+        async with stream(amend, LIST, emails(100), options_of(batch_size=10)) as results:
             seen.append(results)
             await anext(results)
 
@@ -344,7 +323,7 @@ async def test_credentials_refused_before_any_call_leave_all_pending(assert_adds
     assert seen[0].report.pending == seen[0].report.read > 0
 
 
-async def test_a_bug_in_the_amend_call_is_no_failed_batch(go: Go, fake_amend: Fake) -> None:
+async def test_a_bug_in_the_amend_call_is_no_failed_batch(fake_amend: Fake) -> None:
     """Only errors of Criteo's are data; any other exception ends the upload as it is."""
     bug = ZeroDivisionError("a bug")
     with pytest.raises(ZeroDivisionError) as caught:
@@ -359,7 +338,7 @@ async def test_what_the_caller_raises_inside_the_block_comes_out_unchanged(error
     """The same object, in no group, with its own context."""
 
     async def consume() -> None:
-        async with stream(fake_amend(), LIST, emails(100), Options(hash=None, batch_size=10)) as results:
+        async with stream(fake_amend(), LIST, emails(100), options_of(batch_size=10)) as results:
             async for _ in results:
                 raise error
 
@@ -387,5 +366,5 @@ async def test_a_source_that_fails_while_the_senders_are_busy_is_told_first(fake
         raise AssertionError
 
     with pytest.raises(ValueError, match="went away") as caught:
-        await upload(fake_amend(reply=reply), LIST, source(), Options(hash=None, batch_size=10))
+        await upload(fake_amend(reply=reply), LIST, source(), options_of(batch_size=10))
     assert caught.value is broken

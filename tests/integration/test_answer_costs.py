@@ -1,0 +1,125 @@
+"""What it costs to compare a large answer with what was sent: neither the event loop's time nor much memory."""
+
+import asyncio
+import hashlib
+import time
+import tracemalloc
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import orjson
+import pytest
+
+from criteo_audiences import ClientCredentials, CriteoError, RetryPolicy
+from criteo_audiences.batches import single_batch
+from criteo_audiences.contact_lists import amend_body
+from criteo_audiences.errors import InvalidRequestError
+from criteo_audiences.marketing_solutions import AudienceSegment
+from criteo_audiences.models import ContactListOperation
+from criteo_audiences.session import Exchange, Request, Response, Session
+from criteo_audiences.session.endpoints import send_bulk, send_for_one
+from criteo_audiences.session.protocol import MOST_OF_MANY
+
+
+class Answering:
+    """Gives a token, and one answer to every call; implements `criteo_audiences.session.Transport`."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self._answer = Response(status=status, body=body)
+
+    async def send(self, exchange: Exchange) -> Response:
+        """See `Transport.send`."""
+        if "oauth2" in exchange.url:
+            return Response(status=200, body=b'{"access_token": "planted", "token_type": "Bearer", "expires_in": 900}')
+        return self._answer
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`."""
+
+
+def session_that_gets(status: int, body: bytes) -> Session:
+    """Returns a session that makes each call once, and is always answered alike."""
+    return Session(
+        ClientCredentials(client_id="the-id", client_secret="the-secret"),
+        Answering(status, body),
+        base_url="https://api.criteo.com",
+        api_version="2026-07",
+        retry=RetryPolicy(attempts=1),
+    )
+
+
+def sha256(text: str) -> str:
+    """Returns the digest in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def md5(text: str) -> str:
+    """Returns the digest in hexadecimal."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def amendment(count: int) -> Request:
+    """Returns a call that carries so many identifiers."""
+    batch = single_batch([f"customer{number}@example.com" for number in range(count)])
+    return Request(method="PATCH", path="/lists", body=amend_body("ContactlistAmendment", {"operation": "add"}, batch))
+
+
+async def longest_gap(ask: Callable[[], Coroutine[Any, Any, object]]) -> float:
+    """Returns how long the event loop had no turn while a call was made; the least of several times, as others run."""
+    gaps: list[float] = []
+    while len(gaps) < 5 and min(gaps, default=1.0) > 0.1:
+        task, before = asyncio.create_task(ask()), time.perf_counter()
+        gaps.append(0.0)
+        while not task.done():
+            await asyncio.sleep(0.001)
+            now = time.perf_counter()
+            gaps[-1], before = max(gaps[-1], now - before), now
+        assert isinstance(task.exception(), CriteoError | None)
+    return min(gaps)
+
+
+def answers_that_take_long() -> dict[str, tuple[int, bytes]]:
+    """Returns, for each part of an answer, as many of it as are read, and those that are the slowest to compare."""
+    problem, item = b'{"code":"c-%032x","traceId":"%032x"}', b'{"id":"%d","attributes":{"name":"n","createdAt":"x"}}'
+    digits = orjson.dumps({"errors": [{"code": "1 " * 128, "traceId": f"{n}-" * 40} for n in range(100)]})
+    digests = orjson.dumps({"errors": [{"code": sha256(str(n)) * 4, "traceId": md5(str(n))} for n in range(100)]})
+    bodies = {
+        "problems": b'{"errors":[%b]}' % b",".join(problem % (n, n**9) for n in range(20_000)),
+        "items": b'{"data":[%b]}' % b",".join(item % n for n in range(20_000)),
+        "samples": b'{"data":{"attributes":{"sampleInvalidIdentifiers":[%b]}}}' % b",".join([b"1"] * 149_000),
+        "keys": b"{%b}" % b",".join(b'"k%d":1' % n for n in range(149_000)),
+        "digits": digits,
+        "digests": digests,
+    }
+    return {f"{name} {status}": (status, body) for name, body in bodies.items() for status in (200, 400)}
+
+
+@pytest.mark.parametrize("kind", ["amendment", "search"])
+@pytest.mark.parametrize("name", answers_that_take_long())
+async def test_whatever_the_answer_is_the_event_loop_has_its_turn(name: str, kind: str) -> None:
+    """Each tenth of a second at least, though it is compared with 50,000 identifiers: in a thread, piece by piece."""
+    status, body = answers_that_take_long()[name]
+    session = session_that_gets(status, body)
+    call = amendment(50_000)
+    search = Request(method="POST", path="/search", most_bytes=MOST_OF_MANY)
+
+    async def ask() -> object:
+        if kind == "search":
+            return await send_bulk(session, search, AudienceSegment)
+        return await send_for_one(session, call, ContactListOperation)
+
+    assert await longest_gap(ask) < 0.1
+
+
+async def test_answers_are_compared_one_after_the_other() -> None:
+    """Large calls that fail at once take no more memory than one, which keeps neither identifiers nor digests."""
+    session = session_that_gets(400, orjson.dumps({"errors": [{"code": "invalid", "traceId": md5("x")}]}))
+    call = amendment(5_000)
+    tracemalloc.start()
+    try:
+        ended = await asyncio.gather(*(session.send(call) for _ in range(4)), return_exceptions=True)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert {type(each) for each in ended} == {InvalidRequestError}
+    assert peak < 4_000_000

@@ -1,0 +1,151 @@
+"""What tests of uploads share: a contact list, rows, options, a sandbox with a client, and what holds for every report."""
+
+import asyncio
+import gc
+import itertools
+import selectors
+from collections.abc import Awaitable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+import attrs
+
+from criteo_audiences import CriteoClient, UploadReport
+from criteo_audiences.sandbox import RecordedRequest, Sandbox
+from criteo_audiences.uploads import Destination, Outcome
+from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads.uploader import stream, upload
+
+__all__ = [
+    "AMENDING",
+    "LIST",
+    "Stage",
+    "assert_adds_up",
+    "checked",
+    "emails",
+    "options_of",
+    "run_in_virtual_time",
+    "settle",
+    "stream",
+    "upload",
+]
+
+T = TypeVar("T")
+
+LIST = Destination(service="marketing-solutions", host="127.0.0.1", segment_id="1")
+"""The contact list of an upload that reaches no server."""
+
+AMENDING = "contact-list"
+"""Part of the path of every call that changes a list, for `Sandbox.fail_next(on=...)`."""
+
+
+def emails(count: int | None = None) -> Iterator[str]:
+    """Yields so many addresses that differ, or addresses without an end."""
+    return (f"{number}@example.com" for number in itertools.islice(itertools.count(), count))
+
+
+def options_of(**chosen: Any) -> Options:
+    """Returns the options of an upload, in clear by default."""
+    return Options(**{"hash": None, **chosen})
+
+
+def assert_adds_up(report: UploadReport) -> None:
+    """Asserts that every row and every identifier of a report is accounted for."""
+    not_sent = report.rejected_total + (report.duplicates or 0) + report.suppressed + report.pending
+    assert report.read == report.sent + not_sent
+    assert report.sent == report.valid + report.invalid + report.unreported + report.failed + report.unknown
+    counts = [report.read, report.pending, *report.rejected.values()]
+    counts += [count for outcome in report.by_type.values() for count in attrs.astuple(outcome)]
+    assert all(count >= 0 for count in counts)
+    assert sum(report.by_type.values(), Outcome()).sent == report.sent
+
+
+async def settle() -> None:
+    """Lets every ready task run until all of them wait for something."""
+    for _ in range(200):
+        await asyncio.sleep(0)
+
+
+class _Skipping(selectors.DefaultSelector):
+    """Never waits: reports the time that it would have waited, and refuses to wait for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.skipped = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        """Returns what is ready now."""
+        ready = super().select(0)
+        if not ready and timeout is None:
+            raise RuntimeError("deadlock: every task waits, and no timer will wake one")
+        if not ready and timeout:
+            self.skipped += timeout
+        return ready
+
+
+class _VirtualTimeLoop(asyncio.SelectorEventLoop):
+    """An event loop whose waits take no time and are exact; it notices when every task waits for ever."""
+
+    def __init__(self) -> None:
+        self._skipping = _Skipping()
+        super().__init__(self._skipping)
+
+    def time(self) -> float:
+        """Seconds, moved by waits alone."""
+        return self._skipping.skipped
+
+
+def run_in_virtual_time(main: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine on an event loop of its own where waits take no time."""
+    with asyncio.Runner(loop_factory=_VirtualTimeLoop) as runner:
+        return runner.run(main)
+
+
+def checked(main: Awaitable[UploadReport]) -> UploadReport:
+    """Runs in virtual time what returns a report, and asserts that it adds up and that no task is left."""
+
+    async def leave_nothing() -> UploadReport:
+        before = asyncio.all_tasks()
+        report = await main
+        assert asyncio.all_tasks() == before
+        return report
+
+    report = run_in_virtual_time(leave_nothing())
+    assert_adds_up(report)
+    gc.collect()  # a stream that was never closed would warn now, which fails the test
+    return report
+
+
+@attrs.define
+class Stage:
+    """A sandbox with a contact list, and a client of it."""
+
+    sandbox: Sandbox
+    criteo: CriteoClient
+    segment_id: str
+
+    @property
+    def held(self) -> frozenset[str]:
+        """The identifiers that the server holds."""
+        return self.sandbox.contact_list(self.segment_id).identifiers
+
+    @property
+    def calls(self) -> list[RecordedRequest]:
+        """The calls of the API so far."""
+        return [each for each in self.sandbox.requests if "oauth2" not in each.path]
+
+    @property
+    def amendments(self) -> list[RecordedRequest]:
+        """The calls that change a list so far."""
+        return [each for each in self.calls if not each.path.endswith("/search")]
+
+    @property
+    def token_calls(self) -> list[RecordedRequest]:
+        """The calls for a token so far."""
+        return [each for each in self.sandbox.requests if "oauth2" in each.path]
+
+    async def upload(self, source: Any, **options: Any) -> UploadReport:
+        """Uploads to the contact list, in clear by default, and asserts that the report adds up."""
+        chosen = {"hash": None, **options}
+        report = await self.criteo.marketing_solutions.upload_contact_list(self.segment_id, source, **chosen)
+        assert_adds_up(report)
+        return report
