@@ -59,7 +59,7 @@ def normalize_phone(value: str, *, region: str | None = None, keep_trunk_zero: b
         value: a number as people write it.
         region: where numbers without a country code are dialed, such as `"IN"`, `"IND"` or `"India"`; needs the
             extra `phone`. Without it such numbers are rejected.
-        keep_trunk_zero: keep the zero of `+33 (0)1 23 45 67 89`, as the line in Criteo's guide does and E.164 does not
+        keep_trunk_zero: keep the zero of `+33 (0)1 23 45 67 89`, as the formula in Criteo's guide does and E.164 does not
             (docs/reference/identifiers.md).
 
     Raises:
