@@ -1,4 +1,4 @@
-"""Where tokens come from: what a source of them is, and the two that need no user."""
+"""Token sources: their protocol, and the two sources that need no user."""
 
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -53,8 +53,8 @@ Grant = Callable[[Mapping[str, str]], Awaitable[Any]]
 class TokenSource(Protocol):
     """Where tokens come from: credentials, a vault, another service of yours.
 
-    A source may have an attribute `quota` too, the `Quota` that its grant allows, which a client takes when it is given
-    none; without it, a client counts on Criteo's 250 calls a minute.
+    A source may also have an attribute `quota`, the `Quota` that its grant allows. It is the default of a client;
+    without it, a client assumes Criteo's 250 calls a minute.
     """
 
     async def token(self, grant: Grant) -> AccessToken:

@@ -1,4 +1,4 @@
-"""Surfaces what Criteo says about the end of an API version or a field: once each, as a Python warning."""
+"""Turns Criteo's announcements that an API version or a field will end into Python warnings, one for each."""
 
 import contextlib
 import logging
@@ -14,18 +14,18 @@ _LOG: Final = logging.getLogger("criteo_audiences.session")
 
 
 class DeprecationWatch:
-    """Looks at every answer and warns once of each thing that will end.
+    """Reads every answer and warns once of each version or field that will end.
 
     Criteo announces it by `Deprecation` and `Sunset` headers (RFC 9745, RFC 8594), by `warnings[]` of type
     `deprecation` inside an answer, and after the end by 410.
 
     Args:
-        api_version: the version to name.
+        api_version: the version that warnings name.
     """
 
     def __init__(self, api_version: str) -> None:
         self._api_version = api_version
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def look_at_response(self, response: Response) -> None:
         """Warns of a version that will end, or has ended."""
@@ -44,9 +44,9 @@ class DeprecationWatch:
                 self._warn(problem.code or "deprecation", f"announces a deprecation ({problem})")
 
     def _warn(self, key: str, what: str) -> None:
-        if key in self._told:
+        if key in self._warned:
             return
-        self._told.add(key)
+        self._warned.add(key)
         message = f"Criteo's API version {self._api_version} {what}; choose a newer api_version."
         _LOG.warning("%s", message)
         # A filter that turns warnings into errors must not lose the answer of a call that was made.

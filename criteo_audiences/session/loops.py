@@ -1,4 +1,4 @@
-"""What belongs to one event loop, and begins anew when its owner is used in another."""
+"""State that belongs to one event loop and is renewed when its owner is used in another."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ class HomeLoop:
 
 
 class LoopLock:
-    """A lock that is free in a new event loop: whoever held it in the one before does not run any more."""
+    """A lock that is free in a new event loop: the task that held it in the former one no longer runs."""
 
     def __init__(self) -> None:
         self._home = HomeLoop()

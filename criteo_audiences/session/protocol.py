@@ -74,7 +74,7 @@ class Request:
         versioned: whether the path lies below the API version.
         authorized: whether it needs a token and uses quota; only the token call itself does not.
         most_bytes: the most that its answer may have.
-        background: whether single calls go first: an upload's batch.
+        background: whether single calls get a slot of the quota before it, as before an upload's batch.
         labels: identify an upload's batch in events: `upload_id`, `segment_id`, `batch`.
         meter: counts the requests and the quota waits, or `None`.
     """
@@ -159,7 +159,7 @@ def decipher(response: Response, request: Request | None = None, secrets: Collec
     Args:
         response: the answer.
         request: what it answers.
-        secrets: what the call carried beside its body, and must not be shown either.
+        secrets: what else the call carried in addition to its body, and must not be shown either.
 
     Raises:
         ResponseError: of the class that says what the caller can do, for every status but 2xx. Redirects are never
@@ -183,7 +183,7 @@ def decipher(response: Response, request: Request | None = None, secrets: Collec
 
 
 def is_quickly_read(response: Response, request: Request) -> bool:
-    """Whether reading an answer keeps nobody waiting: it is small, and so is what its problems are compared with."""
+    """Whether an answer can be read in the event loop: it is small, and so is the body it is compared with."""
     if len(response.body) > _SMALL:
         return False
     body = response.body
@@ -204,7 +204,7 @@ def _document(response: Response) -> Any:
         return _decoded(response.body)
     except orjson.JSONDecodeError:
         unreadable = InvalidResponseError(["not a JSON document @ $"], status=response.status)
-    raise unreadable  # out of reach of the decoder's exception, which carries the document
+    raise unreadable  # outside the `except` block: the decoder's exception carries the document
 
 
 def _decoded(body: bytes) -> Any:
@@ -280,7 +280,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _calls(text: str | None) -> int | None:
-    """Reads a number of calls; more than anybody may make is none, and might be shown."""
+    """Reads a number of calls, or `None` if it is larger than any quota: it might be something else, and be shown."""
     number = _number(text)
     return None if number is None or number > MOST_CALLS else int(number)
 

@@ -1,4 +1,4 @@
-"""How many calls may be made, and what the session asks of whoever says when."""
+"""The call quota, and the limiter interface that enforces it."""
 
 import math
 from typing import Final, Protocol
@@ -14,10 +14,10 @@ MOST_CALLS: Final = 1_000_000
 
 @frozen
 class Quota:
-    """How many calls the application may make.
+    """The calls that the application may make.
 
     Attributes:
-        calls: calls a window, for the whole application. Criteo: 250 a minute for client credentials.
+        calls: calls per window, for the whole application. Criteo: 250 a minute for client credentials.
         period: length of the window, seconds.
         share: how much of the window this client may use, above 0 and up to 1; the rest is left to other tools of
             the same application.
@@ -58,7 +58,7 @@ class Refusals:
 
     @property
     def are_many(self) -> bool:
-        """Whether calls had better be made one at a time, to see whether it is over."""
+        """Whether calls should be made one at a time until one succeeds."""
         return self.count >= _TOO_MANY
 
     def note(self, sent_at: float, now: float) -> None:
@@ -74,7 +74,7 @@ class Refusals:
         return wait
 
     def clear(self) -> None:
-        """Another answer came."""
+        """Forgets the refusals, since an answer other than 429 came."""
         self.count = 0
 
 
@@ -119,6 +119,6 @@ class RateLimiter(Protocol):
 
         Args:
             announced: what its answer's headers said.
-            pause: seconds during which nobody may call: the server answered 429.
-            sent_at: when it was sent, on the session's clock: tells which other calls its answer has counted.
+            pause: seconds during which no call may be made, because the server answered 429.
+            sent_at: when it was sent, on the session's clock. It shows which other calls the server had counted.
         """

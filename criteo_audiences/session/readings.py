@@ -1,4 +1,4 @@
-"""The ways in which a text may be read: encoded, backwards, spelled out; with no knowledge of what it should hold."""
+"""Decodes a text in every way it may be written: encoded, backwards, spelled out."""
 
 import base64
 import binascii
@@ -27,7 +27,7 @@ def plain(text: str) -> str:
 
 
 def readings(text: str) -> Iterator[str]:
-    """Yields what a text may say beside what it says as it stands; bytes that are no text as hexadecimal digits."""
+    """Yields the other readings of a text; bytes that are no text come as hexadecimal digits."""
     yield text[::-1]
     yield codecs.decode(text, "rot13")
     yield _SPELLED_OUT.sub("", text)

@@ -117,8 +117,8 @@ class Session:
         limiter: says when a call may be made.
         retry: says whether a failed one is repeated.
         max_quota_wait: seconds a call may wait for the quota, `None` for as long as it takes.
-        on_event: is told what happens.
-        clock: the time.
+        on_event: is called with every event.
+        clock: the source of time.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class Session:
         self._in_use = False
         self._deprecations = DeprecationWatch(api_version)
         self._rate_limit: RateLimit | None = None
-        # One at a time: many threads would keep the event loop waiting for its turn, and each holds an answer's parts.
+        # One at a time: more threads would delay the event loop, and each holds the parts of an answer in memory.
         self._readers = CapacityLimiter(1)
 
     @property
@@ -168,12 +168,12 @@ class Session:
 
     @property
     def application(self) -> str:
-        """The id of the application that calls are made for; empty where the credentials do not tell."""
+        """The id of the application that calls are made for; empty where the credentials do not name it."""
         return str(getattr(self._credentials, "client_id", ""))
 
     @property
     def has_login(self) -> bool:
-        """Whether the credentials are a login; those of a rehearsal that makes no call say `is_login = False`."""
+        """Whether the credentials are a login; those of a dry run without a login have `is_login = False`."""
         return bool(getattr(self._credentials, "is_login", True))
 
     @property
@@ -201,7 +201,7 @@ class Session:
             CriteoError: of the class that says what the caller can do; `outcome_unknown` is true when Criteo may have
                 applied a request of the call.
         """
-        return await self._settle(_Call(request))
+        return await self._within_deadline(_Call(request))
 
     async def ask(self, request: Request, read: Callable[[Any], R]) -> R:
         """Makes a call like `send` and reads its document.
@@ -211,11 +211,11 @@ class Session:
         Raises:
             CriteoError: as `send`; for what `read` cannot read with the status of the answer.
         """
-        result: R = await self._settle(_Call(request, read))
+        result: R = await self._within_deadline(_Call(request, read))
         return result
 
-    async def _settle(self, call: _Call) -> Any:
-        """Makes the call once there is a slot of the quota, and tells how it ended when that is badly."""
+    async def _within_deadline(self, call: _Call) -> Any:
+        """Waits for a slot of the quota, then makes the call within its deadline; reports an error it ends with."""
         self._enter(call.request)
         await self._acquire(call)
         deadline = self._retry.deadline
@@ -235,7 +235,7 @@ class Session:
             raise late from None
 
     def _enter(self, request: Request) -> None:
-        """Before the first call that uses quota: lets it be noticed when another client spends the same."""
+        """Registers this client before its first call, to warn when another client spends the same quota."""
         if request.authorized and not self._in_use:
             self._in_use = True
             APPLICATIONS.enter(self, self._credentials, self._base_url, self._limiter)
@@ -252,7 +252,7 @@ class Session:
             await self._acquire(call)
 
     async def _request_once(self, call: _Call) -> Any:
-        """Makes one request with the slot held, and gives the slot back whatever becomes of it."""
+        """Makes one request with the slot held, and always gives the slot back."""
         announced: RateLimit | None = None
         pause = 0.0
         try:
@@ -320,9 +320,9 @@ class Session:
         return None if self._clock.now() + delay > call.ends_at else delay
 
     def _pause_after(self, call: _Call, error: CriteoError) -> float:
-        """Returns how long nobody may call: after a 429 not only this call waits, anybody else's would be refused, too.
+        """Returns how long all calls must wait: after a 429 the server would refuse any of them.
 
-        Whoever waits already is held no longer than the deadline of a call; whoever comes later is told at once.
+        A call that waits already is held no longer than the deadline of a call; a later one is refused at once.
         """
         refusals, sent_at = self._refusals_of(call.request), call.sent_at
         if sent_at is None or not isinstance(error, RateLimitExceeded):
@@ -342,7 +342,7 @@ class Session:
         return self._refusals if request.authorized else self._token_refusals
 
     async def _prepare_repeat(self, call: _Call, error: CriteoError) -> None:
-        """Does what must happen before the next request, or raises the error when there is to be none."""
+        """Prepares the next request, or raises the error if there is to be none."""
         call.unknown = call.unknown or (call.sent_at is not None and error.outcome_unknown)
         if isinstance(error, AuthenticationError) and await self._has_other_token(call):
             call.renewed = True
@@ -378,7 +378,7 @@ class Session:
             self._tell("quota.waited", call, seconds=waited)
 
     def _conclude(self, call: _Call, error: CriteoError) -> None:
-        """Marks and tells the error that the call ends with."""
+        """Marks and reports the error that the call ends with."""
         if call.unknown and isinstance(error, ConnectError) and _EARLIER not in str(error):
             error.args = (f"{error} {_EARLIER}",)
         error.outcome_unknown = call.unknown

@@ -1,4 +1,4 @@
-"""How long a token is used, and that one refresh serves everybody who waits."""
+"""Caches the token, and lets one refresh serve all tasks that wait for it."""
 
 import math
 from typing import Final
@@ -14,7 +14,7 @@ _RENEW_AGAIN_AFTER: Final = 5.0
 
 
 class TokenCache:
-    """Holds the token in use: renewed before its end, never used after it, one refresh for all who wait.
+    """Holds the token in use: renewed before its end, never used after it, one refresh for all waiting tasks.
 
     A token of 900 s is renewed from 60 s before its end (a shorter one from a tenth of its life), counted from the
     moment it was asked for, so that network time never lengthens its life. A renewal that fails for a passing reason
@@ -36,7 +36,7 @@ class TokenCache:
         """Returns a token that is good now.
 
         Raises:
-            CriteoError: when none can be had; everybody who waited for the same refresh gets the same error.
+            CriteoError: when none can be had; all tasks that waited for the same refresh get the same error.
         """
         return self._usable() or await self._refresh(None)
 
