@@ -24,7 +24,7 @@ class Wording(IntEnum):
     MENTIONED = 2
     """A header in which the word occurs: `Billing email`, but also `Email opt-in`."""
     STAFF = 3
-    """The identifier of somebody on the other side of the counter: `Account manager email`, `Sender email`."""
+    """The identifier of the seller or sender rather than of the customer: `Account manager email`, `Sender email`."""
     OTHER = 4
     """Nothing of it."""
 
@@ -56,7 +56,7 @@ _OWNERS: Final = _words(
     "zákazníka, müşteri, principaux, hlavní, основной, клиента, 顧客, お客様, 会員, 客户, 고객",
 )
 _SHORTEST_TELLING: Final = 4
-# Whose addresses stand beside the customers' in many exports; words of their own in a header, however compounded.
+# People whose addresses many exports hold next to the customers'; a header has them as words of their own.
 _STAFF: Final = _words(
     "owner, manager, rep, reps, representative, salesperson, salesman, seller, agent, assignee, assigned, employee",
     "staff, sender, from, reply, replyto, advisor, adviser, consultant, operator, merchant, author, creator, coach",
@@ -130,7 +130,7 @@ _KINDS: Final = {
 
 @frozen
 class _Folded:
-    """The same words folded, and those beside which others may stand without changing them."""
+    """The same words folded, and those next to which other words change nothing."""
 
     things: frozenset[str]
     neutral: frozenset[str]
@@ -156,7 +156,7 @@ def _fold_all(words: Iterable[str]) -> frozenset[str]:
 
 
 def _consists_of(text: str, things: frozenset[str], neutral: frozenset[str]) -> bool:
-    """Tells whether a text is one of the things with any neutral words before and behind it, all run together."""
+    """Whether a text is one of the things with any neutral words before and after it, all run together."""
     reached = {(0, False)}  # how far words lead, and whether a thing is among them
     for start in range(len(text)):
         for named in (False, True):
@@ -173,7 +173,7 @@ _NEVER: Final = "fax"
 
 
 def has_wording(kind: IdentifierType) -> bool:
-    """Tells whether columns of this kind can be found by their header."""
+    """Whether columns of this kind can be found by their header."""
     return kind in _KINDS
 
 
@@ -198,7 +198,7 @@ def wording(header: str, kind: IdentifierType) -> Wording:
 
 
 def _is_of_staff(header: str) -> bool:
-    """Tells whether a header speaks of somebody who sells or sends, and not of the customer."""
+    """Whether a header names a seller or a sender, and not the customer."""
     staff = _folded_staff()
     words = {fold(word) for word in _WORD_ENDS.split(header[:_LONGEST])}
     compounds = (word for word in words if any(len(each) >= _COMPOUNDED and each in word for each in staff))

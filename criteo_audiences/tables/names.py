@@ -10,7 +10,7 @@ from criteo_audiences.identifiers import is_hash_in_other_form, is_hashed
 
 _MOST_SHOWN: Final = 40
 _LONGEST_SHOWN: Final = 60
-_MOST_DIGITS: Final = 5  # a name with more is shown to nobody: it may be a phone number in a file without a header
+_MOST_DIGITS: Final = 5  # a name with more is never shown: it may be a phone number in a file without a header
 
 _ADDRESS = re.compile(r"[^\s@]@[^\s@]")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -45,7 +45,7 @@ def _by_position(position: int, taken: Container[str]) -> str:
 
 
 def looks_like_data(name: str) -> bool:
-    """Tells whether a name is an address, a digest, a device's id or a phone number, and so a row's cell."""
+    """Whether a name is an address, a digest, a device's id or a phone number, and so a row's cell."""
     if _ADDRESS.search(name) or is_hashed(name) or is_hash_in_other_form(name) or _UUID.fullmatch(name):
         return True
     digits = sum(map(str.isdigit, name))
