@@ -1,4 +1,4 @@
-"""Conditions on rows: what they may call; held against the columns before a row is read, and refused in plain words."""
+"""Conditions on rows: the functions they may call, and their check against the columns before a row is read."""
 
 import difflib
 import json

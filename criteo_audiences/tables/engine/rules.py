@@ -1,4 +1,4 @@
-"""What becomes of rows: the rules that SQL cannot apply, opt-outs, and duplicates, on disk if need be."""
+"""Normalizes rows in the engine: the rules that SQL cannot apply, opt-outs, and duplicates, on disk if need be."""
 
 import time
 from collections import Counter
