@@ -146,7 +146,7 @@ def _counted(number: int, one: str, many: str) -> str:
 
 
 def _refused_line(report: "UploadReport") -> str:
-    """Names rows whose identifier Criteo refused, by file and column, in their order; the document has them all."""
+    """Returns a line with the first rows that Criteo refused, by file and column; the JSON document lists them all."""
     places: dict[tuple[str, str], list[int]] = {}
     for row in report.invalid_rows[:_MOST_ROWS]:
         places.setdefault((row.file, row.column), []).append(row.row)

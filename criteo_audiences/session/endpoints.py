@@ -118,7 +118,7 @@ def id_list(ids: Iterable[str] | None, name: str) -> list[str] | None:
     listed = require_list(ids, name)
     if not all(isinstance(entry, str) and entry for entry in listed):
         raise ConfigurationError(f"{name} must hold ids as non-empty str.")
-    if not listed:  # Criteo takes an empty filter for none, and would answer with everybody's
+    if not listed:  # Criteo ignores an empty filter, and would answer with the items of all owners
         raise ConfigurationError(f"{name} must hold at least one id; found none.")
     return listed
 

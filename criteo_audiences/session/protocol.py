@@ -256,9 +256,10 @@ def _retry_after(response: Response, limit: RateLimit | None) -> float | None:
 
 
 def _server_time(response: Response) -> float:
-    """Epoch seconds on the server's clock, which may be minutes from ours; its `Date` is cut to whole seconds, so
-    ours is the better one where the two agree.
-    """  # noqa: D205 - one sentence
+    """Returns the server's time in epoch seconds; its clock may be minutes from ours.
+
+    Where the two agree, our own time is returned, because `Date` has whole seconds only.
+    """
     moment = read_date(response.headers.get("date", ""))
     if moment is None or abs(moment.timestamp() - response.received_at) < _CLOCKS_AGREE:
         return response.received_at

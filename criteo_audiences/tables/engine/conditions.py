@@ -139,7 +139,7 @@ def _times(node: dict[str, Any]) -> float | None:
 
 
 def _growth(expression: Any) -> float:
-    """Returns how many times as long as the texts of a row what an expression makes of them may be."""
+    """Returns the factor by which an expression may lengthen the texts of a row."""
     if isinstance(expression, list):
         return max(map(_growth, expression), default=0)
     if not isinstance(expression, dict):

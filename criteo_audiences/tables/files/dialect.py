@@ -185,7 +185,7 @@ def _sample(rows: Iterator[list[str]], lines: Lines, width: int, *, whole: bool)
 
 
 def header_hint(line: int | None) -> str:
-    """Returns the sentence that says which line looks like the header; empty without one."""
+    """Returns a sentence that names the line that looks like the header, or an empty text if none does."""
     if line is None:
         return ""
     return f" Line {line:,} looks like the header: give skip_rows={line - 1} (--skip-rows on the command line)."
