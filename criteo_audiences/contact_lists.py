@@ -142,7 +142,7 @@ class SegmentCheck:
         """Searches for the segment once, and refuses one that the upload cannot use.
 
         An application that may write but not search skips the check, unless the caller named the owner. When the
-        search does not show the segment, a second call decides, because a new segment may not be searchable yet.
+        search does not show the segment, a second call decides, because the search may be out of date.
 
         Raises:
             SegmentMismatchError: when there is no such segment of that owner, it is no contact list, may not be
