@@ -4,6 +4,7 @@ Run it after a change there: `python .ci/upload_options.py`. A test holds the pa
 """
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 
 import attrs
@@ -27,6 +28,8 @@ def shown(default: object) -> str:
     """Returns a default as one would write it; nothing where the meaning has it, or where a choice must be made."""
     if default is None or default is UNSET or default == ():
         return ""
+    if isinstance(default, StrEnum):
+        return f"`{default.value}`"
     return f"`{default:_}`" if isinstance(default, int) and not isinstance(default, bool) else f"`{default!r}`"
 
 

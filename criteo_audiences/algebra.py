@@ -11,7 +11,7 @@ from criteo_audiences.models import Unset
 
 _SEGMENT: Final = "audienceSegmentId"
 _SYMBOLS: Final = {"and": " & ", "or": " | "}
-# How tightly a written part holds together: one that holds less tightly than its surroundings gets parentheses.
+# Precedence of a written part: one with a lower precedence than its surroundings gets parentheses.
 _TIGHTNESS: Final = {"": 0, "or": 1, "and": 2, "not": 3, _SEGMENT: 4}
 
 # An expression is kept in postfix order: an id, or a tuple of an operator and the number of parts it joins. So depth
@@ -93,7 +93,7 @@ class Expression:
         """Reads a node of any depth.
 
         Raises:
-            ValueError: when a part of it is none of a segment, `and`, `or` and `not`; never showing it.
+            ValueError: when a part of it is no segment, `and`, `or` or `not`; the message does not show that part.
         """
         tokens: list[Token] = []
         # Read from the end, an operator before its parts, and turned round: that is postfix order. A part waits with
@@ -135,7 +135,7 @@ class Segment(Expression):
 
 
 def require_expression(value: Expression) -> Expression:
-    """Returns an expression, or refuses what is none.
+    """Returns an expression; refuses any other value.
 
     Raises:
         ConfigurationError: saying what an expression looks like.
@@ -146,12 +146,12 @@ def require_expression(value: Expression) -> Expression:
 
 
 def require_expression_or_unset(value: Expression | Unset) -> Expression | Unset:
-    """Does the same for an update, in which a field may be left out."""
+    """Returns an expression or `UNSET`, for an update, in which a field may be left out."""
     return value if isinstance(value, Unset) else require_expression(value)
 
 
 def _joined(operator: str, parts: Sequence[Expression]) -> Expression:
-    """Joins expressions; one that is joined by the same operator already gives its parts."""
+    """Joins expressions; one with the same operator is replaced by its parts."""
     tokens: list[Token] = []
     count = 0
     for part in parts:
@@ -166,7 +166,7 @@ def _joined(operator: str, parts: Sequence[Expression]) -> Expression:
 
 
 def _bare(part: Any) -> tuple[str, Any, bool]:
-    """Reads a node, and on through what changes nothing: negations but for their parity, and a join of one part."""
+    """Reads a node, skipping what changes nothing: pairs of negations, and joins of one part."""
     negated = False
     while True:
         operator, value = _read(part)
@@ -179,7 +179,7 @@ def _bare(part: Any) -> tuple[str, Any, bool]:
 
 
 def _counted(tokens: list[Token], operator: str, count: int, place: int | None) -> int:
-    """Adds an operator, or its parts to those of the same operator around it; returns where it stands."""
+    """Adds an operator, or merges its parts into an enclosing same operator; returns its position."""
     around = None if place is None else tokens[place]
     if place is None or not isinstance(around, tuple) or around[0] != operator:
         tokens.append((operator, count))

@@ -139,10 +139,10 @@ class SegmentCheck:
         return self.owner_id is not None or settings.dry_run or as_table(source) is not None
 
     async def run(self, kinds: Sequence[IdentifierType]) -> None:
-        """Makes the one search and refuses what an upload could not be meant for.
+        """Searches for the segment once, and refuses one that the upload cannot use.
 
-        An application that may write and not search goes without it, unless the caller named the owner. A segment that
-        the search does not show costs a second call, so that a search that is late refuses nothing.
+        An application that may write but not search skips the check, unless the caller named the owner. When the
+        search does not show the segment, a second call decides, because the search may be out of date.
 
         Raises:
             SegmentMismatchError: when there is no such segment of that owner, it is no contact list, may not be

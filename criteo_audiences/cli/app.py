@@ -48,7 +48,8 @@ def _common(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the release and stop.")
     ] = False,
     profile: Annotated[
-        str | None, typer.Option(parser=filled, metavar="NAME", help="Log in as this profile; before CRITEO_PROFILE.")
+        str | None,
+        typer.Option(parser=filled, metavar="NAME", help="Log in as this profile; overrides CRITEO_PROFILE."),
     ] = None,
 ) -> None:
     """Takes the options that stand before a command."""

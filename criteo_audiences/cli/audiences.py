@@ -37,7 +37,7 @@ AlgebraOption = Annotated[
 @audiences.command("list")
 @grouped
 def list_audiences(service: ServiceArgument, owner: Buyer, state: Run) -> None:
-    """List the audiences of an owner with whom they hold."""
+    """List the audiences of an owner, each with the segments it combines."""
 
     async def command(criteo: CriteoClient) -> None:
         found = [_shown(audience) async for audience in _search(criteo, service, owner)]

@@ -10,7 +10,7 @@ from criteo_audiences.cli.options import Service, confirm, filled, in_account
 from criteo_audiences.cli.run import Run, print_problems
 from criteo_audiences.cli.streams import print_json, print_result
 
-IdsArgument = Annotated[list[str], typer.Argument(parser=filled, metavar="ID...", help="Their ids.")]
+IdsArgument = Annotated[list[str], typer.Argument(parser=filled, metavar="ID...", help="Ids, separated by spaces.")]
 ChannelOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Onsite or Offsite, for Retail Media.")]
 
 

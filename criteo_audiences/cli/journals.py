@@ -19,12 +19,12 @@ journals = typer.Typer(no_args_is_help=True, help="List, compact and remove the 
 
 DirectoryOption = Annotated[
     str | None,
-    typer.Option(parser=filled, metavar="PATH", help="Where they are; left out: in your state directory."),
+    typer.Option(parser=filled, metavar="PATH", help="Directory of the journals (default: in your state directory)."),
 ]
 NamesArgument = Annotated[
-    list[str] | None, typer.Argument(parser=filled, metavar="NAME...", help="As `journals list` shows them.")
+    list[str] | None, typer.Argument(parser=filled, metavar="NAME...", help="Names as `journals list` shows them.")
 ]
-CompletedOption = Annotated[bool, typer.Option("--completed", help="All of finished uploads.")]
+CompletedOption = Annotated[bool, typer.Option("--completed", help="Every journal of a finished upload.")]
 
 
 @journals.command("list")

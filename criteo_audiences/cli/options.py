@@ -50,14 +50,18 @@ def one_of(words: type[W]) -> Callable[[str], W]:
         if word := known.get(_plain(text)):
             return word
         near = difflib.get_close_matches(_plain(text), known, n=1)
-        hint = f" Did you mean {known[near[0]].value!r}?" if near else ""
-        raise typer.BadParameter(f"expected one of: {', '.join(words)}.{hint}")
+        hint = f" Did you mean {_dashed(known[near[0]])!r}?" if near else ""
+        raise typer.BadParameter(f"expected one of: {', '.join(map(_dashed, words))}.{hint}")
 
     return read
 
 
 def _plain(word: str) -> str:
     return word.lower().replace("-", "").replace("_", "")
+
+
+def _dashed(word: str) -> str:
+    return word.replace("_", "-")
 
 
 def available_cores() -> int:
@@ -76,12 +80,8 @@ ServiceArgument = Annotated[
     Service,
     typer.Argument(parser=one_of(Service), metavar="SERVICE", help="The Criteo service."),
 ]
-SegmentArgument = Annotated[
-    str, typer.Argument(parser=filled, metavar="SEGMENT_ID", help="Id of the contact list's segment.")
-]
-AccountOption = Annotated[
-    str | None, typer.Option(parser=filled, metavar="ID", help="Owner of the segment in Retail Media.")
-]
+SegmentArgument = Annotated[str, typer.Argument(parser=filled, metavar="SEGMENT_ID", help="Id of the segment.")]
+AccountOption = Annotated[str | None, typer.Option(parser=filled, metavar="ID", help="Owner in Retail Media.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DescriptionOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Free text.")]
 RetailerOption = Annotated[str | None, typer.Option(parser=filled, metavar="ID", help="Retailer, for Retail Media.")]
@@ -92,7 +92,7 @@ class Buyer:
     """Whose a segment or an audience is, in the services that have both."""
 
     advertiser_id: Annotated[
-        str | None, typer.Option(parser=filled, metavar="ID", help="Owner of the segment in Marketing Solutions.")
+        str | None, typer.Option(parser=filled, metavar="ID", help="Owner in Marketing Solutions.")
     ] = None
     account_id: AccountOption = None
 
@@ -126,12 +126,12 @@ class Owner(Buyer):
     """Whose a segment is."""
 
     data_provider_id: Annotated[
-        str | None, typer.Option(parser=filled, metavar="ID", help="Owner of the segment in Commerce Grid.")
+        str | None, typer.Option(parser=filled, metavar="ID", help="Owner in Commerce Grid.")
     ] = None
 
 
 def _option(keyword: str) -> str:
-    return f"--{keyword.replace('_', '-')}"
+    return f"--{_dashed(keyword)}"
 
 
 def confirm(question: str) -> None:

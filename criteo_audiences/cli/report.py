@@ -98,7 +98,8 @@ def _count(number: int | None) -> str:
 def _rows_in(report: "UploadReport") -> Iterator[tuple[str, int | None, str]]:
     reasons = sorted(report.rejected.items(), key=lambda entry: -entry[1])
     columns = ", ".join(repr(column) for column in report.columns)
-    yield "rows read", report.read, f"column {columns}" if columns else ""
+    heading = "column" if len(report.columns) == 1 else "columns"
+    yield "rows read", report.read, f"{heading} {columns}" if columns else ""
     yield "  rejected", report.rejected_total, ", ".join(f"{reason} {count:,}" for reason, count in reasons)
     if report.suppressed or report.opt_outs is not None:
         yield "  suppressed", report.suppressed, _opt_outs(report)
@@ -145,7 +146,7 @@ def _counted(number: int, one: str, many: str) -> str:
 
 
 def _refused_line(report: "UploadReport") -> str:
-    """Names rows whose identifier Criteo refused, by file and column, in their order; the document has them all."""
+    """Returns a line with the first rows that Criteo refused, by file and column; the JSON document lists them all."""
     places: dict[tuple[str, str], list[int]] = {}
     for row in report.invalid_rows[:_MOST_ROWS]:
         places.setdefault((row.file, row.column), []).append(row.row)

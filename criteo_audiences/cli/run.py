@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 
 _READING: Final = "criteo-audiences-table"
-"""Names the threads that read tables: those that are left by now do not listen."""
+"""Names the threads that read tables."""
+
+_MOMENT: Final = 0.5
+"""Seconds in which such a thread ends after a command, unless it hangs in a call of the system."""
 
 _ENDING: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -110,10 +113,18 @@ def run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> None:
         print_error(f"The result could not be written to standard output: {unwritten.strerror}.")
         code = code or Exit.FILE
     # The interpreter would wait for these threads, and so for the input's end, or for a file that does not answer.
-    if state.reads_standard_input or any(thread.name == _READING for thread in threading.enumerate()):
+    if state.reads_standard_input or _is_still_reading():
         sys.stderr.flush()
         os._exit(code)
     raise typer.Exit(code)
+
+
+def _is_still_reading() -> bool:
+    """Whether a thread hangs that reads a table; one that is about to end is waited for."""
+    for thread in threading.enumerate():
+        if thread.name == _READING:
+            thread.join(_MOMENT)
+    return any(thread.name == _READING for thread in threading.enumerate())
 
 
 def run_connected(command: Callable[[CriteoClient], Coroutine[Any, Any, None]], state: Run) -> None:

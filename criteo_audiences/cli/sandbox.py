@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "crm_export.csv.gz"
 
 ExportArgument = Annotated[
-    str | None, typer.Argument(parser=filled, metavar="FILE", help="A CSV export; left out: the example's.")
+    str | None, typer.Argument(parser=filled, metavar="FILE", help="A CSV export (default: the one of the example).")
 ]
 
 
@@ -66,9 +66,9 @@ async def _demonstrate(file: str | None, state: Run) -> None:
 def sandbox(
     *,
     port: Annotated[int, typer.Option(help="Port on this machine; 0 takes any free one.")] = 8787,
-    latency: Annotated[float, typer.Option(help="Seconds every call takes longer.")] = 0.0,
-    calls: Annotated[int, typer.Option(help="Calls a window; 0 sets no limit.")] = 250,
-    period: Annotated[float, typer.Option(help="Seconds of a window.")] = 60.0,
+    latency: Annotated[float, typer.Option(help="Seconds added to every call.")] = 0.0,
+    calls: Annotated[int, typer.Option(help="Calls per window; 0 sets no limit.")] = 250,
+    period: Annotated[float, typer.Option(help="Length of a window in seconds.")] = 60.0,
     state: Run,
 ) -> None:
     """Run a local Criteo with an empty contact list until Ctrl-C."""

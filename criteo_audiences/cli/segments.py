@@ -48,10 +48,11 @@ class NewList:
 
     retailer_id: RetailerOption = None
     identifier_type: Annotated[
-        str | None, typer.Option(parser=filled, metavar="TYPE", help="What the list takes, for Retail Media.")
+        str | None,
+        typer.Option(parser=filled, metavar="TYPE", help="Kind of identifier in the list, for Retail Media."),
     ] = None
     remote_id: Annotated[
-        str | None, typer.Option(parser=filled, metavar="ID", help="Own id of the list, for Commerce Grid.")
+        str | None, typer.Option(parser=filled, metavar="ID", help="Your own id of the list, for Commerce Grid.")
     ] = None
     description: DescriptionOption = None
 
@@ -104,7 +105,7 @@ def update(
     *,
     name: Annotated[str | None, typer.Option(parser=filled, metavar="TEXT", help="New name.")] = None,
     description: DescriptionOption = None,
-    no_description: Annotated[bool, typer.Option("--no-description", help="Take the description away.")] = False,
+    no_description: Annotated[bool, typer.Option("--no-description", help="Remove the description.")] = False,
     account_id: AccountOption = None,
     state: Run,
 ) -> None:

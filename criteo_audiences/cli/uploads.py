@@ -162,12 +162,16 @@ def _columns(given: Iterable[str]) -> dict[IdentifierType, list[str]]:
     Raises:
         ConfigurationError: when one is not written as a kind, `=` and a name.
     """
+    read = one_of(IdentifierType)
     columns: dict[IdentifierType, list[str]] = {}
     for text in given:
         kind, sign, name = text.partition("=")
         if not (sign and name.strip()):
             raise ConfigurationError("--columns must be a kind of identifier, = and a column: email=Email.")
-        columns.setdefault(one_of(IdentifierType)(kind.strip()), []).append(name)
+        try:
+            columns.setdefault(read(kind.strip()), []).append(name)
+        except typer.BadParameter as error:
+            raise ConfigurationError(f"The kind in --columns: {error.message}") from None
     return columns
 
 
@@ -321,6 +325,7 @@ def _announcement(table: "Table", operation: Operation, options: Mapping[str, An
     how = f" as {options['hash'].value.replace('_', '-')}" if options.get("hash") else plain
     named = [*options.get("column", ()), *itertools.chain(*options.get("columns", {}).values())]
     kind = options.get("identifier_type", IdentifierType.EMAIL)
-    which = f"column {' and '.join(map(repr, named))}" if named else f"the {kind.value} column"
+    columns = "column" if len(named) == 1 else "columns"
+    which = f"{columns} {' and '.join(map(repr, named))}" if named else f"the {kind.value} column"
     preposition = "to" if operation is Operation.ADD else "from"
     return f"{operation.value} {which} of {table.label}{how} {preposition} {target}"

@@ -139,7 +139,7 @@ class CommerceGrid:
         remote_ids: Iterable[str] | None = None,
         audience_segment_types: Iterable[SegmentType | str] | None = None,
     ) -> Search[AudienceSegment]:
-        """Searches audience segments; a filter left out filters nothing, several must all fit.
+        """Searches audience segments that match all given filters.
 
         Args:
             audience_segment_ids: only these.

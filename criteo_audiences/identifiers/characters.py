@@ -30,7 +30,7 @@ _WIDE = re.compile(f"[{re.escape(''.join(map(chr, _NARROW)))}]")
 
 
 def narrow(text: str) -> str:
-    """Returns a text with full-width letters, digits and signs as ASCII: an input method wrote the same keys wide."""
+    """Returns a text with full-width letters, digits and signs, as Asian input methods write them, as ASCII."""
     return text.translate(_NARROW) if not text.isascii() and _WIDE.search(text) else text
 
 
@@ -55,7 +55,7 @@ def _folded(character: str) -> str:
 
 
 def is_spreadsheet_number(text: str) -> bool:
-    """Whether a trimmed value was turned into a decimal number or a power of ten on its way.
+    """Whether a spreadsheet turned a trimmed value into a decimal number or a power of ten.
 
     Such a value is rejected, never repaired: the digits of a power of ten are lost, and `33612345678.0`
     does not show whether it had a plus sign, a leading zero or neither.

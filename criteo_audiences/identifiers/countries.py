@@ -58,7 +58,7 @@ _OWN_ZERO: Final = {
     "992": "0[0-9]+",  # Tajikistan
 }
 _OTHER_TRUNK_PREFIXES: Final = {"36": "06"}  # Hungary
-# What else is dialed inside a country only, told from a number's own digits by the length of what follows it.
+# Other prefixes that are dialed inside a country only, recognized by the length of what follows them.
 _MORE_TRUNK_PREFIXES: Final[Mapping[str, tuple[str, str]]] = {
     "1": (r"1([2-9][0-9]{9})", r"\1"),  # North America
     "7": (r"8([1-9][0-9]{9})", r"\1"),  # Russia, Kazakhstan

@@ -134,7 +134,7 @@ def _domain_fault(domain: str) -> RejectReason | None:
 
 
 def _has_words_only(text: str) -> bool:
-    """Tells whether a text has no punctuation or symbols beyond ASCII."""
+    """Whether a text has no punctuation or symbols beyond ASCII."""
     return text.isascii() or not any(
         unicodedata.category(letter)[0] in "PS" and not letter.isascii() and letter not in _SIGNS_OF_WORDS
         for letter in text

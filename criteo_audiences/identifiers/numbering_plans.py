@@ -14,7 +14,7 @@ _ANYWHERE: Final = "00"  # what most of the world dials for abroad, and what exp
 
 
 def require_numbering_plans() -> None:
-    """Refuses to go on without what knows the numbers of countries.
+    """Refuses to go on without libphonenumber's metadata.
 
     Raises:
         ConfigurationError: when the extra `phone` is not installed.

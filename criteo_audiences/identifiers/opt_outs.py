@@ -1,4 +1,4 @@
-"""Who has opted out: compared in every form an identifier is written in."""
+"""Opt-outs: compared in every form in which an identifier may be written."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,16 +24,16 @@ _OF_ROWS: Final = {
 class OptOutCount:
     """How many opt-outs can be compared, and where those stand that cannot.
 
-    A blank one names nobody and is counted as neither.
+    A blank one holds no identifier and is counted as neither.
 
     Attributes:
         label: what messages call their list.
         usable: opt-outs that can be compared.
         causes: opt-outs that cannot, by the reason.
         blank: rows of a file without an opt-out.
-        file_notes: what to know of their file, a sentence each.
+        file_notes: remarks on their file, a sentence each.
         places: where the first unusable ones stand.
-        may_be_empty: whether a list without any opt-out is the caller's word that nobody has opted out.
+        may_be_empty: whether a list without any opt-out is accepted: the caller says that there is none.
         hiding: where quoted cells stand in which rows may be hidden.
     """
 
@@ -91,7 +91,7 @@ class OptOutCount:
         return ", ".join([*found, *([f"{others:,} no valid identifier"] if others else [])])
 
     def require_usable(self) -> None:
-        """Refuses a list that does not say whom to leave out.
+        """Refuses a list with an opt-out that cannot be used, or without any.
 
         Raises:
             ConfigurationError: when an opt-out is no valid identifier, or there is none.

@@ -32,7 +32,7 @@ _LABEL = re.compile(
 )
 _SEPARATOR = re.compile(r"[,;|&\n/]|\b(?:or|and|ou|et|oder|und|o|y)\b")
 _ALLOWED = re.compile(r"[(\[ ]*\+?[0-9 .()\[\]/~-]+")
-_ONE_NUMBER = re.compile(r"[( ]*\+?[0-9 .()-]*[0-9][0-9 .()-]*")  # what the rest of the rule would leave as it is
+_ONE_NUMBER = re.compile(r"[( ]*\+?[0-9 .()-]*[0-9][0-9 .()-]*")  # these the rest of the rule leaves as they are
 _WHOLE_NUMBER: Final = 7
 """Digits that make a number on their own."""
 _WITH_AN_ALTERNATIVE: Final = 9
@@ -59,7 +59,7 @@ def normalize_phone(value: str, *, region: str | None = None, keep_trunk_zero: b
         value: a number as people write it.
         region: where numbers without a country code are dialed, such as `"IN"`, `"IND"` or `"India"`; needs the
             extra `phone`. Without it such numbers are rejected.
-        keep_trunk_zero: keep the zero of `+33 (0)1 23 45 67 89`, as the line in Criteo's guide does and E.164 does not
+        keep_trunk_zero: keep the zero of `+33 (0)1 23 45 67 89`, as the formula in Criteo's guide does; E.164 has none
             (docs/reference/identifiers.md).
 
     Raises:

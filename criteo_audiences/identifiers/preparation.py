@@ -1,4 +1,4 @@
-"""From a source's raw values to the identifiers that go out; what does not go out is counted."""
+"""Prepares a source's raw values: returns the identifiers to send, and counts every row that is left out."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from criteo_audiences.models import HashAlgorithm
 
 
 def is_missing(value: object) -> bool:
-    """Tells whether a value is none: `None`, NaN, or what pandas has in its place (`pd.NA`, `pd.NaT`)."""
+    """Whether a value is missing: `None`, NaN, or pandas's `pd.NA` or `pd.NaT`."""
     if value is None or (isinstance(value, float) and value != value):  # noqa: PLR0124 - only NaN does
         return True
     kind = type(value)
@@ -25,7 +25,7 @@ def is_missing(value: object) -> bool:
 
 @define(kw_only=True)
 class RowCounts:
-    """What has become of the rows read so far: each goes out, or is counted in one of these.
+    """Counts of the rows read so far: each row is sent, or counted in one of these.
 
     Attributes:
         read: rows read.
@@ -54,8 +54,8 @@ class Preparation(RowCounts):
         rule: what becomes of the values of their kind.
         seen: remembers what went out already; `None` looks for no duplicates.
         opt_outs: what must not go out.
-        on_reject: is told of every row rejected, in their order: its position from 1, the reason and the value, which
-            is empty where the source had none.
+        on_reject: is called for every rejected row, in order, with its position from 1, the reason and the value,
+            which is empty where the source had none.
     """
 
     algorithm: HashAlgorithm | None
@@ -131,7 +131,7 @@ class Preparation(RowCounts):
             self.on_reject(position, reason, value)
 
     def _hashed(self, texts: list[str], *, some_are_digests: bool) -> list[str]:
-        """Hashes what is no digest yet."""
+        """Hashes the values that are not digests already."""
         if self.algorithm is None:
             return texts
         if not some_are_digests:

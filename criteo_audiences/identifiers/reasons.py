@@ -1,4 +1,4 @@
-"""Why a value is no identifier."""
+"""The reasons for which a value is rejected."""
 
 from enum import StrEnum
 

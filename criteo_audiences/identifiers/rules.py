@@ -1,4 +1,4 @@
-"""For each kind of identifier, the rule that a list of them is prepared by."""
+"""The rule by which identifiers are prepared, one for each kind."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -38,7 +38,7 @@ def _closed_up(rows: Sequence[str]) -> list[str]:
 
 @frozen(kw_only=True)
 class Rule:
-    """What becomes of the values of one kind of identifier.
+    """How the values of one kind of identifier are prepared.
 
     Attributes:
         normalize: the full rule for one value; raises `InvalidIdentifierError`.
@@ -48,7 +48,7 @@ class Rule:
             among which nothing counts as a hash either.
         hashed_from: where in a normalized value the part begins that is hashed.
         spellings: the forms that one identifier may have; `None` where it has one only.
-        held: finds the identifier that may be within another one, because its cells were not told apart.
+        held: finds the identifier that another one may contain, because two cells were read as one.
         slice_size: values to prepare at once at most, so that it takes few milliseconds when each is an odd one.
     """
 
@@ -67,7 +67,7 @@ class Rule:
         return re.compile(f"(?:{self.plain.pattern}\n)*")
 
     def find_odd(self, texts: Sequence[str]) -> list[int]:
-        """Tells which tidied texts the full rule must decide about.
+        """Finds the tidied texts that the full rule must decide about.
 
         They are matched as lines of one text, which takes half as long as one by one.
 

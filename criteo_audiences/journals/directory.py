@@ -233,7 +233,7 @@ class Witness:
                 ledger.note_other(service, host, segment_id)
 
     def _may_be_continued(self, service: str, host: str, segment_id: str) -> bool:
-        """Says quickly whether there is a mark to take away: calls one by one mostly find that there is none."""
+        """Whether there may be a mark to remove: a quick look, because most single calls find none."""
         address = f"{self._ledger().path.absolute().as_uri()}?mode=ro"
         try:
             with contextlib.closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE_OF_A_CALL)) as db:

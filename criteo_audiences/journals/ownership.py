@@ -61,7 +61,7 @@ def objection_to_place(directory: Path) -> str | None:
 
 
 def _on_the_way(directory: Path) -> Iterator[Path]:
-    """Yields a directory and those above it, as they are written and as they really are."""
+    """Yields a directory and its parents, first as written, then with symbolic links resolved."""
     written, real = directory.absolute(), directory.resolve()
     yield from dict.fromkeys((written, *written.parents, real, *real.parents))
 

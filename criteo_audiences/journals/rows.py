@@ -20,7 +20,7 @@ NO_END: Final = ("sent", None, 0, 0, 0, None)
 
 
 class BatchState(StrEnum):
-    """How far a batch has come: pending (handed back unsent), sent, or what came of it."""
+    """The state of a batch: pending (handed back unsent), sent, or one of three outcomes."""
 
     PENDING = "pending"
     SENT = "sent"

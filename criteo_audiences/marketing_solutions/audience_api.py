@@ -152,7 +152,7 @@ class Audiences:
         ad_set_ids: Iterable[str] | None = None,
         audience_segment_ids: Iterable[str] | None = None,
     ) -> Search[Audience]:
-        """Searches audiences; a filter left out filters nothing, several must all fit.
+        """Searches audiences that match all given filters.
 
         Args:
             audience_ids: only these.

@@ -123,7 +123,7 @@ class RetailMedia(Audiences):
         retailer_ids: Iterable[str] | None = None,
         audience_segment_types: Iterable[SegmentType | str] | None = None,
     ) -> Search[AudienceSegment]:
-        """Searches an account's audience segments; a filter left out filters nothing, several must all fit.
+        """Searches an account's audience segments that match all given filters.
 
         Args:
             account_id: the account.

@@ -145,7 +145,7 @@ class Audiences:
         retailer_ids: Iterable[str] | None = None,
         audience_segment_ids: Iterable[str] | None = None,
     ) -> Search[Audience]:
-        """Searches an account's audiences; a filter left out filters nothing, several must all fit.
+        """Searches an account's audiences that match all given filters.
 
         Args:
             account_id: the account.

@@ -58,8 +58,8 @@ Grant = Callable[[Mapping[str, str]], Awaitable[Any]]
 class TokenSource(Protocol):
     """Where tokens come from: credentials, a vault, another service of yours.
 
-    A source may have an attribute `quota` too, the `Quota` that its grant allows, which a client takes when it is given
-    none; without it, a client counts on Criteo's 250 calls a minute.
+    A source may also have an attribute `quota`, the `Quota` that its grant allows. It is the default of a client;
+    without it, a client assumes Criteo's 250 calls a minute.
     """
 
     async def token(self, grant: Grant) -> AccessToken:
@@ -209,7 +209,7 @@ _RENEW_AGAIN_AFTER: Final = 5.0
 
 
 class TokenCache:
-    """Holds the token in use: renewed before its end, never used after it, one refresh for all who wait.
+    """Holds the token in use: renewed before its end, never used after it, one refresh for all waiting tasks.
 
     A token of 900 s is renewed from 60 s before its end (a shorter one from a tenth of its life), counted from the
     moment it was asked for, so that network time never lengthens its life. A renewal that fails for a passing reason
@@ -231,7 +231,7 @@ class TokenCache:
         """Returns a token that is good now.
 
         Raises:
-            CriteoError: when none can be had; everybody who waited for the same refresh gets the same error.
+            CriteoError: when none can be had; all tasks that waited for the same refresh get the same error.
         """
         return self._usable() or await self._refresh(None)
 

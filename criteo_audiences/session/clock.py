@@ -19,7 +19,7 @@ class Clock(Protocol):
     """A source of time; tests give one that they move themselves."""
 
     def now(self) -> float:
-        """Seconds that only ever go forward, also while the machine is suspended where the system can tell."""
+        """Monotonic seconds; they include the time that the machine is suspended, where the system counts it."""
 
     def time(self) -> float:
         """Seconds since the Unix epoch, by this machine's clock."""

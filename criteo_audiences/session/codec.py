@@ -2,9 +2,9 @@
 
 What Criteo did is done, so an answer is read as far as it can be:
 
-- A `null` is nothing: a missing field, or no item of a list.
+- A `null` counts as absent: a missing field, or no item of a list.
 - A field with a default that cannot be read is missing, a list with anything unreadable in it as a whole: a list that
-  is shorter than Criteo's would be taken for all of it. The log tells which at DEBUG, by name, never by value.
+  is shorter than Criteo's would be taken for all of it. The log names it at DEBUG, without its value.
 - Whatever says what the answer is about is demanded: an object or a list where one belongs, an `id` that can be read
   where there is one, a list of `errors`, a field without a default. Anything else there raises, naming the path.
 """
@@ -78,17 +78,17 @@ def _problem(entry: Mapping[str, Any]) -> Problem:
 
 
 def _text(value: object) -> str | None:
-    """Returns a text, cut where nobody would read on; a million of them would be kept otherwise."""
+    """Returns a text, cut to a readable length, so that a large answer does not keep much memory."""
     if not isinstance(value, str):
         return None
     return value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT]
 
 
 def read_one(document: Any, kind: type[T]) -> T:
-    """Reads the single result of a call: `data` as an entity, its `id` and `type` beside its attributes.
+    """Reads the single result of a call: `data` as an entity, with `id` and `type` next to its attributes.
 
     Raises:
-        PartialFailureError: when problems stand beside the result, which is its `.receipt` then, or instead of it.
+        PartialFailureError: when the answer lists problems, with a result (then its `.receipt`) or without one.
         InvalidResponseError: when it cannot be read; names paths, never values.
     """
     envelope = _envelope(document)
@@ -99,7 +99,7 @@ def read_one(document: Any, kind: type[T]) -> T:
 
 
 def _receipt(envelope: Mapping[str, Any], kind: type[T]) -> T | None:
-    """Returns the result that stands beside problems, `None` where there is none that can be read."""
+    """Returns the result of an answer that also lists problems, or `None` if it has no readable one."""
     if not envelope.get("data"):
         return None
     try:
@@ -109,14 +109,14 @@ def _receipt(envelope: Mapping[str, Any], kind: type[T]) -> T | None:
 
 
 def _mixed(problems: tuple[Problem, ...], receipt: object = None) -> PartialFailureError:
-    """Says that a single call had problems in an answer of success, so that it may have been applied in part."""
+    """Returns the error for a single call that succeeded with problems: it may have been applied in part."""
     failure = PartialFailureError(problems, receipt=receipt)
     failure.outcome_unknown = True
     return failure
 
 
 def read_bulk(document: Any, kind: type[T]) -> BulkResult[T]:
-    """Reads the results of a bulk call with the problems beside them; a `null` among the results is none.
+    """Reads the results of a bulk call and its problems; a `null` among the results is left out.
 
     Raises:
         InvalidResponseError: when it cannot be read; names paths, never values.
@@ -137,7 +137,7 @@ def read_bulk(document: Any, kind: type[T]) -> BulkResult[T]:
 
 
 def _check_length(entries: Any, most: int, where: str) -> None:
-    """Refuses a list that no call of ours could be answered with; a part of it would be taken for all."""
+    """Refuses a list longer than any call of ours allows; reading only a part would pass for the whole."""
     if isinstance(entries, list) and len(entries) > most:
         raise InvalidResponseError([f"more than {most:,} entries @ {where}"])
 
@@ -168,7 +168,7 @@ class _Meta:
 
 
 def read_nothing(document: Any) -> None:
-    """Reads the answer of a call whose result is that it was done.
+    """Reads the answer of a call that returns nothing.
 
     Raises:
         PartialFailureError: when it lists problems.
@@ -187,7 +187,7 @@ def _envelope(document: Any) -> Mapping[str, Any]:
 
 
 def _read_entity(entity: Any, kind: type[T], where: str) -> T:
-    """Reads an entity: its `id` stands beside its `attributes`, or all of it stands on top.
+    """Reads an entity: its `id` next to its `attributes`, or all of its fields at the top level.
 
     The entity's own `type` only says what the path did already.
     """
@@ -224,7 +224,7 @@ def structure(value: Any, kind: type[T], where: str = "$", *, within: str | None
 
 
 def _explained(error: Exception) -> tuple[str, tuple[str | int, ...]]:
-    """Returns what was expected and where; what is not our own may hold values, so nothing of it is told."""
+    """Returns what was expected and where; the text of a foreign exception may hold values and is never shown."""
     return (error.expected, error.way) if isinstance(error, UnreadableError) else ("expected something else", ())
 
 
@@ -308,7 +308,7 @@ def _model_reader(kind: type, converter: cattrs.Converter) -> Callable[..., Any]
 
 
 def _given(value: Mapping[str, Any], spellings: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the fields that are known and not `null`; of two spellings of one field, Criteo's own goes first."""
+    """Returns the fields that are known and not `null`; of two spellings of one field, Criteo's own wins."""
     given: dict[str, Any] = {}
     for key, raw in value.items():
         name, entry = spellings.get(key.casefold()), _unwrapped(raw)

@@ -40,7 +40,7 @@ _CALLS_AN_ACCOUNT: Final = 10
 _MOST_ACCOUNTS: Final = 100_000
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 §4.1
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 §4.2: SHA-256 in base64url without padding
-# A canceled token call gets this long, seconds: the refresh token in an answer that nobody reads would be lost.
+# Seconds that a canceled token call gets to end: without reading its answer we would lose a new refresh token.
 _PATIENCE: Final = 5.0
 _REFRESH_REFUSED: Final = (
     "The refresh token has ended or was replaced, or the user's consent or role has changed: ask the user to consent "
@@ -54,7 +54,7 @@ _CODE_REFUSED: Final = (
 
 @define(kw_only=True, eq=False)
 class _Consented:
-    """What both logins share: a refresh token that may be replaced in any answer, and must not get lost then."""
+    """What both logins share: any answer may replace the refresh token, and the new one must not get lost."""
 
     client_id: str = field(repr=False, on_setattr=setters.frozen)
     client_secret: str = field(repr=False, on_setattr=setters.frozen)
@@ -107,7 +107,7 @@ class _Consented:
         return await ask_for_token(grant, form, when_grant_is_refused=advice)
 
     async def _hand_over(self) -> None:
-        """Gives the new refresh token to whoever stores it; until that has succeeded, it is not used."""
+        """Passes the new refresh token to `on_rotate`; the token is not used before that has succeeded."""
         if self.on_rotate is None:
             _LOG.warning(
                 "Criteo gave a new refresh token, and nobody stores it: the one given may not work at the next start. "
@@ -138,7 +138,7 @@ async def _stored(on_rotate: OnRotate, token: str) -> None:
         )
     else:
         return
-    raise failed  # out of reach of the function's own exception, also as its context
+    raise failed  # outside the `except` block, so that the function's own exception is not its context
 
 
 @define(kw_only=True, eq=False)

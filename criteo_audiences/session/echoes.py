@@ -34,7 +34,7 @@ def plain(text: str) -> str:
 
 
 def readings(text: str) -> Iterator[str]:
-    """Yields what a text may say beside what it says as it stands; bytes that are no text as hexadecimal digits."""
+    """Yields the other readings of a text; bytes that are no text come as hexadecimal digits."""
     yield text[::-1]
     yield codecs.decode(text, "rot13")
     yield _SPELLED_OUT.sub("", text)
@@ -89,9 +89,9 @@ _MOST_IN_A_ROW: Final = 200
 _LONGEST_TRACE: Final = 48
 """Hexadecimal digits of the longest trace id; what has more is a digest, of whatever kind."""
 _WORD: Final = 6
-"""Characters from which a text sent counts wherever it occurs; a shorter one counts as a whole word only."""
+"""Fewest characters of a sent text that is found anywhere; a shorter one is found as a whole word only."""
 _PART: Final = 7
-"""Characters from which a part of a text sent counts."""
+"""Fewest characters of a part of a sent text that is found."""
 _BLOCK: Final = 8
 """Digits of a block of a digest: any 15 digits of one hold a whole block, by which they are found."""
 _PIECE: Final = 1_000
@@ -110,7 +110,7 @@ def _digests(text: str) -> Iterator[str]:
 
 
 def _spellings(text: str) -> set[str]:
-    """Returns what of a text may be hashed; the digits of an address or a digest are nobody's number."""
+    """Returns what of a text may be hashed; the digits of an address or a digest are no phone number."""
     if any(map(str.isalpha, text)):
         return {text, text.strip().lower()}
     digits = _digits(text)
@@ -169,7 +169,7 @@ class _Text:
 
     @classmethod
     def row(cls, texts: Sequence[str]) -> "_Text":
-        """Reads texts that may hold together what none of them holds: a piece in each."""
+        """Reads texts together, because each may hold only a piece of what was sent."""
         joined = [plain("".join(texts)), plain("".join(reversed(texts)))]
         return cls(members=tuple(texts), readings=[*joined, *(text[::-1] for text in joined)])
 
@@ -180,7 +180,7 @@ class _Text:
 
 
 class _Shown:
-    """The texts of an answer, with what tells quickly that none of them holds a text that was sent."""
+    """The texts of an answer, with an index that quickly rules out that any of them holds a sent text."""
 
     def __init__(self, texts: Sequence[_Text]) -> None:
         self._texts = texts
@@ -225,7 +225,7 @@ class _Shown:
 
 
 def _windows(texts: Iterable[str], size: int) -> set[str]:
-    """Returns all that stands in texts and is of a size."""
+    """Returns every substring of the texts with the given length."""
     return {text[at : at + size] for text in texts for at in range(len(text) - size + 1)}
 
 

@@ -1,4 +1,4 @@
-"""The shapes that endpoints come in: a bulk call, a search, a single result, nothing."""
+"""The four shapes of calls: a bulk call, a search, a single result, no result."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeVar
@@ -50,7 +50,7 @@ async def send_for_one(session: Session, request: Request, kind: type[T]) -> T:
 
 
 async def send_for_list(session: Session, request: Request, kind: type[T]) -> tuple[T, ...]:
-    """Makes a call that answers a whole list at once."""
+    """Makes a call whose answer is a whole list."""
     return await session.ask(_with_room(request), lambda document: _items(document, kind))
 
 
@@ -78,12 +78,12 @@ def _items(document: Any, kind: type[T]) -> tuple[T, ...]:
 
 
 async def send_for_nothing(session: Session, request: Request) -> None:
-    """Makes a call whose result is that it was done, whether it answers with a body or without."""
+    """Makes a call that returns nothing; its answer may have a body or none."""
     await session.ask(request, read_nothing)
 
 
 def entities(models: Iterable[object], entity_type: str, name: str) -> dict[str, Any]:
-    """Returns the body of a bulk call: each model as an entity, its `id` beside its attributes.
+    """Returns the body of a bulk call: each model as an entity, its `id` next to its attributes.
 
     Raises:
         ConfigurationError: when there is none; naming the argument.
@@ -118,7 +118,7 @@ def id_list(ids: Iterable[str] | None, name: str) -> list[str] | None:
     listed = require_list(ids, name)
     if not all(isinstance(entry, str) and entry for entry in listed):
         raise ConfigurationError(f"{name} must hold ids as non-empty str.")
-    if not listed:  # Criteo takes an empty filter for none, and would answer with everybody's
+    if not listed:  # Criteo ignores an empty filter, and would answer with the items of all owners
         raise ConfigurationError(f"{name} must hold at least one id; found none.")
     return listed
 
@@ -146,7 +146,7 @@ def words_of(words: type[W], values: Iterable[object] | None, name: str) -> list
 def search(
     session: Session, path: Request, filters: Mapping[str, Any], kind: type[T], *, page_maximum: int
 ) -> Search[T]:
-    """Returns a search that turns the pages by itself.
+    """Returns a search that requests each page when it is needed.
 
     Args:
         session: sends the calls.

@@ -1,4 +1,4 @@
-"""What happens to a call, told to a callback and to the log; never a body, a token or an identifier."""
+"""Events of a call, for a callback and the log; they hold no body, token or identifier."""
 
 import logging
 from collections.abc import Callable
@@ -40,8 +40,8 @@ class Event:
     batch: int | None = None
 
     def __str__(self) -> str:
-        told = {key: value for key, value in asdict(self).items() if value is not None and key != "name"}
-        return f"{self.name} " + " ".join(f"{key}={_short(value)}" for key, value in told.items())
+        shown = {key: value for key, value in asdict(self).items() if value is not None and key != "name"}
+        return f"{self.name} " + " ".join(f"{key}={_short(value)}" for key, value in shown.items())
 
 
 def _short(value: object) -> str:
@@ -74,4 +74,4 @@ def emit(event: Event, on_event: OnEvent | None) -> None:
     try:
         on_event(event)
     except Exception as error:  # noqa: BLE001 - an observer must not break what it observes
-        log.error("on_event raised %s at %s", type(error).__name__, event.name)  # noqa: TRY400 - its traceback is not ours to print
+        log.error("on_event raised %s at %s", type(error).__name__, event.name)  # noqa: TRY400 - might show secrets

@@ -1,4 +1,4 @@
-"""Why no answer came: exceptions of aiohttp and of the operating system become ours, without what they show."""
+"""Translates exceptions of aiohttp and the operating system into ours, without the data they may show."""
 
 import errno
 import os
@@ -81,7 +81,7 @@ def _handshake(error: BaseException | None) -> ssl.SSLError | None:
 
 
 def refused_by_proxy(status: int, proxy: str | None) -> ConnectError:
-    """Says what a proxy answered instead of passing the call on; only a fault of its own may pass by itself."""
+    """Returns the error for a call that a proxy refused; only a fault of the proxy itself is worth a repeat."""
     refused = f"{_named(proxy)} refused the connection (HTTP {status}); no part of this request was sent."
     if status == PROXY_LOGIN_REQUIRED:
         refused += " Put user name and password into its URL, as in http://user:password@host:port."
@@ -143,7 +143,7 @@ _BY_REASON: Final[Sequence[tuple[str, str]]] = (
 
 
 def _handshake_error(error: ssl.SSLError) -> ConnectError:
-    """Says what a failed handshake means; only one that no setting explains may pass by itself."""
+    """Returns the error for a failed handshake; only one that no setting explains is worth a repeat."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return ConnectError(_BY_VERIFY_CODE.get(error.verify_code, _UNTRUSTED), passing=False)
     reason = error.reason or ""

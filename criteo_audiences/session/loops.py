@@ -13,11 +13,11 @@ T = TypeVar("T")
 
 
 async def completed(work: Coroutine[Any, Any, T], *, patience: float | None = None) -> T:
-    """Awaits work; when the caller is cancelled meanwhile, the work may end before the cancellation goes on.
+    """Awaits work; if the caller is canceled meanwhile, the work may end before the cancellation takes effect.
 
     Args:
         work: what must not be left half done.
-        patience: seconds it gets to end after a cancellation, before it is cancelled too; `None` for all it takes.
+        patience: seconds it gets to end after a cancellation, before it is canceled too; `None` sets no limit.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -28,13 +28,13 @@ async def completed(work: Coroutine[Any, Any, T], *, patience: float | None = No
             task.cancel()
             await _outlast(task, None)
         if not task.cancelled():
-            task.exception()  # or asyncio would complain that nobody looked at it
+            task.exception()  # retrieved, or asyncio would log that it never was
         raise
     return task.result()
 
 
 async def _outlast(task: "asyncio.Task[T]", seconds: float | None) -> None:
-    """Waits until a task has ended or the time is up, whoever cancels the caller again."""
+    """Waits until a task has ended or the time is up, even if the caller is canceled again."""
     loop = asyncio.get_running_loop()
     ends_at = None if seconds is None else loop.time() + seconds
     while not task.done() and (ends_at is None or loop.time() < ends_at):
@@ -80,7 +80,7 @@ class HomeLoop:
 
 
 class LoopLock:
-    """A lock that is free in a new event loop: whoever held it in the one before does not run any more."""
+    """A lock that is free in a new event loop: the task that held it in the former one no longer runs."""
 
     def __init__(self) -> None:
         self._home = HomeLoop()

@@ -27,8 +27,8 @@ _MESSAGE: Final = (
 class Applications:
     """The sessions in use, by application; knows no secret, and keeps no session alive.
 
-    Criteo counts calls by application, a limiter counts those of its own clients: two that do not know of each other
-    believe that each has the whole window.
+    Criteo counts calls by application; a limiter counts only those of its own clients. Two separate limiters would
+    each spend the whole window.
     """
 
     def __init__(self) -> None:
@@ -43,7 +43,7 @@ class Applications:
         Args:
             member: the session; it leaves by `leave`, or when it is garbage-collected.
             credentials: identify the application.
-            base_url: Criteo, or a server of one's own with a quota of its own.
+            base_url: the server, which has a quota of its own: Criteo, or one that stands in for it.
             limiter: the session's.
         """
         digest = self._digest(credentials, base_url)
@@ -87,7 +87,7 @@ def _identity(credentials: TokenSource) -> tuple[str, str]:
 
 
 def _claim_too_much(limiters: Collection[RateLimiter]) -> bool:
-    """Whether limiters that do not know of each other claim more than the one window there is.
+    """Whether separate limiters together claim more than the one window that they share.
 
     A limiter that says no share may share its count with others of its kind; it claims what is left.
     """

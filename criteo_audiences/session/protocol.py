@@ -77,7 +77,7 @@ class Request:
         versioned: whether the path lies below the API version.
         authorized: whether it needs a token and uses quota; only the token call itself does not.
         most_bytes: the most that its answer may have.
-        background: whether single calls go first: an upload's batch.
+        background: whether single calls get a slot of the quota before it, as before an upload's batch.
         labels: identify an upload's batch in events: `upload_id`, `segment_id`, `batch`.
         meter: counts the requests and the quota waits, or `None`.
     """
@@ -162,7 +162,7 @@ def decipher(response: Response, request: Request | None = None, secrets: Collec
     Args:
         response: the answer.
         request: what it answers.
-        secrets: what the call carried beside its body, and must not be shown either.
+        secrets: what else the call carried in addition to its body, and must not be shown either.
 
     Raises:
         ResponseError: of the class that says what the caller can do, for every status but 2xx. Redirects are never
@@ -186,7 +186,7 @@ def decipher(response: Response, request: Request | None = None, secrets: Collec
 
 
 def is_quickly_read(response: Response, request: Request) -> bool:
-    """Whether reading an answer keeps nobody waiting: it is small, and so is what its problems are compared with."""
+    """Whether an answer can be read in the event loop: it is small, and so is the body it is compared with."""
     if len(response.body) > _SMALL:
         return False
     body = response.body
@@ -207,7 +207,7 @@ def _document(response: Response) -> Any:
         return _decoded(response.body)
     except orjson.JSONDecodeError:
         unreadable = InvalidResponseError(["not a JSON document @ $"], status=response.status)
-    raise unreadable  # out of reach of the decoder's exception, which carries the document
+    raise unreadable  # outside the `except` block: the decoder's exception carries the document
 
 
 def _decoded(body: bytes) -> Any:
@@ -259,9 +259,10 @@ def _retry_after(response: Response, limit: RateLimit | None) -> float | None:
 
 
 def _server_time(response: Response) -> float:
-    """Epoch seconds on the server's clock, which may be minutes from ours; its `Date` is cut to whole seconds, so
-    ours is the better one where the two agree.
-    """  # noqa: D205 - one sentence
+    """Returns the server's time in epoch seconds; its clock may be minutes from ours.
+
+    Where the two agree, our own time is returned, because `Date` has whole seconds only.
+    """
     moment = read_date(response.headers.get("date", ""))
     if moment is None or abs(moment.timestamp() - response.received_at) < _CLOCKS_AGREE:
         return response.received_at
@@ -283,7 +284,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _calls(text: str | None) -> int | None:
-    """Reads a number of calls; more than anybody may make is none, and might be shown."""
+    """Reads a number of calls, or `None` if it is larger than any quota: it might be something else, and be shown."""
     number = _number(text)
     return None if number is None or number > MOST_CALLS else int(number)
 
@@ -301,18 +302,18 @@ _LOG: Final = logging.getLogger("criteo_audiences.session")
 
 
 class DeprecationWatch:
-    """Looks at every answer and warns once of each thing that will end.
+    """Reads every answer and warns once of each version or field that will end.
 
     Criteo announces it by `Deprecation` and `Sunset` headers (RFC 9745, RFC 8594), by `warnings[]` of type
     `deprecation` inside an answer, and after the end by 410.
 
     Args:
-        api_version: the version to name.
+        api_version: the version that warnings name.
     """
 
     def __init__(self, api_version: str) -> None:
         self._api_version = api_version
-        self._told: set[str] = set()
+        self._warned: set[str] = set()
 
     def look_at_response(self, response: Response) -> None:
         """Warns of a version that will end, or has ended."""
@@ -331,9 +332,9 @@ class DeprecationWatch:
                 self._warn(problem.code or "deprecation", f"announces a deprecation ({problem})")
 
     def _warn(self, key: str, what: str) -> None:
-        if key in self._told:
+        if key in self._warned:
             return
-        self._told.add(key)
+        self._warned.add(key)
         message = f"Criteo's API version {self._api_version} {what}; choose a newer api_version."
         _LOG.warning("%s", message)
         # A filter that turns warnings into errors must not lose the answer of a call that was made.

@@ -1,4 +1,4 @@
-"""Which URLs may be used, and what this machine says about the network: its own hosts, its proxy, its logins."""
+"""Checks URLs, and reads this machine's network settings: loopback hosts, the proxy, the netrc file."""
 
 import ipaddress
 import netrc
@@ -93,7 +93,7 @@ def check_proxy(proxy: str | None, what: str = "proxy") -> str | None:
         unusable = ConfigurationError(
             f"{what} must be the URL of an HTTP proxy, such as http://proxy.example.com:3128."
         )
-    raise unusable  # out of reach of the reader's exception, which may show a password
+    raise unusable  # outside the `except` block: the reader's exception may show a password
 
 
 def _read_proxy(proxy: str) -> URL:
@@ -124,7 +124,7 @@ def environment_proxy(url: str) -> str | None:
 
 
 def address(url: str) -> str:
-    """Returns host and port of a URL, without the credentials that it may hold."""
+    """Returns host and port of a URL, without its credentials."""
     named = URL(url)
     return f"{named.host}:{named.explicit_port}" if named.explicit_port else str(named.host)
 

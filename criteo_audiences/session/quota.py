@@ -22,10 +22,10 @@ MOST_CALLS: Final = 1_000_000
 
 @frozen
 class Quota:
-    """How many calls the application may make.
+    """The calls that the application may make.
 
     Attributes:
-        calls: calls a window, for the whole application. Criteo: 250 a minute for client credentials.
+        calls: calls per window, for the whole application. Criteo: 250 a minute for client credentials.
         period: length of the window, seconds.
         share: how much of the window this client may use, above 0 and up to 1; the rest is left to other tools of
             the same application.
@@ -66,7 +66,7 @@ class Refusals:
 
     @property
     def are_many(self) -> bool:
-        """Whether calls had better be made one at a time, to see whether it is over."""
+        """Whether calls should be made one at a time until one succeeds."""
         return self.count >= _TOO_MANY
 
     def note(self, sent_at: float, now: float) -> None:
@@ -82,7 +82,7 @@ class Refusals:
         return wait
 
     def clear(self) -> None:
-        """Another answer came."""
+        """Forgets the refusals, since an answer other than 429 came."""
         self.count = 0
 
 
@@ -127,8 +127,8 @@ class RateLimiter(Protocol):
 
         Args:
             announced: what its answer's headers said.
-            pause: seconds during which nobody may call: the server answered 429.
-            sent_at: when it was sent, on the session's clock: tells which other calls its answer has counted.
+            pause: seconds during which no call may be made, because the server answered 429.
+            sent_at: when it was sent, on the session's clock. It shows which other calls the server had counted.
         """
 
 
@@ -214,17 +214,17 @@ class LocalRateLimiter:
         self._admit()
 
     def expected_wait(self, *, background: bool = False) -> float:
-        """Seconds a call asked for now would wait, if nothing new became known and calls in flight ended now."""
+        """Seconds that a new call would wait if calls in flight ended now and the server announced nothing new."""
         now = self._clock.now()
         wanted = 1 + sum(1 for waiter in self._waiters if background or not waiter.background)
         mine, shared = self._room(now)
         own = [answered + self._quota.period for answered in self._answered]
-        everybody = sorted([*own, *[self._foreign_until] * self._foreign])
-        due = max(self._due(wanted - mine, own, now), self._due(wanted - shared, everybody, now), self._paused_until)
+        counted = sorted([*own, *[self._foreign_until] * self._foreign])
+        due = max(self._due(wanted - mine, own, now), self._due(wanted - shared, counted, now), self._paused_until)
         return max(0.0, due - now)
 
     def _begin_anew(self, now: float) -> None:
-        """Leaves the waiters to the event loop they belong to; the calls made there stay counted, as ended now."""
+        """Drops the waiters of the former event loop; the calls made there stay counted, as if they ended now."""
         self._answered.extend([now] * self._in_flight)
         self._in_flight = 0
         left, self._waiters = self._waiters, []
@@ -243,7 +243,7 @@ class LocalRateLimiter:
         return min(room, 1 - self._in_flight) if self._refusals.are_many else room
 
     def _allowed(self) -> int:
-        """Calls a window that this client may make."""
+        """Calls per window that this client may make."""
         return max(1, math.floor(self._limit * self._quota.share))
 
     def _room(self, now: float) -> tuple[int, int]:
@@ -266,7 +266,7 @@ class LocalRateLimiter:
         return first + self._quota.period * windows
 
     def _believe(self, announced: RateLimit, now: float, sent_at: float) -> None:
-        """Corrects the window by the server's own count, which includes the calls of other tools."""
+        """Adjusts the window to the server's own count, which includes the calls of other tools."""
         if announced.limit:
             self._limit = min(announced.limit, MOST_CALLS)
         if announced.remaining is None:
@@ -285,7 +285,7 @@ class LocalRateLimiter:
         self._reopens_at = now + reset_in if announced.remaining == 0 else None
 
     def _reopen(self) -> None:
-        """Frees one place: the server said that a call could be made now; its answer will tell how many more can."""
+        """Frees one place: the server said that a call could be made now; its answer will say how many more can."""
         self._reopens_at = None
         self._foreign = 0
         while len(self._answered) >= self._allowed():
@@ -296,7 +296,7 @@ class LocalRateLimiter:
         now = self._clock.now()
         while self._waiters and self._free(now) > 0:
             waiter = heapq.heappop(self._waiters)
-            if not waiter.granted.done():  # done: its caller was cancelled a moment ago
+            if not waiter.granted.done():  # done: its caller was canceled a moment ago
                 self._in_flight += 1
                 waiter.granted.set_result(None)
         if self._timer is not None:
@@ -317,7 +317,7 @@ class LocalRateLimiter:
         return min(changes, default=None)
 
     def _refuse(self, waiter: _Waiter, longest: float) -> None:
-        """Ends a wait that turned out longer than was expected when it began, and than it may be."""
+        """Ends a wait that has become longer than its caller allows."""
         self._admit()  # a place may have come free at this very moment
         if waiter.granted.done():
             return
@@ -326,7 +326,7 @@ class LocalRateLimiter:
         waiter.granted.set_exception(QuotaWaitError(wait, longest))
 
     def _withdraw(self, waiter: _Waiter) -> None:
-        """Takes a cancelled waiter out of the queue; a place it was granted meanwhile goes to the next one."""
+        """Takes a canceled waiter out of the queue; a place it was granted meanwhile goes to the next one."""
         if waiter in self._waiters:
             self._leave_queue(waiter)
         elif not waiter.granted.cancelled() and waiter.granted.exception() is None:

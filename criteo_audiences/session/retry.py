@@ -20,7 +20,7 @@ from criteo_audiences.session.protocol import Request
 from criteo_audiences.validation import require_range
 
 # RFC 9110 §15.5.9, §15.6: statuses that say nothing about the request itself.
-# 520 to 524 and 529 are what gateways of content networks answer when the server behind them does not.
+# Gateways of content networks answer 520 to 524 and 529 when the origin server does not answer.
 _PASSING: Final = frozenset({408, 500, 502, 503, 504, *range(520, 525), 529})
 _DAY: Final = 86_400
 

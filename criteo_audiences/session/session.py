@@ -119,8 +119,8 @@ class Session:
         limiter: says when a call may be made.
         retry: says whether a failed one is repeated.
         max_quota_wait: seconds a call may wait for the quota, `None` for as long as it takes.
-        on_event: is told what happens.
-        clock: the time.
+        on_event: is called with every event.
+        clock: the source of time.
     """
 
     def __init__(
@@ -155,7 +155,7 @@ class Session:
         self._in_use = False
         self._deprecations = DeprecationWatch(api_version)
         self._rate_limit: RateLimit | None = None
-        # One at a time: many threads would keep the event loop waiting for its turn, and each holds an answer's parts.
+        # One at a time: more threads would delay the event loop, and each holds the parts of an answer in memory.
         self._readers = CapacityLimiter(1)
 
     @property
@@ -170,12 +170,12 @@ class Session:
 
     @property
     def application(self) -> str:
-        """The id of the application that calls are made for; empty where the credentials do not tell."""
+        """The id of the application that calls are made for; empty where the credentials do not name it."""
         return str(getattr(self._credentials, "client_id", ""))
 
     @property
     def has_login(self) -> bool:
-        """Whether the credentials are a login; those of a rehearsal that makes no call say `is_login = False`."""
+        """Whether the credentials are a login; those of a dry run without a login have `is_login = False`."""
         return bool(getattr(self._credentials, "is_login", True))
 
     @property
@@ -237,7 +237,7 @@ class Session:
             raise late from None
 
     def _enter(self, request: Request) -> None:
-        """Before the first call that uses quota: lets it be noticed when another client spends the same."""
+        """Registers this client before its first call, to warn when another client spends the same quota."""
         if request.authorized and not self._in_use:
             self._in_use = True
             APPLICATIONS.enter(self, self._credentials, self._base_url, self._limiter)
@@ -254,7 +254,7 @@ class Session:
             await self._acquire(call)
 
     async def _request_once(self, call: _Call) -> Any:
-        """Makes one request with the slot held, and gives the slot back whatever becomes of it."""
+        """Makes one request with the slot held, and always gives the slot back."""
         announced: RateLimit | None = None
         pause = 0.0
         try:
@@ -322,9 +322,9 @@ class Session:
         return None if self._clock.now() + delay > call.ends_at else delay
 
     def _pause_after(self, call: _Call, error: CriteoError) -> float:
-        """Returns how long nobody may call: after a 429 not only this call waits, anybody else's would be refused, too.
+        """Returns how long all calls must wait: after a 429 the server would refuse any of them.
 
-        Whoever waits already is held no longer than the deadline of a call; whoever comes later is told at once.
+        A call that waits already is held no longer than the deadline of a call; a later one is refused at once.
         """
         refusals, sent_at = self._refusals_of(call.request), call.sent_at
         if sent_at is None or not isinstance(error, RateLimitExceeded):
@@ -344,7 +344,7 @@ class Session:
         return self._refusals if request.authorized else self._token_refusals
 
     async def _prepare_repeat(self, call: _Call, error: CriteoError) -> None:
-        """Does what must happen before the next request, or raises the error when there is to be none."""
+        """Prepares the next request, or raises the error if there is to be none."""
         call.unknown = call.unknown or (call.sent_at is not None and error.outcome_unknown)
         if isinstance(error, AuthenticationError) and await self._has_other_token(call):
             call.renewed = True
@@ -380,7 +380,7 @@ class Session:
             self._tell("quota.waited", call, seconds=waited)
 
     def _conclude(self, call: _Call, error: CriteoError) -> None:
-        """Marks and tells the error that the call ends with."""
+        """Marks and reports the error that the call ends with."""
         if call.unknown and isinstance(error, ConnectError) and _EARLIER not in str(error):
             error.args = (f"{error} {_EARLIER}",)
         error.outcome_unknown = call.unknown

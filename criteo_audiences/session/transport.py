@@ -50,7 +50,7 @@ class Exchange:
     Attributes:
         method: the HTTP method.
         url: absolute.
-        headers: what to send beside the content's length.
+        headers: what to send in addition to the content's length.
         body: in pieces.
         most_bytes: the most that the answer may have.
     """
@@ -63,7 +63,7 @@ class Exchange:
 
 
 class Transport(Protocol):
-    """The one seam to the network; a test may put its own in its place."""
+    """The interface to the network; a test may implement it."""
 
     async def send(self, exchange: Exchange) -> Response:
         """Sends one request and reads its answer to a bounded end.
@@ -74,16 +74,16 @@ class Transport(Protocol):
         """
 
     async def aclose(self) -> None:
-        """Gives back what the transport holds."""
+        """Closes what the transport holds open."""
 
 
 class AiohttpTransport:
     """The real network, through a session of its own or one that is borrowed and left open.
 
     Args:
-        timeout: seconds without any progress, in either direction, after which a request is given up; a slow link
-            that moves is not cut.
-        clock: tells when an answer came.
+        timeout: seconds without any progress, in either direction, after which a request is given up. A link that
+            is slow but moves has no limit.
+        clock: dates each answer.
         http: a session to borrow; it is never closed here.
         proxy: URL of an HTTP proxy.
         tls: an SSL context, for an authority or a client certificate of one's own.
@@ -252,7 +252,7 @@ class _BrokenError(Exception):
 
 
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-    """Keeps aiohttp from repeating a GET, PUT or DELETE on its own when a kept connection turns out to be dead.
+    """Keeps aiohttp from repeating a GET, PUT or DELETE on its own when a pooled connection is dead.
 
     The quota would not know of the repeat; our retry policy makes it.
     """
@@ -281,7 +281,7 @@ class _Pieces(aiohttp.Payload):
         try:
             await self._write_all(writer)
         except ConnectionError:
-            await asyncio.sleep(_END)  # the other side may have said why, which is told when the connection has ended
+            await asyncio.sleep(_END)  # the other side may have said why, which is read when the connection has ended
             raise
         except BaseException:
             if isinstance(transport, asyncio.WriteTransport):
@@ -343,7 +343,7 @@ def _check_borrowed(http: aiohttp.ClientSession, *, is_elsewhere: bool) -> None:
 
 
 def _check_logins(http: aiohttp.ClientSession, url: str) -> None:
-    """Refuses a borrowed session that would send a login of its own beside our token, or in its place.
+    """Refuses a borrowed session that would send a login of its own with our token, or instead of it.
 
     Raises:
         ConfigurationError: saying where the login comes from.
@@ -358,7 +358,7 @@ def _check_logins(http: aiohttp.ClientSession, url: str) -> None:
 
 
 def _own_proxy(http: aiohttp.ClientSession, url: str) -> str | None:
-    """Returns the proxy that a borrowed session takes on its own, without a word of ours."""
+    """Returns the proxy that a borrowed session would use by itself."""
     if chosen := getattr(http, "_default_proxy", None):
         return str(chosen)
     target = URL(url, encoded=True)

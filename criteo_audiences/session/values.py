@@ -17,7 +17,7 @@ _BOOLS: Final = {"true": True, "false": False}
 
 
 class UnreadableError(InvalidResponseError):
-    """A value is none of its kind; goes no further than the codec, and never holds the value.
+    """A value is not of the expected kind. The codec catches this error, which never holds the value.
 
     Attributes:
         expected: what it should have been.

@@ -1,4 +1,4 @@
-"""Which column of a file holds the identifiers: by name, or by its header and the first values."""
+"""Finds the column with the identifiers: by its name, or by its header and the first values."""
 
 import difflib
 import re
@@ -68,7 +68,7 @@ class _Column:
 
     @property
     def viable(self) -> bool:
-        """Whether the values bear out what the header says; an empty column bears out nothing."""
+        """Whether the values confirm the header; an empty column confirms nothing."""
         if self.wording <= Wording.OWNED:
             return self.fitting > 0
         return self.wording is Wording.MENTIONED and self.share >= _CONFIRMED
@@ -169,7 +169,7 @@ def no_identifiers(column: str, name: str, held: str, kind: IdentifierType) -> C
 
 
 def has_column(layout: Layout, asked: str) -> bool:
-    """Tells whether a file has a column of a name, as `choose_columns` compares it."""
+    """Whether a file has a column of a name, as `choose_columns` compares it."""
     return bool(_positions(layout.names, asked))
 
 
@@ -188,7 +188,7 @@ def _several_of_that_name(layout: Layout, positions: Sequence[int]) -> Configura
 
 
 def doubts(layout: Layout) -> str:
-    """Returns what may be wrong with the names themselves: other lines above the header, another encoding."""
+    """Returns what may explain wrong names: other lines above the header, another encoding."""
     if layout.guess and not all(map(str.isascii, layout.names)):
         guessed = (
             f" They were read as {layout.guess}, which is a guess: give encoding= (--encoding) if they look wrong."

@@ -1,4 +1,4 @@
-"""Cuts what the engine prepared into batches: its bytes are the inside of a JSON array already."""
+"""Cuts the engine's output into batches; its bytes already are the inside of a JSON array."""
 
 import itertools
 import time
@@ -36,7 +36,7 @@ class Framing(Protocol):
         Args:
             texts: of the rows; one that does not go out has none.
             row: the first.
-            stop: the row behind the last.
+            stop: the row after the last.
             count: rows among them that go out.
         """
 
@@ -120,8 +120,8 @@ class Cutter:
     Args:
         kind: what the identifiers are.
         framing: how they become strings of a JSON array.
-        size: identifiers a batch.
-        max_bytes: bytes of identifiers a batch.
+        size: identifiers per batch.
+        max_bytes: bytes of identifiers per batch.
         number: returns the number of the next batch.
     """
 

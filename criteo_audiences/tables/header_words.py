@@ -16,7 +16,7 @@ from criteo_audiences.models import IdentifierType
 
 _MOST_SHOWN: Final = 40
 _LONGEST_SHOWN: Final = 60
-_MOST_DIGITS: Final = 5  # a name with more is shown to nobody: it may be a phone number in a file without a header
+_MOST_DIGITS: Final = 5  # a name with more is never shown: it may be a phone number in a file without a header
 
 _ADDRESS = re.compile(r"[^\s@]@[^\s@]")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -51,7 +51,7 @@ def _by_position(position: int, taken: Container[str]) -> str:
 
 
 def looks_like_data(name: str) -> bool:
-    """Tells whether a name is an address, a digest, a device's id or a phone number, and so a row's cell."""
+    """Whether a name is an address, a digest, a device's id or a phone number, and so a row's cell."""
     if _ADDRESS.search(name) or is_hashed(name) or is_hash_in_other_form(name) or _UUID.fullmatch(name):
         return True
     digits = sum(map(str.isdigit, name))
@@ -91,7 +91,7 @@ class Wording(IntEnum):
     MENTIONED = 2
     """A header in which the word occurs: `Billing email`, but also `Email opt-in`."""
     STAFF = 3
-    """The identifier of somebody on the other side of the counter: `Account manager email`, `Sender email`."""
+    """The identifier of the seller or sender rather than of the customer: `Account manager email`, `Sender email`."""
     OTHER = 4
     """Nothing of it."""
 
@@ -123,7 +123,7 @@ _OWNERS: Final = _words(
     "zákazníka, müşteri, principaux, hlavní, основной, клиента, 顧客, お客様, 会員, 客户, 고객",
 )
 _SHORTEST_TELLING: Final = 4
-# Whose addresses stand beside the customers' in many exports; words of their own in a header, however compounded.
+# People whose addresses many exports hold next to the customers'; a header has them as words of their own.
 _STAFF: Final = _words(
     "owner, manager, rep, reps, representative, salesperson, salesman, seller, agent, assignee, assigned, employee",
     "staff, sender, from, reply, replyto, advisor, adviser, consultant, operator, merchant, author, creator, coach",
@@ -197,7 +197,7 @@ _KINDS: Final = {
 
 @frozen
 class _Folded:
-    """The same words folded, and those beside which others may stand without changing them."""
+    """The same words folded, and those next to which other words change nothing."""
 
     things: frozenset[str]
     neutral: frozenset[str]
@@ -223,7 +223,7 @@ def _fold_all(words: Iterable[str]) -> frozenset[str]:
 
 
 def _consists_of(text: str, things: frozenset[str], neutral: frozenset[str]) -> bool:
-    """Tells whether a text is one of the things with any neutral words before and behind it, all run together."""
+    """Whether a text is one of the things with any neutral words before and after it, all run together."""
     reached = {(0, False)}  # how far words lead, and whether a thing is among them
     for start in range(len(text)):
         for named in (False, True):
@@ -240,7 +240,7 @@ _NEVER: Final = "fax"
 
 
 def has_wording(kind: IdentifierType) -> bool:
-    """Tells whether columns of this kind can be found by their header."""
+    """Whether columns of this kind can be found by their header."""
     return kind in _KINDS
 
 
@@ -265,7 +265,7 @@ def wording(header: str, kind: IdentifierType) -> Wording:
 
 
 def _is_of_staff(header: str) -> bool:
-    """Tells whether a header speaks of somebody who sells or sends, and not of the customer."""
+    """Whether a header names a seller or a sender, and not the customer."""
     staff = _folded_staff()
     words = {fold(word) for word in _WORD_ENDS.split(header[:_LONGEST])}
     compounds = (word for word in words if any(len(each) >= _COMPOUNDED and each in word for each in staff))

@@ -1,4 +1,4 @@
-"""Where a value of a source stands: of one that was rejected, and of one that Criteo refused."""
+"""Places of values in a source: of the rejected ones, and of those that Criteo refused."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""What is wanted of a table."""
+"""What an upload takes from a table."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -27,10 +27,10 @@ class Selection:
 
     Attributes:
         kind: the kind.
-        rule: what becomes of its values.
+        rule: how its values are prepared.
         algorithm: how they are hashed, `None` sends them in clear.
-        columns: their columns; none where the header and the values must tell.
-        is_opt_out: whether its values are opt-outs: what is no identifier among them is counted, and never looked over.
+        columns: their columns; none to detect them by the header and the values.
+        is_opt_out: whether its values are opt-outs; one that is no identifier is counted, never passed over.
         region_column: of phone numbers, the column with the country that a row's number is dialed in.
     """
 
@@ -44,7 +44,7 @@ class Selection:
 
 @frozen(kw_only=True)
 class Plan:
-    """What is wanted of a table.
+    """What an upload takes from a table.
 
     Attributes:
         selections: the kinds of identifier.
@@ -53,8 +53,8 @@ class Plan:
         suppress_strict: whether an opt-out that cannot be used is refused.
         dedupe: whether each identifier goes out once.
         counted: whether the total must be known before the first batch.
-        batch_size: identifiers a batch.
-        max_body_bytes: bytes of identifiers a batch.
+        batch_size: identifiers per batch.
+        max_body_bytes: bytes of identifiers per batch.
         on_rejects: takes the rejected values in the reading thread, before the first batch; `None` only counts them.
         threads: the engine's threads.
         memory_limit: beyond it the engine writes to disk.

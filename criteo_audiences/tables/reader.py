@@ -51,7 +51,7 @@ class Chunk:
         already_hashed: rows among them that came as digests.
         batches: the batches they filled.
         columns: the columns that were chosen, in the first chunk only.
-        notes: what a caller should know of the files, in the first chunk only.
+        notes: remarks on the files for the report, in the first chunk only.
         hiding: where quoted cells stand in which rows may be hidden, in the first chunk only.
         expected: rows there will be, where that is known or can be estimated; in the first chunk only.
         exact: whether every row has been counted with this chunk, though not every batch is cut.
@@ -79,7 +79,7 @@ class Reader:
 
     Attributes:
         files: its files as they were before anything looked at them, once it has begun.
-        staged_values: how many values a table holds that is read before its first batch, once it has been.
+        staged_values: values in a table that is read to its end before its first batch; set once it has been.
     """
 
     def __init__(self, table: Table, plan: Plan, files: SourceFiles | None = None) -> None:
@@ -96,19 +96,19 @@ class Reader:
         self.staged_values: int | None = None
 
     def interrupt(self) -> None:
-        """Ends what is going on; may be called from another thread."""
+        """Stops the reading in progress; may be called from another thread."""
         self._interruption.ask()
         with self._closing:
             if self._engine is not None:
                 self._engine.interrupt()
 
     def abandon(self) -> None:
-        """Removes the temporary files of a reader whose thread does not listen, and which is waited for no longer."""
+        """Removes the temporary files of a reader that does not stop, and that is no longer waited for."""
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def staged(self) -> float | None:
-        """How much has been read of a table that is read before its first batch, 0 to 1; `None` when nobody can tell.
+        """How much has been read of a table that is read before its first batch, 0 to 1; `None` when it is not known.
 
         May be called from another thread.
         """
@@ -153,7 +153,7 @@ class Reader:
             yield from self._staged(engine, files, staging)
 
     def _stage(self, engine: "duckdb.DuckDBPyConnection", files: SourceFiles, opened: Opened, coded: str) -> Staging:
-        """Reads and prepares all rows; meanwhile `staged` says how far that is."""
+        """Reads and prepares all rows; `staged` shows the progress."""
         self._is_staging = True
         scanned = stage(engine, coded)
         self._is_staging = False

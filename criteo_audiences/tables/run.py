@@ -61,7 +61,7 @@ class TableRun(RowCounts):
         return self._reader.files
 
     def share(self) -> float | None:
-        """How much has been read, 0 to 1; `None` as long as that cannot be told.
+        """How much has been read, 0 to 1; `None` as long as that is not known.
 
         A table that is read to its end before its first batch has been "read" as far as its batches have been cut.
         """
@@ -141,7 +141,7 @@ async def drawn(reader: Reader, items: Generator[T, None, None]) -> AsyncGenerat
             yield item
     finally:
         if not coming.cancel() and not coming.cancelled():
-            coming.exception()  # nobody else asks for it when the caller leaves before it arrives
+            coming.exception()  # retrieved, in case the caller leaves before it arrives
         closed = thread.call(items.close)  # after what the thread is doing now
         thread.end()
         try:
@@ -193,13 +193,13 @@ class _Thread:
         return asyncio.wrap_future(made)
 
     def end(self) -> None:
-        """Ends the thread after the calls made so far; it closes what the reader has open, if nobody else did."""
+        """Ends the thread after the calls made so far; it closes what the reader still has open."""
         self._ends_by = self._ends_by or time.monotonic() + _PATIENCE
         self._calls.put(self._items.close)
         self._calls.put(None)
 
     def is_late(self) -> bool:
-        """Tells whether it still does what it was to end."""
+        """Whether the thread still runs after the time it was given to end."""
         return self._ends_by is not None and time.monotonic() > self._ends_by and self._thread.is_alive()
 
     def finish(self) -> None:
@@ -212,14 +212,14 @@ class _Thread:
             self._reader.abandon()
 
     def _work(self) -> None:
-        with suppress(Exception):  # of closing, when nobody waits for it
+        with suppress(Exception):  # of closing, after the caller has gone
             while (call := self._calls.get()) is not None:
                 call()
 
 
 @atexit.register
 def _finish_all() -> None:
-    """Lets readers clean up that were left by nobody, or whose clean-up was cancelled, before the interpreter ends."""
+    """Lets readers clean up before the interpreter ends: those not closed, and those whose clean-up was canceled."""
     running = tuple(_Thread.running)
     for thread in running:
         thread.end()

@@ -68,7 +68,7 @@ def threads_of(value: object) -> int | None:
     """Returns a number of threads.
 
     Raises:
-        ConfigurationError: when it is none, or more than anybody has.
+        ConfigurationError: when it is no whole number, or out of range.
     """
     if value is None:
         return None
@@ -86,7 +86,7 @@ class Table:
         paths: files, one after the other; `-` is standard input.
         query: a query that the engine runs.
         stream: an object with `__arrow_c_stream__`.
-        column: the column asked for, `None` for the one whose header and values tell.
+        column: the column asked for, `None` to detect it by header and values.
         where: a condition on the other columns, in SQL.
         hive_partitioning: whether directories named `column=value` are columns of Parquet files.
         skip_rows: lines before the header of delimited text.
@@ -131,7 +131,7 @@ class Table:
             where: a condition in DuckDB's SQL on the columns, such as `"consent = 'yes' AND country <> 'DE'"`; rows it
                 does not hold for are not read. Columns of text files are text.
             skip_rows: lines of a text file to leave out before its header, such as a report's title; blank ones count.
-            encoding: the codec of a text file, such as `"cp1251"`, where its bytes do not tell.
+            encoding: the codec of a text file, such as `"cp1251"` (default: detected).
             hive_partitioning: read directories named `column=value` as columns of text of the Parquet files below
                 them. Otherwise such a name is only a name.
             region_column: the header of the column with the country of each row's phone number, as a code or a name.

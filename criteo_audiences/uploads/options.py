@@ -135,7 +135,7 @@ class UploadOptions(TypedDict, total=False):
         region_column: column with the country of each row's phone number, as a code or a name. `region` is used where
             the cell is empty; a country that is not understood rejects the row's national number
             (docs/reference/identifiers.md).
-        keep_trunk_zero: keep the zero of `+91 (0)98123 45678`, as the line in Criteo's guide does. E.164 has none
+        keep_trunk_zero: keep the zero of `+91 (0)98123 45678`, as the formula in Criteo's guide does. E.164 has none
             (docs/reference/identifiers.md).
         gum_caller_id: the caller id that GUM ids of Marketing Solutions need; your account team at Criteo has it.
         column: column with the identifiers, or a list of several (default: detected). Several hold one kind; all

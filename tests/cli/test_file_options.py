@@ -34,8 +34,8 @@ async def test_files_columns_a_condition_and_opt_outs(
     how = ("--suppress", str(opt_outs), "--threads", "1", "--memory-limit", "100MB", "--deadline", "60")
     done = await cli("upload", SERVICE, segment, *what, *how)
     assert done.code == 0, done.err
-    assert "column 'email' and 'second' of january.csv and 1 more as sha256" in done.err
-    assert "column 'email', 'second'" in done.out
+    assert "columns 'email' and 'second' of january.csv and 1 more as sha256" in done.err
+    assert "columns 'email', 'second'" in done.out
     assert "suppressed" in done.out
     assert sandbox.contact_list(segment).identifiers == {hash_email(f"{name}@example.com") for name in "abd"}
     removed = await cli("remove", SERVICE, segment, *what, "--json")

@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,8 @@ UPLOAD = ("upload", SERVICE, "1", "crm.csv", "--hash", "sha256")
         ((*UPLOAD, "--batch-size", "50001"), "batch_size must be"),
         ((*UPLOAD, "--max-body-bytes", "10"), "max_body_bytes must be"),
         ((*UPLOAD, "--identifier-type", "fax"), "--identifier-type"),
-        ((*UPLOAD, "--identifier-type", "phone"), "Did you mean 'phone_number'?"),
+        ((*UPLOAD, "--identifier-type", "phone"), "Did you mean 'phone-number'?"),
+        ((*UPLOAD, "--columns", "emial=Email"), "Did you mean 'email'?"),
         ((*UPLOAD, "--max-rejected", "2"), "max_rejected must be"),
         ((*UPLOAD, "--drain-timeout", "nan"), "drain_timeout must be"),
         ((*UPLOAD, "--operation", "subtract"), "expected one of: add, remove"),
@@ -182,6 +184,16 @@ def test_a_typo_in_any_argument_is_a_usage_error(misuse, export: Path, arguments
     assert words in " ".join(done.err.replace("│", " ").split())
     assert "column 'Email'" not in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_thread_that_is_about_to_end_does_not_end_the_process(misuse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only a reader that hangs needs `os._exit`, which leaves out what the interpreter does at its end."""
+    exits: list[int] = []
+    monkeypatch.setattr(os, "_exit", exits.append)
+    reader = threading.Thread(target=threading.Event().wait, args=(0.1,), name="criteo-audiences-table")
+    reader.start()
+    assert misuse("clear", SERVICE, "1").code == USAGE
+    assert (exits, reader.is_alive()) == ([], False)
 
 
 async def test_a_typo_in_a_process_of_its_own(cli, export: Path, sandbox: Sandbox) -> None:

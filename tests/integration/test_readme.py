@@ -57,6 +57,12 @@ async def test_the_other_blocks_are_a_notebook(sandbox: Sandbox) -> None:
     assert names["results"].report.ok
 
 
+def test_blocks_can_be_pasted_into_a_prompt() -> None:
+    """An indented statement ends with a blank line, which is what ends it at the prompt of Python 3.11 and 3.12."""
+    for block in NOTEBOOK:
+        assert not re.search(r"^ .*\n(?=\S)", block, flags=re.MULTILINE)
+
+
 def test_the_first_screen_is_one() -> None:
     """What it is, two commands, the code and the answers to what one worries about fit into forty lines."""
     assert README.split("## Install")[0].count("\n") <= 40

@@ -67,11 +67,11 @@ _capsule_pointer.argtypes = [c.py_object, c.c_char_p]
 
 @frozen
 class Texts:
-    """A column of texts in UTF-8: all of them one behind the other, and where each ends.
+    """A column of texts in UTF-8: all texts in one buffer, and where each ends.
 
     Attributes:
         address: of the first byte.
-        ends: where each text begins in those bytes, and at last where the final one ends; a missing text is empty.
+        ends: where each text begins in those bytes, and where the last one ends; a missing text is empty.
     """
 
     address: int
@@ -113,7 +113,7 @@ def read_stream(capsule: Any, failure: Callable[[str], Exception]) -> Iterator[t
 
 
 def field_names(capsule: Any) -> tuple[str, ...]:
-    """Returns the names of a stream's columns, which stays as it is; none of a stream that is no table.
+    """Returns the names of a stream's columns without consuming it; none if the stream is no table.
 
     Args:
         capsule: what `__arrow_c_stream__` returned.
@@ -203,7 +203,7 @@ def needed(names: Sequence[str], wanted: Collection[int], used: Collection[str] 
     Args:
         names: the names that the engine knows all columns by.
         wanted: positions of those that hold values.
-        used: names that a condition uses; `None` when that cannot be told.
+        used: names that a condition uses; `None` when they are not known.
     """
     known = {name.lower(): position for position, name in enumerate(names)}
     if used is None or not all(name.lower() in known for name in used):  # the condition's own error lists all columns
@@ -266,7 +266,7 @@ def register(engine: "duckdb.DuckDBPyConnection", stream: Stream, label: str) ->
 
 
 def is_empty(engine: "duckdb.DuckDBPyConnection", source: Any, column: str, sql: str) -> bool:
-    """Tells whether a column of numbers or the like holds no value: programs give an empty column some type."""
+    """Whether a column of numbers or the like holds no value: programs give an empty column some type."""
     if not isinstance(source, Sized):  # it can be read only once
         return False
     value = f"TRY_CAST({query.name(column)} AS VARCHAR)"

@@ -1,4 +1,4 @@
-"""Conditions on rows: what they may call; held against the columns before a row is read, and refused in plain words."""
+"""Conditions on rows: the functions they may call, and their check against the columns before a row is read."""
 
 import difflib
 import json
@@ -106,7 +106,7 @@ def misuse(nodes: Iterable[dict[str, Any]], unlisted: Callable[[str], str]) -> s
 
 
 def grows(expression: dict[str, Any]) -> bool:
-    """Tells whether an expression may make texts out of a row's that are very much longer."""
+    """Whether an expression may make texts out of a row's that are very much longer."""
     return _growth(expression) > _MOST_TIMES
 
 
@@ -139,7 +139,7 @@ def _times(node: dict[str, Any]) -> float | None:
 
 
 def _growth(expression: Any) -> float:
-    """Returns how many times as long as the texts of a row what an expression makes of them may be."""
+    """Returns the factor by which an expression may lengthen the texts of a row."""
     if isinstance(expression, list):
         return max(map(_growth, expression), default=0)
     if not isinstance(expression, dict):
@@ -156,7 +156,7 @@ def _growth(expression: Any) -> float:
 
 
 _OF_FILES: Final = {"filename": "VARCHAR", "file_index": "UBIGINT"}
-"""What the engine knows of a row beside its columns."""
+"""Columns that the engine adds to every row."""
 
 _ROWS_OF: Final = {
     *("read_csv", "read_csv_auto", "sniff_csv", "read_parquet", "parquet_scan", "read_text", "read_blob", "glob"),
@@ -197,12 +197,12 @@ _TELLING: Final = {
     "a date as '2024-12-31'.",
     "Values were not provided": "holds a placeholder for a value; write the value itself.",
 }
-"""What the engine says of a condition, and the same in words about `where`."""
+"""The engine's messages about a condition, each with our own words about `where`."""
 
 
 @frozen
 class Shape:
-    """What a condition may speak of.
+    """The names that a condition may use.
 
     Attributes:
         label: what messages call the table.
@@ -334,7 +334,7 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def _explained(error: Exception, shape: Shape) -> str:
-    """Says in words about `where` what the engine says; of a text in it only what cannot be a person's datum."""
+    """Translates the engine's message into words about `where`; shows no text that may be a person's datum."""
     message = str(error)
     if found := _NO_COLUMN.search(message):
         return _no_column(found[1], shape)
@@ -356,7 +356,7 @@ def _no_column(name: str, shape: Shape) -> str:
 
 
 def _corrected(name: str, known: Iterable[str]) -> str:
-    """Ends a sentence with a name, and with the one that was probably meant."""
+    """Returns a name for the end of a sentence, with the one that was probably meant."""
     folded = {fold(each): each for each in known}
     near = difflib.get_close_matches(fold(name), folded, n=1)
     return f"{written(name)}; did you mean {written(folded[near[0]])}?" if near else f"{written(name)}."

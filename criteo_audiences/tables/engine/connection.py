@@ -36,7 +36,7 @@ def connect(directory: Path, *, threads: int, memory_limit: str, files: Iterable
         directory: where it may write, and read what is there.
         threads: worker threads.
         memory_limit: beyond it, it writes to `directory`.
-        files: what it may read besides; `None` for any file, which a query of the caller's names.
+        files: what else it may read; `None` for any file, which a query of the caller's names.
 
     Raises:
         ConfigurationError: when DuckDB is not installed, or a file's name is no UTF-8.
@@ -47,7 +47,7 @@ def connect(directory: Path, *, threads: int, memory_limit: str, files: Iterable
             "threads": threads,
             "memory_limit": memory_limit,
             "temp_directory": str(directory),
-            "autoinstall_known_extensions": False,  # nothing is downloaded behind the user's back
+            "autoinstall_known_extensions": False,  # nothing is downloaded without the user's knowledge
             "autoload_known_extensions": False,
             "python_enable_replacements": False,  # a query sees files, never variables of ours
         }
@@ -108,7 +108,7 @@ def import_duckdb() -> Any:
 
 
 def execute_followed(engine: "DuckDBPyConnection", statement: str) -> list[int]:
-    """Executes a statement of which another thread asks `progress_of`; nothing is printed.
+    """Executes a statement while another thread may call `progress_of`; nothing is printed.
 
     Returns:
         Its `scanned_rows`.
@@ -122,6 +122,6 @@ def execute_followed(engine: "DuckDBPyConnection", statement: str) -> list[int]:
 
 
 def progress_of(engine: "DuckDBPyConnection") -> float | None:
-    """Returns how far the engine is with its statement, 0 to 1, `None` when it cannot tell; asked by another thread."""
+    """Returns the progress of the engine's statement, 0 to 1, or `None`; called from another thread."""
     percent = engine.query_progress()
     return None if percent < 0 else min(1.0, percent / 100)

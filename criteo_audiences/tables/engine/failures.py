@@ -1,4 +1,4 @@
-"""What the engine's failures mean, in one sentence each; its own messages may show values."""
+"""Translates the engine's failures into one sentence each; its own messages may show values."""
 
 import re
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ _OF_A_FILE: Final = (
 
 @contextmanager
 def translated(name: str, *, has_sql: bool) -> Iterator[None]:
-    """Says in one sentence what the engine could not do with a table.
+    """Raises the engine's failures as ours, in one sentence each.
 
     Args:
         name: the table's.
@@ -59,7 +59,7 @@ def translated(name: str, *, has_sql: bool) -> Iterator[None]:
         try:
             raise meant from None
         finally:
-            meant.__context__ = None  # it may show values to whoever looks for it
+            meant.__context__ = None  # its message may show values
 
 
 def failure(message: str, name: str, *, has_sql: bool) -> Exception:

@@ -48,7 +48,7 @@ class Relation:
         shape: what a condition on its rows may speak of.
         file: the file's own name; empty for what is no file.
         rows: how many rows a text file has, counted without the engine; `None` for what is no text file.
-        broken: a column that holds a mark where a row cannot be read; `None` where all can.
+        broken: a column that marks the rows that cannot be read; `None` where all can.
         recount: counts the rows more carefully; `None` where `rows` is exact.
     """
 
@@ -72,7 +72,7 @@ class Opened:
         columns: the columns chosen, as the table names them.
         rows: how many rows there are, where that can be estimated.
         lean: whether reading it needs little memory.
-        notes: what a person should know about the files, a sentence each.
+        notes: remarks on the files for the report, a sentence each.
         conditional: whether only rows are read for which a condition holds.
     """
 
@@ -96,14 +96,14 @@ def open_table(
 
     Args:
         table: the table.
-        plan: what is wanted of it.
+        plan: what the upload takes from it.
         engine: what will read it.
         directory: where copies and links may be made.
         files: what is in the directories that it names.
-        interruption: ends it half-way.
+        interruption: stops it early.
 
     Raises:
-        ConfigurationError: when it is nothing that can be read, or a column cannot be chosen.
+        ConfigurationError: when it cannot be read, or a column cannot be chosen.
         OSError: when a file cannot be read, or is damaged.
     """
     if table.stream is not None:
@@ -154,7 +154,7 @@ def _needed(engine: "duckdb.DuckDBPyConnection", names: tuple[str, ...], label: 
 
 
 def _wanted(names: tuple[str, ...], label: str, plan: Plan) -> Sequence[int]:
-    """Returns the positions of the columns with values and countries, told by their headers alone."""
+    """Returns the positions of the columns with values and countries, chosen by their headers alone."""
     layout = Layout(path="", name=label, format="stream", names=names)
     regions = [selection.region_column for selection in plan.selections if selection.region_column is not None]
     return [
@@ -292,7 +292,7 @@ def _require_identifiers(layout: Layout, position: int, held: str, kind: Identif
 def _with_late_keys(
     engine: "duckdb.DuckDBPyConnection", layout: Layout, plan: Plan, table: "Table", directory: Path
 ) -> Layout:
-    """Adds the keys that the caller names and only later rows of JSON have; one more pass where there are any."""
+    """Adds the keys that the caller names but only later rows of JSON have; that takes one more pass."""
     if layout.format != "json" or len(layout.sample) == layout.rows:
         return layout
     wanted = [name for each in plan.selections for name in (*each.columns, each.region_column) if name]

@@ -1,4 +1,4 @@
-"""The engine's work in SQL: pure functions from what is wanted to the statements that do it.
+"""Builds the engine's SQL statements: pure functions of a plan and a table's columns.
 
 Only values proved safe are prepared by SQL: ASCII of the usual form, for which the engine and Python agree on lower
 case and white space. A function of ours judges all others by the same rule as every other source.
@@ -18,19 +18,19 @@ PREPARED, HASHED = 0, 1
 DUPLICATE, SUPPRESSED = 2, 3
 REASONS: Final[tuple[RejectReason, ...]] = tuple(RejectReason)
 FIRST_REASON: Final = 4
-"""Codes of rows: an identifier, one that came as a digest, two ways of not going out, then the reject reasons."""
+"""Codes of rows: an identifier, one that came as a digest, two for rows left out, then the reject reasons."""
 
 EMPTY: Final = FIRST_REASON + REASONS.index(RejectReason.EMPTY)
 """The code of a value that is missing or blank."""
 
 FRAME: Final = '","'
-"""Stands between two strings of a JSON array, quotes included."""
+"""Separates two strings of a JSON array, quotes included."""
 
 ORIGIN: Final = "relation, number, field"
 """Where a value stands: which relation, which row of it from 1, and which of its fields, counted from 0."""
 
 UNFIT: Final = "unfit value in column "
-"""Begins what the engine says when a cell of JSON holds what no identifier is; what and the column's name follow."""
+"""Prefix of the engine's error for a cell of JSON that cannot be an identifier; its kind and column follow."""
 
 SURPLUS: Final = "surplus cell of criteo_audiences"
 """Holds the first cell of a row beyond those of the header, where it is asked for."""
@@ -42,10 +42,10 @@ OBJECT: Final = "object_of_criteo_audiences"
 _ROW: Final = "row number of criteo_audiences"
 
 FRACTION: Final = "\x02"
-"""Begins a number of JSON that is not whole, in columns whose numbers must be."""
+"""Prefix of a JSON number that is not whole, in columns whose numbers must be whole."""
 
 MARK: Final = "\x01"
-"""Begins what our function returns for a value it rejects: no identifier can hold it."""
+"""Prefix of a value that our function rejects; no identifier can hold it."""
 
 # What identifiers.PLAIN_ADDRESS takes, written for an engine without look-ahead.
 _ADDRESS: Final = "[a-z0-9._+-]+@(?:[a-z0-9]+[.-])*[a-z0-9]+[.][a-z]+"
@@ -99,7 +99,7 @@ class Field:
     def sql(self) -> str:
         """Returns the value as text; a list, an object or a fraction in JSON, which the engine gives as text, fails.
 
-        A fraction comes with `FRACTION` before it, which tells it from a text of the same letters.
+        A fraction comes with `FRACTION` before it, which distinguishes it from a text of the same letters.
         """
         if self.is_json:
             cell = name(self.column)
@@ -155,7 +155,7 @@ def rows(
         fields: the values wanted of each row.
         where: the caller's condition.
         origin: the relation's number, when values need to be found again; rows are then counted, on one thread.
-        broken: a column that holds a mark in rows that nobody can read, which no condition may leave out.
+        broken: a column that marks the rows that cannot be read, which no condition may leave out.
     """
     marks = f"({literal(BROKEN)}, {literal(NO_CELL)})"
     is_broken = "false" if broken is None else f"coalesce({name(broken)} IN {marks}, false)"
@@ -221,7 +221,7 @@ def _code(kinds: Sequence[IdentifierType]) -> str:
 
 
 def first_places(source: str, kinds: Sequence[IdentifierType], algorithms: Sequence[HashAlgorithm | None]) -> str:
-    """Says where each identifier of the table `sought` (its selection `k`, as it goes out `w`) stands first.
+    """Selects the first place of each identifier in the table `sought` (`k`: its selection, `w`: as it is sent).
 
     Args:
         source: prepared values with their origin.

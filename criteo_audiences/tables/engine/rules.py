@@ -1,4 +1,4 @@
-"""What becomes of rows: the rules that SQL cannot apply, opt-outs, and duplicates, on disk if need be."""
+"""Normalizes rows in the engine: the rules that SQL cannot apply, opt-outs, and duplicates, on disk if need be."""
 
 import time
 from collections import Counter
@@ -44,10 +44,10 @@ def prepared_rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Pla
     Args:
         engine: what will run it.
         opened: the table.
-        plan: what is wanted of it.
+        plan: what the upload takes from it.
         traced: with the origin of each value.
     """
-    special: Any = "special"  # it is asked about missing values too
+    special: Any = "special"  # it is called for missing values too
     for at, selection in enumerate(plan.selections):
         engine.create_function(
             query.function(at), _judge(selection), ["VARCHAR", "VARCHAR"], "VARCHAR", null_handling=special
@@ -114,7 +114,7 @@ def load_opt_outs(
 
 
 def hiding(table: Table, opened: Opened) -> tuple[str, ...]:
-    """Returns where quoted cells stand in which rows may be hidden, as messages say it."""
+    """Returns the places, for messages, of quoted cells that may hide rows."""
     return tuple(f"{row_of(table, each.file)} {each.hiding:,}" for each in opened.relations if each.hiding)
 
 
@@ -128,7 +128,7 @@ def _counted(engine: "duckdb.DuckDBPyConnection", plan: Plan, places: Sequence[s
 
     Args:
         engine: holds them.
-        plan: what is wanted.
+        plan: what the upload takes.
         places: of each relation, what comes before the number of a row.
     """
     if isinstance(plan.suppress, Table):
@@ -157,7 +157,7 @@ def _list(engine: "duckdb.DuckDBPyConnection", values: Sequence[str]) -> None:
 
 
 def _judge(selection: Selection) -> Callable[[str | None, str | None], str]:
-    """Makes the function that the engine asks about values of an unusual form."""
+    """Makes the function that the engine calls for values of an unusual form."""
     asked = count(1)
     local = cache(partial(_local, selection))
 

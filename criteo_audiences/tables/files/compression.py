@@ -18,11 +18,11 @@ from criteo_audiences.tables.files.layout import Compression
 from criteo_audiences.tables.files.workspace import Interruption
 
 CHUNK: Final = 256 * 1024
-"""Bytes a piece: a look at one holds Python's lock for well below a millisecond."""
+"""Bytes per piece: examining one holds Python's lock for well below a millisecond."""
 
 _OWNER_ONLY: Final = 0o600
 _FED: Final = 64 * 1024
-_MOST_OF_IT: Final = 0.9  # of the space that is free, so that a copy cannot fill the disk for others
+_MOST_OF_IT: Final = 0.9  # share of the free space, so that a copy cannot fill the disk
 _MOST_TIMES: Final = 5_000
 _SURELY: Final = 1_000_000_000
 """Bytes that a compressed file may hold whatever its size."""
@@ -47,7 +47,7 @@ class Content:
         path: where it is.
         name: the file's name, for messages.
         compression: how it is compressed.
-        interruption: ends reading half-way.
+        interruption: stops reading early.
         portable: whether the engine reads it as it is, known at its end: DuckDB refuses gzip members with an extra
             field (bgzip's), a comment or a checksum in their header, and zeros after the last one.
     """
@@ -60,7 +60,7 @@ class Content:
 
     @classmethod
     def of(cls, path: Path, name: str, start: bytes, interruption: Interruption) -> "Content":
-        """Tells by a file's first bytes, never by its name, how it is compressed."""
+        """Detects by a file's first bytes, never by its name, how it is compressed."""
         if start.startswith(_GZIP):
             return cls(path, name, "gzip", interruption)
         return cls(path, name, "zstd" if start.startswith((_ZSTD, *_SKIPPABLE)) else "none", interruption)

@@ -1,4 +1,4 @@
-"""Delimited text: its header, its rows, and what a person should know about them."""
+"""Delimited text: its header, its rows, and remarks on them for the report."""
 
 import re
 from collections.abc import Sequence

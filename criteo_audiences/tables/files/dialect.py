@@ -58,7 +58,7 @@ def split(text: str) -> Iterator[str]:
 def parsed(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
     """Yields rows, an empty line as one without cells; the last one may have been cut by an unclosed quote.
 
-    Spaces at a cell's beginning are left out, because the engine, too, takes a quote behind one for a quoted cell.
+    Spaces at a cell's beginning are left out, because the engine, too, takes a quote after one for a quoted cell.
 
     Raises:
         csv.Error: when a cell is longer than `LONGEST_CELL`.
@@ -100,7 +100,7 @@ _MOST_ABOVE: Final = 30  # lines that a title and notes above a header may take
 
 @frozen
 class Beginning:
-    """What the first lines of delimited text say.
+    """What the first lines of delimited text show.
 
     Attributes:
         names: the header's cells, trimmed.
@@ -184,7 +184,7 @@ def _sample(rows: Iterator[list[str]], lines: Lines, width: int, *, whole: bool)
 
 
 def header_hint(line: int | None) -> str:
-    """Returns the sentence that says which line looks like the header; empty without one."""
+    """Returns a sentence that names the line that looks like the header, or an empty text if none does."""
     if line is None:
         return ""
     return f" Line {line:,} looks like the header: give skip_rows={line - 1} (--skip-rows on the command line)."
@@ -257,7 +257,7 @@ def _names_identifiers(cells: Iterable[str]) -> bool:
 
 
 def _heads(cells: Sequence[str], values: Sequence[str], *, more_than: int) -> bool:
-    """Tells whether a line names columns: it holds no data, and names an identifier, or is wider than a title is."""
+    """Whether a line names columns: it holds no data, and names an identifier, or is wider than a title is."""
     if any(map(looks_like_data, cells)) or (len(set(cells)) < len(cells) and not any(map(named_kinds, cells))):
         return False
     if _names_identifiers(cells):
@@ -309,7 +309,7 @@ def _require_bare_lines(header: Sequence[str], following: Sequence[_Line], name:
 
 
 def _wraps(line: str, delimiter: str) -> bool:
-    """Tells whether a line is one quoted cell that holds an address beside something else."""
+    """Whether a line is one quoted cell that holds an address and something else."""
     text = line.strip()
     parts = [part.strip(' "') for part in text.split(delimiter)]
     return text.startswith('"') and text.endswith('"') and len(parts) > 1 and any(map(_ADDRESS.fullmatch, parts))
@@ -320,7 +320,7 @@ def _sign(delimiter: str) -> str:
 
 
 def _hides(line: str, other: str, delimiter: str, *, is_phone: bool) -> bool:
-    """Tells whether a line holds an identifier beside something else, divided by another delimiter than the header's.
+    """Whether a line holds an identifier and something else, divided by another delimiter than the header's.
 
     A comma is the delimiter of a header that has none; a cell before the first one is then read as it should be.
     """
@@ -363,5 +363,5 @@ def _consistency(lines: Sequence[str], delimiter: str) -> float:
 
 
 def _has_digits(text: str) -> bool:
-    """Tells whether a text holds as many digits as a phone number."""
+    """Whether a text holds as many digits as a phone number."""
     return sum(map(str.isdigit, text)) >= _FEWEST_DIGITS

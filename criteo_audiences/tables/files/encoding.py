@@ -1,4 +1,4 @@
-"""Which encoding a text is in, and the same text in UTF-8."""
+"""Detects the encoding of a text, and converts the text to UTF-8."""
 
 import codecs
 import itertools
@@ -86,11 +86,11 @@ def wide_encoding(start: bytes) -> str | None:
 
 @frozen
 class Guess:
-    """The encoding that a text's bytes speak for.
+    """The encoding that a text's bytes suggest.
 
     Attributes:
         encoding: the codec's name.
-        sure: whether no other one explains them as well.
+        sure: whether no other encoding explains them equally well.
     """
 
     encoding: str
@@ -144,7 +144,7 @@ def _foreign_lines(chunks: Iterable[bytes]) -> bytes:
 
 
 def _double_byte(lines: bytes) -> Guess | None:
-    """Tells encodings of East Asia, in which nearly all bytes beyond ASCII belong to words of two-byte characters."""
+    """Detects encodings of East Asia, in which nearly all bytes beyond ASCII belong to words of two-byte characters."""
     beyond_ascii = len(lines.translate(None, _ASCII))
     for encoding, words, least in _EAST_ASIAN:
         found = words.findall(lines)
@@ -177,7 +177,7 @@ def _common(characters: str, encoding: str) -> int:
 
 
 def _other_alphabet(lines: bytes) -> Guess | None:
-    """Tells Cyrillic and other alphabets, whose words consist of bytes beyond ASCII, by their most common letters."""
+    """Detects Cyrillic and other alphabets, whose words consist of bytes beyond ASCII, by their most common letters."""
     words = b"".join(_LONG_RUN.findall(lines))
     if len(words) < len(lines.translate(None, _ASCII)) * _MOST_INSIDE:
         return None
@@ -192,7 +192,7 @@ def _other_alphabet(lines: bytes) -> Guess | None:
 
 
 def _latin(lines: bytes) -> Guess:
-    """Tells Central European text from Western, by letters that stand where no Western word has any."""
+    """Distinguishes Central European text from Western by letters that stand where no Western word has any."""
     bytes_there = frozenset(lines.translate(None, _ASCII))
     if _POLISH.search(lines) or any(bytes_there >= letters for letters in _CENTRAL):
         return Guess("cp1250", sure=True)

@@ -77,7 +77,7 @@ def controls_in(content: bytes) -> int:
 
 
 def is_stray(controls: int, size: int) -> bool:
-    """Tells whether so few control characters stand in so many bytes that they are an accident in a text."""
+    """Whether so few control characters stand in so many bytes that they are an accident in a text."""
     return controls <= max(_STRAY, size * _MOST_CONTROLS)
 
 
@@ -95,7 +95,7 @@ def binary(name: str) -> ConfigurationError:
 
 
 def _reads_on(rest: bytes) -> bool:
-    """Tells whether letters that could be a format's mark are only the beginning of a header, as in `ORCID`."""
+    """Whether letters that could be a format's mark are only the beginning of a header, as in `ORCID`."""
     begun = rest[:32]
     return begun.isascii() and begun.translate(None, _CONTROLS) == begun
 
@@ -134,7 +134,7 @@ def inspect(path: str, workspace: Path, interruption: Interruption | None = None
     Args:
         path: a file, or `-` for standard input.
         workspace: a directory only its owner can read, for a copy of what the engine cannot read as it is.
-        interruption: ends it half-way.
+        interruption: stops it early.
         asked: what the caller says of it.
 
     Raises:
@@ -219,7 +219,7 @@ def _clean(content: Content, workspace: Path, asked: Asked) -> tuple[Content, Sc
 
 
 def _quoted_above(head: bytes, skip_rows: int) -> bool:
-    """Tells whether a line above the header holds a quote: the engine would take it for the beginning of a cell."""
+    """Whether a line above the header holds a quote: the engine would take it for the beginning of a cell."""
     return any(b'"' in line for line in head.splitlines()[:skip_rows])
 
 
@@ -235,7 +235,7 @@ def _plain_above(chunks: Iterable[bytes], skip_rows: int) -> Iterator[bytes]:
 
 
 def _mark_misleads(head: bytes) -> bool:
-    """Tells whether the engine stumbles over a byte order mark: before JSON, and before a quote that spans lines."""
+    """Whether the engine stumbles over a byte order mark: before JSON, and before a quote that spans lines."""
     if not head.startswith(codecs.BOM_UTF8):
         return False
     first = head.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")[0]

@@ -18,7 +18,7 @@ _EXPECTED: Final = "expected JSON lines: one object a line, without a list aroun
 
 
 def begins(head: str) -> bool:
-    """Tells whether a text begins as a JSON object or list does."""
+    """Whether a text begins as a JSON object or list does."""
     return _BEGINS.match(head) is not None
 
 
@@ -80,7 +80,7 @@ def _objects(text: str, name: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _held(values: Iterable[object]) -> str:
-    """Returns what a column holds that is neither text nor a whole number; the worst where there are several."""
+    """Returns which values other than text and whole numbers a column holds; the worst of several."""
     kinds = {type(value) for value in values}
     return next((word for kind, word in _NO_IDENTIFIERS.items() if kind in kinds), "")
 

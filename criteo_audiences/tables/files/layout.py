@@ -38,12 +38,12 @@ class Layout:
         compression: of what `path` holds.
         quotes: whether a quote occurs after a CSV file's header, so that rows may span lines.
         likely_header: the number of a later line of a CSV file that looks more like its header, `None` without one.
-        guess: the encoding a text was read in, where it may be another one; empty where that is sure.
+        guess: the encoding in which a text was read, if it may be another one; empty if it is certain.
         rows: how many rows of data there are, empty lines left out; `None` when that is unknown.
         recount: counts them more carefully, where a line of blanks has been counted as one; `None` where none has.
         is_broken: whether rows with broken quotes are among them; the copy has `BROKEN` in all their cells.
         hiding: the first row of a CSV file with a quoted cell in which whole rows may be hidden, `None` without one.
-        notes: what a person should know about the file, a sentence each.
+        notes: remarks on the file for the report, a sentence each.
         sample: the first rows, one entry a column, `None` where a row has no such cell.
     """
 

@@ -18,7 +18,7 @@ _SHORTEST: Final = 12  # both marks and the footer's length
 
 
 def begins(start: bytes) -> bool:
-    """Tells by its first bytes whether a file is Parquet."""
+    """Whether a file is Parquet, by its first bytes."""
     return start.startswith(_MAGIC)
 
 

@@ -21,7 +21,7 @@ LiteralPath = NewType("LiteralPath", str)
 """A path that the engine takes for the one file of that name; only `literal_path` makes one."""
 
 # Signs that mean nothing but themselves in an absolute path. All others (`*?[\\`, quotes, control characters) are kept
-# from the engine: it has no way to escape them that works for every name and beside every neighbor.
+# from the engine: it has no way to escape them that works for every name and next to every other sign.
 _PLAIN: Final = re.compile(r"[\w .,+=@()&#%~-]+")
 _PATTERN: Final = re.compile(r"[^\w .,+@()&#%~-]")
 
@@ -85,7 +85,7 @@ _ICEBERG: Final = ("an Iceberg table", "Table.from_arrow(catalog.load_table(name
 
 
 def is_hidden(part: str) -> bool:
-    """Tells whether a part of a path names no data: temporary, administrative or hidden, as all writers of lakes agree.
+    """Whether a part of a path names no data: temporary, administrative or hidden, as all writers of lakes agree.
 
     A partition (`_day=1`) is data.
     """
@@ -256,7 +256,7 @@ def written_path(path: str, which: str) -> Path:
 
 
 def ends_as_directory(path: object) -> bool:
-    """Tells whether a path ends with a slash, and so means a directory."""
+    """Whether a path ends with a slash, and so means a directory."""
     return isinstance(path, str) and path.endswith(tuple(filter(None, (os.sep, os.altsep))))
 
 
@@ -330,7 +330,7 @@ def _near(parent: str, name: str) -> str | None:
 
 
 def _misspells(name: str, near: str) -> bool:
-    """Tells whether a name differs from another in the letters of its suffix only, as `crm.cvs` does from `crm.csv`."""
+    """Whether a name differs from another in the letters of its suffix only, as `crm.cvs` does from `crm.csv`."""
     (stem, suffix), (near_stem, near_suffix) = map(os.path.splitext, (name, near))
     return (
         stem == near_stem and sorted(suffix) == sorted(near_suffix) and name.isprintable() and not looks_like_data(name)

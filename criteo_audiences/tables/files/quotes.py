@@ -16,7 +16,7 @@ BROKEN: Final = f"\x01{RejectReason.BROKEN_QUOTES}"
 """Stands in every cell of a row that cannot be read; no identifier can hold it."""
 
 NO_CELL: Final = f"\x01{RejectReason.NO_CELL}"
-"""Stands in the cells of an opt-out where its row has none, but looks as if it named somebody."""
+"""Stands in the cells of an opt-out where its row has none, but looks as if it held an identifier."""
 
 _SHOWN: Final = 5
 _LARGEST_PIECE: Final = 64 * 1024
@@ -73,7 +73,7 @@ class Mender:
                 piece.clear()
 
     def _is_clean(self, lines: bytes) -> bool:
-        """Tells whether lines are rows, one each, that need no mending."""
+        """Whether lines are rows, one each, that need no mending."""
         scan = Scan()
         scan.read([lines])
         return scan.rows == scan.lines and scan.has_clean_quotes(self._delimiter)
@@ -93,7 +93,7 @@ class Mender:
         return self._mark
 
     def _is_doubtful(self, cells: list[bytes], row: "_Row") -> bool:
-        """Tells whether a row may have lost its true form: to a stray quote, or to two that make one row of several."""
+        """Whether a row may have lost its true form: to a stray quote, or to two that make one row of several."""
         if row.has_stray_quote and (len(row.lines) > 1 or not self._fits(cells)):
             return True
         if len(row.lines) > 1 and (self._width == 1 or any(map(bytes.strip, cells[self._width :]))):
@@ -213,7 +213,7 @@ class _Row:
 
 
 _Quoted = Callable[[_Row, int], tuple[bytes, int] | None]
-"""Reads a quoted cell from behind its first quote: its content, and the position behind its last quote."""
+"""Reads a quoted cell from after its first quote: its content, and the position after its last quote."""
 
 
 def _quoted(row: _Row, start: int) -> tuple[bytes, int] | None:
@@ -293,7 +293,7 @@ class _Grammar:
     def quoted_on_one_line(self, row: _Row, start: int) -> tuple[bytes, int] | None:
         """Reads a quoted cell up to the first quote that is not doubled and ends it, or to the last one of the line.
 
-        Behind a quote that does not end it, some readers end a cell at the next delimiter. The cell must not hold one.
+        After a quote that does not end it, some readers end a cell at the next delimiter. The cell must not hold one.
         """
         line = row.lines[0]
         close = first = _single_quote(line, start)

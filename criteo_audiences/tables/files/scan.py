@@ -66,7 +66,7 @@ class Scan:
         return self.size == len(self.head)
 
     def has_clean_quotes(self, delimiter: str) -> bool:
-        """Tells whether every quote opens, closes or is doubled within a quoted cell, so that all readers agree.
+        """Whether every quote opens, closes or is doubled within a quoted cell, so that all readers agree.
 
         Readers disagree about carriage returns between line feeds, too, so those are not clean either.
 
@@ -187,7 +187,7 @@ class Scan:
         was_in_quotes = self._in_quotes
         self.quotes += len(quotes)
         self._in_quotes = (self._in_quotes + len(quotes)) % 2
-        # Where each line ends behind a quote that closes a cell, none of them needs to be looked up.
+        # Where each line ends after a quote that closes a cell, none of them needs to be looked up.
         is_cut = ends[0] or ends[-2] or ends[-1]
         if not is_cut and closed_before.count(b"\n") + closed_before.count(b"\r") == np.count_nonzero(begins):
             return ()

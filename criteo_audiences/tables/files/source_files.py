@@ -103,7 +103,7 @@ def layouts_of(
     Args:
         found: what is in the directory.
         workspace: a directory only its owner can read, for copies and links.
-        interruption: ends it half-way.
+        interruption: stops it early.
         asked: what the caller says of them.
 
     Raises:
@@ -146,7 +146,7 @@ def _require_alike(name: str, formats: Counter[str]) -> None:
 
 
 def _require_one_header(name: str, layouts: Sequence[Layout]) -> None:
-    """Refuses text files whose columns differ, because nobody can say that they are one table."""
+    """Refuses text files whose columns differ, because they may not be one table."""
     first = layouts[0]
     for other in layouts[1:]:
         if other.names != first.names:
@@ -235,7 +235,7 @@ class SourceFiles:
             try:
                 raise changed from None
             finally:
-                changed.__context__ = None  # it may show values to whoever looks for it
+                changed.__context__ = None  # its message may show values
 
     def _changed(self) -> Path | None:
         return next((file for file, state in self.states.items() if _state(file) != state), None)

@@ -1,4 +1,4 @@
-"""What a run has to itself: a directory for what does not fit into memory, and a way to be told to stop."""
+"""A run's own resources: a directory for what does not fit into memory, and a flag that asks it to stop."""
 
 import io
 import os
@@ -62,7 +62,7 @@ if sys.platform != "win32":
 _PREFIX: Final = "criteo-audiences-"
 _SUFFIX: Final = ".run"  # a directory that a person made is not called so
 _YOUNG: Final = 60.0
-"""Seconds during which a directory may not be locked yet, so that nobody takes it for a leftover."""
+"""Seconds after its creation in which an unlocked directory is not yet taken for a leftover."""
 
 _OWNER_ONLY: Final = 0o700
 
@@ -72,7 +72,7 @@ def workspace() -> Iterator[Path]:
     """Makes a directory that only its owner can enter, and removes it with all it holds.
 
     It also removes those of the same user whose process was killed. A lock that the system gives up with the process
-    tells them apart; Windows has no such lock, and leaves them.
+    distinguishes them; Windows has no such lock, and leaves them.
     """
     place = tempfile.gettempdir()
     require_unicode(place, "The path of the directory for temporary files (TMPDIR)")  # the engine takes no other
@@ -96,7 +96,7 @@ def _sweep(place: Path) -> None:
 
 
 def _is_mine(directory: Path) -> bool:
-    """Tells whether a directory is one that this user's runs make, and a while old."""
+    """Whether a directory is one that this user's runs make, and a while old."""
     try:
         status = directory.lstat()
     except OSError:

@@ -339,9 +339,9 @@ async def test_an_opt_out_in_another_place_is_never_a_blank_one(
     with pytest.raises(
         ConfigurationError, match=r"opt-outs cannot be used \(row [\d,]+\): 1 in a row that has no cell"
     ):
-        await upload(amend, LIST, LANES[lane](SOURCE), Options(hash=None, suppress=table))
+        await upload(amend, LIST, LANES[lane](SOURCE), options_of(suppress=table))
     assert amend.received == []
-    report = await upload(amend, LIST, LANES[lane](SOURCE), Options(hash=None, suppress=table, suppress_strict=False))
+    report = await upload(amend, LIST, LANES[lane](SOURCE), options_of(suppress=table, suppress_strict=False))
     assert report.unusable_opt_outs == 1
 
 
@@ -360,7 +360,7 @@ async def test_blank_opt_outs_stay_blank(fake_amend: Any, tmp_path: Path, lane: 
     listed = tmp_path / "opt-outs"
     listed.write_text(text)
     table = Table.from_file(listed, column="email")
-    report = await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=table))
+    report = await upload(fake_amend(), LIST, LANES[lane](SOURCE), options_of(suppress=table))
     assert (report.opt_outs, report.unusable_opt_outs) == (1, 0)
 
 
@@ -368,5 +368,5 @@ async def test_blank_opt_outs_stay_blank(fake_amend: Any, tmp_path: Path, lane: 
 async def test_what_is_missing_in_a_list_of_opt_outs_is_blank(fake_amend: Any, lane: str) -> None:
     """As in a source: `None`, NaN and `pd.NA` name nobody."""
     listed = ["gone@b.co", None, float("nan"), pd.NA]
-    report = await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed))
+    report = await upload(fake_amend(), LIST, LANES[lane](SOURCE), options_of(suppress=listed))
     assert (report.opt_outs, report.unusable_opt_outs, report.suppressed) == (1, 0, 1)
