@@ -1,5 +1,6 @@
 """Where tokens come from: what a source of them is, and the two that need no user."""
 
+import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Protocol, runtime_checkable
@@ -53,8 +54,13 @@ Grant = Callable[[Mapping[str, str]], Awaitable[Any]]
 class TokenSource(Protocol):
     """Where tokens come from: credentials, a vault, another service of yours.
 
-    A source may have an attribute `quota` too, the `Quota` that its grant allows, which a client takes when it is given
-    none; without it, a client counts on Criteo's 250 calls a minute.
+    A source may have attributes, too:
+
+    - `quota`, the `Quota` that its grant allows, which a client takes when it is given none; without it, a client
+      counts on Criteo's 250 calls a minute.
+    - `quota_key`, a text that sources have in common when Criteo counts their calls together, such as the client id;
+      without it, each source counts for itself. Clients that spend one quota without a common limiter warn.
+    - `client_id`, its application: a journal does not go on with what another application has sent.
     """
 
     async def token(self, grant: Grant) -> AccessToken:
@@ -89,6 +95,11 @@ class ClientCredentials:
         """250 calls a minute for the whole application (Criteo's API guide, "Rate limits")."""
         return Quota(250)
 
+    @property
+    def quota_key(self) -> str:
+        """The client id: Criteo counts the calls of an application together, whatever its secret."""
+        return self.client_id
+
     async def token(self, grant: Grant) -> AccessToken:
         """See `TokenSource.token`."""
         form = {
@@ -111,6 +122,11 @@ class StaticToken:
 
     def __attrs_post_init__(self) -> None:
         AccessToken(value=require_text(self.value, "the token"))
+
+    @property
+    def quota_key(self) -> str:
+        """A digest of the token, from which it cannot be found: calls with the same token are counted together."""
+        return hashlib.sha256(self.value.encode()).hexdigest()
 
     async def token(self, grant: Grant) -> AccessToken:  # noqa: ARG002 - no call is needed
         """See `TokenSource.token`."""
