@@ -156,6 +156,7 @@ async def test_an_upload_under_a_storm_of_429_waits_and_arrives(soak: Any, sandb
     assert len(handled) == len(set(handled)) == 20
 
 
+@pytest.mark.timeout(120)
 def test_the_soak_script_runs_as_the_makefile_starts_it(tmp_path: Path) -> None:
     """Few kills and faults, as a process: it prints the figures and ends with 0."""
     command = [sys.executable, str(HERE / "soak.py"), "--kills", "1", "--faults", "2", "--row", "120000"]
