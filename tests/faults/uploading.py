@@ -81,7 +81,7 @@ async def _upload(task: Task) -> dict[str, Any]:
         try:
             async with stream(task.segment_id, source(task), journal=task.journal, **task.options) as results:
                 async for batch in results:
-                    accepted += [batch.number] if batch.valid or batch.outcome.unreported else []
+                    accepted += [batch.number] if batch.ok else []
         except CriteoError as error:
             return _ended(results, accepted, type(error).__name__)
         return _ended(results, accepted, None)
