@@ -14,11 +14,11 @@ from weakref import WeakSet
 import anyio
 
 from criteo_audiences.identifiers import OptOutCount, RowCounts
-from criteo_audiences.tables import query
+from criteo_audiences.tables.engine import query
+from criteo_audiences.tables.files.source_files import SourceFiles
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Chunk, Reader
-from criteo_audiences.tables.source_files import SourceFiles
 from criteo_audiences.tables.table import Table
 
 P = ParamSpec("P")

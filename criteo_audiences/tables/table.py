@@ -10,8 +10,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables.given_paths import given_paths, shown_paths
-from criteo_audiences.tables.layout import STDIN
+from criteo_audiences.tables.files.paths import STDIN, given_paths, shown_paths
 from criteo_audiences.validation import require_range
 
 FilePath = str | os.PathLike[str]

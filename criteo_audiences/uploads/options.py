@@ -12,7 +12,7 @@ from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
 from criteo_audiences.tables import Table
-from criteo_audiences.tables.given_paths import ends_as_directory, written_path
+from criteo_audiences.tables.files.paths import ends_as_directory, written_path
 from criteo_audiences.tables.plan import Selection
 from criteo_audiences.tables.table import FilePath, encoding_of, memory_limit_of, skip_rows_of, threads_of
 from criteo_audiences.uploads.policies import Policy, policies_of

@@ -198,7 +198,7 @@ async def running_query(reading: "asyncio.Task[Any]") -> Path:
     while True:
         for child in children():
             with contextlib.suppress(OSError):
-                if b"tables.querying" in (child / "cmdline").read_bytes() and "duckdb" in (child / "maps").read_text():
+                if b"query_process" in (child / "cmdline").read_bytes() and "duckdb" in (child / "maps").read_text():
                     return child
         assert not reading.done()
         await asyncio.sleep(0.01)

@@ -5,16 +5,14 @@ case and white space. A function of ours judges all others by the same rule as e
 """
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from attrs import frozen
 
 from criteo_audiences.identifiers import DIGESTS_OF_NOTHING, RejectReason
 from criteo_audiences.models import HashAlgorithm, IdentifierType
-from criteo_audiences.tables.layout import LONGEST_LINE
-from criteo_audiences.tables.literal_paths import LiteralPath
-from criteo_audiences.tables.quotes import BROKEN, NO_CELL
+from criteo_audiences.tables.files.quotes import BROKEN, NO_CELL
 
 PREPARED, HASHED = 0, 1
 DUPLICATE, SUPPRESSED = 2, 3
@@ -36,7 +34,6 @@ UNFIT: Final = "unfit value in column "
 
 # Names that no column of a table has.
 _ROW: Final = "row number of criteo_audiences"
-_NOWHERE: Final = "second column of criteo_audiences"
 
 FRACTION: Final = "\x02"
 """Begins a number of JSON that is not whole, in columns whose numbers must be."""
@@ -70,18 +67,6 @@ _LIKENESS: Final[Mapping[IdentifierType, str]] = {
 }
 _ANYTHING: Final = r"[^\s\x1f]"
 _BETWEEN: Final = "\x1f"
-_NOT_NULL: Final = "\x02"  # with a text that no cell holds for NULL, only a cell that is not there is NULL
-
-_READ_AT_ONCE: Final = 8_000_000
-_LARGEST_OBJECT: Final = 16_777_216
-
-# The engine guesses nothing: docs/architecture.md says why each option is as it is.
-_OF_ANY_FILE: Final[Mapping[str, str]] = {
-    "hive_partitioning": "false",
-    "hive_types_autocast": "false",
-    "filename": "false",
-    "file_row_number": "false",
-}
 
 
 @frozen
@@ -342,109 +327,3 @@ def opt_out_rows(
     ]
     named = ", ".join(f"{cell} AS {name(column)}" for column, cell in zip(columns, marked, strict=True))
     return f"(SELECT {named} FROM {relation})"
-
-
-def read_csv(
-    path: LiteralPath,
-    columns: Sequence[str],
-    delimiter: str,
-    *,
-    skip: int,
-    compression: str,
-    parallel: bool,
-    keeps_blanks: bool = False,
-) -> str:
-    """Reads delimited text, with nothing left to guess; a short row lacks its last cells, a long one keeps the first.
-
-    Args:
-        path: the file.
-        columns: a name for each column.
-        delimiter: between cells.
-        skip: lines before the first row.
-        compression: `none`, `gzip` or `zstd`.
-        parallel: in several threads, which a cell with a line break in it forbids; otherwise what was read stays in
-            memory, up to its limit.
-        keeps_blanks: whether an empty cell is an empty text, so that only a cell that is not there is NULL.
-    """
-    # Of rows with several cells the engine skips empty lines by itself; a last column that is nowhere makes them such.
-    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in (*columns, *[_NOWHERE] * (len(columns) == 1)))
-    options: Mapping[str, str] = {
-        "auto_detect": "false",
-        "header": "false",
-        "skip": str(skip),
-        "delim": literal(delimiter),
-        "quote": "'\"'",
-        "escape": "'\"'",
-        "columns": "{" + types + "}",
-        "null_padding": "true",
-        "strict_mode": "false",
-        "compression": literal(compression),
-        "parallel": str(parallel).lower(),
-        "max_line_size": str(LONGEST_LINE),
-        "buffer_size": str(_READ_AT_ONCE),
-        "encoding": "'utf-8'",
-        "nullstr": literal(_NOT_NULL if keeps_blanks else ""),
-        "allow_quoted_nulls": "true",
-        "comment": "''",
-        "thousands": "''",
-        "normalize_names": "false",
-        "ignore_errors": "false",
-        "store_rejects": "false",
-        "union_by_name": "false",
-    }
-    return _read("read_csv", literal(path), options)
-
-
-def read_parquet(paths: Sequence[LiteralPath], *, partitioned: bool = False) -> str:
-    """Reads Parquet files as one table, by the names of their columns.
-
-    Args:
-        paths: the files.
-        partitioned: whether directories named `column=value` are columns of text, too.
-    """
-    options = {
-        "union_by_name": "true",
-        "hive_partitioning": str(partitioned).lower(),
-        "binary_as_string": "false",
-        "utf8_validation": "'replace'",
-    }
-    return _read("read_parquet", f"[{', '.join(map(literal, paths))}]", options)
-
-
-def read_json(path: LiteralPath, columns: Sequence[str], compression: str, whole: Collection[str] = frozenset()) -> str:
-    """Reads JSON objects, one a line; a value that is no text is taken as it is written.
-
-    Args:
-        path: the file.
-        columns: keys.
-        compression: `none`, `gzip` or `zstd`.
-        whole: keys of which a number that is not whole begins with `FRACTION`.
-    """
-    types = ", ".join(f"{literal(column)}: '{'JSON' if column in whole else 'VARCHAR'}'" for column in columns)
-    options = {
-        "format": "'newline_delimited'",
-        "records": "true",
-        "auto_detect": "false",
-        "columns": "{" + types + "}",
-        "compression": literal(compression),
-        "maximum_object_size": str(_LARGEST_OBJECT),
-        "case_insensitive_keys": "false",
-        "convert_strings_to_integers": "false",
-        "ignore_errors": "false",
-        "union_by_name": "false",
-    }
-    read = _read("read_json", literal(path), options)
-    if not whole:
-        return read
-    texts = ", ".join(f"{_text_of_json(name(column))} AS {name(column)}" for column in columns if column in whole)
-    return f"(SELECT * REPLACE ({texts}) FROM {read})"
-
-
-def _text_of_json(cell: str) -> str:
-    """Returns a value of JSON as text."""
-    is_fraction = f"json_type({cell}) = 'DOUBLE' AND NOT regexp_full_match({cell}::VARCHAR, '-?[0-9]+')"
-    return f"CASE WHEN {is_fraction} THEN {literal(FRACTION)} || {cell}::VARCHAR ELSE {cell} ->> '$' END"
-
-
-def _read(function: str, path: str, options: Mapping[str, str]) -> str:
-    return f"{function}({path}, {', '.join(f'{key} = {value}' for key, value in {**_OF_ANY_FILE, **options}.items())})"

@@ -1,4 +1,4 @@
-"""What a caller gives as paths: files under their own names, patterns, which are expanded here, and what is neither."""
+"""What a caller gives as paths: names, each of which means one file, patterns, which are expanded here, and lakes."""
 
 import difflib
 import errno
@@ -7,13 +7,134 @@ import itertools
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NewType
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables.lakes import is_hidden, require_no_lake
-from criteo_audiences.tables.layout import STDIN
-from criteo_audiences.tables.names import looks_like_data
+from criteo_audiences.tables.names import looks_like_data, shown
+
+STDIN: Final = "-"
+"""The path that stands for standard input."""
+
+LiteralPath = NewType("LiteralPath", str)
+"""A path that the engine takes for the one file of that name; only `literal_path` makes one."""
+
+# Signs that mean nothing but themselves in an absolute path. All others (`*?[\\`, quotes, control characters) are kept
+# from the engine: it has no way to escape them that works for every name and beside every neighbor.
+_PLAIN: Final = re.compile(r"[\w .,+=@()&#%~-]+")
+_PATTERN: Final = re.compile(r"[^\w .,+@()&#%~-]")
+
+
+def literal_path(path: Path, workspace: Path, partitions: Mapping[str, str] | None = None) -> LiteralPath:
+    """Returns a path by which the engine reads exactly this file: its own, or that of a link to it.
+
+    Args:
+        path: the file.
+        workspace: a directory only its owner can enter, for the link.
+        partitions: columns that the engine shall read out of the path; it then finds these and no others.
+
+    Raises:
+        ConfigurationError: when the file needs a link and there can be none.
+    """
+    absolute = Path.cwd() / path
+    if partitions is None and _is_plain(absolute):
+        return LiteralPath(str(absolute))
+    if not _is_plain(workspace) or (partitions and "=" in str(workspace)):
+        raise ConfigurationError(
+            "The path of the temporary directory holds a sign that DuckDB takes for a pattern or a partition; "
+            "let TMPDIR name another one."
+        )
+    mark = blake2b(os.fsencode(absolute), digest_size=12).hexdigest()
+    directory = workspace / f"link-{mark}"
+    for column, value in (partitions or {}).items():
+        directory /= f"{_encoded(column)}={_encoded(value)}"
+    return LiteralPath(str(_link(absolute, directory)))
+
+
+def _is_plain(path: Path) -> bool:
+    return all(_PLAIN.fullmatch(part) and part != ".." for part in path.parts[1:])
+
+
+def _encoded(text: str) -> str:
+    """Returns a part of a path with percent signs for what is not plain, as writers of partitions have it."""
+    return _PATTERN.sub(lambda sign: "".join(f"%{byte:02X}" for byte in sign[0].encode()), text)
+
+
+def _link(target: Path, directory: Path) -> Path:
+    link = directory / "rows"
+    if link.is_symlink():
+        return link
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(target)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ConfigurationError(
+            f"A file's name holds a sign that DuckDB takes for a pattern, and no link to it can be made ({reason}); "
+            "rename the file."
+        ) from None
+    return link
+
+
+_LAKES: Final = (
+    ("_delta_log", "a Delta table", "Table.from_arrow(deltalake.DeltaTable(path).to_pyarrow_table())"),
+    (".hoodie", "a Hudi table", "Table.from_arrow(pyarrow.Table.from_batches(hudi_table.read_snapshot()))"),
+)
+_ICEBERG: Final = ("an Iceberg table", "Table.from_arrow(catalog.load_table(name).scan().to_arrow())")
+
+
+def is_hidden(part: str) -> bool:
+    """Tells whether a part of a path names no data: temporary, administrative or hidden, as all writers of lakes agree.
+
+    A partition (`_day=1`) is data.
+    """
+    return part.startswith(".") or (part.startswith("_") and "=" not in part)
+
+
+def require_no_lake(directory: Path) -> None:
+    """Refuses a directory that belongs to a table with a log of its own.
+
+    Raises:
+        ConfigurationError: names the kind of table, and how to read it.
+    """
+    place = directory.resolve()
+    for each in (place, *place.parents):
+        for log, kind, reader in _LAKES:
+            if (each / log).is_dir():
+                raise _is_lake(each.name, kind, reader)
+    for each in (place, *place.parents):
+        if each.name == "data" and _has_iceberg_metadata(each.parent / "metadata"):
+            raise _is_lake(each.parent.name, *_ICEBERG)
+
+
+def require_no_log(directory: Path, below: Iterable[str]) -> None:
+    """Refuses a directory that has the log of such a table.
+
+    Args:
+        directory: the directory.
+        below: the names of the directories in it.
+
+    Raises:
+        ConfigurationError: names the kind of table, and how to read it.
+    """
+    for log, kind, reader in _LAKES:
+        if log in below:
+            raise _is_lake(directory.name, kind, reader)
+    if "metadata" in below and _has_iceberg_metadata(directory / "metadata"):
+        raise _is_lake(directory.name, *_ICEBERG)
+
+
+def _has_iceberg_metadata(directory: Path) -> bool:
+    return directory.is_dir() and any(".metadata.json" in file.name for file in directory.iterdir())
+
+
+def _is_lake(name: str, kind: str, reader: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"{shown(name)} is {kind}, whose log says which of its files count: rows that were deleted are still in the "
+        f"others. Read it with its own reader, such as {reader}."
+    )
+
 
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://?(?=.)")
 _STORES: Final = {"s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "azure", "adl", "wasb", "wasbs", "r2", "hdfs"}

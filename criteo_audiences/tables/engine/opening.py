@@ -11,19 +11,18 @@ from attrs import evolve, frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import IdentifierType
-from criteo_audiences.tables import query
 from criteo_audiences.tables.columns import choose_column, choose_columns, doubts, has_column, no_identifiers
-from criteo_audiences.tables.conditions import Shape, require_select, used_columns
-from criteo_audiences.tables.directories import layouts_of, own_place
-from criteo_audiences.tables.frames import Stream, column_names, is_empty, needed, register, with_columns
-from criteo_audiences.tables.inspection import Asked, inspect
-from criteo_audiences.tables.interruption import Interruption
-from criteo_audiences.tables.layout import Layout
-from criteo_audiences.tables.literal_paths import literal_path
+from criteo_audiences.tables.engine import query, scans
+from criteo_audiences.tables.engine.arrow import Stream, column_names, is_empty, needed, register, with_columns
+from criteo_audiences.tables.engine.conditions import Shape, require_select, used_columns
+from criteo_audiences.tables.engine.query_process import RESULT, run_query
+from criteo_audiences.tables.files.inspection import Asked, inspect
+from criteo_audiences.tables.files.layout import Layout
+from criteo_audiences.tables.files.paths import literal_path
+from criteo_audiences.tables.files.source_files import SourceFiles, layouts_of, own_place
+from criteo_audiences.tables.files.workspace import Interruption
 from criteo_audiences.tables.names import engine_names, listed
 from criteo_audiences.tables.plan import Plan, Selection
-from criteo_audiences.tables.querying import RESULT, run_query
-from criteo_audiences.tables.source_files import SourceFiles
 
 if TYPE_CHECKING:
     import duckdb
@@ -297,7 +296,7 @@ def _with_late_keys(
     if not late:
         return layout
     counts = ", ".join(f"count({query.name(key)})" for key in late.values())
-    source = query.read_json(literal_path(Path(layout.path), directory), tuple(late.values()), layout.compression)
+    source = scans.read_json(literal_path(Path(layout.path), directory), tuple(late.values()), layout.compression)
     found = engine.execute(f"SELECT {counts} FROM {source}").fetchall()
     names = tuple(key for key, rows in zip(late.values(), *found, strict=True) if rows)
     nothing = (None,) * len(names)
@@ -322,15 +321,15 @@ def _require_distinct(layout: Layout) -> None:
 def _read(layout: Layout, directory: Path, plan: Plan) -> str:
     columns = engine_names(layout.names)
     if layout.format == "parquet":
-        read = query.read_parquet(layout.files, partitioned=layout.partitioned)
+        read = scans.read_parquet(layout.files, partitioned=layout.partitioned)
         return f"{read} AS t({', '.join(map(query.name, columns))})"
     path = literal_path(Path(layout.path), directory)
     if layout.format == "json":
         _require_distinct(layout)
         chosen = [_positions(layout, each) for each in plan.selections if each.kind not in _FRACTIONAL]
         whole = {layout.names[position] for positions in chosen for position in positions}
-        return query.read_json(path, layout.names, layout.compression, whole)
-    return query.read_csv(
+        return scans.read_json(path, layout.names, layout.compression, whole)
+    return scans.read_csv(
         path,
         columns,
         layout.delimiter,

@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any, Final
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables.compression import Content
-from criteo_audiences.tables.layout import SAMPLED_ROWS, Layout
-from criteo_audiences.tables.rows import too_long
-from criteo_audiences.tables.scan import Scan
+from criteo_audiences.tables.files.compression import Content
+from criteo_audiences.tables.files.dialect import too_long
+from criteo_audiences.tables.files.layout import SAMPLED_ROWS, Layout
+from criteo_audiences.tables.files.scan import Scan
 
 _BEGINS = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"\]])')
 _EXPECTED: Final = "expected JSON lines: one object a line, without a list around them"

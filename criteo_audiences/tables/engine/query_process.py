@@ -13,9 +13,9 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from criteo_audiences.tables import query
-from criteo_audiences.tables.engine import connect, import_duckdb, in_bytes
-from criteo_audiences.tables.interruption import Interruption
+from criteo_audiences.tables.engine import query
+from criteo_audiences.tables.engine.connection import connect, import_duckdb, in_bytes
+from criteo_audiences.tables.files.workspace import Interruption
 
 if TYPE_CHECKING:
     import duckdb
@@ -107,7 +107,8 @@ def _main() -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1):  # not through `sys.stdin`, which the interpreter could not close as it ends
+        pass
     os._exit(1)
 
 

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Final
 
 from criteo_audiences.identifiers import BLANKS
-from criteo_audiences.tables.compression import Content, write_copy
-from criteo_audiences.tables.delimiting import Beginning, read_beginning, read_sample
-from criteo_audiences.tables.layout import LONGEST_LINE, Layout, Row
+from criteo_audiences.tables.files.compression import Content, write_copy
+from criteo_audiences.tables.files.dialect import TOO_LONG, Beginning, parsed, read_beginning, read_sample, split
+from criteo_audiences.tables.files.layout import LONGEST_LINE, Layout, Row
+from criteo_audiences.tables.files.quotes import BROKEN, Mender
+from criteo_audiences.tables.files.scan import Scan
 from criteo_audiences.tables.names import looks_like_data
-from criteo_audiences.tables.quotes import BROKEN, Mender
-from criteo_audiences.tables.rows import TOO_LONG, parsed, split
-from criteo_audiences.tables.scan import Scan
 
 _QUOTED: Final = re.compile('(?:[^"]|"")*+')  # what stands within the quotes of a cell
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables import query
-from criteo_audiences.tables.engine import connect, import_duckdb
-from criteo_audiences.tables.layout import SAMPLED_ROWS, Layout
-from criteo_audiences.tables.literal_paths import LiteralPath, literal_path
+from criteo_audiences.tables.engine import query, scans
+from criteo_audiences.tables.engine.connection import connect, import_duckdb
+from criteo_audiences.tables.files.layout import SAMPLED_ROWS, Layout
+from criteo_audiences.tables.files.paths import LiteralPath, literal_path
 from criteo_audiences.tables.names import listed, shown
 from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT
 
@@ -80,7 +80,7 @@ def _named(directory: Path) -> dict[str, str]:
 
 
 def _require_no_clash(engine: Any, paths: Sequence[LiteralPath], partitions: Mapping[str, str], name: str) -> None:
-    columns = {column[0].lower() for column in engine.execute(_described(query.read_parquet(paths))).fetchall()}
+    columns = {column[0].lower() for column in engine.execute(_described(scans.read_parquet(paths))).fetchall()}
     if twice := [column for column in partitions if column.lower() in columns]:
         raise ConfigurationError(
             f"The column {shown(twice[0])} is in the files of {name} and in the names of its directories; what stands "
@@ -93,7 +93,7 @@ def _described(source: str) -> str:
 
 
 def _read(engine: Any, paths: Sequence[LiteralPath], name: str, *, partitioned: bool) -> Layout:
-    source = query.read_parquet(paths, partitioned=partitioned)
+    source = scans.read_parquet(paths, partitioned=partitioned)
     files = f"[{', '.join(map(query.literal, paths))}]"
     columns = engine.execute(_described(source)).fetchall()
     given = {name for (name,) in engine.execute(f"SELECT DISTINCT name FROM parquet_schema({files})").fetchall()}

@@ -5,14 +5,12 @@ from typing import Final, Literal
 
 from attrs import field, frozen
 
-from criteo_audiences.tables.literal_paths import LiteralPath
+from criteo_audiences.tables.files.paths import LiteralPath
 
 Compression = Literal["none", "gzip", "zstd"]
 Format = Literal["csv", "parquet", "json", "query", "stream"]
 Row = tuple[str | None, ...]
 
-STDIN: Final = "-"
-"""The path that stands for standard input."""
 
 LONGEST_LINE: Final = 2_000_000
 """Bytes of a row of delimited text; the engine refuses longer ones, and may lose the last one silently."""

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from typing import Final
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables import query
-from criteo_audiences.tables.engine import import_duckdb
+from criteo_audiences.tables.engine import query
+from criteo_audiences.tables.engine.connection import import_duckdb
+from criteo_audiences.tables.files.dialect import TOO_LONG
 from criteo_audiences.tables.names import shown
-from criteo_audiences.tables.rows import TOO_LONG
 
 _DATUM = re.compile(r"""[^\s"']*@[^\s"']*|[0-9a-fA-F]{32,}|\+?\d[\d\s()./-]{5,}\d""")
 _UNFIT = re.compile(f"{query.UNFIT}(fractions|lists or structures): (.+)")

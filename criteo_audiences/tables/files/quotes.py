@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from criteo_audiences.identifiers import RejectReason
-from criteo_audiences.tables.rows import LONGEST_CELL
-from criteo_audiences.tables.scan import Scan
+from criteo_audiences.tables.files.dialect import LONGEST_CELL
+from criteo_audiences.tables.files.scan import Scan
 
 BROKEN: Final = f"\x01{RejectReason.BROKEN_QUOTES}"
 """Stands in every cell of a row that cannot be read; no identifier can hold it."""

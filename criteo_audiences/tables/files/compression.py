@@ -14,8 +14,8 @@ from typing import Any, Final
 from attrs import define, field
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables.interruption import Interruption
-from criteo_audiences.tables.layout import Compression
+from criteo_audiences.tables.files.layout import Compression
+from criteo_audiences.tables.files.workspace import Interruption
 
 CHUNK: Final = 256 * 1024
 """Bytes a piece: a look at one holds Python's lock for well below a millisecond."""

@@ -1,17 +1,60 @@
-"""Directories for what does not fit into memory: one a run, for its owner only, and none left behind."""
+"""What a run has to itself: a directory for what does not fit into memory, and a way to be told to stop."""
 
+import io
 import os
+import select
 import shutil
 import stat
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from criteo_audiences.validation import require_unicode
+
+_LISTEN_EVERY: Final = 0.1
+
+
+class Interruption:
+    """Asked for by one thread, noticed by another between two pieces of its work."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def ask(self) -> None:
+        """Asks the reading thread to stop."""
+        self._event.set()
+
+    def check(self) -> None:
+        """Stops the reading thread if it has been asked to.
+
+        Raises:
+            OSError: when it has.
+        """
+        if self._event.is_set():
+            raise OSError("Reading was interrupted.")
+
+
+def read_standard_input(size: int, interruption: Interruption) -> bytes:
+    """Returns what has arrived on standard input, at most so many bytes; nothing at its end.
+
+    Raises:
+        OSError: when it cannot be read, or the wait was interrupted.
+    """
+    reader: Any = sys.stdin.buffer
+    try:
+        descriptor = reader.fileno()
+    except io.UnsupportedOperation:
+        return bytes(reader.read1(size))
+    if sys.platform != "win32":  # where select knows sockets only
+        while not select.select([descriptor], [], [], _LISTEN_EVERY)[0]:
+            interruption.check()
+    return os.read(descriptor, size)
+
 
 if sys.platform != "win32":
     import fcntl

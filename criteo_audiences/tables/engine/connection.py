@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables.literal_paths import literal_path
+from criteo_audiences.tables.files.paths import literal_path
 from criteo_audiences.tables.table import MEMORY_SIZE
 
 if TYPE_CHECKING:
