@@ -72,7 +72,11 @@ def fault(chance: random.Random) -> Fault:
 
 
 def faults(chance: random.Random) -> Iterator[Fault | None]:
-    """Yields what goes wrong with one request after the other: something with four of five, until so many have."""
+    """Yields what goes wrong with one request after the other: something with four of five, until so many have.
+
+    The first one is refused for good, so that a batch fails for certain.
+    """
+    yield Fault(status=413)
     for _ in range(FAULTS):
         while chance.random() < 0.2:
             yield None
