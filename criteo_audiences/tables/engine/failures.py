@@ -9,7 +9,7 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables.engine import query
 from criteo_audiences.tables.engine.connection import import_duckdb
 from criteo_audiences.tables.files.dialect import TOO_LONG
-from criteo_audiences.tables.names import shown
+from criteo_audiences.tables.header_words import shown
 
 _DATUM = re.compile(r"""[^\s"']*@[^\s"']*|[0-9a-fA-F]{32,}|\+?\d[\d\s()./-]{5,}\d""")
 _UNFIT = re.compile(f"{query.UNFIT}(fractions|lists or structures): (.+)")

@@ -21,7 +21,7 @@ from criteo_audiences.tables.files.layout import Layout
 from criteo_audiences.tables.files.paths import literal_path
 from criteo_audiences.tables.files.source_files import SourceFiles, layouts_of, own_place
 from criteo_audiences.tables.files.workspace import Interruption
-from criteo_audiences.tables.names import engine_names, listed
+from criteo_audiences.tables.header_words import engine_names, listed
 from criteo_audiences.tables.plan import Plan, Selection
 
 if TYPE_CHECKING:
@@ -180,10 +180,9 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
                 columns.append(layout.names[position])
         file = layout.name if layout.path else ""
         broken = names[0] if layout.is_broken else None
-        if layout.format == "csv" and plan.selections[0].is_opt_out:
-            wanted = [each.column for each in fields]
-            broken, kind = wanted[0], plan.selections[0].kind
-            sql = query.opt_out_rows(sql, names, wanted, layout.delimiter, kind)  # noqa: PLW2901 - read through it
+        if layout.format in {"csv", "json"} and plan.selections[0].is_opt_out:
+            broken = fields[0].column
+            sql = _opt_outs(layout, sql, fields, plan.selections[0].kind)  # noqa: PLW2901 - read through it
         shape = Shape(layout.name, dict(zip(names, layout.types or repeat("VARCHAR"), strict=False)), doubts(layout))
         is_text = layout.format in {"csv", "json"}
         relations.append(
@@ -205,6 +204,14 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
     lean = all(layout.format in {"csv", "json"} for layout, _ in layouts)
     notes = tuple(note for layout, _ in layouts for note in layout.notes)
     return Opened(relations=tuple(relations), columns=chosen, rows=rows, lean=lean, notes=notes)
+
+
+def _opt_outs(layout: Layout, sql: str, fields: Sequence[query.Field], kind: IdentifierType) -> str:
+    """Returns how opt-outs are read, so that no row whose opt-out stands in another place is taken for a blank one."""
+    wanted = [each.column for each in fields]
+    if layout.format == "csv":
+        return query.opt_out_rows(sql, engine_names(layout.names), wanted, layout.delimiter, kind)
+    return query.opt_out_objects(sql, layout.names, wanted, kind, is_whole=kind not in _FRACTIONAL)
 
 
 def require_all_rows(opened: Opened, files: SourceFiles, scanned: Sequence[int]) -> None:
@@ -326,6 +333,8 @@ def _read(layout: Layout, directory: Path, plan: Plan) -> str:
     path = literal_path(Path(layout.path), directory)
     if layout.format == "json":
         _require_distinct(layout)
+        if plan.selections[0].is_opt_out:
+            return scans.read_objects(path, layout.compression)
         chosen = [_positions(layout, each) for each in plan.selections if each.kind not in _FRACTIONAL]
         whole = {layout.names[position] for positions in chosen for position in positions}
         return scans.read_json(path, layout.names, layout.compression, whole)

@@ -32,6 +32,12 @@ ORIGIN: Final = "relation, number, field"
 UNFIT: Final = "unfit value in column "
 """Begins what the engine says when a cell of JSON holds what no identifier is; what and the column's name follow."""
 
+SURPLUS: Final = "surplus cell of criteo_audiences"
+"""Holds the first cell of a row beyond those of the header, where it is asked for."""
+
+OBJECT: Final = "object_of_criteo_audiences"
+"""Holds an object of JSON as a whole, where it is asked for."""
+
 # Names that no column of a table has.
 _ROW: Final = "row number of criteo_audiences"
 
@@ -302,28 +308,63 @@ def outgoing(source: str, kind: IdentifierType, algorithm: HashAlgorithm | None)
 def opt_out_rows(
     relation: str, columns: Sequence[str], wanted: Sequence[str], delimiter: str, kind: IdentifierType
 ) -> str:
-    """Marks the rows of delimited text that have no cell for an opt-out, but hold what looks like one elsewhere.
+    """Marks the rows of delimited text whose own cell holds no opt-out, but another one what looks like one.
 
-    Such a row is short, or a quoted cell in it holds what a person sees as several. A cell that is there and blank
-    names nobody.
+    Such a row is short or long, or a quoted cell in it holds what a person sees as several. A blank cell of any other
+    row names nobody.
 
     Args:
-        relation: what to read from, in which only a cell that is not there is NULL.
-        columns: all columns.
+        relation: what to read from: a column more than the file has, and NULL only where a cell is not there.
+        columns: all columns of the file.
         wanted: those of the opt-outs.
         delimiter: between cells.
         kind: of identifier.
     """
-    is_blank = " AND ".join(f"trim(coalesce({name(column)}, '')) = ''" for column in wanted)
     is_short = " OR ".join(f"{name(column)} IS NULL" for column in wanted)
-    text = f"concat_ws({literal(_BETWEEN)}, {', '.join(map(name, columns))})"
+    text = f"concat_ws({literal(_BETWEEN)}, {', '.join(map(name, (*columns, SURPLUS)))})"
     runs_on = " OR ".join(f"contains({text}, {literal(sign)})" for sign in (f'"{delimiter}', f'{delimiter}"'))
-    like = f"regexp_matches({text}, {literal(_LIKENESS.get(kind, _ANYTHING))})"
-    has_none = f"{is_blank} AND ({is_short} OR {runs_on}) AND {like}"
-    cells = [f"nullif({name(column)}, '')" for column in columns]
-    marked = [
-        f"CASE WHEN {has_none} THEN {literal(NO_CELL)} ELSE {cell} END" if column in wanted else cell
-        for column, cell in zip(columns, cells, strict=True)
-    ]
-    named = ", ".join(f"{cell} AS {name(column)}" for column, cell in zip(columns, marked, strict=True))
+    is_long = f"{name(SURPLUS)} IS NOT NULL"
+    is_odd = f"(({is_short} OR {runs_on} OR {is_long}) AND {_is_like(text, kind)}) OR trim({name(SURPLUS)}) <> ''"
+    cells = {column: f"nullif({name(column)}, '')" for column in columns}
+    return _marked(relation, cells, wanted, is_odd)
+
+
+def opt_out_objects(
+    relation: str, keys: Sequence[str], wanted: Sequence[str], kind: IdentifierType, *, is_whole: bool
+) -> str:
+    """Marks the objects of JSON that hold no opt-out under its key, but what looks like one under another.
+
+    Args:
+        relation: what to read from: the whole object, as `OBJECT`.
+        keys: the keys to read.
+        wanted: those of the opt-outs.
+        kind: of identifier.
+        is_whole: whether numbers under these must be whole.
+    """
+    cells = {}
+    for key in keys:
+        path = literal('$."' + key.replace("\\", "\\\\").replace('"', '\\"') + '"')
+        value = f"({OBJECT} -> {path})"
+        cells[key] = text_of_json(value) if is_whole and key in wanted else f"{value} ->> '$'"
+    return _marked(relation, cells, wanted, _is_like(f"{OBJECT}::VARCHAR", kind))
+
+
+def _marked(relation: str, cells: Mapping[str, str], wanted: Sequence[str], is_odd: str) -> str:
+    is_blank = " AND ".join(f"trim(coalesce({cells[column]}, '')) = ''" for column in wanted)
+    has_none = f"{is_blank} AND coalesce({is_odd}, false)"
+    marked = {
+        column: f"CASE WHEN {has_none} THEN {literal(NO_CELL)} ELSE {cell} END" if column in wanted else cell
+        for column, cell in cells.items()
+    }
+    named = ", ".join(f"{cell} AS {name(column)}" for column, cell in marked.items())
     return f"(SELECT {named} FROM {relation})"
+
+
+def _is_like(text: str, kind: IdentifierType) -> str:
+    return f"regexp_matches({text}, {literal(_LIKENESS.get(kind, _ANYTHING))})"
+
+
+def text_of_json(cell: str) -> str:
+    """Returns a value of JSON as text; one that is a fraction begins with `FRACTION`."""
+    is_fraction = f"json_type({cell}) = 'DOUBLE' AND NOT regexp_full_match({cell}::VARCHAR, '-?[0-9]+')"
+    return f"CASE WHEN {is_fraction} THEN {literal(FRACTION)} || {cell}::VARCHAR ELSE {cell} ->> '$' END"

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from criteo_audiences.tables.engine.query import FRACTION, literal, name
+from criteo_audiences.tables.engine.query import OBJECT, SURPLUS, literal, name, text_of_json
 from criteo_audiences.tables.files.layout import LONGEST_LINE
 from criteo_audiences.tables.files.paths import LiteralPath
 
@@ -43,10 +43,12 @@ def read_csv(
         compression: `none`, `gzip` or `zstd`.
         parallel: in several threads, which a cell with a line break in it forbids; otherwise what was read stays in
             memory, up to its limit.
-        keeps_blanks: whether an empty cell is an empty text, so that only a cell that is not there is NULL.
+        keeps_blanks: whether an empty cell is an empty text, so that only a cell that is not there is NULL; the first
+            cell beyond the header is then read as `SURPLUS`.
     """
     # Of rows with several cells the engine skips empty lines by itself; a last column that is nowhere makes them such.
-    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in (*columns, *[_NOWHERE] * (len(columns) == 1)))
+    further = [SURPLUS] if keeps_blanks else [_NOWHERE] * (len(columns) == 1)
+    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in (*columns, *further))
     options: Mapping[str, str] = {
         "auto_detect": "false",
         "header": "false",
@@ -99,10 +101,23 @@ def read_json(path: LiteralPath, columns: Sequence[str], compression: str, whole
         compression: `none`, `gzip` or `zstd`.
         whole: keys of which a number that is not whole begins with `FRACTION`.
     """
-    types = ", ".join(f"{literal(column)}: '{'JSON' if column in whole else 'VARCHAR'}'" for column in columns)
+    read = _read_lines(path, {column: "JSON" if column in whole else "VARCHAR" for column in columns}, compression)
+    if not whole:
+        return read
+    texts = ", ".join(f"{text_of_json(name(column))} AS {name(column)}" for column in columns if column in whole)
+    return f"(SELECT * REPLACE ({texts}) FROM {read})"
+
+
+def read_objects(path: LiteralPath, compression: str) -> str:
+    """Reads JSON objects as a whole, one a line, as `OBJECT`."""
+    return _read_lines(path, {OBJECT: "JSON"}, compression, records=False)
+
+
+def _read_lines(path: LiteralPath, columns: Mapping[str, str], compression: str, *, records: bool = True) -> str:
+    types = ", ".join(f"{literal(column)}: '{kind}'" for column, kind in columns.items())
     options = {
         "format": "'newline_delimited'",
-        "records": "true",
+        "records": str(records).lower(),
         "auto_detect": "false",
         "columns": "{" + types + "}",
         "compression": literal(compression),
@@ -112,17 +127,7 @@ def read_json(path: LiteralPath, columns: Sequence[str], compression: str, whole
         "ignore_errors": "false",
         "union_by_name": "false",
     }
-    read = _read("read_json", literal(path), options)
-    if not whole:
-        return read
-    texts = ", ".join(f"{_text_of_json(name(column))} AS {name(column)}" for column in columns if column in whole)
-    return f"(SELECT * REPLACE ({texts}) FROM {read})"
-
-
-def _text_of_json(cell: str) -> str:
-    """Returns a value of JSON as text."""
-    is_fraction = f"json_type({cell}) = 'DOUBLE' AND NOT regexp_full_match({cell}::VARCHAR, '-?[0-9]+')"
-    return f"CASE WHEN {is_fraction} THEN {literal(FRACTION)} || {cell}::VARCHAR ELSE {cell} ->> '$' END"
+    return _read("read_json", literal(path), options)
 
 
 def _read(function: str, path: str, options: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ from criteo_audiences.tables.files.dialect import TOO_LONG, Beginning, parsed, r
 from criteo_audiences.tables.files.layout import LONGEST_LINE, Layout, Row
 from criteo_audiences.tables.files.quotes import BROKEN, Mender
 from criteo_audiences.tables.files.scan import Scan
-from criteo_audiences.tables.names import looks_like_data
+from criteo_audiences.tables.header_words import looks_like_data
 
 _QUOTED: Final = re.compile('(?:[^"]|"")*+')  # what stands within the quotes of a cell
 

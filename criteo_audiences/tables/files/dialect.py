@@ -13,8 +13,7 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers.characters import BLANKS
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.files.layout import SAMPLED_ROWS, Row
-from criteo_audiences.tables.header_words import Wording, named_kinds, wording
-from criteo_audiences.tables.names import looks_like_data
+from criteo_audiences.tables.header_words import Wording, looks_like_data, named_kinds, wording
 
 LONGEST_CELL: Final = 1_000_000
 """Characters of a cell; a longer one means that a quote was never closed."""

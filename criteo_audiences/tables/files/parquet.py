@@ -10,7 +10,7 @@ from criteo_audiences.tables.engine import query, scans
 from criteo_audiences.tables.engine.connection import connect, import_duckdb
 from criteo_audiences.tables.files.layout import SAMPLED_ROWS, Layout
 from criteo_audiences.tables.files.paths import LiteralPath, literal_path
-from criteo_audiences.tables.names import listed, shown
+from criteo_audiences.tables.header_words import listed, shown
 from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT
 
 _MAGIC: Final = b"PAR1"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NewType
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables.names import looks_like_data, shown
+from criteo_audiences.tables.header_words import looks_like_data, shown
 
 STDIN: Final = "-"
 """The path that stands for standard input."""

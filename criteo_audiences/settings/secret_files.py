@@ -1,14 +1,21 @@
-"""Secrets in files: read whole, and replaced so that no moment has half of one."""
+"""Secrets in files: read whole, replaced so that no moment has half of one, and rotated by one process at a time."""
 
+import asyncio
 import contextlib
 import os
 import stat
 import sys
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.session import AccessToken, Quota
+from criteo_audiences.session.auth import Grant
+from criteo_audiences.session.consent import RefreshToken
+from criteo_audiences.session.loops import LoopLock
 
 _LARGEST: Final = 64 * 1024
 
@@ -112,3 +119,87 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+if sys.platform != "win32":
+    import fcntl
+
+_PAUSE: Final = 0.02
+
+
+@asynccontextmanager
+async def turn(folder: Path) -> AsyncIterator[None]:
+    """Waits until no other process, or task, has its turn in a folder; a process that dies gives its turn up.
+
+    The folder itself is locked, so nothing is written and no file stays there. Where there are no such locks (on
+    Windows, on some network file systems) everybody has a turn at once.
+    """
+    descriptor = _opened(folder)
+    try:
+        while descriptor is not None and not _is_ours(descriptor):  # noqa: ASYNC110 - other processes set no event
+            await asyncio.sleep(_PAUSE)
+        yield
+    finally:
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _opened(folder: Path) -> int | None:
+    try:
+        return None if sys.platform == "win32" else os.open(folder, os.O_RDONLY)
+    except OSError:  # what is wrong with it shows when the file in it is read
+        return None
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Takes the lock if it is free, without waiting: a thread that waits could not be cancelled."""
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError:  # no locks here
+            return True
+    return True
+
+
+class StoredRefreshToken:
+    """A `RefreshToken` whose file is read before each renewal and written after each rotation; a `TokenSource`.
+
+    Reading it again picks up what another process has stored there since: its token may have replaced ours. Processes
+    of one machine renew in turn.
+
+    Args:
+        login: what was read from the file.
+        path: the file.
+        source: the variable or the key that names it, for messages.
+    """
+
+    def __init__(self, login: RefreshToken, path: Path, *, source: str) -> None:
+        self._login = login
+        self._path = path
+        self._source = source
+        self._is_stored = True
+        self._lock = LoopLock()
+        login.on_rotate = self._store
+
+    @property
+    def quota(self) -> Quota:
+        """What the grant allows."""
+        return self._login.quota
+
+    async def token(self, grant: Grant) -> AccessToken:
+        """See `TokenSource.token`."""
+        async with self._lock.held(), turn(self._folder()):  # no renewal may read what another one is about to replace
+            if self._is_stored:
+                # Not in a thread: the future that brings it back can show it in a debug log of asyncio's.
+                self._login.refresh_token = read_secret(self._path, source=self._source)
+            return await self._login.token(grant)
+
+    def _folder(self) -> Path:
+        return self._path.resolve().parent
+
+    async def _store(self, token: str) -> None:
+        self._is_stored = False
+        await asyncio.to_thread(write_secret, self._path, token, source=self._source)
+        self._is_stored = True
