@@ -199,6 +199,7 @@ def _check_credentials(credentials: object) -> None:
             "credentials must be ClientCredentials, StaticToken or an object with an async token() method, "
             f"not {type(credentials).__name__}."
         )
+    _check_kind(getattr(credentials, "quota_key", None), str, "The quota_key of the credentials")
 
 
 def _quota_of(credentials: TokenSource) -> Quota | None:

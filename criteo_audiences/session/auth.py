@@ -1,5 +1,6 @@
 """Tokens: where they come from, and how one is kept, renewed before its end and shared by all calls."""
 
+import hashlib
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -58,8 +59,13 @@ Grant = Callable[[Mapping[str, str]], Awaitable[Any]]
 class TokenSource(Protocol):
     """Where tokens come from: credentials, a vault, another service of yours.
 
-    A source may also have an attribute `quota`, the `Quota` that its grant allows. It is the default of a client;
-    without it, a client assumes Criteo's 250 calls a minute.
+    A source may have attributes, too:
+
+    - `quota`, the `Quota` that its grant allows, which a client takes when it is given none; without it, a client
+      counts on Criteo's 250 calls a minute.
+    - `quota_key`, a text that sources have in common when Criteo counts their calls together, such as the client id;
+      without it, each source counts for itself. Clients that spend one quota without a common limiter warn.
+    - `client_id`, its application: a journal does not go on with what another application has sent.
     """
 
     async def token(self, grant: Grant) -> AccessToken:
@@ -94,6 +100,11 @@ class ClientCredentials:
         """250 calls a minute for the whole application (Criteo's API guide, "Rate limits")."""
         return Quota(250)
 
+    @property
+    def quota_key(self) -> str:
+        """The client id: Criteo counts the calls of an application together, whatever its secret."""
+        return self.client_id
+
     async def token(self, grant: Grant) -> AccessToken:
         """See `TokenSource.token`."""
         form = {
@@ -116,6 +127,11 @@ class StaticToken:
 
     def __attrs_post_init__(self) -> None:
         AccessToken(value=require_text(self.value, "the token"))
+
+    @property
+    def quota_key(self) -> str:
+        """A digest of the token, from which it cannot be found: calls with the same token are counted together."""
+        return hashlib.sha256(self.value.encode()).hexdigest()
 
     async def token(self, grant: Grant) -> AccessToken:  # noqa: ARG002 - no call is needed
         """See `TokenSource.token`."""

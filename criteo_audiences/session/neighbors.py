@@ -12,7 +12,7 @@ from weakref import WeakKeyDictionary
 
 from yarl import URL
 
-from criteo_audiences.session.auth import ClientCredentials, StaticToken, TokenSource
+from criteo_audiences.session.auth import TokenSource
 from criteo_audiences.session.quota import RateLimiter
 
 _LOG: Final = logging.getLogger("criteo_audiences.quota")
@@ -77,13 +77,10 @@ class Applications:
         return hashlib.blake2b(repr((where, *_identity(credentials))).encode(), key=self._key).digest()
 
 
-def _identity(credentials: TokenSource) -> tuple[str, str]:
-    """Returns what Criteo counts calls by; of a source that does not show it, the source itself."""
-    if isinstance(credentials, ClientCredentials):
-        return "client_id", credentials.client_id
-    if isinstance(credentials, StaticToken):
-        return "token", credentials.value
-    return "source", str(id(credentials))
+def _identity(credentials: TokenSource) -> tuple[str | None, int]:
+    """Returns what Criteo counts calls by; of a source that does not say, the source itself."""
+    key: str | None = getattr(credentials, "quota_key", None)
+    return key, 0 if key is not None else id(credentials)
 
 
 def _claim_too_much(limiters: Collection[RateLimiter]) -> bool:

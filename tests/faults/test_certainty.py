@@ -1,9 +1,12 @@
 """A report is never more certain than the facts, whatever goes wrong."""
 
+import hashlib
 import os
 import random
+import shutil
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -69,7 +72,11 @@ def fault(chance: random.Random) -> Fault:
 
 
 def faults(chance: random.Random) -> Iterator[Fault | None]:
-    """Yields what goes wrong with one request after the other: something with four of five, until so many have."""
+    """Yields what goes wrong with one request after the other: something with four of five, until so many have.
+
+    The first one is refused for good, so that a batch fails for certain.
+    """
+    yield Fault(status=413)
     for _ in range(FAULTS):
         while chance.random() < 0.2:
             yield None
@@ -113,3 +120,87 @@ async def test_a_report_claims_no_more_than_the_list_shows(seed: int) -> None:
         seen.update(name for name in ("valid", "unreported", "failed", "unknown") if getattr(outcome, name))
     assert len(held) <= report.valid + report.unknown + report.unreported
     assert {"valid", "failed", "unknown"} <= set(seen)  # or it would have shown nothing
+
+
+ROWS = [f"c{number}@example.com" for number in range(8 * BATCH)]
+BETWEEN = ("clear", "add", "remove", "upload", "restore")
+
+
+def digests(rows: list[str]) -> set[str]:
+    """Returns what a list holds of rows."""
+    return {hashlib.sha256(row.encode()).hexdigest() for row in rows}
+
+
+def rows_of(batches: list[int]) -> set[str]:
+    """Returns what a list holds of batches."""
+    return digests([row for number in batches for row in ROWS[(number - 1) * BATCH : number * BATCH]])
+
+
+class Interrupted:
+    """One upload with a journal, of which so many calls get through, and what its user does to the list meanwhile."""
+
+    def __init__(self, sandbox: Sandbox, criteo: CriteoClient, journal: Path) -> None:
+        self._sandbox = sandbox
+        self._lists = criteo.marketing_solutions
+        self._journal = journal
+        self._segment = sandbox.add_contact_list()
+
+    @property
+    def held(self) -> set[str]:
+        """What the list holds now."""
+        return set(self._sandbox.contact_list(self._segment).identifiers)
+
+    async def run(self, calls: int, resume: bool | None = None) -> tuple[Any, list[int]]:  # noqa: FBT001 - three answers
+        """Uploads; returns the stream, and which batches came out of it as accepted."""
+        coming = iter([None] * calls + [Fault(status=413)] * len(ROWS))
+        self._sandbox.fail_with(lambda call: next(coming) if call.path.endswith("contact-list") else None)
+        options: dict[str, Any] = {"hash": "sha256", "batch_size": BATCH, "max_concurrency": 1}
+        stream = self._lists.stream_contact_list(self._segment, ROWS, journal=self._journal, resume=resume, **options)
+        async with stream as results:
+            accepted = [batch.number async for batch in results if batch.valid]
+        assert results.report.valid == len(accepted) * BATCH
+        self._sandbox.fail_with(lambda _: None)
+        return results, accepted
+
+    async def is_disturbed(self, what: str) -> set[str]:
+        """Lets something come in between; returns what it put into the list."""
+        if what == "restore":
+            copy = shutil.copy(self._journal, f"{self._journal}.copy")
+            await self.run(2)
+            shutil.copy(copy, self._journal)
+        elif what == "clear":
+            await self._lists.clear_contact_list(self._segment)
+        elif what == "upload":
+            await self._lists.upload_contact_list(self._segment, ["stranger@example.com"], hash="sha256")
+        else:
+            changed = {"add": ["stranger@example.com"], "remove": ROWS[:BATCH]}[what]
+            await self._lists.amend_contact_list(self._segment, operation=what, identifiers=sorted(digests(changed)))
+        return digests(["stranger@example.com"]) if what in {"add", "upload"} else set()
+
+
+@pytest.mark.parametrize("consents", [False, True])
+@pytest.mark.parametrize("what", BETWEEN)
+async def test_an_upload_goes_on_after_something_else_only_when_asked(
+    tmp_path: Path, what: str, *, consents: bool
+) -> None:
+    """It is offered and not done; what is reported as accepted is in the list, identifier by identifier."""
+    async with Sandbox(rate_limit=None) as sandbox, CriteoClient(sandbox.credentials, base_url=sandbox.url) as criteo:
+        upload = Interrupted(sandbox, criteo, tmp_path / "crm.journal")
+        _, before = await upload.run(3)
+        assert before == [1, 2, 3]
+        assert upload.held == rows_of(before)
+        strangers = await upload.is_disturbed(what)
+        kept = upload.held
+        if consents:
+            results, accepted = await upload.run(len(ROWS), resume=True)
+            assert (results.resumes, results.set_aside, results.report.resumed) == (True, None, len(before))
+            assert upload.held == kept | rows_of([4, 5, 6, 7, 8]) | strangers
+            assert accepted == [1, 2, 3, 4, 5, 6, 7, 8]
+            return
+        results, accepted = await upload.run(2)
+        assert (results.resumes, results.report.resumed, accepted) == (False, 0, [1, 2])
+        assert "something else has operated on the list since (resume=True" in results.set_aside
+        assert rows_of(accepted) <= upload.held == kept | rows_of(accepted)
+        results, accepted = await upload.run(len(ROWS))  # nothing has come in between: it goes on unasked
+        assert (results.resumes, results.set_aside, results.report.resumed) == (True, None, 2)
+        assert rows_of(accepted) | strangers == upload.held == digests(ROWS) | strangers

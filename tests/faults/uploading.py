@@ -12,7 +12,7 @@ from attrs import frozen
 
 from criteo_audiences import ClientCredentials, CriteoClient, CriteoError, RetryPolicy
 from criteo_audiences.marketing_solutions import MarketingSolutions  # noqa: F401 - loaded once, before processes fork
-from criteo_audiences.uploads import UploadReport
+from criteo_audiences.uploads import UploadStream
 
 
 @frozen(kw_only=True)
@@ -77,19 +77,21 @@ async def _upload(task: Task) -> dict[str, Any]:
     retry = RetryPolicy(attempts=3, first_delay=0.002, max_delay=0.01)
     async with CriteoClient(credentials, base_url=task.url, retry=retry, timeout=0.3) as criteo:
         stream = criteo.marketing_solutions.stream_contact_list
-        results = None
+        results, accepted = None, list[int]()
         try:
             async with stream(task.segment_id, source(task), journal=task.journal, **task.options) as results:
-                async for _ in results:
-                    pass
+                async for batch in results:
+                    accepted += [batch.number] if batch.ok else []
         except CriteoError as error:
-            return ended(results and results.report, type(error).__name__)
-        return ended(results.report, None)
+            return _ended(results, accepted, type(error).__name__)
+        return _ended(results, accepted, None)
 
 
-def ended(report: UploadReport | None, error: str | None) -> dict[str, Any]:
-    """Returns how a run ended, JSON-safe."""
-    return {"error": error, "report": None if report is None else report.to_dict()}
+def _ended(results: UploadStream | None, accepted: list[int], error: str | None) -> dict[str, Any]:
+    """Returns how a run ended, JSON-safe: its report, the batches that it says were taken, and what it did not continue."""
+    report = None if results is None else results.report.to_dict()
+    set_aside = None if results is None else results.set_aside
+    return {"error": error, "report": report, "accepted": accepted, "set_aside": set_aside}
 
 
 def source(task: Task) -> Any:

@@ -204,6 +204,19 @@ def test_quota_of_a_token_source_must_be_one() -> None:
         CriteoClient(Vault())
 
 
+def test_quota_key_of_a_token_source_must_be_a_text() -> None:
+    """What does not compare as a text would never be the same as another source's."""
+
+    class Vault:
+        quota_key = 17
+
+        async def token(self, grant: Any) -> AccessToken:
+            raise NotImplementedError(grant)
+
+    with pytest.raises(ConfigurationError, match="The quota_key of the credentials must be str, not int"):
+        CriteoClient(Vault())
+
+
 @pytest.fixture
 async def silent_sandbox() -> AsyncIterator[Sandbox]:
     """A local Criteo that announces no rate limit, so that the client's own stands."""

@@ -32,6 +32,13 @@ class Vault:
         return AccessToken(value="from-the-vault")
 
 
+class Shown(Vault):
+    """A token source of somebody's own that says what Criteo counts its calls by."""
+
+    def __init__(self, quota_key: str) -> None:
+        self.quota_key = quota_key
+
+
 class Everywhere:
     """A limiter that shares its count with other processes."""
 
@@ -100,12 +107,21 @@ async def test_token_calls_use_no_quota_and_warn_of_nothing(make: MakeSession) -
         (ClientCredentials(client_id="the-id", client_secret="renewed"), None, True),
         (ClientCredentials(client_id="another", client_secret="the-secret"), None, False),
         (Vault(), Vault(), False),
+        (Shown("an-id"), Shown("an-id"), True),
+        (Shown("an-id"), Shown("another"), False),
+        (Shown("the-id"), None, True),
+        (Shown(""), Vault(), False),
     ],
 )
 async def test_application_is_known_by_its_credentials(make: MakeSession, one: Any, two: Any, *, same: bool) -> None:
-    """The same client id or the same static token is the same application, whatever the secret."""
+    """The same client id or static token is the same application, and so is what a source of any class says it is."""
     sessions = make(one), make(two)
     assert bool(await told(*sessions)) is same
+
+
+def test_a_token_does_not_show_in_what_it_is_known_by() -> None:
+    """The key of a token's quota is a digest; who logs it gives no token away."""
+    assert "planted-token" not in StaticToken("planted-token").quota_key
 
 
 async def test_a_source_used_twice_is_one_application(make: MakeSession) -> None:
