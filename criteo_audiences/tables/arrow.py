@@ -1,13 +1,18 @@
-"""Reads an Arrow stream of texts and small numbers, without pyarrow: columns arrive as bytes, not as Python objects.
+"""Reads and hands on Arrow streams without pyarrow: columns of text arrive as bytes, not as Python objects.
 
 Source: the Arrow C data and C stream interfaces, and their PyCapsule protocol (Arrow documentation, "Format").
 """
 
 import ctypes as c
+import errno
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from itertools import count
 from typing import Any, Final
 
 from attrs import frozen
+
+from criteo_audiences.tables.interruption import Interruption, Worker, result_of
 
 _TEXT: Final = {b"u": c.c_int32, b"U": c.c_int64}
 
@@ -50,7 +55,7 @@ _Array._fields_ = [
 _Stream._fields_ = [
     ("get_schema", c.CFUNCTYPE(c.c_int, c.POINTER(_Stream), c.POINTER(_Schema))),
     ("get_next", c.CFUNCTYPE(c.c_int, c.POINTER(_Stream), c.POINTER(_Array))),
-    ("get_last_error", c.CFUNCTYPE(c.c_char_p, c.POINTER(_Stream))),
+    ("get_last_error", c.CFUNCTYPE(c.c_void_p, c.POINTER(_Stream))),
     ("release", c.CFUNCTYPE(None, c.POINTER(_Stream))),
     ("private_data", c.c_void_p),
 ]
@@ -58,6 +63,7 @@ _Stream._fields_ = [
 _capsule_pointer = c.pythonapi.PyCapsule_GetPointer
 _capsule_pointer.restype = c.c_void_p
 _capsule_pointer.argtypes = [c.py_object, c.c_char_p]
+_NAME: Final = b"arrow_array_stream"
 
 
 @frozen
@@ -90,7 +96,7 @@ def read_stream(capsule: Any, failure: Callable[[str], Exception]) -> Iterator[t
         capsule: what `__arrow_c_stream__` returned: a column of bytes, and one of texts.
         failure: returns what to raise when the producer fails, given its message, which may hold values.
     """
-    stream = _Stream.from_address(_capsule_pointer(capsule, b"arrow_array_stream"))
+    stream = _Stream.from_address(_capsule_pointer(capsule, _NAME))
     schema = _Schema()
     _check(stream, stream.get_schema(c.byref(stream), c.byref(schema)), failure)
     formats = [schema.children[position].contents.format for position in range(schema.n_children)]
@@ -113,7 +119,7 @@ def field_names(capsule: Any) -> tuple[str, ...]:
     Args:
         capsule: what `__arrow_c_stream__` returned.
     """
-    stream = _Stream.from_address(_capsule_pointer(capsule, b"arrow_array_stream"))
+    stream = _Stream.from_address(_capsule_pointer(capsule, _NAME))
     schema = _Schema()
     if stream.get_schema(c.byref(stream), c.byref(schema)):
         return ()
@@ -126,8 +132,12 @@ def field_names(capsule: Any) -> tuple[str, ...]:
 
 def _check(stream: Any, failed: int, failure: Callable[[str], Exception]) -> None:
     if failed:
-        message = stream.get_last_error(c.byref(stream)) or b""
-        raise failure(message.decode(errors="replace"))
+        raise failure(_last_error(stream).decode(errors="replace"))
+
+
+def _last_error(stream: Any) -> bytes:
+    address = stream.get_last_error(c.byref(stream))
+    return c.string_at(address) if address else b""
 
 
 def _bytes(array: Any) -> bytes:
@@ -137,3 +147,120 @@ def _bytes(array: Any) -> bytes:
 def _texts(array: Any, number: Any) -> Texts:
     ends = (number * (array.length + 1)).from_address(array.buffers[1] + array.offset * c.sizeof(number))
     return Texts(array.buffers[2] or 0, ends)
+
+
+def interruptible(export: Callable[[], Any], interruption: Interruption) -> Any:
+    """Returns a stream with the rows of another one, whose reader ends when it is interrupted.
+
+    A producer may take for ever. It is asked by a thread of its own, one call after the other and none ahead, so that
+    only that thread stays with it.
+
+    Args:
+        export: returns the capsule of the other stream.
+        interruption: ends the wait for it.
+    """
+    relay = _Relay(export, interruption)
+    key = next(_KEYS)
+    stream = _Stream(*_CALLBACKS, key)
+    _OPEN[key] = relay
+    _HELD[c.addressof(stream)] = stream
+    return _new_capsule(c.addressof(stream), _NAME, _on_drop)
+
+
+class _Relay:
+    """Hands on what a producer gives, which only the worker asks; what is asked for in vain is given back."""
+
+    def __init__(self, export: Callable[[], Any], interruption: Interruption) -> None:
+        self.error = c.create_string_buffer(b"")
+        self._interruption = interruption
+        self._worker = Worker("criteo-audiences-table-rows")
+        self._taken: list[Any] = []
+        try:
+            self._capsule = result_of(self._worker.call(export), interruption)
+        except BaseException:
+            self._worker.end()
+            raise
+        self._producer = _Stream.from_address(_capsule_pointer(self._capsule, _NAME))
+
+    def hand_on(self, what: str, target: Any) -> int:
+        """Fills the target with what the producer gives; returns 0, or an error number."""
+        given = type(target.contents)()
+        try:
+            failed = result_of(self._worker.call(self._take, what, given), self._interruption)
+        except BaseException as error:  # noqa: BLE001 - the engine, which calls, knows error numbers only
+            self.error = c.create_string_buffer(str(error).encode())
+            return errno.EINTR
+        if not failed:
+            c.memmove(target, c.byref(given), c.sizeof(given))
+            self._taken.clear()
+        return failed
+
+    def end(self) -> None:
+        """Lets go of the producer."""
+        closed = self._worker.call(self._close)
+        self._worker.end()
+        with suppress(Exception):  # as an interruption
+            result_of(closed, self._interruption)
+
+    def _take(self, what: str, given: Any) -> int:
+        failed: int = getattr(self._producer, what)(c.byref(self._producer), c.byref(given))
+        if failed:
+            self.error = c.create_string_buffer(_last_error(self._producer))
+        else:
+            self._taken.append(given)
+        return failed
+
+    def _close(self) -> None:
+        for each in (*self._taken, self._producer):
+            if each.release:
+                each.release(c.byref(each))
+        self._capsule = None
+
+
+_KEYS: Final = count(1)
+_OPEN: Final[dict[int, _Relay]] = {}
+"""What a stream of ours stands for, by its private data; its reader may move the stream."""
+_HELD: Final[dict[int, _Stream]] = {}
+"""The memory of streams that were not moved, by its address, for as long as there is the capsule."""
+
+
+def _get_schema(stream: Any, target: Any) -> int:
+    return _OPEN[stream.contents.private_data].hand_on("get_schema", target)
+
+
+def _get_next(stream: Any, target: Any) -> int:
+    return _OPEN[stream.contents.private_data].hand_on("get_next", target)
+
+
+def _get_last_error(stream: Any) -> int:
+    return c.addressof(_OPEN[stream.contents.private_data].error)
+
+
+def _release(stream: Any) -> None:
+    relay = _OPEN.pop(stream.contents.private_data)
+    stream.contents.release = _TYPES["release"]()
+    relay.end()
+
+
+def _drop(capsule: int) -> None:
+    stream = _HELD.pop(_address_of(capsule, _NAME))
+    if stream.release:
+        stream.release(c.byref(stream))
+
+
+_TYPES: Final[dict[str, Any]] = {name: kind for name, kind, *_ in _Stream._fields_}
+_CALLBACKS: Final = tuple(
+    _TYPES[name](function)
+    for name, function in (
+        ("get_schema", _get_schema),
+        ("get_next", _get_next),
+        ("get_last_error", _get_last_error),
+        ("release", _release),
+    )
+)
+_DESTRUCTOR: Final = c.PYFUNCTYPE(None, c.c_void_p)
+_on_drop: Final = _DESTRUCTOR(_drop)
+_new_capsule = c.PYFUNCTYPE(c.py_object, c.c_void_p, c.c_char_p, _DESTRUCTOR)(("PyCapsule_New", c.pythonapi))
+_address_of = c.PYFUNCTYPE(c.c_void_p, c.c_void_p, c.c_char_p)(("PyCapsule_GetPointer", c.pythonapi))
+for _each in (*_CALLBACKS, _on_drop):  # the engine may hold them longer than this module lives
+    c.pythonapi.Py_IncRef(c.py_object(_each))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables import query
-from criteo_audiences.tables.arrow import field_names
+from criteo_audiences.tables.arrow import field_names, interruptible
+from criteo_audiences.tables.interruption import Interruption
 
 if TYPE_CHECKING:
     import duckdb
@@ -85,21 +86,26 @@ def needed(names: Sequence[str], wanted: Collection[int], used: Collection[str] 
 class Stream:
     """Shows the engine nothing of an object but its Arrow stream, so that it takes no other way to its rows.
 
+    Args:
+        source: the object.
+        interruption: ends a wait for its rows.
+
     Attributes:
         name: what the engine knows it as; an upload may read two, its source and its opt-outs.
         names: its columns, as the object names them, once it has been looked at.
         failure: what kind of exception the object raised.
     """
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Any, interruption: Interruption) -> None:
         self._source = source
+        self._interruption = interruption
         self.name = f"streamed_table_{next(_NUMBERS)}"
         self.names: tuple[str, ...] = ()
         self.failure = ""
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         try:
-            capsule = self._source.__arrow_c_stream__(requested_schema)
+            capsule = interruptible(lambda: self._source.__arrow_c_stream__(requested_schema), self._interruption)
         except Exception as error:
             self.failure = type(error).__name__
             raise
