@@ -138,6 +138,9 @@ class _AtExit:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __call__(self) -> None:
+        """Is never called."""
+
     def __eq__(self, callback: object) -> bool:
         native = type(import_duckdb().connect)
-        return isinstance(callback, native) and getattr(callback, "__name__", None) is None
+        return isinstance(callback, native) and not getattr(callback, "__name__", "")

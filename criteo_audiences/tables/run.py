@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
 from contextlib import aclosing
 from typing import Any, ClassVar, Final, ParamSpec, TypeVar
-from weakref import WeakSet
 
 import anyio
 
@@ -24,7 +23,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
 
-NAME: Final = "criteo-audiences-table"
+_NAME: Final = "criteo-audiences-table"
 """Names the threads that read tables."""
 
 _INTERRUPT_EVERY: Final = 0.05
@@ -169,13 +168,13 @@ class _Thread:
         items: what the reader yields.
     """
 
-    running: ClassVar["WeakSet[_Thread]"] = WeakSet()
+    running: ClassVar["set[_Thread]"] = set()
 
     def __init__(self, reader: Reader, items: Generator[Any, None, None]) -> None:
         self._reader = reader
         self._items = items
         self._ends_by: float | None = None
-        self._worker = Worker(NAME)
+        self._worker = Worker(_NAME)
         self.running.add(self)
         self._worker.call(_finish_before_the_engine)
 
@@ -187,21 +186,21 @@ class _Thread:
         """Ends the thread after the calls made so far; it closes what the reader has open, unless that is closed."""
         self._ends_by = self._ends_by or time.monotonic() + _PATIENCE
         self._worker.call(self._items.close)
+        self._worker.call(self.running.discard, self)
         self._worker.end()
 
     def is_late(self) -> bool:
         """Tells whether it still does what it was to end."""
         return self._ends_by is not None and time.monotonic() > self._ends_by and self._worker.is_alive
 
-    def finish(self) -> bool:
-        """Waits until it has ended, unless it does not listen; returns whether it has."""
+    def finish(self) -> None:
+        """Waits until it has ended, unless it does not listen."""
         self.end()
         while self._worker.is_alive and not self.is_late():
             self._reader.interrupt()
             self._worker.join(_INTERRUPT_EVERY)
         if self._worker.is_alive:
             self._reader.abandon()
-        return not self._worker.is_alive
 
 
 @atexit.register
@@ -213,7 +212,9 @@ def _finish_all() -> None:
     running = tuple(_Thread.running)
     for thread in running:
         thread.end()
-    if not all([thread.finish() for thread in running]):
+    for thread in running:
+        thread.finish()
+    if any(thread.is_late() for thread in running):
         leave_at_exit()
 
 
