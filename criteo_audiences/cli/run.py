@@ -109,8 +109,8 @@ def run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> None:
     if unwritten := flush():
         print_error(f"The result could not be written to standard output: {unwritten.strerror}.")
         code = code or Exit.FILE
-    # The interpreter would wait for these threads, and so for the input's end, or for a file that does not answer. While it
-    # ends, a further signal would kill it without the code.
+    # The interpreter would wait for these threads, and so for the input's end, or for a file that does not answer.
+    # While it ends, a further signal would kill it without the code.
     is_interrupted = code in {Exit.INTERRUPTED, Exit.TERMINATED}
     is_reading = state.reads_standard_input or any(thread.name == _READING for thread in threading.enumerate())
     if is_interrupted or is_reading:
