@@ -29,9 +29,9 @@ from criteo_audiences.session.endpoints import send_for_nothing, send_for_one
 from criteo_audiences.session.protocol import Request
 from criteo_audiences.session.session import Session
 from criteo_audiences.uploads import Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
+from criteo_audiences.uploads.lane import as_table
 from criteo_audiences.uploads.options import Options, gum_caller_id_of
 from criteo_audiences.uploads.pipeline import Look
-from criteo_audiences.uploads.sources import as_table
 from criteo_audiences.uploads.uploader import stream, upload
 from criteo_audiences.validation import choose, require_text
 

@@ -7,8 +7,7 @@ from types import ModuleType
 from typing import Final
 
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
-from criteo_audiences.identifiers.calling_codes import international_number, without_more
-from criteo_audiences.identifiers.countries import find_country
+from criteo_audiences.identifiers.countries import find_country, international_number, without_more
 from criteo_audiences.identifiers.reasons import RejectReason
 
 _ANYWHERE: Final = "00"  # what most of the world dials for abroad, and what exports hold everywhere

@@ -7,7 +7,7 @@ from typing import Final
 
 from attrs import field, frozen
 
-from criteo_audiences.identifiers.calling_codes import PLAIN_NUMBER
+from criteo_audiences.identifiers.countries import PLAIN_NUMBER
 from criteo_audiences.identifiers.email import ADDRESS_AFTER_A_SIGN, PLAIN_ADDRESS, normalize_email
 from criteo_audiences.identifiers.hashing import digests
 from criteo_audiences.identifiers.ids import (

@@ -3,9 +3,8 @@
 from criteo_audiences.session.auth import AccessToken, ClientCredentials, Grant, StaticToken, TokenSource
 from criteo_audiences.session.clock import Clock, SystemClock
 from criteo_audiences.session.events import Event
-from criteo_audiences.session.limiter import LocalRateLimiter
 from criteo_audiences.session.protocol import Request, Response
-from criteo_audiences.session.quota import Quota, RateLimiter
+from criteo_audiences.session.quota import LocalRateLimiter, Quota, RateLimiter
 from criteo_audiences.session.retry import RetryPolicy
 from criteo_audiences.session.session import Session
 from criteo_audiences.session.transport import AiohttpTransport, Exchange, Transport

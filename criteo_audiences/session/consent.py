@@ -26,10 +26,9 @@ from criteo_audiences.session.auth import (
     read_token,
     require_secret,
 )
-from criteo_audiences.session.loops import LoopLock
+from criteo_audiences.session.loops import LoopLock, completed
 from criteo_audiences.session.proxies import read_url
 from criteo_audiences.session.quota import Quota
-from criteo_audiences.session.shielding import completed
 from criteo_audiences.validation import require_range
 
 OnRotate = Callable[[str], Awaitable[None]]

@@ -1,20 +1,78 @@
-"""What an answer shows of what its own call has sent: a server may put anything into a code or a trace id.
+"""Hides what an answer repeats of its own call: compared with what was sent, in every way a text may be read."""
 
-The texts of an answer are few, the identifiers of a call up to 50,000: so the texts are indexed, and the identifiers
-pass by a piece at a time and are not kept.
-"""
-
+import base64
+import binascii
+import codecs
+import contextlib
 import hashlib
+import html
 import itertools
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import orjson
 from attrs import define, field
 
 from criteo_audiences.models import HIDDEN, Compared
-from criteo_audiences.session.readings import plain, readings
+
+_UNIMPORTANT: Final = re.compile(r"[\W_]+")
+_SPELLED_OUT: Final = re.compile(r"(?<=[^a-z0-9])(?:at|dot)(?=[^a-z0-9])", re.IGNORECASE)
+_ESCAPED: Final = re.compile(r"u\+?([0-9a-f]{4})", re.IGNORECASE)
+_CODES: Final = re.compile(r"[0-9]{2,3}(?:[ ,;.:_-]+[0-9]{2,3}){5,}")
+_BITS: Final = re.compile(r"[01]{8}")
+_DIGITS: Final = re.compile(r"[0-9]{16,}")
+_WRITTEN_BYTES: Final = re.compile(r"(?:[0-9a-f]{2}[ :.-]?){6,}", re.IGNORECASE)
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]{8,}")
+_BASE32: Final = re.compile(r"[A-Z2-7]{8,}", re.IGNORECASE)
+_URL_SAFE: Final = str.maketrans("-_", "+/")
+
+
+def plain(text: str) -> str:
+    """Returns a text without case and punctuation."""
+    return _UNIMPORTANT.sub("", text.casefold())
+
+
+def readings(text: str) -> Iterator[str]:
+    """Yields what a text may say beside what it says as it stands; bytes that are no text as hexadecimal digits."""
+    yield text[::-1]
+    yield codecs.decode(text, "rot13")
+    yield _SPELLED_OUT.sub("", text)
+    yield html.unescape(text)
+    yield _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+    for once in dict.fromkeys(_decoded(text)):
+        yield once.decode("utf-8", "ignore")
+        yield once.hex()
+        for twice in _decoded(once.decode("latin-1")):
+            yield twice.decode("utf-8", "ignore")
+
+
+def _decoded(text: str) -> Iterator[bytes]:
+    """Yields the bytes that a text may stand for."""
+    for found in _CODES.findall(text):
+        yield bytes(code for code in map(int, re.findall("[0-9]+", found)) if code < 256)  # noqa: PLR2004 - a byte
+    if bits := _BITS.findall(text):
+        yield bytes(int(each, 2) for each in bits)
+    for found in _DIGITS.findall(text):
+        number = int(found)
+        yield number.to_bytes((number.bit_length() + 7) // 8)
+    for found in _WRITTEN_BYTES.findall(text):
+        yield bytes.fromhex(re.sub("[^0-9A-Fa-f]", "", found))
+    for found in _BASE64.findall(text):
+        standard = found.translate(_URL_SAFE)
+        for start in range(4):  # it may begin in the middle
+            yield from _based(base64.b64decode, standard[start:], 4)
+    for found in _BASE32.findall(text):
+        yield from _based(base64.b32decode, found.upper(), 8)
+
+
+def _based(decode: Callable[[str], bytes], text: str, size: int) -> Iterator[bytes]:
+    """Yields what a text in groups of characters decodes to; its last group may lack its padding."""
+    with contextlib.suppress(binascii.Error):
+        yield decode(text + "=" * (-len(text) % size))
+    with contextlib.suppress(binascii.Error):
+        yield decode(text[: len(text) // size * size])
+
 
 _TEXTS: Final = ("code", "instance", "traceId", "traceIdentifier")
 _LISTS: Final = ("errors", "warnings")

@@ -1,8 +1,11 @@
-"""Criteo's HTTP conventions without I/O: what a call is, and what its answer means."""
+"""Criteo's HTTP conventions without I/O: what a call is, and what its answer means, the end of a version included."""
 
 import codecs
+import contextlib
 import datetime as dt
+import logging
 import re
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from email.utils import parsedate_to_datetime
@@ -26,7 +29,7 @@ from criteo_audiences.errors import (
     ServerError,
 )
 from criteo_audiences.meter import CallMeter
-from criteo_audiences.models import Problem, RateLimit
+from criteo_audiences.models import Problem, ProblemType, RateLimit
 from criteo_audiences.session.codec import MOST_OF_A_SINGLE_CALL, MOST_PROBLEMS, read_problems
 from criteo_audiences.session.echoes import Echoes
 from criteo_audiences.session.quota import MOST_CALLS
@@ -291,3 +294,48 @@ def _moment(text: str | None) -> dt.datetime | None:
         return None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.UTC)
     except (OverflowError, ValueError, OSError):
         return None
+
+
+_GONE: Final = 410
+_LOG: Final = logging.getLogger("criteo_audiences.session")
+
+
+class DeprecationWatch:
+    """Looks at every answer and warns once of each thing that will end.
+
+    Criteo announces it by `Deprecation` and `Sunset` headers (RFC 9745, RFC 8594), by `warnings[]` of type
+    `deprecation` inside an answer, and after the end by 410.
+
+    Args:
+        api_version: the version to name.
+    """
+
+    def __init__(self, api_version: str) -> None:
+        self._api_version = api_version
+        self._told: set[str] = set()
+
+    def look_at_response(self, response: Response) -> None:
+        """Warns of a version that will end, or has ended."""
+        if response.status == _GONE:
+            self._warn("gone", "has ended")
+        announced = response.headers.get("deprecation", "").strip().lower()
+        if announced and announced not in {"false", "?0"}:
+            sunset = read_date(response.headers.get("sunset", ""))
+            self._warn("version", f"is deprecated and ends on {sunset:%Y-%m-%d}" if sunset else "is deprecated")
+
+    def look_at_document(self, document: Any) -> None:
+        """Warns of what an answer's own warnings say will end."""
+        entries = document.get("warnings") if isinstance(document, dict) else None
+        for problem in read_problems(entries, lenient=True) if entries else ():
+            if problem.type is ProblemType.DEPRECATION:
+                self._warn(problem.code or "deprecation", f"announces a deprecation ({problem})")
+
+    def _warn(self, key: str, what: str) -> None:
+        if key in self._told:
+            return
+        self._told.add(key)
+        message = f"Criteo's API version {self._api_version} {what}; choose a newer api_version."
+        _LOG.warning("%s", message)
+        # A filter that turns warnings into errors must not lose the answer of a call that was made.
+        with contextlib.suppress(DeprecationWarning):
+            warnings.warn(message, DeprecationWarning, stacklevel=2)

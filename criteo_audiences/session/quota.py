@@ -1,12 +1,20 @@
-"""How many calls may be made, and what the session asks of whoever says when."""
+"""The call quota, the limiter interface that enforces it, and the limiter of one process."""
 
+import asyncio
+import heapq
+import itertools
 import math
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from attrs import define, field, frozen
 
-from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.errors import ConfigurationError, QuotaWaitError
 from criteo_audiences.models import RateLimit
+from criteo_audiences.session.clock import Clock, SystemClock, Timer
+from criteo_audiences.session.loops import MOVED, HomeLoop
 from criteo_audiences.validation import require_range
 
 MOST_CALLS: Final = 1_000_000
@@ -122,3 +130,209 @@ class RateLimiter(Protocol):
             pause: seconds during which nobody may call: the server answered 429.
             sent_at: when it was sent, on the session's clock: tells which other calls its answer has counted.
         """
+
+
+@define(order=True)
+class _Waiter:
+    background: bool
+    number: int
+    since: float = field(order=False)
+    granted: "asyncio.Future[None]" = field(order=False)
+
+
+class LocalRateLimiter:
+    """A sliding window over the calls of one process.
+
+    A full window may be spent at once: spreading calls out would only make a short upload slower. A call holds its
+    place from its start until `period` seconds after its answer came, which is never shorter than the server counts
+    it, for a fixed window as for a sliding one; or until the server shows by its own count that it does not any more.
+    """
+
+    def __init__(self, quota: Quota | None = None, *, clock: Clock | None = None) -> None:
+        self._quota = quota or Quota()
+        self._clock = clock or SystemClock()
+        self._limit = self._quota.calls
+        self._in_flight = 0
+        self._answered: deque[float] = deque()
+        self._foreign = 0
+        self._foreign_until = 0.0
+        self._paused_until = 0.0
+        self._refusals = Refusals()
+        self._reopens_at: float | None = None
+        self._waiters: list[_Waiter] = []
+        self._numbers = itertools.count()
+        self._timer: Timer | None = None
+        self._home = HomeLoop()
+
+    @property
+    def share(self) -> float:
+        """How much of the application's window is for this limiter, above 0 and up to 1."""
+        return self._quota.share
+
+    @property
+    def window(self) -> tuple[int, float]:
+        """Calls that may be made within so many seconds, as far as is known now."""
+        return self._allowed(), self._quota.period
+
+    async def acquire(self, *, background: bool = False, longest: float | None = None) -> float:
+        """See `RateLimiter.acquire`."""
+        now = self._clock.now()
+        if self._home.has_moved():
+            self._begin_anew(now)
+        if not self._waiters and self._free(now) > 0:
+            self._in_flight += 1
+            return 0.0
+        wait = self.expected_wait(background=background)
+        if longest is not None and wait > longest:
+            raise QuotaWaitError(wait, longest)
+        waiter = _Waiter(background, next(self._numbers), now, asyncio.get_running_loop().create_future())
+        heapq.heappush(self._waiters, waiter)
+        self._admit()
+        patience = None if longest is None else self._clock.call_later(longest, lambda: self._refuse(waiter, longest))
+        try:
+            await waiter.granted
+        except asyncio.CancelledError:
+            self._withdraw(waiter)
+            raise
+        finally:
+            if patience is not None:
+                patience.cancel()
+        return self._clock.now() - waiter.since
+
+    def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0, sent_at: float | None = None) -> None:
+        """See `RateLimiter.settle`."""
+        now = self._clock.now()
+        self._in_flight = max(0, self._in_flight - 1)  # a call of an event loop that has gone may end late
+        self._answered.append(now)
+        if pause > 0:
+            self._refusals.note(now if sent_at is None else sent_at, now)
+            self._paused_until = max(self._paused_until, now + pause)
+        elif sent_at is not None:
+            self._refusals.clear()
+        if announced is not None:
+            self._believe(announced, now, now if sent_at is None else sent_at)
+        self._admit()
+
+    def expected_wait(self, *, background: bool = False) -> float:
+        """Seconds a call asked for now would wait, if nothing new became known and calls in flight ended now."""
+        now = self._clock.now()
+        wanted = 1 + sum(1 for waiter in self._waiters if background or not waiter.background)
+        mine, shared = self._room(now)
+        own = [answered + self._quota.period for answered in self._answered]
+        everybody = sorted([*own, *[self._foreign_until] * self._foreign])
+        due = max(self._due(wanted - mine, own, now), self._due(wanted - shared, everybody, now), self._paused_until)
+        return max(0.0, due - now)
+
+    def _begin_anew(self, now: float) -> None:
+        """Leaves the waiters to the event loop they belong to; the calls made there stay counted, as ended now."""
+        self._answered.extend([now] * self._in_flight)
+        self._in_flight = 0
+        left, self._waiters = self._waiters, []
+        for waiter in left:
+            if not (waiter.granted.done() or waiter.granted.get_loop().is_closed()):
+                waiter.granted.set_exception(ConfigurationError(MOVED))
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _free(self, now: float) -> int:
+        """Calls that may be made at this moment."""
+        if now < self._paused_until:
+            return 0
+        room = min(self._room(now))
+        return min(room, 1 - self._in_flight) if self._refusals.are_many else room
+
+    def _allowed(self) -> int:
+        """Calls a window that this client may make."""
+        return max(1, math.floor(self._limit * self._quota.share))
+
+    def _room(self, now: float) -> tuple[int, int]:
+        """Places free in this client's share, and in the application's limit."""
+        while self._answered and self._answered[0] + self._quota.period <= now:
+            self._answered.popleft()
+        if now >= self._foreign_until:
+            self._foreign = 0
+        if self._reopens_at is not None and now >= self._reopens_at and not self._in_flight:
+            self._reopen()
+        used = self._in_flight + len(self._answered)
+        return self._allowed() - used, self._limit - used - self._foreign
+
+    def _due(self, missing: int, releases: Sequence[float], now: float) -> float:
+        """When `missing` more places will be free."""
+        if missing <= 0:
+            return now
+        windows, place = divmod(missing - 1, self._allowed())
+        first = releases[place] if place < len(releases) else now + self._quota.period
+        return first + self._quota.period * windows
+
+    def _believe(self, announced: RateLimit, now: float, sent_at: float) -> None:
+        """Corrects the window by the server's own count, which includes the calls of other tools."""
+        if announced.limit:
+            self._limit = min(announced.limit, MOST_CALLS)
+        if announced.remaining is None:
+            return
+        counted = self._limit - announced.remaining
+        # Calls answered before this one was sent are in the server's count, unless they have left its window; the
+        # count holds this call as well.
+        answered_before = bisect_left(self._answered, sent_at)
+        for _ in range(answered_before - max(0, counted - 1)):
+            self._answered.popleft()
+        self._foreign = max(0, counted - self._in_flight - len(self._answered))
+        reset_in = announced.reset_in
+        if reset_in is None or not 0 < reset_in <= self._quota.period:
+            reset_in = self._quota.period
+        self._foreign_until = now + reset_in
+        self._reopens_at = now + reset_in if announced.remaining == 0 else None
+
+    def _reopen(self) -> None:
+        """Frees one place: the server said that a call could be made now; its answer will tell how many more can."""
+        self._reopens_at = None
+        self._foreign = 0
+        while len(self._answered) >= self._allowed():
+            self._answered.popleft()
+
+    def _admit(self) -> None:
+        """Lets waiters go while places are free, and wakes up again when the next one will be."""
+        now = self._clock.now()
+        while self._waiters and self._free(now) > 0:
+            waiter = heapq.heappop(self._waiters)
+            if not waiter.granted.done():  # done: its caller was cancelled a moment ago
+                self._in_flight += 1
+                waiter.granted.set_result(None)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._waiters and (due := self._next_change(now)) is not None:
+            self._timer = self._clock.call_later(max(0.0, due - now), self._admit)
+
+    def _next_change(self, now: float) -> float | None:
+        """When a place may become free without an answer coming; `None` when only an answer can free one."""
+        if now < self._paused_until:
+            return self._paused_until
+        changes = [self._answered[0] + self._quota.period] if self._answered else []
+        if self._foreign:
+            changes.append(self._foreign_until)
+        if self._reopens_at is not None and not self._in_flight:
+            changes.append(self._reopens_at)
+        return min(changes, default=None)
+
+    def _refuse(self, waiter: _Waiter, longest: float) -> None:
+        """Ends a wait that turned out longer than was expected when it began, and than it may be."""
+        self._admit()  # a place may have come free at this very moment
+        if waiter.granted.done():
+            return
+        self._leave_queue(waiter)
+        wait = self._clock.now() - waiter.since + self.expected_wait(background=waiter.background)
+        waiter.granted.set_exception(QuotaWaitError(wait, longest))
+
+    def _withdraw(self, waiter: _Waiter) -> None:
+        """Takes a cancelled waiter out of the queue; a place it was granted meanwhile goes to the next one."""
+        if waiter in self._waiters:
+            self._leave_queue(waiter)
+        elif not waiter.granted.cancelled() and waiter.granted.exception() is None:
+            self._in_flight = max(0, self._in_flight - 1)
+        self._admit()
+
+    def _leave_queue(self, waiter: _Waiter) -> None:
+        self._waiters.remove(waiter)
+        heapq.heapify(self._waiters)

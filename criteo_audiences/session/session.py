@@ -21,16 +21,22 @@ from criteo_audiences.errors import (
     ResponseError,
 )
 from criteo_audiences.models import RateLimit, printable_trace_id
-from criteo_audiences.session.auth import TokenSource
+from criteo_audiences.session.auth import TokenCache, TokenSource
 from criteo_audiences.session.clock import Clock, SystemClock
-from criteo_audiences.session.deprecation import DeprecationWatch
 from criteo_audiences.session.events import Event, EventName, OnEvent, emit
-from criteo_audiences.session.limiter import LocalRateLimiter
 from criteo_audiences.session.neighbors import APPLICATIONS
-from criteo_audiences.session.protocol import FORM, JSON, Request, Response, decipher, is_quickly_read, read_rate_limit
-from criteo_audiences.session.quota import Quota, RateLimiter, Refusals, floor_of
+from criteo_audiences.session.protocol import (
+    FORM,
+    JSON,
+    DeprecationWatch,
+    Request,
+    Response,
+    decipher,
+    is_quickly_read,
+    read_rate_limit,
+)
+from criteo_audiences.session.quota import LocalRateLimiter, Quota, RateLimiter, Refusals, floor_of
 from criteo_audiences.session.retry import RetryPolicy
-from criteo_audiences.session.tokens import TokenCache
 from criteo_audiences.session.transport import Exchange, Transport
 
 R = TypeVar("R")
@@ -44,10 +50,6 @@ _NOTICEABLE_WAIT: Final = 0.01
 _EARLIER: Final = "An earlier request of this call may have been applied."
 _MOST_REFUSALS: Final = 10
 """Times that a call is answered 429 before it gives up, however long the server says to wait."""
-
-
-def _as_it_is(document: Any) -> Any:
-    return document
 
 
 @define
@@ -72,7 +74,7 @@ class _Call:
     """
 
     request: Request
-    read: Callable[[Any], Any] = _as_it_is
+    read: Callable[[Any], Any] = field(default=lambda document: document)
     attempt: int = 0
     failures: int = 0
     refusals: int = 0
@@ -201,7 +203,7 @@ class Session:
             CriteoError: of the class that says what the caller can do; `outcome_unknown` is true when Criteo may have
                 applied a request of the call.
         """
-        return await self._settle(_Call(request))
+        return await self._within_deadline(_Call(request))
 
     async def ask(self, request: Request, read: Callable[[Any], R]) -> R:
         """Makes a call like `send` and reads its document.
@@ -211,10 +213,10 @@ class Session:
         Raises:
             CriteoError: as `send`; for what `read` cannot read with the status of the answer.
         """
-        result: R = await self._settle(_Call(request, read))
+        result: R = await self._within_deadline(_Call(request, read))
         return result
 
-    async def _settle(self, call: _Call) -> Any:
+    async def _within_deadline(self, call: _Call) -> Any:
         """Makes the call once there is a slot of the quota, and tells how it ended when that is badly."""
         self._enter(call.request)
         await self._acquire(call)

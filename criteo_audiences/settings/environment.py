@@ -8,9 +8,8 @@ from attrs import frozen
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.session import ClientCredentials, TokenSource
 from criteo_audiences.session.consent import RefreshToken
-from criteo_audiences.settings.files import read_secret
 from criteo_audiences.settings.profiles import profiles_path, read_profile
-from criteo_audiences.settings.stored import StoredRefreshToken
+from criteo_audiences.settings.secret_files import StoredRefreshToken, read_secret
 
 
 @frozen(kw_only=True)

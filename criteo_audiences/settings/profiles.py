@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 from attrs import fields, frozen
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.settings.files import read_secret
+from criteo_audiences.settings.secret_files import read_secret
 
 V = TypeVar("V")
 

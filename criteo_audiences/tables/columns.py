@@ -11,10 +11,9 @@ from attrs import evolve, frozen
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
 from criteo_audiences.identifiers import RejectReason, has_phone_form, normalize_email, normalize_mobile_ad_id
 from criteo_audiences.models import IdentifierType
-from criteo_audiences.tables.delimiting import header_hint
-from criteo_audiences.tables.layout import Layout
-from criteo_audiences.tables.names import engine_names, fold, listed, shown
-from criteo_audiences.tables.wording import Wording, has_wording, wording
+from criteo_audiences.tables.files.dialect import header_hint
+from criteo_audiences.tables.files.layout import Layout
+from criteo_audiences.tables.header_words import Wording, engine_names, fold, has_wording, listed, shown, wording
 
 _KIND_NAMES: Final = {
     IdentifierType.EMAIL: ("an e-mail", "e-mails"),

@@ -15,21 +15,26 @@ from attrs import frozen
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.identifiers import OptOutCount
-from criteo_audiences.tables import query
-from criteo_audiences.tables.arrow import read_stream
-from criteo_audiences.tables.cutting import Cutter
-from criteo_audiences.tables.engine import connect, limit_memory, progress_of, scanned_rows
-from criteo_audiences.tables.failures import failure, translated
-from criteo_audiences.tables.framing import framing_of
-from criteo_audiences.tables.interruption import Interruption
-from criteo_audiences.tables.opening import Opened, open_table, require_all_rows
+from criteo_audiences.tables.cutter import Cutter, framing_of
+from criteo_audiences.tables.engine import query
+from criteo_audiences.tables.engine.arrow import read_stream
+from criteo_audiences.tables.engine.connection import connect, limit_memory, progress_of, scanned_rows
+from criteo_audiences.tables.engine.failures import failure, translated
+from criteo_audiences.tables.engine.opening import Opened, open_table, require_all_rows
+from criteo_audiences.tables.engine.rules import (
+    Staging,
+    coded_rows,
+    first_rows,
+    hiding,
+    load_opt_outs,
+    stage,
+    staged_rejects,
+)
+from criteo_audiences.tables.files.source_files import SourceFiles
+from criteo_audiences.tables.files.workspace import Interruption, workspace
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Plan
-from criteo_audiences.tables.preparing import coded_rows, first_rows, hiding, load_opt_outs
-from criteo_audiences.tables.source_files import SourceFiles
-from criteo_audiences.tables.staging import Staging, stage, staged_rejects
 from criteo_audiences.tables.table import Table
-from criteo_audiences.tables.workspace import workspace
 
 if TYPE_CHECKING:
     import duckdb

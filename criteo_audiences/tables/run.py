@@ -10,13 +10,13 @@ from typing import Any, ClassVar, Final, ParamSpec, TypeVar
 import anyio
 
 from criteo_audiences.identifiers import OptOutCount, RowCounts
-from criteo_audiences.tables import query
-from criteo_audiences.tables.engine import import_duckdb, leave_at_exit
-from criteo_audiences.tables.interruption import Worker
+from criteo_audiences.tables.engine import query
+from criteo_audiences.tables.engine.connection import import_duckdb, leave_at_exit
+from criteo_audiences.tables.files.source_files import SourceFiles
+from criteo_audiences.tables.files.workspace import Worker
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Chunk, Reader
-from criteo_audiences.tables.source_files import SourceFiles
 from criteo_audiences.tables.table import Table
 
 P = ParamSpec("P")

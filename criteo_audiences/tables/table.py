@@ -10,8 +10,7 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables.given_paths import given_paths, shown_paths
-from criteo_audiences.tables.layout import STDIN
+from criteo_audiences.tables.files.paths import STDIN, given_paths, shown_paths
 from criteo_audiences.validation import require_range
 
 FilePath = str | os.PathLike[str]
@@ -135,10 +134,9 @@ class Table:
             encoding: the codec of a text file, such as `"cp1251"`, where its bytes do not tell.
             hive_partitioning: read directories named `column=value` as columns of text of the Parquet files below
                 them. Otherwise such a name is only a name.
-            region_column: of phone numbers, the header of the column with the country of each row's number, as a code
-                or a name.
-            threads: threads that read and prepare the files; left out, one core is left to the event loop.
-            memory_limit: memory that preparing may take, such as `"2GB"`; beyond it, it goes to disk. Left out, 512 MB.
+            region_column: the header of the column with the country of each row's phone number, as a code or a name.
+            threads: threads that read and prepare the files (default: all cores but one).
+            memory_limit: memory for preparing, such as `"2GB"` (default: 512 MB); beyond it, the disk is used.
 
         Raises:
             TypeError: for an open file, a frame or anything else that is no path.

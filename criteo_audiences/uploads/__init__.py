@@ -1,12 +1,11 @@
 """Bulk upload: from a source to batches, sent concurrently; knows no endpoint and no HTTP."""
 
 from criteo_audiences.tables.origins import SourceRow
-from criteo_audiences.uploads.amendment import Amend, Amendment, Destination
+from criteo_audiences.uploads.amendment import Amend, Amendment, BatchResult, Destination, Outcome
+from criteo_audiences.uploads.lane import Source
 from criteo_audiences.uploads.options import UploadOptions
-from criteo_audiences.uploads.outcome import BatchResult, Outcome
 from criteo_audiences.uploads.policies import Policy, Verdict
 from criteo_audiences.uploads.report import Progress, UploadReport
-from criteo_audiences.uploads.sources import Source
 from criteo_audiences.uploads.uploader import UploadStream, upload
 
 __all__ = [

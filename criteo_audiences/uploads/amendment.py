@@ -1,13 +1,22 @@
-"""All that an upload knows of Criteo: a call that its service makes."""
+"""One amend call of an upload: what it sends, and what became of its identifiers."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 from attrs import field, frozen
 
 from criteo_audiences.batches import Batch
+from criteo_audiences.errors import (
+    ApiVersionGoneError,
+    ConnectError,
+    CriteoError,
+    InvalidResponseError,
+    NotFoundError,
+    PartialFailureError,
+    PermissionDeniedError,
+)
 from criteo_audiences.meter import CallMeter
-from criteo_audiences.models import ContactListOperation, IdentifierType, Operation
+from criteo_audiences.models import ContactListOperation, IdentifierType, Operation, printable_trace_id
 
 
 @frozen(kw_only=True)
@@ -67,3 +76,147 @@ class Amendment:
 
 Amend = Callable[[Amendment], Awaitable[ContactListOperation]]
 """Makes an amend call with its retries; all an upload knows of Criteo."""
+
+
+_HOPELESS: Final = (PermissionDeniedError, NotFoundError, ApiVersionGoneError)
+
+
+@frozen(kw_only=True)
+class Outcome:
+    """What became of the identifiers that were put into calls: `sent` is the sum of the others.
+
+    Attributes:
+        valid: Criteo accepted them.
+        invalid: Criteo refused them.
+        unreported: their call answered 200 with counts that are missing, do not add up or are of another call.
+        failed: their call was refused: Criteo certainly has not applied it.
+        unknown: their call got no answer, or one that a gateway gives as well (408, 5xx) or that lists problems, so
+            that Criteo may or may not have them; sending them again does no harm.
+    """
+
+    valid: int = 0
+    invalid: int = 0
+    unreported: int = 0
+    failed: int = 0
+    unknown: int = 0
+
+    @property
+    def sent(self) -> int:
+        """Identifiers put into calls."""
+        return self.valid + self.invalid + self.unreported + self.failed + self.unknown
+
+    def __add__(self, other: "Outcome") -> "Outcome":
+        return Outcome(
+            valid=self.valid + other.valid,
+            invalid=self.invalid + other.invalid,
+            unreported=self.unreported + other.unreported,
+            failed=self.failed + other.failed,
+            unknown=self.unknown + other.unknown,
+        )
+
+
+@frozen(kw_only=True)
+class BatchResult:
+    """What became of one batch.
+
+    Attributes:
+        number: from 1, in the order of the source.
+        kind: what its identifiers are.
+        sent: identifiers put into calls: all of the batch, or none when no request carried it.
+        outcome: their fate, in counts.
+        receipt: Criteo's answer; `None` when an earlier run sent the batch, or when it failed and no receipt stood
+            with the problems.
+        error: why it failed, `None` when it did not.
+        resumed: whether an earlier run got it acknowledged, so that this one did not send it.
+    """
+
+    number: int
+    kind: IdentifierType
+    sent: int
+    outcome: Outcome
+    receipt: ContactListOperation | None = None
+    error: CriteoError | None = None
+    resumed: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """Whether Criteo took the batch and accounted for it."""
+        return self.error is None and not self.outcome.unreported
+
+    @property
+    def valid(self) -> int:
+        """Identifiers Criteo accepted."""
+        return self.outcome.valid
+
+    @property
+    def invalid(self) -> int:
+        """Identifiers Criteo refused."""
+        return self.outcome.invalid
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns JSON-safe values, without an identifier."""
+        error = self.error
+        return {
+            "batch": self.number,
+            "sent": self.sent,
+            "error": type(error).__name__ if error else None,
+            "status": getattr(error, "status", None),
+            "codes": [str(problem) for problem in getattr(error, "problems", ())],
+            "trace_id": printable_trace_id(getattr(error, "trace_id", None)),
+        }
+
+
+def result_of(amendment: Amendment, receipt: ContactListOperation) -> BatchResult:
+    """Reads a receipt: what it does not account for is `unreported`, and nothing is counted twice."""
+    count = amendment.batch.count
+    valid, invalid = _accounted(amendment, receipt)
+    outcome = Outcome(valid=valid, invalid=invalid, unreported=count - valid - invalid)
+    kind = amendment.identifier_type
+    return BatchResult(number=amendment.batch.number, kind=kind, sent=count, outcome=outcome, receipt=receipt)
+
+
+def _accounted(amendment: Amendment, receipt: ContactListOperation) -> tuple[int, int]:
+    """Returns how many identifiers a receipt calls valid and invalid: none when it cannot be the call's own."""
+    valid, invalid = receipt.valid, receipt.invalid
+    if valid is None or invalid is None or not amendment.is_confirmed_by(receipt):
+        return 0, 0
+    if min(valid, invalid) < 0 or valid + invalid > amendment.batch.count:
+        return 0, 0
+    return valid, invalid
+
+
+def failure_of(amendment: Amendment, error: CriteoError, *, carried: bool) -> BatchResult:
+    """Describes a batch that failed.
+
+    Args:
+        amendment: the call.
+        error: why it failed.
+        carried: whether a request carried it; otherwise (no token, no quota) its identifiers stay pending.
+    """
+    number, kind, count = amendment.batch.number, amendment.identifier_type, amendment.batch.count
+    if not carried:
+        return BatchResult(number=number, kind=kind, sent=0, outcome=Outcome(), error=error)
+    receipt = error.receipt if isinstance(error, PartialFailureError) else None
+    outcome = Outcome(unknown=count) if error.outcome_unknown else Outcome(failed=count)
+    if isinstance(receipt, ContactListOperation):
+        valid, invalid = _accounted(amendment, receipt)
+        outcome = Outcome(valid=valid, invalid=invalid, unknown=count - valid - invalid)
+    return BatchResult(number=number, kind=kind, sent=count, outcome=outcome, receipt=receipt, error=error)
+
+
+def is_hopeless(error: CriteoError | None) -> bool:
+    """Returns whether every further batch would fail the same way; if so, the upload stops."""
+    return isinstance(error, _HOPELESS) or (isinstance(error, ConnectError) and not error.passing)
+
+
+def ends_upload(batch: Batch, result: BatchResult, max_invalid: float) -> bool:
+    """Returns whether every further batch would fail like this one; if so, the upload stops.
+
+    Args:
+        batch: the batch.
+        result: what became of it.
+        max_invalid: share of a first full batch that Criteo may refuse, 0 to 1.
+    """
+    is_no_login = not result.sent and isinstance(result.error, InvalidResponseError)
+    mostly_refused = result.invalid > max_invalid * batch.count
+    return is_no_login or is_hopeless(result.error) or (batch.number == 1 and batch.full and mostly_refused)

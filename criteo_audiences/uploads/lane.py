@@ -1,13 +1,21 @@
-"""What an upload asks of a lane, which reads a source and hands on its batches."""
+"""What an upload can read from, and what it asks of the lane that reads it."""
 
+import asyncio
+import itertools
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing, nullcontext
+from typing import Any, Final, Protocol
 
-from attrs import frozen
+import anyio
+from attrs import evolve, frozen
 
 from criteo_audiences.batches import Batch
+from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import OptOutCount, RowCounts
 from criteo_audiences.models import IdentifierType
+from criteo_audiences.tables import Table
 from criteo_audiences.tables.origins import SourceRow
 
 Deliver = Callable[[Batch], Awaitable[None]]
@@ -85,3 +93,158 @@ class Lane(ABC):
         Raises:
             SourceChangedError: when the source is no longer what was read.
         """
+
+
+class ArrowStream(Protocol):
+    """A table that exports its rows as Arrow: of polars, pandas, pyarrow, DuckDB."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+
+
+Source = Iterable[str | None] | AsyncIterable[str | None] | os.PathLike[str] | Table | ArrowStream
+"""What an upload reads from: any iterable or async iterable of text, a file, or a table."""
+
+
+class Reading(Protocol):
+    """A source being read."""
+
+    def slices(
+        self, buffer: list[Any], arrived: Callable[[], None], room: Callable[[], int]
+    ) -> AsyncGenerator[None, None]:
+        """Appends values to `buffer` and yields when the caller should empty it.
+
+        Args:
+            buffer: where values go.
+            arrived: is called when the first value comes into an empty buffer that will not be emptied at once.
+            room: returns how many values the buffer should be given before it is emptied.
+        """
+
+
+def as_table(source: object, columns: tuple[str, ...] = (), *, hive_partitioning: bool = False) -> Table | None:
+    """Returns a source of rows and columns as a table, `None` when it is none.
+
+    Args:
+        source: what the caller gave.
+        columns: the columns that the upload names; they must not contradict the table's own.
+        hive_partitioning: see `Table.from_file`; either may ask for it.
+    """
+    if isinstance(source, os.PathLike):
+        return Table.from_file(source, hive_partitioning=hive_partitioning)
+    if not isinstance(source, Table):
+        return Table.from_arrow(source) if hasattr(source, "__arrow_c_stream__") else None
+    if source.column is not None and columns not in {(), (source.column,)}:
+        raise ConfigurationError("column names another column than the table does; give it once.")
+    return evolve(source, hive_partitioning=True) if hive_partitioning and source.paths else source
+
+
+def open_source(source: object) -> Reading:
+    """Tells an iterable from an async one; nothing is read yet.
+
+    Raises:
+        TypeError: for what only looks like a source: text, bytes, a mapping, an open file.
+    """
+    refuse_lookalikes(source, "a source")
+    if isinstance(source, AsyncIterable):
+        return _AsyncReading(source)
+    if isinstance(source, Iterable):
+        return _IterableReading(source)
+    raise TypeError(f"a source must be an iterable or async iterable of str, or a file; not {type(source).__name__}")
+
+
+def refuse_lookalikes(values: object, what: str) -> None:
+    """Refuses what can be iterated but does not yield one identifier after the other.
+
+    Args:
+        values: what the caller gave.
+        what: what it is to be, for the message.
+
+    Raises:
+        TypeError: says what to pass instead.
+    """
+    kind = type(values).__name__
+    advice = "to read a file, pass Table.from_file(path, column=...) or a pathlib.Path"
+    if isinstance(values, (str, bytes, bytearray, memoryview)):
+        raise TypeError(f"{what} must not be a single {kind}: pass a list of identifiers; {advice}")
+    if isinstance(values, Mapping):
+        raise TypeError(f"{what} must not be a mapping ({kind}): pass its values or keys; {advice}")
+    if hasattr(values, "read") or hasattr(values, "readline"):
+        raise TypeError(f"{what} must not be an open file ({kind}); {advice}")
+    if way := _way_to_rows(values):
+        raise TypeError(f"{what} must not be a {kind}: pass {way}")
+    if hasattr(values, "__dataframe__") or (hasattr(values, "iloc") and hasattr(values, "columns")):
+        raise TypeError(f"a {kind} of this release speaks no Arrow: pass one column as a list; {advice}")
+
+
+# What leads to rows and holds none yet, or not in the form of a stream: by library and the name of a method.
+_WAYS: Final = (
+    ("polars", "collect", "its .collect()"),
+    ("polars", "agg", "a frame"),
+    ("pandas", "agg", "a frame, or one column"),
+    ("pyarrow", "scanner", "its .scanner(columns=[...]).to_reader()"),
+    ("pyarrow", "to_reader", "its .to_reader()"),
+    ("pyarrow", "to_pylist", "pyarrow.chunked_array([array]), or a pyarrow table"),
+    ("_duckdb", "fetchall", "a relation, connection.sql(query), or what .to_arrow_table() returns"),
+    ("duckdb", "fetchall", "a relation, connection.sql(query), or what .to_arrow_table() returns"),
+)
+
+
+def _way_to_rows(values: object) -> str | None:
+    """Says what to pass instead of an object of a library for tables that is no table itself."""
+    library = type(values).__module__.partition(".")[0]
+    if library == "pandas" and hasattr(values, "__array__"):  # one column, which can be iterated
+        return None
+    return next((way for name, method, way in _WAYS if name == library and hasattr(values, method)), None)
+
+
+class _IterableReading:
+    def __init__(self, source: Iterable[object]) -> None:
+        self._source = source
+
+    async def slices(
+        self,
+        buffer: list[Any],
+        arrived: Callable[[], None],  # noqa: ARG002 - never waits with a value in hand
+        room: Callable[[], int],
+    ) -> AsyncGenerator[None, None]:
+        iterator = iter(self._source)
+        # A generator belongs to whoever iterates over it; a cursor that has a `close` belongs to the caller.
+        with closing(iterator) if isinstance(iterator, Generator) else nullcontext():
+            while True:
+                buffer += itertools.islice(iterator, room())
+                if not buffer:
+                    return
+                yield
+
+
+class _AsyncReading:
+    def __init__(self, source: AsyncIterable[object]) -> None:
+        self._source = source
+
+    async def slices(
+        self, buffer: list[Any], arrived: Callable[[], None], room: Callable[[], int]
+    ) -> AsyncGenerator[None, None]:
+        iterator = aiter(self._source)
+        enough = room()
+        try:
+            async for value in iterator:
+                if not buffer:
+                    arrived()
+                buffer.append(value)
+                if len(buffer) >= enough:
+                    yield
+                    enough = room()
+        except asyncio.CancelledError as error:
+            if _is_canceled():
+                raise
+            raise RuntimeError("The source was canceled from within, so its rows are not complete.") from error
+        finally:
+            if isinstance(iterator, AsyncGenerator):
+                with anyio.CancelScope(shield=True):  # its own clean-up may have to wait, also when we are canceled
+                    await iterator.aclose()
+        yield
+
+
+def _is_canceled() -> bool:
+    """Whether this task was canceled from outside; otherwise a `CancelledError` is an error like any other."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

@@ -10,15 +10,16 @@ from attrs import field, frozen
 
 from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.identifiers.preparation import is_missing
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
 from criteo_audiences.tables import Table
-from criteo_audiences.tables.given_paths import ends_as_directory, written_path
+from criteo_audiences.tables.files.paths import ends_as_directory, written_path
 from criteo_audiences.tables.plan import Selection
 from criteo_audiences.tables.table import FilePath, encoding_of, memory_limit_of, skip_rows_of, threads_of
+from criteo_audiences.uploads.lane import ArrowStream, refuse_lookalikes
 from criteo_audiences.uploads.policies import Policy, policies_of
 from criteo_audiences.uploads.report import Progress
 from criteo_audiences.uploads.selections import Columns, chosen_selections
-from criteo_audiences.uploads.sources import ArrowStream, refuse_lookalikes
 from criteo_audiences.validation import choose, require_plain_function, require_range, require_text, require_unicode
 
 _LEAST_BODY: Final = 200_000
@@ -74,9 +75,9 @@ def opt_outs_of(value: object) -> Table | tuple[str, ...] | None:
             "which may be empty."
         )
     for position, opt_out in enumerate(listed, start=1):
-        if not isinstance(opt_out, str):
+        if not isinstance(opt_out, str) and not is_missing(opt_out):
             raise TypeError(f"suppress, entry {position:,}: expected a str, found {type(opt_out).__name__}")
-    return listed
+    return tuple("" if is_missing(opt_out) else opt_out for opt_out in listed)
 
 
 def _path_of(value: object, option: str) -> Path | None:

@@ -17,10 +17,9 @@ from criteo_audiences.errors import AuthenticationError, SourceChangedError
 from criteo_audiences.journals.rows import Entry
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
-from criteo_audiences.uploads.amendment import Amend
+from criteo_audiences.uploads.amendment import Amend, BatchResult, ends_upload
 from criteo_audiences.uploads.lane import Lane
 from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.outcome import BatchResult, ends_upload
 from criteo_audiences.uploads.recorder import Recorder
 from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.sender import Sender

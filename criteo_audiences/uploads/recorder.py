@@ -20,9 +20,8 @@ from criteo_audiences.journals.directory import JournalDirectory, keyed_digest
 from criteo_audiences.journals.journal import Job, Journal
 from criteo_audiences.journals.rows import JOURNAL_SUFFIX, BatchState, Entry
 from criteo_audiences.tables import Table
-from criteo_audiences.uploads.amendment import Destination
+from criteo_audiences.uploads.amendment import BatchResult, Destination
 from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.outcome import BatchResult
 
 _log = logging.getLogger("criteo_audiences.uploads")
 

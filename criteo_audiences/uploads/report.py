@@ -10,7 +10,7 @@ from attrs import evolve, field, frozen
 from criteo_audiences.errors import CriteoError, ResponseError, UploadFailedError
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
-from criteo_audiences.uploads.outcome import BatchResult, Outcome
+from criteo_audiences.uploads.amendment import BatchResult, Outcome
 from criteo_audiences.uploads.policies import Policy, Verdict, added
 
 _COMPUTED_EVERY: Final = dt.timedelta(hours=12)

@@ -10,9 +10,16 @@ from criteo_audiences.errors import AuthenticationError, ConfigurationError, Cri
 from criteo_audiences.journals.rows import Entry
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import ContactListOperation, IdentifierType
-from criteo_audiences.uploads.amendment import Amend, Amendment
+from criteo_audiences.uploads.amendment import (
+    Amend,
+    Amendment,
+    BatchResult,
+    Outcome,
+    failure_of,
+    is_hopeless,
+    result_of,
+)
 from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.outcome import BatchResult, Outcome, failure_of, is_hopeless, result_of
 from criteo_audiences.uploads.recorder import Recorder
 from criteo_audiences.uploads.tally import Tally
 

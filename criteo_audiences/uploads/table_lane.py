@@ -11,9 +11,9 @@ from criteo_audiences.identifiers import OptOutCount, OptOuts, RejectReason, Row
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.columns import opt_out_error
+from criteo_audiences.tables.engine.rules import row_of
 from criteo_audiences.tables.origins import Reject, SourceRow
 from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Plan, Selection, default_threads
-from criteo_audiences.tables.preparing import row_of
 from criteo_audiences.tables.reader import Chunk
 from criteo_audiences.tables.run import TableRun, first_rows
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress

@@ -14,9 +14,9 @@ from criteo_audiences.meter import CallMeter, steady
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.advice import Figures, hint, time_left
+from criteo_audiences.uploads.amendment import BatchResult, Outcome
 from criteo_audiences.uploads.lane import Lane
 from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.outcome import BatchResult, Outcome
 from criteo_audiences.uploads.report import MOST_SAMPLED, Progress, UploadReport, live_from
 
 _PROGRESS_EVERY: Final = 0.25

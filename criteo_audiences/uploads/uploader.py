@@ -10,14 +10,12 @@ from anyio import to_thread
 from criteo_audiences.errors import (
     ConfigurationError,
 )
-from criteo_audiences.uploads.amendment import Amend, Destination
-from criteo_audiences.uploads.lane import Lane
+from criteo_audiences.uploads.amendment import Amend, BatchResult, Destination
+from criteo_audiences.uploads.lane import Lane, as_table
 from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.outcome import BatchResult
 from criteo_audiences.uploads.pipeline import Look, Pipeline, Reading
 from criteo_audiences.uploads.rejects import RejectsFile, kept_open
 from criteo_audiences.uploads.report import UploadReport
-from criteo_audiences.uploads.sources import as_table
 from criteo_audiences.uploads.tasks import OwnTask, first_error, own_task
 from criteo_audiences.uploads.value_lane import ValueLane
 

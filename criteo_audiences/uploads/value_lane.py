@@ -19,11 +19,10 @@ from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Selection
-from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
+from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress, open_source
 from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.policies import require_counted
 from criteo_audiences.uploads.rejects import RejectsFile
-from criteo_audiences.uploads.sources import open_source
 from criteo_audiences.uploads.tasks import first_error
 
 SLICE: Final = 256

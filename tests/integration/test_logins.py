@@ -27,7 +27,7 @@ DOOMED = """
 import asyncio, os, signal, sys
 from pathlib import Path
 from criteo_audiences import CriteoClient, RefreshToken
-from criteo_audiences.settings.files import read_secret, write_secret
+from criteo_audiences.settings.secret_files import read_secret, write_secret
 
 FILE, STORED = Path(os.environ["TOKEN_FILE"]), []
 

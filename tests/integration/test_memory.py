@@ -13,7 +13,7 @@ import pytest
 
 from criteo_audiences.identifiers import RejectReason
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.tables.inspection import inspect
+from criteo_audiences.tables.files.inspection import inspect
 from criteo_audiences.tables.origins import Reject
 from criteo_audiences.uploads import Amendment, Destination
 from criteo_audiences.uploads.options import Options

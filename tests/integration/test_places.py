@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError, SourceChangedError, Table
-from criteo_audiences.tables.opening import open_table
+from criteo_audiences.tables.engine.opening import open_table
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -155,7 +155,7 @@ async def test_a_link_is_what_it_points_to(stage: Any, tmp_path: Path) -> None:
 @settings(max_examples=settings.default.max_examples * 2 // 5)
 def test_no_name_is_a_pattern_to_the_engine(name: str, tmp_path: Path) -> None:
     """Whatever its signs, `literal_path` leads to the file of that name, beside one that it might match."""
-    from criteo_audiences.tables.literal_paths import literal_path  # noqa: PLC0415 - this test's alone
+    from criteo_audiences.tables.files.paths import literal_path  # noqa: PLC0415 - this test's alone
 
     if name in {".", ".."} or len(name.encode()) > 200:
         return
@@ -470,7 +470,7 @@ async def test_opt_outs_that_change(
     path = tmp_path / "crm.csv"
     path.write_text("email,Sales Agent\n" + "customer@b.co,agent@b.co\n" * 10)
     after_look(monkeypatch, lambda: change(path))
-    monkeypatch.setattr("criteo_audiences.tables.preparing.open_table", open_table)
+    monkeypatch.setattr("criteo_audiences.tables.engine.rules.open_table", open_table)
     with pytest.raises(SourceChangedError, match=r"^crm\.csv changed"):
         await stage.upload(source, suppress=path)
     assert not stage.held
@@ -508,7 +508,7 @@ async def test_a_file_replaced_once_it_is_read(stage: Any, tmp_path: Path) -> No
 
 async def test_the_engine_reads_no_other_file(tmp_path: Path) -> None:
     """Neither by SQL nor through a link in its own directory; it loads nothing and reaches nobody."""
-    from criteo_audiences.tables.engine import connect  # noqa: PLC0415 - this test's alone
+    from criteo_audiences.tables.engine.connection import connect  # noqa: PLC0415 - this test's alone
 
     mine, other, workspace = tmp_path / "mine.csv", tmp_path / "other.csv", tmp_path / "w"
     workspace.mkdir()

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from criteo_audiences import ConfigurationError, Table
-from criteo_audiences.tables.opening import open_table
+from criteo_audiences.tables.engine.opening import open_table
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -1,7 +1,8 @@
 """Who may import whom (the design's table of layers), held against the imports that the package really makes."""
 
 import ast
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -14,42 +15,24 @@ ROOT = "criteo_audiences"
 PUBLIC_ROOT = "the public root"
 PACKAGE = Path(criteo_audiences.__file__).parent
 
-MAY_IMPORT: dict[str, frozenset[str]] = {}
+PAGE = PACKAGE.parent / "docs" / "architecture.md"
 
 
-def layer(*names: str, may: Iterable[str] = (), and_what_may: Iterable[str] = ()) -> None:
-    """Adds rows to the table: what these may import, and others with all that those may import."""
-    reached = frozenset(may) | {each for other in and_what_may for each in MAY_IMPORT[other] | {other}}
-    MAY_IMPORT.update(dict.fromkeys(names, reached))
+def table_of(page: str) -> dict[str, frozenset[str]]:
+    """Returns what each layer may import: the rows of the page's table, with "and what they may" written out."""
+    section = page.partition("## Who may import whom")[2].partition("## ")[0]
+    table: dict[str, frozenset[str]] = {}
+    for names, may in re.findall(r"^\| (`.*?) \| (.*?) \|$", section, re.MULTILINE):
+        reached = set(re.findall("`(.*?)`", may))
+        if "and what they may" in may:
+            reached |= {each for other in reached for each in table[other]}
+        table.update(dict.fromkeys(re.findall("`(.*?)`", names), frozenset(reached)))
+    return table
 
 
-SERVICES = ("marketing_solutions", "retail_media", "commerce_grid")
-layer("models", "meter", "version")
-layer("errors", may=["models"])
-layer("validation", may=["errors", "models"])
-layer("results", may=["validation", "errors", "models"])
-layer("identifiers", may=["validation", "errors", "models"])
-layer("session", may=["results", "validation", "errors", "models", "meter"])
-layer("settings", may=["session", "errors"])
-layer("batches", "algebra", may=["errors", "models"])
-layer("tables", may=["batches", "identifiers", "validation", "errors", "models"])
-layer("journals", may=["batches", "errors", "models"])
-layer(
-    "uploads",
-    may=["journals", "tables", "batches", "identifiers", "results", "validation", "errors", "models", "meter"],
-)
-layer("contact_lists", and_what_may=["uploads", "session"])
-layer(*SERVICES, may=["contact_lists", "session", "results", "validation", "errors", "models", "algebra"])
-layer("client", may=["settings", "session", *SERVICES, "validation", "errors", "models", "version"])
-layer("jobs", and_what_may=["client", "contact_lists"])
-layer("integrations", may=[PUBLIC_ROOT])
-layer("sandbox")
-layer(
-    "cli", may=[PUBLIC_ROOT, "sandbox", "algebra", "journals", *SERVICES]
-)  # public names all, the services' models included
-layer("__main__", may=["cli"])
-# The package itself promises names and has no logic.
-layer(PUBLIC_ROOT, and_what_may=["client", "jobs", "algebra"])
+MAY_IMPORT = table_of(PAGE.read_text("utf-8"))
+ENGINE_BY_NAME = {"tables/reader.py"}
+"""Modules that name the engine's type in a signature."""
 
 # The sandbox's handle gives out the credentials that its server accepts; the server itself knows nothing of ours.
 EXCEPTIONS = {
@@ -171,6 +154,28 @@ def test_private_names_stay_at_home() -> None:
 def test_only_the_transport_speaks_http() -> None:
     """On the client's side aiohttp is imported by the transport, and by the client for the type of `http` alone."""
     assert http_clients(modules()) == HTTP_CLIENT
+
+
+def test_only_the_engines_room_speaks_to_duckdb() -> None:
+    """DuckDB is imported in `tables/engine`; elsewhere its type may be named."""
+    speaking = {
+        each.path
+        for path, source in modules().items()
+        for each in imports(path, source)
+        if each.module.split(".")[0] == "duckdb"
+    }
+    assert {path for path in speaking if not path.startswith("tables/engine/")} == ENGINE_BY_NAME
+    for path in ENGINE_BY_NAME:
+        outside = [node for node in ast.parse(modules()[path]).body if not isinstance(node, ast.If)]
+        assert "duckdb" not in {each.module for node in outside for each in imports(path, ast.unparse(node))}
+
+
+def test_table_of_layers_is_read() -> None:
+    """Every row of the page counts, and a short form is written out."""
+    assert MAY_IMPORT["models"] == frozenset()
+    assert MAY_IMPORT["batches"] == {"errors", "models"}
+    assert {"journals", "tables", "meter"} <= MAY_IMPORT["contact_lists"]
+    assert len(MAY_IMPORT) == 23
 
 
 def test_client_uses_http_for_a_type_only() -> None:

@@ -6,8 +6,7 @@ from babel.localedata import locale_identifiers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from criteo_audiences.identifiers.calling_codes import REGIONS
-from criteo_audiences.identifiers.countries import SHORT_FORMS, find_country
+from criteo_audiences.identifiers.countries import REGIONS, SHORT_FORMS, find_country
 
 LANGUAGES = set(locale_identifiers())
 ENGLISH = Locale("en").territories

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError, HashAlgorithm, InvalidIdentifierError, hash_phone, normalize_phone
 from criteo_audiences.identifiers import RejectReason, has_phone_form
-from criteo_audiences.identifiers.calling_codes import _MORE_TRUNK_PREFIXES, CALLING_CODES
+from criteo_audiences.identifiers.countries import _MORE_TRUNK_PREFIXES, CALLING_CODES
 from criteo_audiences.identifiers.phone import spellings
 
 EMAIL_MD5 = "e13743a7f1db7f4246badd6fd6ff54ff"

@@ -26,8 +26,7 @@ from criteo_audiences.session import (
     StaticToken,
     TokenSource,
 )
-from criteo_audiences.session.auth import read_token
-from criteo_audiences.session.tokens import TokenCache
+from criteo_audiences.session.auth import TokenCache, read_token
 
 REFUSED = Response(status=401, body=b'{"errors":[{"type":"authorization","code":"authorization-token-expired"}]}')
 READ = Request(method="GET", path="/things")

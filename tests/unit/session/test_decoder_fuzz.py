@@ -21,8 +21,7 @@ from criteo_audiences.retail_media import audience_models as retail_audiences
 from criteo_audiences.retail_media import models as retail_media
 from criteo_audiences.session.auth import read_token
 from criteo_audiences.session.codec import read_bulk, read_nothing, read_one, read_page, structure
-from criteo_audiences.session.deprecation import DeprecationWatch
-from criteo_audiences.session.protocol import Response, decipher, read_rate_limit
+from criteo_audiences.session.protocol import DeprecationWatch, Response, decipher, read_rate_limit
 
 LEAK: Final = "john.doe@example.com"
 MODULES: Final = (

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.settings.files import read_secret, write_secret
+from criteo_audiences.settings.secret_files import read_secret, write_secret
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 

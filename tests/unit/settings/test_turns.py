@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from criteo_audiences.settings.turns import turn
+from criteo_audiences.settings.secret_files import turn
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there are no turns on Windows")
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from attrs import frozen
 
-from criteo_audiences.tables.inspection import Asked, inspect
-from criteo_audiences.tables.layout import Layout
+from criteo_audiences.tables.files.inspection import Asked, inspect
+from criteo_audiences.tables.files.layout import Layout
 
 
 @frozen

@@ -5,7 +5,7 @@ from attrs import evolve
 
 from criteo_audiences import ConfigurationError, IdentifierType
 from criteo_audiences.tables.columns import Choice, choose_column, choose_columns
-from criteo_audiences.tables.layout import Layout
+from criteo_audiences.tables.files.layout import Layout
 
 MD5 = "e13743a7f1db7f4246badd6fd6ff54ff"
 UUID = "38400000-8cf0-11bd-b23e-10b96e40000d"

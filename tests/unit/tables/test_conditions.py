@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
-from criteo_audiences.tables.conditions import Shape, require_condition
-from criteo_audiences.tables.permitted import FUNCTIONS
+from criteo_audiences.tables.engine.conditions import FUNCTIONS, Shape, require_condition
 
 SHAPE = Shape(
     "crm.csv",

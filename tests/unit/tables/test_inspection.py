@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
-from criteo_audiences.tables import query
-from criteo_audiences.tables.inspection import inspect
-from criteo_audiences.tables.scan import HEAD, Scan
+from criteo_audiences.tables.engine import scans
+from criteo_audiences.tables.files.inspection import inspect
+from criteo_audiences.tables.files.scan import HEAD, Scan
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -481,7 +481,7 @@ def test_lines_above_the_header_change_nothing_below_it(
     body = end.join(["id,email", *(f"{number},{cell}" for number, cell in enumerate(quoted)), "9,a@b.co", ""])
     text = "".join(line + end for line in above) + body
     layout = desks().inspect(text.encode(encoding or "utf-8"), skip_rows=len(above), encoding=encoding)
-    source = query.read_csv(
+    source = scans.read_csv(
         layout.path, layout.names, layout.delimiter, skip=layout.skip, compression="none", parallel=not layout.quotes
     )
     with duckdb.connect() as engine:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from criteo_audiences import ConfigurationError
-from criteo_audiences.tables.scan import HEAD
+from criteo_audiences.tables.files.scan import HEAD
 
 
 def test_json_lines_have_their_keys_as_columns(desk: Any) -> None:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from criteo_audiences.identifiers import DIGESTS_OF_NOTHING, Fingerprints, OptOuts, Preparation, digest, rule_for
 from criteo_audiences.models import HashAlgorithm, IdentifierType
-from criteo_audiences.tables import Table, query
+from criteo_audiences.tables import Table
+from criteo_audiences.tables.engine import query
 from criteo_audiences.tables.plan import Plan, Selection
 from criteo_audiences.tables.reader import Reader
 

@@ -6,9 +6,9 @@ import pytest
 
 from criteo_audiences import IdentifierType
 from criteo_audiences.tables.columns import choose_column
-from criteo_audiences.tables.directories import layouts_of, listing
-from criteo_audiences.tables.inspection import inspect
-from criteo_audiences.tables.layout import Layout
+from criteo_audiences.tables.files.inspection import inspect
+from criteo_audiences.tables.files.layout import Layout
+from criteo_audiences.tables.files.source_files import layouts_of, listing
 
 
 def parquet(path: Path, select: str) -> Path:

@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError, IdentifierType, Table
 from criteo_audiences.identifiers import RejectReason, rule_for
-from criteo_audiences.tables import query
-from criteo_audiences.tables.inspection import inspect
+from criteo_audiences.tables.engine import query
+from criteo_audiences.tables.files.inspection import inspect
+from criteo_audiences.tables.files.quotes import Mender
+from criteo_audiences.tables.files.scan import Scan
 from criteo_audiences.tables.plan import Plan, Selection
-from criteo_audiences.tables.quotes import Mender
 from criteo_audiences.tables.reader import Chunk, Reader
-from criteo_audiences.tables.scan import Scan
 
 Read = Callable[..., tuple[int, dict[str, int], list[str]]]
 
@@ -297,7 +297,7 @@ def test_the_quick_look_at_quotes_sees_what_the_slow_one_sees(parts: list[str], 
     seen: list[tuple[Any, ...]] = []
     for quick in (True, False):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("criteo_audiences.tables.scan._PIECE", size)
+            patch.setattr("criteo_audiences.tables.files.scan._PIECE", size)
             if not quick:
                 patch.setattr(Scan, "_quotes_all_cells", lambda *_: False)
             scan = Scan()

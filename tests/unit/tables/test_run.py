@@ -201,7 +201,7 @@ async def running_query(reading: "asyncio.Task[Any]") -> Path:
     while True:
         for child in children():
             with contextlib.suppress(OSError):
-                if b"tables.querying" in (child / "cmdline").read_bytes() and "duckdb" in (child / "maps").read_text():
+                if b"query_process" in (child / "cmdline").read_bytes() and "duckdb" in (child / "maps").read_text():
                     return child
         assert not reading.done()
         await asyncio.sleep(0.01)
@@ -269,7 +269,7 @@ async def test_a_query_whose_process_is_killed_says_by_what(number: signal.Signa
 def test_the_process_of_a_query_ends_in_peace(tmp_path: Path) -> None:
     """It reports success although the program that started it still holds the other end of its input."""
     request = {"statement": "SELECT 1 AS n", "directory": str(tmp_path), "threads": 1, "memory_limit": "100MB"}
-    command = [sys.executable, "-m", "criteo_audiences.tables.querying"]
+    command = [sys.executable, "-m", "criteo_audiences.tables.engine.query_process"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603
         assert process.stdin is not None
         assert process.stderr is not None

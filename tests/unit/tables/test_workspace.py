@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from criteo_audiences.tables import compression
-from criteo_audiences.tables.workspace import workspace
+from criteo_audiences.tables.files import compression
+from criteo_audiences.tables.files.workspace import workspace
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -24,7 +24,7 @@ else:
 
 CHILD = """
 import sys, time
-from criteo_audiences.tables.workspace import workspace
+from criteo_audiences.tables.files.workspace import workspace
 with workspace() as directory:
     (directory / "identifiers").write_text("planted@b.co")
     print(directory, flush=True)

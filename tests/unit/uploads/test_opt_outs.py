@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -318,3 +319,61 @@ async def test_opt_outs_within_a_quoted_cell_of_another_are_refused(
         fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed, suppress_strict=False)
     )
     assert "look like rows of their own" in report.notes[0]
+
+
+MISPLACED = {
+    "a cell too many before it": "item,email,city\nT,,gone@b.co,Paris\nx,other@b.co,Rome\n",
+    "two cells too many": "item,email\n1,other@b.co\nT,,x,gone@b.co\n",
+    "a delimiter at its end as well": "item,email,city\nT,,gone@b.co,\nx,other@b.co,Rome\n",
+    "one column": "email\nother@b.co\n,gone@b.co\n",
+    "another key": '{"email":"other@b.co"}\n' * 1_500 + '{"Email":"gone@b.co"}\n',
+    "a key with a blank": '{"email":"other@b.co"}\n' * 1_500 + '{"email ":"gone@b.co"}\n',
+    "an object within": '{"email":"other@b.co"}\n' * 1_500 + '{"person":{"mail":"gone@b.co"}}\n',
+    "null under its key": '{"email":"other@b.co"}\n' * 1_500 + '{"email":null,"id":"gone@b.co"}\n',
+}
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("text", MISPLACED.values(), ids=MISPLACED)
+async def test_an_opt_out_in_another_place_is_never_a_blank_one(
+    fake_amend: Any, tmp_path: Path, lane: str, text: str
+) -> None:
+    """The upload does not start; without strictness it is counted as one that cannot be used."""
+    listed = tmp_path / "opt-outs"
+    listed.write_text(text)
+    amend = fake_amend()
+    table = Table.from_file(listed, column="email")
+    with pytest.raises(
+        ConfigurationError, match=r"opt-outs cannot be used \(row [\d,]+\): 1 in a row that has no cell"
+    ):
+        await upload(amend, LIST, LANES[lane](SOURCE), Options(hash=None, suppress=table))
+    assert amend.received == []
+    report = await upload(amend, LIST, LANES[lane](SOURCE), Options(hash=None, suppress=table, suppress_strict=False))
+    assert report.unusable_opt_outs == 1
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "item,email\n1,gone@b.co,\n2,,\n3,,\n",
+        "item,email,\n1,gone@b.co,\n2,,\n",
+        '{"email":"gone@b.co"}\n{}\n{"email":null}\n{"email":"","name":"x"}\n',
+        '{"email":"gone@b.co","a":{"b":[1]}}\n{"email":" "}\n',
+    ],
+)
+async def test_blank_opt_outs_stay_blank(fake_amend: Any, tmp_path: Path, lane: str, text: str) -> None:
+    """A delimiter at the end of every line, an object without the key and without anything like an opt-out."""
+    listed = tmp_path / "opt-outs"
+    listed.write_text(text)
+    table = Table.from_file(listed, column="email")
+    report = await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=table))
+    assert (report.opt_outs, report.unusable_opt_outs) == (1, 0)
+
+
+@pytest.mark.parametrize("lane", LANES)
+async def test_what_is_missing_in_a_list_of_opt_outs_is_blank(fake_amend: Any, lane: str) -> None:
+    """As in a source: `None`, NaN and `pd.NA` name nobody."""
+    listed = ["gone@b.co", None, float("nan"), pd.NA]
+    report = await upload(fake_amend(), LIST, LANES[lane](SOURCE), Options(hash=None, suppress=listed))
+    assert (report.opt_outs, report.unusable_opt_outs, report.suppressed) == (1, 0, 1)

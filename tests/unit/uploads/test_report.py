@@ -29,7 +29,7 @@ from criteo_audiences import (
 from criteo_audiences.batches import single_batch
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment, Outcome
-from criteo_audiences.uploads.outcome import failure_of, result_of
+from criteo_audiences.uploads.amendment import failure_of, result_of
 from criteo_audiences.uploads.report import live_from
 
 EMAIL = IdentifierType.EMAIL

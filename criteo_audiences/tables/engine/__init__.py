@@ -1,0 +1,3 @@
+"""All that speaks to the columnar engine, DuckDB."""
+
+__all__: list[str] = []

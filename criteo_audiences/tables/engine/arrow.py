@@ -1,0 +1,404 @@
+"""Arrow: a stream of texts and small numbers read without pyarrow, and data frames that give one."""
+
+import ctypes as c
+import errno
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence, Sized
+from contextlib import suppress
+from itertools import count
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import frozen
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.tables.engine import query
+from criteo_audiences.tables.files.workspace import Interruption, Worker, result_of
+
+if TYPE_CHECKING:
+    import duckdb
+
+_TEXT: Final = {b"u": c.c_int32, b"U": c.c_int64}
+
+
+class _Schema(c.Structure):
+    pass
+
+
+class _Array(c.Structure):
+    pass
+
+
+class _Stream(c.Structure):
+    pass
+
+
+_Schema._fields_ = [
+    ("format", c.c_char_p),
+    ("name", c.c_char_p),
+    ("metadata", c.c_char_p),
+    ("flags", c.c_int64),
+    ("n_children", c.c_int64),
+    ("children", c.POINTER(c.POINTER(_Schema))),
+    ("dictionary", c.POINTER(_Schema)),
+    ("release", c.CFUNCTYPE(None, c.POINTER(_Schema))),
+    ("private_data", c.c_void_p),
+]
+_Array._fields_ = [
+    ("length", c.c_int64),
+    ("null_count", c.c_int64),
+    ("offset", c.c_int64),
+    ("n_buffers", c.c_int64),
+    ("n_children", c.c_int64),
+    ("buffers", c.POINTER(c.c_void_p)),
+    ("children", c.POINTER(c.POINTER(_Array))),
+    ("dictionary", c.POINTER(_Array)),
+    ("release", c.CFUNCTYPE(None, c.POINTER(_Array))),
+    ("private_data", c.c_void_p),
+]
+_Stream._fields_ = [
+    ("get_schema", c.CFUNCTYPE(c.c_int, c.POINTER(_Stream), c.POINTER(_Schema))),
+    ("get_next", c.CFUNCTYPE(c.c_int, c.POINTER(_Stream), c.POINTER(_Array))),
+    ("get_last_error", c.CFUNCTYPE(c.c_void_p, c.POINTER(_Stream))),
+    ("release", c.CFUNCTYPE(None, c.POINTER(_Stream))),
+    ("private_data", c.c_void_p),
+]
+
+_capsule_pointer = c.pythonapi.PyCapsule_GetPointer
+_capsule_pointer.restype = c.c_void_p
+_capsule_pointer.argtypes = [c.py_object, c.c_char_p]
+_NAME: Final = b"arrow_array_stream"
+
+
+@frozen
+class Texts:
+    """A column of texts in UTF-8: all of them one behind the other, and where each ends.
+
+    Attributes:
+        address: of the first byte.
+        ends: where each text begins in those bytes, and at last where the final one ends; a missing text is empty.
+    """
+
+    address: int
+    ends: Any
+
+    def between(self, start: int, stop: int) -> bytes:
+        """Returns a copy of some of the bytes."""
+        return c.string_at(self.address + start, stop - start) if stop > start else b""
+
+    def view(self, start: int, stop: int) -> Any:
+        """Returns some of the bytes as they lie there, for as long as they do."""
+        return (c.c_char * (stop - start)).from_address(self.address + start)
+
+
+def read_stream(capsule: Any, failure: Callable[[str], Exception]) -> Iterator[tuple[bytes, Texts]]:
+    """Yields the two columns of one record batch after the other; the texts are gone when the next one is asked for.
+
+    The interpreter is free for other threads while the producer works.
+
+    Args:
+        capsule: what `__arrow_c_stream__` returned: a column of bytes, and one of texts.
+        failure: returns what to raise when the producer fails, given its message, which may hold values.
+    """
+    stream = _Stream.from_address(_capsule_pointer(capsule, _NAME))
+    schema = _Schema()
+    _check(stream, stream.get_schema(c.byref(stream), c.byref(schema)), failure)
+    formats = [schema.children[position].contents.format for position in range(schema.n_children)]
+    schema.release(c.byref(schema))
+    while True:
+        batch = _Array()
+        _check(stream, stream.get_next(c.byref(stream), c.byref(batch)), failure)
+        if not batch.release:
+            return
+        try:
+            codes, texts = (batch.children[at].contents for at in range(2))
+            yield _bytes(codes), _texts(texts, _TEXT[formats[1]])
+        finally:
+            batch.release(c.byref(batch))
+
+
+def field_names(capsule: Any) -> tuple[str, ...]:
+    """Returns the names of a stream's columns, which stays as it is; none of a stream that is no table.
+
+    Args:
+        capsule: what `__arrow_c_stream__` returned.
+    """
+    stream = _Stream.from_address(_capsule_pointer(capsule, _NAME))
+    schema = _Schema()
+    if stream.get_schema(c.byref(stream), c.byref(schema)):
+        return ()
+    try:
+        names = [schema.children[position].contents.name or b"" for position in range(schema.n_children)]
+        return tuple(name.decode(errors="replace") for name in names) if schema.format == b"+s" else ()
+    finally:
+        schema.release(c.byref(schema))
+
+
+def _check(stream: Any, failed: int, failure: Callable[[str], Exception]) -> None:
+    if failed:
+        raise failure(_last_error(stream).decode(errors="replace"))
+
+
+def _last_error(stream: Any) -> bytes:
+    address = stream.get_last_error(c.byref(stream))
+    return c.string_at(address) if address else b""
+
+
+def _bytes(array: Any) -> bytes:
+    return c.string_at(array.buffers[1] + array.offset, array.length) if array.length else b""
+
+
+def _texts(array: Any, number: Any) -> Texts:
+    ends = (number * (array.length + 1)).from_address(array.buffers[1] + array.offset * c.sizeof(number))
+    return Texts(array.buffers[2] or 0, ends)
+
+
+_NUMBERS: Final = count(1)
+
+
+def column_names(source: Any) -> tuple[str, ...] | None:
+    """Returns a frame's column names as text, `None` of what is no frame known here."""
+    if hasattr(source, "iloc") and hasattr(source, "columns"):  # pandas, and what takes after it
+        return tuple(map(str, source.columns))
+    if _is_polars(source):
+        return tuple(source.columns)
+    if _is_pyarrow(source):
+        return tuple(source.schema.names)
+    return None
+
+
+def with_columns(source: Any, positions: Sequence[int]) -> Any:
+    """Returns a frame with some of its columns, in that order; of pandas without its index, under unique names.
+
+    Args:
+        source: a frame whose `column_names` are known.
+        positions: of the columns, from 0.
+    """
+    if hasattr(source, "iloc"):
+        taken = source.iloc[:, list(positions)].reset_index(drop=True)
+        return taken.set_axis([f"column_{position + 1}" for position in positions], axis=1)
+    if _is_polars(source):
+        polars = sys.modules["polars"]
+        # A column without a type comes without the bitmap of missing values that the engine wants to see.
+        return source.select([source.columns[position] for position in positions]).cast({polars.Null: polars.String})
+    if hasattr(source, "select"):
+        return source.select(list(positions))
+    return _reader_with(source, positions)
+
+
+def _is_polars(source: Any) -> bool:
+    return type(source).__module__.partition(".")[0] == "polars" and hasattr(source, "columns")
+
+
+def _is_pyarrow(source: Any) -> bool:
+    return type(source).__module__.partition(".")[0] == "pyarrow" and hasattr(source, "schema")
+
+
+def _reader_with(reader: Any, positions: Sequence[int]) -> Any:
+    """Returns a reader of record batches that have some columns of another one's."""
+    pyarrow = sys.modules["pyarrow"]
+    schema = pyarrow.schema([reader.schema.field(position) for position in positions])
+
+    def batches() -> Iterator[Any]:
+        for batch in reader:
+            yield batch.select(list(positions))
+
+    return pyarrow.RecordBatchReader.from_batches(schema, batches())
+
+
+def needed(names: Sequence[str], wanted: Collection[int], used: Collection[str] | None) -> list[int]:
+    """Returns the positions of the columns to take.
+
+    Args:
+        names: the names that the engine knows all columns by.
+        wanted: positions of those that hold values.
+        used: names that a condition uses; `None` when that cannot be told.
+    """
+    known = {name.lower(): position for position, name in enumerate(names)}
+    if used is None or not all(name.lower() in known for name in used):  # the condition's own error lists all columns
+        return list(range(len(names)))
+    return sorted({*wanted, *(known[name.lower()] for name in used)})
+
+
+class Stream:
+    """Shows the engine nothing of an object but its Arrow stream, so that it takes no other way to its rows.
+
+    Args:
+        source: the object.
+        interruption: ends a wait for its rows.
+
+    Attributes:
+        name: what the engine knows it as; an upload may read two, its source and its opt-outs.
+        names: its columns, as the object names them, once it has been looked at.
+        failure: what kind of exception the object raised.
+    """
+
+    def __init__(self, source: Any, interruption: Interruption) -> None:
+        self._source = source
+        self._interruption = interruption
+        self.name = f"streamed_table_{next(_NUMBERS)}"
+        self.names: tuple[str, ...] = ()
+        self.failure = ""
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        try:
+            capsule = interruptible(lambda: self._source.__arrow_c_stream__(requested_schema), self._interruption)
+        except Exception as error:
+            self.failure = type(error).__name__
+            raise
+        self.names = self.names or field_names(capsule)
+        return capsule
+
+
+def register(engine: "duckdb.DuckDBPyConnection", stream: Stream, label: str) -> dict[str, str]:
+    """Makes a stream known to the engine under its name, and returns its columns' types by their names there.
+
+    Raises:
+        ConfigurationError: when the object does not give its rows, or a type is none that the engine knows.
+    """
+    unknown = False
+    try:
+        engine.register(stream.name, stream)
+        described = engine.execute(f"DESCRIBE SELECT * FROM {query.name(stream.name)}").fetchall()
+    except Exception as error:
+        unknown = type(error).__name__ == "NotImplementedException"
+        if not stream.failure and not unknown:
+            raise
+        described = []
+    if stream.failure in {"ImportError", "ModuleNotFoundError"}:
+        raise ConfigurationError(f"{label} needs pyarrow to hand over its rows: pip install pyarrow.")
+    if stream.failure:  # outside of the handler: what the object raised may show values
+        raise ConfigurationError(
+            f"{label} cannot be handed over as Arrow ({stream.failure}): a column may hold values of several types, or "
+            "two columns may share a name; pass the columns that are needed only."
+        )
+    if unknown:
+        raise ConfigurationError(
+            f"{label} has a column of a type that DuckDB does not know; pass the columns that are needed only."
+        )
+    return {str(column[0]): str(column[1]) for column in described}
+
+
+def is_empty(engine: "duckdb.DuckDBPyConnection", source: Any, column: str, sql: str) -> bool:
+    """Tells whether a column of numbers or the like holds no value: programs give an empty column some type."""
+    if not isinstance(source, Sized):  # it can be read only once
+        return False
+    value = f"TRY_CAST({query.name(column)} AS VARCHAR)"
+    found = engine.execute(f"SELECT 1 FROM {sql} WHERE lower({value}) <> 'nan' LIMIT 1")
+    return not found.fetchall()
+
+
+def interruptible(export: Callable[[], Any], interruption: Interruption) -> Any:
+    """Returns a stream with the rows of another one, whose reader ends when it is interrupted.
+
+    A producer may take for ever. It is asked by a thread of its own, one call after the other and none ahead, so that
+    only that thread stays with it.
+
+    Args:
+        export: returns the capsule of the other stream.
+        interruption: ends the wait for it.
+    """
+    relay = _Relay(export, interruption)
+    key = next(_KEYS)
+    stream = _Stream(*_CALLBACKS, key)
+    _OPEN[key] = relay
+    _HELD[c.addressof(stream)] = stream
+    return _new_capsule(c.addressof(stream), _NAME, _on_drop)
+
+
+class _Relay:
+    """Hands on what a producer gives, which only the worker asks; what is asked for in vain is given back."""
+
+    def __init__(self, export: Callable[[], Any], interruption: Interruption) -> None:
+        self.error = c.create_string_buffer(b"")
+        self._interruption = interruption
+        self._worker = Worker("criteo-audiences-table-rows")
+        self._taken: list[Any] = []
+        try:
+            self._capsule = result_of(self._worker.call(export), interruption)
+        except BaseException:
+            self._worker.end()
+            raise
+        self._producer = _Stream.from_address(_capsule_pointer(self._capsule, _NAME))
+
+    def hand_on(self, what: str, target: Any) -> int:
+        """Fills the target with what the producer gives; returns 0, or an error number."""
+        given = type(target.contents)()
+        try:
+            failed = result_of(self._worker.call(self._take, what, given), self._interruption)
+        except BaseException as error:  # noqa: BLE001 - the engine, which calls, knows error numbers only
+            self.error = c.create_string_buffer(str(error).encode())
+            return errno.EINTR
+        if not failed:
+            c.memmove(target, c.byref(given), c.sizeof(given))
+            self._taken.clear()
+        return failed
+
+    def end(self) -> None:
+        """Lets go of the producer."""
+        closed = self._worker.call(self._close)
+        self._worker.end()
+        with suppress(Exception):  # as an interruption
+            result_of(closed, self._interruption)
+
+    def _take(self, what: str, given: Any) -> int:
+        failed: int = getattr(self._producer, what)(c.byref(self._producer), c.byref(given))
+        if failed:
+            self.error = c.create_string_buffer(_last_error(self._producer))
+        else:
+            self._taken.append(given)
+        return failed
+
+    def _close(self) -> None:
+        for each in (*self._taken, self._producer):
+            if each.release:
+                each.release(c.byref(each))
+        self._capsule = None
+
+
+_KEYS: Final = count(1)
+_OPEN: Final[dict[int, _Relay]] = {}
+"""What a stream of ours stands for, by its private data; its reader may move the stream."""
+_HELD: Final[dict[int, _Stream]] = {}
+"""The memory of streams that were not moved, by its address, for as long as there is the capsule."""
+
+
+def _get_schema(stream: Any, target: Any) -> int:
+    return _OPEN[stream.contents.private_data].hand_on("get_schema", target)
+
+
+def _get_next(stream: Any, target: Any) -> int:
+    return _OPEN[stream.contents.private_data].hand_on("get_next", target)
+
+
+def _get_last_error(stream: Any) -> int:
+    return c.addressof(_OPEN[stream.contents.private_data].error)
+
+
+def _release(stream: Any) -> None:
+    relay = _OPEN.pop(stream.contents.private_data)
+    stream.contents.release = _TYPES["release"]()
+    relay.end()
+
+
+def _drop(capsule: int) -> None:
+    stream = _HELD.pop(_address_of(capsule, _NAME))
+    if stream.release:
+        stream.release(c.byref(stream))
+
+
+_TYPES: Final[dict[str, Any]] = {name: kind for name, kind, *_ in _Stream._fields_}
+_CALLBACKS: Final = tuple(
+    _TYPES[name](function)
+    for name, function in (
+        ("get_schema", _get_schema),
+        ("get_next", _get_next),
+        ("get_last_error", _get_last_error),
+        ("release", _release),
+    )
+)
+_DESTRUCTOR: Final = c.PYFUNCTYPE(None, c.c_void_p)
+_on_drop: Final = _DESTRUCTOR(_drop)
+_new_capsule = c.PYFUNCTYPE(c.py_object, c.c_void_p, c.c_char_p, _DESTRUCTOR)(("PyCapsule_New", c.pythonapi))
+_address_of = c.PYFUNCTYPE(c.c_void_p, c.c_void_p, c.c_char_p)(("PyCapsule_GetPointer", c.pythonapi))
+for _each in (*_CALLBACKS, _on_drop):  # the engine may hold them longer than this module lives
+    c.pythonapi.Py_IncRef(c.py_object(_each))

@@ -1,0 +1,182 @@
+"""Delimited text: its header, its rows, and what a person should know about them."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from criteo_audiences.identifiers import BLANKS
+from criteo_audiences.tables.files.compression import Content, write_copy
+from criteo_audiences.tables.files.dialect import TOO_LONG, Beginning, parsed, read_beginning, read_sample, split
+from criteo_audiences.tables.files.layout import LONGEST_LINE, Layout, Row
+from criteo_audiences.tables.files.quotes import BROKEN, Mender
+from criteo_audiences.tables.files.scan import Scan
+from criteo_audiences.tables.header_words import looks_like_data
+
+_QUOTED: Final = re.compile('(?:[^"]|"")*+')  # what stands within the quotes of a cell
+
+
+def layout(content: Content, scan: Scan, head: str, workspace: Path, skip_rows: int) -> Layout:
+    """Settles how delimited text is read: as it is, or a copy with the same rows where its quotes are broken.
+
+    Args:
+        content: the text, clean UTF-8.
+        scan: what its bytes show.
+        head: its beginning.
+        workspace: a directory only its owner can read, for the copy.
+        skip_rows: lines before the header.
+
+    Raises:
+        ConfigurationError: when it has no header.
+        OSError: when a line is too long, or the header has broken quotes.
+    """
+    beginning = read_beginning(head, content.name, whole=scan.whole, skip_rows=skip_rows)
+    if scan.longest > LONGEST_LINE:
+        raise OSError(f"{content.name}: a line {TOO_LONG}")
+    if not scan.has_clean_quotes(beginning.delimiter):
+        return _mended(content, beginning, workspace)
+    before = Scan()
+    before.read([beginning.text.encode()])
+    hiding = _hiding(scan, beginning.delimiter, beginning.sample)
+    hiding = None if hiding is None else hiding - before.rows
+    return Layout(
+        path=str(content.path),
+        name=content.name,
+        format="csv",
+        names=beginning.names,
+        delimiter=beginning.delimiter,
+        skip=beginning.skip,
+        likely_header=beginning.likely_header,
+        compression=content.compression,
+        quotes=scan.quotes > before.quotes,
+        rows=scan.rows - before.rows,
+        hiding=hiding,
+        notes=_hidden_rows(hiding, content.name),
+        sample=beginning.sample,
+    )
+
+
+def _mended(content: Content, beginning: Beginning, workspace: Path) -> Layout:
+    """Writes the rows of a text with broken quotes anew.
+
+    Raises:
+        OSError: when the header itself has broken quotes.
+    """
+    delimiter, width = beginning.delimiter, len(beginning.names)
+    names = _mended_names(beginning, content.name)
+    mender = Mender(delimiter, width)
+    scan = Scan()
+    skip = len(beginning.text.encode().splitlines())
+    copy = write_copy(workspace / "mended", scan.seen(mender.mended(content.chunks(), skip)))
+    found = read_sample(scan.head.decode(errors="ignore"), delimiter, width, whole=scan.whole)
+    sample = tuple(row for row in found if BROKEN not in row)
+    hiding = _hiding(scan, delimiter, sample)
+    return Layout(
+        path=str(copy),
+        name=content.name,
+        format="csv",
+        names=names,
+        delimiter=delimiter,
+        likely_header=beginning.likely_header,
+        quotes=scan.quotes > 0,
+        rows=scan.rows,
+        is_broken=mender.broken > 0,
+        hiding=hiding,
+        notes=_broken_rows(mender, content.name) + _hidden_rows(hiding, content.name),
+        sample=sample,
+    )
+
+
+def _broken_rows(mender: Mender, name: str) -> tuple[str, ...]:
+    if not mender.broken:
+        return ()
+    lines = ", ".join(f"{line:,}" for line in mender.broken_lines)
+    more = " and others" if mender.broken > len(mender.broken_lines) else ""
+    many = "1 row has" if mender.broken == 1 else f"{mender.broken:,} rows have"
+    return (f"{name}: {many} broken quotes and cannot be read, in line {lines}{more}; double quotes within a cell.",)
+
+
+def _hidden_rows(row: int | None, name: str) -> tuple[str, ...]:
+    if row is None:
+        return ()
+    found = f"{name}: the quoted cell in row {row:,} has several lines"
+    return (f"{found} that look like rows of their own; if a quote is missing there, nobody in them is read.",)
+
+
+def _hiding(scan: Scan, delimiter: str, sample: Sequence[Row]) -> int | None:
+    """Returns the first row in which two stray quotes may have made whole rows part of one cell.
+
+    By RFC 4180 nothing is wrong with it. But if the quotes meant nothing, there would be data where data are in others.
+    """
+    with_data = {at for at, cells in enumerate(zip(*sample, strict=True)) if _mostly_data(cells)}
+    last = opened_at = 0
+    for row, before, line in scan.continued:
+        found: list[tuple[int, str]] = []
+        if row != last:
+            last, opened_at, found = row, *_opened(before.decode(errors="replace"), delimiter)
+        found += _continued(line.decode(errors="replace"), delimiter, opened_at, len(sample[0]) if sample else 0)
+        if any(at in with_data and looks_like_data(cell.strip(' "')) for at, cell in found):
+            return row
+    return None
+
+
+def _opened(line: str, delimiter: str) -> tuple[int, list[tuple[int, str]]]:
+    """Returns which cell of a line goes on in the next one, and the cells in it, if quotes meant nothing."""
+    opening = re.search(rf'(?:^|{re.escape(delimiter)})"({_QUOTED.pattern})$', line)
+    if opening is None:
+        return 0, []
+    at = _without_delimiters(line[: opening.start(1) - 1], delimiter).count(delimiter)
+    return at, list(enumerate(opening[1].split(delimiter), at))[1:]
+
+
+def _continued(line: str, delimiter: str, opened_at: int, width: int) -> list[tuple[int, str]]:
+    """Returns cells of a line that goes on with a quoted cell, if quotes meant nothing: in it, and beyond the header.
+
+    A line that is all of it in the cell and has no delimiter is one of text, unless the row is too long.
+    """
+    inside = _QUOTED.match(line)[0]  # type: ignore[index]  # it matches anything
+    found = inside.split(delimiter)
+    after = _without_delimiters(line[len(inside) + 1 :], delimiter).split(delimiter)[1:]
+    beyond = list(enumerate(after, len(found)))[max(0, width - opened_at - 1) :]
+    if len(found) == 1 < width and not any(cell.strip(' "') for _, cell in beyond):
+        return []
+    return [*enumerate(found), *beyond]
+
+
+def _without_delimiters(text: str, delimiter: str) -> str:
+    """Returns a text without the delimiters in its quoted cells."""
+    return re.sub(rf'"{_QUOTED.pattern}"', lambda cell: cell[0].replace(delimiter, " "), text)
+
+
+def _mostly_data(cells: Sequence[str | None]) -> bool:
+    return 2 * sum(looks_like_data(cell or "") for cell in cells) > len(cells)
+
+
+def _mended_names(beginning: Beginning, name: str) -> tuple[str, ...]:
+    """Returns the names in a header, read like a row with broken quotes.
+
+    Its width is not known beforehand, so what follows a closing quote up to the next delimiter belongs to the cell if
+    the line's other quotes pair up, and a backslash before a quote that seems to close a cell leaves it in doubt.
+
+    Raises:
+        OSError: when its cells are in doubt.
+    """
+    delimiter, width = beginning.delimiter, len(beginning.names)
+    between = re.escape(delimiter)
+    rest = rf'(?={between}|$)(?=(?:[^"\r\n]*"[^"\r\n]*")*[^"\r\n]*$)'
+    after_quote = rf'(?m)(^|{between})"([^"\\{between}]*)"([^"{between}\r\n]*[^"\s{between}]){rest}'
+    text = re.sub(after_quote, r'\1"\2""\3"', beginning.text).encode()
+    scan = Scan()
+    scan.read([text])
+    is_doubtful = f'\\"{delimiter}'.encode() in text and not scan.has_clean_quotes(delimiter)
+    for least in (1, width):
+        mender = Mender(delimiter, least)
+        rows = b"".join(mender.mended([text], 0)).decode()
+        names = tuple(cell.strip(BLANKS) for cell in list(parsed(split(rows), delimiter))[-1])
+        if not mender.broken and not is_doubtful and len(names) == width:
+            return names
+    line = next(iter(mender.broken_lines), beginning.skip)
+    raise OSError(
+        f"{name}, line {line:,}: a quote in the header, or above it, is never closed, or stands within a cell. Correct "
+        "the header, or export the file again."
+    )

@@ -1,0 +1,367 @@
+"""The dialect of delimited text: its lines and rows, the delimiter, and where the header ends."""
+
+import csv
+import functools
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from attrs import field, frozen
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.identifiers.characters import BLANKS
+from criteo_audiences.models import IdentifierType
+from criteo_audiences.tables.files.layout import SAMPLED_ROWS, Row
+from criteo_audiences.tables.header_words import Wording, looks_like_data, named_kinds, wording
+
+LONGEST_CELL: Final = 1_000_000
+"""Characters of a cell; a longer one means that a quote was never closed."""
+
+TOO_LONG: Final = "is too long: a line end or a quote may be missing. Export it again."
+"""The end of a message about a line that is longer than the engine takes."""
+
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
+
+
+class Lines(Iterator[str]):
+    """Lines, counted as they are taken.
+
+    Args:
+        lines: what to take from.
+        taken: lines that stand before them.
+
+    Attributes:
+        taken: lines before the next one.
+        ended: whether more were asked for than there are.
+    """
+
+    def __init__(self, lines: Iterator[str], taken: int = 0) -> None:
+        self.taken = taken
+        self.ended = False
+        self._lines = lines
+
+    def __next__(self) -> str:
+        line = next(self._lines, None)
+        if line is None:
+            self.ended = True
+            raise StopIteration
+        self.taken += 1
+        return line
+
+
+def split(text: str) -> Iterator[str]:
+    """Yields a text's lines with their ends: line feeds, carriage returns or both."""
+    return (match[0] for match in _LINE.finditer(text))
+
+
+def parsed(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
+    """Yields rows, an empty line as one without cells; the last one may have been cut by an unclosed quote.
+
+    Spaces at a cell's beginning are left out, because the engine, too, takes a quote behind one for a quoted cell.
+
+    Raises:
+        csv.Error: when a cell is longer than `LONGEST_CELL`.
+    """
+    # The limit is global to the process; it is only ever raised here.
+    csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))
+    return csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+
+
+def unclosed(lines: Lines, row: list[str], name: str) -> OSError:
+    """Returns the error for a text that ended within a row: its last cell holds everything since the quote.
+
+    Args:
+        lines: the text's lines, all taken.
+        row: the cut row.
+        name: the file's name.
+    """
+    opened = lines.taken - max(1, sum(1 for _ in split(row[-1]))) + 1
+    return OSError(f"{name} ends inside a quoted cell: a quote in line {opened:,} was never closed.")
+
+
+def too_long(name: str) -> ConfigurationError:
+    """Returns the error for a first line that does not end within what is looked at."""
+    return ConfigurationError(f"The first line of {name} is longer than 512 KiB; expected column names, or one object.")
+
+
+_COMMON: Final = ",;\t|"
+_RARE: Final = "^~\x01"
+_COMPARED_LINES: Final = 200
+# Spreadsheets widen the line to all their columns (`sep=;;;;`), people put spaces around its sign.
+_HINT = re.compile(r'"?sep *= *([^\w\s"]|\t)\1* *"?[,;\t|]*\s*', re.IGNORECASE)
+_QUOTED = re.compile(r'"[^"]*"')
+_OPENS = re.compile(r'(?:^|[,;\t|^~\x01]) *"')
+_ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
+_DELIMITED: Final = 0.5  # of the rows with an address: an address may hold `|` or `~`, but not in half of a list
+_FEWEST_DIGITS: Final = 7
+_MOST_ABOVE: Final = 30  # lines that a title and notes above a header may take
+
+
+@frozen
+class Beginning:
+    """What the first lines of delimited text say.
+
+    Attributes:
+        names: the header's cells, trimmed.
+        delimiter: between cells.
+        skip: rows up to and with the header, empty lines and a `sep=` line among them.
+        text: those rows as they are written.
+        likely_header: the number of a later line that looks like the header, `None` where this one names an
+            identifier, or no other line does.
+        sample: the first rows.
+    """
+
+    names: tuple[str, ...]
+    delimiter: str
+    skip: int
+    text: str = field(repr=False)
+    likely_header: int | None
+    sample: tuple[Row, ...] = field(repr=False)
+
+
+@frozen
+class _Line:
+    """A line after the header that holds something, and its number in the file."""
+
+    number: int
+    text: str
+
+
+def read_beginning(head: str, name: str, *, whole: bool, skip_rows: int = 0) -> Beginning:
+    """Finds the delimiter, the header and the first rows.
+
+    Args:
+        head: the beginning of the text.
+        name: the file's name, for messages.
+        whole: whether that is all of it; otherwise its last row may be cut and is left out.
+        skip_rows: lines to leave out before the header, as the caller said.
+
+    Raises:
+        ConfigurationError: when there is no header row, or the rows have a delimiter that it lacks; data are never
+            shown.
+        OSError: when a quote in the header is never closed.
+    """
+    text = head if whole else head[: max(head.rfind("\n"), head.rfind("\r")) + 1]
+    before, delimiter = _start(text, skip_rows, name)
+    lines = Lines(itertools.islice(split(text), before, None), before)
+    rows = parsed(lines, delimiter)
+    filled = ((number, row) for number, row in enumerate(rows, before + 1) if _holds_something(row))
+    skip, header = next(filled, (0, None))
+    if lines.ended and not whole:
+        raise too_long(name)
+    if header is None:
+        raise ConfigurationError(f"{name} is empty: it has not even a header row.")
+    if lines.ended:
+        raise unclosed(lines, header, name)
+    read = "".join(itertools.islice(split(text), lines.taken))
+    following = _following(text, lines.taken)
+    likely = functools.partial(_likely_header, header, following)  # it takes long, and is for messages only
+    names = _names(header, name, likely)
+    written = _Line(lines.taken, "".join(itertools.islice(split(text), before, lines.taken)))
+    _require_bare_lines(header, following, name)
+    _require_one_delimiter(written, delimiter, following, likely, name)
+    sample = _sample(rows, lines, len(header), whole=whole)
+    return Beginning(names, delimiter, skip, read, None if _names_identifiers(names) else likely(), sample)
+
+
+def read_sample(head: str, delimiter: str, width: int, *, whole: bool) -> tuple[Row, ...]:
+    """Reads the first rows of a text without a header.
+
+    Args:
+        head: the beginning of the text.
+        delimiter: between cells.
+        width: cells of a row.
+        whole: whether that is all of it; otherwise its last row may be cut and is left out.
+    """
+    lines = Lines(split(head))
+    return _sample(parsed(lines, delimiter), lines, width, whole=whole)
+
+
+def _sample(rows: Iterator[list[str]], lines: Lines, width: int, *, whole: bool) -> tuple[Row, ...]:
+    complete = _complete(rows, lines, whole=whole)
+    return tuple(_fitted(row, width) for row in itertools.islice(complete, SAMPLED_ROWS))
+
+
+def header_hint(line: int | None) -> str:
+    """Returns the sentence that says which line looks like the header; empty without one."""
+    if line is None:
+        return ""
+    return f" Line {line:,} looks like the header: give skip_rows={line - 1} (--skip-rows on the command line)."
+
+
+def _holds_something(row: Sequence[str]) -> bool:
+    return any(cell.strip(BLANKS) for cell in row)
+
+
+def _start(text: str, skip_rows: int, name: str) -> tuple[int, str]:
+    """Returns how many lines stand before the header, and the delimiter, which a spreadsheet's `sep=` line names."""
+    lines = Lines(itertools.islice(split(text), skip_rows, None), skip_rows)
+    if skip_rows and not any(map(str.strip, itertools.islice(split(text), skip_rows, None))):
+        raise ConfigurationError(f"skip_rows={skip_rows:,} leaves nothing of {name}; expected fewer lines than it has.")
+    hint = _HINT.fullmatch(next(filter(str.strip, lines), ""))
+    before = lines.taken if hint else max(0, lines.taken - 1)
+    return before, hint[1] if hint else _delimiter(text, before)
+
+
+def _complete(rows: Iterator[list[str]], lines: Lines, *, whole: bool) -> Iterator[list[str]]:
+    """Yields rows that are not empty, up to one that is cut where the head ends."""
+    for row in filter(None, rows):
+        if lines.ended and not whole:
+            return
+        yield row
+
+
+def _names(header: Sequence[str], name: str, likely: Callable[[], int | None]) -> tuple[str, ...]:
+    names = tuple(cell.strip(BLANKS) for cell in header)
+    if any(map(looks_like_data, names)):
+        way = header_hint(likely()) or " Add a line of names."
+        raise ConfigurationError(f"{name} has no header row: its first line already holds data.{way}")
+    return names
+
+
+def _following(text: str, taken: int) -> list[_Line]:
+    """Returns the first lines after the header that hold something."""
+    lines = enumerate(itertools.islice(split(text), taken, taken + _COMPARED_LINES), start=taken + 1)
+    return [_Line(number, line) for number, line in lines if line.strip()]
+
+
+def _outside_cells(lines: Iterable[_Line]) -> Iterator[_Line]:
+    """Yields the lines that are rows of their own: within a quoted cell a line may hold whatever it likes."""
+    is_open = False
+    for line in lines:
+        is_odd = line.text.count('"') % 2 == 1
+        if is_odd and (is_open or _OPENS.search(line.text)):
+            is_open = not is_open
+        elif not is_open:
+            yield line
+
+
+def _likely_header(header: Sequence[str], following: Sequence[_Line]) -> int | None:
+    """Returns the number of the first line that reads as a header to the line after it."""
+    filled = sum(1 for cell in header if cell.strip(BLANKS))
+    for line, below in itertools.pairwise(following[:_MOST_ABOVE]):
+        for delimiter in [each for each in _COMMON + _RARE if each in line.text] or [","]:
+            cells, values = (_cells(each.text, delimiter) for each in (line, below))
+            if len(cells) == len(values) and _heads(cells, values, more_than=filled):
+                return line.number
+    return None
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    return [cell.strip(BLANKS) for cell in next(parsed(iter([line]), delimiter), [])]
+
+
+def _names_identifiers(cells: Iterable[str]) -> bool:
+    return any(wording(cell, kind) <= Wording.OWNED for cell in cells for kind in named_kinds(cell))
+
+
+def _heads(cells: Sequence[str], values: Sequence[str], *, more_than: int) -> bool:
+    """Tells whether a line names columns: it holds no data, and names an identifier, or is wider than a title is."""
+    if any(map(looks_like_data, cells)) or (len(set(cells)) < len(cells) and not any(map(named_kinds, cells))):
+        return False
+    if _names_identifiers(cells):
+        return True
+    return all(cells) and len(cells) > max(1, more_than) and any(map(looks_like_data, values))
+
+
+def _require_one_delimiter(
+    header: _Line, delimiter: str, following: Sequence[_Line], likely: Callable[[], int | None], name: str
+) -> None:
+    """Refuses rows that are divided by what the header lacks: their other cells would become part of an address.
+
+    Raises:
+        ConfigurationError: names the line, and the one that looks like the header.
+    """
+    is_phone = IdentifierType.PHONE_NUMBER in named_kinds(header.text)
+    rows = list(_outside_cells(following))
+    holding = sum(1 for line in rows if _ADDRESS.search(line.text) or (is_phone and _has_digits(line.text)))
+    bare = _QUOTED.sub("", header.text)
+    for other in _COMMON + _RARE:
+        if other in bare:
+            continue
+        hidden = [line for line in rows if _hides(line.text, other, delimiter, is_phone=is_phone)]
+        if hidden and len(hidden) >= max(len(hidden), holding) * _DELIMITED:
+            way = header_hint(likely()) or (
+                " Name every column in the header, or put values that hold the character themselves in double quotes."
+            )
+            raise ConfigurationError(
+                f"Line {hidden[0].number:,} of {name} divides its cells by {_sign(other)}, which line "
+                f"{header.number:,}, its header, does not.{way}"
+            )
+
+
+def _require_bare_lines(header: Sequence[str], following: Sequence[_Line], name: str) -> None:
+    """Refuses a file whose lines are one quoted cell each, with the real cells inside.
+
+    Raises:
+        ConfigurationError: names the line.
+    """
+    for delimiter in _COMMON + _RARE if len(header) == 1 else "":
+        if delimiter not in header[0]:
+            continue
+        wrapped = [line for line in following if _wraps(line.text, delimiter)]
+        if wrapped and len(wrapped) >= len(following) * _DELIMITED:
+            raise ConfigurationError(
+                f"Line {wrapped[0].number:,} of {name} is one quoted cell with others in it, divided by "
+                f"{_sign(delimiter)}; export it again without quotes around whole lines."
+            )
+
+
+def _wraps(line: str, delimiter: str) -> bool:
+    """Tells whether a line is one quoted cell that holds an address beside something else."""
+    text = line.strip()
+    parts = [part.strip(' "') for part in text.split(delimiter)]
+    return text.startswith('"') and text.endswith('"') and len(parts) > 1 and any(map(_ADDRESS.fullmatch, parts))
+
+
+def _sign(delimiter: str) -> str:
+    return {"\t": "a tab", "\x01": "the character U+0001"}.get(delimiter, f"'{delimiter}'")
+
+
+def _hides(line: str, other: str, delimiter: str, *, is_phone: bool) -> bool:
+    """Tells whether a line holds an identifier beside something else, divided by another delimiter than the header's.
+
+    A comma is the delimiter of a header that has none; a cell before the first one is then read as it should be.
+    """
+    bare = _QUOTED.sub("", line)
+    if other not in bare or (delimiter != other and delimiter in bare):
+        return False
+    parts = [part.strip() for part in bare.split(other)]
+    told = parts[1:] if other == delimiter else parts
+    found = any(_ADDRESS.fullmatch(part) or (is_phone and _has_digits(part)) for part in told)
+    return found and sum(map(bool, parts)) > 1
+
+
+def _fitted(row: Sequence[str], width: int) -> Row:
+    """Returns a row as wide as the header: what it lacks is `None`, what is beyond the header has no column."""
+    return (*row[:width], *itertools.repeat(None, width - len(row)))
+
+
+def _delimiter(text: str, before: int) -> str:
+    """Returns the delimiter the header uses outside quotes whose rows fit the header best; a comma without any."""
+    lines = list(itertools.islice(split(text), before, before + _COMPARED_LINES))
+    header = _QUOTED.sub("", _header(lines))
+    found = [each for each in _COMMON if each in header] or [each for each in _RARE if each in header]
+    if len(found) <= 1:
+        return found[0] if found else ","
+    return max(found, key=lambda each: (_consistency(lines, each), header.count(each)))
+
+
+def _header(lines: Sequence[str]) -> str:
+    """Returns the first lines until quotes pair up; only the first if they never do."""
+    counts = itertools.accumulate(line.count('"') for line in lines)
+    end = next((number for number, quotes in enumerate(counts, start=1) if not quotes % 2), 1)
+    return "".join(lines[:end])
+
+
+def _consistency(lines: Sequence[str], delimiter: str) -> float:
+    """Returns the share of the first rows that have as many cells as the header."""
+    taken = Lines(iter(lines))
+    widths = [len(row) for row in _complete(parsed(taken, delimiter), taken, whole=False)]
+    return widths[1:].count(widths[0]) / max(1, len(widths) - 1) if widths else 0.0
+
+
+def _has_digits(text: str) -> bool:
+    """Tells whether a text holds as many digits as a phone number."""
+    return sum(map(str.isdigit, text)) >= _FEWEST_DIGITS

@@ -1,0 +1,261 @@
+"""Settles what a file is before it is read: one look at all of it, and a clean copy where the engine needs one."""
+
+import codecs
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from attrs import evolve, frozen
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.tables.files import delimited, json_lines, parquet
+from criteo_audiences.tables.files.compression import CHUNK, Content, write_copy
+from criteo_audiences.tables.files.encoding import Guess, narrow_encoding, transcoded, wide_encoding
+from criteo_audiences.tables.files.layout import Layout
+from criteo_audiences.tables.files.paths import STDIN, no_file, require_no_lake
+from criteo_audiences.tables.files.scan import HEAD, Scan
+from criteo_audiences.tables.files.workspace import Interruption, read_standard_input
+
+EXPECTED: Final = "CSV, TSV or JSON lines (plain, gzip or zstd), or Parquet"
+
+# Longer beginnings stand before shorter ones that they begin with.
+_FOREIGN: Final = (
+    (b"PK\x03\x04", "an Excel workbook or another zip archive (save its sheet as CSV)"),
+    (b"PK\x05\x06", "an empty zip archive"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (save its sheet as CSV)"),
+    (b"BZh", "bzip2-compressed"),
+    (b"\xfd7zXZ\x00", "xz-compressed"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"\x04\x22\x4d\x18", "lz4-compressed"),
+    (b"\xff\x06\x00\x00sNaPpY", "snappy-compressed"),
+    (b"SQLite format 3\x00", "an SQLite database"),
+    (b"%PDF-", "a PDF"),
+    (b"{\\rtf", "a rich-text document"),
+    (b"PARE", "an encrypted Parquet file"),
+    (b"PAR1", "a Parquet file inside a compressed one"),
+    (b"ORC", "an ORC file"),
+    (b"Obj\x01", "an Avro file"),
+    (b"ARROW1", "an Arrow file"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"\x1f\x8b", "gzip inside a compressed file"),
+    (b"\x28\xb5\x2f\xfd", "zstd inside a compressed file"),
+)
+_MARKUP: Final = ((b"<?xml", "XML"), (b"<!doctype html", "a web page"), (b"<html", "a web page"))
+# What is neither text nor a delimiter in use; \x01 is Hive's.
+_CONTROLS: Final = bytes(set(range(0x20)) - set(b"\x01\t\n\v\f\r\x1a\x1b")) + b"\x7f"
+_MOST_CONTROLS: Final = 0.01
+_STRAY: Final = 2  # control characters that a short text may hold by accident
+
+
+def require_rows(start: bytes, name: str) -> None:
+    """Refuses what begins as no list of rows does.
+
+    Args:
+        start: the first bytes, decompressed; UTF-16 and Parquet have been told apart already.
+        name: the file's name, for the message.
+
+    Raises:
+        ConfigurationError: says what the file is and what is expected.
+    """
+    for magic, what in _FOREIGN:
+        if start.startswith(magic) and not (magic.isalnum() and _reads_on(start[len(magic) :])):
+            raise ConfigurationError(f"{name} is {what}; expected {EXPECTED}.")
+    begun = start.removeprefix(b"\xef\xbb\xbf").lstrip()[:64].lower()
+    for tag, what in _MARKUP:
+        if begun.startswith(tag):
+            raise ConfigurationError(f"{name} is {what}; expected {EXPECTED}.")
+    if not is_stray(controls_in(start), len(start)):
+        raise binary(name)
+
+
+def controls_in(content: bytes) -> int:
+    """Counts control characters that no text has."""
+    return len(content) - len(content.translate(None, _CONTROLS))
+
+
+def is_stray(controls: int, size: int) -> bool:
+    """Tells whether so few control characters stand in so many bytes that they are an accident in a text."""
+    return controls <= max(_STRAY, size * _MOST_CONTROLS)
+
+
+def stray_nul(name: str, line: int) -> ConfigurationError:
+    """Returns the error for a text with a zero byte in it."""
+    return ConfigurationError(
+        f"Line {line:,} of {name} holds a NUL (a zero byte), which no text holds; "
+        "export the file again, or take it out with tr -d '\\000'."
+    )
+
+
+def binary(name: str) -> ConfigurationError:
+    """Returns the error for what is no text."""
+    return ConfigurationError(f"{name} is binary; expected {EXPECTED}.")
+
+
+def _reads_on(rest: bytes) -> bool:
+    """Tells whether letters that could be a format's mark are only the beginning of a header, as in `ORCID`."""
+    begun = rest[:32]
+    return begun.isascii() and begun.translate(None, _CONTROLS) == begun
+
+
+_PEEK: Final = 4096
+
+
+@frozen
+class Asked:
+    """What the caller says of a file.
+
+    Attributes:
+        skip_rows: lines to leave out before the header.
+        encoding: the name of its codec.
+        partitioned: whether directories named `column=value` are columns of a Parquet file, too.
+    """
+
+    skip_rows: int | None = None
+    encoding: str | None = None
+    partitioned: bool = False
+
+    def refuse(self, name: str, what: str) -> None:
+        """Refuses what is said of a file that is no text, or text without a header.
+
+        Raises:
+            ConfigurationError: names the option.
+        """
+        for option, wanted in (("skip_rows", "delimited text"), ("encoding", "text")):
+            if getattr(self, option) and not (option == "encoding" and what == "JSON lines"):
+                raise ConfigurationError(f"{option} goes with {wanted}, but {name} is {what}; leave it out.")
+
+
+def inspect(path: str, workspace: Path, interruption: Interruption | None = None, asked: Asked | None = None) -> Layout:
+    """Looks at a whole file: its format, compression, encoding, header and first rows. Blocks; hashes nothing.
+
+    Args:
+        path: a file, or `-` for standard input.
+        workspace: a directory only its owner can read, for a copy of what the engine cannot read as it is.
+        interruption: ends it half-way.
+        asked: what the caller says of it.
+
+    Raises:
+        FileNotFoundError: when it is not there.
+        OSError: when it cannot be read, or is damaged or cut: in its compressed data or within a quoted cell.
+        ConfigurationError: when it is no list of rows with a header.
+    """
+    name = "standard input" if path == STDIN else Path(path).name or "The path"
+    try:
+        return _inspected(path, name, workspace, interruption or Interruption(), asked or Asked())
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A path may say more than a name.
+        is_copy = Path(error.filename).is_relative_to(workspace)
+        renamed = OSError(error.errno, error.strerror, "a temporary copy" if is_copy else name)
+        if isinstance(error, FileNotFoundError) and not is_copy:
+            renamed = no_file(path)
+    raise renamed  # outside of the handler, so that it does not keep the other one as its context
+
+
+def _inspected(path: str, name: str, workspace: Path, interruption: Interruption, asked: Asked) -> Layout:
+    file = write_copy(workspace / "input", _input(interruption)) if path == STDIN else Path(path)
+    _require_regular(file, name)
+    with file.open("rb") as opened:
+        start = opened.read(_PEEK)
+    if parquet.begins(start):
+        asked.refuse(name, "Parquet")
+        require_no_lake(file.absolute().parent)
+        return parquet.layout([file], name, workspace, partitioned=asked.partitioned)
+    if asked.partitioned:
+        raise ConfigurationError(f"hive_partitioning is about Parquet files; {name} is none.")
+    return _text(Content.of(file, name, start, interruption), workspace, asked)
+
+
+def _require_regular(file: Path, name: str) -> None:
+    # A pipe can be read only once, and a device may never end.
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise ConfigurationError(f"{name} is no regular file; pipe it to standard input and name it '-'.")
+
+
+def _input(interruption: Interruption) -> Iterator[bytes]:
+    return iter(lambda: read_standard_input(CHUNK, interruption), b"")
+
+
+def _text(content: Content, workspace: Path, asked: Asked) -> Layout:
+    content, scan, guess = _clean(content, workspace, asked)
+    head = codecs.getincrementaldecoder("utf-8-sig")().decode(scan.head, final=scan.whole)
+    if json_lines.begins(head):
+        asked.refuse(content.name, "JSON lines")  # in UTF-16, it shows only now
+        return json_lines.layout(content, scan, head)
+    return evolve(delimited.layout(content, scan, head, workspace, asked.skip_rows or 0), guess=guess)
+
+
+def _clean(content: Content, workspace: Path, asked: Asked) -> tuple[Content, Scan, str]:
+    """Returns the content itself when it is clean UTF-8 that the engine can read, otherwise a copy that is.
+
+    The third is the encoding where it was guessed and may be another one.
+    """
+    start = next(content.chunks(), b"")
+    encoding = asked.encoding or wide_encoding(start)
+    skip_rows = asked.skip_rows or 0
+    guess = ""
+    if json_lines.begins(start.decode("utf-8-sig", "replace")):
+        asked.refuse(content.name, "JSON lines")
+    if encoding is None:
+        require_rows(start[:_PEEK], content.name)
+        scan = Scan()
+        scan.read(content.chunks())
+        if scan.has_nul:
+            raise _not_text(content.chunks(), content.name)
+        fit = content.portable and not _mark_misleads(scan.head) and not _quoted_above(scan.head, skip_rows)
+        if scan.is_utf8 and fit:
+            return content, scan, ""
+        found = Guess("utf-8", sure=True) if scan.is_utf8 else narrow_encoding(content.chunks)
+        encoding, guess = found.encoding, "" if found.sure else found.encoding
+    scan = Scan()
+    copy = write_copy(workspace / "copy", scan.seen(_plain_above(transcoded(content.chunks(), encoding), skip_rows)))
+    if scan.has_nul:
+        raise _not_text(transcoded(content.chunks(), encoding), content.name)
+    return Content(copy, content.name, "none", content.interruption), scan, guess
+
+
+def _quoted_above(head: bytes, skip_rows: int) -> bool:
+    """Tells whether a line above the header holds a quote: the engine would take it for the beginning of a cell."""
+    return any(b'"' in line for line in head.splitlines()[:skip_rows])
+
+
+def _plain_above(chunks: Iterable[bytes], skip_rows: int) -> Iterator[bytes]:
+    """Yields a text whose first lines hold no quotes, so that every line there counts as a row."""
+    rest = iter(chunks)
+    head = b""
+    while skip_rows and len(head) < HEAD and (chunk := next(rest, b"")):
+        head += chunk
+    lines = head.splitlines(keepends=True)
+    yield b"".join(line.replace(b'"', b" ") for line in lines[:skip_rows]) + b"".join(lines[skip_rows:])
+    yield from rest
+
+
+def _mark_misleads(head: bytes) -> bool:
+    """Tells whether the engine stumbles over a byte order mark: before JSON, and before a quote that spans lines."""
+    if not head.startswith(codecs.BOM_UTF8):
+        return False
+    first = head.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")[0]
+    return bool(first.count(b'"') % 2) or first.startswith(b"{")
+
+
+def _not_text(chunks: Iterable[bytes], name: str) -> ConfigurationError:
+    """Returns the error for content with zero bytes: the line of the first, or that it is binary if there are many.
+
+    Raises:
+        OSError: when compressed data are damaged, which may be why.
+    """
+    size = controls = feeds = returns = 0
+    found = False
+    for chunk in chunks:
+        if not found:
+            before, zero, _ = chunk.partition(b"\0")
+            feeds += before.count(b"\n")
+            returns += before.count(b"\r")
+            found = bool(zero)
+        controls += controls_in(chunk)
+        size += len(chunk)
+    return stray_nul(name, 1 + (feeds or returns)) if is_stray(controls, size) else binary(name)

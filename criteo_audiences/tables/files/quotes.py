@@ -1,0 +1,308 @@
+"""Rows of a text whose quotes are broken: one for every row that a person sees in it, read or marked as broken.
+
+Readers of CSV disagree about a quote that neither closes its cell nor is doubled: some read on to the next quote,
+however many rows that takes. Here no row with such a quote reaches beyond its own line.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from criteo_audiences.identifiers import RejectReason
+from criteo_audiences.tables.files.dialect import LONGEST_CELL
+from criteo_audiences.tables.files.scan import Scan
+
+BROKEN: Final = f"\x01{RejectReason.BROKEN_QUOTES}"
+"""Stands in every cell of a row that cannot be read; no identifier can hold it."""
+
+NO_CELL: Final = f"\x01{RejectReason.NO_CELL}"
+"""Stands in the cells of an opt-out where its row has none, but looks as if it named somebody."""
+
+_SHOWN: Final = 5
+_LARGEST_PIECE: Final = 64 * 1024
+_SMALLEST_PIECE: Final = 1024
+_LINE: Final = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
+
+
+class Mender:
+    """Writes a text with broken quotes anew, so that every reader finds the same rows in it.
+
+    A row is read as RFC 4180 says where that is possible, with blanks around quoted cells. Otherwise it ends where its
+    first line ends, and each quoted cell ends at the first quote that a delimiter or the line end follows. Such a row
+    is read if every reader would divide it so, no quote is left over, and it has as many cells as the header; if not,
+    it is marked as broken.
+
+    Args:
+        delimiter: the character between cells.
+        width: cells of the header.
+
+    Attributes:
+        broken: rows that could not be read.
+        broken_lines: where the first of them are, from 1.
+    """
+
+    def __init__(self, delimiter: str, width: int) -> None:
+        self.broken = 0
+        self.broken_lines: list[int] = []
+        self._delimiter = delimiter
+        self._grammar = _Grammar(delimiter.encode())
+        self._width = width
+        self._mark = self._grammar.written([BROKEN.encode()] * width)
+
+    def mended(self, chunks: Iterable[bytes], skip: int) -> Iterator[bytes]:
+        """Yields the text anew, without its first lines.
+
+        Args:
+            chunks: the text, in UTF-8.
+            skip: how many lines to leave out.
+        """
+        text = _Text(chunks)
+        while text.number < skip and text.take() is not None:
+            pass
+        piece = bytearray()
+        while True:
+            piece += text.take_clean(self._is_clean)
+            line = text.take()
+            if line is None:
+                yield bytes(piece)
+                return
+            if row := line.rstrip(b"\r\n"):
+                piece += (self._row(line, text) if b'"' in row else row) + b"\n"
+            if len(piece) >= _LARGEST_PIECE:
+                yield bytes(piece)
+                piece.clear()
+
+    def _is_clean(self, lines: bytes) -> bool:
+        """Tells whether lines are rows, one each, that need no mending."""
+        scan = Scan()
+        scan.read([lines])
+        return scan.rows == scan.lines and scan.has_clean_quotes(self._delimiter)
+
+    def _row(self, line: bytes, text: "_Text") -> bytes:
+        number = text.number
+        row = _Row(line, text.take)
+        cells = self._grammar.cells(row, _quoted)
+        if cells is None or self._is_doubtful(cells, row):
+            text.give_back(row.lines[1:])
+            cells = self._of_one_line(line)
+        if cells is not None:
+            return self._grammar.written(cells)
+        self.broken += 1
+        if len(self.broken_lines) < _SHOWN:
+            self.broken_lines.append(number)
+        return self._mark
+
+    def _is_doubtful(self, cells: list[bytes], row: "_Row") -> bool:
+        """Tells whether a row may have lost its true form: to a stray quote, or to two that make one row of several."""
+        if row.has_stray_quote and (len(row.lines) > 1 or not self._fits(cells)):
+            return True
+        if len(row.lines) > 1 and (self._width == 1 or any(map(bytes.strip, cells[self._width :]))):
+            return True
+        return any(
+            self._grammar.width(line) == self._width and self._grammar.width(part) > 1
+            for line, part in zip(row.lines, row.quoted_parts, strict=True)
+        )
+
+    def _of_one_line(self, line: bytes) -> list[bytes] | None:
+        """Returns the cells of a row that ends where its line does; `None` where they are in doubt."""
+        row = _Row(line, lambda: None)
+        cells = self._grammar.cells(row, self._grammar.quoted_on_one_line)
+        return cells if cells is not None and self._fits(cells) and not row.has_stray_quote else None
+
+    def _fits(self, cells: list[bytes]) -> bool:
+        return len(cells) >= self._width and not any(map(bytes.strip, cells[self._width :]))
+
+
+class _Text:
+    """A text that comes in pieces, taken line by line; its lines end with line feeds, carriage returns or both.
+
+    Attributes:
+        number: of the line taken last, from 1.
+    """
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self.number = 0
+        self._chunks = iter(chunks)
+        self._text = b""
+        self._start = 0  # of what can be given back
+        self._at = 0
+        self._by_line_until = 0
+        self._piece = _LARGEST_PIECE
+        self._ended = False
+
+    def take(self) -> bytes | None:
+        """Returns the next line with its end, `None` at the end."""
+        line = _LINE.match(self._text, self._at)
+        # The line may go on in the next piece, and a line feed may follow a carriage return.
+        while not self._ended and not (line and (line.end() < len(self._text) or line[0].endswith(b"\n"))):
+            self._extend()
+            line = _LINE.match(self._text, self._at)
+        if line is None:
+            return None
+        self._at = line.end()
+        self.number += 1
+        return line[0]
+
+    def give_back(self, lines: list[bytes]) -> None:
+        """Takes the latest lines back, so that they are returned again."""
+        self._at -= sum(map(len, lines))
+        self.number -= len(lines)
+
+    def take_clean(self, is_clean: Callable[[bytes], bool]) -> bytes:
+        """Returns as many of the lines that come next as are at hand and clean, with line feeds only.
+
+        What was taken before cannot be given back any more. How much is looked at follows how much was clean before.
+        """
+        self._start = self._at
+        while len(self._text) - self._at < self._piece and not self._ended:
+            self._extend()
+        while self._at >= self._by_line_until:
+            lines = self._whole_lines(self._piece)
+            if is_clean(lines):
+                self._at += len(lines)
+                self._piece = min(self._piece * 4, _LARGEST_PIECE)
+                self.number += lines.count(b"\n") + lines.count(b"\r") - lines.count(b"\r\n")
+                return lines.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in lines else lines
+            if self._piece <= _SMALLEST_PIECE:
+                self._by_line_until = self._at + len(lines)
+            self._piece = max(self._piece // 4, _SMALLEST_PIECE)
+        return b""
+
+    def _whole_lines(self, most: int) -> bytes:
+        text = self._text[self._at : self._at + most]
+        return text[: max(text.rfind(b"\n"), text.rfind(b"\r", 0, -1)) + 1]
+
+    def _extend(self) -> None:
+        chunk = next(self._chunks, None)
+        self._ended = chunk is None
+        self._text = self._text[self._start :] + (chunk or b"")
+        self._at -= self._start
+        self._by_line_until -= self._start
+        self._start = 0
+
+
+class _Row:
+    """A row that is being read.
+
+    Args:
+        line: its first line.
+        take: returns the next line.
+
+    Attributes:
+        lines: those it has taken.
+        quoted_parts: what of each line continues a quoted cell.
+        has_stray_quote: whether a cell that is not quoted holds a quote.
+    """
+
+    def __init__(self, line: bytes, take: Callable[[], bytes | None]) -> None:
+        self.lines = [line]
+        self.quoted_parts = [b""]
+        self.has_stray_quote = False
+        self._take = take
+        self._size = len(line)
+
+    def extend(self) -> bool:
+        """Takes the next line; false at the end, and where the row is longer than any cell may be."""
+        line = self._take() if self._size <= LONGEST_CELL else None
+        if line is None:
+            return False
+        self.lines.append(line)
+        self.quoted_parts.append(b"")
+        self._size += len(line)
+        return True
+
+
+_Quoted = Callable[[_Row, int], tuple[bytes, int] | None]
+"""Reads a quoted cell from behind its first quote: its content, and the position behind its last quote."""
+
+
+def _quoted(row: _Row, start: int) -> tuple[bytes, int] | None:
+    """Reads a quoted cell, which may take further lines; `None` where it is never closed."""
+    parts: list[bytes] = []
+    while (close := _single_quote(row.lines[-1], start)) < 0:
+        parts.append(row.lines[-1][start:])
+        start = 0
+        if not row.extend():
+            return None
+        row.quoted_parts[-1] = row.lines[-1]
+    parts.append(row.lines[-1][start:close])
+    if not start:
+        row.quoted_parts[-1] = parts[-1]
+    return b"".join(parts).replace(b'""', b'"'), close + 1
+
+
+def _single_quote(line: bytes, start: int) -> int:
+    """Returns the position of the first quote that is not doubled, -1 where there is none."""
+    while (found := line.find(b'"', start)) >= 0 and line[found + 1 : found + 2] == b'"':
+        start = found + 2
+    return found
+
+
+class _Grammar:
+    """How cells stand in lines.
+
+    Args:
+        delimiter: what stands between cells.
+    """
+
+    def __init__(self, delimiter: bytes) -> None:
+        self._delimiter = delimiter
+        between = re.escape(delimiter)
+        blanks = b" *" if delimiter == b"\t" else b"[ \t]*"
+        end = b"(%s|\r\n|\n|\r|\\Z)" % between
+        self._opening = re.compile(blanks + b'"')
+        self._ending = re.compile(blanks + end)
+        self._unquoted = re.compile(b"((?:(?!%s)[^\r\n])*)" % between)
+        self._needs_quotes = re.compile(b'["\r\n]|^[ \t]|%s' % between)
+
+    def width(self, line: bytes) -> int:
+        """Returns how many cells a line has where quotes mean nothing."""
+        return line.count(self._delimiter) + 1
+
+    def written(self, cells: list[bytes]) -> bytes:
+        """Returns a row without its line end; it is never empty, since an empty line is no row."""
+        return self._delimiter.join(map(self._written, cells)) or b'""'
+
+    def _written(self, cell: bytes) -> bytes:
+        return b'"' + cell.replace(b'"', b'""') + b'"' if self._needs_quotes.search(cell) else cell
+
+    def cells(self, row: _Row, quoted: _Quoted) -> list[bytes] | None:
+        """Reads a row; `None` where a quoted cell does not end as it should."""
+        cells: list[bytes] = []
+        position = 0
+        while True:
+            if opened := self._opening.match(row.lines[-1], position):
+                found = quoted(row, opened.end())
+            else:
+                found = self._plain(row, position)
+            ended = found and self._ending.match(row.lines[-1], found[1])
+            if not (found and ended):
+                return None
+            cells.append(found[0])
+            if ended[1] != self._delimiter:
+                return cells
+            position = ended.end()
+
+    def _plain(self, row: _Row, start: int) -> tuple[bytes, int] | None:
+        found = self._unquoted.match(row.lines[-1], start)
+        if found is None:
+            return None
+        row.has_stray_quote = row.has_stray_quote or b'"' in found[1]
+        return found[1], found.end()
+
+    def quoted_on_one_line(self, row: _Row, start: int) -> tuple[bytes, int] | None:
+        """Reads a quoted cell up to the first quote that is not doubled and ends it, or to the last one of the line.
+
+        Behind a quote that does not end it, some readers end a cell at the next delimiter. The cell must not hold one.
+        """
+        line = row.lines[0]
+        close = first = _single_quote(line, start)
+        while close >= 0 and not self._ending.match(line, close + 1):
+            close = _single_quote(line, close + 1)
+        if close < 0:
+            close = len(line.rstrip(b" \t\r\n")) - 1
+            if close < start or line[close : close + 1] != b'"':
+                return None
+        if self._delimiter in line[max(first, start) : close]:
+            return None
+        return line[start:close].replace(b'""', b'"'), close + 1

@@ -1,0 +1,256 @@
+"""Which files a source consists of, those of a directory included, and whether they are still what they were."""
+
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from attrs import field, frozen
+
+from criteo_audiences.errors import ConfigurationError, CriteoError, SourceChangedError
+from criteo_audiences.tables.files import json_lines, parquet
+from criteo_audiences.tables.files.compression import Content
+from criteo_audiences.tables.files.inspection import Asked, inspect
+from criteo_audiences.tables.files.layout import Layout
+from criteo_audiences.tables.files.paths import STDIN, is_hidden, require_no_lake, require_no_log
+from criteo_audiences.tables.files.workspace import Interruption
+
+if TYPE_CHECKING:
+    from criteo_audiences.tables.table import Table
+
+_PEEK: Final = 4096
+_JSON: Final = "JSON lines"
+_TEXT: Final = "other text"
+_PARQUET_NAMES: Final = (".parquet", ".parq", ".pq")
+
+
+@frozen
+class Listing:
+    """The files of a directory.
+
+    Attributes:
+        name: the directory's own name.
+        files: those that hold rows, in alphabetical order.
+        skipped: how many do not, by what they are.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    skipped: Counter[str]
+
+    @property
+    def note(self) -> str | None:
+        """Says what was skipped."""
+        total = self.skipped.total()
+        counts = ", ".join(f"{count:,} {what}" for what, count in sorted(self.skipped.items()))
+        return f"{total:,} {'file' if total == 1 else 'files'} in {self.name} skipped: {counts}" if total else None
+
+
+def listing(directory: Path) -> Listing:
+    """Lists the files of a directory and below; links are followed, each directory once.
+
+    Raises:
+        ConfigurationError: when it is, holds or belongs to a table whose log says which of its files count.
+        OSError: when it cannot be listed.
+    """
+    require_no_lake(directory)
+    files: list[Path] = []
+    skipped: Counter[str] = Counter()
+    for found in _walk(directory):
+        kind = _skipped_as(found.relative_to(directory), found)
+        if kind is None:
+            files.append(found)
+        else:
+            skipped[kind] += 1
+    return Listing(directory.resolve().name or str(directory), tuple(sorted(files)), skipped)
+
+
+def _walk(directory: Path) -> Iterator[Path]:
+    """Yields everything in a directory and below that is no directory."""
+    entered: set[tuple[int, int]] = set()
+    failures: list[OSError] = []
+    for root, below, names in os.walk(directory, followlinks=True, onerror=failures.append):
+        status = os.stat(root)  # noqa: PTH116 - as os.walk sees it
+        if (status.st_dev, status.st_ino) in entered:
+            below.clear()
+            continue
+        entered.add((status.st_dev, status.st_ino))
+        require_no_log(Path(root), below)
+        yield from (Path(root, name) for name in names)
+    for failure in failures:
+        raise OSError(failure.errno, failure.strerror, Path(str(failure.filename)).name)  # a path may say more
+
+
+def _skipped_as(place: Path, file: Path) -> str | None:
+    """Says what a file is that holds no rows; `None` of one that may."""
+    if any(is_hidden(part) for part in place.parts):
+        return "hidden or temporary (a part of the path begins with _ or .)"
+    if not file.is_file():
+        return "no regular file"
+    if not file.stat().st_size and file.suffix.lower() not in _PARQUET_NAMES:
+        return "empty"
+    return None
+
+
+def layouts_of(
+    found: Listing, workspace: Path, interruption: Interruption | None = None, asked: Asked | None = None
+) -> Sequence[Layout]:
+    """Looks at the files of a directory: Parquet as one table, text of one format and one header one by one. Blocks.
+
+    Args:
+        found: what is in the directory.
+        workspace: a directory only its owner can read, for copies and links.
+        interruption: ends it half-way.
+        asked: what the caller says of them.
+
+    Raises:
+        ConfigurationError: when there are no files, or they are not one table.
+        OSError: when one cannot be read, or is damaged.
+    """
+    formats = Counter(_format(file) for file in found.files)
+    if not formats:
+        note = f" ({found.note})" if found.note else ""
+        raise ConfigurationError(
+            f"{found.name} is a directory without Parquet, CSV or JSON lines{note}; expected files of one of them."
+        )
+    _require_alike(found.name, formats)
+    if "Parquet" in formats:
+        asked = asked or Asked()
+        asked.refuse(found.name, "Parquet")
+        return [parquet.layout(found.files, found.name, own_place(workspace), partitioned=asked.partitioned)]
+    try:
+        layouts = [inspect(str(file), own_place(workspace), interruption, asked) for file in found.files]
+    except ConfigurationError as error:
+        raise ConfigurationError(f"In the directory {found.name}: {error}") from None
+    _require_alike(found.name, Counter(_JSON if each.format == "json" else _TEXT for each in layouts))
+    if layouts[0].format == "csv":
+        _require_one_header(found.name, layouts)
+    return layouts
+
+
+def own_place(directory: Path) -> Path:
+    """Makes a directory for what belongs to one file; only its owner can enter it, as the one around it."""
+    return Path(tempfile.mkdtemp(dir=directory))
+
+
+def _require_alike(name: str, formats: Counter[str]) -> None:
+    if len(formats) > 1:
+        counts = " and ".join(f"{count:,} of {each}" for each, count in sorted(formats.items()))
+        raise ConfigurationError(
+            f"{name} holds files of several formats: {counts}. Name those that you mean, with a pattern such as "
+            "'*.parquet' or as a list."
+        )
+
+
+def _require_one_header(name: str, layouts: Sequence[Layout]) -> None:
+    """Refuses text files whose columns differ, because nobody can say that they are one table."""
+    first = layouts[0]
+    for other in layouts[1:]:
+        if other.names != first.names:
+            raise ConfigurationError(
+                f"{other.name} in {name} has other columns than {first.name}; the files of a directory are one table "
+                "only when their headers are the same. Name them as a list or with a pattern."
+            )
+
+
+def _format(file: Path) -> str:
+    with file.open("rb") as opened:
+        start = opened.read(_PEEK)
+    if parquet.begins(start) or file.suffix.lower() in _PARQUET_NAMES:
+        return "Parquet"
+    return _JSON if json_lines.begins(_text_of(file, start)) else _TEXT
+
+
+def _text_of(file: Path, start: bytes) -> str:
+    """Returns how a text begins, decompressed; nothing of what is damaged, which inspecting it says better."""
+    try:
+        content = next(Content.of(file, file.name, start, Interruption()).chunks(), b"")
+    except OSError:
+        return ""
+    return content[:_PEEK].decode("utf-8-sig", "replace")
+
+
+State = tuple[int, int, int, int] | None
+"""What shows that a file was written to or replaced: size, time of the last change in nanoseconds, file and device."""
+
+
+@frozen
+class SourceFiles:
+    """The files of tables as they were before anything looked at them.
+
+    Attributes:
+        listings: what is in each directory that was given, by its path.
+        states: of every file that will be read, by its path.
+    """
+
+    listings: Mapping[str, Listing] = field(factory=dict)
+    states: Mapping[Path, State] = field(factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, *tables: "Table") -> "SourceFiles":
+        """Lists directories and takes the state of each file; blocks.
+
+        Raises:
+            ConfigurationError: when a directory cannot be read as files.
+            OSError: when it cannot be listed.
+        """
+        paths = [path for table in tables for path in table.paths if path != STDIN]
+        listings = {path: listing(Path(path)) for path in paths if Path(path).is_dir()}
+        files = [file for path in paths for file in (listings[path].files if path in listings else [Path(path)])]
+        return cls(listings, {file: _state(file) for file in files})
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Says what was skipped in directories."""
+        return tuple(found.note for found in self.listings.values() if found.note)
+
+    def require_unchanged(self) -> None:
+        """Looks at each file once more; blocks.
+
+        Raises:
+            SourceChangedError: when one was written to, replaced or removed since.
+        """
+        if (file := self._changed()) is not None:
+            raise _has_changed(file)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Says of what fails while the files are read that a file changed, where one did.
+
+        Raises:
+            SourceChangedError: in place of any other error but ours.
+        """
+        try:
+            yield
+        except CriteoError:
+            raise
+        except Exception:
+            file = self._changed()
+            if file is None or _state(file) is None:  # one that is gone has an error of its own
+                raise
+            changed = _has_changed(file)
+            try:
+                raise changed from None
+            finally:
+                changed.__context__ = None  # it may show values to whoever looks for it
+
+    def _changed(self) -> Path | None:
+        return next((file for file, state in self.states.items() if _state(file) != state), None)
+
+
+def _has_changed(file: Path) -> SourceChangedError:
+    return SourceChangedError(
+        f"{file.name} changed while it was read, so its rows may have been read wrongly. "
+        "Upload it again once nothing writes to it."
+    )
+
+
+def _state(file: Path) -> State:
+    try:
+        status = os.stat(file)  # noqa: PTH116 - the error of a missing file comes when it is read
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns, status.st_ino, status.st_dev
