@@ -113,7 +113,9 @@ def run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> None:
         print_error(f"The result could not be written to standard output: {unwritten.strerror}.")
         code = code or Exit.FILE
     # The interpreter would wait for these threads, and so for the input's end, or for a file that does not answer.
-    if state.reads_standard_input or _is_still_reading():
+    # While it ends, a further signal would kill it without the code.
+    is_interrupted = code in {Exit.INTERRUPTED, Exit.TERMINATED}
+    if is_interrupted or state.reads_standard_input or _is_still_reading():
         sys.stderr.flush()
         os._exit(code)
     raise typer.Exit(code)
@@ -161,10 +163,19 @@ def _run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> Exit:
         asyncio.run(interrupts.heeded_by(command()))
     except (KeyboardInterrupt, asyncio.CancelledError) as error:
         code = Exit.TERMINATED if interrupts.first is signal.SIGTERM else Exit.INTERRUPTED
+        if interrupts.first is not None:
+            _end_at_next(code)
         return _stopped(state, error, code, "Interrupted. Running the same command again is safe.")
     except Exception as error:  # noqa: BLE001 - every error ends in one line and an exit code
         return _stopped(state, error, exit_for(error), one_line(error))
     return state.code if state.report is None else _finished(state, state.report)
+
+
+def _end_at_next(code: Exit) -> None:
+    """Lets a further signal end the process with the code that is certain by now, whatever it is still writing."""
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: os._exit(code))
 
 
 def _tell_draining(state: Run) -> None:

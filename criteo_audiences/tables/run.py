@@ -2,20 +2,18 @@
 
 import asyncio
 import atexit
-import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
-from concurrent.futures import Future
-from contextlib import aclosing, suppress
-from queue import SimpleQueue
+from contextlib import aclosing
 from typing import Any, ClassVar, Final, ParamSpec, TypeVar
-from weakref import WeakSet
 
 import anyio
 
 from criteo_audiences.identifiers import OptOutCount, RowCounts
 from criteo_audiences.tables.engine import query
+from criteo_audiences.tables.engine.connection import import_duckdb, leave_at_exit
 from criteo_audiences.tables.files.source_files import SourceFiles
+from criteo_audiences.tables.files.workspace import Worker
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.plan import Plan
 from criteo_audiences.tables.reader import Chunk, Reader
@@ -24,6 +22,9 @@ from criteo_audiences.tables.table import Table
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+
+_NAME: Final = "criteo-audiences-table"
+"""Names the threads that read tables."""
 
 _INTERRUPT_EVERY: Final = 0.05
 _PATIENCE: Final = 1.0
@@ -167,61 +168,61 @@ class _Thread:
         items: what the reader yields.
     """
 
-    running: ClassVar["WeakSet[_Thread]"] = WeakSet()
+    running: ClassVar["set[_Thread]"] = set()
 
     def __init__(self, reader: Reader, items: Generator[Any, None, None]) -> None:
         self._reader = reader
         self._items = items
-        self._calls: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._ends_by: float | None = None
-        self._thread = threading.Thread(target=self._work, name="criteo-audiences-table", daemon=True)
-        self._thread.start()
+        self._worker = Worker(_NAME)
         self.running.add(self)
+        self._worker.call(_finish_before_the_engine)
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[R]":
         """Returns what a call will return."""
-        made: Future[R] = Future()
-
-        def make() -> None:
-            if made.set_running_or_notify_cancel():
-                try:
-                    made.set_result(function(*args, **kwargs))
-                except BaseException as error:  # noqa: BLE001 - whoever waits for it takes it
-                    made.set_exception(error)
-
-        self._calls.put(make)
-        return asyncio.wrap_future(made)
+        return asyncio.wrap_future(self._worker.call(function, *args, **kwargs))
 
     def end(self) -> None:
-        """Ends the thread after the calls made so far; it closes what the reader still has open."""
+        """Ends the thread after the calls made so far; it closes what the reader has open, unless that is closed."""
         self._ends_by = self._ends_by or time.monotonic() + _PATIENCE
-        self._calls.put(self._items.close)
-        self._calls.put(None)
+        self._worker.call(self._items.close)
+        self._worker.call(self.running.discard, self)
+        self._worker.end()
 
     def is_late(self) -> bool:
-        """Whether the thread still runs after the time it was given to end."""
-        return self._ends_by is not None and time.monotonic() > self._ends_by and self._thread.is_alive()
+        """Whether it still does what it was to end."""
+        return self._ends_by is not None and time.monotonic() > self._ends_by and self._worker.is_alive
 
     def finish(self) -> None:
         """Waits until it has ended, unless it does not listen."""
         self.end()
-        while self._thread.is_alive() and not self.is_late():
+        while self._worker.is_alive and not self.is_late():
             self._reader.interrupt()
-            self._thread.join(_INTERRUPT_EVERY)
-        if self._thread.is_alive():
+            self._worker.join(_INTERRUPT_EVERY)
+        if self._worker.is_alive:
             self._reader.abandon()
-
-    def _work(self) -> None:
-        with suppress(Exception):  # of closing, after the caller has gone
-            while (call := self._calls.get()) is not None:
-                call()
 
 
 @atexit.register
 def _finish_all() -> None:
-    """Lets readers clean up before the interpreter ends: those not closed, and those whose clean-up was canceled."""
+    """Lets readers clean up that were left without a clean-up, or whose clean-up was cancelled.
+
+    The system may hold a thread in a read that does not return. The engine must not wait for that one either.
+    """
     running = tuple(_Thread.running)
     for thread in running:
         thread.end()
     for thread in running:
         thread.finish()
+    if any(thread.is_late() for thread in running):
+        leave_at_exit()
+
+
+def _finish_before_the_engine() -> None:
+    """Makes `_finish_all` come before the engine's own callback at the interpreter's end, which waits for its threads.
+
+    The engine registers it when it is imported, and the last one registered is the first one called.
+    """
+    import_duckdb()
+    atexit.unregister(_finish_all)
+    atexit.register(_finish_all)

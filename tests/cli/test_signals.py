@@ -88,6 +88,44 @@ async def test_a_silent_standard_input_can_be_interrupted(start, sandbox: Sandbo
     process.stdin.close()
 
 
+@pytest.mark.parametrize("waits", ["rows", "staging", "token", "answer"])
+async def test_two_signals_end_whatever_waits(
+    start, environment: dict[str, str], export: Path, sandbox: Sandbox, tmp_path: Path, waits: str
+) -> None:
+    """However close the second one comes, the code is that of Ctrl-C, and no temporary file stays."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    environment["TMPDIR"] = str(temporary)
+    sandbox.fail_next(delay=40, on="token" if waits == "token" else "contact-list")
+    source = "-" if waits == "rows" else str(export)
+    process = await start(
+        "upload", SERVICE, sandbox.add_contact_list(), source, "--hash", "sha256", "--drain-timeout", "50"
+    )
+    reached = {"token": "token", "answer": "contact-list"}.get(waits)
+    while not (  # noqa: ASYNC110 - of another process
+        any(temporary.iterdir()) if reached is None else any(reached in str(request) for request in sandbox.requests)
+    ):
+        await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    if waits == "answer":
+        await said(process, "once more stops at once")
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(10):
+        assert await process.wait() == 130
+    assert list(temporary.iterdir()) == []
+    process.stdin.close()
+
+
+async def test_a_pipe_with_a_name_is_refused_at_once(start, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Opening it would wait for whoever writes into it."""
+    os.mkfifo(tmp_path / "rows")
+    process = await start("upload", SERVICE, sandbox.add_contact_list(), str(tmp_path / "rows"), "--hash", "sha256")
+    async with asyncio.timeout(10):
+        _, err = await process.communicate()
+    assert process.returncode == 2
+    assert b"standard input" in err
+
+
 @pytest.mark.parametrize(("answer", "code", "left"), [(b"y\n", 0, 0), (b"no\n", 2, 1), (signal.SIGINT, 130, 1)])
 async def test_a_question_is_asked_on_standard_error(
     start, cli, sandbox: Sandbox, answer: bytes | signal.Signals, code: int, left: int

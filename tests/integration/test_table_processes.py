@@ -116,6 +116,77 @@ def test_only_the_owner_sees_copies(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.rglob("*")] == ["tmp"]
 
 
+STUCK = """
+import asyncio, sys, threading
+import pyarrow as pa
+from attrs import evolve
+from criteo_audiences.identifiers import rule_for
+from criteo_audiences.models import IdentifierType
+from criteo_audiences.tables import Table
+from criteo_audiences.tables.plan import Plan, Selection
+from criteo_audiences.tables.run import TableRun
+
+stuck = threading.Event()
+
+def wait_for_ever(*_):
+    stuck.set()
+    threading.Event().wait()
+
+def batches():
+    yield pa.record_batch({"email": ["a@b.co"] * 5_000})
+    if where == "rows":
+        wait_for_ever()
+    yield pa.record_batch({"email": ["\u00e4@b.co"] * 5_000})
+
+class Table_:
+    def __arrow_c_stream__(self, requested_schema=None):
+        if where == "export":
+            wait_for_ever()
+        return pa.RecordBatchReader.from_batches(pa.schema({"email": pa.string()}), batches()).__arrow_c_stream__()
+
+class Rule:
+    def __getattr__(self, name):
+        return wait_for_ever if name == "normalize" and where == "engine" else getattr(rule_for(kind), name)
+
+async def main():
+    plan = Plan(selections=(Selection(kind=kind, rule=Rule(), columns=("email",)),), dedupe=dedupe)
+    async def read():
+        async for _ in TableRun(Table.from_arrow(Table_()), plan).chunks():
+            pass
+    reading = asyncio.create_task(read())
+    await asyncio.to_thread(stuck.wait)
+    if end == "cancelled":
+        reading.cancel()
+        await asyncio.wait([reading])
+    print("ending", reading.done() and reading.cancelled(), flush=True)
+    if end == "exit":
+        raise SystemExit(7)
+
+kind, (where, end, dedupe) = IdentifierType.EMAIL, (*sys.argv[1:3], sys.argv[3] == "True")
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("dedupe", ["True", "False"])
+@pytest.mark.parametrize("end", ["cancelled", "exit"])
+@pytest.mark.parametrize("where", ["export", "rows", "engine"])
+def test_a_program_ends_whatever_its_rows_wait_for(tmp_path: Path, where: str, end: str, dedupe: str) -> None:
+    """The producer of the rows never answers, or the engine's thread does not return, as one that the system holds."""
+    began = time.monotonic()
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", STUCK, where, end, dedupe],
+        env=environment(tmp_path / "tmp"),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert time.monotonic() - began < 10
+    assert ended.stdout == f"ending {end == 'cancelled'}\n"
+    assert (ended.stderr, ended.returncode) == ("", 7 if end == "exit" else 0)
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
 QUERYING = """
 import asyncio, sys
 from criteo_audiences.identifiers import rule_for

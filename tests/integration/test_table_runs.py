@@ -4,6 +4,9 @@ import gc
 import logging
 import os
 import re
+import signal
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -249,6 +252,31 @@ async def test_a_query_takes_no_more_memory_than_it_may() -> None:
     with pytest.raises(OSError, match="the query does not fit into memory_limit"):
         await reading
     assert peak < 800_000
+
+
+@LINUX
+@pytest.mark.usefixtures("nothing_left")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_query_whose_process_is_killed_says_by_what(number: signal.Signals) -> None:
+    """Memory is one reason of several, and not known to be the one."""
+    reading = asyncio.create_task(identifiers(TableRun(Table.from_query(DEAF["a wait"]), plan())))
+    process = await running_query(reading)
+    os.kill(int(process.name), number)
+    with pytest.raises(OSError, match=rf"ended without a result \(signal {number.name}\)\. If memory ran out, change"):
+        await reading
+
+
+def test_the_process_of_a_query_ends_in_peace(tmp_path: Path) -> None:
+    """It reports success although the program that started it still holds the other end of its input."""
+    request = {"statement": "SELECT 1 AS n", "directory": str(tmp_path), "threads": 1, "memory_limit": "100MB"}
+    command = [sys.executable, "-m", "criteo_audiences.tables.engine.query_process"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # noqa: S603
+        assert process.stdin is not None
+        assert process.stderr is not None
+        process.stdin.write(orjson.dumps(request) + b"\n")
+        process.stdin.flush()
+        assert (process.wait(20), process.stderr.read()) == (0, b"")
+    assert orjson.loads((tmp_path / "query.json").read_bytes()) == {"types": [["n", "INTEGER"]]}
 
 
 @pytest.mark.usefixtures("nothing_left")

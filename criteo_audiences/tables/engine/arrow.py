@@ -1,8 +1,10 @@
 """Arrow: a stream of texts and small numbers read without pyarrow, and data frames that give one."""
 
 import ctypes as c
+import errno
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence, Sized
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,6 +12,7 @@ from attrs import frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables.engine import query
+from criteo_audiences.tables.files.workspace import Interruption, Worker, result_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -55,7 +58,7 @@ _Array._fields_ = [
 _Stream._fields_ = [
     ("get_schema", c.CFUNCTYPE(c.c_int, c.POINTER(_Stream), c.POINTER(_Schema))),
     ("get_next", c.CFUNCTYPE(c.c_int, c.POINTER(_Stream), c.POINTER(_Array))),
-    ("get_last_error", c.CFUNCTYPE(c.c_char_p, c.POINTER(_Stream))),
+    ("get_last_error", c.CFUNCTYPE(c.c_void_p, c.POINTER(_Stream))),
     ("release", c.CFUNCTYPE(None, c.POINTER(_Stream))),
     ("private_data", c.c_void_p),
 ]
@@ -63,6 +66,7 @@ _Stream._fields_ = [
 _capsule_pointer = c.pythonapi.PyCapsule_GetPointer
 _capsule_pointer.restype = c.c_void_p
 _capsule_pointer.argtypes = [c.py_object, c.c_char_p]
+_NAME: Final = b"arrow_array_stream"
 
 
 @frozen
@@ -95,7 +99,7 @@ def read_stream(capsule: Any, failure: Callable[[str], Exception]) -> Iterator[t
         capsule: what `__arrow_c_stream__` returned: a column of bytes, and one of texts.
         failure: returns what to raise when the producer fails, given its message, which may hold values.
     """
-    stream = _Stream.from_address(_capsule_pointer(capsule, b"arrow_array_stream"))
+    stream = _Stream.from_address(_capsule_pointer(capsule, _NAME))
     schema = _Schema()
     _check(stream, stream.get_schema(c.byref(stream), c.byref(schema)), failure)
     formats = [schema.children[position].contents.format for position in range(schema.n_children)]
@@ -118,7 +122,7 @@ def field_names(capsule: Any) -> tuple[str, ...]:
     Args:
         capsule: what `__arrow_c_stream__` returned.
     """
-    stream = _Stream.from_address(_capsule_pointer(capsule, b"arrow_array_stream"))
+    stream = _Stream.from_address(_capsule_pointer(capsule, _NAME))
     schema = _Schema()
     if stream.get_schema(c.byref(stream), c.byref(schema)):
         return ()
@@ -131,8 +135,12 @@ def field_names(capsule: Any) -> tuple[str, ...]:
 
 def _check(stream: Any, failed: int, failure: Callable[[str], Exception]) -> None:
     if failed:
-        message = stream.get_last_error(c.byref(stream)) or b""
-        raise failure(message.decode(errors="replace"))
+        raise failure(_last_error(stream).decode(errors="replace"))
+
+
+def _last_error(stream: Any) -> bytes:
+    address = stream.get_last_error(c.byref(stream))
+    return c.string_at(address) if address else b""
 
 
 def _bytes(array: Any) -> bytes:
@@ -214,21 +222,26 @@ def needed(names: Sequence[str], wanted: Collection[int], used: Collection[str] 
 class Stream:
     """Shows the engine nothing of an object but its Arrow stream, so that it takes no other way to its rows.
 
+    Args:
+        source: the object.
+        interruption: ends a wait for its rows.
+
     Attributes:
         name: what the engine knows it as; an upload may read two, its source and its opt-outs.
         names: its columns, as the object names them, once it has been looked at.
         failure: what kind of exception the object raised.
     """
 
-    def __init__(self, source: Any) -> None:
+    def __init__(self, source: Any, interruption: Interruption) -> None:
         self._source = source
+        self._interruption = interruption
         self.name = f"streamed_table_{next(_NUMBERS)}"
         self.names: tuple[str, ...] = ()
         self.failure = ""
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         try:
-            capsule = self._source.__arrow_c_stream__(requested_schema)
+            capsule = interruptible(lambda: self._source.__arrow_c_stream__(requested_schema), self._interruption)
         except Exception as error:
             self.failure = type(error).__name__
             raise
@@ -272,3 +285,120 @@ def is_empty(engine: "duckdb.DuckDBPyConnection", source: Any, column: str, sql:
     value = f"TRY_CAST({query.name(column)} AS VARCHAR)"
     found = engine.execute(f"SELECT 1 FROM {sql} WHERE lower({value}) <> 'nan' LIMIT 1")
     return not found.fetchall()
+
+
+def interruptible(export: Callable[[], Any], interruption: Interruption) -> Any:
+    """Returns a stream with the rows of another one, whose reader ends when it is interrupted.
+
+    A producer may take for ever. It is asked by a thread of its own, one call after the other and none ahead, so that
+    only that thread stays with it.
+
+    Args:
+        export: returns the capsule of the other stream.
+        interruption: ends the wait for it.
+    """
+    relay = _Relay(export, interruption)
+    key = next(_KEYS)
+    stream = _Stream(*_CALLBACKS, key)
+    _OPEN[key] = relay
+    _HELD[c.addressof(stream)] = stream
+    return _new_capsule(c.addressof(stream), _NAME, _on_drop)
+
+
+class _Relay:
+    """Hands on what a producer gives, which only the worker asks; what is asked for in vain is given back."""
+
+    def __init__(self, export: Callable[[], Any], interruption: Interruption) -> None:
+        self.error = c.create_string_buffer(b"")
+        self._interruption = interruption
+        self._worker = Worker("criteo-audiences-table-rows")
+        self._taken: list[Any] = []
+        try:
+            self._capsule = result_of(self._worker.call(export), interruption)
+        except BaseException:
+            self._worker.end()
+            raise
+        self._producer = _Stream.from_address(_capsule_pointer(self._capsule, _NAME))
+
+    def hand_on(self, what: str, target: Any) -> int:
+        """Fills the target with what the producer gives; returns 0, or an error number."""
+        given = type(target.contents)()
+        try:
+            failed = result_of(self._worker.call(self._take, what, given), self._interruption)
+        except BaseException as error:  # noqa: BLE001 - the engine, which calls, knows error numbers only
+            self.error = c.create_string_buffer(str(error).encode())
+            return errno.EINTR
+        if not failed:
+            c.memmove(target, c.byref(given), c.sizeof(given))
+            self._taken.clear()
+        return failed
+
+    def end(self) -> None:
+        """Lets go of the producer."""
+        closed = self._worker.call(self._close)
+        self._worker.end()
+        with suppress(Exception):  # as an interruption
+            result_of(closed, self._interruption)
+
+    def _take(self, what: str, given: Any) -> int:
+        failed: int = getattr(self._producer, what)(c.byref(self._producer), c.byref(given))
+        if failed:
+            self.error = c.create_string_buffer(_last_error(self._producer))
+        else:
+            self._taken.append(given)
+        return failed
+
+    def _close(self) -> None:
+        for each in (*self._taken, self._producer):
+            if each.release:
+                each.release(c.byref(each))
+        self._capsule = None
+
+
+_KEYS: Final = count(1)
+_OPEN: Final[dict[int, _Relay]] = {}
+"""What a stream of ours stands for, by its private data; its reader may move the stream."""
+_HELD: Final[dict[int, _Stream]] = {}
+"""The memory of streams that were not moved, by its address, for as long as there is the capsule."""
+
+
+def _get_schema(stream: Any, target: Any) -> int:
+    return _OPEN[stream.contents.private_data].hand_on("get_schema", target)
+
+
+def _get_next(stream: Any, target: Any) -> int:
+    return _OPEN[stream.contents.private_data].hand_on("get_next", target)
+
+
+def _get_last_error(stream: Any) -> int:
+    return c.addressof(_OPEN[stream.contents.private_data].error)
+
+
+def _release(stream: Any) -> None:
+    relay = _OPEN.pop(stream.contents.private_data)
+    stream.contents.release = _TYPES["release"]()
+    relay.end()
+
+
+def _drop(capsule: int) -> None:
+    stream = _HELD.pop(_address_of(capsule, _NAME))
+    if stream.release:
+        stream.release(c.byref(stream))
+
+
+_TYPES: Final[dict[str, Any]] = {name: kind for name, kind, *_ in _Stream._fields_}
+_CALLBACKS: Final = tuple(
+    _TYPES[name](function)
+    for name, function in (
+        ("get_schema", _get_schema),
+        ("get_next", _get_next),
+        ("get_last_error", _get_last_error),
+        ("release", _release),
+    )
+)
+_DESTRUCTOR: Final = c.PYFUNCTYPE(None, c.c_void_p)
+_on_drop: Final = _DESTRUCTOR(_drop)
+_new_capsule = c.PYFUNCTYPE(c.py_object, c.c_void_p, c.c_char_p, _DESTRUCTOR)(("PyCapsule_New", c.pythonapi))
+_address_of = c.PYFUNCTYPE(c.c_void_p, c.c_void_p, c.c_char_p)(("PyCapsule_GetPointer", c.pythonapi))
+for _each in (*_CALLBACKS, _on_drop):  # the engine may hold them longer than this module lives
+    c.pythonapi.Py_IncRef(c.py_object(_each))

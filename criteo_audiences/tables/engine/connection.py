@@ -1,5 +1,6 @@
 """The columnar engine: one DuckDB of our own a run, that downloads nothing and writes only into its own directory."""
 
+import atexit
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -125,3 +126,21 @@ def progress_of(engine: "DuckDBPyConnection") -> float | None:
     """Returns the progress of the engine's statement, 0 to 1, or `None`; called from another thread."""
     percent = engine.query_progress()
     return None if percent < 0 else min(1.0, percent / 100)
+
+
+def leave_at_exit() -> None:
+    """Keeps the engine from waiting for its threads at the interpreter's end: one of them does not return."""
+    atexit.unregister(_AtExit())
+
+
+class _AtExit:
+    """Equals the engine's own callback, which has no name; `atexit` compares what it unregisters."""
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __call__(self) -> None:
+        """Is never called."""
+
+    def __eq__(self, callback: object) -> bool:
+        native = type(import_duckdb().connect)
+        return isinstance(callback, native) and not getattr(callback, "__name__", "")

@@ -106,11 +106,12 @@ def open_table(
         ConfigurationError: when it cannot be read, or a column cannot be chosen.
         OSError: when a file cannot be read, or is damaged.
     """
+    interruption = interruption or Interruption()
     if table.stream is not None:
-        return _opened([_registered(engine, table.stream, table.label, plan)], plan)
+        return _opened([_registered(engine, table.stream, table.label, plan, interruption)], plan)
     if table.query is not None:
         require_select(engine, table.query)
-        return _opened([_queried(engine, table, plan, own_place(directory), interruption or Interruption())], plan)
+        return _opened([_queried(engine, table, plan, own_place(directory), interruption)], plan)
     asked = Asked(table.skip_rows, table.encoding, table.hive_partitioning)
     layouts: list[Layout] = []
     for path in table.paths:
@@ -124,7 +125,9 @@ def open_table(
     return evolve(_opened(read, plan), conditional=conditional)
 
 
-def _registered(engine: "duckdb.DuckDBPyConnection", source: Any, label: str, plan: Plan) -> tuple[Layout, str]:
+def _registered(
+    engine: "duckdb.DuckDBPyConnection", source: Any, label: str, plan: Plan, interruption: Interruption
+) -> tuple[Layout, str]:
     """Makes an object's rows known to the engine, under names of which no two are alike; only needed columns of frames.
 
     Raises:
@@ -132,7 +135,7 @@ def _registered(engine: "duckdb.DuckDBPyConnection", source: Any, label: str, pl
     """
     names = column_names(source)
     positions: Sequence[int] = () if names is None else _needed(engine, names, label, plan)
-    stream = Stream(source if names is None else with_columns(source, positions))
+    stream = Stream(source if names is None else with_columns(source, positions), interruption)
     types = register(engine, stream, label)
     if names is None:
         names = stream.names if len(stream.names) == len(types) else tuple(types)

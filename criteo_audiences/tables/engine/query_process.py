@@ -6,6 +6,7 @@ process writes the result into a database file in the run's directory, where it 
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -45,7 +46,7 @@ def run_query(
 
     Raises:
         duckdb.Error: what the engine says of it.
-        OSError: when it was interrupted.
+        OSError: when it was interrupted, or its process was ended.
     """
     duckdb = import_duckdb()
     request = {"statement": statement, "directory": str(directory), "threads": threads, "memory_limit": memory_limit}
@@ -61,7 +62,7 @@ def run_query(
     try:
         answer: dict[str, Any] = json.loads((directory / _ANSWER).read_bytes())
     except FileNotFoundError:
-        raise duckdb.OutOfMemoryException("Out of Memory Error: the process of the query was ended") from None
+        raise _without_answer(process.returncode) from None
     if (error := answer.get("error")) is not None:
         raise duckdb.Error(error)
     return directory / _DATABASE, dict(answer["types"])
@@ -77,6 +78,15 @@ def _started() -> "subprocess.Popen[bytes]":
         stderr=subprocess.DEVNULL,
         env=environment | {"PYTHONPATH": os.pathsep.join(each or os.curdir for each in sys.path)},
         start_new_session=True,  # Ctrl-C at the terminal is for the program, which ends it
+    )
+
+
+def _without_answer(code: int) -> OSError:
+    """Says how a process ended that left no result: its exit code, or the negative number of the signal."""
+    signals = {-number.value: f"signal {number.name}" for number in signal.Signals}
+    return OSError(
+        f"The process that ran the query ended without a result ({signals.get(code, f'exit code {code}')}). "
+        "If memory ran out, change memory_limit or let the query do less at once; otherwise run it again."
     )
 
 
@@ -101,6 +111,8 @@ def _main() -> None:
             answer: dict[str, Any] = {"types": _stored(engine, request["statement"], directory / _DATABASE)}
     except duckdb.Error as error:
         answer = {"error": str(error)}
+    except MemoryError:
+        answer = {"error": "Out of Memory Error: of Python's"}
     part = directory / f"{_ANSWER}.part"
     part.write_text(json.dumps(answer), encoding="utf-8")
     part.rename(directory / _ANSWER)

@@ -43,8 +43,7 @@ def read_csv(
         compression: `none`, `gzip` or `zstd`.
         parallel: in several threads, which a cell with a line break in it forbids; otherwise what was read stays in
             memory, up to its limit.
-        keeps_blanks: whether an empty cell is an empty text, so that only a cell that is not there is NULL; the first
-            cell beyond the header is then read as `SURPLUS`.
+        keeps_blanks: only a cell that is not there is NULL, and the first one beyond the header is read as `SURPLUS`.
     """
     # Of rows with several cells the engine skips empty lines by itself; a last column that is nowhere makes them such.
     further = [SURPLUS] if keeps_blanks else [_NOWHERE] * (len(columns) == 1)

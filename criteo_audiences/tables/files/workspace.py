@@ -9,12 +9,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from queue import SimpleQueue
+from typing import Any, Final, ParamSpec, TypeVar
 
 from criteo_audiences.validation import require_unicode
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _LISTEN_EVERY: Final = 0.1
 
@@ -37,6 +42,59 @@ class Interruption:
         """
         if self._event.is_set():
             raise OSError("Reading was interrupted.")
+
+
+class Worker:
+    """A daemon thread that makes one call after the other; the interpreter ends without waiting for it."""
+
+    def __init__(self, name: str) -> None:
+        self._calls: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=_make_all, args=(self._calls,), name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._thread.is_alive()
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        """Returns what a call will return; it is made after those before it."""
+        made: Future[R] = Future()
+
+        def make() -> None:
+            if made.set_running_or_notify_cancel():
+                try:
+                    made.set_result(function(*args, **kwargs))
+                except BaseException as error:  # noqa: BLE001 - the caller who waits gets it
+                    made.set_exception(error)
+
+        self._calls.put(make)
+        return made
+
+    def end(self) -> None:
+        """Ends the thread after the calls made so far."""
+        self._calls.put(None)
+
+    def join(self, seconds: float) -> None:
+        """Waits until it has ended, but not for longer than that."""
+        self._thread.join(seconds)
+
+
+def _make_all(calls: "SimpleQueue[Callable[[], object] | None]") -> None:
+    while (call := calls.get()) is not None:
+        call()
+
+
+def result_of(made: Future[R], interruption: Interruption) -> R:
+    """Waits for what a worker returns.
+
+    Raises:
+        OSError: when the wait was interrupted; the worker goes on.
+    """
+    while not made.done():
+        interruption.check()
+        wait([made], _LISTEN_EVERY)
+    return made.result()
 
 
 def read_standard_input(size: int, interruption: Interruption) -> bytes:
