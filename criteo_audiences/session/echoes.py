@@ -251,6 +251,8 @@ class Echoes:
         if not isinstance(document, dict):
             return
         places = [(holder, key, _ITEM.sub("", holder[key])) for holder, key in _places(document, most)]
+        if not places:  # as in nearly every answer: what was sent need not be read
+            return
         rows = [[text for _, key, text in places if key == name] for name in _TEXTS]
         shown = self._may_be_shown([text for _, _, text in places], rows)
         for holder, key, text in places:
@@ -263,8 +265,6 @@ class Echoes:
         compared = {member for text in singles for member in text.members}
         kept = [[text for text in row if text in compared][:_MOST_IN_A_ROW] for row in (*rows, texts)]
         found = [*singles, *(_Text.row(row) for row in kept if len(row) > 1)]
-        if not found:
-            return set()
         known = _Shown(found)
         known.meet_secrets(self._secrets)
         for piece in _identifiers(self._body):

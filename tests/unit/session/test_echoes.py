@@ -13,6 +13,7 @@ from criteo_audiences.contact_lists import amend_body
 from criteo_audiences.errors import InvalidRequestError, InvalidResponseError
 from criteo_audiences.models import ContactListOperation, printable_trace_id
 from criteo_audiences.session import Request, Response, RetryPolicy, StaticToken
+from criteo_audiences.session.echoes import Echoes
 from criteo_audiences.session.endpoints import send_bulk, send_for_one
 from criteo_audiences.session.protocol import MOST_OF_MANY
 
@@ -113,6 +114,26 @@ async def test_pieces_in_a_row_are_not_shown(transport: Any, make_session: Any, 
         with pytest.raises(InvalidRequestError) as caught:
             await make_session(StaticToken(TOKEN)).send(amendment(SENT))
         assert pieces[0] not in repr(caught.value.problems)
+
+
+class NeverRead(tuple[bytes, ...]):
+    """The body of a call that nothing looks into."""
+
+    __slots__ = ()
+
+    def __getitem__(self, _: Any) -> Any:
+        pytest.fail("the body was read")
+
+    def __iter__(self) -> Any:
+        pytest.fail("the body was read")
+
+
+def test_what_was_sent_is_read_only_where_an_answer_shows_texts() -> None:
+    """Nearly every answer shows none, and its call may have sent 50,000 identifiers."""
+    body = NeverRead((b'{"data":{"attributes":{"identifiers":["a@example.com"]}}}',))
+    Echoes(body, ["secret"]).compare({"data": {}, "errors": [], "warnings": []}, 10)
+    with pytest.raises(pytest.fail.Exception):
+        Echoes(body, ["secret"]).compare({"errors": [{"code": "refused"}]}, 10)
 
 
 async def test_an_honest_answer_has_few_different_texts(transport: Any, make_session: Any) -> None:
