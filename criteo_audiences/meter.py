@@ -69,6 +69,10 @@ class CallMeter:
         """Whether a call waits at this moment."""
         return self._waiting > 0
 
+    def waiting_for(self) -> float | None:
+        """Returns the seconds since the present wait began; `None` when no call waits."""
+        return self.now() - self._since if self._waiting else None
+
     def waited(self) -> float:
         """Returns the seconds so far during which at least one call waited."""
         return self._waited + (self.now() - self._since if self._waiting else 0.0)

@@ -83,8 +83,8 @@ def time_left(
     elapsed: float,
     waited: float,
     window: tuple[int, float] | None,
-    is_waiting: bool = False,
-) -> float | None:
+    waiting_for: float | None = None,
+) -> float:
     """Estimates the seconds an upload still takes, by its pace so far and by the windows that the quota lets it use.
 
     A batch that failed is not sent again, but says nothing of the pace: the time it took is added to the others'.
@@ -97,10 +97,7 @@ def time_left(
         elapsed: seconds since the start.
         waited: seconds of them during which the quota held a batch back.
         window: calls that the quota allows within so many seconds; `None` when that is not known.
-        is_waiting: whether the quota holds a batch back at this moment.
-
-    Returns:
-        Seconds, or `None` when the quota holds a batch back for longer than the rest would take.
+        waiting_for: seconds that the quota has held a batch back by now; `None` when it holds none back.
     """
     at_this_pace = (elapsed - waited) * (1 / done - 1) * ended / accepted
     if window is None:
@@ -109,4 +106,4 @@ def time_left(
     windows_waited_for = math.ceil((ended / done - resumed) / calls) - 1
     left = max(at_this_pace, windows_waited_for * period - elapsed)
     # Others may have used up the window: a batch that waits now can do so for a whole period.
-    return None if is_waiting and left < period else left
+    return left if waiting_for is None else max(left, period - waiting_for)

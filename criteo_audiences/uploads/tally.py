@@ -160,7 +160,7 @@ class Tally:
             waited=self.meter.waited(),
             elapsed=self.seconds(),
             window=self.meter.window,
-            is_waiting=self.meter.is_waiting,
+            waiting_for=self.meter.waiting_for(),
         )
 
     def progress(self) -> Progress:

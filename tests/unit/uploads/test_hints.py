@@ -9,7 +9,7 @@ from criteo_audiences import BatchResult, IdentifierType, Progress, ServerError,
 from criteo_audiences.batches import Batch
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.uploads import Outcome
-from criteo_audiences.uploads.advice import Figures, hint
+from criteo_audiences.uploads.advice import Figures, hint, time_left
 from criteo_audiences.uploads.tally import Tally
 from criteo_audiences.uploads.value_lane import ValueLane
 from tests.kit import LIST, emails, options_of, run_in_virtual_time, upload
@@ -258,3 +258,12 @@ def test_time_left_does_not_take_failures_for_progress() -> None:
 def test_time_left_is_unknown_at_first(share: float | None, ended: int) -> None:
     """Nothing is said of a source that cannot tell its length, nor before a batch has come back."""
     assert left(share, ended=ended, elapsed=1.0) is None
+
+
+@pytest.mark.parametrize(("waiting_for", "seconds"), [(None, 1.0), (0.0, 60.0), (45.0, 15.0), (70.0, 1.0)])
+def test_time_left_holds_the_rest_of_a_wait(waiting_for: float | None, seconds: float) -> None:
+    """Others may have used up the window, so a batch that waits can do so until it ends, whatever the pace."""
+    left = time_left(
+        0.9, ended=9, resumed=0, accepted=9, elapsed=9.0, waited=0.0, window=(250, 60.0), waiting_for=waiting_for
+    )
+    assert left == pytest.approx(seconds)
