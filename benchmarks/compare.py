@@ -30,12 +30,12 @@ RESULTS = Path(__file__).parent / "results"
 WORST_GAP = "heartbeat max of all runs, ms"
 CHARTED = (WALL, CPU, MEMORY, GAP_P99, GAP_MAX)
 FIGURES = (*CHARTED, WORST_GAP, CALLS)
-TABLE, ALL_CORES, OBJECT = "table lane", "table, all cores", "object lane"
+TABLE, ALL_CORES, VALUES = "table lane", "table, all cores", "value lane"
 PLAIN, SDK, IDLE = "plain script", "official SDK", "idle loop"
 MODULES = {
     TABLE: "table_lane",
     ALL_CORES: "table_lane",
-    OBJECT: "object_lane",
+    VALUES: "value_lane",
     PLAIN: "plain_script",
     SDK: "official_sdk",
     IDLE: "idle_loop",
@@ -43,7 +43,7 @@ MODULES = {
 LEGEND = {
     TABLE: "upload_contact_list(segment_id, path, hash='sha256', dedupe=False)",
     ALL_CORES: "the same with a thread a core, as on the command line; the library leaves one to the event loop",
-    OBJECT: "the same with a generator over csv.reader, as in the plain script, instead of the path",
+    VALUES: "the same with a generator over csv.reader, as in the plain script, instead of the path",
     PLAIN: "csv, hashlib, json, aiohttp; four requests in flight; validates nothing",
     SDK: "csv, hashlib, criteo_api_marketingsolutions_v2026_07; one call after the other, on the loop",
     IDLE: "nothing but the heartbeat: what the machine itself adds to the gaps",
@@ -74,7 +74,7 @@ class Rounds:
 
     def _run(self, contender: str, *, dedupe: bool = False, beats: bool) -> Figures:
         server = next(self._servers)
-        options = {"dedupe": dedupe} if contender in {TABLE, ALL_CORES, OBJECT} else {}
+        options = {"dedupe": dedupe} if contender in {TABLE, ALL_CORES, VALUES} else {}
         if contender == ALL_CORES:
             options["threads"] = len(os.sched_getaffinity(0))
         found = measured(MODULES[contender], server, self._export, beats=beats, **options)
@@ -97,7 +97,7 @@ def compare(url: str, export: Export, runs: int) -> tuple[Results, list[Bar]]:
         for contender, figures in taken.items():
             figures.append(rounds.figures(contender))
     results = {contender: summary(figures) for contender, figures in taken.items()}
-    deduplicated = {lane: rounds.calls_deduplicated(lane) for lane in (TABLE, OBJECT)}
+    deduplicated = {lane: rounds.calls_deduplicated(lane) for lane in (TABLE, VALUES)}
     return results, list(bars(results, deduplicated, math.ceil(export.distinct / BATCH)))
 
 
@@ -108,12 +108,12 @@ def summary(runs: Sequence[Figures]) -> Figures:
 
 def bars(results: Results, deduplicated: Mapping[str, float], fewest: int) -> Iterator[Bar]:
     """Yields what the lanes should keep to."""
-    table, cores, objects, plain, sdk = (results[name] for name in (TABLE, ALL_CORES, OBJECT, PLAIN, SDK))
+    table, cores, objects, plain, sdk = (results[name] for name in (TABLE, ALL_CORES, VALUES, PLAIN, SDK))
     yield Bar("CPU, plain script / table lane", plain[CPU] / table[CPU], least=1.8)
     yield Bar("wall, plain script / table lane on all cores", plain[WALL] / cores[WALL], least=2.5)
     yield Bar("CPU, official SDK / table lane", sdk[CPU] / table[CPU], least=3.3)
-    yield Bar("CPU, object lane / plain script", objects[CPU] / plain[CPU], most=1.0)
-    for lane in TABLE, OBJECT:
+    yield Bar("CPU, value lane / plain script", objects[CPU] / plain[CPU], most=1.0)
+    for lane in TABLE, VALUES:
         yield Bar(f"{lane}, {GAP_P99}", results[lane][GAP_P99], most=3)
         yield Bar(f"{lane}, {GAP_MAX}", results[lane][GAP_MAX], most=10)
         yield Bar(f"{lane}, calls deduplicated", deduplicated[lane], least=fewest, most=fewest)

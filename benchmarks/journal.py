@@ -18,7 +18,7 @@ from exports import Export, write_export
 from measuring import BEGAN, CALLS, CPU, WALL, Figures, measured, medians
 from null_server import Server, running
 
-LANES = {"table lane": "table_lane", "object lane": "object_lane"}
+LANES = {"table lane": "table_lane", "value lane": "value_lane"}
 STRETCH = 5
 MOST = 1.02
 AT_BEST = "wall at best, s"

@@ -17,8 +17,8 @@ from measuring import CALLS, CPU, GAP_MAX, GAP_P99, MEMORY, WALL, Figures, measu
 from null_server import Server
 
 CONTENDERS = {
-    "a generator": "object_lane",
-    "an async generator": "async_object_lane",
+    "a generator": "value_lane",
+    "an async generator": "async_value_lane",
     "plain script": "plain_script",
     "idle loop": "idle_loop",
 }
@@ -56,7 +56,7 @@ def main() -> None:
     source = Generated(chosen.rows)
     with sandbox() as server:
         rounds = [[both(module, server, source) for module in CONTENDERS.values()] for _ in range(chosen.runs)]
-        longer = measured("object_lane", server, Generated(chosen.rows * 2))
+        longer = measured("value_lane", server, Generated(chosen.rows * 2))
     columns = [medians(runs) for runs in zip(*rounds, strict=True)]
     print(f"{chosen.rows:,} e-mails, SHA-256, four in flight, medians of {chosen.runs}")
     print(" " * 30 + "".join(f"{name:>20}" for name in CONTENDERS))

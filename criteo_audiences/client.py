@@ -128,12 +128,12 @@ class CriteoClient:
         Raises:
             ConfigurationError: naming the variable or the key that is missing or cannot be used; never its value.
         """
-        from criteo_audiences.settings import read_settings  # noqa: PLC0415
+        from criteo_audiences.settings import read_login  # noqa: PLC0415
 
-        settings = read_settings(os.environ, profile)
-        options.setdefault("base_url", settings.base_url or _DEFAULT_BASE_URL)
-        options.setdefault("api_version", settings.api_version or _DEFAULT_API_VERSION)
-        return cls(settings.credentials, **options)
+        login = read_login(os.environ, profile)
+        options.setdefault("base_url", login.base_url or _DEFAULT_BASE_URL)
+        options.setdefault("api_version", login.api_version or _DEFAULT_API_VERSION)
+        return cls(login.credentials, **options)
 
     @cached_property
     def marketing_solutions(self) -> "MarketingSolutions":

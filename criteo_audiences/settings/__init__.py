@@ -1,5 +1,5 @@
 """What a client is built from when it is not written in Python: variables, secret files, profiles."""
 
-from criteo_audiences.settings.environment import Settings, read_settings
+from criteo_audiences.settings.environment import Login, read_login
 
-__all__ = ["Settings", "read_settings"]
+__all__ = ["Login", "read_login"]

@@ -13,7 +13,7 @@ from criteo_audiences.settings.secret_files import StoredRefreshToken, read_secr
 
 
 @frozen(kw_only=True)
-class Settings:
+class Login:
     """What a client is built from.
 
     Attributes:
@@ -27,7 +27,7 @@ class Settings:
     api_version: str | None = None
 
 
-def read_settings(environment: Mapping[str, str], profile: str | None = None) -> Settings:
+def read_login(environment: Mapping[str, str], profile: str | None = None) -> Login:
     """Reads a profile when one is named, otherwise the variables; the two are never mixed.
 
     Args:
@@ -43,8 +43,8 @@ def read_settings(environment: Mapping[str, str], profile: str | None = None) ->
     return _of_profile(name, profiles_path(environment))
 
 
-def _of_variables(environment: Mapping[str, str]) -> Settings:
-    return Settings(
+def _of_variables(environment: Mapping[str, str]) -> Login:
+    return Login(
         credentials=_credentials(environment),
         base_url=environment.get("CRITEO_BASE_URL") or None,
         api_version=environment.get("CRITEO_API_VERSION") or None,
@@ -88,7 +88,7 @@ def _setting(environment: Mapping[str, str], name: str) -> str:
     return value
 
 
-def _of_profile(name: str, path: Path) -> Settings:
+def _of_profile(name: str, path: Path) -> Login:
     profile = read_profile(path, name)
     credentials: TokenSource
     if profile.refresh_token_file is None:
@@ -102,4 +102,4 @@ def _of_profile(name: str, path: Path) -> Settings:
             accounts=profile.accounts,
         )
         credentials = StoredRefreshToken(login, profile.refresh_token_file, source=source)
-    return Settings(credentials=credentials, base_url=profile.base_url, api_version=profile.api_version)
+    return Login(credentials=credentials, base_url=profile.base_url, api_version=profile.api_version)

@@ -24,9 +24,9 @@ from criteo_audiences.tables.engine.opening import Opened, open_table, require_a
 from criteo_audiences.tables.engine.rules import (
     Staging,
     coded_rows,
-    first_rows,
     hiding,
     load_opt_outs,
+    refused_rows,
     stage,
     staged_rejects,
 )
@@ -162,7 +162,7 @@ class Reader:
         self.staged_values = staging.codes.total()
         return staging
 
-    def first_rows(self, sought: Mapping[int, Collection[str]]) -> Generator[SourceRow, None, None]:
+    def refused_rows(self, sought: Mapping[int, Collection[str]]) -> Generator[SourceRow, None, None]:
         """Yields the first row of each identifier that the table holds, in the order of its rows.
 
         Args:
@@ -176,7 +176,7 @@ class Reader:
         with self._opened() as (engine, _, files, opened):
             if opened.lean:
                 limit_memory(engine, self._plan.memory_limit)
-            yield from first_rows(engine, opened, self._plan, sought)
+            yield from refused_rows(engine, opened, self._plan, sought)
             files.require_unchanged()
 
     @contextmanager

@@ -115,12 +115,12 @@ class TableRun(RowCounts):
                 self.suppressed += number
 
 
-async def first_rows(
+async def refused_rows(
     table: Table, plan: Plan, sought: Mapping[int, Collection[str]], files: SourceFiles
 ) -> list[SourceRow]:
-    """Reads a table once more, for the first row of each identifier; see `Reader.first_rows`."""
+    """Reads a table once more, for the first row of each identifier; see `Reader.refused_rows`."""
     reader = Reader(table, plan, files)
-    async with aclosing(drawn(reader, reader.first_rows(sought))) as rows:
+    async with aclosing(drawn(reader, reader.refused_rows(sought))) as rows:
         return [row async for row in rows]
 
 

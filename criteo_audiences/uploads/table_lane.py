@@ -15,7 +15,7 @@ from criteo_audiences.tables.engine.rules import row_of
 from criteo_audiences.tables.origins import Reject, SourceRow
 from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Plan, Selection, default_threads
 from criteo_audiences.tables.reader import Chunk
-from criteo_audiences.tables.run import TableRun, first_rows
+from criteo_audiences.tables.run import TableRun, refused_rows
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
 from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.policies import require_counted
@@ -92,7 +92,7 @@ class TableLane(Lane):
             return ()
         kinds = enumerate(selection.kind for selection in self._plan.selections)
         wanted = {at: refused[kind] for at, kind in kinds if kind in refused}
-        return await first_rows(self._table, self._plan, wanted, self._run.files)
+        return await refused_rows(self._table, self._plan, wanted, self._run.files)
 
 
 def described(table: Table, options: Options) -> Table:

@@ -116,7 +116,7 @@ class ValueLane(Lane):
         """See `Lane.refused_rows`."""
         if self._repeatable is None:
             return ()
-        return await self._repeatable.first_rows(refused[self._options.kind])
+        return await self._repeatable.refused_rows(refused[self._options.kind])
 
     async def _read(self) -> None:
         self._slices.begin_turn()
@@ -243,7 +243,7 @@ class Repeatable:
     length: int
     selection: Selection
 
-    async def first_rows(self, sought: set[str]) -> list[SourceRow]:
+    async def refused_rows(self, sought: set[str]) -> list[SourceRow]:
         """Returns the first position of each identifier; on the event loop, in slices of about half a millisecond.
 
         Raises:

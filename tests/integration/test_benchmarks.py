@@ -45,7 +45,7 @@ def test_an_export_has_as_many_addresses_as_it_says(export: Any) -> None:
     assert any(email != email.strip() for email in emails)
 
 
-@pytest.mark.parametrize("contender", ["table_lane", "object_lane", "async_object_lane", "plain_script"])
+@pytest.mark.parametrize("contender", ["table_lane", "value_lane", "async_value_lane", "plain_script"])
 async def test_contenders_send_the_same(contender: str, benchmarks: Any, server: Any, export: Any) -> None:
     """Each contender sends every row once, and the server that measures them counts it."""
     target = server(contender)
@@ -56,7 +56,7 @@ async def test_contenders_send_the_same(contender: str, benchmarks: Any, server:
     assert 67 * ROWS <= arrived.bytes <= 68 * ROWS + 200
 
 
-@pytest.mark.parametrize("lane", ["table_lane", "object_lane"])
+@pytest.mark.parametrize("lane", ["table_lane", "value_lane"])
 async def test_duplicates_are_left_out(lane: str, benchmarks: Any, server: Any, export: Any) -> None:
     """Both lanes send each of an export's distinct addresses once when asked to."""
     target = server(f"{lane}-deduplicated")

@@ -220,7 +220,7 @@ def _code(kinds: Sequence[IdentifierType]) -> str:
     )
 
 
-def first_places(source: str, kinds: Sequence[IdentifierType], algorithms: Sequence[HashAlgorithm | None]) -> str:
+def refused_places(source: str, kinds: Sequence[IdentifierType], algorithms: Sequence[HashAlgorithm | None]) -> str:
     """Selects the first place of each identifier in the table `sought` (`k`: its selection, `w`: as it is sent).
 
     Args:

@@ -188,7 +188,7 @@ def _local(selection: Selection, region: str | None) -> Rule:
     )
 
 
-def first_rows(
+def refused_rows(
     engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Plan, sought: Mapping[int, Collection[str]]
 ) -> Iterator[SourceRow]:
     """Yields the first row of each identifier that a table holds, in the order of its rows; blocks.
@@ -204,7 +204,7 @@ def first_rows(
     engine.executemany("INSERT INTO sought VALUES (?, ?)", pairs)
     kinds = [selection.kind for selection in plan.selections]
     algorithms = [selection.algorithm for selection in plan.selections]
-    found = query.first_places(prepared_rows(engine, opened, plan, traced=True), kinds, algorithms)
+    found = query.refused_places(prepared_rows(engine, opened, plan, traced=True), kinds, algorithms)
     for relation, row, field in engine.execute(found).fetchall():
         origin = opened.relations[relation]
         yield SourceRow(file=origin.file, row=row, column=origin.columns[field])

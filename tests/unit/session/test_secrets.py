@@ -24,7 +24,7 @@ from criteo_audiences.session import (
 from criteo_audiences.session.codec import read_one
 from criteo_audiences.session.consent import AuthorizationCode, OnRotate, RefreshToken
 from criteo_audiences.session.protocol import json_request
-from criteo_audiences.settings import read_settings
+from criteo_audiences.settings import read_login
 
 SECRET, CLIENT, TOKEN, EMAIL = "planted-secret", "planted-client", "planted-token", "john.doe@example.com"
 PLANTED = (SECRET, CLIENT, TOKEN, EMAIL, "john.doe", "planted")
@@ -103,9 +103,9 @@ def login(kind: str, folder: Path, on_rotate: OnRotate | None = None) -> TokenSo
         options = {"redirect_uri": "https://app.example/planted", "code_verifier": "planted" * 7}
         return AuthorizationCode(**APPLICATION, **options, code="planted-code", on_rotate=on_rotate)
     if kind == "profile":
-        return read_settings({"XDG_CONFIG_HOME": str(folder), "APPDATA": str(folder)}, "a").credentials
+        return read_login({"XDG_CONFIG_HOME": str(folder), "APPDATA": str(folder)}, "a").credentials
     variable = {"CRITEO_REFRESH_TOKEN_FILE": str(file)} if kind == "file" else {"CRITEO_REFRESH_TOKEN": "planted-x"}
-    return read_settings(VARIABLES | variable).credentials
+    return read_login(VARIABLES | variable).credentials
 
 
 @pytest.fixture

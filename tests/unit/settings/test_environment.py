@@ -8,7 +8,7 @@ import pytest
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.session import ClientCredentials, Quota
 from criteo_audiences.session.consent import RefreshToken
-from criteo_audiences.settings import read_settings
+from criteo_audiences.settings import read_login
 
 APPLICATION = {"CRITEO_CLIENT_ID": "planted-client", "CRITEO_CLIENT_SECRET": "planted-secret"}
 POSIX = pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
@@ -52,23 +52,21 @@ def profile_home(tmp_path: Path, token_file: Path) -> dict[str, str]:
 def test_variables_are_read() -> None:
     """Without a refresh token the application acts for itself; an empty variable is none."""
     empty = {"CRITEO_REFRESH_TOKEN": "", "CRITEO_REFRESH_TOKEN_FILE": "", "CRITEO_PROFILE": "", "CRITEO_BASE_URL": ""}
-    settings = read_settings(APPLICATION | empty)
+    settings = read_login(APPLICATION | empty)
     assert settings.credentials == ClientCredentials(client_id="planted-client", client_secret="planted-secret")
     assert (settings.base_url, settings.api_version) == (None, None)
 
 
 def test_refresh_token_variable_is_read() -> None:
     """A refresh token makes it a user's login, with 10 calls a minute for each of the accounts."""
-    login = read_settings(APPLICATION | {"CRITEO_REFRESH_TOKEN": " refresh-0\n", "CRITEO_ACCOUNTS": "4"}).credentials
+    login = read_login(APPLICATION | {"CRITEO_REFRESH_TOKEN": " refresh-0\n", "CRITEO_ACCOUNTS": "4"}).credentials
     assert isinstance(login, RefreshToken)
     assert (login.refresh_token, login.accounts, login.on_rotate) == ("refresh-0", 4, None)
 
 
 async def test_token_file_is_read_and_written(token_file: Path) -> None:
     """A refresh token from a file is replaced there before it is used, and the file is read before each renewal."""
-    login = read_settings(
-        APPLICATION | {"CRITEO_REFRESH_TOKEN_FILE": str(token_file), "CRITEO_ACCOUNTS": "2"}
-    ).credentials
+    login = read_login(APPLICATION | {"CRITEO_REFRESH_TOKEN_FILE": str(token_file), "CRITEO_ACCOUNTS": "2"}).credentials
     endpoint = Endpoint()
     await login.token(endpoint)
     assert token_file.read_text() == "refresh-1\n"
@@ -83,7 +81,7 @@ async def test_token_file_is_read_and_written(token_file: Path) -> None:
 
 async def test_renewals_by_one_file_take_turns(token_file: Path) -> None:
     """Renewals at the same time use one token after the other, none twice."""
-    login = read_settings(APPLICATION | {"CRITEO_REFRESH_TOKEN_FILE": str(token_file)}).credentials
+    login = read_login(APPLICATION | {"CRITEO_REFRESH_TOKEN_FILE": str(token_file)}).credentials
     endpoint = Endpoint()
     await asyncio.gather(*(login.token(endpoint) for _ in range(5)))
     assert endpoint.used == [f"refresh-{n}" for n in range(5)]
@@ -93,7 +91,7 @@ async def test_renewals_by_one_file_take_turns(token_file: Path) -> None:
 @POSIX
 async def test_token_that_cannot_be_written_stays_in_memory(token_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the file cannot be written, renewals fail without asking Criteo; afterwards the new token is stored first."""
-    login = read_settings(APPLICATION | {"CRITEO_REFRESH_TOKEN_FILE": str(token_file)}).credentials
+    login = read_login(APPLICATION | {"CRITEO_REFRESH_TOKEN_FILE": str(token_file)}).credentials
     endpoint = Endpoint()
     with monkeypatch.context() as patch:
         patch.setattr("tempfile.mkstemp", lambda **_: (_ for _ in ()).throw(PermissionError("planted")))
@@ -108,7 +106,7 @@ async def test_token_that_cannot_be_written_stays_in_memory(token_file: Path, mo
 
 async def test_token_file_that_went_away_is_named(token_file: Path) -> None:
     """A file that is gone at a renewal is named by its variable."""
-    login = read_settings(APPLICATION | {"CRITEO_REFRESH_TOKEN_FILE": str(token_file)}).credentials
+    login = read_login(APPLICATION | {"CRITEO_REFRESH_TOKEN_FILE": str(token_file)}).credentials
     token_file.unlink()
     with pytest.raises(ConfigurationError, match="CRITEO_REFRESH_TOKEN_FILE names cannot be read"):
         await login.token(Endpoint())
@@ -147,7 +145,7 @@ async def test_token_file_that_went_away_is_named(token_file: Path) -> None:
 def test_what_is_wrong_is_named(variables: dict[str, str], message: str) -> None:
     """A variable that cannot be used is named, its value is not."""
     with pytest.raises(ConfigurationError) as caught:
-        read_settings(APPLICATION | variables)
+        read_login(APPLICATION | variables)
     assert str(caught.value) == message
 
 
@@ -160,14 +158,14 @@ def test_named_profile_is_used_whole(profile_home: dict[str, str], where: str) -
         "CRITEO_API_VERSION": "2020-01",
     }
     named = {"CRITEO_PROFILE": "shop"} if where == "variable" else {}
-    settings = read_settings(profile_home | others | named, "shop" if where == "argument" else None)
+    settings = read_login(profile_home | others | named, "shop" if where == "argument" else None)
     assert settings.credentials == ClientCredentials(client_id="profile-client", client_secret="planted-secret")
     assert (settings.base_url, settings.api_version) == ("https://profile.example", None)
 
 
 async def test_profile_of_a_user(profile_home: dict[str, str], token_file: Path) -> None:
     """A profile with a file for its refresh token is a user's login; the argument goes before `CRITEO_PROFILE`."""
-    settings = read_settings(profile_home | {"CRITEO_PROFILE": "shop"}, "agency")
+    settings = read_login(profile_home | {"CRITEO_PROFILE": "shop"}, "agency")
     await settings.credentials.token(Endpoint())
     assert token_file.read_text() == "refresh-1\n"
     assert settings.credentials.quota == Quota(30)  # type: ignore[attr-defined]
@@ -178,4 +176,4 @@ async def test_profile_of_a_user(profile_home: dict[str, str], token_file: Path)
 def test_unknown_profile_never_falls_back(profile_home: dict[str, str], name: str) -> None:
     """A profile that there is not is an error, also where the variables would do."""
     with pytest.raises(ConfigurationError, match=f"There is no profile '{name}' in "):
-        read_settings(profile_home | APPLICATION, name)
+        read_login(profile_home | APPLICATION, name)
