@@ -1,5 +1,6 @@
 """Translates the engine's failures into one sentence each; its own messages may show values."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ _DATUM = re.compile(r"""[^\s"']*@[^\s"']*|[0-9a-fA-F]{32,}|\+?\d[\d\s()./-]{5,}\
 _UNFIT = re.compile(f"{query.UNFIT}(fractions|lists or structures): (.+)")
 _NOT_UNDERSTOOD: Final = {"Parser Error", "Binder Error", "Catalog Error", "Syntax Error"}
 _UNCONVERTIBLE: Final = {"Conversion Error", "Out of Range Error", "Invalid Input Error"}
+_NO_DESCRIPTORS: Final = "this process has no file descriptors left; raise the limit (ulimit -n)."
 # What the engine says of a file, and the same in a sentence that shows nothing of it but a line's number.
 _OF_A_FILE: Final = (
     (r"CSV Error on Line: (\d+)\n(?s:.*)Maximum line size", "{name}: line {line} " + TOO_LONG),
@@ -33,10 +35,10 @@ _OF_A_FILE: Final = (
         r"JSON transform error in file .*, in line (\d+):",
         "{name} holds something near line {line} that is no JSON object; expected one object a line. Correct the line.",
     ),
-    # The engine is closed to all files but those of the table, which it can only tell while they are there.
-    (r"^Permission Error: Cannot access file", "{name} is not there any more, or a file that it reads."),
-    (r"^IO Error: (?:No files found|Cannot open file)", "{name} is not there any more, or a file that it reads."),
+    (r"Too many open files", "{name} cannot be read: " + _NO_DESCRIPTORS),
 )
+# The engine is closed to all files but those of the table, which it knows again only while it can open them.
+_UNREACHABLE = re.compile(r"^Permission Error: Cannot access file|^IO Error: (?:No files found|Cannot open file)")
 
 
 @contextmanager
@@ -88,12 +90,29 @@ def failure(message: str, name: str, *, has_sql: bool) -> Exception:
             f"where, or the query, fails on a row of {name}, because a value cannot be converted; "
             "columns of a text file are text: use TRY_CAST(column AS type), or TRY(...) around other functions."
         )
+    return OSError(f"{name} {_unread(message, kind)}")
+
+
+def _unread(message: str, kind: str) -> str:
+    """Says why rows cannot be read that nothing is wrong with."""
     if kind == "Out of Memory Error":
-        return OSError(
-            f"{name} does not fit into memory_limit and the free space of the temporary directory; "
-            "raise memory_limit, or let TMPDIR name a larger disk."
+        return (
+            "does not fit into memory_limit and the free space of the temporary directory; raise memory_limit, or let "
+            "TMPDIR name a larger disk."
         )
-    return OSError(f"{name} cannot be read further ({kind}).")
+    if _UNREACHABLE.search(message):
+        gone = "is not there any more, or a file that it reads."
+        return gone if _can_open() else f"cannot be read: {_NO_DESCRIPTORS}"
+    return f"cannot be read further ({kind})."
+
+
+def _can_open() -> bool:
+    """Whether this process may open another file at all."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return False
+    return True
 
 
 def said(message: object) -> str:
