@@ -54,7 +54,7 @@ class Figures:
                 f"faults met                         {self.faults:>7,}",
                 f"calls                              {self.calls:>7,}",
                 f"batches sent again after a kill    {self.repeated_after_kills:>7,}  (after one kill: {self.most_repeated})",
-                f"  more than were in flight         {self.beyond_in_flight:>7,}",
+                f"  not on record, beyond in flight   {self.beyond_in_flight:>7,}",
                 f"identifiers lost                   {self.lost:>7,}",
                 f"identifiers nobody sent            {self.surplus:>7,}",
                 f"acknowledged batches sent again    {self.acknowledged_sent_again:>7,}",

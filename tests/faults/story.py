@@ -278,8 +278,11 @@ class Story:
             repeated = len(sent & arrived)
             self._figures.repeated_after_kills += repeated
             self._figures.most_repeated = max(self._figures.most_repeated, repeated)
-            self._figures.beyond_in_flight += max(0, repeated - self._concurrency)
         self._was_killed = self._process.exitcode == -signal.SIGKILL
+        if self._was_killed and not self._journal.is_completed():  # only what was in flight may lack its record
+            answered = self._batches([call for call in calls if call.acknowledged])
+            missing = len(answered - self._journal.acknowledged())
+            self._figures.beyond_in_flight += max(0, missing - self._concurrency)
         self._hold_against_what_came(ended, consents)
         self._hold_against_the_list(ended, sandbox.contact_list(segment_id).identifiers)
         self._keep_a_copy(len(earlier) + len(calls))
