@@ -39,7 +39,6 @@ SetStage = Callable[..., AbstractAsyncContextManager[Any]]
         ({"status": 500, "times": 5}, ServerError, 0, 10),
         ({"status": 408, "times": 5}, InvalidRequestError, 0, 10),
         ({"status": 529, "times": 5}, ServerError, 0, 10),
-        ({"status": 429, "times": 5, "rate_limit_headers": False}, RateLimitExceeded, 10, 0),
         ({"body": b"<html>planted@example.com", "times": 5}, InvalidResponseError, 0, 10),
         ({"body": b""}, InvalidResponseError, 0, 10),
         ({"body": b'{"data": [{"operation": "add"}]}'}, InvalidResponseError, 0, 10),
@@ -63,6 +62,16 @@ async def test_one_failed_batch_is_data(
     with pytest.raises(UploadFailedError) as caught:
         report.raise_for_failures()
     assert caught.value.report is report
+
+
+async def test_a_batch_that_is_refused_by_the_quota_to_the_end_is_data(set_stage: SetStage) -> None:
+    """It certainly was not applied; the batches after it arrive."""
+    async with set_stage({"retry": RetryPolicy(attempts=2)}) as stage:
+        stage.sandbox.fail_next(status=429, times=2, rate_limit_headers=False, on=AMENDING)
+        report = await stage.upload(emails(35), batch_size=10, max_concurrency=1)
+    (failure,) = report.failures
+    assert isinstance(failure.error, RateLimitExceeded)
+    assert (report.failed, report.unknown, report.valid) == (10, 0, 25)
 
 
 @pytest.mark.parametrize(
