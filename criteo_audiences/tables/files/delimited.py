@@ -34,7 +34,7 @@ def layout(content: Content, scan: Scan, head: str, workspace: Path, skip_rows: 
     if scan.longest > LONGEST_LINE:
         raise OSError(f"{content.name}: a line {TOO_LONG}")
     if not scan.has_clean_quotes(beginning.delimiter):
-        return _mended(content, beginning, workspace)
+        return _mended(content, beginning, workspace, all_fit=scan.has_fitting_quotes(beginning.delimiter))
     before = Scan()
     before.read([beginning.text.encode()])
     hiding = _hiding(scan, beginning.delimiter, beginning.sample)
@@ -56,7 +56,7 @@ def layout(content: Content, scan: Scan, head: str, workspace: Path, skip_rows: 
     )
 
 
-def _mended(content: Content, beginning: Beginning, workspace: Path) -> Layout:
+def _mended(content: Content, beginning: Beginning, workspace: Path, *, all_fit: bool) -> Layout:
     """Writes the rows of a text with broken quotes anew.
 
     Raises:
@@ -64,7 +64,7 @@ def _mended(content: Content, beginning: Beginning, workspace: Path) -> Layout:
     """
     delimiter, width = beginning.delimiter, len(beginning.names)
     names = _mended_names(beginning, content.name)
-    mender = Mender(delimiter, width)
+    mender = Mender(delimiter, width, all_fit=all_fit)
     scan = Scan()
     skip = len(beginning.text.encode().splitlines())
     copy = write_copy(workspace / "mended", scan.seen(mender.mended(content.chunks(), skip)))

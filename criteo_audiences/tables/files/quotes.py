@@ -35,18 +35,20 @@ class Mender:
     Args:
         delimiter: the character between cells.
         width: cells of the header.
+        all_fit: whether every quote is where RFC 4180 has one, so that only line ends have to be written anew.
 
     Attributes:
         broken: rows that could not be read.
         broken_lines: where the first of them are, from 1.
     """
 
-    def __init__(self, delimiter: str, width: int) -> None:
+    def __init__(self, delimiter: str, width: int, *, all_fit: bool = False) -> None:
         self.broken = 0
         self.broken_lines: list[int] = []
         self._delimiter = delimiter
         self._grammar = _Grammar(delimiter.encode())
         self._width = width
+        self._all_fit = all_fit
         self._mark = self._grammar.written([BROKEN.encode()] * width)
 
     def mended(self, chunks: Iterable[bytes], skip: int) -> Iterator[bytes]:
@@ -82,7 +84,7 @@ class Mender:
         number = text.number
         row = _Row(line, text.take)
         cells = self._grammar.cells(row, _quoted)
-        if cells is None or self._is_doubtful(cells, row):
+        if cells is None or (not self._all_fit and self._is_doubtful(cells, row)):
             text.give_back(row.lines[1:])
             cells = self._of_one_line(line)
         if cells is not None:

@@ -73,9 +73,11 @@ class Scan:
         Args:
             delimiter: the character between cells.
         """
-        if self._in_quotes or (self._has_returns and self._has_feeds):
-            return False
-        return self._neighbors <= {*delimiter.encode(), _FEED, _RETURN, _QUOTE}
+        return self.has_fitting_quotes(delimiter) and not (self._has_returns and self._has_feeds)
+
+    def has_fitting_quotes(self, delimiter: str) -> bool:
+        """Whether every quote is where RFC 4180 has one, whatever the line ends are."""
+        return not self._in_quotes and self._neighbors <= {*delimiter.encode(), _FEED, _RETURN, _QUOTE}
 
     def read(self, chunks: Iterable[bytes]) -> None:
         """Looks at the pieces up to the end; stops early where they prove to be no clean UTF-8."""

@@ -68,6 +68,8 @@ CELLS = st.text(st.characters(codec="cp1252", exclude_categories=["Cc"], include
 
 
 @example(rows=[("", "", " "), ("", "", "\r")], encoding="utf-8", dialect="unix")
+@example(rows=[("", "\r\t", "")], encoding="utf-8", dialect="excel-tab")
+@example(rows=[("a", "b\rc,d@e.fr,f", "g")], encoding="utf-8", dialect="excel")
 @given(
     rows=st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=8),
     encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252"]),
