@@ -23,7 +23,7 @@ class CallMeter:
     Attributes:
         parent: a meter that counts the same again, for the whole of which this is a part.
         calls: requests made, retries included.
-        window: calls that the quota allows within so many seconds, as far as is known.
+        window: how many calls the quota allows, in how many seconds; `None` when that is not known.
         now: the time, in seconds: the same clock for all that is compared with the waits.
     """
 
@@ -42,7 +42,7 @@ class CallMeter:
             self.parent.count_call()
 
     def note_window(self, window: tuple[int, float] | None) -> None:
-        """Remembers what the quota allows: calls, and the seconds within which; `None` when nobody knows."""
+        """Remembers how many calls the quota allows, in how many seconds; `None` when that is not known."""
         self.window = window
         if self.parent is not None:
             self.parent.note_window(window)

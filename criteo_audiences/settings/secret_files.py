@@ -46,10 +46,10 @@ def read_secret(path: Path, *, source: str) -> str:
 
 
 def write_secret(path: Path, value: str, *, source: str) -> None:
-    """Replaces a file's text at one stroke, and returns once the disk has it.
+    """Replaces a file's text atomically, and returns after the fsync.
 
-    The file keeps its owner, group and mode. Where the system does not let this process hand a file to that owner or
-    group, nobody gets rights that they did not have before; a file that is new is its owner's only.
+    The file keeps its owner, group and mode. If this process may not give a file to that owner or group, no user gains
+    rights. A new file can be read by its owner only.
 
     Args:
         path: the file; a symbolic link stays one, and the file that it leads to is replaced.

@@ -98,7 +98,7 @@ class Wording(IntEnum):
 
 @frozen
 class _Words:
-    """Words of one kind, each spelled as people do; compared folded, run together.
+    """The words that name one kind of identifier in headers. They are compared without case, accents and spaces.
 
     Attributes:
         things: words for the identifier.

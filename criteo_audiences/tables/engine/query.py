@@ -308,10 +308,10 @@ def outgoing(source: str, kind: IdentifierType, algorithm: HashAlgorithm | None)
 def opt_out_rows(
     relation: str, columns: Sequence[str], wanted: Sequence[str], delimiter: str, kind: IdentifierType
 ) -> str:
-    """Marks the rows of delimited text whose own cell holds no opt-out, but another one what looks like one.
+    """Marks rows of delimited text in which the opt-out seems to stand in another column.
 
-    Such a row is short or long, or a quoted cell in it holds what a person sees as several. A blank cell of any other
-    row names nobody.
+    Such a row is shorter or longer than the header, or one quoted cell runs over several columns; its opt-out cell is
+    blank, and another cell looks like an opt-out. In all other rows a blank cell means that there is no opt-out.
 
     Args:
         relation: what to read from: a column more than the file has, and NULL only where a cell is not there.
@@ -332,7 +332,7 @@ def opt_out_rows(
 def opt_out_objects(
     relation: str, keys: Sequence[str], wanted: Sequence[str], kind: IdentifierType, *, is_whole: bool
 ) -> str:
-    """Marks the objects of JSON that hold no opt-out under its key, but what looks like one under another.
+    """Marks JSON objects in which the opt-out seems to stand under another key.
 
     Args:
         relation: what to read from: the whole object, as `OBJECT`.
