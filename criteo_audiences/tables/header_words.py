@@ -4,7 +4,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from enum import IntEnum
 from functools import cache
 from typing import Final
@@ -195,13 +195,16 @@ _KINDS: Final = {
 }
 
 
+_Index = Mapping[str, Sequence[str]]
+
+
 @frozen
 class _Folded:
-    """The same words folded, and those next to which other words change nothing."""
+    """The same words folded and by their first letters, and those next to which other words change nothing."""
 
-    things: frozenset[str]
-    neutral: frozenset[str]
-    neutral_or_owners: frozenset[str]
+    things: _Index
+    neutral: _Index
+    neutral_or_owners: _Index
     telling: re.Pattern[str]
 
 
@@ -210,7 +213,12 @@ def _folded(kind: IdentifierType) -> _Folded:
     things, neutral = map(_fold_all, (_KINDS[kind].things, (*_KINDS[kind].neutral, *_NUMBERED)))
     # A short word within others means something else: `mel` in `Melissa`.
     telling = (word for word in things if not word.isascii() or len(word) >= _SHORTEST_TELLING)
-    return _Folded(things, neutral, neutral | _fold_all(_OWNERS), re.compile("|".join(map(re.escape, telling))))
+    return _Folded(
+        things=_index(things),
+        neutral=_index(neutral),
+        neutral_or_owners=_index(neutral | _fold_all(_OWNERS)),
+        telling=re.compile("|".join(map(re.escape, telling))),
+    )
 
 
 @cache
@@ -222,15 +230,26 @@ def _fold_all(words: Iterable[str]) -> frozenset[str]:
     return frozenset(map(fold, words))
 
 
-def _consists_of(text: str, things: frozenset[str], neutral: frozenset[str]) -> bool:
+def _index(words: Iterable[str]) -> _Index:
+    index: dict[str, list[str]] = {}
+    for word in words:
+        index.setdefault(word[0], []).append(word)
+    return index
+
+
+def _consists_of(text: str, things: _Index, neutral: _Index) -> bool:
     """Whether a text is one of the things with any neutral words before and after it, all run together."""
     reached = {(0, False)}  # how far words lead, and whether a thing is among them
-    for start in range(len(text)):
+    for start, letter in enumerate(text):
         for named in (False, True):
             if (start, named) in reached:
-                reached |= {(start + len(word), named) for word in neutral if text.startswith(word, start)}
+                reached |= {
+                    (start + len(word), named) for word in neutral.get(letter, ()) if text.startswith(word, start)
+                }
                 if not named:
-                    reached |= {(start + len(word), True) for word in things if text.startswith(word, start)}
+                    reached |= {
+                        (start + len(word), True) for word in things.get(letter, ()) if text.startswith(word, start)
+                    }
     return (len(text), True) in reached
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -108,14 +109,17 @@ def _hiding(scan: Scan, delimiter: str, sample: Sequence[Row]) -> int | None:
 
     By RFC 4180 nothing is wrong with it. But if the quotes meant nothing, there would be data where data are in others.
     """
-    with_data = {at for at, cells in enumerate(zip(*sample, strict=True)) if _mostly_data(cells)}
+    if not scan.continued:
+        return None
+    columns = tuple(zip(*sample, strict=True))
+    with_data = cache(lambda at: at < len(columns) and _mostly_data(columns[at]))  # few of them are ever asked about
     last = opened_at = 0
     for row, before, line in scan.continued:
         found: list[tuple[int, str]] = []
         if row != last:
             last, opened_at, found = row, *_opened(before.decode(errors="replace"), delimiter)
-        found += _continued(line.decode(errors="replace"), delimiter, opened_at, len(sample[0]) if sample else 0)
-        if any(at in with_data and looks_like_data(cell.strip(' "')) for at, cell in found):
+        found += _continued(line.decode(errors="replace"), delimiter, opened_at, len(columns))
+        if any(looks_like_data(cell.strip(' "')) and with_data(at) for at, cell in found):
             return row
     return None
 

@@ -273,7 +273,7 @@ def _require_one_delimiter(
     Raises:
         ConfigurationError: names the line, and the one that looks like the header.
     """
-    is_phone = IdentifierType.PHONE_NUMBER in named_kinds(header.text)
+    is_phone = wording(header.text, IdentifierType.PHONE_NUMBER) is not Wording.OTHER
     rows = list(_outside_cells(following))
     holding = sum(1 for line in rows if _ADDRESS.search(line.text) or (is_phone and _has_digits(line.text)))
     bare = _QUOTED.sub("", header.text)
@@ -324,6 +324,8 @@ def _hides(line: str, other: str, delimiter: str, *, is_phone: bool) -> bool:
 
     A comma is the delimiter of a header that has none; a cell before the first one is then read as it should be.
     """
+    if other not in line:
+        return False
     bare = _QUOTED.sub("", line)
     if other not in bare or (delimiter != other and delimiter in bare):
         return False

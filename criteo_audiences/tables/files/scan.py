@@ -128,14 +128,15 @@ class Scan:
             returns = letters == _RETURN
             self._has_returns = self._has_returns or bool(np.count_nonzero(returns[1:-1] > feeds[2:]))
             ends = feeds | returns
-        begins = ends[1:-1] > ends[2:]  # where a line ends and one follows that is not empty
+        flags = ends.view(np.uint8)  # which numpy compares faster than truth values
+        begins = flags[1:-1] > flags[2:]  # where a line ends and one follows that is not empty
         begun = int(np.count_nonzero(begins))
         if window.find(b'"', 1, -1) < 0:
             inside = np.flatnonzero(begins) if self._in_quotes else ()
         elif self._quotes_all_cells(window, letters, feeds, begun):
             inside = ()
         else:
-            inside = self._follow_quotes(letters, ends, begins)
+            inside = self._follow_quotes(letters, begins)
         for before, end in enumerate(inside[: _MOST_KEPT - len(self.continued)]):
             row = self.rows + int(np.count_nonzero(begins[:end])) - before
             self._keep(row, window, int(end) + 2)
@@ -176,25 +177,25 @@ class Scan:
         self._in_quotes = (self._in_quotes + quotes) % 2
         return True
 
-    def _follow_quotes(self, letters: "_Letters", ends: "_Flags", begins: "_Flags") -> Any:
+    def _follow_quotes(self, letters: "_Letters", begins: "_Flags") -> Any:
         """Looks at the neighbors of quotes, and returns which of the lines that begin do so within a quoted cell."""
         import numpy as np  # noqa: PLC0415 - see above
 
-        quotes = np.flatnonzero(letters[1:-1] == _QUOTE)
+        # Quotes and line ends in one list: a line that begins within a cell follows an odd number of quotes in it.
+        inner = letters[1:-1]
+        events = np.flatnonzero((inner == _QUOTE) | begins)
+        is_quote = inner[events] == _QUOTE
+        quotes = events[is_quote]
         opened_after = letters[:-2][quotes[self._in_quotes :: 2]].tobytes()
         closed_before = letters[2:][quotes[1 - self._in_quotes :: 2]].tobytes()
         for found in (opened_after, closed_before):
             self._neighbors.update(byte for byte in _EXPECTED if byte in found)
             self._neighbors.update(found.translate(None, _EXPECTED))
-        was_in_quotes = self._in_quotes
+        begin = np.flatnonzero(~is_quote)
+        quotes_before = begin - np.arange(len(begin)) + self._in_quotes
         self.quotes += len(quotes)
         self._in_quotes = (self._in_quotes + len(quotes)) % 2
-        # Where each line ends after a quote that closes a cell, none of them needs to be looked up.
-        is_cut = ends[0] or ends[-2] or ends[-1]
-        if not is_cut and closed_before.count(b"\n") + closed_before.count(b"\r") == np.count_nonzero(begins):
-            return ()
-        begin = np.flatnonzero(begins)
-        return begin[(np.searchsorted(quotes, begin) + was_in_quotes) % 2 == 1]
+        return events[begin[quotes_before % 2 == 1]]
 
     def _keep(self, row: int, window: bytes, start: int) -> None:
         """Keeps a line that continues a quoted cell and the line before it, as far as they lie in this piece."""
