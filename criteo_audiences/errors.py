@@ -29,6 +29,8 @@ No message holds an identifier, a token or a secret: a problem's `title` and `de
 attributes.
 """
 
+import errno
+import os
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
@@ -304,3 +306,25 @@ def describe(what: str, problems: Sequence[Problem], trace_id: str | None, advic
     trace = printable_trace_id(trace_id)
     sentence = what + (f": {listed}{more}" if listed else "") + (f" (trace {trace})" if trace else "") + "."
     return f"{sentence} {advice}" if advice else sentence
+
+
+NO_DESCRIPTORS: Final = "this process has no file descriptors left; raise the limit (ulimit -n)"
+_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
+
+
+def lacks_descriptors(error: BaseException | None) -> bool:
+    """Whether an exception stems from a lack of file descriptors."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+            return True
+        error = error.__cause__
+    return False
+
+
+def has_descriptors() -> bool:
+    """Whether this process can open another file, for failures that do not say why."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return not lacks_descriptors(error)
+    return True

@@ -1,24 +1,28 @@
 """Translates exceptions of aiohttp and the operating system into ours, without the data they may show."""
 
-import errno
-import os
 import ssl
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import aiohttp
 
-from criteo_audiences.errors import ConnectError, RequestTimeout, TransportError
+from criteo_audiences.errors import (
+    NO_DESCRIPTORS,
+    ConnectError,
+    RequestTimeout,
+    TransportError,
+    has_descriptors,
+    lacks_descriptors,
+)
 from criteo_audiences.session.proxies import address
 
 PROXY_LOGIN_REQUIRED: Final = 407  # RFC 9110 §15.5.8
 _SERVER_FAULT: Final = 500
 _UNRESOLVED: Final = "cannot be resolved; no part of this request was sent."
 _NO_DESCRIPTORS: Final = (
-    "This process has no file descriptors left, so no connection could be made; no part of this request was sent. "
-    "Raise the limit (ulimit -n), or close what the program keeps open."
+    f"No connection could be made, and no part of this request was sent: {NO_DESCRIPTORS}, or close what the program "
+    "keeps open."
 )
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
 # The first class that fits decides.
 _TRANSLATIONS: Final[Sequence[tuple[type[Exception], type[TransportError], str]]] = (
     (aiohttp.ClientConnectorDNSError, ConnectError, f"The server's name {_UNRESOLVED}"),
@@ -47,28 +51,14 @@ def translated(error: Exception, timeout: float, proxy: str | None, *, began: bo
         return _handshake_error(failed_handshake)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return refused_by_proxy(error.status, proxy)
-    if began is not True and _lacks_descriptors(error):
+    is_unresolved = isinstance(error, aiohttp.ClientConnectorDNSError)  # which says no more than that
+    if began is not True and (lacks_descriptors(error) or (is_unresolved and not has_descriptors())):
         return ConnectError(_NO_DESCRIPTORS)
-    if proxy is not None and isinstance(error, aiohttp.ClientConnectorDNSError):
+    if proxy is not None and is_unresolved:
         return ConnectError(f"The name of the proxy {address(proxy)} {_UNRESOLVED}")
     table = _BEFORE_THE_BODY if began is False else _TRANSLATIONS
     ours, message = next(row[1:] for row in table if isinstance(error, row[0]))
     return ours(message.format(timeout=timeout, proxy=_named(proxy)))
-
-
-def _lacks_descriptors(error: BaseException | None) -> bool:
-    """Whether an exception stems from a lack of file descriptors; a resolver without any only says that it failed."""
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        try:
-            os.close(os.open(os.devnull, os.O_RDONLY))
-        except OSError as probed:
-            return probed.errno in _EXHAUSTED
-        return False
-    while error is not None:
-        if isinstance(error, OSError) and error.errno in _EXHAUSTED:
-            return True
-        error = error.__cause__
-    return False
 
 
 def _handshake(error: BaseException | None) -> ssl.SSLError | None:

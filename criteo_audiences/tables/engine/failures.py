@@ -1,12 +1,11 @@
 """Translates the engine's failures into one sentence each; its own messages may show values."""
 
-import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.errors import NO_DESCRIPTORS, ConfigurationError, has_descriptors
 from criteo_audiences.tables.engine import query
 from criteo_audiences.tables.engine.connection import import_duckdb
 from criteo_audiences.tables.files.dialect import TOO_LONG
@@ -16,7 +15,6 @@ _DATUM = re.compile(r"""[^\s"']*@[^\s"']*|[0-9a-fA-F]{32,}|\+?\d[\d\s()./-]{5,}\
 _UNFIT = re.compile(f"{query.UNFIT}(fractions|lists or structures): (.+)")
 _NOT_UNDERSTOOD: Final = {"Parser Error", "Binder Error", "Catalog Error", "Syntax Error"}
 _UNCONVERTIBLE: Final = {"Conversion Error", "Out of Range Error", "Invalid Input Error"}
-_NO_DESCRIPTORS: Final = "this process has no file descriptors left; raise the limit (ulimit -n)."
 # What the engine says of a file, and the same in a sentence that shows nothing of it but a line's number.
 _OF_A_FILE: Final = (
     (r"CSV Error on Line: (\d+)\n(?s:.*)Maximum line size", "{name}: line {line} " + TOO_LONG),
@@ -35,7 +33,7 @@ _OF_A_FILE: Final = (
         r"JSON transform error in file .*, in line (\d+):",
         "{name} holds something near line {line} that is no JSON object; expected one object a line. Correct the line.",
     ),
-    (r"Too many open files", "{name} cannot be read: " + _NO_DESCRIPTORS),
+    (r"Too many open files", f"{{name}} cannot be read: {NO_DESCRIPTORS}."),
 )
 # The engine is closed to all files but those of the table, which it knows again only while it can open them.
 _UNREACHABLE = re.compile(r"^Permission Error: Cannot access file|^IO Error: (?:No files found|Cannot open file)")
@@ -102,17 +100,8 @@ def _unread(message: str, kind: str) -> str:
         )
     if _UNREACHABLE.search(message):
         gone = "is not there any more, or a file that it reads."
-        return gone if _can_open() else f"cannot be read: {_NO_DESCRIPTORS}"
+        return gone if has_descriptors() else f"cannot be read: {NO_DESCRIPTORS}."
     return f"cannot be read further ({kind})."
-
-
-def _can_open() -> bool:
-    """Whether this process may open another file at all."""
-    try:
-        os.close(os.open(os.devnull, os.O_RDONLY))
-    except OSError:
-        return False
-    return True
 
 
 def said(message: object) -> str:
