@@ -26,7 +26,7 @@ CriteoError
 ```
 
 No message holds an identifier, a token or a secret: a problem's `title` and `detail`, which may echo one, stay
-attributes.
+attributes, unless its call carries no identifiers.
 """
 
 from collections.abc import Sequence
@@ -94,7 +94,8 @@ class ResponseError(CriteoError):
 
     Attributes:
         status: the HTTP status.
-        problems: the problems the answer listed.
+        problems: the errors the answer listed.
+        warnings: the warnings it listed, among which Retail Media and Commerce Grid put failed items.
         trace_id: Criteo's correlation id, or `None`.
         retry_after: seconds the server asked to wait, or `None`.
     """
@@ -106,6 +107,7 @@ class ResponseError(CriteoError):
         status: int,
         problems: Sequence[Problem] = (),
         *,
+        warnings: Sequence[Problem] = (),
         what: str = "Criteo answered",
         trace_id: str | None = None,
         retry_after: float | None = None,
@@ -113,15 +115,17 @@ class ResponseError(CriteoError):
     ) -> None:
         self.status = status
         self.problems = tuple(problems)
-        self.trace_id = trace_id or next((p.trace_id for p in self.problems if p.trace_id), None)
+        self.warnings = tuple(warnings)
+        self.trace_id = trace_id or next((p.trace_id for p in (*self.problems, *self.warnings) if p.trace_id), None)
         self.retry_after = retry_after
         self.outcome_unknown = status not in _REFUSALS
-        super().__init__(describe(f"{what} HTTP {status}", self.problems, self.trace_id, advice or self.advice))
+        told = self.problems or tuple(problem for problem in self.warnings if problem.is_failure)
+        super().__init__(describe(f"{what} HTTP {status}", told, self.trace_id, advice or self.advice))
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The codes of the problems, in order."""
-        return tuple(problem.code for problem in self.problems if problem.code)
+        """The codes of the errors and of the warnings, in order."""
+        return tuple(problem.code for problem in (*self.problems, *self.warnings) if problem.code)
 
 
 class AuthenticationError(ResponseError):
@@ -296,8 +300,8 @@ class InvalidIdentifierError(CriteoError, ValueError):
         super().__init__(f"Not a valid identifier: {reason.replace('_', ' ')}.")
 
 
-def describe(what: str, problems: Sequence[Problem], trace_id: str | None, advice: str) -> str:
-    """Puts an answer's problems into one sentence: codes, items and the trace id, never `title` or `detail`."""
+def describe(what: str, problems: Sequence[Problem], trace_id: str | None = None, advice: str = "") -> str:
+    """Puts an answer's problems into one sentence: codes, items, the trace id, and the texts that may be shown."""
     shown = 3
     listed = ", ".join(str(problem) for problem in problems[:shown])
     more = f" and {len(problems) - shown} more" if len(problems) > shown else ""

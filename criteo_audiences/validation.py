@@ -119,6 +119,20 @@ def require_list(values: Iterable[object], name: str) -> list[Any]:
     return list(values)
 
 
+def require_ids(ids: Iterable[object], name: str) -> list[str]:
+    """Returns ids as a list, at least one.
+
+    Raises:
+        ConfigurationError: when it is no list, is empty, or holds anything but text; naming the argument.
+    """
+    listed = require_list(ids, name)
+    if not all(map(_is_id, listed)):
+        raise ConfigurationError(f"{name} must hold ids as non-empty str.")
+    if not listed:
+        raise ConfigurationError(f"{name} must hold at least one id; found none.")
+    return listed
+
+
 def require_models(models: Iterable[T], kind: type[T], name: str) -> list[T]:
     """Returns the models of a bulk call as a list.
 

@@ -30,14 +30,14 @@ from criteo_audiences.session.endpoints import (
     entities,
     id_list,
     identities,
-    ids_of,
     search,
     send_bulk,
+    send_deletion,
     send_for_one,
     words_of,
 )
 from criteo_audiences.session.protocol import Request, json_request
-from criteo_audiences.validation import require_list, require_models, require_text
+from criteo_audiences.validation import require_ids, require_models, require_text
 
 _ENTITY: Final = "AudienceSegment"
 _PAGE_MAXIMUM: Final = 100
@@ -79,9 +79,10 @@ class MarketingSolutions(Audiences):
             ConfigurationError: when there is nothing to create.
             CriteoError: when the call as a whole failed.
         """
-        body = entities(require_models(segments, AudienceSegmentCreate, "segments"), _ENTITY, "segments")
+        wanted = require_models(segments, AudienceSegmentCreate, "segments")
+        body = entities(wanted, _ENTITY, "segments")
         request = json_request("POST", f"{_SEGMENTS}/create", body, repeatable=False)
-        return await send_bulk(self._session, request, AudienceSegment)
+        return await send_bulk(self._session, request, AudienceSegment, wanted)
 
     async def update_audience_segments(self, segments: Iterable[AudienceSegmentUpdate]) -> BulkResult[AudienceSegment]:
         """Changes audience segments: what an update leaves out stays, what it sets to `None` is taken away.
@@ -96,9 +97,10 @@ class MarketingSolutions(Audiences):
             ConfigurationError: when there is nothing to change.
             CriteoError: when the call as a whole failed.
         """
-        body = entities(require_models(segments, AudienceSegmentUpdate, "segments"), _ENTITY, "segments")
+        wanted = require_models(segments, AudienceSegmentUpdate, "segments")
+        body = entities(wanted, _ENTITY, "segments")
         request = json_request("PATCH", _SEGMENTS, body)
-        return await send_bulk(self._session, request, AudienceSegment)
+        return await send_bulk(self._session, request, AudienceSegment, wanted)
 
     async def delete_audience_segments(self, ids: Iterable[str]) -> BulkResult[str]:
         """Deletes audience segments; one that an audience uses stays, with a problem that says so.
@@ -113,8 +115,9 @@ class MarketingSolutions(Audiences):
             ConfigurationError: when there is none.
             CriteoError: when the call as a whole failed.
         """
-        request = json_request("POST", f"{_SEGMENTS}/delete", identities(require_list(ids, "ids"), _ENTITY))
-        return ids_of(await send_bulk(self._session, request, AudienceSegment))
+        wanted = require_ids(ids, "ids")
+        request = json_request("POST", f"{_SEGMENTS}/delete", identities(wanted, _ENTITY))
+        return await send_deletion(self._session, request, wanted)
 
     def search_audience_segments(
         self,

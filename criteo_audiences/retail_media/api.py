@@ -30,14 +30,14 @@ from criteo_audiences.session.endpoints import (
     entities,
     id_list,
     identities,
-    ids_of,
     search,
     send_bulk,
+    send_deletion,
     send_for_one,
     words_of,
 )
 from criteo_audiences.session.protocol import Request, json_request
-from criteo_audiences.validation import require_list, require_models, require_text
+from criteo_audiences.validation import require_ids, require_models, require_text
 
 _ENTITY: Final = "RetailMediaAudienceSegment"
 _PAGE_MAXIMUM: Final = 500
@@ -72,10 +72,11 @@ class RetailMedia(Audiences):
             ConfigurationError: when there is nothing to create.
             CriteoError: when the call as a whole failed.
         """
-        body = entities(require_models(segments, AudienceSegmentCreate, "segments"), _ENTITY, "segments")
+        wanted = require_models(segments, AudienceSegmentCreate, "segments")
+        body = entities(wanted, _ENTITY, "segments")
         path = _account(account_id)
         request = json_request("POST", f"{_SEGMENTS}/create", body, path_parameters=path, repeatable=False)
-        return await send_bulk(self._session, request, AudienceSegment)
+        return await send_bulk(self._session, request, AudienceSegment, wanted)
 
     async def update_audience_segments(
         self, account_id: str, segments: Iterable[AudienceSegmentUpdate]
@@ -93,9 +94,10 @@ class RetailMedia(Audiences):
             ConfigurationError: when there is nothing to change.
             CriteoError: when the call as a whole failed.
         """
-        body = entities(require_models(segments, AudienceSegmentUpdate, "segments"), _ENTITY, "segments")
+        wanted = require_models(segments, AudienceSegmentUpdate, "segments")
+        body = entities(wanted, _ENTITY, "segments")
         request = json_request("PATCH", _SEGMENTS, body, path_parameters=_account(account_id))
-        return await send_bulk(self._session, request, AudienceSegment)
+        return await send_bulk(self._session, request, AudienceSegment, wanted)
 
     async def delete_audience_segments(self, account_id: str, ids: Iterable[str]) -> BulkResult[str]:
         """Deletes audience segments; one that an audience uses stays, with a problem that says so.
@@ -111,9 +113,10 @@ class RetailMedia(Audiences):
             ConfigurationError: when there is none.
             CriteoError: when the call as a whole failed.
         """
-        body = identities(require_list(ids, "ids"), _ENTITY)
+        wanted = require_ids(ids, "ids")
+        body = identities(wanted, _ENTITY)
         request = json_request("POST", f"{_SEGMENTS}/delete", body, path_parameters=_account(account_id))
-        return ids_of(await send_bulk(self._session, request, AudienceSegment))
+        return await send_deletion(self._session, request, wanted)
 
     def search_audience_segments(
         self,

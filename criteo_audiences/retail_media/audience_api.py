@@ -22,15 +22,15 @@ from criteo_audiences.session.endpoints import (
     entities,
     id_list,
     identities,
-    ids_of,
     search,
     send_bulk,
+    send_deletion,
     send_for_one,
     send_for_page,
 )
 from criteo_audiences.session.protocol import Request, json_request
 from criteo_audiences.session.session import Session
-from criteo_audiences.validation import choose, require_kind, require_list, require_models, require_text
+from criteo_audiences.validation import choose, require_ids, require_kind, require_models, require_text
 
 _EXPERIMENTAL: Final = "experimental"
 _ACCOUNT: Final = "/retail-media/accounts/{account_id}"
@@ -95,10 +95,11 @@ class Audiences:
             CriteoError: when the call as a whole failed.
         """
         self._require_experimental()
-        body = entities(require_models(audiences, AudienceCreate, "audiences"), _AUDIENCE, "audiences")
+        wanted = require_models(audiences, AudienceCreate, "audiences")
+        body = entities(wanted, _AUDIENCE, "audiences")
         path = _in_account(account_id)
         request = json_request("POST", f"{_AUDIENCES}/create", body, path_parameters=path, repeatable=False)
-        return await send_bulk(self._session, request, Audience)
+        return await send_bulk(self._session, request, Audience, wanted)
 
     async def update_audiences(self, account_id: str, audiences: Iterable[AudienceUpdate]) -> BulkResult[Audience]:
         """Changes audiences: what an update leaves out stays, what it sets to `None` is taken away. Experimental.
@@ -112,9 +113,10 @@ class Audiences:
             CriteoError: when the call as a whole failed.
         """
         self._require_experimental()
-        body = entities(require_models(audiences, AudienceUpdate, "audiences"), _AUDIENCE, "audiences")
+        wanted = require_models(audiences, AudienceUpdate, "audiences")
+        body = entities(wanted, _AUDIENCE, "audiences")
         request = json_request("PATCH", _AUDIENCES, body, path_parameters=_in_account(account_id))
-        return await send_bulk(self._session, request, Audience)
+        return await send_bulk(self._session, request, Audience, wanted)
 
     async def delete_audiences(self, account_id: str, ids: Iterable[str]) -> BulkResult[str]:
         """Deletes audiences. Experimental.
@@ -131,11 +133,10 @@ class Audiences:
             CriteoError: when the call as a whole failed.
         """
         self._require_experimental()
-        asked = id_list(require_list(ids, "ids"), "ids") or []
-        body = identities(asked, _AUDIENCE)
+        wanted = require_ids(ids, "ids")
+        body = identities(wanted, _AUDIENCE)
         request = json_request("POST", f"{_AUDIENCES}/delete", body, path_parameters=_in_account(account_id))
-        gone = [Audience(id=each) for each in asked]
-        return ids_of(await send_bulk(self._session, request, Audience, when_empty=gone))
+        return await send_deletion(self._session, request, wanted)
 
     def search_audiences(
         self,
@@ -286,13 +287,11 @@ class Audiences:
 
     async def _sizes(self, path: str, account_id: str, ids: Iterable[str], channel: Channel | str) -> BulkResult[Size]:
         self._require_experimental()
-        wanted = id_list(require_list(ids, "ids"), "ids")
-        if not wanted:
-            raise ConfigurationError("ids must hold at least one id; found none.")
+        wanted = require_ids(ids, "ids")
         attributes = {"channel": choose(Channel, channel, "channel").value, "ids": wanted}
         body = {"data": {"type": "ComputeSizes", "attributes": attributes}}
         request = json_request("POST", path, body, path_parameters=_in_account(account_id))
-        return await send_bulk(self._session, request, Size)
+        return await send_bulk(self._session, request, Size, wanted)
 
     async def _estimate(self, path: str, account_id: str, definition: object, entity_type: str) -> Size:
         self._require_experimental()
@@ -301,9 +300,7 @@ class Audiences:
         return await send_for_one(self._session, request, Size)
 
     async def _change_line_item(self, verb: str, line_item_id: str, audience_ids: Iterable[str]) -> AudienceTarget:
-        wanted = id_list(require_list(audience_ids, "audience_ids"), "audience_ids")
-        if not wanted:
-            raise ConfigurationError("audience_ids must hold at least one id; found none.")
+        wanted = require_ids(audience_ids, "audience_ids")
         body = {"data": {"type": "AudienceIds", "attributes": {"audienceIds": wanted}}}
         path = self._line_item(line_item_id)
         request = json_request("POST", f"{_TARGETING}/{verb}", body, path_parameters=path)
