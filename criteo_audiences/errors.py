@@ -271,17 +271,17 @@ class SourceChangedError(CriteoError):
 
 
 class SegmentMismatchError(CriteoError):
-    """A segment that an upload cannot be meant for, found before anything was sent.
+    """A segment that is not the one that was asked for: no identifier was sent to it.
 
     Attributes:
         segment_id: the segment.
         differences: what is not as it should be, a clause each.
     """
 
-    def __init__(self, segment_id: str, differences: Sequence[str]) -> None:
+    def __init__(self, segment_id: str, differences: Sequence[str], *, way_out: str = "Nothing was sent.") -> None:
         self.segment_id = segment_id
         self.differences = tuple(differences)
-        super().__init__(f"Segment {segment_id} {'; it '.join(self.differences)}. Nothing was sent.")
+        super().__init__(f"Segment {segment_id} {'; it '.join(self.differences)}. {way_out}")
 
 
 class ConfigurationError(CriteoError):

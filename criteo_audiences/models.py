@@ -113,8 +113,12 @@ class Word(StrEnum):
 
 
 class IdentifierType(Word):
-    """The kinds of identifier Criteo's three services take; each service maps them to its own wire word."""
+    """The kinds of identifier Criteo's three services take; each service maps them to its own wire word.
 
+    `UNKNOWN` only stands in answers, where Criteo does not say.
+    """
+
+    UNKNOWN = "unknown"
     EMAIL = "email"
     PHONE_NUMBER = "phone_number"
     MADID = "madid"

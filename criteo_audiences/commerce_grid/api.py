@@ -21,11 +21,11 @@ from criteo_audiences.contact_lists import (
     UploadReport,
     UploadStream,
     Vocabulary,
-    ensure_contact_list,
 )
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import Application, ContactListOperation, ContactListStatistics, IdentifierType, Operation
 from criteo_audiences.results import BulkResult, Search
+from criteo_audiences.segment_match import Wanted, ensure_contact_list
 from criteo_audiences.session.endpoints import (
     entities,
     id_list,
@@ -180,7 +180,8 @@ class CommerceGrid:
             remote_id: the data provider's own id of a list that is created.
 
         Raises:
-            ConfigurationError: when the name belongs to a segment of another kind.
+            ConfigurationError: when an argument is missing or empty.
+            SegmentMismatchError: when the name belongs to another segment than was asked for; naming each difference.
             CriteoError: when a call failed.
         """
         create = AudienceSegmentCreate(
@@ -190,7 +191,8 @@ class CommerceGrid:
             contact_list=ContactListCreate(remote_id=remote_id),
         )
         found = self.search_audience_segments(data_provider_ids=[data_provider_id])
-        return await ensure_contact_list(lambda: self.create_audience_segments([create]), found, name)
+        wanted = Wanted(owner={"data_provider_id": data_provider_id}, remote_id=remote_id)
+        return await ensure_contact_list(lambda: self.create_audience_segments([create]), found, name, wanted)
 
     async def amend_contact_list(
         self,
@@ -315,7 +317,8 @@ class CommerceGrid:
             return None
         found = self.search_audience_segments(audience_segment_ids=[require_text(segment_id, "segment_id")])
         confirm = partial(self.get_contact_list_statistics, segment_id)
-        return SegmentCheck(found, segment_id, "data_provider_id", data_provider_id, confirm)
+        owner = {} if data_provider_id is None else {"data_provider_id": data_provider_id}
+        return SegmentCheck(found, segment_id, owner, confirm)
 
     async def get_application(self) -> Application:
         """Returns the application that the credentials belong to.

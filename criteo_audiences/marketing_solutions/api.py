@@ -14,7 +14,6 @@ from criteo_audiences.contact_lists import (
     UploadReport,
     UploadStream,
     Vocabulary,
-    ensure_contact_list,
 )
 from criteo_audiences.marketing_solutions.audience_api import Audiences
 from criteo_audiences.marketing_solutions.models import (
@@ -26,6 +25,7 @@ from criteo_audiences.marketing_solutions.models import (
 from criteo_audiences.marketing_solutions.words import SegmentType
 from criteo_audiences.models import ContactListOperation, ContactListStatistics, IdentifierType, Operation
 from criteo_audiences.results import BulkResult, Search
+from criteo_audiences.segment_match import Wanted, ensure_contact_list
 from criteo_audiences.session.endpoints import (
     entities,
     id_list,
@@ -160,14 +160,16 @@ class MarketingSolutions(Audiences):
             description: for a list that is created; one that exists keeps its own.
 
         Raises:
-            ConfigurationError: when the name belongs to a segment of another kind.
+            ConfigurationError: when an argument is missing or empty.
+            SegmentMismatchError: when the name belongs to another segment than was asked for; naming each difference.
             CriteoError: when a call failed.
         """
         create = AudienceSegmentCreate(
             advertiser_id=advertiser_id, name=name, description=description, contact_list=ContactListCreate()
         )
         found = self.search_audience_segments(advertiser_ids=[advertiser_id])
-        return await ensure_contact_list(lambda: self.create_audience_segments([create]), found, name)
+        wanted = Wanted(owner={"advertiser_id": advertiser_id})
+        return await ensure_contact_list(lambda: self.create_audience_segments([create]), found, name, wanted)
 
     async def amend_contact_list(
         self,
@@ -279,7 +281,8 @@ class MarketingSolutions(Audiences):
             return None
         found = self.search_audience_segments(audience_segment_ids=[require_text(segment_id, "segment_id")])
         confirm = partial(self.get_contact_list_statistics, segment_id)
-        return SegmentCheck(found, segment_id, "advertiser_id", advertiser_id, confirm)
+        owner = {} if advertiser_id is None else {"advertiser_id": advertiser_id}
+        return SegmentCheck(found, segment_id, owner, confirm)
 
 
 def _path(segment_id: str) -> dict[str, str]:

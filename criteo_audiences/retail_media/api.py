@@ -13,8 +13,8 @@ from criteo_audiences.contact_lists import (
     UploadReport,
     UploadStream,
     Vocabulary,
-    ensure_contact_list,
 )
+from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import ContactListOperation, ContactListStatistics, IdentifierType, Operation
 from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.retail_media.audience_api import Audiences
@@ -26,6 +26,7 @@ from criteo_audiences.retail_media.models import (
     ContactListCreate,
     SegmentType,
 )
+from criteo_audiences.segment_match import Wanted, ensure_contact_list
 from criteo_audiences.session.endpoints import (
     entities,
     id_list,
@@ -169,7 +170,9 @@ class RetailMedia(Audiences):
             description: for a list that is created; one that exists keeps its own.
 
         Raises:
-            ConfigurationError: when the name belongs to a segment of another kind.
+            ConfigurationError: when an argument is missing or empty.
+            SegmentMismatchError: when the name belongs to another segment than was asked for, such as another
+                retailer's, or one of another kind of identifier; naming each difference.
             CriteoError: when a call failed.
         """
         create = AudienceSegmentCreate(
@@ -179,7 +182,12 @@ class RetailMedia(Audiences):
             contact_list=ContactListCreate(identifier_type=identifier_type),
         )
         found = self.search_audience_segments(account_id)
-        return await ensure_contact_list(lambda: self.create_audience_segments(account_id, [create]), found, name)
+        owner = {"account_id": account_id, "retailer_id": retailer_id}
+        kinds = [ContactListCreate(identifier_type=identifier_type).identifier_type]
+        wanted = Wanted(owner=owner, kinds=kinds)
+        return await ensure_contact_list(
+            lambda: self.create_audience_segments(account_id, [create]), found, name, wanted
+        )
 
     async def amend_contact_list(
         self,
@@ -237,7 +245,13 @@ class RetailMedia(Audiences):
         return await send_for_one(self._session, request, ContactListStatistics)
 
     async def upload_contact_list(
-        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[UploadOptions]
+        self,
+        segment_id: str,
+        source: Source,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[UploadOptions],
     ) -> UploadReport:
         """Uploads identifiers of any number to a contact list: normalized, hashed as chosen, in concurrent batches.
 
@@ -246,6 +260,7 @@ class RetailMedia(Audiences):
             source: an iterable or async iterable of `str`, a `Table`, or the path of a file.
             account_id: check first, with one search, that the list is this account's and may be written. Without it the
                 list is not looked at, since Retail Media has no search without an account.
+            retailer_id: check, with the same search, that it is this retailer's; goes with `account_id`.
             **options: `hash` must be chosen for e-mails; see `criteo_audiences.UploadOptions` for all.
 
         Returns:
@@ -258,11 +273,17 @@ class RetailMedia(Audiences):
             TypeError: when the source, or a row of it, is no text.
             Exception: what the source raises, as it is.
         """
-        check = self._segment_check(segment_id, account_id)
+        check = self._segment_check(segment_id, account_id, retailer_id)
         return await self._contact_lists.upload(segment_id, source, check, options)
 
     def stream_contact_list(
-        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[UploadOptions]
+        self,
+        segment_id: str,
+        source: Source,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[UploadOptions],
     ) -> AbstractAsyncContextManager[UploadStream]:
         """Uploads like `upload_contact_list` and hands out a `BatchResult` as each batch comes back.
 
@@ -270,20 +291,26 @@ class RetailMedia(Audiences):
             segment_id: the contact list.
             source: an iterable or async iterable of `str`, a `Table`, or the path of a file.
             account_id: as for `upload_contact_list`.
+            retailer_id: as for `upload_contact_list`.
             **options: as for `upload_contact_list`.
         """
-        check = self._segment_check(segment_id, account_id)
+        check = self._segment_check(segment_id, account_id, retailer_id)
         return self._contact_lists.stream(segment_id, source, check, options)
 
     @property
     def _contact_lists(self) -> ContactLists:
         return ContactLists(self._session, _VOCABULARY, _CALLS)
 
-    def _segment_check(self, segment_id: str, account_id: str | None) -> SegmentCheck | None:
-        if account_id is None or not self._session.has_login:  # segments are searched in an account
+    def _segment_check(self, segment_id: str, account_id: str | None, retailer_id: str | None) -> SegmentCheck | None:
+        if retailer_id is not None:
+            require_text(retailer_id, "retailer_id")
+            if account_id is None:
+                raise ConfigurationError("retailer_id goes with account_id: segments are searched in an account.")
+        if account_id is None or not self._session.has_login:
             return None
         found = self.search_audience_segments(account_id, audience_segment_ids=[require_text(segment_id, "segment_id")])
-        return SegmentCheck(found, segment_id, "account_id", account_id)
+        owner = {"account_id": account_id} | ({} if retailer_id is None else {"retailer_id": retailer_id})
+        return SegmentCheck(found, segment_id, owner)
 
 
 def _account(account_id: str) -> dict[str, str]:

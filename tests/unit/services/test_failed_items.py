@@ -143,7 +143,9 @@ SINGLE: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "receipt": lambda criteo: criteo.ms.amend_contact_list("5", operation="add", identifiers=["a"]),
     "statistics": lambda criteo: criteo.rm.get_contact_list_statistics("7", "5"),
     "application": lambda criteo: criteo.cg.get_application(),
-    "size": lambda criteo: criteo.ms.estimate_audience_size(ms.AudienceEstimate(advertiser_id="1", algebra=Segment("5"))),
+    "size": lambda criteo: criteo.ms.estimate_audience_size(
+        ms.AudienceEstimate(advertiser_id="1", algebra=Segment("5"))
+    ),
     "ad set": lambda criteo: criteo.ms.set_ad_set_audience("5", "6"),
     "target": lambda criteo: criteo.rm.get_line_item_audiences("5"),
     "page": lambda criteo: criteo.cg.search_audience_segments().page(),
