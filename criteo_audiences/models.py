@@ -85,6 +85,7 @@ class Word(StrEnum):
         if not isinstance(value, str):
             return None
         folded = _fold(value)
+        folded = {_fold(other): _fold(word) for other, word in cls.synonyms().items()}.get(folded, folded)
         for member in cls:
             if _fold(member.value) == folded:
                 return member
@@ -92,6 +93,11 @@ class Word(StrEnum):
         unknown._name_ = "UNKNOWN"
         unknown._value_ = value
         return unknown
+
+    @classmethod
+    def synonyms(cls) -> Mapping[str, str]:
+        """Returns other words that Criteo's documents have for members, and the words that these stand for."""
+        return {}
 
     @property
     def is_known(self) -> bool:
@@ -142,6 +148,11 @@ class HashAlgorithm(Word):
     SHA256 = "sha256"
     MD5 = "md5"
     SHA256_OF_MD5 = "sha256_of_md5"
+
+    @classmethod
+    def synonyms(cls) -> Mapping[str, str]:
+        """See `Word.synonyms`: Criteo's help pages write `SHA256(MD5)`."""
+        return {"sha256md5": "sha256_of_md5"}
 
 
 class Operation(Word):

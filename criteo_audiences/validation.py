@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import NoneType
 from typing import Any, TypeVar, cast
@@ -14,6 +14,7 @@ from criteo_audiences.models import Unset, Word
 
 T = TypeVar("T")
 W = TypeVar("W", bound=Word)
+Validator = Callable[[object, "attrs.Attribute[Any]", object], None]
 
 
 def choose(words: type[W], value: object, name: str) -> W:
@@ -56,6 +57,17 @@ def require_whole(value: object, name: str, *, least: int, most: int = 2**31 - 1
     if isinstance(value, bool) or not isinstance(value, int):
         raise ConfigurationError(f"{name} must be a whole number, not {type(value).__name__}.")
     require_range(value, name, least=least, most=most)
+
+
+def require_number(value: object, name: str, *, least: float, most: float = math.inf) -> None:
+    """Refuses anything but a finite number within bounds, both inclusive.
+
+    Raises:
+        ConfigurationError: naming the argument, its bounds and what was found.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigurationError(f"{name} must be a finite number.")
+    require_range(cast("float", value), name, least=least, most=most)
 
 
 def require_plain_function(value: object, name: str, argument: str) -> None:
@@ -244,6 +256,56 @@ def text_field(_model: object, field: "attrs.Attribute[Any]", value: object) -> 
     """
     if not isinstance(value, Unset):
         require_text(value, field.name)
+
+
+def whole_field(*, least: int, most: int = 2**31 - 1) -> Validator:
+    """Returns an attrs validator that refuses anything but a whole number within bounds, both inclusive.
+
+    A field that may be left out passes where it is; it raises `ConfigurationError`, naming the field.
+    """
+
+    def validate(_model: object, field: "attrs.Attribute[Any]", value: object) -> None:
+        if not _is_left_out(field, value):
+            require_whole(value, field.name, least=least, most=most)
+
+    return validate
+
+
+def number_field(*, least: float, most: float = math.inf) -> Validator:
+    """Returns an attrs validator that refuses anything but a finite number within bounds, both inclusive.
+
+    A field that may be left out passes where it is; it raises `ConfigurationError`, naming the field.
+    """
+
+    def validate(_model: object, field: "attrs.Attribute[Any]", value: object) -> None:
+        if not _is_left_out(field, value):
+            require_number(value, field.name, least=least, most=most)
+
+    return validate
+
+
+def require_order(model: object, low: str, high: str, *, apart: bool = False) -> None:
+    """Refuses a minimum above a maximum; the server knows what an update leaves out.
+
+    Args:
+        model: what holds both.
+        low: the field of the minimum.
+        high: the field of the maximum.
+        apart: whether they may not be equal either.
+
+    Raises:
+        ConfigurationError: naming both fields and what they hold.
+    """
+    first, last = getattr(model, low), getattr(model, high)
+    if not isinstance(first, (int, float)) or not isinstance(last, (int, float)):
+        return
+    if last < first or (apart and last == first):
+        bound = "greater than" if apart else "at least"
+        raise ConfigurationError(f"{high} must be {bound} {low}, not {last} against {first}.")
+
+
+def _is_left_out(field: "attrs.Attribute[Any]", value: object) -> bool:
+    return isinstance(value, Unset) or (value is None and field.default is not attrs.NOTHING)
 
 
 def _is_id(value: object) -> bool:

@@ -15,6 +15,7 @@ from criteo_audiences.marketing_solutions.audience_models import (
     InMarketInterest,
     Size,
 )
+from criteo_audiences.marketing_solutions.words import to_country
 from criteo_audiences.models import Application
 from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.session.codec import unstructure
@@ -237,6 +238,6 @@ class Audiences:
 def _catalog(kind: str, advertiser_id: str, country: str) -> Request:
     query = {
         "advertiser-id": require_text(advertiser_id, "advertiser_id"),
-        "country": require_text(country, "country"),
+        "country": to_country(country),
     }
     return Request(method="GET", path=f"{_SEGMENTS}/in-market-{kind}", query=query)

@@ -10,10 +10,12 @@ from criteo_audiences.models import UNSET, IdentifierType, Unset, Word, nullable
 from criteo_audiences.validation import (
     choose,
     id_field,
+    number_field,
     require_change,
     require_changes_to_one,
     require_naming,
     require_one_of,
+    require_order,
     require_text,
     unique_ids,
     unique_ids_or_unset,
@@ -87,6 +89,9 @@ def _identifier_type(value: IdentifierType | str) -> IdentifierType:
         taken = ", ".join(sorted(word.value for word in _CREATABLE))
         raise ConfigurationError(f"A Retail Media list cannot hold '{kind.value}'; it can hold one of: {taken}.")
     return kind
+
+
+_price: Final = number_field(least=0)
 
 
 def _activity(value: ShopperActivity | str) -> ShopperActivity:
@@ -167,10 +172,11 @@ class EventsCreate:
     lookback_days: LookbackDays = field(converter=_lookback)
     category_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids, validator=id_field)
     brand_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids, validator=id_field)
-    min_price: float | None = None
-    max_price: float | None = None
+    min_price: float | None = field(default=None, validator=_price)
+    max_price: float | None = field(default=None, validator=_price)
 
     def __attrs_post_init__(self) -> None:
+        require_order(self, "min_price", "max_price")
         if not self.category_ids and not self.brand_ids:
             raise ConfigurationError("Events settings need category_ids or brand_ids, at least one id of either.")
 
@@ -209,8 +215,13 @@ class EventsUpdate:
     lookback_days: LookbackDays | Unset = field(default=UNSET, converter=_lookback_or_unset)
     category_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset, validator=id_field)
     brand_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset, validator=id_field)
-    min_price: float | Unset | None = field(default=UNSET, metadata=nullable())
-    max_price: float | Unset | None = field(default=UNSET, metadata=nullable())
+    min_price: float | Unset | None = field(default=UNSET, validator=_price, metadata=nullable())
+    max_price: float | Unset | None = field(default=UNSET, validator=_price, metadata=nullable())
+
+    def __attrs_post_init__(self) -> None:
+        require_order(self, "min_price", "max_price")
+        if self.category_ids == () and self.brand_ids == ():
+            raise ConfigurationError("category_ids and brand_ids cannot both be empty: an events segment needs one id.")
 
 
 @frozen(kw_only=True)
