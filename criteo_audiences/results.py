@@ -7,7 +7,7 @@ from attrs import field, frozen
 
 from criteo_audiences.errors import PartialFailureError
 from criteo_audiences.models import Problem
-from criteo_audiences.validation import require_range
+from criteo_audiences.validation import require_whole
 
 T = TypeVar("T")
 
@@ -181,8 +181,8 @@ class Search(Generic[T]):
             CriteoError: when the call failed.
         """
         wanted = self._page_maximum if limit is None else limit
-        require_range(wanted, "limit", least=1, most=self._page_maximum)
-        require_range(offset, "offset", least=0, most=2**31 - 1)
+        require_whole(wanted, "limit", least=1, most=self._page_maximum)
+        require_whole(offset, "offset", least=0)
         return await self._fetch(wanted, offset)
 
     async def __aiter__(self) -> AsyncIterator[T]:

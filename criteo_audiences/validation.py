@@ -2,10 +2,11 @@
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import NoneType
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import attrs
 
@@ -14,6 +15,7 @@ from criteo_audiences.models import Unset, Word
 
 T = TypeVar("T")
 W = TypeVar("W", bound=Word)
+_LONG_ID: Final = re.compile(r"[0-9]{1,19}")
 Validator = Callable[[object, "attrs.Attribute[Any]", object], None]
 
 
@@ -145,6 +147,18 @@ def require_ids(ids: Iterable[object], name: str) -> list[str]:
     return listed
 
 
+def require_long_ids(ids: Iterable[object], name: str) -> list[str]:
+    """Returns ids whose format OpenAPI calls `long-id`: whole numbers of 64 bits, written as text; maybe none.
+
+    Raises:
+        ConfigurationError: naming the argument; never showing what it holds.
+    """
+    listed = require_list(ids, name)
+    if not all(isinstance(each, str) and _LONG_ID.fullmatch(each) and int(each) < 2**63 for each in listed):
+        raise ConfigurationError(f"{name} must hold ids of digits, as str.")
+    return listed
+
+
 def require_models(models: Iterable[T], kind: type[T], name: str) -> list[T]:
     """Returns the models of a bulk call as a list.
 
@@ -223,7 +237,7 @@ def unique_ids(values: Iterable[str] | None) -> tuple[str, ...] | None:
 
     What holds anything else is returned as it is, for `id_field` to refuse, which knows the field's name.
     """
-    if isinstance(values, str) or not isinstance(values, Iterable):
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         return cast("None", values)
     listed = tuple(values)
     return tuple(dict.fromkeys(listed)) if all(map(_is_id, listed)) else listed
@@ -249,12 +263,12 @@ def id_field(_model: object, field: "attrs.Attribute[Any]", value: object) -> No
 
 
 def text_field(_model: object, field: "attrs.Attribute[Any]", value: object) -> None:
-    """Refuses an empty text, or none, unless an update leaves it out; an attrs validator.
+    """Refuses an empty text, or none where it may not be left out; an attrs validator.
 
     Raises:
         ConfigurationError: naming the field.
     """
-    if not isinstance(value, Unset):
+    if not _is_left_out(field, value):
         require_text(value, field.name)
 
 

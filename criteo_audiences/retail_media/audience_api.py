@@ -30,7 +30,14 @@ from criteo_audiences.session.endpoints import (
 )
 from criteo_audiences.session.protocol import Request, json_request
 from criteo_audiences.session.session import Session
-from criteo_audiences.validation import choose, require_ids, require_kind, require_models, require_text
+from criteo_audiences.validation import (
+    choose,
+    require_ids,
+    require_kind,
+    require_long_ids,
+    require_models,
+    require_text,
+)
 
 _EXPERIMENTAL: Final = "experimental"
 _ACCOUNT: Final = "/retail-media/accounts/{account_id}"
@@ -223,12 +230,8 @@ class Audiences:
             ConfigurationError: under `experimental`, which has no targeting.
             CriteoError: when the call failed.
         """
-        body = {
-            "data": {
-                "type": "AudienceTarget",
-                "attributes": unstructure(require_kind(target, AudienceTarget, "target")),
-            }
-        }
+        require_long_ids(require_kind(target, AudienceTarget, "target").audience_ids, "audience_ids")
+        body = {"data": {"type": "AudienceTarget", "attributes": unstructure(target)}}
         request = json_request("PUT", _TARGETING, body, path_parameters=self._line_item(line_item_id))
         return await send_for_one(self._session, request, AudienceTarget)
 
@@ -266,17 +269,23 @@ class Audiences:
         """
         return await send_for_one(self._session, Request(method="GET", path="/retail-media/me"), Application)
 
-    async def list_accounts(self) -> AsyncIterator[Account]:
+    async def list_accounts(self, *, account_ids: Iterable[str] | None = None) -> AsyncIterator[Account]:
         """Yields the accounts that the application may work for, turning the pages by itself.
 
+        Args:
+            account_ids: only these.
+
         Raises:
-            ConfigurationError: under `experimental`, which has no list of accounts.
+            ConfigurationError: under `experimental`, which has no list of accounts, or when the filter is no list of
+                ids.
             CriteoError: when a call failed.
         """
         self._require_stable("list_accounts")
+        wanted = id_list(account_ids, "account_ids")
+        only = {} if wanted is None else {"limitToId": wanted}
         page = 0
         while True:
-            query = {"pageIndex": str(page), "pageSize": str(_ACCOUNTS_PAGE)}
+            query = {"pageIndex": str(page), "pageSize": str(_ACCOUNTS_PAGE), **only}
             request = Request(method="GET", path="/retail-media/accounts", query=query)
             accounts, has_next = await send_for_page(self._session, request, Account)
             for account in accounts:
@@ -300,7 +309,7 @@ class Audiences:
         return await send_for_one(self._session, request, Size)
 
     async def _change_line_item(self, verb: str, line_item_id: str, audience_ids: Iterable[str]) -> AudienceTarget:
-        wanted = require_ids(audience_ids, "audience_ids")
+        wanted = require_long_ids(require_ids(audience_ids, "audience_ids"), "audience_ids")
         body = {"data": {"type": "AudienceIds", "attributes": {"audienceIds": wanted}}}
         path = self._line_item(line_item_id)
         request = json_request("POST", f"{_TARGETING}/{verb}", body, path_parameters=path)

@@ -71,7 +71,7 @@ class Request:
         method: the HTTP method.
         path: a template below the API version, such as `/marketing-solutions/audience-segments/{segment_id}/...`.
         path_parameters: what goes into the template; quoted here.
-        query: query parameters.
+        query: query parameters; one with several values is repeated.
         body: the encoded body in pieces, so that a large one is never sent in one step.
         content_type: of the body.
         repeatable: whether a repeat after a lost answer does no harm; the call's meaning decides, not its verb.
@@ -86,7 +86,7 @@ class Request:
     method: str
     path: str
     path_parameters: Mapping[str, str] = field(factory=dict)
-    query: Mapping[str, str] = field(factory=dict)
+    query: Mapping[str, str | Sequence[str]] = field(factory=dict)
     body: Sequence[bytes] = field(default=(), repr=False)
     content_type: str = JSON
     repeatable: bool = True
@@ -115,7 +115,7 @@ class Request:
         """Returns the path and query to ask for."""
         path = self.path.format_map({name: _quoted(value, name) for name, value in self.path_parameters.items()})
         prefix = f"/{api_version}" if self.versioned else ""
-        return prefix + path + (f"?{urlencode(self.query)}" if self.query else "")
+        return prefix + path + (f"?{urlencode(self.query, doseq=True)}" if self.query else "")
 
 
 def _quoted(value: str, name: str) -> str:

@@ -235,7 +235,7 @@ def cg_creations(world: World) -> SearchStrategy[cg.AudienceSegmentCreate]:
         data_provider_id=world.owners,
         name=NAMES,
         description=optional(TEXTS),
-        contact_list=st.builds(cg.ContactListCreate, remote_id=optional(TEXTS)),
+        contact_list=st.builds(cg.ContactListCreate, remote_id=optional(NAMES)),
     )
 
 
@@ -325,7 +325,8 @@ def rm_audience_estimates(world: World) -> SearchStrategy[rm_audiences.AudienceE
 
 def targets(world: World) -> SearchStrategy[rm_audiences.AudienceTarget]:
     """What a line item is to reach or to leave out."""
-    return st.builds(rm_audiences.AudienceTarget, scope=words(rm_audiences.Scope), audience_ids=some(world.audiences))
+    ids = some(world.audiences.filter(str.isdecimal))
+    return st.builds(rm_audiences.AudienceTarget, scope=words(rm_audiences.Scope), audience_ids=ids)
 
 
 def amendments(world: World, kinds: list[IdentifierType], **keywords: SearchStrategy[Any]) -> SearchStrategy[Arguments]:
