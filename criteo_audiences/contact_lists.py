@@ -56,11 +56,13 @@ class Vocabulary:
         service: its name, for messages.
         words: its own word for each kind.
         wants_gum_caller: whether GUM ids need to say who asks.
+        elsewhere: which other service takes a kind that this one does not.
     """
 
     service: str
     words: Mapping[IdentifierType, str]
     wants_gum_caller: bool = False
+    elsewhere: Mapping[IdentifierType, str] = MappingProxyType({})
 
     def word(self, kind: IdentifierType) -> str:
         """Returns the service's word for a kind of identifier.
@@ -70,7 +72,10 @@ class Vocabulary:
         """
         if kind not in self.words:
             taken = ", ".join(word.value for word in self.words)
-            raise ConfigurationError(f"{self.service} takes no identifier_type='{kind.value}'; it takes: {taken}.")
+            hint = f" {self.elsewhere[kind]} takes it." if kind in self.elsewhere else ""
+            raise ConfigurationError(
+                f"{self.service} takes no identifier_type='{kind.value}'; it takes: {taken}.{hint}"
+            )
         return self.words[kind]
 
     def check(self, kind: IdentifierType, gum_caller_id: int | None) -> None:

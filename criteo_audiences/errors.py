@@ -40,6 +40,15 @@ from criteo_audiences.models import Problem, RateLimit, printable_trace_id
 _REFUSALS: Final = frozenset({400, 401, 403, 404, 410, 413, 429})
 
 
+_OF_TOKENS: Final = {
+    "authorization-token-expired": (
+        "The token has expired: give a fresh one, or a login that renews its tokens, such as ClientCredentials."
+    ),
+    "authorization-token-invalid": "The token is none of Criteo's: check where it comes from, and the base URL.",
+    "authorization-token-missing": "The call had no token: check what your token source returns.",
+}
+
+
 class CriteoError(Exception):
     """The root: everything this library raises on purpose.
 
@@ -120,7 +129,11 @@ class ResponseError(CriteoError):
         self.retry_after = retry_after
         self.outcome_unknown = status not in _REFUSALS
         told = self.problems or tuple(problem for problem in self.warnings if problem.is_failure)
-        super().__init__(describe(f"{what} HTTP {status}", told, self.trace_id, advice or self.advice))
+        super().__init__(describe(f"{what} HTTP {status}", told, self.trace_id, advice or self._advised()))
+
+    def _advised(self) -> str:
+        """Returns what the caller can do about it."""
+        return self.advice
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -132,6 +145,10 @@ class AuthenticationError(ResponseError):
     """401: the credentials or the token were refused; 400 when the token endpoint refused a code or a refresh token."""
 
     advice = "Check the client id and the client secret of the application."
+
+    def _advised(self) -> str:
+        """Does not blame the login for its token: one may live for a quarter of an hour."""
+        return next((_OF_TOKENS[code] for code in self.codes if code in _OF_TOKENS), self.advice)
 
 
 class PermissionDeniedError(ResponseError):

@@ -41,6 +41,11 @@ class HashChoice(StrEnum):
     SHA256_OF_MD5 = "sha256-of-md5"
     NONE = "none"
 
+    @classmethod
+    def synonyms(cls) -> Mapping[str, str]:
+        """Returns other words for members, as the library takes them."""
+        return HashAlgorithm.synonyms()
+
 
 FilesArgument = Annotated[
     list[str],

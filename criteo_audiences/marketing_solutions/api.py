@@ -54,6 +54,8 @@ _VOCABULARY: Final = Vocabulary(
         IdentifierType.PHONE_NUMBER: "phoneNumber",
     },
     wants_gum_caller=True,
+    # Criteo's guide still lists it; OpenAPI dropped it in 2024.
+    elsewhere={IdentifierType.CUSTOMER_ID: "Retail Media"},
 )
 _CALLS: Final = Calls(
     path=_CONTACT_LIST,

@@ -40,7 +40,7 @@ from criteo_audiences.session.endpoints import (
 from criteo_audiences.session.protocol import Request, json_request
 from criteo_audiences.validation import require_ids, require_models, require_text
 
-_ENTITY: Final = "RetailMediaAudienceSegment"
+_ENTITY: Final = "AudienceSegment"
 _PAGE_MAXIMUM: Final = 500
 _SEGMENTS: Final = "/retail-media/accounts/{account_id}/audience-segments"
 _STATISTICS: Final = f"{_SEGMENTS}/{{segment_id}}/contact-list"

@@ -44,8 +44,8 @@ _ACCOUNT: Final = "/retail-media/accounts/{account_id}"
 _AUDIENCES: Final = f"{_ACCOUNT}/audiences"
 _SEGMENTS: Final = f"{_ACCOUNT}/audience-segments"
 _TARGETING: Final = "/retail-media/preferred-line-items/{line_item_id}/targeting/audiences"
-_AUDIENCE: Final = "RetailMediaAudience"
-_SEGMENT: Final = "RetailMediaAudienceSegment"
+_AUDIENCE: Final = "Audience"
+_SEGMENT: Final = "AudienceSegment"
 _PAGE_MAXIMUM: Final = 500
 _ACCOUNTS_PAGE: Final = 100
 
