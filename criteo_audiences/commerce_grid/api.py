@@ -85,7 +85,7 @@ class CommerceGrid:
             segments: what to create.
 
         Returns:
-            The segments created, and a problem for each that was not, with its position.
+            The segments created, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is nothing to create.
@@ -104,7 +104,7 @@ class CommerceGrid:
             segments: the changes.
 
         Returns:
-            The segments changed, and a problem for each that was not, with its position.
+            The segments changed, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is nothing to change.
@@ -123,7 +123,7 @@ class CommerceGrid:
             ids: the segments.
 
         Returns:
-            The ids deleted, and a problem for each that was not, with its position.
+            The ids deleted, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is none.

@@ -75,7 +75,7 @@ class MarketingSolutions(Audiences):
             segments: what to create.
 
         Returns:
-            The segments created, and a problem for each that was not, with its position.
+            The segments created, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is nothing to create.
@@ -93,7 +93,7 @@ class MarketingSolutions(Audiences):
             segments: the changes.
 
         Returns:
-            The segments changed, and a problem for each that was not, with its position.
+            The segments changed, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is nothing to change.
@@ -111,7 +111,7 @@ class MarketingSolutions(Audiences):
             ids: the segments.
 
         Returns:
-            The ids deleted, and a problem for each that was not, with its position.
+            The ids deleted, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is none.
@@ -188,7 +188,7 @@ class MarketingSolutions(Audiences):
             segment_id: the contact list.
             operation: `"add"` or `"remove"`.
             identifiers: at most 50,000, normalized, and hashed if they are to be.
-            identifier_type: their kind.
+            identifier_type: their kind; phone numbers are for advertisers in India only.
             gum_caller_id: needed for `gum`, from Criteo's account team.
 
         Returns:

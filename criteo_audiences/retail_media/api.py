@@ -62,12 +62,15 @@ class RetailMedia(Audiences):
     ) -> BulkResult[AudienceSegment]:
         """Creates audience segments; never repeated after a lost answer, because names are unique.
 
+        Criteo's pages say that only contact lists can be created in a stable version, and events segments under
+        `api_version="experimental"`; its OpenAPI document declares both in either.
+
         Args:
             account_id: the account.
             segments: what to create.
 
         Returns:
-            The segments created, and a problem for each that was not, with its position.
+            The segments created, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is nothing to create.
@@ -89,7 +92,7 @@ class RetailMedia(Audiences):
             segments: the changes.
 
         Returns:
-            The segments changed, and a problem for each that was not, with its position.
+            The segments changed, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is nothing to change.
@@ -108,7 +111,7 @@ class RetailMedia(Audiences):
             ids: the segments.
 
         Returns:
-            The ids deleted, and a problem for each that was not, with its position.
+            The ids deleted, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is none.

@@ -166,7 +166,20 @@ class ContactListCreate:
 
 @frozen(kw_only=True)
 class EventsCreate:
-    """Settings for a segment of shoppers who did something with some categories or brands, at least one of them."""
+    """Settings for a segment of shoppers who did something with some categories or brands, at least one of them.
+
+    Criteo's pages on Retail Media say that the stable versions create contact lists only; their OpenAPI document takes
+    these settings all the same. Where they are refused, use `api_version="experimental"`.
+
+    Attributes:
+        shopper_activity: what the shoppers did.
+        lookback_days: how far back it counts.
+        category_ids, brand_ids: with what, at least one id of either.
+        min_price, max_price: of the products, from 0, the minimum not above the maximum.
+
+    Raises:
+        ConfigurationError: naming the field that cannot be right.
+    """
 
     shopper_activity: ShopperActivity = field(converter=_activity)
     lookback_days: LookbackDays = field(converter=_lookback)
@@ -189,7 +202,8 @@ class AudienceSegmentCreate:
         retailer_id: the retailer whose shoppers it holds.
         name: unique among the account's segments.
         description: free text.
-        contact_list, events: its settings, exactly one of them.
+        contact_list, events: its settings, exactly one of them. Criteo's pages say that stable versions create contact
+            lists only.
 
     Raises:
         ConfigurationError: when the name or the retailer is missing, or not exactly one settings object is given.
@@ -209,7 +223,11 @@ class AudienceSegmentCreate:
 
 @frozen(kw_only=True)
 class EventsUpdate:
-    """Changes to an events segment; a price of `None` is taken away, what is left out stays."""
+    """Changes to an events segment; a price of `None` is taken away, what is left out stays.
+
+    By Criteo's pages there are such segments under `api_version="experimental"` only. The two lists cannot both be
+    emptied.
+    """
 
     shopper_activity: ShopperActivity | Unset = field(default=UNSET, converter=_activity_or_unset)
     lookback_days: LookbackDays | Unset = field(default=UNSET, converter=_lookback_or_unset)
