@@ -1,15 +1,17 @@
-"""What Criteo's OpenAPI documents say of every request, in a form small enough to be kept with the tests.
+"""What Criteo's OpenAPI documents say of requests and answers, in a form small enough to be kept with the tests.
 
 `python -m tests.conformance.facts FOLDER` writes it again from a folder of the documents.
 """
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-KEPT: Final = Path(__file__).parent.parent / "unit" / "services" / "request_facts.json"
+_KEPT: Final = Path(__file__).parent.parent / "unit" / "services"
+REQUESTS: Final = _KEPT / "request_facts.json"
+ANSWERS: Final = _KEPT / "answer_facts.json"
 
 Facts = dict[str, dict[str, Any]]
 """What is said of each property by its path, such as `data[].attributes.name`, and of each query parameter."""
@@ -19,19 +21,36 @@ _METHODS: Final = ("get", "put", "post", "delete", "patch")
 
 
 def request_facts(folder: Path) -> dict[str, Facts]:
-    """Returns the facts of every operation with a body or a query, such as `PATCH /2026-07/.../audiences`."""
+    """Returns what is sent in every operation with a body or a query, such as `PATCH /2026-07/.../audiences`."""
+    return _facts_of(folder, _sent)
+
+
+def answer_facts(folder: Path) -> dict[str, Facts]:
+    """Returns what is answered in every operation whose answer has a body; its problems are the same in all."""
+    return _facts_of(folder, _answered)
+
+
+def _facts_of(folder: Path, facts_of: Callable[[Mapping[str, Any], Mapping[str, Any]], Facts]) -> dict[str, Facts]:
     found: dict[str, Facts] = {}
     for path in sorted(folder.glob("*.json")):
         document = json.loads(path.read_bytes())
         for route, item in document["paths"].items():
             for method in _METHODS:
-                facts = _facts(document, item[method]) if method in item else {}
+                facts = facts_of(document, item[method]) if method in item else {}
                 if facts:
                     found[f"{method.upper()} {route}"] = dict(sorted(facts.items()))
     return dict(sorted(found.items()))
 
 
-def _facts(document: Mapping[str, Any], operation: Mapping[str, Any]) -> Facts:
+def _answered(document: Mapping[str, Any], operation: Mapping[str, Any]) -> Facts:
+    for status, answer in operation["responses"].items():
+        for content in answer.get("content", {}).values() if status.startswith("2") else ():
+            found = _properties(document, content.get("schema", {}), "", ())
+            return {path: said for path, said in found if not path.startswith(("errors", "warnings"))}
+    return {}
+
+
+def _sent(document: Mapping[str, Any], operation: Mapping[str, Any]) -> Facts:
     facts: Facts = {}
     for parameter in (_resolved(document, each) for each in operation.get("parameters", ())):
         if parameter["in"] == "query":
@@ -88,4 +107,5 @@ def written(facts: Mapping[str, Facts]) -> str:
 
 
 if __name__ == "__main__":
-    KEPT.write_text(written(request_facts(Path(sys.argv[1]))), encoding="utf-8")
+    REQUESTS.write_text(written(request_facts(Path(sys.argv[1]))), encoding="utf-8")
+    ANSWERS.write_text(written(answer_facts(Path(sys.argv[1]))), encoding="utf-8")
