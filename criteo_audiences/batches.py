@@ -1,7 +1,7 @@
 """Cuts a stream of prepared identifiers into batches of ready JSON bytes; does no I/O."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 import orjson
@@ -129,7 +129,7 @@ def single_batch(identifiers: Sequence[str]) -> Batch:
         ConfigurationError: when there is none, or more than a call takes.
         TypeError: when one is no text; naming its position, never showing it.
     """
-    if isinstance(identifiers, (str, bytes)):
+    if isinstance(identifiers, (str, bytes, Mapping)) or not isinstance(identifiers, Iterable):
         raise TypeError(f"identifiers must be a list of str, not a single {type(identifiers).__name__}")
     listed = list(identifiers)
     if not listed:

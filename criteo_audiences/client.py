@@ -82,6 +82,8 @@ class CriteoClient:
         on_event: OnEvent | None = None,
     ) -> None:
         _check_credentials(credentials)
+        if api_version == "preview":
+            raise ConfigurationError('api_version="preview" is called "experimental" now.')
         if not isinstance(api_version, str) or not _API_VERSION.fullmatch(api_version):
             raise ConfigurationError("api_version must look like 2026-07, or be 'experimental'.")
         if quota is not None and rate_limiter is not None:

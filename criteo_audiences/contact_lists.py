@@ -2,11 +2,11 @@
 
 import difflib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any
 
 import anyio
 import orjson
@@ -16,15 +16,13 @@ from attrs import evolve, frozen
 from criteo_audiences.batches import Batch, single_batch
 from criteo_audiences.errors import (
     ConfigurationError,
-    InvalidRequestError,
-    PartialFailureError,
     PermissionDeniedError,
     SegmentMismatchError,
-    TransportError,
 )
 from criteo_audiences.journals.directory import Witness
-from criteo_audiences.models import ContactListOperation, IdentifierType, Operation, Word
-from criteo_audiences.results import BulkResult, Search
+from criteo_audiences.models import ContactListOperation, IdentifierType, Operation
+from criteo_audiences.results import Search
+from criteo_audiences.segment_match import Wanted
 from criteo_audiences.session.endpoints import send_for_nothing, send_for_one
 from criteo_audiences.session.protocol import Request
 from criteo_audiences.session.session import Session
@@ -45,32 +43,9 @@ __all__ = [
     "UploadStream",
     "Vocabulary",
     "amend_body",
-    "ensure_contact_list",
 ]
 
 _log = logging.getLogger("criteo_audiences.uploads")
-
-_NAME_TAKEN: Final = "name-must-be-unique"
-_CONTACT_LIST: Final = "ContactList"
-
-
-class Segment(Protocol):
-    """What the services' audience segments have in common."""
-
-    @property
-    def id(self) -> str | None:
-        """Its id."""
-
-    @property
-    def name(self) -> str | None:
-        """Its name."""
-
-    @property
-    def type(self) -> Word | None:
-        """Its kind."""
-
-
-S = TypeVar("S", bound=Segment)
 
 
 @frozen
@@ -81,11 +56,13 @@ class Vocabulary:
         service: its name, for messages.
         words: its own word for each kind.
         wants_gum_caller: whether GUM ids need to say who asks.
+        elsewhere: which other service takes a kind that this one does not.
     """
 
     service: str
     words: Mapping[IdentifierType, str]
     wants_gum_caller: bool = False
+    elsewhere: Mapping[IdentifierType, str] = MappingProxyType({})
 
     def word(self, kind: IdentifierType) -> str:
         """Returns the service's word for a kind of identifier.
@@ -95,7 +72,10 @@ class Vocabulary:
         """
         if kind not in self.words:
             taken = ", ".join(word.value for word in self.words)
-            raise ConfigurationError(f"{self.service} takes no identifier_type='{kind.value}'; it takes: {taken}.")
+            hint = f" {self.elsewhere[kind]} takes it." if kind in self.elsewhere else ""
+            raise ConfigurationError(
+                f"{self.service} takes no identifier_type='{kind.value}'; it takes: {taken}.{hint}"
+            )
         return self.words[kind]
 
     def check(self, kind: IdentifierType, gum_caller_id: int | None) -> None:
@@ -120,15 +100,13 @@ class SegmentCheck:
     Attributes:
         found: a search for the segment by its id.
         segment_id: the segment.
-        owner_name: the field that names the owner, such as `advertiser_id`.
-        owner_id: who it should be; `None` when the caller did not say.
+        owner: the fields that say whose it should be, such as `advertiser_id`; none when the caller did not say.
         confirm: asks the list itself, when the search does not show it and no owner was named.
     """
 
     found: Search[Any]
     segment_id: str
-    owner_name: str
-    owner_id: str | None
+    owner: Mapping[str, str]
     confirm: Callable[[], Awaitable[object]] | None = None
 
     def is_due(self, source: Source, settings: Options) -> bool:
@@ -136,7 +114,7 @@ class SegmentCheck:
 
         An iterable's first batch finds out at once and calls are scarce, so its upload makes it only when asked to.
         """
-        return self.owner_id is not None or settings.dry_run or as_table(source) is not None
+        return bool(self.owner) or settings.dry_run or as_table(source) is not None
 
     async def run(self, kinds: Sequence[IdentifierType]) -> None:
         """Searches for the segment once, and refuses one that the upload cannot use.
@@ -153,29 +131,17 @@ class SegmentCheck:
         try:
             page = await self.found.page()
         except PermissionDeniedError:
-            if self.owner_id is not None:
+            if self.owner:
                 raise
             _log.info("Segment %s was not looked at first: the application may not search.", self.segment_id)
             return
         segment = next((entry for entry in page.items if entry.id == self.segment_id), None)
-        if segment is None and self.owner_id is None and self.confirm is not None:
+        if segment is None and not self.owner and self.confirm is not None:
             await self.confirm()
-        if differences := list(self._differences(segment, kinds)):
-            raise SegmentMismatchError(self.segment_id, differences)
-
-    def _differences(self, segment: Any, kinds: Sequence[IdentifierType]) -> Iterator[str]:
-        if self.owner_id is not None and (segment is None or getattr(segment, self.owner_name) != self.owner_id):
-            yield f"is no segment of {self.owner_name}={self.owner_id}: check both ids"
-        if segment is None:
-            return
-        if segment.type is not None and segment.type != _CONTACT_LIST:
-            yield "is no contact list, so nothing can be uploaded to it"
-        if getattr(segment.contact_list, "is_read_only", None):
-            yield "is read-only: it was made outside Criteo's API"
-        taken = getattr(segment.contact_list, "identifier_type", None)
-        for kind in kinds:
-            if taken is not None and taken.is_known and taken != kind:
-                yield f"takes identifier_type='{taken.value}', not '{kind.value}'"
+        wanted = Wanted(owner=self.owner, kinds=kinds, is_exact=False)
+        missing = [wanted.missing()] if self.owner else []
+        if differences := missing if segment is None else wanted.differences(segment):
+            raise SegmentMismatchError(self.segment_id, differences, way_out="Check the ids; nothing was sent.")
 
 
 @frozen(kw_only=True)
@@ -344,41 +310,6 @@ def _look(check: SegmentCheck | None, source: Source, settings: Options) -> Look
     if check is None or not check.is_due(source, settings):
         return None
     return partial(check.run, settings.kinds)
-
-
-async def ensure_contact_list(create: Callable[[], Awaitable[BulkResult[S]]], found: Search[S], name: str) -> S:
-    """See a service's `ensure_contact_list`.
-
-    Args:
-        create: makes the create call for the one list.
-        found: searches the segments of its owner.
-        name: the list's name.
-    """
-    try:
-        created = await _created(create)
-    except InvalidRequestError as error:
-        # Criteo's guide answers 200 with a problem; code written with Criteo meets this status with it, too.
-        if _NAME_TAKEN not in error.codes:
-            raise
-        created = BulkResult(errors=error.problems)
-    if created.items or not any(problem.code == _NAME_TAKEN for problem in (*created.errors, *created.warnings)):
-        return created.one()
-    async for segment in found:
-        if segment.name == name:
-            if segment.type is not None and segment.type != _CONTACT_LIST:
-                raise ConfigurationError(f"The name belongs to segment {segment.id}, which is no contact list.")
-            return segment
-    raise PartialFailureError(
-        (*created.errors, *created.warnings), what="The name is taken, but no segment of it was found"
-    )
-
-
-async def _created(create: Callable[[], Awaitable[BulkResult[S]]]) -> BulkResult[S]:
-    """Creates; once more when the answer was lost, since a list made then shows as a name that is taken."""
-    try:
-        return await create()
-    except TransportError:
-        return await create()
 
 
 def amend_body(entity_type: str, attributes: Mapping[str, Any], batch: Batch) -> tuple[bytes, ...]:

@@ -26,7 +26,7 @@ CriteoError
 ```
 
 No message holds an identifier, a token or a secret: a problem's `title` and `detail`, which may echo one, stay
-attributes.
+attributes, unless its call carries no identifiers.
 """
 
 import errno
@@ -40,6 +40,15 @@ from criteo_audiences.models import Problem, RateLimit, printable_trace_id
 # 408 and 5xx are answers of gateways as well, which may have passed the call on before they gave up, and others say
 # nothing of what became of it (RFC 9110 §15.5, §15.6).
 _REFUSALS: Final = frozenset({400, 401, 403, 404, 410, 413, 429})
+
+
+_OF_TOKENS: Final = {
+    "authorization-token-expired": (
+        "The token has expired: give a fresh one, or a login that renews its tokens, such as ClientCredentials."
+    ),
+    "authorization-token-invalid": "The token is none of Criteo's: check where it comes from, and the base URL.",
+    "authorization-token-missing": "The call had no token: check what your token source returns.",
+}
 
 
 class CriteoError(Exception):
@@ -96,7 +105,8 @@ class ResponseError(CriteoError):
 
     Attributes:
         status: the HTTP status.
-        problems: the problems the answer listed.
+        problems: the errors the answer listed.
+        warnings: the warnings it listed, among which Retail Media and Commerce Grid put failed items.
         trace_id: Criteo's correlation id, or `None`.
         retry_after: seconds the server asked to wait, or `None`.
     """
@@ -108,6 +118,7 @@ class ResponseError(CriteoError):
         status: int,
         problems: Sequence[Problem] = (),
         *,
+        warnings: Sequence[Problem] = (),
         what: str = "Criteo answered",
         trace_id: str | None = None,
         retry_after: float | None = None,
@@ -115,21 +126,31 @@ class ResponseError(CriteoError):
     ) -> None:
         self.status = status
         self.problems = tuple(problems)
-        self.trace_id = trace_id or next((p.trace_id for p in self.problems if p.trace_id), None)
+        self.warnings = tuple(warnings)
+        self.trace_id = trace_id or next((p.trace_id for p in (*self.problems, *self.warnings) if p.trace_id), None)
         self.retry_after = retry_after
         self.outcome_unknown = status not in _REFUSALS
-        super().__init__(describe(f"{what} HTTP {status}", self.problems, self.trace_id, advice or self.advice))
+        told = self.problems or tuple(problem for problem in self.warnings if problem.is_failure)
+        super().__init__(describe(f"{what} HTTP {status}", told, self.trace_id, advice or self._advised()))
+
+    def _advised(self) -> str:
+        """Returns what the caller can do about it."""
+        return self.advice
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The codes of the problems, in order."""
-        return tuple(problem.code for problem in self.problems if problem.code)
+        """The codes of the errors and of the warnings, in order."""
+        return tuple(problem.code for problem in (*self.problems, *self.warnings) if problem.code)
 
 
 class AuthenticationError(ResponseError):
     """401: the credentials or the token were refused; 400 when the token endpoint refused a code or a refresh token."""
 
     advice = "Check the client id and the client secret of the application."
+
+    def _advised(self) -> str:
+        """Does not blame the login for its token: one may live for a quarter of an hour."""
+        return next((_OF_TOKENS[code] for code in self.codes if code in _OF_TOKENS), self.advice)
 
 
 class PermissionDeniedError(ResponseError):
@@ -269,17 +290,17 @@ class SourceChangedError(CriteoError):
 
 
 class SegmentMismatchError(CriteoError):
-    """A segment that an upload cannot be meant for, found before anything was sent.
+    """A segment that is not the one that was asked for: no identifier was sent to it.
 
     Attributes:
         segment_id: the segment.
         differences: what is not as it should be, a clause each.
     """
 
-    def __init__(self, segment_id: str, differences: Sequence[str]) -> None:
+    def __init__(self, segment_id: str, differences: Sequence[str], *, way_out: str = "Nothing was sent.") -> None:
         self.segment_id = segment_id
         self.differences = tuple(differences)
-        super().__init__(f"Segment {segment_id} {'; it '.join(self.differences)}. Nothing was sent.")
+        super().__init__(f"Segment {segment_id} {'; it '.join(self.differences)}. {way_out}")
 
 
 class ConfigurationError(CriteoError):
@@ -298,8 +319,8 @@ class InvalidIdentifierError(CriteoError, ValueError):
         super().__init__(f"Not a valid identifier: {reason.replace('_', ' ')}.")
 
 
-def describe(what: str, problems: Sequence[Problem], trace_id: str | None, advice: str) -> str:
-    """Puts an answer's problems into one sentence: codes, items and the trace id, never `title` or `detail`."""
+def describe(what: str, problems: Sequence[Problem], trace_id: str | None = None, advice: str = "") -> str:
+    """Puts an answer's problems into one sentence: codes, items, the trace id, and the texts that may be shown."""
     shown = 3
     listed = ", ".join(str(problem) for problem in problems[:shown])
     more = f" and {len(problems) - shown} more" if len(problems) > shown else ""

@@ -37,9 +37,20 @@ class Compared(str):
     __slots__ = ()
 
 
+class Prose(Compared):
+    """The same of a call that carries no identifiers, so that any sentence of the answer may be shown."""
+
+    __slots__ = ()
+
+
+def _is_prose(text: str | None) -> bool:
+    """Whether a text is a sentence that may be shown: in one line, and without any at sign but that of an item."""
+    return isinstance(text, Prose) and text.isprintable() and "@" not in _ITEM.sub("", text)
+
+
 def _may_show(text: str, pattern: re.Pattern[str]) -> bool:
     """Whether a text of an answer may stand in a message or a log: by its shape, unless it was compared."""
-    return bool((_COMPARED if isinstance(text, Compared) else pattern).fullmatch(text))
+    return _is_prose(text) or bool((_COMPARED if isinstance(text, Compared) else pattern).fullmatch(text))
 
 
 class Unset(Enum):
@@ -74,6 +85,7 @@ class Word(StrEnum):
         if not isinstance(value, str):
             return None
         folded = _fold(value)
+        folded = {_fold(other): _fold(word) for other, word in cls.synonyms().items()}.get(folded, folded)
         for member in cls:
             if _fold(member.value) == folded:
                 return member
@@ -81,6 +93,11 @@ class Word(StrEnum):
         unknown._name_ = "UNKNOWN"
         unknown._value_ = value
         return unknown
+
+    @classmethod
+    def synonyms(cls) -> Mapping[str, str]:
+        """Returns other words that Criteo's documents have for members, and the words that these stand for."""
+        return {}
 
     @property
     def is_known(self) -> bool:
@@ -102,8 +119,12 @@ class Word(StrEnum):
 
 
 class IdentifierType(Word):
-    """The kinds of identifier Criteo's three services take; each service maps them to its own wire word."""
+    """The kinds of identifier Criteo's three services take; each service maps them to its own wire word.
 
+    `UNKNOWN` only stands in answers, where Criteo does not say.
+    """
+
+    UNKNOWN = "unknown"
     EMAIL = "email"
     PHONE_NUMBER = "phone_number"
     MADID = "madid"
@@ -127,6 +148,11 @@ class HashAlgorithm(Word):
     SHA256 = "sha256"
     MD5 = "md5"
     SHA256_OF_MD5 = "sha256_of_md5"
+
+    @classmethod
+    def synonyms(cls) -> Mapping[str, str]:
+        """See `Word.synonyms`: Criteo's help pages write `SHA256(MD5)`."""
+        return {"sha256md5": "sha256_of_md5"}
 
 
 class Operation(Word):
@@ -162,8 +188,8 @@ def _show(pattern: re.Pattern[str]) -> Callable[[str | None], str]:
 class Problem:
     """One entry of an answer's `errors` or `warnings`.
 
-    `title` and `detail` are free text that may echo an identifier: they are attributes, never part of a `repr` or of
-    an exception's message.
+    `title` and `detail` are free text that may echo an identifier. In the answer to a call on a contact list they are
+    attributes only; calls on segments and audiences carry no identifiers, so that there they are shown in messages.
 
     Attributes:
         type: Criteo's class of the problem.
@@ -171,6 +197,8 @@ class Problem:
         instance: what it is about: `@data/N` for the item N of a bulk call, otherwise a path.
         title: short text for people.
         detail: longer text for people.
+        source: what in the request caused it, by Criteo's names.
+        stack_trace: the server's own, its lines in one text; only its beginning where it is long.
         trace_id: Criteo's correlation id, worth quoting to its support.
     """
 
@@ -179,7 +207,14 @@ class Problem:
     instance: str | None = field(default=None, repr=_show(_INSTANCE))
     title: str | None = field(default=None, repr=False)
     detail: str | None = field(default=None, repr=False)
+    source: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
+    stack_trace: str | None = field(default=None, repr=False)
     trace_id: str | None = field(default=None, repr=_show(_TRACE))
+
+    @property
+    def is_failure(self) -> bool:
+        """Whether it is more than the notice that something will end one day."""
+        return self.type is not ProblemType.DEPRECATION
 
     @property
     def index(self) -> int | None:
@@ -187,11 +222,17 @@ class Problem:
         found = _ITEM.match(self.instance or "")
         return int(found[1]) if found else None
 
+    @property
+    def printable_code(self) -> str:
+        """Its code, or words that say that there is none that may be shown."""
+        return str(self.code) if self.code and _may_show(self.code, _KEBAB) else "no readable code"
+
     def __str__(self) -> str:
-        code = self.code if self.code and _may_show(self.code, _KEBAB) else "no readable code"
-        if not self.instance or not _may_show(self.instance, _INSTANCE):
-            return code
-        return f"{code} at {self.instance}"
+        code = self.printable_code
+        where = f" at {self.instance}" if self.instance and _may_show(self.instance, _INSTANCE) else ""
+        said = dict.fromkeys(text.rstrip(".") for text in (self.title, self.detail) if text and _is_prose(text))
+        said.pop(code.rstrip("."), None)
+        return f"{code}{where}" + (f" ({': '.join(said)})" if said else "")
 
 
 def printable_trace_id(trace_id: str | None) -> str | None:
@@ -231,6 +272,11 @@ def nullable() -> Mapping[str, bool]:
     return {"nullable": True}
 
 
+def beside() -> Mapping[str, bool]:
+    """Returns the field metadata for what an answer says beside its result, such as its warnings."""
+    return {"beside": True}
+
+
 def _show_count(count: int | None) -> str:
     """Hides what is more than a call carries: a phone number is a number, too."""
     return repr(count) if count is None or 0 <= count <= _MOST_COUNTED else HIDDEN
@@ -248,6 +294,7 @@ class ContactListOperation:
         valid: identifiers accepted (`nbValidIdentifiers`).
         invalid: identifiers refused (`nbInvalidIdentifiers`).
         sample_invalid: a few of the refused ones, in clear text: an attribute, never in a `repr`.
+        warnings: what Criteo warned of in the same answer.
     """
 
     operation: Operation | None = None
@@ -259,6 +306,7 @@ class ContactListOperation:
     sample_invalid: tuple[str, ...] | None = field(
         default=None, repr=False, metadata=wire_name("sampleInvalidIdentifiers")
     )
+    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=beside())
 
 
 @frozen(kw_only=True)
@@ -269,11 +317,13 @@ class ContactListStatistics:
         number_of_identifiers: identifiers in the list.
         number_of_matches: identifiers matched to users.
         match_rate: a ratio such as 0.5; may differ from matches divided by identifiers.
+        warnings: what Criteo warned of in the same answer.
     """
 
     number_of_identifiers: int | None = None
     number_of_matches: int | None = None
     match_rate: float | None = None
+    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=beside())
 
 
 @frozen(kw_only=True)
@@ -286,6 +336,7 @@ class Application:
         description: free text.
         criteo_service: the service it was made for.
         organization_id: whose it is.
+        warnings: what Criteo warned of in the same answer.
     """
 
     application_id: str | None = None
@@ -293,3 +344,4 @@ class Application:
     description: str | None = None
     criteo_service: str | None = None
     organization_id: str | None = None
+    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=beside())

@@ -1,42 +1,139 @@
 """What bulk calls and searches return."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
 
 from criteo_audiences.errors import PartialFailureError
 from criteo_audiences.models import Problem
-from criteo_audiences.validation import require_range
+from criteo_audiences.validation import require_whole
 
 T = TypeVar("T")
+
+
+@frozen(kw_only=True)
+class ItemFailure:
+    """An item of a bulk call that failed.
+
+    Attributes:
+        index: its position in the request, from 0.
+        item: what was asked for at that position: a model, or an id; `None` when the request had no such position.
+        problems: why, in Criteo's words.
+    """
+
+    index: int
+    item: Any = field(default=None, repr=False)
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The codes of its problems, in order."""
+        return tuple(problem.code for problem in self.problems if problem.code)
 
 
 @frozen(kw_only=True)
 class BulkResult(Generic[T]):
     """What a bulk call did, item by item: a 200 is not a success.
 
+    An item failed when an entry of `errors` or of `warnings` names it (`@data/N`) and is no deprecation: Criteo's
+    guides of Retail Media and Commerce Grid put failed items into the warnings. An error that names no item is the
+    whole call's.
+
     Attributes:
         items: the items that succeeded, in Criteo's order.
-        errors: problems; `problem.index` is the position of the failed item in the request.
+        errors: the answer's problems, as Criteo listed them.
         warnings: the same for warnings.
+        requested: what was asked for, in the order of the request: models, or ids.
     """
 
     items: tuple[T, ...] = ()
     errors: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
+    requested: tuple[Any, ...] = field(default=(), repr=False)
+
+    @property
+    def failures(self) -> tuple[ItemFailure, ...]:
+        """The items that failed, each once, in the order of the request."""
+        blamed: dict[int, list[Problem]] = {}
+        for problem in (*self.errors, *self.warnings):
+            if problem.index is None or not problem.is_failure:
+                continue
+            known = blamed.setdefault(problem.index, [])
+            if problem not in known:
+                known.append(problem)
+        return tuple(
+            ItemFailure(index=index, item=self._item(index), problems=tuple(blamed[index])) for index in sorted(blamed)
+        )
+
+    @property
+    def call_errors(self) -> tuple[Problem, ...]:
+        """The errors that name no item: the call failed as a whole."""
+        return tuple(problem for problem in self.errors if problem.index is None and problem.is_failure)
+
+    @property
+    def asked(self) -> int:
+        """How many items were asked for."""
+        return len(self.requested)
+
+    @property
+    def done(self) -> int:
+        """How many items are known to be done: those that Criteo returned."""
+        return len(self.items)
+
+    @property
+    def unaccounted(self) -> int:
+        """How many items the answer says nothing about: they may or may not be done."""
+        return max(0, self.asked - self.done - len(self.failures))
+
+    @property
+    def ok(self) -> bool:
+        """Whether every item is known to be done and nothing failed."""
+        return not (self.failures or self.call_errors or self.unaccounted)
+
+    def raise_for_failures(self) -> None:
+        """Raises unless all is done.
+
+        Raises:
+            PartialFailureError: when an item failed, the call failed as a whole, or the answer does not account for an
+                item; with the problems, and `outcome_unknown` where something may have been done.
+        """
+        if not self.ok:
+            raise self._failure(self._shortfall())
 
     def one(self) -> T:
         """Returns the only item.
 
         Raises:
-            PartialFailureError: when there is not exactly one item, or a problem comes with it.
+            PartialFailureError: when there is not exactly one item, or something failed.
         """
-        if len(self.items) == 1 and not self.errors:
+        if len(self.items) == 1 and not self.failures and not self.call_errors:
             return self.items[0]
-        raise PartialFailureError(
-            (*self.errors, *self.warnings), what=f"One result was expected, Criteo returned {len(self.items)}"
+        raise self._failure(f"One result was expected, Criteo returned {len(self.items)}")
+
+    def _item(self, index: int) -> Any:
+        return self.requested[index] if index < len(self.requested) else None
+
+    def _shortfall(self) -> str:
+        of = f" of {self.asked:,} items" if self.asked else ""
+        said = [f"{len(self.failures):,}{of or ' items'} failed"] if self.failures else []
+        if self.call_errors:
+            said.append("the call failed as a whole")
+        if self.unaccounted:
+            said.append(f"{self.unaccounted:,}{of} may or may not be done, since Criteo's answer does not name them")
+        sentence = "; ".join(said)
+        return sentence[:1].upper() + sentence[1:]
+
+    def _failure(self, what: str) -> PartialFailureError:
+        blamed = [problem for failure in self.failures for problem in failure.problems]
+        told = [*self.call_errors, *blamed]
+        error = PartialFailureError(
+            (*told, *(problem for problem in (*self.errors, *self.warnings) if problem not in told)),
+            what=what,
+            receipt=self.items[0] if len(self.items) == 1 else None,
         )
+        error.outcome_unknown = self.unaccounted > 0
+        return error
 
 
 @frozen(kw_only=True)
@@ -50,6 +147,7 @@ class Page(Generic[T]):
         offset: position of the first item.
         places: how many places of the search it covers, those that Criteo left empty (`null`) included; `None` for as
             many as there are items.
+        warnings: what Criteo warned of.
     """
 
     items: tuple[T, ...] = ()
@@ -57,6 +155,7 @@ class Page(Generic[T]):
     limit: int | None = None
     offset: int | None = None
     places: int | None = None
+    warnings: tuple[Problem, ...] = ()
 
 
 @frozen
@@ -82,8 +181,8 @@ class Search(Generic[T]):
             CriteoError: when the call failed.
         """
         wanted = self._page_maximum if limit is None else limit
-        require_range(wanted, "limit", least=1, most=self._page_maximum)
-        require_range(offset, "offset", least=0, most=2**31 - 1)
+        require_whole(wanted, "limit", least=1, most=self._page_maximum)
+        require_whole(offset, "offset", least=0)
         return await self._fetch(wanted, offset)
 
     async def __aiter__(self) -> AsyncIterator[T]:

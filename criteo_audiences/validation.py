@@ -2,10 +2,11 @@
 
 import inspect
 import math
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import NoneType
-from typing import Any, TypeVar, cast
+from typing import Any, Final, TypeVar, cast
 
 import attrs
 
@@ -14,6 +15,8 @@ from criteo_audiences.models import Unset, Word
 
 T = TypeVar("T")
 W = TypeVar("W", bound=Word)
+_LONG_ID: Final = re.compile(r"[0-9]{1,19}")
+Validator = Callable[[object, "attrs.Attribute[Any]", object], None]
 
 
 def choose(words: type[W], value: object, name: str) -> W:
@@ -56,6 +59,17 @@ def require_whole(value: object, name: str, *, least: int, most: int = 2**31 - 1
     if isinstance(value, bool) or not isinstance(value, int):
         raise ConfigurationError(f"{name} must be a whole number, not {type(value).__name__}.")
     require_range(value, name, least=least, most=most)
+
+
+def require_number(value: object, name: str, *, least: float, most: float = math.inf) -> None:
+    """Refuses anything but a finite number within bounds, both inclusive.
+
+    Raises:
+        ConfigurationError: naming the argument, its bounds and what was found.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigurationError(f"{name} must be a finite number.")
+    require_range(cast("float", value), name, least=least, most=most)
 
 
 def require_plain_function(value: object, name: str, argument: str) -> None:
@@ -117,6 +131,32 @@ def require_list(values: Iterable[object], name: str) -> list[Any]:
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise ConfigurationError(f"{name} must be a list, not a single {type(values).__name__}.")
     return list(values)
+
+
+def require_ids(ids: Iterable[object], name: str) -> list[str]:
+    """Returns ids as a list, at least one.
+
+    Raises:
+        ConfigurationError: when it is no list, is empty, or holds anything but text; naming the argument.
+    """
+    listed = require_list(ids, name)
+    if not all(map(_is_id, listed)):
+        raise ConfigurationError(f"{name} must hold ids as non-empty str.")
+    if not listed:
+        raise ConfigurationError(f"{name} must hold at least one id; found none.")
+    return listed
+
+
+def require_long_ids(ids: Iterable[object], name: str) -> list[str]:
+    """Returns ids whose format OpenAPI calls `long-id`: whole numbers of 64 bits, written as text; maybe none.
+
+    Raises:
+        ConfigurationError: naming the argument; never showing what it holds.
+    """
+    listed = require_list(ids, name)
+    if not all(isinstance(each, str) and _LONG_ID.fullmatch(each) and int(each) < 2**63 for each in listed):
+        raise ConfigurationError(f"{name} must hold ids of digits, as str.")
+    return listed
 
 
 def require_models(models: Iterable[T], kind: type[T], name: str) -> list[T]:
@@ -197,7 +237,7 @@ def unique_ids(values: Iterable[str] | None) -> tuple[str, ...] | None:
 
     What holds anything else is returned as it is, for `id_field` to refuse, which knows the field's name.
     """
-    if isinstance(values, str) or not isinstance(values, Iterable):
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         return cast("None", values)
     listed = tuple(values)
     return tuple(dict.fromkeys(listed)) if all(map(_is_id, listed)) else listed
@@ -223,13 +263,63 @@ def id_field(_model: object, field: "attrs.Attribute[Any]", value: object) -> No
 
 
 def text_field(_model: object, field: "attrs.Attribute[Any]", value: object) -> None:
-    """Refuses an empty text, or none, unless an update leaves it out; an attrs validator.
+    """Refuses an empty text, or none where it may not be left out; an attrs validator.
 
     Raises:
         ConfigurationError: naming the field.
     """
-    if not isinstance(value, Unset):
+    if not _is_left_out(field, value):
         require_text(value, field.name)
+
+
+def whole_field(*, least: int, most: int = 2**31 - 1) -> Validator:
+    """Returns an attrs validator that refuses anything but a whole number within bounds, both inclusive.
+
+    A field that may be left out passes where it is; it raises `ConfigurationError`, naming the field.
+    """
+
+    def validate(_model: object, field: "attrs.Attribute[Any]", value: object) -> None:
+        if not _is_left_out(field, value):
+            require_whole(value, field.name, least=least, most=most)
+
+    return validate
+
+
+def number_field(*, least: float, most: float = math.inf) -> Validator:
+    """Returns an attrs validator that refuses anything but a finite number within bounds, both inclusive.
+
+    A field that may be left out passes where it is; it raises `ConfigurationError`, naming the field.
+    """
+
+    def validate(_model: object, field: "attrs.Attribute[Any]", value: object) -> None:
+        if not _is_left_out(field, value):
+            require_number(value, field.name, least=least, most=most)
+
+    return validate
+
+
+def require_order(model: object, low: str, high: str, *, apart: bool = False) -> None:
+    """Refuses a minimum above a maximum; the server knows what an update leaves out.
+
+    Args:
+        model: what holds both.
+        low: the field of the minimum.
+        high: the field of the maximum.
+        apart: whether they may not be equal either.
+
+    Raises:
+        ConfigurationError: naming both fields and what they hold.
+    """
+    first, last = getattr(model, low), getattr(model, high)
+    if not isinstance(first, (int, float)) or not isinstance(last, (int, float)):
+        return
+    if last < first or (apart and last == first):
+        bound = "greater than" if apart else "at least"
+        raise ConfigurationError(f"{high} must be {bound} {low}, not {last} against {first}.")
+
+
+def _is_left_out(field: "attrs.Attribute[Any]", value: object) -> bool:
+    return isinstance(value, Unset) or (value is None and field.default is not attrs.NOTHING)
 
 
 def _is_id(value: object) -> bool:

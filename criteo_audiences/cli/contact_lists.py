@@ -44,14 +44,15 @@ def stats(
 
     async def command(criteo: CriteoClient) -> None:
         found = await in_account(criteo, service, account_id, "get_contact_list_statistics")(segment_id)
+        rate = found.match_rate if found.number_of_identifiers != 0 else None  # nothing was there to be matched
         if state.json:
             counts = {"identifiers": found.number_of_identifiers, "matches": found.number_of_matches}
-            print_json({"ok": True, "segment_id": segment_id, **counts, "match_rate": found.match_rate})
+            print_json({"ok": True, "segment_id": segment_id, **counts, "match_rate": rate})
             return
         print_result(f"{service.value} segment {segment_id}")
         print_result(f"  identifiers  {_count(found.number_of_identifiers)}")
         print_result(f"  matched      {_count(found.number_of_matches)}")
-        print_result(f"  match rate   {'not reported' if found.match_rate is None else f'{found.match_rate:.1%}'}")
+        print_result(f"  match rate   {'none' if rate is None else f'{rate:.1%}'}")
 
     run_connected(command, state)
 

@@ -7,7 +7,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 
@@ -46,12 +46,15 @@ def one_of(words: type[W]) -> Callable[[str], W]:
     """Returns what reads a word of the command line: in any case, with dashes or underscores; a typo gets a hint."""
 
     def read(text: str) -> W:
-        known = {_plain(word): word for word in words}
+        known = {_plain(word): word for word in words if getattr(word, "is_known", True)}
+        synonyms: Mapping[str, str] = getattr(words, "synonyms", dict)()
+        known |= {_plain(other): known[_plain(word)] for other, word in synonyms.items()}
         if word := known.get(_plain(text)):
             return word
         near = difflib.get_close_matches(_plain(text), known, n=1)
         hint = f" Did you mean {_dashed(known[near[0]])!r}?" if near else ""
-        raise typer.BadParameter(f"expected one of: {', '.join(map(_dashed, words))}.{hint}")
+        expected = ", ".join(dict.fromkeys(map(_dashed, known.values())))
+        raise typer.BadParameter(f"expected one of: {expected}.{hint}")
 
     return read
 

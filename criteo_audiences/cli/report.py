@@ -84,6 +84,9 @@ def print_report(report: "UploadReport", plan: Plan | None = None) -> None:
         print_result(f"{label:<{widths[0]}}  {number:>{widths[1]}}  {remark}")
     if report.invalid_rows:
         print_result(_refused_line(report))
+    if report.warnings:
+        warned = (f"{code} {times:,}" for code, times in report.warnings.items())
+        print_result(f"Criteo warned in its answers: {', '.join(warned)}")
     print_result(_closing_line(report))
     if plan is not None and (plan.seconds or plan.assumed):  # otherwise `cost` has said it all
         print_result(plan.foretell(dt.datetime.now(dt.UTC)))

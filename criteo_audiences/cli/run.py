@@ -145,13 +145,26 @@ async def _connected(criteo: CriteoClient, command: Coroutine[Any, Any, None]) -
 
 
 def print_problems(state: Run, result: BulkResult[Any], ids: Sequence[str]) -> list[dict[str, str]]:
-    """Says which items of a bulk call failed, each by its id, and lets the command end as incomplete if any did."""
-    shown = []
+    """Says which items of a bulk call failed, each by its id, and lets the command end as incomplete if any did.
+
+    The rule is `BulkResult`'s: what Criteo only warns of is said as well, and changes nothing.
+    """
+    shown = [
+        {"id": ids[failure.index] if failure.index < len(ids) else "", "problem": str(problem)}
+        for failure in result.failures
+        for problem in failure.problems
+    ]
+    shown += [{"id": "", "problem": str(problem)} for problem in result.call_errors]
+    if result.unaccounted:
+        missing = f"{result.unaccounted} of {result.asked} may or may not be done: Criteo's answer does not name them."
+        shown.append({"id": "", "problem": missing})
+    for each in shown:
+        print_error(" ".join(each.values()).strip())
+    told = {entry["problem"] for entry in shown}
     for problem in (*result.errors, *result.warnings):
-        named = problem.index is not None and problem.index < len(ids)
-        shown.append({"id": ids[problem.index or 0] if named else "", "problem": str(problem)})
-        print_error(" ".join(shown[-1].values()).strip())
-    if shown:
+        if str(problem) not in told:
+            print_error(f"Criteo warns: {problem}")
+    if not result.ok:
         state.code = Exit.INCOMPLETE
     return shown
 

@@ -13,6 +13,7 @@ from criteo_audiences import ConfigurationError, CriteoClient, HashAlgorithm, Id
 from criteo_audiences.cli import login
 from criteo_audiences.cli.options import (
     Owner,
+    RetailerOption,
     SegmentArgument,
     Service,
     ServiceArgument,
@@ -39,6 +40,11 @@ class HashChoice(StrEnum):
     MD5 = "md5"
     SHA256_OF_MD5 = "sha256-of-md5"
     NONE = "none"
+
+    @classmethod
+    def synonyms(cls) -> Mapping[str, str]:
+        """Returns other words for members, as the library takes them."""
+        return HashAlgorithm.synonyms()
 
 
 FilesArgument = Annotated[
@@ -183,13 +189,15 @@ def upload(
     operation: OperationOption = Operation.ADD,
     sending: Sending,
     owner: Owner,
+    retailer_id: RetailerOption = None,
     state: Run,
 ) -> None:
     """Upload a column of a file to a contact list.
 
-    With the owner's id it first checks that the list is a contact list, is that owner's, and may be written.
+    With the owner's id it first checks that the list is a contact list, is that owner's, and may be written. In Retail
+    Media the retailer's id goes with it.
     """
-    _send(service, segment_id, files, operation, sending, owner, state)
+    _send(service, segment_id, files, sending, owner, state, operation=operation, retailer_id=retailer_id)
 
 
 def remove(
@@ -199,20 +207,23 @@ def remove(
     *,
     sending: Sending,
     owner: Owner,
+    retailer_id: RetailerOption = None,
     state: Run,
 ) -> None:
     """Remove what a column of a file holds from a contact list; the same as `upload --operation remove`."""
-    _send(service, segment_id, files, Operation.REMOVE, sending, owner, state)
+    _send(service, segment_id, files, sending, owner, state, operation=Operation.REMOVE, retailer_id=retailer_id)
 
 
 def _send(
     service: Service,
     segment_id: str,
     files: list[str],
-    operation: Operation,
     sending: Sending,
     owner: Owner,
     state: Run,
+    *,
+    operation: Operation,
+    retailer_id: str | None,
 ) -> None:
     state.reads_standard_input = "-" in files
     state.drains = 0.0 if sending.dry_run else sending.drain_timeout
@@ -225,6 +236,11 @@ def _send(
         if whose := owner.of(service):
             options[service.owner] = whose
             target += f" of {service.owner} {whose}"
+        if retailer_id is not None:
+            if service is not Service.RETAIL_MEDIA:
+                raise ConfigurationError(f"{service.value} has no --retailer-id.")
+            options["retailer_id"] = retailer_id
+            target += f" and retailer_id {retailer_id}"
         table = Table.from_file(files)
         announcement = _announcement(table, operation, options, target)
         assumed = sending.dry_run and not login.is_set()

@@ -21,24 +21,24 @@ from criteo_audiences.contact_lists import (
     UploadReport,
     UploadStream,
     Vocabulary,
-    ensure_contact_list,
 )
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import Application, ContactListOperation, ContactListStatistics, IdentifierType, Operation
 from criteo_audiences.results import BulkResult, Search
+from criteo_audiences.segment_match import Wanted, ensure_contact_list
 from criteo_audiences.session.endpoints import (
     entities,
     id_list,
     identities,
-    ids_of,
     search,
     send_bulk,
+    send_deletion,
     send_for_one,
     words_of,
 )
 from criteo_audiences.session.protocol import Request, json_request
 from criteo_audiences.session.session import Session
-from criteo_audiences.validation import require_list, require_models, require_text
+from criteo_audiences.validation import require_ids, require_models, require_text
 
 _ENTITY: Final = "AudienceSegment"
 _FIRST_VERSION: Final = "2026-01"
@@ -85,16 +85,17 @@ class CommerceGrid:
             segments: what to create.
 
         Returns:
-            The segments created, and a problem for each that was not, with its position.
+            The segments created, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is nothing to create.
             CriteoError: when the call as a whole failed.
         """
         self._require_version()
-        body = entities(require_models(segments, AudienceSegmentCreate, "segments"), _ENTITY, "segments")
+        wanted = require_models(segments, AudienceSegmentCreate, "segments")
+        body = entities(wanted, _ENTITY, "segments")
         request = json_request("POST", f"{_SEGMENTS}/create", body, repeatable=False)
-        return await send_bulk(self._session, request, AudienceSegment)
+        return await send_bulk(self._session, request, AudienceSegment, wanted)
 
     async def update_audience_segments(self, segments: Iterable[AudienceSegmentUpdate]) -> BulkResult[AudienceSegment]:
         """Changes audience segments: what an update leaves out stays, what it sets to `None` is taken away.
@@ -103,16 +104,17 @@ class CommerceGrid:
             segments: the changes.
 
         Returns:
-            The segments changed, and a problem for each that was not, with its position.
+            The segments changed, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is nothing to change.
             CriteoError: when the call as a whole failed.
         """
         self._require_version()
-        body = entities(require_models(segments, AudienceSegmentUpdate, "segments"), _ENTITY, "segments")
+        wanted = require_models(segments, AudienceSegmentUpdate, "segments")
+        body = entities(wanted, _ENTITY, "segments")
         request = json_request("PATCH", _SEGMENTS, body)
-        return await send_bulk(self._session, request, AudienceSegment)
+        return await send_bulk(self._session, request, AudienceSegment, wanted)
 
     async def delete_audience_segments(self, ids: Iterable[str]) -> BulkResult[str]:
         """Deletes audience segments; one that an audience uses stays, with a problem that says so.
@@ -121,15 +123,16 @@ class CommerceGrid:
             ids: the segments.
 
         Returns:
-            The ids deleted, and a problem for each that was not, with its position.
+            The ids deleted, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is none.
             CriteoError: when the call as a whole failed.
         """
         self._require_version()
-        request = json_request("POST", f"{_SEGMENTS}/delete", identities(require_list(ids, "ids"), _ENTITY))
-        return ids_of(await send_bulk(self._session, request, AudienceSegment))
+        wanted = require_ids(ids, "ids")
+        request = json_request("POST", f"{_SEGMENTS}/delete", identities(wanted, _ENTITY))
+        return await send_deletion(self._session, request, wanted)
 
     def search_audience_segments(
         self,
@@ -177,7 +180,8 @@ class CommerceGrid:
             remote_id: the data provider's own id of a list that is created.
 
         Raises:
-            ConfigurationError: when the name belongs to a segment of another kind.
+            ConfigurationError: when an argument is missing or empty.
+            SegmentMismatchError: when the name belongs to another segment than was asked for; naming each difference.
             CriteoError: when a call failed.
         """
         create = AudienceSegmentCreate(
@@ -187,7 +191,8 @@ class CommerceGrid:
             contact_list=ContactListCreate(remote_id=remote_id),
         )
         found = self.search_audience_segments(data_provider_ids=[data_provider_id])
-        return await ensure_contact_list(lambda: self.create_audience_segments([create]), found, name)
+        wanted = Wanted(owner={"data_provider_id": data_provider_id}, remote_id=remote_id)
+        return await ensure_contact_list(lambda: self.create_audience_segments([create]), found, name, wanted)
 
     async def amend_contact_list(
         self,
@@ -312,7 +317,8 @@ class CommerceGrid:
             return None
         found = self.search_audience_segments(audience_segment_ids=[require_text(segment_id, "segment_id")])
         confirm = partial(self.get_contact_list_statistics, segment_id)
-        return SegmentCheck(found, segment_id, "data_provider_id", data_provider_id, confirm)
+        owner = {} if data_provider_id is None else {"data_provider_id": data_provider_id}
+        return SegmentCheck(found, segment_id, owner, confirm)
 
     async def get_application(self) -> Application:
         """Returns the application that the credentials belong to.

@@ -5,7 +5,7 @@ import datetime as dt
 from attrs import field, frozen
 
 from criteo_audiences.models import UNSET, Unset, Word, nullable
-from criteo_audiences.validation import require_change, require_kind, require_naming, require_text
+from criteo_audiences.validation import require_change, require_kind, require_naming, require_text, text_field
 
 
 class SegmentType(Word):
@@ -39,7 +39,7 @@ class AudienceSegment:
 class ContactListCreate:
     """Makes the new segment a contact list. `remote_id`: the data provider's own id of it."""
 
-    remote_id: str | None = None
+    remote_id: str | None = field(default=None, validator=text_field)
 
 
 @frozen(kw_only=True)

@@ -14,7 +14,6 @@ from criteo_audiences.contact_lists import (
     UploadReport,
     UploadStream,
     Vocabulary,
-    ensure_contact_list,
 )
 from criteo_audiences.marketing_solutions.audience_api import Audiences
 from criteo_audiences.marketing_solutions.models import (
@@ -26,18 +25,19 @@ from criteo_audiences.marketing_solutions.models import (
 from criteo_audiences.marketing_solutions.words import SegmentType
 from criteo_audiences.models import ContactListOperation, ContactListStatistics, IdentifierType, Operation
 from criteo_audiences.results import BulkResult, Search
+from criteo_audiences.segment_match import Wanted, ensure_contact_list
 from criteo_audiences.session.endpoints import (
     entities,
     id_list,
     identities,
-    ids_of,
     search,
     send_bulk,
+    send_deletion,
     send_for_one,
     words_of,
 )
 from criteo_audiences.session.protocol import Request, json_request
-from criteo_audiences.validation import require_list, require_models, require_text
+from criteo_audiences.validation import require_ids, require_models, require_text
 
 _ENTITY: Final = "AudienceSegment"
 _PAGE_MAXIMUM: Final = 100
@@ -54,6 +54,8 @@ _VOCABULARY: Final = Vocabulary(
         IdentifierType.PHONE_NUMBER: "phoneNumber",
     },
     wants_gum_caller=True,
+    # Criteo's guide still lists it; OpenAPI dropped it in 2024.
+    elsewhere={IdentifierType.CUSTOMER_ID: "Retail Media"},
 )
 _CALLS: Final = Calls(
     path=_CONTACT_LIST,
@@ -73,15 +75,16 @@ class MarketingSolutions(Audiences):
             segments: what to create.
 
         Returns:
-            The segments created, and a problem for each that was not, with its position.
+            The segments created, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is nothing to create.
             CriteoError: when the call as a whole failed.
         """
-        body = entities(require_models(segments, AudienceSegmentCreate, "segments"), _ENTITY, "segments")
+        wanted = require_models(segments, AudienceSegmentCreate, "segments")
+        body = entities(wanted, _ENTITY, "segments")
         request = json_request("POST", f"{_SEGMENTS}/create", body, repeatable=False)
-        return await send_bulk(self._session, request, AudienceSegment)
+        return await send_bulk(self._session, request, AudienceSegment, wanted)
 
     async def update_audience_segments(self, segments: Iterable[AudienceSegmentUpdate]) -> BulkResult[AudienceSegment]:
         """Changes audience segments: what an update leaves out stays, what it sets to `None` is taken away.
@@ -90,15 +93,16 @@ class MarketingSolutions(Audiences):
             segments: the changes.
 
         Returns:
-            The segments changed, and a problem for each that was not, with its position.
+            The segments changed, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is nothing to change.
             CriteoError: when the call as a whole failed.
         """
-        body = entities(require_models(segments, AudienceSegmentUpdate, "segments"), _ENTITY, "segments")
+        wanted = require_models(segments, AudienceSegmentUpdate, "segments")
+        body = entities(wanted, _ENTITY, "segments")
         request = json_request("PATCH", _SEGMENTS, body)
-        return await send_bulk(self._session, request, AudienceSegment)
+        return await send_bulk(self._session, request, AudienceSegment, wanted)
 
     async def delete_audience_segments(self, ids: Iterable[str]) -> BulkResult[str]:
         """Deletes audience segments; one that an audience uses stays, with a problem that says so.
@@ -107,14 +111,15 @@ class MarketingSolutions(Audiences):
             ids: the segments.
 
         Returns:
-            The ids deleted, and a problem for each that was not, with its position.
+            The ids deleted, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is none.
             CriteoError: when the call as a whole failed.
         """
-        request = json_request("POST", f"{_SEGMENTS}/delete", identities(require_list(ids, "ids"), _ENTITY))
-        return ids_of(await send_bulk(self._session, request, AudienceSegment))
+        wanted = require_ids(ids, "ids")
+        request = json_request("POST", f"{_SEGMENTS}/delete", identities(wanted, _ENTITY))
+        return await send_deletion(self._session, request, wanted)
 
     def search_audience_segments(
         self,
@@ -157,14 +162,16 @@ class MarketingSolutions(Audiences):
             description: for a list that is created; one that exists keeps its own.
 
         Raises:
-            ConfigurationError: when the name belongs to a segment of another kind.
+            ConfigurationError: when an argument is missing or empty.
+            SegmentMismatchError: when the name belongs to another segment than was asked for; naming each difference.
             CriteoError: when a call failed.
         """
         create = AudienceSegmentCreate(
             advertiser_id=advertiser_id, name=name, description=description, contact_list=ContactListCreate()
         )
         found = self.search_audience_segments(advertiser_ids=[advertiser_id])
-        return await ensure_contact_list(lambda: self.create_audience_segments([create]), found, name)
+        wanted = Wanted(owner={"advertiser_id": advertiser_id})
+        return await ensure_contact_list(lambda: self.create_audience_segments([create]), found, name, wanted)
 
     async def amend_contact_list(
         self,
@@ -181,7 +188,7 @@ class MarketingSolutions(Audiences):
             segment_id: the contact list.
             operation: `"add"` or `"remove"`.
             identifiers: at most 50,000, normalized, and hashed if they are to be.
-            identifier_type: their kind.
+            identifier_type: their kind; phone numbers are for advertisers in India only.
             gum_caller_id: needed for `gum`, from Criteo's account team.
 
         Returns:
@@ -276,7 +283,8 @@ class MarketingSolutions(Audiences):
             return None
         found = self.search_audience_segments(audience_segment_ids=[require_text(segment_id, "segment_id")])
         confirm = partial(self.get_contact_list_statistics, segment_id)
-        return SegmentCheck(found, segment_id, "advertiser_id", advertiser_id, confirm)
+        owner = {} if advertiser_id is None else {"advertiser_id": advertiser_id}
+        return SegmentCheck(found, segment_id, owner, confirm)
 
 
 def _path(segment_id: str) -> dict[str, str]:

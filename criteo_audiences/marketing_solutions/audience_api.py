@@ -15,6 +15,7 @@ from criteo_audiences.marketing_solutions.audience_models import (
     InMarketInterest,
     Size,
 )
+from criteo_audiences.marketing_solutions.words import to_country
 from criteo_audiences.models import Application
 from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.session.codec import unstructure
@@ -22,15 +23,15 @@ from criteo_audiences.session.endpoints import (
     entities,
     id_list,
     identities,
-    ids_of,
     search,
     send_bulk,
+    send_deletion,
     send_for_list,
     send_for_one,
 )
 from criteo_audiences.session.protocol import Request, json_request
 from criteo_audiences.session.session import Session
-from criteo_audiences.validation import require_kind, require_list, require_models, require_text
+from criteo_audiences.validation import require_ids, require_kind, require_models, require_text
 
 _SERVICE: Final = "/marketing-solutions"
 _AUDIENCES: Final = f"{_SERVICE}/audiences"
@@ -56,8 +57,9 @@ class Audiences:
             ConfigurationError: when there is none.
             CriteoError: when the call as a whole failed.
         """
-        request = json_request("POST", f"{_SEGMENTS}/compute-sizes", identities(require_list(ids, "ids"), _SEGMENT))
-        return await send_bulk(self._session, request, Size)
+        wanted = require_ids(ids, "ids")
+        request = json_request("POST", f"{_SEGMENTS}/compute-sizes", identities(wanted, _SEGMENT))
+        return await send_bulk(self._session, request, Size, wanted)
 
     async def estimate_audience_segment_size(self, definition: AudienceSegmentEstimate) -> Size:
         """Estimates how many people a segment would hold; costly for Criteo, so one at a time.
@@ -106,10 +108,10 @@ class Audiences:
             ConfigurationError: when there is nothing to create.
             CriteoError: when the call as a whole failed.
         """
-        body = entities(require_models(audiences, AudienceCreate, "audiences"), _AUDIENCE, "audiences")
-        return await send_bulk(
-            self._session, json_request("POST", f"{_AUDIENCES}/create", body, repeatable=False), Audience
-        )
+        wanted = require_models(audiences, AudienceCreate, "audiences")
+        body = entities(wanted, _AUDIENCE, "audiences")
+        request = json_request("POST", f"{_AUDIENCES}/create", body, repeatable=False)
+        return await send_bulk(self._session, request, Audience, wanted)
 
     async def update_audiences(self, audiences: Iterable[AudienceUpdate]) -> BulkResult[Audience]:
         """Changes audiences: what an update leaves out stays, what it sets to `None` is taken away.
@@ -121,9 +123,10 @@ class Audiences:
             ConfigurationError: when there is nothing to change.
             CriteoError: when the call as a whole failed.
         """
-        body = entities(require_models(audiences, AudienceUpdate, "audiences"), _AUDIENCE, "audiences")
+        wanted = require_models(audiences, AudienceUpdate, "audiences")
+        body = entities(wanted, _AUDIENCE, "audiences")
         request = json_request("PATCH", _AUDIENCES, body)
-        return await send_bulk(self._session, request, Audience)
+        return await send_bulk(self._session, request, Audience, wanted)
 
     async def delete_audiences(self, ids: Iterable[str]) -> BulkResult[str]:
         """Deletes audiences.
@@ -138,11 +141,9 @@ class Audiences:
             ConfigurationError: when there is none.
             CriteoError: when the call as a whole failed.
         """
-        asked = id_list(require_list(ids, "ids"), "ids") or []
-        request = json_request("POST", f"{_AUDIENCES}/delete", identities(asked, _AUDIENCE))
-        return ids_of(
-            await send_bulk(self._session, request, Audience, when_empty=[Audience(id=each) for each in asked])
-        )
+        wanted = require_ids(ids, "ids")
+        request = json_request("POST", f"{_AUDIENCES}/delete", identities(wanted, _AUDIENCE))
+        return await send_deletion(self._session, request, wanted)
 
     def search_audiences(
         self,
@@ -182,8 +183,9 @@ class Audiences:
             ConfigurationError: when there is none.
             CriteoError: when the call as a whole failed.
         """
-        request = json_request("POST", f"{_AUDIENCES}/compute-sizes", identities(require_list(ids, "ids"), _AUDIENCE))
-        return await send_bulk(self._session, request, Size)
+        wanted = require_ids(ids, "ids")
+        request = json_request("POST", f"{_AUDIENCES}/compute-sizes", identities(wanted, _AUDIENCE))
+        return await send_bulk(self._session, request, Size, wanted)
 
     async def estimate_audience_size(self, definition: AudienceEstimate) -> Size:
         """Estimates how many people an audience would hold.
@@ -236,6 +238,6 @@ class Audiences:
 def _catalog(kind: str, advertiser_id: str, country: str) -> Request:
     query = {
         "advertiser-id": require_text(advertiser_id, "advertiser_id"),
-        "country": require_text(country, "country"),
+        "country": to_country(country),
     }
     return Request(method="GET", path=f"{_SEGMENTS}/in-market-{kind}", query=query)

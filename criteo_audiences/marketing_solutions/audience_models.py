@@ -6,7 +6,7 @@ from attrs import field, frozen
 
 from criteo_audiences.algebra import Expression, require_expression, require_expression_or_unset
 from criteo_audiences.marketing_solutions.models import InMarketCreate, LocationCreate
-from criteo_audiences.models import UNSET, Unset, nullable
+from criteo_audiences.models import UNSET, Problem, Unset, beside, nullable
 from criteo_audiences.validation import require_change, require_naming, require_one_of, require_text
 
 
@@ -80,10 +80,12 @@ class Size:
     Attributes:
         id: the segment or the audience; `None` for an estimate of one that does not exist.
         size: people.
+        warnings: what Criteo warned of in the same answer.
     """
 
     id: str | None = None
     size: int | None = None
+    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=beside())
 
 
 @frozen(kw_only=True)
@@ -142,10 +144,17 @@ class InMarketBrand:
 
 @frozen(kw_only=True)
 class AdSetAudience:
-    """The audience of an ad set; `None` for none."""
+    """The audience of an ad set; `None` for none.
+
+    Attributes:
+        id: the ad set.
+        audience_id: its audience.
+        warnings: what Criteo warned of in the same answer.
+    """
 
     id: str | None = None
     audience_id: str | None = None
+    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=beside())
 
 
 @frozen(kw_only=True)

@@ -2,10 +2,8 @@
 
 import datetime as dt
 from collections.abc import Iterable
-from types import NoneType
-from typing import Any, Final
+from typing import Final, cast
 
-import attrs
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
@@ -20,10 +18,13 @@ from criteo_audiences.marketing_solutions.words import (
     VisitorsType,
     to_buying_power,
     to_buying_power_or_unset,
+    to_country,
+    to_country_or_unset,
     to_gender,
     to_gender_or_unset,
     to_price_range,
     to_price_range_or_unset,
+    to_registry_type_or_unset,
     to_users_type,
     to_users_type_or_unset,
     to_visitors_type,
@@ -36,16 +37,22 @@ from criteo_audiences.validation import (
     require_changes_to_one,
     require_models,
     require_naming,
+    require_number,
     require_one_of,
+    require_order,
     require_text,
     require_whole,
     text_field,
     unique_ids,
     unique_ids_or_unset,
+    whole_field,
 )
 
 # Criteo's error list: 400 >= to > from >= 0, in days.
 _OLDEST_VISIT: Final = 400
+# Criteo publishes no bound of a radius. No place is farther from another than half of the equator (WGS 84: 40,075 km).
+_FARTHEST: Final = 20_037
+_DECIMALS: Final = 5
 
 
 @frozen(kw_only=True)
@@ -69,7 +76,13 @@ class InMarket:
 
 @frozen(kw_only=True)
 class PointOfInterest:
-    """A named place; Criteo rounds coordinates (ISO 6709, degrees) to 5 decimals."""
+    """A named place; Criteo rounds coordinates to 5 decimals.
+
+    Attributes:
+        name: what it is called.
+        latitude: degrees, from -90 to 90 (ISO 6709).
+        longitude: degrees, from -180 to 180 (ISO 6709).
+    """
 
     name: str | None = None
     latitude: float | None = None
@@ -80,7 +93,32 @@ def _points(values: Iterable[PointOfInterest]) -> tuple[PointOfInterest, ...]:
     points = require_models(values, PointOfInterest, "points_of_interest")
     if not points:
         raise ConfigurationError("points_of_interest must hold at least one; found none.")
+    places: dict[tuple[float, float], int] = {}
+    for number, point in enumerate(points):
+        place = _place(point, f"points_of_interest[{number}]")
+        if place is None:
+            continue
+        if place in places:  # Criteo's error list: poi-coordinates-must-be-unique
+            raise ConfigurationError(f"points_of_interest[{number}] stands where [{places[place]}] does.")
+        places[place] = number
     return tuple(points)
+
+
+def _place(point: PointOfInterest, where: str) -> tuple[float, float] | None:
+    """Returns a point's coordinates as Criteo rounds them, `None` for a point that only has a name.
+
+    Raises:
+        ConfigurationError: when it is empty, or a coordinate is missing or out of its range; naming the field.
+    """
+    if point.name is not None and not isinstance(point.name, str):
+        raise ConfigurationError(f"{where}.name must be a str, not {type(point.name).__name__}.")
+    if point.latitude is None and point.longitude is None:
+        if not (point.name or "").strip():
+            raise ConfigurationError(f"{where} is empty: give its latitude and longitude.")
+        return None
+    require_number(point.latitude, f"{where}.latitude", least=-90, most=90)
+    require_number(point.longitude, f"{where}.longitude", least=-180, most=180)
+    return round(cast("float", point.latitude), _DECIMALS), round(cast("float", point.longitude), _DECIMALS)
 
 
 def _points_or_unset(values: Iterable[PointOfInterest] | Unset) -> tuple[PointOfInterest, ...] | Unset:
@@ -155,10 +193,9 @@ class AudienceSegment:
     behavioral: Behavioral | None = None
 
 
-def _days(_model: object, field: "attrs.Attribute[Any]", value: object) -> None:
-    """Refuses what is no number of days; what is optional may be missing."""
-    if not isinstance(value, (Unset, NoneType)) or (value is None and field.default is attrs.NOTHING):
-        require_whole(value, field.name, least=0)
+_days: Final = whole_field(least=0)
+_radius: Final = whole_field(least=1, most=_FARTHEST)
+_people: Final = whole_field(least=1, most=2**63 - 1)
 
 
 @frozen(kw_only=True)
@@ -170,7 +207,7 @@ class ContactListCreate:
 class InMarketCreate:
     """Settings for an in-market segment. `country` is an ISO 3166-1 alpha-2 code."""
 
-    country: str = field(validator=text_field)
+    country: str = field(converter=to_country)
     interest_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids, validator=id_field)
     brand_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids, validator=id_field)
     gender: Gender | None = field(default=None, converter=to_gender)
@@ -180,10 +217,15 @@ class InMarketCreate:
 
 @frozen(kw_only=True)
 class LocationCreate:
-    """Settings for a location segment: places, and a radius in kilometers."""
+    """Settings for a location segment.
+
+    Attributes:
+        points_of_interest: places, at least one.
+        radius_in_km: the farthest that a user may be from one of them, from 1 to 20,037 (half of the equator).
+    """
 
     points_of_interest: tuple[PointOfInterest, ...] = field(converter=_points)
-    radius_in_km: int
+    radius_in_km: int = field(validator=_radius)
 
 
 @frozen(kw_only=True)
@@ -191,7 +233,7 @@ class LookalikeCreate:
     """Settings for a lookalike segment: the segment to resemble, and the wished number of people."""
 
     seed_segment_id: str = field(validator=text_field)
-    target_size: int | None = field(default=None, metadata=int64())
+    target_size: int | None = field(default=None, validator=_people, metadata=int64())
 
 
 @frozen(kw_only=True)
@@ -202,6 +244,9 @@ class ProspectingCreate:
     days_since_last_visit_min: int | None = field(default=None, validator=_days)
     days_since_last_visit_max: int | None = field(default=None, validator=_days)
 
+    def __attrs_post_init__(self) -> None:
+        require_order(self, "days_since_last_visit_min", "days_since_last_visit_max")
+
 
 def _require_visit_range(settings: "RetargetingCreate | RetargetingUpdate") -> None:
     """Refuses days that no retargeting segment can have; the server knows the one that an update leaves out."""
@@ -209,10 +254,7 @@ def _require_visit_range(settings: "RetargetingCreate | RetargetingUpdate") -> N
     for days, name in ((first, "days_since_last_visit_min"), (last, "days_since_last_visit_max")):
         if isinstance(days, int):
             require_whole(days, name, least=0, most=_OLDEST_VISIT)
-    if isinstance(first, int) and isinstance(last, int) and last <= first:
-        raise ConfigurationError(
-            f"days_since_last_visit_max must be greater than days_since_last_visit_min, not {last} against {first}."
-        )
+    require_order(settings, "days_since_last_visit_min", "days_since_last_visit_max", apart=True)
 
 
 @frozen(kw_only=True)
@@ -271,7 +313,7 @@ _SETTINGS: Final = {
 class InMarketUpdate:
     """Changes to an in-market segment; `gender=None` takes the gender out, what is left out stays."""
 
-    country: str | Unset = field(default=UNSET, validator=text_field)
+    country: str | Unset = field(default=UNSET, converter=to_country_or_unset)
     interest_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset, validator=id_field)
     brand_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset, validator=id_field)
     gender: Gender | Unset | None = field(default=UNSET, converter=to_gender_or_unset, metadata=nullable())
@@ -284,14 +326,15 @@ class LocationUpdate:
     """Changes to a location segment; what is left out stays."""
 
     points_of_interest: tuple[PointOfInterest, ...] | Unset = field(default=UNSET, converter=_points_or_unset)
-    radius_in_km: int | Unset = UNSET
+    radius_in_km: int | Unset = field(default=UNSET, validator=_radius)
+    registry_type: RegistryType | Unset = field(default=UNSET, converter=to_registry_type_or_unset)
 
 
 @frozen(kw_only=True)
 class LookalikeUpdate:
     """Changes to a lookalike segment; its seed cannot be changed."""
 
-    target_size: int | Unset = field(default=UNSET, metadata=int64())
+    target_size: int | Unset = field(default=UNSET, validator=_people, metadata=int64())
 
 
 @frozen(kw_only=True)
@@ -301,6 +344,9 @@ class ProspectingUpdate:
     users_type: UsersType | Unset = field(default=UNSET, converter=to_users_type_or_unset)
     days_since_last_visit_min: int | Unset | None = field(default=UNSET, validator=_days, metadata=nullable())
     days_since_last_visit_max: int | Unset | None = field(default=UNSET, validator=_days, metadata=nullable())
+
+    def __attrs_post_init__(self) -> None:
+        require_order(self, "days_since_last_visit_min", "days_since_last_visit_max")
 
 
 @frozen(kw_only=True)

@@ -1,10 +1,12 @@
 """The vocabulary of Marketing Solutions (OpenAPI 2026-07), and how a caller's words become members of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.identifiers.countries import find_country
 from criteo_audiences.models import Unset, Word
-from criteo_audiences.validation import choose, require_list
+from criteo_audiences.validation import choose, require_list, require_text
 
 W = TypeVar("W", bound=Word)
 
@@ -67,10 +69,15 @@ class VisitorsType(Word):
 
 
 class RegistryType(Word):
-    """The kind of place a location segment is drawn around."""
+    """The kind of place a location segment is drawn around; Criteo's guide also writes `PointsOfInterest`."""
 
     UNKNOWN = "Unknown"
     POINT_OF_INTEREST = "PointOfInterest"
+
+    @classmethod
+    def synonyms(cls) -> Mapping[str, str]:
+        """See `Word.synonyms`."""
+        return {"PointsOfInterest": "PointOfInterest"}
 
 
 class BehavioralCategory(Word):
@@ -81,6 +88,30 @@ class BehavioralCategory(Word):
     LIFE_EVENTS = "LifeEvents"
     SEASONAL = "Seasonal"
     BUYING_PATTERNS = "BuyingPatterns"
+
+
+def to_country(value: str) -> str:
+    """Returns a country as Criteo wants it: two capitals (ISO 3166-1 alpha-2).
+
+    Raises:
+        ConfigurationError: for anything else, with the code where a name or another code was given.
+    """
+    text = require_text(value, "country")
+    found = find_country(text)
+    if found is None or found != text.upper():
+        hint = f"; did you mean {found}?" if found else "."
+        raise ConfigurationError(f"country must be an ISO 3166-1 alpha-2 code such as FR{hint}")
+    return found
+
+
+def to_country_or_unset(value: str | Unset) -> str | Unset:
+    """Returns the code; an update may leave it out."""
+    return value if isinstance(value, Unset) else to_country(value)
+
+
+def to_registry_type_or_unset(value: RegistryType | str | Unset) -> RegistryType | Unset:
+    """Returns the member; an update may leave it out."""
+    return value if isinstance(value, Unset) else choose(RegistryType, value, "registry_type")
 
 
 def to_gender(value: Gender | str | None) -> Gender | None:

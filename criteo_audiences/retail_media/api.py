@@ -13,8 +13,8 @@ from criteo_audiences.contact_lists import (
     UploadReport,
     UploadStream,
     Vocabulary,
-    ensure_contact_list,
 )
+from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import ContactListOperation, ContactListStatistics, IdentifierType, Operation
 from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.retail_media.audience_api import Audiences
@@ -26,20 +26,21 @@ from criteo_audiences.retail_media.models import (
     ContactListCreate,
     SegmentType,
 )
+from criteo_audiences.segment_match import Wanted, ensure_contact_list
 from criteo_audiences.session.endpoints import (
     entities,
     id_list,
     identities,
-    ids_of,
     search,
     send_bulk,
+    send_deletion,
     send_for_one,
     words_of,
 )
 from criteo_audiences.session.protocol import Request, json_request
-from criteo_audiences.validation import require_list, require_models, require_text
+from criteo_audiences.validation import require_ids, require_models, require_text
 
-_ENTITY: Final = "RetailMediaAudienceSegment"
+_ENTITY: Final = "AudienceSegment"
 _PAGE_MAXIMUM: Final = 500
 _SEGMENTS: Final = "/retail-media/accounts/{account_id}/audience-segments"
 _STATISTICS: Final = f"{_SEGMENTS}/{{segment_id}}/contact-list"
@@ -61,21 +62,25 @@ class RetailMedia(Audiences):
     ) -> BulkResult[AudienceSegment]:
         """Creates audience segments; never repeated after a lost answer, because names are unique.
 
+        Criteo's pages say that only contact lists can be created in a stable version, and events segments under
+        `api_version="experimental"`; its OpenAPI document declares both in either.
+
         Args:
             account_id: the account.
             segments: what to create.
 
         Returns:
-            The segments created, and a problem for each that was not, with its position.
+            The segments created, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is nothing to create.
             CriteoError: when the call as a whole failed.
         """
-        body = entities(require_models(segments, AudienceSegmentCreate, "segments"), _ENTITY, "segments")
+        wanted = require_models(segments, AudienceSegmentCreate, "segments")
+        body = entities(wanted, _ENTITY, "segments")
         path = _account(account_id)
         request = json_request("POST", f"{_SEGMENTS}/create", body, path_parameters=path, repeatable=False)
-        return await send_bulk(self._session, request, AudienceSegment)
+        return await send_bulk(self._session, request, AudienceSegment, wanted)
 
     async def update_audience_segments(
         self, account_id: str, segments: Iterable[AudienceSegmentUpdate]
@@ -87,15 +92,16 @@ class RetailMedia(Audiences):
             segments: the changes.
 
         Returns:
-            The segments changed, and a problem for each that was not, with its position.
+            The segments changed, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is nothing to change.
             CriteoError: when the call as a whole failed.
         """
-        body = entities(require_models(segments, AudienceSegmentUpdate, "segments"), _ENTITY, "segments")
+        wanted = require_models(segments, AudienceSegmentUpdate, "segments")
+        body = entities(wanted, _ENTITY, "segments")
         request = json_request("PATCH", _SEGMENTS, body, path_parameters=_account(account_id))
-        return await send_bulk(self._session, request, AudienceSegment)
+        return await send_bulk(self._session, request, AudienceSegment, wanted)
 
     async def delete_audience_segments(self, account_id: str, ids: Iterable[str]) -> BulkResult[str]:
         """Deletes audience segments; one that an audience uses stays, with a problem that says so.
@@ -105,15 +111,16 @@ class RetailMedia(Audiences):
             ids: the segments.
 
         Returns:
-            The ids deleted, and a problem for each that was not, with its position.
+            The ids deleted, and in `.failures` each that was not, with its problems.
 
         Raises:
             ConfigurationError: when there is none.
             CriteoError: when the call as a whole failed.
         """
-        body = identities(require_list(ids, "ids"), _ENTITY)
+        wanted = require_ids(ids, "ids")
+        body = identities(wanted, _ENTITY)
         request = json_request("POST", f"{_SEGMENTS}/delete", body, path_parameters=_account(account_id))
-        return ids_of(await send_bulk(self._session, request, AudienceSegment))
+        return await send_deletion(self._session, request, wanted)
 
     def search_audience_segments(
         self,
@@ -166,7 +173,9 @@ class RetailMedia(Audiences):
             description: for a list that is created; one that exists keeps its own.
 
         Raises:
-            ConfigurationError: when the name belongs to a segment of another kind.
+            ConfigurationError: when an argument is missing or empty.
+            SegmentMismatchError: when the name belongs to another segment than was asked for, such as another
+                retailer's, or one of another kind of identifier; naming each difference.
             CriteoError: when a call failed.
         """
         create = AudienceSegmentCreate(
@@ -176,7 +185,12 @@ class RetailMedia(Audiences):
             contact_list=ContactListCreate(identifier_type=identifier_type),
         )
         found = self.search_audience_segments(account_id)
-        return await ensure_contact_list(lambda: self.create_audience_segments(account_id, [create]), found, name)
+        owner = {"account_id": account_id, "retailer_id": retailer_id}
+        kinds = [ContactListCreate(identifier_type=identifier_type).identifier_type]
+        wanted = Wanted(owner=owner, kinds=kinds)
+        return await ensure_contact_list(
+            lambda: self.create_audience_segments(account_id, [create]), found, name, wanted
+        )
 
     async def amend_contact_list(
         self,
@@ -234,7 +248,13 @@ class RetailMedia(Audiences):
         return await send_for_one(self._session, request, ContactListStatistics)
 
     async def upload_contact_list(
-        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[UploadOptions]
+        self,
+        segment_id: str,
+        source: Source,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[UploadOptions],
     ) -> UploadReport:
         """Uploads identifiers of any number to a contact list: normalized, hashed as chosen, in concurrent batches.
 
@@ -243,6 +263,7 @@ class RetailMedia(Audiences):
             source: an iterable or async iterable of `str`, a `Table`, or the path of a file.
             account_id: check first, with one search, that the list is this account's and may be written. Without it the
                 list is not looked at, since Retail Media has no search without an account.
+            retailer_id: check, with the same search, that it is this retailer's; goes with `account_id`.
             **options: `hash` must be chosen for e-mails; see `criteo_audiences.UploadOptions` for all.
 
         Returns:
@@ -255,11 +276,17 @@ class RetailMedia(Audiences):
             TypeError: when the source, or a row of it, is no text.
             Exception: what the source raises, as it is.
         """
-        check = self._segment_check(segment_id, account_id)
+        check = self._segment_check(segment_id, account_id, retailer_id)
         return await self._contact_lists.upload(segment_id, source, check, options)
 
     def stream_contact_list(
-        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[UploadOptions]
+        self,
+        segment_id: str,
+        source: Source,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[UploadOptions],
     ) -> AbstractAsyncContextManager[UploadStream]:
         """Uploads like `upload_contact_list` and hands out a `BatchResult` as each batch comes back.
 
@@ -267,20 +294,26 @@ class RetailMedia(Audiences):
             segment_id: the contact list.
             source: an iterable or async iterable of `str`, a `Table`, or the path of a file.
             account_id: as for `upload_contact_list`.
+            retailer_id: as for `upload_contact_list`.
             **options: as for `upload_contact_list`.
         """
-        check = self._segment_check(segment_id, account_id)
+        check = self._segment_check(segment_id, account_id, retailer_id)
         return self._contact_lists.stream(segment_id, source, check, options)
 
     @property
     def _contact_lists(self) -> ContactLists:
         return ContactLists(self._session, _VOCABULARY, _CALLS)
 
-    def _segment_check(self, segment_id: str, account_id: str | None) -> SegmentCheck | None:
-        if account_id is None or not self._session.has_login:  # segments are searched in an account
+    def _segment_check(self, segment_id: str, account_id: str | None, retailer_id: str | None) -> SegmentCheck | None:
+        if retailer_id is not None:
+            require_text(retailer_id, "retailer_id")
+            if account_id is None:
+                raise ConfigurationError("retailer_id goes with account_id: segments are searched in an account.")
+        if account_id is None or not self._session.has_login:
             return None
         found = self.search_audience_segments(account_id, audience_segment_ids=[require_text(segment_id, "segment_id")])
-        return SegmentCheck(found, segment_id, "account_id", account_id)
+        owner = {"account_id": account_id} | ({} if retailer_id is None else {"retailer_id": retailer_id})
+        return SegmentCheck(found, segment_id, owner)
 
 
 def _account(account_id: str) -> dict[str, str]:

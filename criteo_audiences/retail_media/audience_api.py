@@ -22,23 +22,30 @@ from criteo_audiences.session.endpoints import (
     entities,
     id_list,
     identities,
-    ids_of,
     search,
     send_bulk,
+    send_deletion,
     send_for_one,
     send_for_page,
 )
 from criteo_audiences.session.protocol import Request, json_request
 from criteo_audiences.session.session import Session
-from criteo_audiences.validation import choose, require_kind, require_list, require_models, require_text
+from criteo_audiences.validation import (
+    choose,
+    require_ids,
+    require_kind,
+    require_long_ids,
+    require_models,
+    require_text,
+)
 
 _EXPERIMENTAL: Final = "experimental"
 _ACCOUNT: Final = "/retail-media/accounts/{account_id}"
 _AUDIENCES: Final = f"{_ACCOUNT}/audiences"
 _SEGMENTS: Final = f"{_ACCOUNT}/audience-segments"
 _TARGETING: Final = "/retail-media/preferred-line-items/{line_item_id}/targeting/audiences"
-_AUDIENCE: Final = "RetailMediaAudience"
-_SEGMENT: Final = "RetailMediaAudienceSegment"
+_AUDIENCE: Final = "Audience"
+_SEGMENT: Final = "AudienceSegment"
 _PAGE_MAXIMUM: Final = 500
 _ACCOUNTS_PAGE: Final = 100
 
@@ -95,10 +102,11 @@ class Audiences:
             CriteoError: when the call as a whole failed.
         """
         self._require_experimental()
-        body = entities(require_models(audiences, AudienceCreate, "audiences"), _AUDIENCE, "audiences")
+        wanted = require_models(audiences, AudienceCreate, "audiences")
+        body = entities(wanted, _AUDIENCE, "audiences")
         path = _in_account(account_id)
         request = json_request("POST", f"{_AUDIENCES}/create", body, path_parameters=path, repeatable=False)
-        return await send_bulk(self._session, request, Audience)
+        return await send_bulk(self._session, request, Audience, wanted)
 
     async def update_audiences(self, account_id: str, audiences: Iterable[AudienceUpdate]) -> BulkResult[Audience]:
         """Changes audiences: what an update leaves out stays, what it sets to `None` is taken away. Experimental.
@@ -112,9 +120,10 @@ class Audiences:
             CriteoError: when the call as a whole failed.
         """
         self._require_experimental()
-        body = entities(require_models(audiences, AudienceUpdate, "audiences"), _AUDIENCE, "audiences")
+        wanted = require_models(audiences, AudienceUpdate, "audiences")
+        body = entities(wanted, _AUDIENCE, "audiences")
         request = json_request("PATCH", _AUDIENCES, body, path_parameters=_in_account(account_id))
-        return await send_bulk(self._session, request, Audience)
+        return await send_bulk(self._session, request, Audience, wanted)
 
     async def delete_audiences(self, account_id: str, ids: Iterable[str]) -> BulkResult[str]:
         """Deletes audiences. Experimental.
@@ -131,11 +140,10 @@ class Audiences:
             CriteoError: when the call as a whole failed.
         """
         self._require_experimental()
-        asked = id_list(require_list(ids, "ids"), "ids") or []
-        body = identities(asked, _AUDIENCE)
+        wanted = require_ids(ids, "ids")
+        body = identities(wanted, _AUDIENCE)
         request = json_request("POST", f"{_AUDIENCES}/delete", body, path_parameters=_in_account(account_id))
-        gone = [Audience(id=each) for each in asked]
-        return ids_of(await send_bulk(self._session, request, Audience, when_empty=gone))
+        return await send_deletion(self._session, request, wanted)
 
     def search_audiences(
         self,
@@ -222,12 +230,8 @@ class Audiences:
             ConfigurationError: under `experimental`, which has no targeting.
             CriteoError: when the call failed.
         """
-        body = {
-            "data": {
-                "type": "AudienceTarget",
-                "attributes": unstructure(require_kind(target, AudienceTarget, "target")),
-            }
-        }
+        require_long_ids(require_kind(target, AudienceTarget, "target").audience_ids, "audience_ids")
+        body = {"data": {"type": "AudienceTarget", "attributes": unstructure(target)}}
         request = json_request("PUT", _TARGETING, body, path_parameters=self._line_item(line_item_id))
         return await send_for_one(self._session, request, AudienceTarget)
 
@@ -265,17 +269,23 @@ class Audiences:
         """
         return await send_for_one(self._session, Request(method="GET", path="/retail-media/me"), Application)
 
-    async def list_accounts(self) -> AsyncIterator[Account]:
+    async def list_accounts(self, *, account_ids: Iterable[str] | None = None) -> AsyncIterator[Account]:
         """Yields the accounts that the application may work for, turning the pages by itself.
 
+        Args:
+            account_ids: only these.
+
         Raises:
-            ConfigurationError: under `experimental`, which has no list of accounts.
+            ConfigurationError: under `experimental`, which has no list of accounts, or when the filter is no list of
+                ids.
             CriteoError: when a call failed.
         """
         self._require_stable("list_accounts")
+        wanted = id_list(account_ids, "account_ids")
+        only = {} if wanted is None else {"limitToId": wanted}
         page = 0
         while True:
-            query = {"pageIndex": str(page), "pageSize": str(_ACCOUNTS_PAGE)}
+            query = {"pageIndex": str(page), "pageSize": str(_ACCOUNTS_PAGE), **only}
             request = Request(method="GET", path="/retail-media/accounts", query=query)
             accounts, has_next = await send_for_page(self._session, request, Account)
             for account in accounts:
@@ -286,13 +296,11 @@ class Audiences:
 
     async def _sizes(self, path: str, account_id: str, ids: Iterable[str], channel: Channel | str) -> BulkResult[Size]:
         self._require_experimental()
-        wanted = id_list(require_list(ids, "ids"), "ids")
-        if not wanted:
-            raise ConfigurationError("ids must hold at least one id; found none.")
+        wanted = require_ids(ids, "ids")
         attributes = {"channel": choose(Channel, channel, "channel").value, "ids": wanted}
         body = {"data": {"type": "ComputeSizes", "attributes": attributes}}
         request = json_request("POST", path, body, path_parameters=_in_account(account_id))
-        return await send_bulk(self._session, request, Size)
+        return await send_bulk(self._session, request, Size, wanted)
 
     async def _estimate(self, path: str, account_id: str, definition: object, entity_type: str) -> Size:
         self._require_experimental()
@@ -301,9 +309,7 @@ class Audiences:
         return await send_for_one(self._session, request, Size)
 
     async def _change_line_item(self, verb: str, line_item_id: str, audience_ids: Iterable[str]) -> AudienceTarget:
-        wanted = id_list(require_list(audience_ids, "audience_ids"), "audience_ids")
-        if not wanted:
-            raise ConfigurationError("audience_ids must hold at least one id; found none.")
+        wanted = require_long_ids(require_ids(audience_ids, "audience_ids"), "audience_ids")
         body = {"data": {"type": "AudienceIds", "attributes": {"audienceIds": wanted}}}
         path = self._line_item(line_item_id)
         request = json_request("POST", f"{_TARGETING}/{verb}", body, path_parameters=path)

@@ -7,7 +7,7 @@ from attrs import field, frozen
 
 from criteo_audiences.algebra import Expression, require_expression, require_expression_or_unset
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.models import UNSET, Unset, Word, nullable
+from criteo_audiences.models import UNSET, Problem, Unset, Word, beside, nullable
 from criteo_audiences.retail_media.models import Channel, EventsCreate
 from criteo_audiences.validation import (
     choose,
@@ -144,11 +144,13 @@ class Size:
         id: the segment or the audience; `None` for an estimate of one that does not exist.
         size: people; hidden without the permission to see it.
         relative_size: their share of the retailer's users, 0 to 1.
+        warnings: what Criteo warned of in the same answer.
     """
 
     id: str | None = None
     size: int | None = None
     relative_size: float | None = None
+    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=beside())
 
 
 @frozen(kw_only=True)
@@ -183,10 +185,12 @@ class AudienceTarget:
     Attributes:
         scope: whether they are included or excluded.
         audience_ids: the audiences.
+        warnings: what Criteo warned of in the same answer; a target of yours has none.
     """
 
     scope: Scope = field(converter=_scope)
     audience_ids: tuple[str, ...] = field(converter=_ids, validator=id_field)
+    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=beside())
 
 
 @frozen(kw_only=True)

@@ -10,10 +10,12 @@ from criteo_audiences.models import UNSET, IdentifierType, Unset, Word, nullable
 from criteo_audiences.validation import (
     choose,
     id_field,
+    number_field,
     require_change,
     require_changes_to_one,
     require_naming,
     require_one_of,
+    require_order,
     require_text,
     unique_ids,
     unique_ids_or_unset,
@@ -89,6 +91,9 @@ def _identifier_type(value: IdentifierType | str) -> IdentifierType:
     return kind
 
 
+_price: Final = number_field(least=0)
+
+
 def _activity(value: ShopperActivity | str) -> ShopperActivity:
     return choose(ShopperActivity, value, "shopper_activity")
 
@@ -161,16 +166,30 @@ class ContactListCreate:
 
 @frozen(kw_only=True)
 class EventsCreate:
-    """Settings for a segment of shoppers who did something with some categories or brands, at least one of them."""
+    """Settings for a segment of shoppers who did something with some categories or brands, at least one of them.
+
+    Criteo's pages on Retail Media say that the stable versions create contact lists only; their OpenAPI document takes
+    these settings all the same. Where they are refused, use `api_version="experimental"`.
+
+    Attributes:
+        shopper_activity: what the shoppers did.
+        lookback_days: how far back it counts.
+        category_ids, brand_ids: with what, at least one id of either.
+        min_price, max_price: of the products, from 0, the minimum not above the maximum.
+
+    Raises:
+        ConfigurationError: naming the field that cannot be right.
+    """
 
     shopper_activity: ShopperActivity = field(converter=_activity)
     lookback_days: LookbackDays = field(converter=_lookback)
     category_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids, validator=id_field)
     brand_ids: tuple[str, ...] | None = field(default=None, converter=unique_ids, validator=id_field)
-    min_price: float | None = None
-    max_price: float | None = None
+    min_price: float | None = field(default=None, validator=_price)
+    max_price: float | None = field(default=None, validator=_price)
 
     def __attrs_post_init__(self) -> None:
+        require_order(self, "min_price", "max_price")
         if not self.category_ids and not self.brand_ids:
             raise ConfigurationError("Events settings need category_ids or brand_ids, at least one id of either.")
 
@@ -183,7 +202,8 @@ class AudienceSegmentCreate:
         retailer_id: the retailer whose shoppers it holds.
         name: unique among the account's segments.
         description: free text.
-        contact_list, events: its settings, exactly one of them.
+        contact_list, events: its settings, exactly one of them. Criteo's pages say that stable versions create contact
+            lists only.
 
     Raises:
         ConfigurationError: when the name or the retailer is missing, or not exactly one settings object is given.
@@ -203,14 +223,23 @@ class AudienceSegmentCreate:
 
 @frozen(kw_only=True)
 class EventsUpdate:
-    """Changes to an events segment; a price of `None` is taken away, what is left out stays."""
+    """Changes to an events segment; a price of `None` is taken away, what is left out stays.
+
+    By Criteo's pages there are such segments under `api_version="experimental"` only. The two lists cannot both be
+    emptied.
+    """
 
     shopper_activity: ShopperActivity | Unset = field(default=UNSET, converter=_activity_or_unset)
     lookback_days: LookbackDays | Unset = field(default=UNSET, converter=_lookback_or_unset)
     category_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset, validator=id_field)
     brand_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset, validator=id_field)
-    min_price: float | Unset | None = field(default=UNSET, metadata=nullable())
-    max_price: float | Unset | None = field(default=UNSET, metadata=nullable())
+    min_price: float | Unset | None = field(default=UNSET, validator=_price, metadata=nullable())
+    max_price: float | Unset | None = field(default=UNSET, validator=_price, metadata=nullable())
+
+    def __attrs_post_init__(self) -> None:
+        require_order(self, "min_price", "max_price")
+        if self.category_ids == () and self.brand_ids == ():
+            raise ConfigurationError("category_ids and brand_ids cannot both be empty: an events segment needs one id.")
 
 
 @frozen(kw_only=True)

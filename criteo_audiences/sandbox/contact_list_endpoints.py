@@ -173,7 +173,7 @@ async def get_statistics(request: web.Request) -> web.Response:
     attributes = {
         "numberOfIdentifiers": count,
         "numberOfMatches": matched(count, match_rate),
-        "matchRate": match_rate,
+        "matchRate": match_rate if count else None,
     }
     return answer({"id": segment.id, "type": "ContactListStatistics", "attributes": attributes})
 

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
+from criteo_audiences.sandbox.contact_list import is_opaque_id
 from criteo_audiences.sandbox.services import COMMERCE_GRID, MARKETING_SOLUTIONS, RETAIL_MEDIA, Service
 
 # The fraction has seven digits. The last is not zero, so that cutting to microseconds differs from rounding.
@@ -73,7 +74,11 @@ Rewording = Callable[[Any], Any]
 
 
 def _described(service: Service) -> Service:
-    return attrs.evolve(service, default_page=500) if service.name == RETAIL_MEDIA.name else service
+    if service.name == RETAIL_MEDIA.name:
+        return attrs.evolve(service, default_page=500)
+    if service.name == MARKETING_SOLUTIONS.name:  # whose guide lists what OpenAPI dropped in 2024
+        return attrs.evolve(service, identifiers={**service.identifiers, "customerid": is_opaque_id})
+    return service
 
 
 # What requests may say besides: the spelling of words, and values in or out of their wrappers.
@@ -141,12 +146,22 @@ def _in_lower_case(word: Any) -> Any:
 # The misspellings of one service each; ids of contact lists in the samples of Marketing Solutions are text.
 _ANSWER_WORDS: Mapping[str, Mapping[str, Rewording]] = {
     MARKETING_SOLUTIONS.name: {
-        "contactListId": str,
         "identifierType": lambda word: "phonenumber" if word == "phoneNumber" else word,
         "registryType": lambda _: "PointsOfInterest",
     },
-    RETAIL_MEDIA.name: {"identifierType": _in_lower_case, "isReadOnly": lambda flag: str(flag).lower()},
+    RETAIL_MEDIA.name: {"identifierType": _in_lower_case},
 }
+
+
+def _read_only_as_text(entity: Document) -> Document:
+    settings = entity["attributes"].get("contactList")
+    if not isinstance(settings, dict) or "isReadOnly" not in settings:
+        return entity
+    return _with(entity, contactList={**settings, "isReadOnly": str(settings["isReadOnly"]).lower()})
+
+
+def _list_id_as_text(operation: Document) -> Document:
+    return _with(operation, contactListId=str(operation["attributes"]["contactListId"]))
 
 
 def _answer_words(occasion: Occasion) -> dict[str, Rewording]:
@@ -207,19 +222,31 @@ def _nested(operation: Document) -> Document:
 
 _ENTITIES: Mapping[tuple[str, str], tuple[Callable[[Document], Document], ...]] = {
     (MARKETING_SOLUTIONS.name, "create"): (_never_updated, _description_in_wrapper, _without_in_market),
-    (MARKETING_SOLUTIONS.name, "clear"): (_typed("ContactListAudienceSegment"),),
     (RETAIL_MEDIA.name, "create"): (_never_updated, _account_in_capitals),
-    (RETAIL_MEDIA.name, "update"): (_account_in_capitals, _typed("Audience Segment"), _keyed_by_identifier_type),
-    (RETAIL_MEDIA.name, "delete"): (_typed("Audience Segment"), _keyed_by_identifier_type),
-    (RETAIL_MEDIA.name, "search"): (_account_in_capitals, _typed("AudienceSegment")),
+    (RETAIL_MEDIA.name, "update"): (_account_in_capitals,),
+    (RETAIL_MEDIA.name, "search"): (_account_in_capitals, _typed("AudienceSegment"), _read_only_as_text),
     (RETAIL_MEDIA.name, "statistics"): (_keyed_by_identifier_type,),
     (RETAIL_MEDIA.name, "amend"): (_nested,),
     (COMMERCE_GRID.name, "create"): (_never_updated,),
 }
 
 
+# Of two truths about a call the pages have one here and the other there: every second answer has these.
+_EVERY_SECOND: Mapping[tuple[str, str], tuple[Callable[[Document], Document], ...]] = {
+    (MARKETING_SOLUTIONS.name, "clear"): (_typed("ContactListAudienceSegment"),),
+    (MARKETING_SOLUTIONS.name, "amend"): (_list_id_as_text,),
+    (RETAIL_MEDIA.name, "update"): (_typed("Audience Segment"), _keyed_by_identifier_type),
+    (RETAIL_MEDIA.name, "delete"): (_typed("Audience Segment"), _keyed_by_identifier_type),
+}
+
+
+def _is_second(turn: int) -> bool:
+    return turn % 2 == 1
+
+
 def _entity(entity: Document, occasion: Occasion) -> Document:
-    for change in _ENTITIES.get((occasion.service, occasion.endpoint), ()):
+    call = occasion.service, occasion.endpoint
+    for change in (*_ENTITIES.get(call, ()), *(_EVERY_SECOND.get(call, ()) if _is_second(occasion.turn) else ())):
         entity = change(entity)
     return entity
 
@@ -228,22 +255,22 @@ def _problem(problem: Document, turn: int) -> Document:
     # OpenAPI has both forms of a trace, one in CommonProblem and one in AudienceError; samples keep to neither.
     trace = ["at Criteo", "at the gateway"]
     return {
-        **_renamed(problem, "traceId", "traceIdentifier"),
+        **(problem if _is_second(turn) else _renamed(problem, "traceId", "traceIdentifier")),
         "code": _code(problem["code"], turn),
-        "stackTrace": "\n".join(trace) if turn % 2 else trace,
+        "stackTrace": "\n".join(trace) if _is_second(turn) else trace,
     }
 
 
 def _code(code: str, turn: int) -> str:
     if code == "segment-not-found":
-        return ("segment-has-not-been-found", "audience-segment-not-found")[turn % 2]
+        return ("segment-has-not-been-found", "audience-segment-not-found")[_is_second(turn)]
     return f"audience-{code}" if code.startswith("segment-size-") else code
 
 
 def _worded(answer: Answer, occasion: Occasion) -> Answer:
     if answer.body is None:
         return _cleared(answer, occasion)
-    if occasion.endpoint == "audiences.delete" and answer.body.get("errors") == []:
+    if occasion.endpoint == "audiences.delete" and answer.body.get("errors") == [] and _is_second(occasion.turn):
         return Answer(204, None)
     body: Document = _reworded(answer.body, _answer_words(occasion))
     for name in ("errors", "warnings"):
@@ -260,7 +287,7 @@ def _cleared(answer: Answer, occasion: Occasion) -> Answer:
     if occasion.service != RETAIL_MEDIA.name:
         return answer
     entity = {"id": occasion.segment_id, "type": "AudienceSegment"}
-    return Answer(201, None) if occasion.turn % 2 else Answer(200, {"data": entity})
+    return Answer(201, None) if _is_second(occasion.turn) else Answer(200, {"data": entity})
 
 
 def _entities(data: Any, occasion: Occasion) -> Any:
@@ -272,9 +299,12 @@ def _placed(status: int, body: Document, occasion: Occasion) -> tuple[int, Docum
     failures = body["errors"]
     if "data" not in body or not failures:
         return status, body
-    if occasion.endpoint in _CREATIONS and not body["data"]:
+    if occasion.endpoint in _CREATIONS and not body["data"] and _is_second(occasion.turn):
         return 400, _without(body, "data")
     if occasion.service == MARKETING_SOLUTIONS.name or occasion.endpoint not in _WITH_WARNINGS:
+        return status, body
+    # The page of Retail Media says warnings, and its own sample of a failed deletion has them in errors.
+    if occasion.service == RETAIL_MEDIA.name and occasion.endpoint == "delete" and _is_second(occasion.turn):
         return status, body
     return status, {**body, "errors": [], "warnings": [*failures, *body["warnings"]]}
 

@@ -178,8 +178,8 @@ RETAIL_MEDIA: Final = Service(
     operation_is_flat=True,
     audiences=AudienceTraits(
         path="accounts/{owner_id}/audiences",
-        # By analogy with the segments: neither OpenAPI nor the guide has a word for it.
-        entity_type="RetailMediaAudience",
+        # In the sample of a search in Criteo's guide; OpenAPI has any string.
+        entity_type="Audience",
         filters={"audienceIds": "id", "retailerIds": "retailerId", "audienceSegmentIds": "segmentIds"},
         # In Criteo's guide; OpenAPI sets none.
         limits=Limits(name=256, description=500),

@@ -12,17 +12,18 @@ What Criteo did is done, so an answer is read as far as it can be:
 import datetime as dt
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Final, TypeVar, get_args, get_origin
+from typing import Any, Final, TypeVar, cast, get_args, get_origin
 
 import attrs
 import cattrs
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from criteo_audiences.errors import ConfigurationError, InvalidResponseError, PartialFailureError
-from criteo_audiences.models import UNSET, Problem, ProblemType, Unset, Word
+from criteo_audiences.models import UNSET, Problem, Unset, Word
 from criteo_audiences.results import BulkResult, Page
+from criteo_audiences.session.problems import MOST_OF_A_SINGLE_CALL, MOST_PROBLEMS, read_problems
 from criteo_audiences.session.values import (
     UnreadableError,
     read_bool,
@@ -39,49 +40,7 @@ _LOG: Final = logging.getLogger("criteo_audiences.session")
 
 _INT32: Final = 2**31 - 1
 _IDENTITY: Final = "id"
-MOST_PROBLEMS: Final = 10_000
-MOST_OF_A_SINGLE_CALL: Final = 100
 _MOST_ITEMS: Final = 20_000
-_LONGEST_TEXT: Final = 1_000
-_PROBLEM_TEXTS: Final = ("code", "instance", "title", "detail")
-
-
-def read_problems(entries: Any, *, lenient: bool = False, most: int = MOST_PROBLEMS) -> tuple[Problem, ...]:
-    """Reads `errors` or `warnings`, which may be missing, `null` or empty.
-
-    Args:
-        entries: the JSON value.
-        lenient: skip what is no problem object, as among warnings or in the answer of a broken gateway, instead of
-            refusing it.
-        most: how many are read; a server may list any number.
-
-    Raises:
-        InvalidResponseError: when it is no list of objects and `lenient` is false.
-    """
-    if entries is None:
-        return ()
-    listed = entries[:most] if isinstance(entries, list) else []
-    readable = isinstance(entries, list) and all(entry is None or isinstance(entry, dict) for entry in listed)
-    if not readable and not lenient:
-        raise InvalidResponseError(["expected a list of problems @ $.errors"])
-    return tuple(_problem(entry) for entry in listed if isinstance(entry, dict))
-
-
-def _problem(entry: Mapping[str, Any]) -> Problem:
-    """Reads one problem; the trace id also from its deprecated twin, and nothing of the stack trace."""
-    kind = entry.get("type")
-    return Problem(
-        type=ProblemType(kind) if isinstance(kind, str) else None,
-        trace_id=_text(entry.get("traceId")) or _text(entry.get("traceIdentifier")),
-        **{name: _text(entry.get(name)) for name in _PROBLEM_TEXTS},
-    )
-
-
-def _text(value: object) -> str | None:
-    """Returns a text, cut to a readable length, so that a large answer does not keep much memory."""
-    if not isinstance(value, str):
-        return None
-    return value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT]
 
 
 def read_one(document: Any, kind: type[T]) -> T:
@@ -92,10 +51,25 @@ def read_one(document: Any, kind: type[T]) -> T:
         InvalidResponseError: when it cannot be read; names paths, never values.
     """
     envelope = _envelope(document)
-    problems = read_problems(envelope.get("errors"), most=MOST_OF_A_SINGLE_CALL)
+    problems, warnings = _single_problems(envelope)
     if problems:
-        raise _mixed(problems, _receipt(envelope, kind))
-    return _read_entity(envelope.get("data"), kind, "$.data")
+        receipt = _receipt(envelope, kind)
+        raise _mixed(problems, None if receipt is None else _warned(receipt, warnings))
+    return _warned(_read_entity(envelope.get("data"), kind, "$.data"), warnings)
+
+
+def _single_problems(envelope: Mapping[str, Any]) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """Returns the errors of a call that has no items, and its warnings; a notice of deprecation is never an error."""
+    errors = read_problems(envelope.get("errors"), most=MOST_OF_A_SINGLE_CALL)
+    warnings = read_problems(envelope.get("warnings"), lenient=True, most=MOST_OF_A_SINGLE_CALL)
+    notices = tuple(problem for problem in errors if not problem.is_failure)
+    return tuple(problem for problem in errors if problem.is_failure), notices + warnings
+
+
+def _warned(result: T, warnings: tuple[Problem, ...]) -> T:
+    """Keeps the warnings of an answer with its single result."""
+    kept: Any = result
+    return cast("T", attrs.evolve(kept, warnings=warnings)) if warnings and hasattr(kept, "warnings") else result
 
 
 def _receipt(envelope: Mapping[str, Any], kind: type[T]) -> T | None:
@@ -115,8 +89,13 @@ def _mixed(problems: tuple[Problem, ...], receipt: object = None) -> PartialFail
     return failure
 
 
-def read_bulk(document: Any, kind: type[T]) -> BulkResult[T]:
+def read_bulk(document: Any, kind: type[T], requested: Sequence[Any] = ()) -> BulkResult[T]:
     """Reads the results of a bulk call and its problems; a `null` among the results is left out.
+
+    Args:
+        document: the answer.
+        kind: the model of a result.
+        requested: what was asked for, item by item.
 
     Raises:
         InvalidResponseError: when it cannot be read; names paths, never values.
@@ -133,6 +112,7 @@ def read_bulk(document: Any, kind: type[T]) -> BulkResult[T]:
         items=tuple(_read_entity(entity, kind, f"$.data[{n}]") for n, entity in enumerate(data) if entity is not None),
         errors=read_problems(envelope.get("errors")),
         warnings=read_problems(envelope.get("warnings"), lenient=True),
+        requested=tuple(requested),
     )
 
 
@@ -150,12 +130,20 @@ def read_page(document: Any, kind: type[T]) -> Page[T]:
         InvalidResponseError: when it cannot be read; names paths, never values.
     """
     found = read_bulk(document, kind)
-    if found.errors:
-        raise PartialFailureError(found.errors)
+    errors = tuple(problem for problem in found.errors if problem.is_failure)
+    if errors:
+        raise PartialFailureError(errors)
     envelope = _envelope(document)
     meta, places = envelope.get("meta"), len(envelope.get("data") or ())
     said = structure(meta if isinstance(meta, dict) else {}, _Meta, "$.meta")
-    return Page(items=found.items, total_items=said.total_items, limit=said.limit, offset=said.offset, places=places)
+    return Page(
+        items=found.items,
+        total_items=said.total_items,
+        limit=said.limit,
+        offset=said.offset,
+        places=places,
+        warnings=(*(problem for problem in found.errors if not problem.is_failure), *found.warnings),
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -175,7 +163,7 @@ def read_nothing(document: Any) -> None:
         InvalidResponseError: when it cannot be read.
     """
     envelope = _envelope({} if document is None else document)
-    problems = read_problems(envelope.get("errors"), most=MOST_OF_A_SINGLE_CALL)
+    problems, _ = _single_problems(envelope)
     if problems:
         raise _mixed(problems)
 
@@ -272,7 +260,12 @@ def _camel(name: str) -> str:
 
 
 def _wire_names(kind: type) -> dict[str, str]:
-    return {field.name: field.metadata.get("wire") or _camel(field.name) for field in attrs.fields(kind)}
+    return {field.name: field.metadata.get("wire") or _camel(field.name) for field in _wire_fields(kind)}
+
+
+def _wire_fields(kind: type) -> list["attrs.Attribute[Any]"]:
+    """Returns the fields that stand in an entity; what an answer says beside it, such as its warnings, does not."""
+    return [field for field in attrs.fields(kind) if not field.metadata.get("beside")]
 
 
 def _model_reader(kind: type, converter: cattrs.Converter) -> Callable[..., Any]:
@@ -282,7 +275,7 @@ def _model_reader(kind: type, converter: cattrs.Converter) -> Callable[..., Any]
     """
     names = _wire_names(kind)
     spellings = {wire.casefold(): wire for wire in names.values()}
-    fields = [(names[field.name], field, converter.get_structure_hook(field.type)) for field in attrs.fields(kind)]
+    fields = [(names[field.name], field, converter.get_structure_hook(field.type)) for field in _wire_fields(kind)]
 
     def reader(value: Any, _: Any) -> Any:
         if not isinstance(value, dict):
@@ -296,7 +289,7 @@ def _model_reader(kind: type, converter: cattrs.Converter) -> Callable[..., Any]
                     raise UnreadableError("required field missing", wire)
                 continue
             try:
-                read[field.alias] = hook(given[wire], field.type)
+                read[field.alias or field.name] = hook(given[wire], field.type)
             except Exception as error:  # noqa: BLE001 - whatever a hook raises
                 expected, way = _explained(error)
                 if required or wire == _IDENTITY:
@@ -345,8 +338,9 @@ def _unwrapped(entry: Any) -> Any:
 def _model_writer(kind: type, converter: cattrs.Converter) -> Callable[[Any], Any]:
     """Writes by wire name; `UNSET` is left out, and so is a `None` that is a field's default."""
     names = _wire_names(kind)
-    fields = {names[field.name]: field for field in attrs.fields(kind)}
+    fields = {names[field.name]: field for field in _wire_fields(kind)}
     renames: dict[str, Any] = {name: override(rename=wire) for name, wire in names.items()}
+    renames.update({field.name: override(omit=True) for field in attrs.fields(kind) if field.name not in names})
     write: Callable[[Any], dict[str, Any]] = make_dict_unstructure_fn(kind, converter, **renames)
 
     def writer(model: Any) -> Any:

@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 from attrs import define, field
 
-from criteo_audiences.models import HIDDEN, Compared
+from criteo_audiences.models import HIDDEN, Compared, Prose
 
 _UNIMPORTANT: Final = re.compile(r"[\W_]+")
 _SPELLED_OUT: Final = re.compile(r"(?<=[^a-z0-9])(?:at|dot)(?=[^a-z0-9])", re.IGNORECASE)
@@ -75,12 +75,15 @@ def _based(decode: Callable[[str], bytes], text: str, size: int) -> Iterator[byt
 
 
 _TEXTS: Final = ("code", "instance", "traceId", "traceIdentifier")
+_PROSE: Final = ("title", "detail")
 _LISTS: Final = ("errors", "warnings")
 _ITEM: Final = re.compile(r"@data/\d{1,9}(?=/|\Z)")
 _HEXADECIMAL: Final = re.compile(r"[0-9a-f]{16,}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?")
 _UUID: Final = re.compile(r"(?=.*[a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ ().\-/_]*[0-9]){6,14}(?![0-9A-Za-z])")
+IDENTIFIERS: Final = b'"identifiers":['
+"""Stands before the identifiers of an amendment."""
 _STRING: Final = re.compile(rb'"((?:[^"\\\\]|\\\\.)*)"')
 _LONGEST: Final = 256
 _MOST_TEXTS: Final = 64
@@ -229,17 +232,23 @@ def _windows(texts: Iterable[str], size: int) -> set[str]:
     return {text[at : at + size] for text in texts for at in range(len(text) - size + 1)}
 
 
+_Place = tuple[dict[str, Any], str, str]
+"""A holder of a text, its key there, and what of the text is compared."""
+
+
 class Echoes:
     """Compares the texts of an answer that are shown with the identifiers, secrets and tokens of its call.
 
     Args:
         body: of the request, in pieces.
         secrets: what else the call carried.
+        has_prose: whether the sentences of the answer may be shown as well, since the call carries no identifiers.
     """
 
-    def __init__(self, body: Sequence[bytes], secrets: Collection[str]) -> None:
+    def __init__(self, body: Sequence[bytes], secrets: Collection[str], *, has_prose: bool = False) -> None:
         self._body = body
         self._secrets = list(secrets)
+        self._has_prose = has_prose
 
     def compare(self, document: Any, most: int) -> None:
         """Marks, in an answer's document, the texts that may be shown, and takes out those that may not.
@@ -250,13 +259,26 @@ class Echoes:
         """
         if not isinstance(document, dict):
             return
-        places = [(holder, key, _ITEM.sub("", holder[key])) for holder, key in _places(document, most)]
-        if not places:  # as in nearly every answer: what was sent need not be read
-            return
-        rows = [[text for _, key, text in places if key == name] for name in _TEXTS]
-        shown = self._may_be_shown([text for _, _, text in places], rows)
+        mark = Prose if self._has_prose else Compared
+        places = self._found(document, most, _TEXTS)
+        shown = self._shown_of(places, _TEXTS)
         for holder, key, text in places:
-            holder[key] = Compared(holder[key]) if text in shown else _hidden(holder[key])
+            holder[key] = mark(holder[key]) if text in shown else _hidden(holder[key])
+        sentences = self._found(document, most, _PROSE) if self._has_prose else []
+        shown = self._shown_of(sentences, _PROSE)
+        for holder, key, text in sentences:
+            if text in shown:
+                holder[key] = Prose(" ".join(holder[key].split()))
+
+    def _found(self, document: dict[str, Any], most: int, names: Sequence[str]) -> list[_Place]:
+        return [(holder, key, _ITEM.sub("", holder[key])) for holder, key in _places(document, most, names)]
+
+    def _shown_of(self, places: Sequence[_Place], names: Sequence[str]) -> set[str]:
+        """Returns which texts of an answer may be shown."""
+        if not places:  # as in nearly every answer: what was sent need not be read
+            return set()
+        rows = [[text for _, key, text in places if key == name] for name in names]
+        return self._may_be_shown([text for _, _, text in places], rows)
 
     def _may_be_shown(self, texts: Sequence[str], rows: Sequence[Sequence[str]]) -> set[str]:
         """Returns the texts in which nothing is found of what was sent."""
@@ -272,15 +294,15 @@ class Echoes:
         return compared - {member for text in found if text.is_echo for member in text.members}
 
 
-def _places(document: dict[str, Any], most: int) -> Iterator[tuple[dict[str, Any], str]]:
+def _places(document: dict[str, Any], most: int, names: Sequence[str]) -> Iterator[tuple[dict[str, Any], str]]:
     """Yields where the texts of an answer stand that are shown."""
-    if isinstance(document.get("error"), str):
+    if names is _TEXTS and isinstance(document.get("error"), str):
         yield document, "error"
     for name in _LISTS:
         entries = document.get(name)
         for entry in entries[:most] if isinstance(entries, list) else ():
             if isinstance(entry, dict):
-                yield from ((entry, key) for key in _TEXTS if isinstance(entry.get(key), str))
+                yield from ((entry, key) for key in names if isinstance(entry.get(key), str))
 
 
 def _hidden(text: str) -> str:
@@ -291,9 +313,9 @@ def _hidden(text: str) -> str:
 
 def _identifiers(body: Sequence[bytes]) -> Iterator[list[str]]:
     """Yields the identifiers of an amendment, some at a time; other calls carry none."""
-    if not body or b'"identifiers":[' not in body[0]:
+    if not body or IDENTIFIERS not in body[0]:
         return
-    _, _, first = body[0].partition(b'"identifiers":[')
+    _, _, first = body[0].partition(IDENTIFIERS)
     for piece in (first, *body[1:]):
         inside = piece.strip(b",").removesuffix(b"]}}}")
         try:

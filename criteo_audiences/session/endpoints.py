@@ -1,17 +1,17 @@
 """The four shapes of calls: a bulk call, a search, a single result, no result."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
-from attrs import evolve
+from attrs import evolve, frozen
 
-from criteo_audiences.errors import ConfigurationError, InvalidRequestError, PartialFailureError
+from criteo_audiences.errors import ConfigurationError, InvalidRequestError
 from criteo_audiences.models import Word
 from criteo_audiences.results import BulkResult, Page, Search
 from criteo_audiences.session.codec import read_bulk, read_nothing, read_one, read_page, unstructure
 from criteo_audiences.session.protocol import MOST_OF_MANY, Request, json_request
 from criteo_audiences.session.session import Session
-from criteo_audiences.validation import choose, require_list
+from criteo_audiences.validation import choose, require_ids, require_list
 
 T = TypeVar("T")
 W = TypeVar("W", bound=Word)
@@ -19,10 +19,15 @@ W = TypeVar("W", bound=Word)
 _BAD_REQUEST: Final = 400
 
 
-async def send_bulk(
-    session: Session, request: Request, kind: type[T], *, when_empty: Iterable[T] = ()
-) -> BulkResult[T]:
-    """Makes a bulk call; a 400 that blames items one by one is read like the 200 it stands for.
+@frozen(kw_only=True)
+class _Identity:
+    """What is left of an item that was deleted."""
+
+    id: str | None = None
+
+
+async def send_bulk(session: Session, request: Request, kind: type[T], requested: Sequence[Any] = ()) -> BulkResult[T]:
+    """Makes a bulk call; a 400 that blames items is read like the 200 it stands for.
 
     Criteo's guide answers 200 when every item fails; code written with Criteo also meets a 400 (name-must-be-unique).
 
@@ -30,18 +35,34 @@ async def send_bulk(
         session: sends the call.
         request: the call.
         kind: the model of an item.
-        when_empty: what an answer without a body (204) means.
+        requested: what is asked for, item by item: models, or ids.
     """
+    return await _send_bulk(session, request, requested, lambda document: read_bulk(document, kind, requested))
 
-    def read(document: Any) -> BulkResult[T]:
-        return BulkResult(items=tuple(when_empty)) if document is None and when_empty else read_bulk(document, kind)
 
+async def send_deletion(session: Session, request: Request, ids: Sequence[str]) -> BulkResult[str]:
+    """Makes a call that deletes; an answer without a body (204) says that all is done."""
+
+    def read(document: Any) -> BulkResult[str]:
+        if document is None:
+            return BulkResult(items=tuple(ids), requested=tuple(ids))
+        found = read_bulk(document, _Identity, ids)
+        gone = tuple(item.id for item in found.items if item.id is not None)
+        return BulkResult(items=gone, errors=found.errors, warnings=found.warnings, requested=found.requested)
+
+    return await _send_bulk(session, request, ids, read)
+
+
+async def _send_bulk(
+    session: Session, request: Request, requested: Sequence[Any], read: Callable[[Any], BulkResult[T]]
+) -> BulkResult[T]:
     try:
         return await session.ask(_with_room(request), read)
     except InvalidRequestError as error:
-        if error.status != _BAD_REQUEST or not error.problems or any(entry.index is None for entry in error.problems):
+        refused: BulkResult[T] = BulkResult(errors=error.problems, warnings=error.warnings, requested=tuple(requested))
+        if error.status != _BAD_REQUEST or not refused.failures:
             raise
-        return BulkResult(errors=error.problems)
+        return refused
 
 
 async def send_for_one(session: Session, request: Request, kind: type[T]) -> T:
@@ -71,10 +92,7 @@ def _with_room(request: Request) -> Request:
 
 
 def _items(document: Any, kind: type[T]) -> tuple[T, ...]:
-    found = read_bulk(document, kind)
-    if found.errors:
-        raise PartialFailureError(found.errors)
-    return found.items
+    return read_page(document, kind).items
 
 
 async def send_for_nothing(session: Session, request: Request) -> None:
@@ -104,7 +122,7 @@ def identities(ids: Iterable[str], entity_type: str) -> dict[str, Any]:
     Raises:
         ConfigurationError: when there is none, or one is no text.
     """
-    return {"data": [{"id": entry, "type": entity_type} for entry in id_list(ids, "ids") or ()]}
+    return {"data": [{"id": entry, "type": entity_type} for entry in require_ids(ids, "ids")]}
 
 
 def id_list(ids: Iterable[str] | None, name: str) -> list[str] | None:
@@ -113,20 +131,8 @@ def id_list(ids: Iterable[str] | None, name: str) -> list[str] | None:
     Raises:
         ConfigurationError: when it is no list, or holds anything but text.
     """
-    if ids is None:
-        return None
-    listed = require_list(ids, name)
-    if not all(isinstance(entry, str) and entry for entry in listed):
-        raise ConfigurationError(f"{name} must hold ids as non-empty str.")
-    if not listed:  # Criteo ignores an empty filter, and would answer with the items of all owners
-        raise ConfigurationError(f"{name} must hold at least one id; found none.")
-    return listed
-
-
-def ids_of(result: BulkResult[Any]) -> BulkResult[str]:
-    """Returns a bulk result of entities as one of their ids."""
-    ids = tuple(item.id for item in result.items if item.id is not None)
-    return BulkResult(items=ids, errors=result.errors, warnings=result.warnings)
+    # Criteo ignores an empty filter, and would answer with the items of all owners.
+    return None if ids is None else require_ids(ids, name)
 
 
 def words_of(words: type[W], values: Iterable[object] | None, name: str) -> list[str] | None:

@@ -27,11 +27,12 @@ from criteo_audiences.errors import (
     RateLimitExceeded,
     ResponseError,
     ServerError,
+    describe,
 )
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import Problem, ProblemType, RateLimit
-from criteo_audiences.session.codec import MOST_OF_A_SINGLE_CALL, MOST_PROBLEMS, read_problems
-from criteo_audiences.session.echoes import Echoes
+from criteo_audiences.session.echoes import IDENTIFIERS, Echoes
+from criteo_audiences.session.problems import MOST_OF_A_SINGLE_CALL, MOST_PROBLEMS, read_problems
 from criteo_audiences.session.quota import MOST_CALLS
 
 MOST_OF_ONE: Final = 2 * 1024 * 1024
@@ -70,7 +71,7 @@ class Request:
         method: the HTTP method.
         path: a template below the API version, such as `/marketing-solutions/audience-segments/{segment_id}/...`.
         path_parameters: what goes into the template; quoted here.
-        query: query parameters.
+        query: query parameters; one with several values is repeated.
         body: the encoded body in pieces, so that a large one is never sent in one step.
         content_type: of the body.
         repeatable: whether a repeat after a lost answer does no harm; the call's meaning decides, not its verb.
@@ -85,7 +86,7 @@ class Request:
     method: str
     path: str
     path_parameters: Mapping[str, str] = field(factory=dict)
-    query: Mapping[str, str] = field(factory=dict)
+    query: Mapping[str, str | Sequence[str]] = field(factory=dict)
     body: Sequence[bytes] = field(default=(), repr=False)
     content_type: str = JSON
     repeatable: bool = True
@@ -95,6 +96,11 @@ class Request:
     background: bool = False
     labels: Mapping[str, Any] = field(factory=dict)
     meter: CallMeter | None = field(default=None, repr=False)
+
+    @property
+    def has_identifiers(self) -> bool:
+        """Whether identifiers of people, or a secret, may stand in it or in its answer."""
+        return not self.authorized or "contact-list" in self.path or IDENTIFIERS in b"".join(self.body[:1])
 
     @property
     def most_problems(self) -> int:
@@ -109,7 +115,7 @@ class Request:
         """Returns the path and query to ask for."""
         path = self.path.format_map({name: _quoted(value, name) for name, value in self.path_parameters.items()})
         prefix = f"/{api_version}" if self.versioned else ""
-        return prefix + path + (f"?{urlencode(self.query)}" if self.query else "")
+        return prefix + path + (f"?{urlencode(self.query, doseq=True)}" if self.query else "")
 
 
 def _quoted(value: str, name: str) -> str:
@@ -175,14 +181,14 @@ def decipher(response: Response, request: Request | None = None, secrets: Collec
         raise InvalidResponseError(["expected a final HTTP status"], status=status)
     if 200 <= status < 300:  # noqa: PLR2004 - RFC 9110 §15.3, the class of success
         return _compared(_document(response), request, secrets)
-    problems = _problems_of(response, request, secrets)
+    problems, warned = _problems_of(response, request, secrets)
     if status == 429:  # noqa: PLR2004 - RFC 6585 §4
         limit = read_rate_limit(response)
         raise RateLimitExceeded(problems=problems, rate_limit=limit, retry_after=_retry_after(response, limit))
     if 300 <= status < 400:  # noqa: PLR2004 - RFC 9110 §15.4, the class of redirects
         raise InvalidRequestError(status, problems, advice="Redirects are not followed: check the base URL.")
     kind = ServerError if status >= _SERVER_ERROR else _ERRORS.get(status, InvalidRequestError)
-    raise kind(status, problems, retry_after=_retry_after(response, None))
+    raise kind(status, problems, warnings=warned, retry_after=_retry_after(response, None))
 
 
 def is_quickly_read(response: Response, request: Request) -> bool:
@@ -196,7 +202,8 @@ def is_quickly_read(response: Response, request: Request) -> bool:
 
 def _compared(document: Any, request: Request | None, secrets: Collection[str]) -> Any:
     most = MOST_PROBLEMS if request is None else request.most_problems
-    Echoes(() if request is None else request.body, secrets).compare(document, most)
+    has_prose = request is not None and not request.has_identifiers
+    Echoes(() if request is None else request.body, secrets, has_prose=has_prose).compare(document, most)
     return document
 
 
@@ -217,18 +224,21 @@ def _decoded(body: bytes) -> Any:
     return orjson.loads(body.removeprefix(codecs.BOM_UTF8))
 
 
-def _problems_of(response: Response, request: Request | None, secrets: Collection[str]) -> tuple[Problem, ...]:
-    """Reads an error answer's problems; a page of HTML or half a document has none."""
+def _problems_of(
+    response: Response, request: Request | None, secrets: Collection[str]
+) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
+    """Reads an error answer's errors and warnings; a page of HTML or half a document has none."""
     try:
         document = _compared(_decoded(response.body), request, secrets)
     except (orjson.JSONDecodeError, InvalidResponseError):
-        return ()
+        return (), ()
     if not isinstance(document, dict):
-        return ()
+        return (), ()
     if isinstance(document.get("error"), str):  # RFC 6749 §5.2: how a token endpoint refuses
-        return (Problem(code=document["error"]),)
+        return (Problem(code=document["error"]),), ()
     most = MOST_PROBLEMS if request is None else request.most_problems
-    return read_problems(document.get("errors"), lenient=True, most=most)
+    errors, warned = (read_problems(document.get(name), lenient=True, most=most) for name in ("errors", "warnings"))
+    return errors, warned
 
 
 def read_rate_limit(response: Response) -> RateLimit | None:
@@ -301,6 +311,19 @@ _GONE: Final = 410
 _LOG: Final = logging.getLogger("criteo_audiences.session")
 
 
+def log_warnings(document: Any, request: Request) -> None:
+    """Logs what an answer warns of, in one line; notices of deprecation are the `DeprecationWatch`'s.
+
+    The warnings of an upload's batches are counted in its report, so that their lines are of a lower level.
+    """
+    entries = document.get("warnings") if isinstance(document, dict) else None
+    found = read_problems(entries, lenient=True, most=request.most_problems) if entries else ()
+    told = [problem for problem in found if problem.is_failure]
+    if told:
+        level = logging.INFO if request.labels else logging.WARNING
+        _LOG.log(level, "%s", describe(f"Criteo warned in its answer to {request.method} {request.path}", told))
+
+
 class DeprecationWatch:
     """Reads every answer and warns once of each version or field that will end.
 
@@ -325,11 +348,12 @@ class DeprecationWatch:
             self._warn("version", f"is deprecated and ends on {sunset:%Y-%m-%d}" if sunset else "is deprecated")
 
     def look_at_document(self, document: Any) -> None:
-        """Warns of what an answer's own warnings say will end."""
-        entries = document.get("warnings") if isinstance(document, dict) else None
-        for problem in read_problems(entries, lenient=True) if entries else ():
-            if problem.type is ProblemType.DEPRECATION:
-                self._warn(problem.code or "deprecation", f"announces a deprecation ({problem})")
+        """Warns of what an answer says will end, among its warnings or its errors."""
+        for name in ("errors", "warnings"):
+            entries = document.get(name) if isinstance(document, dict) else None
+            for problem in read_problems(entries, lenient=True) if entries else ():
+                if problem.type is ProblemType.DEPRECATION:
+                    self._warn(problem.code or "deprecation", f"announces a deprecation ({problem})")
 
     def _warn(self, key: str, what: str) -> None:
         if key in self._warned:

@@ -33,6 +33,7 @@ from criteo_audiences.session.protocol import (
     Response,
     decipher,
     is_quickly_read,
+    log_warnings,
     read_rate_limit,
 )
 from criteo_audiences.session.quota import LocalRateLimiter, Quota, RateLimiter, Refusals, floor_of
@@ -268,6 +269,7 @@ class Session:
                 self._refusals_of(call.request).clear()
             document, result = await self._understand(call, response)
             self._deprecations.look_at_document(document)
+            log_warnings(document, call.request)
         except CriteoError as error:
             call.delay = self._delay_after(call, error)
             pause = self._pause_after(call, error)

@@ -88,6 +88,7 @@ class UploadReport:
         by_type: the outcome of what was sent, by kind of identifier.
         batches: batches put into calls; after a dry run, batches it would take.
         failures: the batches that failed.
+        warnings: what Criteo warned of in its answers to batches, by code, and how often.
         resumed: how many of `batches` an earlier run had already delivered.
         calls: requests made, retries included.
         elapsed: seconds.
@@ -117,6 +118,7 @@ class UploadReport:
     by_type: Mapping[IdentifierType, Outcome] = field(factory=dict)
     batches: int = 0
     failures: tuple[BatchResult, ...] = ()
+    warnings: Mapping[str, int] = field(factory=dict)
     resumed: int = 0
     calls: int = 0
     elapsed: float = 0.0
@@ -249,6 +251,7 @@ class UploadReport:
             "by_type": {str(kind.value): outcome.sent for kind, outcome in self.by_type.items()},
             "batches": self.batches,
             "failures": [failure.to_dict() for failure in self.failures],
+            "warnings": dict(self.warnings),
             "resumed": self.resumed,
             "calls": self.calls,
             "retries": self.retries,
@@ -284,6 +287,7 @@ class UploadReport:
             by_type={kind: self.by_type.get(kind, Outcome()) + other.by_type.get(kind, Outcome()) for kind in kinds},
             batches=self.batches + other.batches,
             failures=self.failures + other.failures,
+            warnings=dict(Counter(self.warnings) + Counter(other.warnings)),
             resumed=self.resumed + other.resumed,
             calls=self.calls + other.calls,
             elapsed=self.elapsed + other.elapsed,

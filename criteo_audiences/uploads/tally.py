@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
@@ -39,6 +40,7 @@ class Tally:
         in_flight: batches in flight.
         outcomes: the fate of everything put into calls, by kind of identifier.
         failures: the batches that failed.
+        warnings: what Criteo warned of in its answers, by code.
         accepted_at: when Criteo last accepted a batch.
         busy: seconds that batches were in flight, summed over the batches.
         full: seconds during which as many batches were in flight as may be.
@@ -58,6 +60,7 @@ class Tally:
         self.in_flight = 0
         self.outcomes: dict[IdentifierType, Outcome] = {}
         self.failures: list[BatchResult] = []
+        self.warnings: Counter[str] = Counter()
         self.accepted_at: dt.datetime | None = None
         self.busy = 0.0
         self.full = 0.0
@@ -81,6 +84,7 @@ class Tally:
         self.batches += result.sent > 0
         self.ended += 1
         self._add(result.kind, result.outcome)
+        self.warnings.update(problem.printable_code for problem in (result.receipt.warnings if result.receipt else ()))
         if result.error is not None:
             self.failures.append(result)
             return
@@ -222,6 +226,7 @@ class Tally:
             notes=lane.notes,
             batches=self.planned if options.dry_run else self.batches,
             failures=tuple(self.failures),
+            warnings=dict(self.warnings),
             resumed=self.resumed,
             calls=self.meter.calls,
             waited=self.meter.waited(),

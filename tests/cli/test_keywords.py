@@ -7,10 +7,11 @@ from typing import Any, get_args
 
 import attrs
 import pytest
+import typer
 
 import criteo_audiences
 from criteo_audiences import ConfigurationError, HashAlgorithm, IdentifierType, UploadOptions
-from criteo_audiences.cli.options import in_short, keyword_meanings
+from criteo_audiences.cli.options import in_short, keyword_meanings, one_of
 from criteo_audiences.cli.uploads import HashChoice, Sending
 from criteo_audiences.uploads.options import Options
 
@@ -120,3 +121,13 @@ async def test_columns_are_uploaded_by_kind(cli: Any, sandbox: Any, tmp_path: Pa
     assert done.code == 0, done.err
     assert sandbox.contact_list(segment).identifiers == {"ann@example.com", "+33612345678"}
     assert "add columns 'a' and 'b'" in done.err
+
+
+def test_a_hash_may_be_spelled_as_criteo_does() -> None:
+    """What the library takes as a synonym, the command line takes."""
+    for word in ("sha256md5", "SHA256-of-MD5", "sha256_of_md5"):
+        assert one_of(HashChoice)(word) is HashChoice.SHA256_OF_MD5
+    with pytest.raises(typer.BadParameter, match="expected one of: sha256, md5, sha256-of-md5, none"):
+        one_of(HashChoice)("sha")
+    with pytest.raises(typer.BadParameter, match="expected one of: email, phone-number"):
+        one_of(IdentifierType)("unknown")

@@ -46,8 +46,30 @@ async def test_a_segment_in_use_is_not_deleted(cli, sandbox: Sandbox) -> None:
     document = json.loads(done.out)
     assert done.code == 7
     assert document["deleted"] == [free]
-    assert document["problems"] == [{"id": used, "problem": "segment-must-not-be-used-in-audience at @data/0"}]
+    assert [each["id"] for each in document["problems"]] == [used]
+    assert document["problems"][0]["problem"].startswith("segment-must-not-be-used-in-audience at @data/0 (")
     assert used in done.err
+
+
+@pytest.mark.parametrize("dialect", ["openapi", "guides"])
+@pytest.mark.parametrize("service", OWNERS)
+async def test_a_deprecation_is_no_failure(cli, environment: dict[str, str], service: str, dialect: str) -> None:
+    """With everything deleted the exit code is 0, in either dialect; with a segment in use it is 7."""
+    async with Sandbox(rate_limit=None, dialect=dialect) as old:
+        old.deprecate_version("2026-07")
+        there = {
+            "CRITEO_BASE_URL": old.url,
+            "CRITEO_CLIENT_ID": old.client_id,
+            "CRITEO_CLIENT_SECRET": old.client_secret,
+        }
+        environment.update(there)
+        used, free = old.add_contact_list(service=service, name="a"), old.add_contact_list(service=service, name="b")
+        done = await cli("segments", "delete", service, free, "--yes", "--json", *account(service))
+        assert (done.code, json.loads(done.out)) == (0, {"ok": True, "deleted": [free], "problems": []}), done.err
+        assert "endpoint-deprecated" in done.err
+        old.use_in_audience(used)
+        done = await cli("segments", "delete", service, used, "--yes", *account(service))
+        assert (done.code, done.out) == (7, "")
 
 
 async def test_remove_takes_a_file_out_of_a_list(cli, export: Path, sandbox: Sandbox) -> None:
@@ -102,3 +124,20 @@ async def test_anothers_list_is_refused_before_anything_is_sent(cli, export: Pat
     assert done.code == 6
     assert "no segment of advertiser_id=8" in done.err
     assert len(sandbox.contact_list(segment)) == 0
+
+
+async def test_a_list_of_another_owner_is_exit_code_6(cli, export: Path, sandbox: Sandbox) -> None:
+    """Another owner's or retailer's list, in an upload and in `create`: one line that says what differs."""
+    theirs = sandbox.add_contact_list(service="retail-media", name="crm", account_id="1", retailer_id="99")
+    sending = ("upload", "retail-media", theirs, str(export), "--hash", "md5")
+    done = await cli(*sending, "--account-id", "1", "--retailer-id", "12")
+    assert (done.code, "is no segment of retailer_id=12, but of 99" in done.err) == (6, True), done.err
+    assert not len(sandbox.contact_list(theirs))
+    done = await cli("segments", "create", "retail-media", "crm", "--account-id", "1", "--retailer-id", "12")
+    assert (done.code, "give another name" in done.err) == (6, True), done.err
+    other = sandbox.add_contact_list(name="crm", advertiser_id="9")
+    done = await cli("upload", "marketing-solutions", other, str(export), "--hash", "md5", "--advertiser-id", "8")
+    assert (done.code, "is no segment of advertiser_id=8, but of 9" in done.err) == (6, True), done.err
+    done = await cli("upload", "marketing-solutions", other, str(export), "--hash", "md5", "--retailer-id", "8")
+    assert (done.code, "marketing-solutions has no --retailer-id" in done.err) == (2, True), done.err
+    assert (await cli(*sending, "--account-id", "1", "--retailer-id", "99")).code == 0

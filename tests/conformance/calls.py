@@ -228,9 +228,17 @@ CALLS: Final = (
     Call(_RM, "estimate_audience_size", lambda it: arguments(it.owners, rm_audience_estimates(it)), EXPERIMENTAL),
     Call(_RM, "get_line_item_audiences", lambda it: arguments(it.line_items)),
     Call(_RM, "set_line_item_audiences", lambda it: arguments(it.line_items, targets(it))),
-    Call(_RM, "append_line_item_audiences", lambda it: arguments(it.line_items, some(it.audiences, least=1))),
-    Call(_RM, "delete_line_item_audiences", lambda it: arguments(it.line_items, some(it.audiences, least=1))),
-    Call(_RM, "list_accounts", lambda _: arguments()),
+    Call(
+        _RM,
+        "append_line_item_audiences",
+        lambda it: arguments(it.line_items, some(it.audiences.filter(str.isdecimal), least=1)),
+    ),
+    Call(
+        _RM,
+        "delete_line_item_audiences",
+        lambda it: arguments(it.line_items, some(it.audiences.filter(str.isdecimal), least=1)),
+    ),
+    Call(_RM, "list_accounts", lambda it: arguments(account_ids=optional(some(it.owners, least=1)))),
     Call(_RM, "get_application", lambda _: arguments(), BOTH),
     Call(_CG, "create_audience_segments", lambda it: arguments(some(cg_creations(it), least=1))),
     Call(_CG, "update_audience_segments", lambda it: arguments(some(cg_updates(it), least=1))),
@@ -249,7 +257,7 @@ CALLS: Final = (
         _CG,
         "ensure_contact_list",
         lambda it: arguments(
-            data_provider_id=it.owners, name=NAMES, description=optional(TEXTS), remote_id=optional(TEXTS)
+            data_provider_id=it.owners, name=NAMES, description=optional(TEXTS), remote_id=optional(NAMES)
         ),
     ),
     Call(_CG, "amend_contact_list", lambda it: amendments(it, _CG_KINDS)),

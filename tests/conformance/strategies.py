@@ -68,27 +68,48 @@ TEXTS: Final = st.text(max_size=12)
 IDS: Final = st.integers(1, 2**63 - 1).map(str) | st.text("ab1/%?#&+ é.", min_size=1, max_size=6).filter(
     lambda text: text.strip() and text not in {".", ".."}
 )
-INT32: Final = st.integers(-(2**31), 2**31 - 1)
-INT64: Final = st.integers(-(2**63), 2**63 - 1)
+PEOPLE: Final = st.integers(1, 2**63 - 1)
 DAYS: Final = st.integers(0, 400) | st.integers(0, 2**31 - 1)
 # 400 >= to > from >= 0, by Criteo's error list.
 VISITS: Final = st.tuples(st.integers(0, 400), st.integers(0, 400)).filter(lambda days: days[0] < days[1])
-PRICES: Final = st.integers(0, 10**6) | st.floats(allow_nan=False, allow_infinity=False)
-COUNTRIES: Final = st.sampled_from(["FR", "US", "GB"]) | NAMES
+SPANS: Final = st.tuples(DAYS, DAYS).map(lambda days: tuple(sorted(days))) | st.tuples(st.none(), optional(DAYS))
+PARTLY: Final = st.lists(removable(DAYS), min_size=1, max_size=1).flatmap(
+    lambda one: st.sampled_from([[UNSET, *one], [*one, UNSET], [None, *one], [*one, None]])
+)
+PRICES: Final = st.integers(0, 10**6) | st.floats(0, 10**9)
+RANGES: Final = st.tuples(PRICES, PRICES).map(lambda prices: tuple(sorted(prices)))
+COUNTRIES: Final = st.sampled_from(["FR", "us", "GB", "in"])
+RADII: Final = st.integers(1, 20_037)
 IDENTIFIERS: Final = st.integers(0, 99).map("user{}@example.com".format) | st.text(min_size=1, max_size=20)
 EMAILS: Final = st.integers(0, 99).map("user{}@example.com".format)
 
 PLACES: Final = st.builds(
     ms.PointOfInterest,
     name=optional(TEXTS),
-    latitude=optional(st.floats(-90, 90)),
-    longitude=optional(st.floats(-180, 180)),
+    latitude=st.floats(-90, 90) | st.integers(-90, 90),
+    longitude=st.floats(-180, 180) | st.integers(-180, 180),
+) | st.builds(ms.PointOfInterest, name=NAMES)
+SOME_PLACES: Final = st.lists(
+    PLACES,
+    min_size=1,
+    max_size=3,
+    unique_by=lambda place: place.name if place.latitude is None else (round(place.latitude), round(place.longitude)),
 )
 
 
 def _visits(model: Callable[..., T], visitors: Any, days: tuple[Any, Any]) -> T:
     """Retargeting settings: both numbers of days are drawn at once, because they must make a range."""
     return model(visitors_type=visitors, days_since_last_visit_min=days[0], days_since_last_visit_max=days[1])
+
+
+def _prospects(model: Callable[..., T], users: Any, days: tuple[Any, Any]) -> T:
+    """Prospecting settings: both numbers of days are drawn at once, because they must make a range."""
+    return model(users_type=users, days_since_last_visit_min=days[0], days_since_last_visit_max=days[1])
+
+
+def _events(model: Callable[..., T], prices: tuple[Any, Any], **fields: Any) -> T:
+    """Settings of an events segment: both prices are drawn at once, because they must make a range."""
+    return model(min_price=prices[0], max_price=prices[1], **fields)
 
 
 def _changes_something(settings: Any) -> bool:
@@ -107,16 +128,9 @@ MS_SETTINGS: Final[dict[str, SearchStrategy[Any]]] = {
         buying_power=optional(some(words(ms.BuyingPower))),
         price_range=optional(some(words(ms.PriceRange))),
     ),
-    "location": st.builds(
-        ms.LocationCreate, points_of_interest=some(PLACES, least=1), radius_in_km=st.integers(1, 50) | INT32
-    ),
-    "lookalike": st.builds(ms.LookalikeCreate, seed_segment_id=IDS, target_size=optional(INT64)),
-    "prospecting": st.builds(
-        ms.ProspectingCreate,
-        users_type=words(ms.UsersType),
-        days_since_last_visit_min=optional(DAYS),
-        days_since_last_visit_max=optional(DAYS),
-    ),
+    "location": st.builds(ms.LocationCreate, points_of_interest=SOME_PLACES, radius_in_km=RADII),
+    "lookalike": st.builds(ms.LookalikeCreate, seed_segment_id=IDS, target_size=optional(PEOPLE)),
+    "prospecting": st.builds(_prospects, st.just(ms.ProspectingCreate), words(ms.UsersType), SPANS),
     "retargeting": st.builds(_visits, st.just(ms.RetargetingCreate), words(ms.VisitorsType), VISITS),
 }
 MS_SETTINGS_CHANGES: Final[dict[str, SearchStrategy[Any]]] = {
@@ -131,15 +145,13 @@ MS_SETTINGS_CHANGES: Final[dict[str, SearchStrategy[Any]]] = {
     ),
     "location": st.builds(
         ms.LocationUpdate,
-        points_of_interest=changed(some(PLACES, least=1)),
-        radius_in_km=changed(st.integers(1, 50) | INT32),
+        points_of_interest=changed(SOME_PLACES),
+        radius_in_km=changed(RADII),
+        registry_type=changed(words(ms.RegistryType)),
     ),
-    "lookalike": st.builds(ms.LookalikeUpdate, target_size=changed(INT64)),
+    "lookalike": st.builds(ms.LookalikeUpdate, target_size=changed(PEOPLE)),
     "prospecting": st.builds(
-        ms.ProspectingUpdate,
-        users_type=changed(words(ms.UsersType)),
-        days_since_last_visit_min=removable(DAYS),
-        days_since_last_visit_max=removable(DAYS),
+        _prospects, st.just(ms.ProspectingUpdate), changed(words(ms.UsersType)), SPANS | PARTLY.map(tuple)
     ),
     "retargeting": st.builds(
         _visits,
@@ -154,23 +166,23 @@ RM_SETTINGS: Final[dict[str, SearchStrategy[Any]]] = {
         identifier_type=st.sampled_from(sorted(rm.WIRE_TYPES.keys() - {IdentifierType.GUM})),
     ),
     "events": st.builds(
-        rm.EventsCreate,
+        _events,
+        st.just(rm.EventsCreate),
+        RANGES | st.tuples(st.none(), optional(PRICES)),
         shopper_activity=words(rm.ShopperActivity),
         lookback_days=words(rm.LookbackDays),
         category_ids=some(IDS, least=1),
         brand_ids=optional(some(IDS)),
-        min_price=optional(PRICES),
-        max_price=optional(PRICES),
     ),
 }
 RM_EVENTS_CHANGES: Final = st.builds(
-    rm.EventsUpdate,
+    _events,
+    st.just(rm.EventsUpdate),
+    RANGES | st.tuples(st.sampled_from([UNSET, None]), removable(PRICES)),
     shopper_activity=changed(words(rm.ShopperActivity)),
     lookback_days=changed(words(rm.LookbackDays)),
     category_ids=changed(some(IDS)),
-    brand_ids=changed(some(IDS)),
-    min_price=removable(PRICES),
-    max_price=removable(PRICES),
+    brand_ids=changed(some(IDS, least=1)),
 )
 
 _Fields = dict[str, SearchStrategy[Any]]
@@ -194,7 +206,7 @@ def _change(model: Callable[..., T], fields: _Fields, settings: dict[str, Search
 def ms_creations(world: World) -> SearchStrategy[ms.AudienceSegmentCreate]:
     """A segment to create in Marketing Solutions."""
     fields = {"advertiser_id": world.owners, "name": NAMES, "description": optional(TEXTS)}
-    lookalike = st.builds(ms.LookalikeCreate, seed_segment_id=world.segments, target_size=optional(INT64))
+    lookalike = st.builds(ms.LookalikeCreate, seed_segment_id=world.segments, target_size=optional(PEOPLE))
     return _one_kind(ms.AudienceSegmentCreate, fields, MS_SETTINGS | {"lookalike": lookalike})
 
 
@@ -223,7 +235,7 @@ def cg_creations(world: World) -> SearchStrategy[cg.AudienceSegmentCreate]:
         data_provider_id=world.owners,
         name=NAMES,
         description=optional(TEXTS),
-        contact_list=st.builds(cg.ContactListCreate, remote_id=optional(TEXTS)),
+        contact_list=st.builds(cg.ContactListCreate, remote_id=optional(NAMES)),
     )
 
 
@@ -313,7 +325,8 @@ def rm_audience_estimates(world: World) -> SearchStrategy[rm_audiences.AudienceE
 
 def targets(world: World) -> SearchStrategy[rm_audiences.AudienceTarget]:
     """What a line item is to reach or to leave out."""
-    return st.builds(rm_audiences.AudienceTarget, scope=words(rm_audiences.Scope), audience_ids=some(world.audiences))
+    ids = some(world.audiences.filter(str.isdecimal))
+    return st.builds(rm_audiences.AudienceTarget, scope=words(rm_audiences.Scope), audience_ids=ids)
 
 
 def amendments(world: World, kinds: list[IdentifierType], **keywords: SearchStrategy[Any]) -> SearchStrategy[Arguments]:

@@ -11,7 +11,7 @@ from .sdk import Sdk
 ACCOUNT: Final = "77"
 RETAILER: Final = "12"
 _SEGMENT: Final = "RetailMediaAudienceSegment"
-_AUDIENCE: Final = "RetailMediaAudience"
+_AUDIENCE: Final = "Audience"
 
 
 def create_segment(rm: Sdk, name: str, **attributes: object) -> Any:

@@ -10,7 +10,7 @@ from . import retail_media as sdks
 from .retail_media import ACCOUNT, RETAILER
 from .sdk import Sdk
 
-AUDIENCE = "RetailMediaAudience"
+AUDIENCE = "Audience"
 
 
 def events(rm: Sdk, name: str) -> str:

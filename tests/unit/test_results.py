@@ -171,7 +171,7 @@ async def test_one_page_can_be_asked_for() -> None:
         ({"limit": 0}, "limit must be between 1 and 2, not 0."),
         ({"limit": 3}, "limit must be between 1 and 2, not 3."),
         ({"offset": -1}, "offset must be between 0 and 2,147,483,647, not -1."),
-        ({"limit": "2"}, "limit must be a number, not str."),
+        ({"limit": "2"}, "limit must be a whole number, not str."),
     ],
 )
 async def test_wrong_page_is_refused(options: dict[str, Any], message: str) -> None:

@@ -138,7 +138,7 @@ async def test_statistics_of_every_service(sandbox: Sandbox, call: Any, service:
         "data": {
             "id": segment_id,
             "type": "ContactListStatistics",
-            "attributes": {"numberOfIdentifiers": 0, "numberOfMatches": 0, "matchRate": 0.6},
+            "attributes": {"numberOfIdentifiers": 0, "numberOfMatches": 0, "matchRate": None},
         },
         "errors": [],
         "warnings": [],

@@ -46,7 +46,7 @@ async def test_an_audience_is_created_under_experimental(sandbox: Sandbox, call:
     (entity,) = reply.body["data"]
     assert entity == {
         "id": "300000000000700001",
-        "type": "RetailMediaAudience",
+        "type": "Audience",
         "attributes": {
             "accountId": "1",
             "retailerId": "1",
@@ -118,7 +118,7 @@ async def test_another_account_has_neither_segment_nor_audience(sandbox: Sandbox
     reply = await call("POST", "/experimental/retail-media/accounts/2/audiences/delete", json=body)
     assert reply.codes == ["audience-not-found"]
     gone = await call("POST", f"{BASE}/audiences/delete", json=body)
-    assert gone.body["data"] == [{"id": audience_id, "type": "RetailMediaAudience"}]
+    assert gone.body["data"] == [{"id": audience_id, "type": "Audience"}]
 
 
 async def test_sizes_are_absolute_and_relative(sandbox: Sandbox, call: Any) -> None:
@@ -131,7 +131,7 @@ async def test_sizes_are_absolute_and_relative(sandbox: Sandbox, call: Any) -> N
     assert (reply.problem["instance"], reply.codes) == ("@data/0", ["segment-size-not-available"])
     (audience,) = (await create(call, "all", algebra={"audienceSegmentId": events})).body["data"]
     computed = await compute(call, audience["id"], of="audiences")
-    assert computed.body["data"] == [{"id": audience["id"], "type": "RetailMediaAudience", "attributes": size}]
+    assert computed.body["data"] == [{"id": audience["id"], "type": "Audience", "attributes": size}]
     for reply in (
         await estimate(call, "audience-segments", events=EVENTS),
         await estimate(call, "audiences", algebra={"audienceSegmentId": events}),

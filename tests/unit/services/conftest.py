@@ -20,7 +20,7 @@ class Scripted:
         self.answers: list[Response] = []
         self.asked: list[Exchange] = []
         session = Session(
-            StaticToken("token"),
+            StaticToken("planted-4711"),
             self,
             base_url="https://api.example.com",
             api_version=api_version,

@@ -96,7 +96,7 @@ async def test_a_catalog_with_problems_raises(criteo) -> None:
     """A list that comes with errors is no list."""
     criteo.will_answer({"data": [], "errors": [{"code": "country-code-must-be-valid"}]})
     with pytest.raises(PartialFailureError, match="country-code-must-be-valid"):
-        await criteo.ms.list_in_market_brands("9", "XX")
+        await criteo.ms.list_in_market_brands("9", "FR")
 
 
 @pytest.mark.parametrize("audience_id", ["7", None])

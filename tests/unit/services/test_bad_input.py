@@ -262,20 +262,72 @@ def test_impossible_filters(criteo, filters) -> None:
         criteo.ms.search_audience_segments(**filters)
 
 
-NUMBERS = [
-    (lambda: ms.LookalikeCreate(seed_segment_id="1", target_size=2**63), "lookalike"),
-    (lambda: ms.LocationCreate(points_of_interest=[ms.PointOfInterest(latitude=float("nan"))], radius_in_km=1), "location"),
-    (lambda: ms.LocationCreate(points_of_interest=[ms.PointOfInterest()], radius_in_km=2**40), "location"),
+def place(**point: object) -> ms.LocationCreate:
+    """Builds settings around a good place and another one."""
+    return ms.LocationCreate(points_of_interest=[EIFFEL, ms.PointOfInterest(**point)], radius_in_km=1)
+
+
+def events(**prices: object) -> rm.EventsCreate:
+    """Builds settings of an events segment."""
+    return rm.EventsCreate(shopper_activity="Buy", lookback_days="Last7Days", brand_ids=["1"], **prices)
+
+
+EIFFEL = ms.PointOfInterest(latitude=48.8584, longitude=2.2945)
+SECOND = r"points_of_interest\[1\]"
+VALUES: list[tuple[Callable[[], object], str]] = [
+    *((lambda wrong=wrong: ms.LocationCreate(points_of_interest=[EIFFEL], radius_in_km=wrong), "radius_in_km")
+      for wrong in (0, -5, 20_038, 2**40, 1.5, "5", True, None, float("nan"))),
+    *((lambda wrong=wrong: ms.LocationUpdate(radius_in_km=wrong), "radius_in_km") for wrong in (0, "5", 20_038)),
+    *((lambda wrong=wrong: place(latitude=wrong, longitude=0), SECOND + ".latitude must")
+      for wrong in (90.1, -91, "48.8", True, None, float("nan"), float("inf"))),
+    *((lambda wrong=wrong: place(latitude=0, longitude=wrong), SECOND + ".longitude must")
+      for wrong in (180.1, -181, "2.29", False, None, float("-inf"))),
+    (place, SECOND + " is empty"),
+    (lambda: place(name=" "), SECOND + " is empty"),
+    (lambda: place(name=5, latitude=1, longitude=1), SECOND + ".name must be a str"),
+    (lambda: place(latitude=48.858401, longitude=2.294499), SECOND + r" stands where \[0\] does"),
+    (lambda: ms.LocationUpdate(points_of_interest=[ms.PointOfInterest()]), r"points_of_interest\[0\] is empty"),
+    (lambda: ms.LocationUpdate(registry_type="Castle"), "registry_type"),
+    *((lambda wrong=wrong: ms.LookalikeCreate(seed_segment_id="1", target_size=wrong), "target_size")
+      for wrong in (0, -1, 2**63, "1000", 10.5, True)),
+    *((lambda wrong=wrong: ms.LookalikeUpdate(target_size=wrong), "target_size") for wrong in (0, "1000", 2**63)),
+    *((lambda wrong=wrong: ms.InMarketCreate(country=wrong), "country")
+      for wrong in ("France", "FRA", "UK", "XX", "F", "", "33", 33, None)),
+    (lambda: ms.InMarketUpdate(country="Deutschland"), "country .* did you mean DE"),
+    (lambda: ms.ProspectingCreate(users_type="Prospects", days_since_last_visit_min=9, days_since_last_visit_max=8),
+     "days_since_last_visit_max must be at least days_since_last_visit_min"),
+    (lambda: ms.ProspectingUpdate(days_since_last_visit_min=9, days_since_last_visit_max=8), "days_since_last_visit_max must"),
+    (lambda: ms.ProspectingCreate(users_type="Prospects", days_since_last_visit_min="9"), "days_since_last_visit_min"),
+    *((lambda wrong=wrong: events(min_price=wrong), "min_price") for wrong in (-0.01, "10", True, float("nan"), float("inf"))),
+    *((lambda wrong=wrong: events(max_price=wrong), "max_price") for wrong in (-1, "10", [10])),
+    (lambda: events(min_price=10, max_price=9.99), "max_price must be at least min_price"),
+    (lambda: rm.EventsUpdate(min_price=10, max_price=9), "max_price must be at least min_price"),
+    (lambda: rm.EventsUpdate(min_price="1"), "min_price"),
+    (lambda: rm.EventsUpdate(category_ids=[], brand_ids=[]), "category_ids and brand_ids cannot both be empty"),
+    (lambda: cg.ContactListCreate(remote_id=5), "remote_id must be a str"),
+    (lambda: cg.ContactListCreate(remote_id=""), "remote_id must not be empty"),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("build", "settings"), NUMBERS)
-async def test_numbers_that_no_schema_holds(criteo, build, settings) -> None:
-    """A number beyond the schema's bits, or none that JSON knows, is refused by its field before a call."""
-    create = ms.AudienceSegmentCreate(advertiser_id="1", name="n", **{settings: build()})
-    with pytest.raises(ConfigurationError, match=r"target_size|latitude|radius_in_km"):
-        await criteo.ms.create_audience_segments([create])
-    assert not criteo.asked
+@pytest.mark.parametrize(("build", "words"), VALUES)
+def test_a_value_that_cannot_be_right_is_refused_with_its_field(build, words) -> None:
+    """Numbers, coordinates, countries, prices and ranges: Criteo would refuse a whole bulk call for one of them."""
+    with pytest.raises(ConfigurationError, match=words):
+        build()
+
+
+def test_values_at_their_bounds_are_taken() -> None:
+    """What is merely unusual is Criteo's to judge."""
+    assert place(latitude=-90, longitude=180).points_of_interest[1].latitude == -90
+    assert place(latitude=48.85841, longitude=2.29452).radius_in_km == 1
+    assert place(name="a shop whose place Criteo may know").points_of_interest[1].name
+    assert ms.LocationCreate(points_of_interest=[EIFFEL], radius_in_km=20_037).radius_in_km == 20_037
+    assert ms.InMarketCreate(country="fr").country == "FR"
+    assert events(min_price=0, max_price=0).max_price == 0
+    assert rm.EventsUpdate(category_ids=[]).category_ids == ()
+    assert rm.EventsUpdate(min_price=None, max_price=3).min_price is None
+    same = ms.ProspectingCreate(users_type="Prospects", days_since_last_visit_min=9, days_since_last_visit_max=9)
+    assert same.days_since_last_visit_max == 9
 
 
 async def test_a_lookalike_may_need_64_bits(criteo) -> None:

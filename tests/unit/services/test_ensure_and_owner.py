@@ -51,8 +51,93 @@ async def test_ensure_does_not_take_a_segment_of_another_kind(criteo) -> None:
     """A lookalike of that name is no contact list."""
     criteo.will_answer({"data": [], "errors": [TAKEN]})
     criteo.will_answer({"data": [{"id": "5", "attributes": {"name": "crm", "type": "Lookalike"}}]})
-    with pytest.raises(ConfigurationError, match="segment 5"):
+    with pytest.raises(SegmentMismatchError, match=r"Segment 5 .*is no contact list"):
         await criteo.ms.ensure_contact_list(advertiser_id="1", name="crm")
+
+
+WANTED: dict[str, dict[str, Any]] = {
+    "ms": {"advertiserId": "1", "contactList": {"isReadOnly": False}},
+    "rm": {"accountId": "7", "retailerId": "99", "contactList": {"identifierType": "Email", "isReadOnly": False}},
+    "cg": {"dataProviderId": "3", "remoteId": "r-1"},
+}
+ASKED: dict[str, dict[str, str]] = {
+    "ms": {"advertiser_id": "1"},
+    "rm": {"account_id": "7", "retailer_id": "99"},
+    "cg": {"data_provider_id": "3", "remote_id": "r-1"},
+}
+DIFFERENT: list[tuple[str, dict[str, Any], str]] = [
+    ("ms", {"advertiserId": "2"}, "is no segment of advertiser_id=1, but of 2"),
+    ("ms", {"advertiserId": None}, "is not known to be of advertiser_id=1"),
+    ("ms", {"type": "Lookalike"}, "is no contact list"),
+    ("ms", {"type": "Holographic"}, "is no contact list"),
+    ("ms", {"type": None, "contactList": None, "inMarket": {"country": "FR"}}, "is no contact list"),
+    ("ms", {"contactList": {"isReadOnly": True}}, "is read-only"),
+    ("rm", {"accountId": "8"}, "is no segment of account_id=7, but of 8"),
+    ("rm", {"accountId": None}, "is not known to be of account_id=7"),
+    ("rm", {"retailerId": "12"}, "is no segment of retailer_id=99, but of 12"),
+    ("rm", {"retailerId": None}, "is not known to be of retailer_id=99"),
+    ("rm", {"contactList": {"identifierType": "CustomerId"}}, "takes identifier_type='customer_id', not 'email'"),
+    ("rm", {"contactList": {"identifierType": "Unknown"}}, "takes identifier_type='unknown', not 'email'"),
+    ("rm", {"contactList": {"identifierType": "email", "isReadOnly": "true"}}, "is read-only"),
+    ("rm", {"type": "Events"}, "is no contact list"),
+    ("rm", {"type": None, "contactList": None, "events": {"minPrice": 1}}, "is no contact list"),
+    ("cg", {"dataProviderId": "4"}, "is no segment of data_provider_id=3, but of 4"),
+    ("cg", {"remoteId": "r-2"}, "has remote_id=r-2, not remote_id=r-1"),
+    ("cg", {"remoteId": None}, "has no remote_id, not remote_id=r-1"),
+    ("cg", {"type": "Behavioral"}, "is no contact list"),
+]
+
+
+@pytest.mark.parametrize(("service", "changes", "words"), DIFFERENT)
+async def test_ensure_hands_out_only_what_was_asked_for(
+    criteo, service: str, changes: dict[str, Any], words: str
+) -> None:
+    """A list of that name that differs in one thing is refused, with the difference and the way out."""
+    wanted = {"name": "crm", "type": "ContactList", **WANTED[service]}
+    criteo.will_answer({"data": [], "errors": [TAKEN]})
+    criteo.will_answer({"data": [{"id": "5", "attributes": {**wanted, **changes}}]})
+    with pytest.raises(SegmentMismatchError, match="give another name") as caught:
+        await getattr(criteo, service).ensure_contact_list(name="crm", **ASKED[service])
+    [difference] = caught.value.differences
+    assert words in difference
+    criteo.will_answer({"data": [], "errors": [TAKEN]})
+    criteo.will_answer({"data": [{"id": "5", "attributes": wanted}]})
+    assert (await getattr(criteo, service).ensure_contact_list(name="crm", **ASKED[service])).id == "5"
+
+
+async def test_ensure_finds_its_own_among_lists_of_that_name(criteo) -> None:
+    """A server that does not filter shows another's list of that name first."""
+    criteo.will_answer({"data": [], "errors": [TAKEN]})
+    theirs = {"id": "4", "attributes": {**LIST["attributes"], "advertiserId": "2"}}
+    criteo.will_answer({"data": [theirs, LIST], "meta": {"totalItems": 2}})
+    assert (await criteo.ms.ensure_contact_list(advertiser_id="1", name="crm")).id == "5"
+
+
+async def test_ensure_does_not_hand_out_what_a_create_answers_by_mistake(criteo) -> None:
+    """What the answer to a create leaves out is as it was asked for; what it says otherwise is not."""
+    criteo.will_answer({"data": [{"id": "5", "attributes": {"name": "crm"}}]})
+    asked = {"account_id": "7", "retailer_id": "99", "name": "crm"}
+    assert (await criteo.rm.ensure_contact_list(**asked)).id == "5"
+    criteo.will_answer({"data": [{"id": "5", "attributes": {"name": "crm", "retailerId": "12"}}]})
+    with pytest.raises(SegmentMismatchError, match="retailer_id=99, but of 12"):
+        await criteo.rm.ensure_contact_list(**asked)
+
+
+async def test_the_owner_check_takes_a_retailer(criteo) -> None:
+    """Another retailer's list of the same account is refused before anything is sent; without an account nothing is."""
+    attributes = {"type": "ContactList", **WANTED["rm"], "retailerId": "12"}
+    criteo.will_answer({"data": [{"id": "5", "attributes": attributes}]})
+    with pytest.raises(SegmentMismatchError, match="no segment of retailer_id=99, but of 12"):
+        await criteo.rm.upload_contact_list("5", ["a@b.example"], hash=None, account_id="7", retailer_id="99")
+    assert paths(criteo) == ["search"]
+    with pytest.raises(ConfigurationError, match="retailer_id goes with account_id"):
+        await criteo.rm.upload_contact_list("5", ["a@b.example"], hash=None, retailer_id="99")
+    criteo.will_answer({"data": [{"id": "5", "attributes": {**attributes, "retailerId": "99"}}]})
+    criteo.will_answer({"data": {"attributes": {"nbValidIdentifiers": 1, "nbInvalidIdentifiers": 0}}})
+    async with criteo.rm.stream_contact_list(
+        "5", ["a@b.example"], hash=None, account_id="7", retailer_id="99"
+    ) as results:
+        assert [batch.valid async for batch in results] == [1]
 
 
 async def test_ensure_says_so_when_the_name_is_taken_by_what_nobody_sees(criteo) -> None:
@@ -170,8 +255,8 @@ async def test_all_that_is_wrong_is_named_at_once(criteo) -> None:
         await criteo.rm.upload_contact_list("5", ["a@example.com"], hash=None, account_id="7")
     assert len(caught.value.differences) == 3
     assert str(caught.value) == (
-        "Segment 5 is no segment of account_id=7: check both ids; it is read-only: it was made outside Criteo's API; it "
-        "takes identifier_type='customer_id', not 'email'. Nothing was sent."
+        "Segment 5 is no segment of account_id=7, but of 8; it is read-only: it was made outside Criteo's API; it "
+        "takes identifier_type='customer_id', not 'email'. Check the ids; nothing was sent."
     )
 
 

@@ -37,7 +37,7 @@ MODULES: Final = (
 def _answers(module: ModuleType) -> list[type]:
     """Returns the models of a module that Criteo answers with: every field of theirs may be missing."""
     found = [kind for kind in vars(module).values() if isinstance(kind, type) and attrs.has(kind)]
-    return [kind for kind in found if all(field.default is None for field in attrs.fields(kind))]
+    return [kind for kind in found if all(field.default in {None, ()} for field in attrs.fields(kind))]
 
 
 def _wire_name(field: "attrs.Attribute[Any]") -> str:

@@ -5,12 +5,10 @@ import pytest
 
 from criteo_audiences.errors import ConfigurationError, InvalidRequestError, PartialFailureError, PermissionDeniedError
 from criteo_audiences.marketing_solutions import AudienceSegment, SegmentType
-from criteo_audiences.results import BulkResult
 from criteo_audiences.session import Request, Response
 from criteo_audiences.session.endpoints import (
     id_list,
     identities,
-    ids_of,
     search,
     send_bulk,
     send_for_nothing,
@@ -34,15 +32,16 @@ def refusal(status: int, *instances: str | None) -> Response:
 
 
 async def test_400_that_blames_items_is_a_bulk_result(transport: Any, make_session: Any) -> None:
-    """A 400 whose every problem names its item is read like the 200 it stands for."""
+    """A 400 whose problems name items is read like the 200 it stands for."""
     transport.script.append(refusal(400, "@data/0", "@data/1"))
-    result = await send_bulk(make_session(), CALL, AudienceSegment)
-    assert (result.items, [problem.index for problem in result.errors]) == ((), [0, 1])
+    result = await send_bulk(make_session(), CALL, AudienceSegment, ["a", "b"])
+    assert [(failure.index, failure.item) for failure in result.failures] == [(0, "a"), (1, "b")]
+    transport.script.append(refusal(400, "@data/0", None))
+    result = await send_bulk(make_session(), CALL, AudienceSegment, ["a", "b"])
+    assert ([failure.index for failure in result.failures], len(result.call_errors), result.ok) == ([0], 1, False)
 
 
-@pytest.mark.parametrize(
-    "response", [refusal(400), refusal(400, "@data/0", None), refusal(400, "/x"), refusal(422, "@data/0")]
-)
+@pytest.mark.parametrize("response", [refusal(400), refusal(400, None), refusal(400, "/x"), refusal(422, "@data/0")])
 async def test_refusal_of_the_whole_call_raises(transport: Any, make_session: Any, response: Response) -> None:
     """Any other refusal is one of the call as a whole."""
     transport.script.append(response)
@@ -102,11 +101,9 @@ async def test_meta_may_say_nothing(transport: Any, make_session: Any, meta: str
 
 
 def test_ids_are_listed() -> None:
-    """Ids become entities in order; the ids of a result stay beside its problems."""
+    """Ids become entities in order."""
     assert identities(iter(["1", "2"]), "X") == {"data": [{"id": "1", "type": "X"}, {"id": "2", "type": "X"}]}
     assert id_list(None, "ids") is None
-    result = BulkResult(items=(AudienceSegment(id="1"), AudienceSegment()))
-    assert ids_of(result) == BulkResult(items=("1",))
 
 
 def test_words_are_spelled_as_on_the_wire() -> None:

@@ -1,0 +1,143 @@
+"""Whether a contact list is the one that was asked for, and how a service makes sure that there is one."""
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol, TypeVar
+
+from attrs import field, frozen
+
+from criteo_audiences.errors import (
+    InvalidRequestError,
+    PartialFailureError,
+    SegmentMismatchError,
+    TransportError,
+)
+from criteo_audiences.models import IdentifierType, Word
+from criteo_audiences.results import BulkResult, Search
+
+_NAME_TAKEN: Final = "name-must-be-unique"
+_CONTACT_LIST: Final = "ContactList"
+_OTHER_KINDS: Final = ("in_market", "location", "lookalike", "prospecting", "retargeting", "behavioral", "events")
+_WAY_OUT: Final = "Names are unique, so give another name, or ask for the list as it is; no list was created."
+
+
+class Segment(Protocol):
+    """What the services' audience segments have in common."""
+
+    @property
+    def id(self) -> str | None:
+        """Its id."""
+
+    @property
+    def name(self) -> str | None:
+        """Its name."""
+
+    @property
+    def type(self) -> Word | None:
+        """Its kind."""
+
+
+S = TypeVar("S", bound=Segment)
+
+
+@frozen(kw_only=True)
+class Wanted:
+    """The contact list that a caller means.
+
+    Attributes:
+        owner: the fields that say whose it is, such as `advertiser_id`, and their values.
+        remote_id: the data provider's own id of it; `None` for any.
+        kinds: the kinds of identifier that it must take.
+        is_exact: whether a list of a kind of identifier that this release does not know is another one; an upload to
+            such a list leaves that to Criteo.
+    """
+
+    owner: Mapping[str, str] = field(factory=dict)
+    remote_id: str | None = None
+    kinds: Sequence[IdentifierType] = ()
+    is_exact: bool = True
+
+    def differences(self, segment: Any, *, is_new: bool = False) -> list[str]:
+        """Returns what a segment is otherwise, a clause each; none when it is the one.
+
+        Args:
+            segment: as a service returned it.
+            is_new: whether it was just created: then what the answer leaves out is as it was asked for.
+        """
+        return [*self._owners(segment, is_new=is_new), *self._remote(segment, is_new=is_new), *self._kind(segment)]
+
+    def missing(self) -> str:
+        """Says that the owner has no such segment."""
+        return "is no segment of " + " and ".join(f"{name}={value}" for name, value in self.owner.items())
+
+    def _owners(self, segment: Any, *, is_new: bool) -> Iterator[str]:
+        for name, value in self.owner.items():
+            found = getattr(segment, name, None)
+            if found is None and not is_new:
+                yield f"is not known to be of {name}={value}, since Criteo's answer does not say"
+            elif found is not None and found != value:
+                yield f"is no segment of {name}={value}, but of {found}"
+
+    def _remote(self, segment: Any, *, is_new: bool) -> Iterator[str]:
+        found = getattr(segment, "remote_id", None)
+        if self.remote_id is not None and found != self.remote_id and not (is_new and found is None):
+            yield f"has {'no remote_id' if found is None else f'remote_id={found}'}, not remote_id={self.remote_id}"
+
+    def _kind(self, segment: Any) -> Iterator[str]:
+        other = next((name for name in _OTHER_KINDS if getattr(segment, name, None) is not None), None)
+        if (segment.type is not None and segment.type != _CONTACT_LIST) or (segment.type is None and other):
+            yield "is no contact list, so nothing can be uploaded to it"
+        if getattr(segment.contact_list, "is_read_only", None):
+            yield "is read-only: it was made outside Criteo's API"
+        taken = getattr(segment.contact_list, "identifier_type", None)
+        for kind in self.kinds:
+            if taken is not None and taken != kind and (self.is_exact or taken.is_known):
+                yield f"takes identifier_type='{taken.value}', not '{kind.value}'"
+
+
+async def ensure_contact_list(
+    create: Callable[[], Awaitable[BulkResult[S]]], found: Search[S], name: str, wanted: Wanted
+) -> S:
+    """See a service's `ensure_contact_list`.
+
+    Args:
+        create: makes the create call for the one list.
+        found: searches the segments of its owner.
+        name: the list's name.
+        wanted: what the list must be to be handed out.
+    """
+    try:
+        created = await _created(create)
+    except InvalidRequestError as error:
+        # Criteo's guide answers 200 with a problem; code written with Criteo meets this status with it, too.
+        if _NAME_TAKEN not in error.codes:
+            raise
+        created = BulkResult(errors=error.problems, warnings=error.warnings)
+    if created.items or not any(problem.code == _NAME_TAKEN for problem in (*created.errors, *created.warnings)):
+        return _checked(created.one(), wanted, is_new=True)
+    namesake: S | None = None
+    async for segment in found:
+        if segment.name == name:
+            if not wanted.differences(segment):
+                return segment
+            namesake = namesake or segment
+    if namesake is not None:
+        return _checked(namesake, wanted)
+    raise PartialFailureError(
+        (*created.errors, *created.warnings), what="The name is taken, but no segment of it was found"
+    )
+
+
+def _checked(segment: S, wanted: Wanted, *, is_new: bool = False) -> S:
+    """Hands out the list that was asked for, and no other."""
+    if differences := wanted.differences(segment, is_new=is_new):
+        way_out = "Criteo answered a create call with it." if is_new else _WAY_OUT
+        raise SegmentMismatchError(segment.id or "without an id", differences, way_out=way_out)
+    return segment
+
+
+async def _created(create: Callable[[], Awaitable[BulkResult[S]]]) -> BulkResult[S]:
+    """Creates; once more when the answer was lost, since a list made then shows as a name that is taken."""
+    try:
+        return await create()
+    except TransportError:
+        return await create()
