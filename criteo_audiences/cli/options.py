@@ -134,6 +134,32 @@ def _option(keyword: str) -> str:
     return f"--{_dashed(keyword)}"
 
 
+@attrs.frozen(kw_only=True)
+class Changes:
+    """What can be changed of a segment and of an audience alike."""
+
+    name: Annotated[str | None, typer.Option(parser=filled, metavar="TEXT", help="New name.")] = None
+    description: DescriptionOption = None
+    no_description: Annotated[bool, typer.Option("--no-description", help="Remove the description.")] = False
+
+    @property
+    def given(self) -> bool:
+        """Whether there are any."""
+        return self != Changes()
+
+    def keywords(self) -> dict[str, str | None]:
+        """Returns what was given, as an update takes it.
+
+        Raises:
+            ConfigurationError: when two of them contradict each other.
+        """
+        if self.description is not None and self.no_description:
+            raise ConfigurationError("Give --description or --no-description, not both.")
+        name = {} if self.name is None else {"name": self.name}
+        changed = self.description is not None or self.no_description
+        return {**name, "description": self.description} if changed else {**name}
+
+
 def confirm(question: str) -> None:
     """Asks on standard error before something is lost.
 

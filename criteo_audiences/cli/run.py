@@ -15,7 +15,7 @@ from attrs import define, field
 
 from criteo_audiences import BulkResult, CriteoClient
 from criteo_audiences.cli import login
-from criteo_audiences.cli.exit_codes import Exit, exit_for, exit_for_report, one_line, shortfall
+from criteo_audiences.cli.exit_codes import Exit, exit_for, exit_for_problems, exit_for_report, one_line, shortfall
 from criteo_audiences.cli.report import Plan, print_report
 from criteo_audiences.cli.streams import flush, print_error, print_json, print_result
 
@@ -145,14 +145,15 @@ async def _connected(criteo: CriteoClient, command: Coroutine[Any, Any, None]) -
 
 
 def print_problems(state: Run, result: BulkResult[Any], ids: Sequence[str]) -> list[dict[str, str]]:
-    """Says which items of a bulk call failed, each by its id, and lets the command end as incomplete if any did."""
+    """Says which items of a bulk call failed, each by its id, and lets the command end with the code for that."""
     shown = []
-    for problem in (*result.errors, *result.warnings):
+    problems = (*result.errors, *result.warnings)
+    for problem in problems:
         named = problem.index is not None and problem.index < len(ids)
         shown.append({"id": ids[problem.index or 0] if named else "", "problem": str(problem)})
         print_error(" ".join(shown[-1].values()).strip())
-    if shown:
-        state.code = Exit.INCOMPLETE
+    if problems:
+        state.code = exit_for_problems(problems, done=bool(result.items))
     return shown
 
 
