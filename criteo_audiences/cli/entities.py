@@ -30,6 +30,21 @@ _LARGEST: Final = 16_000_000
 _FIELD: Final = re.compile(r"[A-Za-z_]{1,40}")
 """What may be repeated of a file: the name of a field, and nothing that could be an identifier."""
 
+_ANSWERED: Final = frozenset(
+    {
+        "id",
+        "type",
+        "created_at",
+        "updated_at",
+        "created_by_id",
+        "channels",
+        "ad_set_ids",
+        "is_read_only",
+        "sharing_status",
+    }
+)
+"""Fields that only answers have; nobody means to send them."""
+
 
 def shown(model: Any) -> dict[str, Any]:
     """Returns everything that Criteo said about a segment, an audience or the like, as `--json` prints it.
@@ -39,7 +54,7 @@ def shown(model: Any) -> dict[str, Any]:
     return {
         name: _shown(value)
         for name, value in attrs.asdict(model, recurse=False).items()
-        if value is not None or not _models(attrs.fields_dict(type(model))[name].type)
+        if value is not None or _model(attrs.fields_dict(type(model))[name].type) is None
     }
 
 
@@ -224,16 +239,17 @@ class _Reader:
             if name := names.get(_fold(key)):
                 yield name, value
             elif name := answered.get(_fold(key)):
-                if value is not None and name not in {"id", "type"}:
+                if value is not None and name not in _ANSWERED:
                     self.left_out[".".join((*way, name))] = None
             else:
-                raise self.wrong(_unknown(key, [*known, *answered.values()]), way)
+                named = f"field, {key!r}" if _FIELD.fullmatch(key) else "field"
+                raise self.wrong(f"has an unknown {named}.{_hint(key, [*known, *([] if way else ['data'])])}", way)
 
     def _value(self, field: Any, answer: type | None, value: Any, way: tuple[str, ...]) -> Any:
         """Returns a field's value as its model takes it."""
         if isinstance(value, dict) and value.keys() == {"value"}:  # how an update wraps what may be null
             value = value["value"]
-        inner = next(_models(field.type), None)
+        inner = _model(field.type)
         if inner is None or value is None:
             return value
         if hasattr(inner, "from_wire"):
@@ -242,7 +258,7 @@ class _Reader:
             except ValueError:
                 raise self.wrong("must be a node of audienceSegmentId, and, or, not.", way) from None
         theirs = attrs.fields_dict(answer).get(field.name) if answer is not None else None
-        answered = next(_models(theirs.type), None) if theirs is not None else None
+        answered = _model(theirs.type) if theirs is not None else None
         if not _is_list(field.type):
             return self.read(inner, answered, value, way)
         if not isinstance(value, list):
@@ -253,7 +269,7 @@ class _Reader:
         self, known: Mapping[str, Any], answer: type | None, given: Mapping[str, Any], values: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Returns the settings that a definition names by its `type` alone; refuses a type that does not fit them."""
-        kinds = {_fold(name): name for name, field in known.items() if next(_models(field.type), None)}
+        kinds = {_fold(name): name for name, field in known.items() if _model(field.type) is not None}
         types = attrs.fields_dict(answer).get("type") if answer is not None else None
         word = next((value for key, value in given.items() if _fold(key) == "type"), None)
         if types is None or word is None or "id" in known:  # the type of what exists is no news
@@ -266,7 +282,7 @@ class _Reader:
             raise self.wrong(f"has a type that does not go with {' and '.join(others)}.")
         if values.get(name) is not None:
             return {}
-        return {name: self.read(next(_models(known[name].type)), None, {}, (name,))}
+        return {name: self._value(known[name], None, {}, (name,))}
 
 
 def _fold(name: str) -> str:
@@ -274,23 +290,17 @@ def _fold(name: str) -> str:
     return name.replace("_", "").replace("-", "").casefold()
 
 
-def _unknown(key: str, names: Iterable[str]) -> str:
-    named = f"no field {key!r} to take" if _FIELD.fullmatch(key) else "a field of no known name"
-    return f"has {named}.{_hint(key, names)}"
-
-
 def _hint(word: str, names: Iterable[str]) -> str:
     folded = {_fold(name): name for name in names}
     near = difflib.get_close_matches(_fold(word), folded, n=1)
-    return f" Did you mean {folded[near[0]]!r}?" if near else f" It may have: {', '.join(sorted(folded.values()))}."
+    return f" Did you mean {folded[near[0]]!r}?" if near else f" Expected one of: {', '.join(folded.values())}."
 
 
-def _models(annotation: Any) -> Iterator[type]:
-    """Yields the models in a field's annotation, and the expression of an algebra."""
+def _model(annotation: Any) -> type | None:
+    """Returns the model in a field's annotation, or the expression of an algebra; `None` when there is neither."""
     if isinstance(annotation, type) and (attrs.has(annotation) or hasattr(annotation, "from_wire")):
-        yield annotation
-    for part in get_args(annotation):
-        yield from _models(part)
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model(part)) is not None), None)
 
 
 def _is_list(annotation: Any) -> bool:
@@ -299,4 +309,4 @@ def _is_list(annotation: Any) -> bool:
 
 def _is_optional(field: Any) -> bool:
     """Whether a null says the same as leaving the field out: for settings, and where `None` is the default."""
-    return field.default is None or next(_models(field.type), None) is not None
+    return field.default is None or _model(field.type) is not None

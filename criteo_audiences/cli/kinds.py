@@ -179,8 +179,11 @@ class SegmentSettings:
         given = {options[name]: value for name, value in self._options().items()}
         if "points_of_interest" in given:
             given["points_of_interest"] = [_point(models, text) for text in given["points_of_interest"]]
+        fields = attrs.fields_dict(model)
         for option, keyword in options.items():
-            if attrs.fields_dict(model)[keyword].default is attrs.NOTHING and keyword not in given:
+            if keyword in given and keyword not in fields:
+                raise ConfigurationError(f"{_dashed(option)} cannot be changed.")
+            if keyword in fields and fields[keyword].default is attrs.NOTHING and keyword not in given:
                 raise ConfigurationError(f"--type {kind} needs {_dashed(option)}.")
         return kind.replace("-", "_"), model(**given)
 

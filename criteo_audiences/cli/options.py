@@ -102,12 +102,12 @@ class Buyer:
         Raises:
             ConfigurationError: when one was given that the service does not have.
         """
-        given = attrs.asdict(self)
+        given = {keyword: getattr(self, keyword, None) for keyword in _OWNERS.values()}
         for keyword, value in given.items():
             if value is not None and keyword != service.owner:
                 wanted, found = _option(service.owner), _option(keyword)
                 raise ConfigurationError(f"{service.value} has no {found}; its segments belong to {wanted}.")
-        return given.get(service.owner)
+        return given[service.owner]
 
     def required(self, service: Service) -> str:
         """Returns the owner that was given for a service.
