@@ -13,7 +13,7 @@ from criteo_audiences.cli.journals import journals
 from criteo_audiences.cli.login import choose_profile
 from criteo_audiences.cli.options import UploadCommand, filled, grouped
 from criteo_audiences.cli.retailers import retailers
-from criteo_audiences.cli.sandbox import demo, sandbox
+from criteo_audiences.cli.sandbox import SANDBOX_EXAMPLES, demo, sandbox
 from criteo_audiences.cli.segments import segments
 from criteo_audiences.cli.uploads import remove, upload
 from criteo_audiences.cli.whoami import whoami
@@ -29,8 +29,9 @@ app = typer.Typer(
 )
 app.command(cls=UploadCommand)(grouped(upload))
 app.command(cls=UploadCommand)(grouped(remove))
-for command in (clear, stats, whoami, demo, sandbox):
+for command in (clear, stats, whoami, demo):
     app.command()(grouped(command))
+app.command(epilog=SANDBOX_EXAMPLES)(grouped(sandbox))
 app.add_typer(segments, name="segments")
 app.add_typer(journals, name="journals")
 app.add_typer(audiences, name="audiences")

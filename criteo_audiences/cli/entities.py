@@ -13,7 +13,7 @@ import attrs
 import orjson
 import typer
 
-from criteo_audiences import ConfigurationError
+from criteo_audiences import ConfigurationError, Problem
 from criteo_audiences.cli.options import filled
 from criteo_audiences.cli.streams import print_error
 
@@ -54,11 +54,14 @@ def shown(model: Any) -> dict[str, Any]:
     return {
         name: _shown(value)
         for name, value in attrs.asdict(model, recurse=False).items()
-        if value is not None or _model(attrs.fields_dict(type(model))[name].type) is None
+        if not (name == "warnings" and not value)
+        and (value is not None or _model(attrs.fields_dict(type(model))[name].type) is None)
     }
 
 
 def _shown(value: Any) -> Any:
+    if isinstance(value, Problem):
+        return str(value)
     if attrs.has(type(value)):
         return {name: each for name, each in shown(value).items() if each is not None}
     if isinstance(value, tuple):

@@ -97,7 +97,7 @@ class Run:
     rejects: str | None = None
     remarks: list[str] = field(factory=list)
     facts: dict[str, Any] = field(factory=dict)
-    code: Exit = Exit.OK
+    code: int = Exit.OK
     drains: float = 0.0
     reads_standard_input: bool = False
 
@@ -157,7 +157,7 @@ def print_problems(state: Run, result: BulkResult[Any], ids: Sequence[str]) -> l
     return shown
 
 
-def _run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> Exit:
+def _run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> int:
     """Runs a command, shows what came of it, and returns the code that says how it went."""
     interrupts = Interrupts(lambda: _tell_draining(state))
     try:
