@@ -13,11 +13,13 @@ from criteo_audiences.cli.streams import print_json, print_result, print_table
 
 ad_sets = typer.Typer(
     no_args_is_help=True,
+    short_help="Link audiences with ad sets of Marketing Solutions.",
     help="Link audiences with ad sets of Marketing Solutions; needs the Campaign permission. Criteo's audience "
     "endpoints know the ad sets that have an audience; ids of others come from its campaign endpoints or interface.",
 )
 line_items = typer.Typer(
     no_args_is_help=True,
+    short_help="Show and change the audiences of preferred line items of Retail Media.",
     help="Show and change the audiences of preferred line items of Retail Media; needs the Campaign permission. "
     "Criteo's audience endpoints list no line items; ids come from its campaign endpoints or interface.",
 )
