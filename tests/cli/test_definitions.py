@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import criteo_audiences
 from criteo_audiences import ConfigurationError, Segment, marketing_solutions, retail_media
 from criteo_audiences.cli.entities import Definitions, shown
 from criteo_audiences.sandbox import Sandbox
@@ -311,3 +314,19 @@ def test_a_null_takes_away_only_what_can_be(tmp_path: Path) -> None:
     path.write_text('[{"id": "1", "name": null}]')
     with pytest.raises(ConfigurationError, match="name cannot be taken away"):
         definitions.read(str(path))
+
+
+async def test_the_page_on_segments_can_be_pasted(cli, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Its commands by options run as they stand, and its file is taken."""
+    page = (Path(criteo_audiences.__file__).parents[1] / "docs" / "how-to" / "segments.md").read_text("utf-8")
+    commands = re.findall(r"^\$ criteo-audiences (.*?[^\\])\n(?!    )", page.replace("\\\n   ", ""), re.MULTILINE)
+    creations = [shlex.split(each) for each in commands if "--from-file" not in each and "|" not in each]
+    assert len(creations) == 4
+    for words in creations:
+        assert (await cli(*words)).code == 0, words
+    (document,) = re.findall(r"^```json\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    path = tmp_path / "segments.json"
+    path.write_text(document)
+    done = await cli("segments", "create", MS, "--from-file", str(path), "--advertiser-id", "123")
+    assert (done.code, len(done.out.split())) == (0, 2), done.err
+    assert sum("/create" in call.path for call in sandbox.requests) == 5
