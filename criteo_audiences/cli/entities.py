@@ -4,7 +4,7 @@ import datetime as dt
 import difflib
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args, get_origin
@@ -31,19 +31,9 @@ _FIELD: Final = re.compile(r"[A-Za-z_]{1,40}")
 """What may be repeated of a file: the name of a field, and nothing that could be an identifier."""
 
 _ANSWERED: Final = frozenset(
-    {
-        "id",
-        "type",
-        "created_at",
-        "updated_at",
-        "created_by_id",
-        "channels",
-        "ad_set_ids",
-        "is_read_only",
-        "sharing_status",
-    }
+    {"id", "type", "createdat", "updatedat", "createdbyid", "channels", "adsetids", "isreadonly", "sharingstatus"}
 )
-"""Fields that only answers have; nobody means to send them."""
+"""Fields that only answers have, as `_fold` spells them; nobody means to send them."""
 
 
 def shown(model: Any) -> dict[str, Any]:
@@ -116,7 +106,7 @@ class Definitions:
         left_out: dict[str, None] = {}
         models = []
         for number, given in enumerate(self._entities(_document(path, name), name)):
-            reader = _Reader(f"{name} @data/{number}", left_out)
+            reader = _Reader(f"{name} @data/{number}", left_out, self.owner.keys())
             owned = self._owned(reader, given)
             models.append(reader.read(self.kind, self.answer, owned))
         if left_out:
@@ -193,10 +183,12 @@ class _Reader:
     Attributes:
         place: what the messages begin with.
         left_out: collects the fields that Criteo answers but does not take.
+        owners: fields that say what the call says elsewhere.
     """
 
     place: str
     left_out: dict[str, None]
+    owners: Collection[str]
 
     def wrong(self, what: str, way: tuple[str, ...] = ()) -> ConfigurationError:
         """Returns the error for a place in the definition."""
@@ -217,6 +209,7 @@ class _Reader:
         if not isinstance(given, dict):
             raise self.wrong("must be an object.", way)
         known = attrs.fields_dict(kind)
+        given = _settled(known, answer, given)
         values = {
             name: self._value(known[name], answer, value, (*way, name))
             for name, value in self._named(known, answer, given, way)
@@ -236,13 +229,14 @@ class _Reader:
         self, known: Mapping[str, Any], answer: type | None, given: Mapping[str, Any], way: tuple[str, ...]
     ) -> Iterator[tuple[str, Any]]:
         """Yields each field that the model has, by the library's name; refuses one that nobody knows."""
-        names = {_fold(name): name for name in known}
+        wire = {_fold(field.metadata["wire"]): name for name, field in known.items() if "wire" in field.metadata}
+        names = {**wire, **{_fold(name): name for name in known}}
         answered = {_fold(name): name for name in attrs.fields_dict(answer)} if answer is not None else {}
         for key, value in given.items():
             if name := names.get(_fold(key)):
                 yield name, value
             elif name := answered.get(_fold(key)):
-                if value is not None and name not in _ANSWERED:
+                if name not in self.owners and _may_be_meant(name, value):
                     self.left_out[".".join((*way, name))] = None
             else:
                 named = f"field, {key!r}" if _FIELD.fullmatch(key) else "field"
@@ -286,6 +280,30 @@ class _Reader:
         if values.get(name) is not None:
             return {}
         return {name: self._value(known[name], None, {}, (name,))}
+
+
+def _settled(known: Mapping[str, Any], answer: type | None, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a definition in which what Criteo answers next to the settings, but takes in them, stands in them.
+
+    That is the `remoteId` of a list of Commerce Grid.
+    """
+    answered = {_fold(name) for name in attrs.fields_dict(answer)} if answer is not None else set()
+    elsewhere = [key for key in given if _fold(key) in answered - {_fold(name) for name in known}]
+    for name, field in known.items():
+        inner = _model(field.type)
+        taken = {_fold(each) for each in attrs.fields_dict(inner)} if inner and attrs.has(inner) else set()
+        moved = {key: given[key] for key in elsewhere if _fold(key) in taken and given[key] is not None}
+        home = next((key for key in given if _fold(key) == _fold(name)), name)
+        if moved and isinstance(settings := given.get(home) or {}, dict):
+            return {**{key: value for key, value in given.items() if key not in moved}, home: {**moved, **settings}}
+    return given
+
+
+def _may_be_meant(name: str, value: Any) -> bool:
+    """Whether somebody may believe that a field is sent: not what only answers have, and nothing that is empty."""
+    if isinstance(value, dict):
+        return any(_may_be_meant(inner, each) for inner, each in value.items())
+    return value is not None and _fold(name) not in _ANSWERED
 
 
 def _fold(name: str) -> str:

@@ -138,6 +138,16 @@ async def test_what_list_prints_is_taken_by_update_and_create(cli, sandbox: Sand
     assert settings == [[each.get(kind.replace("-", "_")) for kind in KINDS] for each in copies]
 
 
+async def test_a_list_of_commerce_grid_keeps_its_remote_id_in_a_copy(cli) -> None:
+    """Criteo answers it next to the name and takes it among the settings."""
+    created = await cli("segments", "create", CG, "a", "--data-provider-id", "4", "--remote-id", "r-1", "--json")
+    copy = {**json.loads(created.out)["segment"], "name": "b"}
+    done = await cli("segments", "create", CG, "--from-file", "-", stdin=json.dumps(copy).encode())
+    assert (done.code, done.err) == (0, "")
+    found = await cli("segments", "list", CG, "--remote-id", "r-1", "--json")
+    assert [each["name"] for each in json.loads(found.out)["segments"]] == ["a", "b"]
+
+
 async def test_what_an_update_does_not_take_is_named(cli, sandbox: Sandbox) -> None:
     """A seed cannot be changed: a file that has one is sent without it, and the command says so."""
     seed = sandbox.add_contact_list(advertiser_id="9")
