@@ -6,12 +6,14 @@ import typer
 
 from criteo_audiences import __version__
 from criteo_audiences.cli.audiences import audiences
+from criteo_audiences.cli.campaigns import ad_sets, line_items
 from criteo_audiences.cli.contact_lists import clear, stats
 from criteo_audiences.cli.in_market import in_market
 from criteo_audiences.cli.journals import journals
 from criteo_audiences.cli.login import choose_profile
 from criteo_audiences.cli.options import UploadCommand, filled, grouped
-from criteo_audiences.cli.sandbox import demo, sandbox
+from criteo_audiences.cli.retailers import retailers
+from criteo_audiences.cli.sandbox import SANDBOX_EXAMPLES, demo, sandbox
 from criteo_audiences.cli.segments import segments
 from criteo_audiences.cli.uploads import remove, upload
 from criteo_audiences.cli.whoami import whoami
@@ -27,12 +29,16 @@ app = typer.Typer(
 )
 app.command(cls=UploadCommand)(grouped(upload))
 app.command(cls=UploadCommand)(grouped(remove))
-for command in (clear, stats, whoami, demo, sandbox):
+for command in (clear, stats, whoami, demo):
     app.command()(grouped(command))
+app.command(epilog=SANDBOX_EXAMPLES)(grouped(sandbox))
 app.add_typer(segments, name="segments")
 app.add_typer(journals, name="journals")
 app.add_typer(audiences, name="audiences")
 app.add_typer(in_market, name="in-market")
+app.add_typer(ad_sets, name="ad-sets")
+app.add_typer(line_items, name="line-items")
+app.command(epilog="Example: criteo-audiences retailers 1")(grouped(retailers))
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,16 +1,27 @@
-"""`audiences`: list, create, delete and size the audiences of an owner."""
+"""`audiences`: list, create, update, delete, size and estimate the audiences of an owner."""
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import Annotated, Any
 
-import orjson
+import attrs
 import typer
 
 from criteo_audiences import BulkResult, ConfigurationError, CriteoClient
-from criteo_audiences.cli.bulk import ChannelOption, IdsArgument, delete_all, size_all
+from criteo_audiences.cli.bulk import (
+    ChannelOption,
+    IdsArgument,
+    Reach,
+    delete_all,
+    send_all,
+    send_one,
+    show_estimate,
+    size_all,
+)
+from criteo_audiences.cli.entities import Definitions, FileOption, read_algebra, shown
 from criteo_audiences.cli.options import (
     AccountOption,
     Buyer,
+    Changes,
     DescriptionOption,
     RetailerOption,
     Service,
@@ -18,76 +29,193 @@ from criteo_audiences.cli.options import (
     YesOption,
     filled,
     grouped,
+    in_account,
     models_of,
 )
 from criteo_audiences.cli.run import Run, run_connected
-from criteo_audiences.cli.streams import print_json, print_result, print_table
+from criteo_audiences.cli.streams import print_json, print_table
 
-audiences = typer.Typer(no_args_is_help=True, help="List, create, delete and size audiences.")
+audiences = typer.Typer(
+    no_args_is_help=True,
+    help="List, create, update, delete, size and estimate audiences; of Retail Media's only the list is not "
+    "experimental.",
+)
 
 NameArgument = Annotated[
-    str, typer.Argument(parser=filled, metavar="NAME", help="Name, unique among the owner's audiences.")
+    str | None, typer.Argument(parser=filled, metavar="NAME", help="Name, unique among the owner's audiences.")
+]
+AudienceArgument = Annotated[
+    str | None, typer.Argument(parser=filled, metavar="AUDIENCE_ID", help="Id of the audience; a file has its own.")
 ]
 AlgebraOption = Annotated[
-    str,
-    typer.Option(metavar="JSON", help='Criteo\'s node, such as \'{"and": [{"audienceSegmentId": "1"}, ...]}\'.'),
+    str | None,
+    typer.Option(
+        parser=filled,
+        metavar="JSON",
+        help='Criteo\'s node, such as \'{"and": [{"audienceSegmentId": "1"}, ...]}\', as list --json prints it.',
+    ),
+]
+IdOption = Annotated[
+    list[str] | None, typer.Option(parser=filled, metavar="ID", help="Only this one. Repeat for several.")
 ]
 
 
-@audiences.command("list")
+@attrs.frozen(kw_only=True)
+class Filters:
+    """Which audiences to list; all filters must fit."""
+
+    id: IdOption = None
+    segment_id: Annotated[
+        list[str] | None,
+        typer.Option(parser=filled, metavar="ID", help="Only those made of this segment. Repeat for several."),
+    ] = None
+    ad_set_id: Annotated[
+        list[str] | None,
+        typer.Option(parser=filled, metavar="ID", help="Only those of this ad set, in Marketing Solutions."),
+    ] = None
+    retailer_id: Annotated[
+        list[str] | None, typer.Option(parser=filled, metavar="ID", help="Only of this retailer, in Retail Media.")
+    ] = None
+
+    def search(self, criteo: CriteoClient, service: Service, owner: Buyer) -> Any:
+        """Returns the search.
+
+        Raises:
+            ConfigurationError: when a filter does not fit the service.
+        """
+        _require_audiences(service)
+        for name, home in (("ad_set_id", Service.MARKETING_SOLUTIONS), ("retailer_id", Service.RETAIL_MEDIA)):
+            if getattr(self, name) and service is not home:
+                raise ConfigurationError(f"{service.value} has no --{name.replace('_', '-')}.")
+        wanted = {"audience_ids": self.id or None, "audience_segment_ids": self.segment_id or None}
+        if service is Service.RETAIL_MEDIA:
+            retailers = self.retailer_id or None
+            return criteo.retail_media.search_audiences(owner.required(service), retailer_ids=retailers, **wanted)
+        whose = owner.of(service)
+        owners, ad_sets = None if whose is None else [whose], self.ad_set_id or None
+        return criteo.marketing_solutions.search_audiences(advertiser_ids=owners, ad_set_ids=ad_sets, **wanted)
+
+
+@audiences.command(
+    "list",
+    epilog="Example: criteo-audiences audiences list marketing-solutions --advertiser-id 123 --segment-id 812345",
+)
 @grouped
-def list_audiences(service: ServiceArgument, owner: Buyer, state: Run) -> None:
+def list_audiences(service: ServiceArgument, owner: Buyer, filters: Filters, state: Run) -> None:
     """List the audiences of an owner, each with the segments it combines."""
 
-    async def command(criteo: CriteoClient) -> None:
-        found = [_shown(audience) async for audience in _search(criteo, service, owner)]
-        if state.json:
-            print_json({"ok": True, "audiences": found})
-        else:
-            header = ("id", "name", "algebra")
-            print_table(header, *([row[column] for column in header] for row in found))
+    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+        return _list(filters.search(criteo, service, owner), state)
 
     run_connected(command, state)
 
 
-@audiences.command()
+async def _list(search: Any, state: Run) -> None:
+    found = [audience async for audience in search]
+    if state.json:
+        print_json({"ok": True, "audiences": [shown(each) for each in found]})
+        return
+    rows = ((each.id, each.name, None if each.algebra is None else repr(each.algebra)) for each in found)
+    print_table(("id", "name", "algebra"), *rows)
+
+
+@audiences.command(
+    epilog="Examples:\n\ncriteo-audiences audiences create marketing-solutions 'Buyers, not staff' --advertiser-id 123 "
+    '--algebra \'{"and": \\[{"audienceSegmentId": "812345"}, {"not": {"audienceSegmentId": "812346"}}]}\'\n\n'
+    "criteo-audiences audiences create marketing-solutions --from-file audiences.json"
+)
 @grouped
 def create(
     service: ServiceArgument,
-    name: NameArgument,
     *,
-    algebra: AlgebraOption,
+    name: NameArgument = None,
+    algebra: AlgebraOption = None,
     owner: Buyer,
     retailer_id: RetailerOption = None,
     description: DescriptionOption = None,
+    from_file: FileOption = None,
     state: Run,
 ) -> None:
-    """Create an audience and print its id."""
+    """Create an audience and print its id; a file may hold many."""
 
     def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
         _require_audiences(service)
-        who: dict[str, Any] = {"name": name, "algebra": _read_algebra(algebra), "description": description}
-        whose = owner.required(service)
-        if service is Service.MARKETING_SOLUTIONS:
-            wanted = models_of(service).AudienceCreate(advertiser_id=whose, **who)
-            return _create(criteo.marketing_solutions.create_audiences([wanted]), state)
-        if retailer_id is None:
-            raise ConfigurationError("retail-media needs --retailer-id here.")
-        theirs = models_of(service).AudienceCreate(retailer_id=retailer_id, **who)
-        return _create(criteo.retail_media.create_audiences(whose, [theirs]), state)
+        if retailer_id is not None and service is not Service.RETAIL_MEDIA:
+            raise ConfigurationError(f"{service.value} has no --retailer-id.")
+        whose = {service.owner: owner.of(service), "retailer_id": retailer_id}
+        send = in_account(criteo, service, owner.account_id, "create_audiences")
+        if from_file is not None:
+            if (name, algebra, description) != (None, None, None):
+                raise ConfigurationError("--from-file says what to create; of the options only owners go with it.")
+            wanted = _definitions(service, "Create", whose).read(from_file)
+            return send_all(send(wanted), state, "audience", [each.name for each in wanted])
+        if name is None or algebra is None:
+            raise ConfigurationError("Give NAME and --algebra, or --from-file with the audiences to create.")
+        return send_one(
+            _sent_one(send([_new(service, owner, retailer_id, name, algebra, description)])), state, "audience"
+        )
 
     run_connected(command, state)
 
 
-async def _create(call: Coroutine[Any, Any, BulkResult[Any]], state: Run) -> None:
-    audience = (await call).one()
-    if state.json:
-        print_json({"ok": True, "audience": _shown(audience)})
-    else:
-        print_result(audience.id)
+def _new(
+    service: Service, owner: Buyer, retailer_id: str | None, name: str, algebra: str, description: str | None
+) -> Any:
+    whose = {"advertiser_id": owner.required(service)}
+    if service is Service.RETAIL_MEDIA:
+        if retailer_id is None:
+            raise ConfigurationError("retail-media needs --retailer-id here.")
+        whose = {"retailer_id": retailer_id}
+    create_model = models_of(service).AudienceCreate
+    return create_model(name=name, algebra=read_algebra(algebra), description=description, **whose)
 
 
-@audiences.command()
+async def _sent_one(call: Coroutine[Any, Any, BulkResult[Any]]) -> Any:
+    return (await call).one()
+
+
+def _definitions(service: Service, action: str, owner: Mapping[str, str | None]) -> Definitions:
+    models = models_of(service)
+    return Definitions(kind=getattr(models, f"Audience{action}"), answer=models.Audience, noun="audience", owner=owner)
+
+
+@audiences.command(
+    epilog="Examples:\n\ncriteo-audiences audiences update marketing-solutions 700001 --name 'Buyers 2026'\n\n"
+    "criteo-audiences audiences update marketing-solutions --from-file changes.json"
+)
+@grouped
+def update(
+    service: ServiceArgument,
+    *,
+    audience_id: AudienceArgument = None,
+    changes: Changes,
+    algebra: AlgebraOption = None,
+    account_id: AccountOption = None,
+    from_file: FileOption = None,
+    state: Run,
+) -> None:
+    """Change the name, the description or the algebra of an audience; what is left out stays as it is."""
+
+    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+        _require_audiences(service)
+        send = in_account(criteo, service, account_id, "update_audiences")
+        if from_file is not None:
+            if audience_id is not None or algebra is not None or changes.given:
+                raise ConfigurationError(
+                    "--from-file says what to change; no AUDIENCE_ID or other change goes with it."
+                )
+            wanted = _definitions(service, "Update", {"account_id": account_id}).read(from_file)
+            return send_all(send(wanted), state, "audience", [each.id for each in wanted])
+        if audience_id is None:
+            raise ConfigurationError("Give AUDIENCE_ID, or --from-file with the changes.")
+        new = changes.keywords() | ({} if algebra is None else {"algebra": read_algebra(algebra)})
+        change = models_of(service).AudienceUpdate(id=audience_id, **new)
+        return send_one(_sent_one(send([change])), state, "audience")
+
+    run_connected(command, state)
+
+
+@audiences.command(epilog="Example: criteo-audiences audiences delete marketing-solutions 700001 700002 --yes")
 @grouped
 def delete(
     service: ServiceArgument,
@@ -106,7 +234,7 @@ def delete(
     run_connected(command, state)
 
 
-@audiences.command()
+@audiences.command(epilog="Example: criteo-audiences audiences size marketing-solutions 700001")
 @grouped
 def size(
     service: ServiceArgument,
@@ -125,32 +253,37 @@ def size(
     run_connected(command, state)
 
 
-def _search(criteo: CriteoClient, service: Service, owner: Buyer) -> Any:
-    _require_audiences(service)
-    if service is Service.RETAIL_MEDIA:
-        return criteo.retail_media.search_audiences(owner.required(service))
-    whose = owner.of(service)
-    return criteo.marketing_solutions.search_audiences(advertiser_ids=None if whose is None else [whose])
+@audiences.command(
+    epilog="Example: criteo-audiences audiences estimate marketing-solutions --advertiser-id 123 "
+    '--algebra \'{"or": \\[{"audienceSegmentId": "812345"}, {"audienceSegmentId": "812346"}]}\''
+)
+@grouped
+def estimate(
+    service: ServiceArgument,
+    *,
+    reach: Reach,
+    algebra: AlgebraOption = None,
+    from_file: FileOption = None,
+    state: Run,
+) -> None:
+    """Estimate how many people an audience would hold before it is made."""
+
+    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+        _require_audiences(service)
+        given = reach.of_file(service)
+        if (algebra is None) == (from_file is None):
+            raise ConfigurationError("Give --algebra, or --from-file with an audience, and not both.")
+        if from_file is not None:
+            wanted = _definitions(service, "Estimate", given).read_one(from_file)
+        else:
+            whom = read_algebra(str(algebra))
+            wanted = models_of(service).AudienceEstimate(algebra=whom, **reach.keywords(service))
+        send = in_account(criteo, service, reach.account_id, "estimate_audience_size")
+        return show_estimate(send(wanted), state)
+
+    run_connected(command, state)
 
 
 def _require_audiences(service: Service) -> None:
     if service is Service.COMMERCE_GRID:
         raise ConfigurationError("commerce-grid has no audiences, only segments.")
-
-
-def _read_algebra(text: str) -> Any:
-    from criteo_audiences.algebra import Expression  # noqa: PLC0415 - no other command needs it
-
-    try:
-        return Expression.from_wire(orjson.loads(text))
-    except ValueError:
-        raise ConfigurationError("--algebra must be a node of audienceSegmentId, and, or, not, as JSON.") from None
-
-
-def _shown(audience: Any) -> dict[str, Any]:
-    return {
-        "id": audience.id,
-        "name": audience.name,
-        "description": audience.description,
-        "algebra": repr(audience.algebra) if audience.algebra is not None else None,
-    }

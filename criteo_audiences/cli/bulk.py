@@ -1,17 +1,95 @@
-"""What `segments` and `audiences` both do with many ids at once: delete, size."""
+"""What `segments` and `audiences` both do with many at once: create and update from a file, delete, size."""
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Annotated, Any
 
+import attrs
 import typer
 
-from criteo_audiences import ConfigurationError, CriteoClient
-from criteo_audiences.cli.options import Service, confirm, filled, in_account
+from criteo_audiences import BulkResult, ConfigurationError, CriteoClient
+from criteo_audiences.cli.entities import shown
+from criteo_audiences.cli.options import Buyer, RetailerOption, Service, confirm, filled, in_account
 from criteo_audiences.cli.run import Run, print_problems
 from criteo_audiences.cli.streams import print_json, print_result
 
 IdsArgument = Annotated[list[str], typer.Argument(parser=filled, metavar="ID...", help="Ids, separated by spaces.")]
 ChannelOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Onsite or Offsite, for Retail Media.")]
+
+
+@attrs.frozen(kw_only=True)
+class Reach(Buyer):
+    """Among whose people an estimate counts."""
+
+    retailer_id: RetailerOption = None
+    channel: ChannelOption = None
+
+    def of_file(self, service: Service) -> dict[str, str | None]:
+        """Returns what was given, for a file that may hold it, too.
+
+        Raises:
+            ConfigurationError: when something was that the service does not have.
+        """
+        if service is Service.COMMERCE_GRID:
+            raise ConfigurationError("commerce-grid estimates no sizes.")
+        whose = {service.owner: self.of(service)}
+        if service is Service.RETAIL_MEDIA:
+            return {**whose, "retailer_id": self.retailer_id, "channel": self.channel}
+        for name in ("retailer_id", "channel"):
+            if getattr(self, name) is not None:
+                raise ConfigurationError(f"{service.value} has no --{name.replace('_', '-')}.")
+        return whose
+
+    def keywords(self, service: Service) -> dict[str, str]:
+        """Returns what an estimate is made of, in addition to what is estimated.
+
+        Raises:
+            ConfigurationError: when something is missing, or does not fit.
+        """
+        given = self.of_file(service)
+        for name, value in given.items():
+            if value is None:
+                raise ConfigurationError(f"{service.value} needs --{name.replace('_', '-')} here.")
+        return {name: str(value) for name, value in given.items() if name != "account_id"}
+
+
+async def send_all(call: Coroutine[Any, Any, BulkResult[Any]], state: Run, noun: str, names: Sequence[str]) -> None:
+    """Prints what became of each definition of a file: the ids of those that Criteo took, and the problems of others.
+
+    Args:
+        call: creates or updates them.
+        state: of the command.
+        noun: what they are: `segment` or `audience`.
+        names: what to call each in a message.
+    """
+    result = await call
+    problems = print_problems(state, result, names)
+    if state.json:
+        print_json({"ok": not problems, f"{noun}s": [shown(each) for each in result.items], "problems": problems})
+        return
+    for each in result.items:
+        print_result(each.id)
+
+
+async def send_one(call: Coroutine[Any, Any, Any], state: Run, noun: str) -> None:
+    """Prints the id of what was created or changed, with `--json` all that Criteo said about it."""
+    found = await call
+    if state.json:
+        print_json({"ok": True, noun: shown(found)})
+    else:
+        print_result(found.id)
+
+
+async def show_estimate(call: Coroutine[Any, Any, Any], state: Run) -> None:
+    """Prints how many people something would hold."""
+    found = await call
+    if state.json:
+        print_json({"ok": True, **{name: value for name, value in shown(found).items() if name != "id"}})
+    else:
+        print_result(_people(found.size))
+
+
+def _people(size: int | None) -> str:
+    return "not shown" if size is None else f"{size:,}"
 
 
 def delete_all(
@@ -37,9 +115,9 @@ def delete_all(
 
     async def command() -> None:
         result = await delete(ids)
-        shown = print_problems(state, result, ids)
+        problems = print_problems(state, result, ids)
         if state.json:
-            print_json({"ok": not shown, "deleted": list(result.items), "problems": shown})
+            print_json({"ok": not problems, "deleted": list(result.items), "problems": problems})
             return
         for each in result.items:
             print_result(each)
@@ -68,11 +146,13 @@ def size_all(
 
     async def command() -> None:
         result = await compute(ids, **options)
-        shown = print_problems(state, result, ids)
+        problems = print_problems(state, result, ids)
         if state.json:
-            print_json({"ok": not shown, "sizes": {each.id: each.size for each in result.items}, "problems": shown})
+            sizes = {each.id: each.size for each in result.items}
+            of_all = {"relative_sizes": {each.id: each.relative_size for each in result.items}} if options else {}
+            print_json({"ok": not problems, "sizes": sizes, **of_all, "problems": problems})
             return
         for each in result.items:
-            print_result(f"{each.id}  {'not shown' if each.size is None else f'{each.size:,}'}")
+            print_result(f"{each.id}  {_people(each.size)}")
 
     return command()

@@ -1,6 +1,7 @@
 """How a command ends: its exit code, and the one line that says why."""
 
 import errno
+from collections.abc import Collection
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,7 @@ from criteo_audiences import (
     InvalidRequestError,
     JournalError,
     NotFoundError,
+    PartialFailureError,
     PayloadTooLargeError,
     PermissionDeniedError,
     QuotaWaitError,
@@ -23,9 +25,11 @@ from criteo_audiences import (
 )
 
 if TYPE_CHECKING:
-    from criteo_audiences import UploadReport
+    from criteo_audiences import Problem, UploadReport
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
+
+_UNKNOWN: Final = ("-not-found", "-has-not-been-found")
 
 
 class Exit(IntEnum):
@@ -60,7 +64,24 @@ _EXITS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Exit]
 
 def exit_for(error: BaseException) -> Exit:
     """Returns the exit code, which says who can do something about it."""
+    if isinstance(error, PartialFailureError) and _say_unknown(error.problems):
+        return Exit.SEGMENT
     return next((code for kinds, code in _EXITS if isinstance(error, kinds)), Exit.BUG)
+
+
+def exit_for_problems(problems: "Collection[Problem]", *, done: bool) -> Exit:
+    """Returns the exit code of a call about many items that did not do all that was asked.
+
+    Args:
+        problems: of the items that failed.
+        done: whether others did not fail, or may be done.
+    """
+    return Exit.SEGMENT if not done and _say_unknown(problems) else Exit.INCOMPLETE
+
+
+def _say_unknown(problems: "Collection[Problem]") -> bool:
+    """Whether all that is wrong is that there is no such segment or audience; Criteo has several codes for that."""
+    return bool(problems) and all((problem.code or "").endswith(_UNKNOWN) for problem in problems)
 
 
 def first_error(report: "UploadReport") -> CriteoError | None:

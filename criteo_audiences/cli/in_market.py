@@ -19,7 +19,7 @@ CountryArgument = Annotated[
 ]
 
 
-@in_market.command()
+@in_market.command(epilog="Example: criteo-audiences in-market interests 123 FR")
 @grouped
 def interests(advertiser_id: AdvertiserArgument, country: CountryArgument, state: Run) -> None:
     """List interests; each has an id of Google's product taxonomy and its parent's."""
@@ -31,7 +31,7 @@ def interests(advertiser_id: AdvertiserArgument, country: CountryArgument, state
     run_connected(command, state)
 
 
-@in_market.command()
+@in_market.command(epilog="Example: criteo-audiences in-market brands 123 FR --json")
 @grouped
 def brands(advertiser_id: AdvertiserArgument, country: CountryArgument, state: Run) -> None:
     """List brands with the number of people interested in them."""

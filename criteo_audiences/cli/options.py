@@ -105,12 +105,12 @@ class Buyer:
         Raises:
             ConfigurationError: when one was given that the service does not have.
         """
-        given = attrs.asdict(self)
+        given = {keyword: getattr(self, keyword, None) for keyword in _OWNERS.values()}
         for keyword, value in given.items():
             if value is not None and keyword != service.owner:
                 wanted, found = _option(service.owner), _option(keyword)
                 raise ConfigurationError(f"{service.value} has no {found}; its segments belong to {wanted}.")
-        return given.get(service.owner)
+        return given[service.owner]
 
     def required(self, service: Service) -> str:
         """Returns the owner that was given for a service.
@@ -135,6 +135,32 @@ class Owner(Buyer):
 
 def _option(keyword: str) -> str:
     return f"--{_dashed(keyword)}"
+
+
+@attrs.frozen(kw_only=True)
+class Changes:
+    """What can be changed of a segment and of an audience alike."""
+
+    name: Annotated[str | None, typer.Option(parser=filled, metavar="TEXT", help="New name.")] = None
+    description: DescriptionOption = None
+    no_description: Annotated[bool, typer.Option("--no-description", help="Remove the description.")] = False
+
+    @property
+    def given(self) -> bool:
+        """Whether there are any."""
+        return self != Changes()
+
+    def keywords(self) -> dict[str, str | None]:
+        """Returns what was given, as an update takes it.
+
+        Raises:
+            ConfigurationError: when two of them contradict each other.
+        """
+        if self.description is not None and self.no_description:
+            raise ConfigurationError("Give --description or --no-description, not both.")
+        name = {} if self.name is None else {"name": self.name}
+        changed = self.description is not None or self.no_description
+        return {**name, "description": self.description} if changed else {**name}
 
 
 def confirm(question: str) -> None:

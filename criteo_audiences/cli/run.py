@@ -15,7 +15,7 @@ from attrs import define, field
 
 from criteo_audiences import BulkResult, CriteoClient
 from criteo_audiences.cli import login
-from criteo_audiences.cli.exit_codes import Exit, exit_for, exit_for_report, one_line, shortfall
+from criteo_audiences.cli.exit_codes import Exit, exit_for, exit_for_problems, exit_for_report, one_line, shortfall
 from criteo_audiences.cli.report import Plan, print_report
 from criteo_audiences.cli.streams import flush, print_error, print_json, print_result
 
@@ -97,7 +97,7 @@ class Run:
     rejects: str | None = None
     remarks: list[str] = field(factory=list)
     facts: dict[str, Any] = field(factory=dict)
-    code: Exit = Exit.OK
+    code: int = Exit.OK
     drains: float = 0.0
     reads_standard_input: bool = False
 
@@ -145,7 +145,7 @@ async def _connected(criteo: CriteoClient, command: Coroutine[Any, Any, None]) -
 
 
 def print_problems(state: Run, result: BulkResult[Any], ids: Sequence[str]) -> list[dict[str, str]]:
-    """Says which items of a bulk call failed, each by its id, and lets the command end as incomplete if any did.
+    """Says which items of a bulk call failed, each by its id, and lets the command end with the code for that.
 
     The rule is `BulkResult`'s: what Criteo only warns of is said as well, and changes nothing.
     """
@@ -165,11 +165,12 @@ def print_problems(state: Run, result: BulkResult[Any], ids: Sequence[str]) -> l
         if str(problem) not in told:
             print_error(f"Criteo warns: {problem}")
     if not result.ok:
-        state.code = Exit.INCOMPLETE
+        failed = [*result.call_errors, *(problem for failure in result.failures for problem in failure.problems)]
+        state.code = exit_for_problems(failed, done=bool(result.items or result.unaccounted))
     return shown
 
 
-def _run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> Exit:
+def _run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> int:
     """Runs a command, shows what came of it, and returns the code that says how it went."""
     interrupts = Interrupts(lambda: _tell_draining(state))
     try:

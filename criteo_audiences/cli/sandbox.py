@@ -4,25 +4,40 @@ import asyncio
 import contextlib
 import math
 import os
+import signal
+import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
+import attrs
 import typer
 
 from criteo_audiences import ConfigurationError, CriteoClient
 from criteo_audiences.cli.options import Service, filled
 from criteo_audiences.cli.run import Run, run
-from criteo_audiences.cli.streams import flush, print_json, print_result
+from criteo_audiences.cli.streams import flush, print_json, print_note, print_result
 from criteo_audiences.cli.uploads import upload_table
 
 if TYPE_CHECKING:
-    from criteo_audiences.sandbox import Sandbox
+    from criteo_audiences.sandbox import RecordedRequest, Sandbox
 
+_PORT = 8787
+_LOGINS = ("CRITEO_BASE_URL", "CRITEO_CLIENT_", "CRITEO_REFRESH_TOKEN", "CRITEO_PROFILE")
+SANDBOX_EXAMPLES = (
+    "Examples:\n\ncriteo-audiences sandbox --segment 812345 --verbose\n\n"
+    "criteo-audiences sandbox --segment 812345 -- "
+    "criteo-audiences upload marketing-solutions 812345 crm.csv --hash sha256"
+)
 _EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "crm_export.csv.gz"
 
 ExportArgument = Annotated[
     str | None, typer.Argument(parser=filled, metavar="FILE", help="A CSV export (default: the one of the example).")
+]
+
+CommandArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="COMMAND", help="After --: a command with its arguments, to run against the server."),
 ]
 
 
@@ -63,35 +78,148 @@ async def _demonstrate(file: str | None, state: Run) -> None:
     state.remarks.append(f"The local Criteo holds {held:,} identifiers, as many as it accepted.")
 
 
-def sandbox(
-    *,
-    port: Annotated[int, typer.Option(help="Port on this machine; 0 takes any free one.")] = 8787,
-    latency: Annotated[float, typer.Option(help="Seconds added to every call.")] = 0.0,
-    calls: Annotated[int, typer.Option(help="Calls per window; 0 sets no limit.")] = 250,
-    period: Annotated[float, typer.Option(help="Length of a window in seconds.")] = 60.0,
-    state: Run,
-) -> None:
-    """Run a local Criteo with an empty contact list until Ctrl-C."""
-    from criteo_audiences.sandbox import Sandbox  # noqa: PLC0415 - slow to import, and most commands need no server
+@attrs.frozen(kw_only=True)
+class Serving:
+    """How the local Criteo behaves, and what it holds."""
 
-    async def command() -> None:
-        _require("--port", port, least=0, most=65_535)
-        _require("--latency", latency, least=0, most=3_600)
-        _require("--calls", calls, least=0)
-        _require("--period", period, least=0.001)
+    port: Annotated[
+        int | None, typer.Option(help=f"Port on this machine; {_PORT} without it, or any free one for a COMMAND.")
+    ] = None
+    segment: Annotated[
+        list[str] | None,
+        typer.Option(
+            parser=filled, metavar="ID", help="A contact list of this id in all three services. Repeat for several."
+        ),
+    ] = None
+    dialect: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="openapi, or guides for the shapes of Criteo's guides where they differ."),
+    ] = "openapi"
+    latency: Annotated[float, typer.Option(help="Seconds added to every call.")] = 0.0
+    calls: Annotated[int, typer.Option(help="Calls per window; 0 sets no limit.")] = 250
+    period: Annotated[float, typer.Option(help="Length of a window in seconds.")] = 60.0
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print a line per call on standard error.")] = False
+
+    def server(self, port: int) -> "Sandbox":
+        """Returns a server that is not running yet.
+
+        Raises:
+            ConfigurationError: naming the option that is wrong.
+        """
+        from criteo_audiences.sandbox import Sandbox  # noqa: PLC0415 - slow to import, and most commands need no server
+
+        chosen = port if self.port is None else self.port
+        _require("--port", chosen, least=0, most=65_535)
+        _require("--latency", self.latency, least=0, most=3_600)
+        _require("--calls", self.calls, least=0)
+        _require("--period", self.period, least=0.001)
+        dialect: Any = self.dialect.lower()  # which words there are, the sandbox knows
+        try:
+            return Sandbox(
+                port=chosen,
+                latency=self.latency,
+                rate_limit=(self.calls, self.period) if self.calls else None,
+                dialect=dialect,
+                on_call=_print_call if self.verbose else None,
+            )
+        except ValueError as error:
+            raise ConfigurationError(f"--{error}.") from None
+
+    def fill(self, server: "Sandbox") -> str:
+        """Adds the contact lists, and returns a line that says which there are.
+
+        Raises:
+            ConfigurationError: when one cannot have its id.
+        """
+        if not self.segment:
+            return f"an empty contact list of marketing-solutions: {server.add_contact_list(name='crm')}"
+        for segment_id in self.segment:
+            for service in Service:
+                try:
+                    server.add_contact_list(service=service.value, segment_id=segment_id)
+                except ValueError as error:
+                    raise ConfigurationError(f"--segment {segment_id}: {error}.") from None
+        return f"empty contact lists of all three services, owner 1: {' '.join(self.segment)}"
+
+
+def sandbox(serving: Serving, *, command: CommandArgument = None, state: Run) -> None:
+    """Run a local Criteo until Ctrl-C, or for as long as a COMMAND takes, whose exit code is returned.
+
+    It has an empty contact list, or those of --segment. A COMMAND gets the variables that name the server and a login.
+    """
+
+    async def serve() -> None:
+        if command and state.json:
+            raise ConfigurationError("--json does not go with a COMMAND, which has standard output to itself.")
         async with AsyncExitStack() as stack:
-            server = Sandbox(port=port, latency=latency, rate_limit=(calls, period) if calls else None)
+            server = serving.server(0 if command else _PORT)
             try:
                 await stack.enter_async_context(server)
             except OSError as error:
                 reason = os.strerror(error.errno) if error.errno else "it cannot be opened"
                 hint = "choose another with --port, or 0 for any free one"
-                raise ConfigurationError(f"No server on port {port}: {reason}; {hint}.") from None
-            _announce(server, state)
+                raise ConfigurationError(f"No server on port {serving.port or _PORT}: {reason}; {hint}.") from None
+            lists = serving.fill(server)
+            if command:
+                state.code = await _run_with(command, _variables(server))
+                return
+            _announce(server, serving.segment, lists, state)
             with contextlib.suppress(asyncio.CancelledError):  # how it is meant to end
                 await asyncio.Event().wait()
 
-    run(command, state)
+    run(serve, state)
+
+
+async def _run_with(command: list[str], variables: dict[str, str]) -> int:
+    """Runs a command with variables of its own in place of every other login; returns its exit code as a shell would.
+
+    Raises:
+        ConfigurationError: when it cannot be run.
+    """
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_LOGINS)}
+    signals = _Signals()
+    signals.heed()
+    try:
+        process = await asyncio.create_subprocess_exec(*command, env={**inherited, **variables})
+    except OSError as error:
+        raise ConfigurationError(f"{command[0]!r} cannot be run: {os.strerror(error.errno or 0)}.") from None
+    signals.pass_on_to(process)
+    code = await process.wait()
+    return code if code >= 0 else 128 - code
+
+
+class _Signals:
+    """Leaves the signals that end a command to the one that runs against the server, from before it starts."""
+
+    def __init__(self) -> None:
+        self._early: list[signal.Signals] = []
+        self._process: asyncio.subprocess.Process | None = None
+
+    def heed(self) -> None:
+        """Takes the signals over."""
+        if sys.platform != "win32":
+            for number in (signal.SIGINT, signal.SIGTERM):
+                asyncio.get_running_loop().add_signal_handler(number, self._pass_on, number)
+
+    def pass_on_to(self, process: "asyncio.subprocess.Process") -> None:
+        """Sends every signal to the process from now on, those that came before included."""
+        self._process = process
+        for number in self._early:
+            self._pass_on(number)
+
+    def _pass_on(self, number: signal.Signals) -> None:
+        if self._process is None:
+            self._early.append(number)
+        elif self._process.returncode is None and not (number is signal.SIGINT and sys.stdin.isatty()):
+            self._process.send_signal(number)  # a terminal has sent Ctrl-C to both
+
+
+def _variables(server: "Sandbox") -> dict[str, str]:
+    return {
+        "CRITEO_BASE_URL": server.url,
+        "CRITEO_CLIENT_ID": server.client_id,
+        "CRITEO_CLIENT_SECRET": server.client_secret,
+    }
 
 
 def _require(option: str, value: float, *, least: float, most: float = math.inf) -> None:
@@ -100,14 +228,17 @@ def _require(option: str, value: float, *, least: float, most: float = math.inf)
         raise ConfigurationError(f"{option} must be {bounds}, not {value:g}.")
 
 
-def _announce(server: "Sandbox", state: Run) -> None:
-    segment_id = server.add_contact_list(name="crm")
+def _print_call(call: "RecordedRequest") -> None:
+    print_note(str(call))
+
+
+def _announce(server: "Sandbox", segments: list[str] | None, lists: str, state: Run) -> None:
     if state.json:
+        first = segments[0] if segments else lists.rpartition(" ")[2]
         secrets = {"client_id": server.client_id, "client_secret": server.client_secret}
-        print_json({"url": server.url, **secrets, "segment_id": segment_id})
+        print_json({"url": server.url, **secrets, "segment_id": first})
     else:
-        print_result(f"export CRITEO_BASE_URL={server.url}")
-        print_result(f"export CRITEO_CLIENT_ID={server.client_id}")
-        print_result(f"export CRITEO_CLIENT_SECRET={server.client_secret}")
-        print_result(f"# an empty contact list of marketing-solutions: {segment_id}")
+        for name, value in _variables(server).items():
+            print_result(f"export {name}={value}")
+        print_result(f"# {lists}")
     flush()

@@ -1,4 +1,4 @@
-"""`segments`: list, create, update, delete and size the segments of a service."""
+"""`segments`: list, create, update, delete, size and estimate the segments of a service."""
 
 from collections.abc import Coroutine, Mapping
 from typing import Annotated, Any
@@ -7,14 +7,24 @@ import attrs
 import typer
 
 from criteo_audiences import ConfigurationError, CriteoClient
-from criteo_audiences.cli.bulk import ChannelOption, IdsArgument, delete_all, size_all
-from criteo_audiences.cli.in_market import AdvertiserArgument
+from criteo_audiences.cli.bulk import (
+    ChannelOption,
+    IdsArgument,
+    Reach,
+    delete_all,
+    send_all,
+    send_one,
+    show_estimate,
+    size_all,
+)
+from criteo_audiences.cli.entities import Definitions, FileOption, shown
+from criteo_audiences.cli.kinds import CONTACT_LIST, SegmentSettings, types
 from criteo_audiences.cli.options import (
     AccountOption,
+    Changes,
     DescriptionOption,
     Owner,
     RetailerOption,
-    SegmentArgument,
     Service,
     ServiceArgument,
     YesOption,
@@ -25,15 +35,16 @@ from criteo_audiences.cli.options import (
 )
 from criteo_audiences.cli.run import Run, run_connected
 from criteo_audiences.cli.state_directory import note_operation
-from criteo_audiences.cli.streams import print_json, print_result, print_table
+from criteo_audiences.cli.streams import print_json, print_table
 
-segments = typer.Typer(no_args_is_help=True, help="List, create, update, delete and size audience segments.")
+segments = typer.Typer(no_args_is_help=True, help="List, create, update, delete, size and estimate audience segments.")
 
 NameArgument = Annotated[
-    str, typer.Argument(parser=filled, metavar="NAME", help="Name, unique among the owner's segments.")
+    str | None, typer.Argument(parser=filled, metavar="NAME", help="Name, unique among the owner's segments.")
 ]
-InterestOption = Annotated[list[str] | None, typer.Option(metavar="ID", help="Interest. Repeat for several.")]
-BrandOption = Annotated[list[str] | None, typer.Option(metavar="ID", help="Brand. Repeat for several.")]
+SegmentArgument = Annotated[
+    str | None, typer.Argument(parser=filled, metavar="SEGMENT_ID", help="Id of the segment; a file has its own.")
+]
 
 _LISTS: Mapping[Service, frozenset[str]] = {
     Service.MARKETING_SOLUTIONS: frozenset({"description"}),
@@ -43,16 +54,16 @@ _LISTS: Mapping[Service, frozenset[str]] = {
 
 
 @attrs.frozen(kw_only=True)
-class NewList:
-    """What a contact list may be created with, in addition to its owner and its name."""
+class NewSegment:
+    """What a segment of any kind may be created with, and a contact list, in addition to its owner and its name."""
 
     retailer_id: RetailerOption = None
     identifier_type: Annotated[
         str | None,
-        typer.Option(parser=filled, metavar="TYPE", help="Kind of identifier in the list, for Retail Media."),
+        typer.Option(parser=filled, metavar="TYPE", help="Kind of identifier in a contact list, for Retail Media."),
     ] = None
     remote_id: Annotated[
-        str | None, typer.Option(parser=filled, metavar="ID", help="Your own id of the list, for Commerce Grid.")
+        str | None, typer.Option(parser=filled, metavar="ID", help="Your own id of a contact list, for Commerce Grid.")
     ] = None
     description: DescriptionOption = None
 
@@ -70,65 +81,225 @@ class NewList:
         return given
 
 
-@segments.command("list")
+@attrs.frozen(kw_only=True)
+class Filters:
+    """Which segments to list; all filters must fit."""
+
+    kind: Annotated[
+        list[str] | None, typer.Option("--type", metavar="TYPE", help="Only of this kind. Repeat for several.")
+    ] = None
+    id: Annotated[
+        list[str] | None, typer.Option(parser=filled, metavar="ID", help="Only this one. Repeat for several.")
+    ] = None
+    retailer_id: Annotated[
+        list[str] | None,
+        typer.Option(parser=filled, metavar="ID", help="Only of this retailer, in Retail Media. Repeat for several."),
+    ] = None
+    remote_id: Annotated[
+        list[str] | None,
+        typer.Option(parser=filled, metavar="ID", help="Only with this id of yours, in Commerce Grid."),
+    ] = None
+    name: Annotated[
+        str | None, typer.Option(parser=filled, metavar="TEXT", help="Only with this in the name, in any case.")
+    ] = None
+    read_only: Annotated[
+        bool | None,
+        typer.Option("--read-only/--writable", help="Only what was made outside the API, or only the rest."),
+    ] = None
+
+    def search(self, criteo: CriteoClient, service: Service, owner: Owner) -> Any:
+        """Returns the search for what Criteo can filter.
+
+        Raises:
+            ConfigurationError: when a filter does not fit the service.
+        """
+        for name, home in (("retailer_id", Service.RETAIL_MEDIA), ("remote_id", Service.COMMERCE_GRID)):
+            if getattr(self, name) and service is not home:
+                raise ConfigurationError(f"{service.value} has no --{name.replace('_', '-')}.")
+        if self.read_only is not None and service is Service.COMMERCE_GRID:
+            raise ConfigurationError("commerce-grid does not say which segments are read-only.")
+        wanted = {"audience_segment_ids": self.id or None, "audience_segment_types": types(service, self.kind)}
+        if service is Service.RETAIL_MEDIA:
+            retailers = self.retailer_id or None
+            return criteo.retail_media.search_audience_segments(
+                owner.required(service), retailer_ids=retailers, **wanted
+            )
+        whose = owner.of(service)
+        owners = None if whose is None else [whose]
+        if service is Service.MARKETING_SOLUTIONS:
+            return criteo.marketing_solutions.search_audience_segments(advertiser_ids=owners, **wanted)
+        remote = self.remote_id or None
+        return criteo.commerce_grid.search_audience_segments(data_provider_ids=owners, remote_ids=remote, **wanted)
+
+    def fit(self, segment: Any) -> bool:
+        """Returns whether a segment passes what Criteo cannot filter."""
+        named = self.name is None or self.name.casefold() in (segment.name or "").casefold()
+        return named and self.read_only in {None, _is_read_only(segment)}
+
+
+def _is_read_only(segment: Any) -> bool:
+    made_by_criteo = segment.type is not None and segment.type.value == "Behavioral"
+    return made_by_criteo or bool(getattr(segment.contact_list, "is_read_only", False))
+
+
+@segments.command(
+    "list", epilog="Example: criteo-audiences segments list retail-media --account-id 1 --type contact-list --writable"
+)
 @grouped
-def list_segments(service: ServiceArgument, owner: Owner, state: Run) -> None:
+def list_segments(service: ServiceArgument, owner: Owner, filters: Filters, state: Run) -> None:
     """List the segments of an owner; Retail Media needs --account-id, the others list all without one."""
 
-    async def command(criteo: CriteoClient) -> None:
-        found = [_shown(segment) async for segment in _search(criteo, service, owner)]
-        if state.json:
-            print_json({"ok": True, "segments": found})
-            return
-        rows = ((row["id"], row["name"], row["type"], (row["updated_at"] or "")[:16]) for row in found)
-        print_table(("id", "name", "type", "updated"), *rows)
+    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+        return _list(filters.search(criteo, service, owner), filters, state)
 
     run_connected(command, state)
 
 
-@segments.command()
+async def _list(search: Any, filters: Filters, state: Run) -> None:
+    found = [segment async for segment in search if filters.fit(segment)]
+    if state.json:
+        print_json({"ok": True, "segments": [shown(each) for each in found]})
+        return
+    print_table(("id", "name", "type", "updated", "notes"), *map(_row, found))
+
+
+def _row(segment: Any) -> tuple[str | None, ...]:
+    kind = segment.type.value if segment.type is not None else None
+    updated = segment.updated_at.isoformat()[:16] if segment.updated_at is not None else None
+    return segment.id, segment.name, kind, updated, ", ".join(_notes(segment))
+
+
+def _notes(segment: Any) -> list[str]:
+    """Returns what one must know before an upload, and where there are several retailers."""
+    retailer, kind = getattr(segment, "retailer_id", None), getattr(segment.contact_list, "identifier_type", None)
+    return [
+        *([f"retailer {retailer}"] if retailer else []),
+        *([kind.value] if kind is not None else []),
+        *(["read-only"] if _is_read_only(segment) else []),
+    ]
+
+
+@segments.command(
+    epilog="Examples:\n\ncriteo-audiences segments create marketing-solutions 'CRM buyers' --advertiser-id 123\n\n"
+    "criteo-audiences segments create marketing-solutions 'Like my buyers' --advertiser-id 123 --type lookalike "
+    "--seed-segment-id 812345 --target-size 100000\n\n"
+    "criteo-audiences segments create marketing-solutions --from-file segments.json"
+)
 @grouped
-def create(service: ServiceArgument, name: NameArgument, owner: Owner, new: NewList, state: Run) -> None:
-    """Make sure that a contact list of this name is there, and print its id; running it again changes nothing."""
+def create(
+    service: ServiceArgument,
+    *,
+    name: NameArgument = None,
+    owner: Owner,
+    new: NewSegment,
+    from_file: FileOption = None,
+    settings: SegmentSettings,
+    state: Run,
+) -> None:
+    """Create a segment and print its id; a contact list that is there already is found, so that it can run again.
+
+    Without --type it is a contact list. Other kinds have options, and a file may hold many segments of any kind.
+    """
 
     def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
-        return _one(_ensure(criteo, service, owner.required(service), name, new.keywords(service)), state)
+        if from_file is not None:
+            if name is not None or settings.given or attrs.evolve(new, retailer_id=None) != NewSegment():
+                raise ConfigurationError("--from-file says what to create; of the options only owners go with it.")
+            return _create_all(criteo, service, owner, new.retailer_id, from_file, state)
+        if name is None:
+            raise ConfigurationError("Give NAME, or --from-file with the segments to create.")
+        chosen, whose = settings.for_creation(service), owner.required(service)
+        if chosen is None:
+            return send_one(_ensure(criteo, service, whose, name, new.keywords(service)), state, "segment")
+        return send_one(_create(criteo, service, whose, name, new.keywords(service), chosen), state, "segment")
 
     run_connected(command, state)
 
 
-@segments.command()
+def _ensure(
+    criteo: CriteoClient, service: Service, owner: str, name: str, options: dict[str, str]
+) -> Coroutine[Any, Any, Any]:
+    if service is Service.MARKETING_SOLUTIONS:
+        return criteo.marketing_solutions.ensure_contact_list(advertiser_id=owner, name=name, **options)
+    if service is Service.COMMERCE_GRID:
+        return criteo.commerce_grid.ensure_contact_list(data_provider_id=owner, name=name, **options)
+    return criteo.retail_media.ensure_contact_list(owner, name=name, **options)
+
+
+def _create(
+    criteo: CriteoClient, service: Service, owner: str, name: str, options: dict[str, str], chosen: tuple[str, Any]
+) -> Coroutine[Any, Any, Any]:
+    """Creates a segment of another kind than a contact list."""
+    for option in ("identifier_type", "remote_id"):
+        if option in options:
+            raise ConfigurationError(f"--{option.replace('_', '-')} goes with --type {CONTACT_LIST}.")
+    keyword, settings = chosen
+    account = owner if service is Service.RETAIL_MEDIA else None
+    whose = {} if account else {service.owner: owner}
+    segment = models_of(service).AudienceSegmentCreate(name=name, **whose, **options, **{keyword: settings})
+    return _sent_one(in_account(criteo, service, account, "create_audience_segments")([segment]))
+
+
+async def _sent_one(call: Coroutine[Any, Any, Any]) -> Any:
+    return (await call).one()
+
+
+def _create_all(
+    criteo: CriteoClient, service: Service, owner: Owner, retailer_id: str | None, path: str, state: Run
+) -> Coroutine[Any, Any, None]:
+    if retailer_id is not None and service is not Service.RETAIL_MEDIA:
+        raise ConfigurationError(f"{service.value} has no --retailer-id.")
+    whose = owner.of(service)
+    send = in_account(criteo, service, owner.account_id, "create_audience_segments")
+    definitions = _definitions(service, "Create", {service.owner: whose, "retailer_id": retailer_id})
+    wanted = definitions.read(path)
+    return send_all(send(wanted), state, "segment", [each.name for each in wanted])
+
+
+def _definitions(service: Service, action: str, owner: Mapping[str, str | None]) -> Definitions:
+    models = models_of(service)
+    kind = getattr(models, f"AudienceSegment{action}")
+    return Definitions(kind=kind, answer=models.AudienceSegment, noun="segment", owner=owner)
+
+
+@segments.command(
+    epilog="Examples:\n\ncriteo-audiences segments update marketing-solutions 812345 --name 'Buyers 2026'\n\n"
+    "criteo-audiences segments update marketing-solutions 812346 --type retargeting --days-since-last-visit-max 60\n\n"
+    "criteo-audiences segments update marketing-solutions --from-file changes.json"
+)
 @grouped
 def update(
     service: ServiceArgument,
-    segment_id: SegmentArgument,
     *,
-    name: Annotated[str | None, typer.Option(parser=filled, metavar="TEXT", help="New name.")] = None,
-    description: DescriptionOption = None,
-    no_description: Annotated[bool, typer.Option("--no-description", help="Remove the description.")] = False,
+    segment_id: SegmentArgument = None,
+    changes: Changes,
     account_id: AccountOption = None,
+    from_file: FileOption = None,
+    settings: SegmentSettings,
     state: Run,
 ) -> None:
-    """Change the name or the description of a segment."""
-    changes: dict[str, Any] = {} if name is None else {"name": name}
-    if description is not None or no_description:
-        changes["description"] = None if no_description else description
+    """Change the name, the description or the settings of a segment; what is left out stays as it is.
+
+    Settings take --type and the options of that kind. A file may hold many changes; null takes away what can be.
+    """
 
     def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
-        if description is not None and no_description:
-            raise ConfigurationError("Give --description or --no-description, not both.")
-        change = models_of(service).AudienceSegmentUpdate(id=segment_id, **changes)
         send = in_account(criteo, service, account_id, "update_audience_segments")
-
-        async def updated() -> Any:
-            return (await send([change])).one()
-
-        return _one(updated(), state)
+        if from_file is not None:
+            if segment_id is not None or settings.given or changes.given:
+                raise ConfigurationError("--from-file says what to change; no SEGMENT_ID or other change goes with it.")
+            wanted = _definitions(service, "Update", {"account_id": account_id}).read(from_file)
+            return send_all(send(wanted), state, "segment", [each.id for each in wanted])
+        if segment_id is None:
+            raise ConfigurationError("Give SEGMENT_ID, or --from-file with the changes.")
+        new = {**changes.keywords(), **settings.for_update(service)}
+        change = models_of(service).AudienceSegmentUpdate(id=segment_id, **new)
+        return send_one(_sent_one(send([change])), state, "segment")
 
     run_connected(command, state)
 
 
-@segments.command()
+@segments.command(epilog="Example: criteo-audiences segments delete marketing-solutions 812345 812346 --yes")
 @grouped
 def delete(
     service: ServiceArgument, ids: IdsArgument, *, account_id: AccountOption = None, yes: YesOption = False, state: Run
@@ -144,7 +315,7 @@ def delete(
     run_connected(command, state)
 
 
-@segments.command()
+@segments.command(epilog="Example: criteo-audiences segments size marketing-solutions 812345 812346")
 @grouped
 def size(
     service: ServiceArgument,
@@ -164,66 +335,36 @@ def size(
     run_connected(command, state)
 
 
-@segments.command()
+@segments.command(
+    epilog="Examples:\n\ncriteo-audiences segments estimate marketing-solutions --advertiser-id 123 --type in-market "
+    "--country FR --interest 166\n\n"
+    "criteo-audiences segments estimate marketing-solutions --advertiser-id 123 --type location "
+    "--point Louvre,48.8606,2.3376 --radius-in-km 5"
+)
 @grouped
 def estimate(
-    advertiser_id: AdvertiserArgument,
+    service: ServiceArgument,
     *,
-    country: Annotated[str, typer.Option(parser=filled, metavar="CODE", help="ISO 3166-1 alpha-2, such as FR.")],
-    interest: InterestOption = None,
-    brand: BrandOption = None,
-    gender: Annotated[str | None, typer.Option(metavar="TEXT", help="Male or Female.")] = None,
+    reach: Reach,
+    from_file: FileOption = None,
+    settings: SegmentSettings,
     state: Run,
 ) -> None:
-    """Estimate how many people an in-market segment of Marketing Solutions would hold."""
+    """Estimate how many people a segment would hold before it is made: in-market, location, and events.
 
-    async def command(criteo: CriteoClient) -> None:
-        ms = models_of(Service.MARKETING_SOLUTIONS)
-        settings = ms.InMarketCreate(country=country, interest_ids=interest, brand_ids=brand, gender=gender)
-        definition = ms.AudienceSegmentEstimate(advertiser_id=advertiser_id, in_market=settings)
-        found = await criteo.marketing_solutions.estimate_audience_segment_size(definition)
-        if state.json:
-            print_json({"ok": True, "size": found.size})
+    Retail Media (events) needs --account-id, --retailer-id and --channel, and is experimental.
+    """
+
+    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+        given = reach.of_file(service)
+        if from_file is not None:
+            if settings.given:
+                raise ConfigurationError("--from-file says what to estimate; no settings go with it.")
+            wanted = _definitions(service, "Estimate", given).read_one(from_file)
         else:
-            print_result("not shown" if found.size is None else f"{found.size:,}")
+            keyword, chosen = settings.for_estimate(service)
+            wanted = models_of(service).AudienceSegmentEstimate(**reach.keywords(service), **{keyword: chosen})
+        send = in_account(criteo, service, reach.account_id, "estimate_audience_segment_size")
+        return show_estimate(send(wanted), state)
 
     run_connected(command, state)
-
-
-def _search(criteo: CriteoClient, service: Service, owner: Owner) -> Any:
-    if service is Service.RETAIL_MEDIA:
-        return criteo.retail_media.search_audience_segments(owner.required(service))
-    whose = owner.of(service)
-    wanted = None if whose is None else [whose]
-    if service is Service.MARKETING_SOLUTIONS:
-        return criteo.marketing_solutions.search_audience_segments(advertiser_ids=wanted)
-    return criteo.commerce_grid.search_audience_segments(data_provider_ids=wanted)
-
-
-def _ensure(
-    criteo: CriteoClient, service: Service, owner: str, name: str, options: dict[str, str]
-) -> Coroutine[Any, Any, Any]:
-    if service is Service.MARKETING_SOLUTIONS:
-        return criteo.marketing_solutions.ensure_contact_list(advertiser_id=owner, name=name, **options)
-    if service is Service.COMMERCE_GRID:
-        return criteo.commerce_grid.ensure_contact_list(data_provider_id=owner, name=name, **options)
-    return criteo.retail_media.ensure_contact_list(owner, name=name, **options)
-
-
-async def _one(call: Coroutine[Any, Any, Any], state: Run) -> None:
-    segment = await call
-    if state.json:
-        print_json({"ok": True, "segment": _shown(segment)})
-    else:
-        print_result(segment.id)
-
-
-def _shown(segment: Any) -> dict[str, Any]:
-    return {
-        "id": segment.id,
-        "name": segment.name,
-        "type": segment.type.value if segment.type is not None else None,
-        "description": segment.description,
-        "created_at": segment.created_at.isoformat() if segment.created_at else None,
-        "updated_at": segment.updated_at.isoformat() if segment.updated_at else None,
-    }

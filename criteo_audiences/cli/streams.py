@@ -48,6 +48,12 @@ def print_error(line: str) -> None:
     print(f"criteo-audiences: {line}", file=sys.stderr, flush=True)  # noqa: T201 - this is where a command speaks
 
 
+def print_note(text: str) -> None:
+    """Prints a line of what is going on, on standard error."""
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    print(shown, file=sys.stderr, flush=True)  # noqa: T201 - this is where a command speaks
+
+
 def print_result(text: str) -> None:
     """Prints a line of the result; a control character, which could fool a terminal, shows as a replacement."""
     shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)

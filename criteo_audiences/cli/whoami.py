@@ -3,6 +3,7 @@
 from typing import Any
 
 from criteo_audiences import CriteoClient, CriteoError
+from criteo_audiences.cli.entities import shown
 from criteo_audiences.cli.exit_codes import one_line
 from criteo_audiences.cli.options import Service, ServiceArgument, service_of
 from criteo_audiences.cli.run import Run, run_connected
@@ -16,7 +17,8 @@ def whoami(service: ServiceArgument, state: Run) -> None:
         application = await service_of(criteo, service).get_application()
         owners = await _owners(criteo, service)
         if state.json:
-            found = {"id": application.application_id, "name": application.name}
+            found = {"id": application.application_id, **shown(application)}
+            del found["application_id"]
             print_json({"ok": True, "application": found, "owners": owners})
             return
         print_result(f"{application.name} (application {application.application_id})")
@@ -33,7 +35,7 @@ async def _owners(criteo: CriteoClient, service: Service) -> list[dict[str, Any]
             advertisers = await criteo.marketing_solutions.list_advertisers()
             return [{"id": each.id, "name": each.advertiser_name} for each in advertisers]
         if service is Service.RETAIL_MEDIA:
-            return [{"id": each.id, "name": each.name} async for each in criteo.retail_media.list_accounts()]
+            return [shown(each) async for each in criteo.retail_media.list_accounts()]
     except CriteoError as error:
         print_error(one_line(error))
     return []

@@ -13,13 +13,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 from criteo_audiences.sandbox import segment_endpoints
-from criteo_audiences.sandbox.call_log import RecordedRequest
+from criteo_audiences.sandbox.call_log import CallLog, RecordedRequest
 from criteo_audiences.sandbox.contact_list import ContactList
 from criteo_audiences.sandbox.dialects import DialectName, dialect_of
 from criteo_audiences.sandbox.faults import Fault, FaultOptions
 from criteo_audiences.sandbox.quota import CallQuota, Window
 from criteo_audiences.sandbox.server import Listener
-from criteo_audiences.sandbox.services import ServiceName
+from criteo_audiences.sandbox.services import SERVICES, ServiceName
 from criteo_audiences.sandbox.state import ServerState
 from criteo_audiences.sandbox.tokens import Consents, Rotation, TokenIssuer
 
@@ -58,6 +58,7 @@ class Sandbox:
             (``"at-once"``) or with the first use of the new one (``"when-used"``); ``"never"`` keeps the one there is.
         accounts: How many accounts have consented. Calls on behalf of a user share 10 a minute for each, apart from
             ``rate_limit``, unless that is ``None``.
+        on_call: Is given each call, as in ``requests``, when its answer has ended; to log it, for example.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Sandbox:
         tls: ssl.SSLContext | None = None,
         rotation: Rotation = "at-once",
         accounts: int = 1,
+        on_call: Callable[[RecordedRequest], None] | None = None,
     ) -> None:
         self._state = ServerState(
             tokens=TokenIssuer(
@@ -96,6 +98,7 @@ class Sandbox:
             match_rate=match_rate,
             clock=clock,
             dialect=dialect_of(dialect),
+            recording=CallLog(on_call),
         )
         self._listener = Listener(self._state, host, port, tls)
 
@@ -213,6 +216,7 @@ class Sandbox:
         retailer_id: str | None = None,
         identifier_type: str | None = None,
         read_only: bool = False,
+        segment_id: str | None = None,
     ) -> str:
         """Create an empty contact list without a call. Any id will do for those that it belongs to; "1" by default.
 
@@ -226,12 +230,13 @@ class Sandbox:
             retailer_id: The retailer of a list of Retail Media.
             identifier_type: The only type that a list of Retail Media takes, as in ``"Email"``; any when left out.
             read_only: Whether it counts as made outside the API, so that calls cannot change it.
+            segment_id: The id of its segment, which each service may have once; made up when left out.
 
         Returns:
             The id of its segment.
 
         Raises:
-            ValueError: The service knows no such thing, or the owner has a segment of that name.
+            ValueError: The service knows no such thing or has a segment of that id, or the owner has one of that name.
         """
         owners = {
             "owner_id": owner_id,
@@ -247,16 +252,23 @@ class Sandbox:
             retailer_id=retailer_id,
             identifier_type=identifier_type,
             read_only=read_only,
+            segment_id=segment_id,
         )
         return segment.id
 
-    def contact_list(self, segment_id: str) -> ContactList:
+    def contact_list(self, segment_id: str, *, service: ServiceName | None = None) -> ContactList:
         """Returns what the server really holds, also after it has stopped.
 
+        Args:
+            segment_id: The id of its segment.
+            service: Whose segment it is, where several services were given one of that id.
+
         Raises:
-            LookupError: There is no contact list of that id.
+            LookupError: There is no contact list of that id, or there are several.
         """
-        contact_list = self._state.segments[segment_id].contact_list
+        segments = self._state.segments
+        segment = segments[segment_id] if service is None else segments.find(segment_id, service=SERVICES[service])
+        contact_list = None if segment is None else segment.contact_list
         if contact_list is None:
             raise LookupError(f"segment {segment_id} is not a contact list")
         return contact_list

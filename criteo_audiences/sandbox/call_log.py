@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import attrs
@@ -41,14 +41,19 @@ ENTRY = web.RequestKey("entry", RecordedRequest)
 
 
 class CallLog:
-    """The calls so far, and how many of them the server handled at the same time."""
+    """The calls so far, and how many of them the server handled at the same time.
 
-    def __init__(self) -> None:
+    Args:
+        on_call: Is given each call when its answer has ended.
+    """
+
+    def __init__(self, on_call: Callable[[RecordedRequest], None] | None = None) -> None:
         self.requests: list[RecordedRequest] = []
         self.max_in_flight = 0
         self._in_flight = 0
         self._tasks: set[asyncio.Task[object]] = set()
         self._numbers = itertools.count(1)
+        self._on_call = on_call
 
     def add(self, method: str, path: str) -> RecordedRequest:
         """Returns the entry of a call that has just arrived."""
@@ -56,6 +61,11 @@ class CallLog:
         entry = RecordedRequest(method, sys.intern(path), next(self._numbers))
         self.requests.append(entry)
         return entry
+
+    def end(self, entry: RecordedRequest) -> None:
+        """Tell whoever wants to know that a call has ended."""
+        if self._on_call is not None:
+            self._on_call(entry)
 
     @contextmanager
     def in_flight(self) -> Iterator[None]:

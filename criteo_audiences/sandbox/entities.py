@@ -9,7 +9,7 @@ import attrs
 
 from criteo_audiences.sandbox.algebra import segment_ids
 from criteo_audiences.sandbox.contact_list import ContactList
-from criteo_audiences.sandbox.services import AudienceTraits, Service
+from criteo_audiences.sandbox.services import SERVICES, AudienceTraits, Service
 
 _FIRST_SEGMENT = 300_001
 _FIRST_AUDIENCE = 700_001
@@ -78,27 +78,35 @@ class EntityStore(Generic[E]):
         self.word = word
         self._make = make
         self._numbers = itertools.count(first_number)
-        self._entities: dict[str, E] = {}
+        self._entities: dict[tuple[str, str], E] = {}
         self._names: set[tuple[str, str, str]] = set()
 
     def has_name(self, service: Service, owner_id: str, name: str) -> bool:
         """Returns whether the owner has one of that name already."""
         return (service.name, owner_id, name) in self._names
 
-    def add(self, *, name: str | None = None, service: Service, owner_id: str, **fields: Any) -> E:
-        """Keep a new entity and give it an id.
+    def add(
+        self, *, entity_id: str | None = None, name: str | None = None, service: Service, owner_id: str, **fields: Any
+    ) -> E:
+        """Keep a new entity and give it an id, unless it has one.
 
         Raises:
-            ValueError: The owner has one of that name.
+            ValueError: The service has one of that id, or the owner has one of that name.
         """
-        entity_id = str(service.id_offset + next(self._numbers))
+        entity_id = self._next_id(service) if entity_id is None else entity_id
+        if self.find(entity_id, service=service) is not None:
+            raise ValueError(f"the service has a {self.word} of that id already")
         name = f"{self.word} {entity_id}" if name is None else name
         if self.has_name(service, owner_id, name):
             raise ValueError(f"the owner has a {self.word} of that name already")
         entity = self._make(id=entity_id, service=service, owner_id=owner_id, name=name, **fields)
         self._names.add((service.name, owner_id, name))
-        self._entities[entity_id] = entity
+        self._entities[service.name, entity_id] = entity
         return entity
+
+    def _next_id(self, service: Service) -> str:
+        numbers = (str(service.id_offset + number) for number in self._numbers)
+        return next(each for each in numbers if self.find(each, service=service) is None)
 
     def rename(self, entity: E, name: str) -> None:
         """Rename an entity; its old name becomes free."""
@@ -109,21 +117,27 @@ class EntityStore(Generic[E]):
     def remove(self, entity: E) -> None:
         """Delete an entity and free its name."""
         self._names.discard((entity.service.name, entity.owner_id, entity.name))
-        del self._entities[entity.id]
+        del self._entities[entity.service.name, entity.id]
 
     def find(self, entity_id: str, *, service: Service) -> E | None:
         """Returns the entity, unless it belongs to another service or to none."""
-        entity = self._entities.get(entity_id)
-        return entity if entity is not None and entity.service.name == service.name else None
+        return self._entities.get((service.name, entity_id))
 
     def __iter__(self) -> Iterator[E]:
         return iter(self._entities.values())
 
     def __getitem__(self, entity_id: str) -> E:
-        try:
-            return self._entities[entity_id]
-        except KeyError:
-            raise LookupError(f"the sandbox has no {self.word} {entity_id!r}") from None
+        """Returns the entity of that id, of whichever service.
+
+        Raises:
+            LookupError: There is none, or one in several services.
+        """
+        found = [each for service in SERVICES.values() if (each := self.find(entity_id, service=service)) is not None]
+        if not found:
+            raise LookupError(f"the sandbox has no {self.word} {entity_id!r}")
+        if len(found) > 1:
+            raise LookupError(f"several services have a {self.word} {entity_id!r}")
+        return found[0]
 
 
 @attrs.define(kw_only=True)

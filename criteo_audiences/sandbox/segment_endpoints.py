@@ -1,5 +1,6 @@
 """Create, update, delete and search segments, by calls or, for tests, without one."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -36,13 +37,14 @@ def create_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
     yield from _new_settings_violations(item.attributes, scope)
 
 
-def create(item: Item, scope: CallScope) -> SegmentEntity:
-    """Create a segment whose attributes break no rule; one without a name gets a name."""
+def create(item: Item, scope: CallScope, segment_id: str | None = None) -> SegmentEntity:
+    """Create a segment whose attributes break no rule; one without a name or an id gets one."""
     attributes, service = item.attributes, scope.service
     (name,) = _settings_names(attributes, service)
     settings = attributes.get(name, {})
     return scope.segments.store.add(
         **own_attributes(attributes, scope),
+        entity_id=segment_id,
         settings_name=name,
         settings=service.kinds[name].kept(settings),
         contact_list=ContactList() if name == "contactList" else None,
@@ -161,13 +163,16 @@ def add_contact_list(
     retailer_id: str | None,
     identifier_type: str | None,
     read_only: bool,
+    segment_id: str | None,
 ) -> SegmentEntity:
     """Create an empty contact list without a call.
 
     Raises:
-        ValueError: The service has no such thing, or the name is taken.
+        ValueError: The service has no such thing, or the name or the id is taken.
     """
     service = _service(state, service_name)
+    if segment_id is not None and not re.fullmatch("[1-9][0-9]{0,18}", segment_id):
+        raise ValueError("an id of a segment is a number of at most 19 digits")
     _check_settings(service, retailer_id=retailer_id, identifierType=identifier_type)
     owner_id = _owner_id(service, owners)
     attributes: dict[str, Any] = {
@@ -176,7 +181,7 @@ def add_contact_list(
         "contactList": {} if identifier_type is None else {"identifierType": identifier_type},
         **({} if name is None else {"name": name}),
     }
-    segment = create(Item(None, attributes), scope_of(state, service, owner_id))
+    segment = create(Item(None, attributes), scope_of(state, service, owner_id), segment_id)
     segment.contact_list = ContactList(read_only=read_only)
     # The contact list of Commerce Grid does not show it.
     if "isReadOnly" in segment.settings:

@@ -153,6 +153,8 @@ async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse
     except (web.RequestPayloadError, ConnectionError):
         # The client left, in the middle of its body or of the answer.
         return cut(request)
+    finally:
+        recording.end(request[ENTRY])
 
 
 async def _answer(request: web.Request, handler: Handler) -> web.Response:

@@ -1,3 +1,5 @@
+import json
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -9,6 +11,7 @@ from criteo_audiences.commerce_grid import CommerceGrid
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.marketing_solutions import MarketingSolutions
 from criteo_audiences.retail_media import RetailMedia
+from tests.endpoints_page import rows
 
 from .calls import CALLS, Call, each_version
 from .exchanges import JudgedTransport, unanswered
@@ -62,3 +65,37 @@ def test_every_method_has_a_call() -> None:
     services = {"marketing-solutions": MarketingSolutions, "retail-media": RetailMedia, "commerce-grid": CommerceGrid}
     offered = {(name, method) for name, kind in services.items() for method in dir(kind) if not method.startswith("_")}
     assert {(call.service, call.method) for call in CALLS} == offered
+
+
+@settings(max_examples=1, deadline=None, database=None, phases=[Phase.generate])
+@given(data=st.data())
+async def test_the_page_of_endpoints_says_what_each_call_asks_for(documents: Documents, data: st.DataObject) -> None:
+    """Each row's first coroutine calls the row's endpoint, under the row's versions, and there are no other operations."""
+    asked = {
+        (call.service, call.method, version): (await _make(call, version, documents, data)).operations
+        for version, call in each_version()
+    }
+    listed = set()
+    for row in rows():
+        for version in row.versions:
+            operation = f"{row.method} /{version}{row.path}"
+            assert asked[row.service, row.coroutines[0], version] == {operation}
+            listed.add(operation)
+    assert listed == {each for document in documents.values() for each in document.operations}
+
+
+def test_the_page_of_endpoints_names_the_permissions(folder: Path) -> None:
+    """Those that the documents declare; an endpoint that any application may call has none."""
+    contents = [json.loads(path.read_text("utf-8")) for path in folder.glob("*.json")]
+    operations = {
+        f"{method.upper()} {path}": operation
+        for content in contents
+        for path, item in content["paths"].items()
+        for method, operation in item.items()
+        if isinstance(operation, dict)
+    }
+    for row in rows():
+        for version in row.versions:
+            security = operations[f"{row.method} /{version}{row.path}"]["security"]
+            scopes = {scope for each in security for scopes in each.values() for scope in scopes}
+            assert scopes == ({row.permission} - {"none"}), row

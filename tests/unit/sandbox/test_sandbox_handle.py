@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 import criteo_audiences.sandbox
-from criteo_audiences.sandbox import Sandbox
+from criteo_audiences.sandbox import RecordedRequest, Sandbox
 
 
 async def test_the_server_listens_on_a_free_loopback_port() -> None:
@@ -193,3 +193,12 @@ def test_the_server_knows_nothing_of_the_client() -> None:
     outside = {(file, name) for file, name in found if not name.startswith("criteo_audiences.sandbox")}
     credentials = {"criteo_audiences.session.auth", "criteo_audiences.session.consent"}
     assert outside == {("__init__.py", module) for module in credentials}
+
+
+async def test_each_call_is_handed_over_when_it_has_ended(connect: Callable[..., Any]) -> None:
+    """Token calls and refused ones too, with the status that was answered."""
+    calls: list[RecordedRequest] = []
+    async with Sandbox(on_call=calls.append) as sandbox:
+        await connect(sandbox).amend("1", ["a@b.co"])
+        assert [call.status for call in calls] == [200, 404]
+        assert calls == sandbox.requests

@@ -48,9 +48,24 @@ async def test_a_read_only_list_of_commerce_grid_does_not_show_it(sandbox: Sandb
     assert (await call.search("commerce-grid")).body["data"][0]["attributes"]["contactList"] == {}
 
 
+async def test_every_service_can_have_a_list_of_one_id(sandbox: Sandbox, call: Any) -> None:
+    """Each is a list of its own, and ids that are made up pass over one that is taken."""
+    for service in ("marketing-solutions", "retail-media", "commerce-grid"):
+        assert sandbox.add_contact_list(service=service, segment_id="300001") == "300001"
+    assert sandbox.add_contact_list() == "300002"
+    await call.amend("300001", ["a@b.co"])
+    assert len(sandbox.contact_list("300001", service="marketing-solutions")) == 1
+    assert len(sandbox.contact_list("300001", service="retail-media")) == 0
+    with pytest.raises(LookupError, match="several services have a segment '300001'"):
+        sandbox.contact_list("300001")
+    with pytest.raises(ValueError, match="of that id already"):
+        sandbox.add_contact_list(segment_id="300001")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"segment_id": "crm"}, "a number"),
         ({"service": "retail"}, "service"),
         ({"account_id": "1"}, "account_id"),
         ({"service": "retail-media", "advertiser_id": "1"}, "advertiser_id"),
