@@ -68,6 +68,7 @@ if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use
         UploadStream,
         Verdict,
     )
+    from criteo_audiences.windows import live_from, next_window
 else:
     _HOMES = {
         "AuthorizationCode": "session.consent",
@@ -85,6 +86,8 @@ else:
         "Verdict": "uploads",
         "hash_email": "identifiers",
         "hash_phone": "identifiers",
+        "live_from": "windows",
+        "next_window": "windows",
         "normalize_email": "identifiers",
         "normalize_phone": "identifiers",
     }
@@ -159,6 +162,8 @@ __all__ = [
     "__version__",
     "hash_email",
     "hash_phone",
+    "live_from",
+    "next_window",
     "normalize_email",
     "normalize_phone",
 ]
