@@ -27,6 +27,7 @@ from criteo_audiences.errors import (
     SourceChangedError,
     TransportError,
     UploadFailedError,
+    WindowMissedError,
 )
 from criteo_audiences.models import (
     UNSET,
@@ -159,6 +160,7 @@ __all__ = [
     "UploadReport",
     "UploadStream",
     "Verdict",
+    "WindowMissedError",
     "__version__",
     "hash_email",
     "hash_phone",

@@ -18,6 +18,7 @@ CriteoError
 ├── PartialFailureError         a 200 with problems where one result was demanded: .receipt, if there was one
 ├── UploadFailedError           from report.raise_for_failures(): counts, codes, .report
 ├── QuotaWaitError              the quota would make a call wait longer than max_quota_wait
+│   └── WindowMissedError       the quota keeps an upload from ending before Criteo's next computation: .window
 ├── JournalError                a journal that is locked, of another job, or damaged
 ├── SourceChangedError          a file that changed while it was read
 ├── SegmentMismatchError        a segment of another owner or kind, or read-only: .differences
@@ -29,6 +30,7 @@ No message holds an identifier, a token or a secret: a problem's `title` and `de
 attributes.
 """
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
@@ -256,6 +258,22 @@ class QuotaWaitError(CriteoError):
             f"The quota would make this call wait {wait:.1f} s, longer than {what}={longest:g} s. "
             f"Try again later or raise {what}."
         )
+
+
+class WindowMissedError(QuotaWaitError):
+    """The quota keeps an upload with `deadline="next-window"` from ending in time; nothing of it was sent.
+
+    Attributes:
+        wait: seconds until its last call could go out.
+        window: the computation that it would be too late for.
+    """
+
+    def __init__(self, found: str, wait: float, window: dt.datetime) -> None:
+        CriteoError.__init__(
+            self, f"{found}. Nothing was sent, because deadline='next-window': start it earlier, or leave that out."
+        )
+        self.wait = wait
+        self.window = window
 
 
 class JournalError(CriteoError):

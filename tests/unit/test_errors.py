@@ -1,4 +1,5 @@
 import copy
+import datetime as dt
 import inspect
 import pickle
 import re
@@ -30,6 +31,7 @@ from criteo_audiences.errors import (
     SourceChangedError,
     TransportError,
     UploadFailedError,
+    WindowMissedError,
 )
 from criteo_audiences.models import Problem, RateLimit
 
@@ -55,6 +57,7 @@ TREE = {
     PartialFailureError: CriteoError,
     UploadFailedError: CriteoError,
     QuotaWaitError: CriteoError,
+    WindowMissedError: QuotaWaitError,
     JournalError: CriteoError,
     SourceChangedError: CriteoError,
     SegmentMismatchError: CriteoError,
@@ -80,6 +83,7 @@ EXAMPLES: list[CriteoError] = [
     PartialFailureError(PROBLEMS),
     UploadFailedError("x", report={"sent": 1}),
     QuotaWaitError(61.0, 5.0),
+    WindowMissedError("x", 61.0, dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)),
     JournalError("x"),
     SourceChangedError("x"),
     SegmentMismatchError("5", ["is no contact list", "is read-only"]),
