@@ -10,6 +10,7 @@ from criteo_audiences.errors import (
     ConfigurationError,
     ConnectError,
     CriteoError,
+    ErasureFailedError,
     InvalidIdentifierError,
     InvalidRequestError,
     InvalidResponseError,
@@ -55,6 +56,14 @@ from criteo_audiences.version import __version__
 
 if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use: an import is waited for at every start
     from criteo_audiences.algebra import Segment
+    from criteo_audiences.erasure import (
+        ErasedIdentifier,
+        ErasureReceipt,
+        ErasureState,
+        FileErasure,
+        ListErasure,
+        ServiceErasure,
+    )
     from criteo_audiences.identifiers import hash_email, hash_phone, normalize_email, normalize_phone
     from criteo_audiences.session.consent import AuthorizationCode, RefreshToken
     from criteo_audiences.tables import Table
@@ -74,11 +83,17 @@ else:
     _HOMES = {
         "AuthorizationCode": "session.consent",
         "BatchResult": "uploads",
+        "ErasedIdentifier": "erasure",
+        "ErasureReceipt": "erasure",
+        "ErasureState": "erasure",
+        "FileErasure": "erasure",
+        "ListErasure": "erasure",
         "Outcome": "uploads",
         "Policy": "uploads",
         "Progress": "uploads",
         "RefreshToken": "session.consent",
         "Segment": "algebra",
+        "ServiceErasure": "erasure",
         "SourceRow": "uploads",
         "Table": "tables",
         "UploadOptions": "uploads",
@@ -118,13 +133,19 @@ __all__ = [
     "ContactListStatistics",
     "CriteoClient",
     "CriteoError",
+    "ErasedIdentifier",
+    "ErasureFailedError",
+    "ErasureReceipt",
+    "ErasureState",
     "Event",
+    "FileErasure",
     "HashAlgorithm",
     "IdentifierType",
     "InvalidIdentifierError",
     "InvalidRequestError",
     "InvalidResponseError",
     "JournalError",
+    "ListErasure",
     "NotFoundError",
     "Operation",
     "Outcome",
@@ -149,6 +170,7 @@ __all__ = [
     "Segment",
     "SegmentMismatchError",
     "ServerError",
+    "ServiceErasure",
     "SourceChangedError",
     "SourceRow",
     "StaticToken",

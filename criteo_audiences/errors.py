@@ -17,6 +17,7 @@ CriteoError
 ├── InvalidResponseError        an answer that cannot be read: .paths, never values
 ├── PartialFailureError         a 200 with problems where one result was demanded: .receipt, if there was one
 ├── UploadFailedError           from report.raise_for_failures(): counts, codes, .report
+├── ErasureFailedError          from receipt.raise_for_failures(): counts, the receipt
 ├── QuotaWaitError              the quota would make a call wait longer than max_quota_wait
 │   └── WindowMissedError       the quota keeps an upload from ending before Criteo's next computation: .window
 ├── JournalError                a journal that is locked, of another job, or damaged
@@ -242,6 +243,18 @@ class UploadFailedError(CriteoError):
 
     def __init__(self, message: str, *, report: Any) -> None:
         self.report = report
+        super().__init__(message)
+
+
+class ErasureFailedError(CriteoError):
+    """An erasure that did not end well, raised by `receipt.raise_for_failures()`.
+
+    Attributes:
+        receipt: the `ErasureReceipt`.
+    """
+
+    def __init__(self, message: str, *, receipt: Any) -> None:
+        self.receipt = receipt
         super().__init__(message)
 
 
