@@ -7,6 +7,7 @@ import typer
 from criteo_audiences import __version__
 from criteo_audiences.cli.audiences import audiences
 from criteo_audiences.cli.contact_lists import clear, stats
+from criteo_audiences.cli.erase import erase
 from criteo_audiences.cli.in_market import in_market
 from criteo_audiences.cli.journals import journals
 from criteo_audiences.cli.login import choose_profile
@@ -27,7 +28,7 @@ app = typer.Typer(
 )
 app.command(cls=UploadCommand)(grouped(upload))
 app.command(cls=UploadCommand)(grouped(remove))
-for command in (clear, stats, whoami, demo, sandbox):
+for command in (clear, erase, stats, whoami, demo, sandbox):
     app.command()(grouped(command))
 app.add_typer(segments, name="segments")
 app.add_typer(journals, name="journals")
