@@ -159,5 +159,5 @@ def _compacted(summary: JournalSummary, path: str, *, dry_run: bool) -> FileEras
 
 
 def _shown(path: Path, request: ErasureRequest) -> str:
-    """Returns a path for the receipt, without a name that is an identifier itself."""
-    return "/".join("…" if request.occurs_in(part) else part for part in path.parts).replace("//", "/", 1)
+    """Returns a path for the receipt, without a name that was made of an identifier."""
+    return str(Path(*("…" if request.is_in_name(part) else part for part in path.parts)))

@@ -22,6 +22,8 @@ Identifiers = Iterable[str] | Mapping[IdentifierType | str, Iterable[str]]
 # "A user identifier list (IDFA, AAID, Liveramp ID or Criteo Cookie ID)": Criteo's help center on Retail Media.
 _USER_IDENTIFIERS: Final = frozenset({IdentifierType.MADID, IdentifierType.IDENTITY_LINK, IdentifierType.GUM})
 _LONGEST_CALLING_CODE: Final = 3
+_TELLING: Final = 6
+"""Characters from which on an identifier is recognized inside a name."""
 _BETWEEN = re.compile(r"[\s<>,;|:\"'()\[\]{}=/\\!#$*^`~]+")
 _DIGEST = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{32})(?![0-9a-f])")
 _BETWEEN_NUMBERS = re.compile(r"[,;|/&\n]+")
@@ -117,6 +119,11 @@ class ErasureRequest:
             return True
         numbers = {_digits_of(part).lstrip("0") for part in (folded, *_BETWEEN_NUMBERS.split(folded))}
         return not self._numbers.isdisjoint(numbers)
+
+    def is_in_name(self, name: str) -> bool:
+        """Whether the name of a file has one of the identifiers in it; a short id may be part of any name."""
+        plain = name.lower()
+        return self.occurs_in(name) or any(text in plain for text in self._texts if len(text) >= _TELLING)
 
 
 def _entries(
