@@ -1,4 +1,4 @@
-"""What this library has stored where a person may stand: files of rejects, and journals. Everything here blocks."""
+"""What this library has stored where a person may stand: rejects, journals, temporary files. Everything here blocks."""
 
 import csv
 import os
@@ -13,6 +13,7 @@ from criteo_audiences.erasure.receipt import ErasureState, FileErasure
 from criteo_audiences.erasure.request import ErasureRequest
 from criteo_audiences.errors import ConfigurationError, JournalError
 from criteo_audiences.journals import JournalState, JournalSummary, compact, list_journals
+from criteo_audiences.tables.files.workspace import leftovers
 from criteo_audiences.uploads.rejects import COLUMNS, VALUE_COLUMN, undone
 
 _KEPT: Final = "of an unfinished upload, which needs all of it; it holds no identifier"
@@ -61,12 +62,26 @@ def forget_in_journals(request: ErasureRequest, places: LocalFiles) -> Iterator[
     A journal holds no identifier, but the digest of a batch of one address can be tried out by who has its key as well.
     """
     for directory in places.journals:
-        for summary in list_journals(directory):
+        try:
+            found = list_journals(directory)
+        except JournalError as error:
+            shown, remark = _shown(directory, request), type(error).__name__
+            yield FileErasure(kind="journal", path=shown, state=ErasureState.FAILED, remark=remark)
+            continue
+        for summary in found:
             if (summary.service, summary.host.lower(), summary.segment_id) in places.lists:
                 yield _compacted(summary, _shown(summary.path, request), dry_run=places.dry_run)
 
 
-FORGETTING: Final[tuple[Forget, ...]] = (forget_in_rejects, forget_in_journals)
+def forget_in_leftovers(request: ErasureRequest, places: LocalFiles) -> Iterator[FileErasure]:
+    """Removes the temporary files of uploads of tables whose process was killed; they may hold anybody."""
+    for directory in leftovers(remove=not places.dry_run):
+        is_gone = not directory.exists()
+        state = ErasureState.PLANNED if places.dry_run else ErasureState.REMOVED if is_gone else ErasureState.FAILED
+        yield FileErasure(kind="temporary", path=_shown(directory, request), state=state)
+
+
+FORGETTING: Final[tuple[Forget, ...]] = (forget_in_rejects, forget_in_journals, forget_in_leftovers)
 """Every part of this library that stores something where a person may stand. What is added to it is asked by each
 erasure, after the lists, in a thread; each part says what it did with each of its files."""
 
@@ -112,9 +127,9 @@ def _without(path: Path, request: ErasureRequest, *, dry_run: bool) -> tuple[int
     """
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
-        if VALUE_COLUMN not in next(rows):
+        if VALUE_COLUMN not in next(rows, ()):
             return 0, False
-        count = sum(request.occurs_in(undone(row[-1])) for row in rows)
+        count = sum(_holds(row, request) for row in rows)
     if count and not dry_run:
         new = path.with_name(f".{secrets.token_hex(8)}.criteo-audiences")
         try:
@@ -137,7 +152,11 @@ def _copy(old: TextIO, new: TextIO, request: ErasureRequest) -> None:
     rows, writer = csv.reader(old), csv.writer(new)
     writer.writerow(next(rows))
     for row in rows:
-        writer.writerow([*row[:-1], "" if request.occurs_in(undone(row[-1])) else row[-1]])
+        writer.writerow([*row[:-1], ""] if _holds(row, request) else row)
+
+
+def _holds(row: Sequence[str], request: ErasureRequest) -> bool:
+    return bool(row) and request.occurs_in(undone(row[-1]))
 
 
 def _compacted(summary: JournalSummary, path: str, *, dry_run: bool) -> FileErasure:

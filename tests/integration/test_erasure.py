@@ -33,6 +33,12 @@ MOBILE_ID = "6D92078A-8246-4BA4-AE5B-76104861E7DC"
 STATES = ErasureState
 
 
+@pytest.fixture(autouse=True)
+def _temporary_files_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets no test find what others have left behind."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("temporary")))
+
+
 def md5(text: str) -> str:
     """Returns an MD5 in hexadecimal."""
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

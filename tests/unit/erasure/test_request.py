@@ -2,6 +2,7 @@
 
 import csv
 import datetime as dt
+import os
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences import ErasureReceipt, ErasureState, ListErasure, ServerError, ServiceErasure
-from criteo_audiences.erasure.files import LocalFiles, forget, forget_in_rejects, rejects_in
+from criteo_audiences.erasure.files import LocalFiles, forget, forget_in_journals, forget_in_rejects, rejects_in
 from criteo_audiences.erasure.request import ErasureRequest
 from criteo_audiences.identifiers import RejectReason
 from criteo_audiences.models import IdentifierType
@@ -17,6 +18,12 @@ from criteo_audiences.tables.origins import Reject
 from criteo_audiences.uploads.rejects import RejectsFile
 
 ANNA, PHONE = "anna@example.com", "+919812345678"
+
+
+@pytest.fixture(autouse=True)
+def _temporary_files_of_its_own(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets no test find what others have left behind."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path_factory.mktemp("temporary")))
 
 
 def request_of(*identifiers: str) -> ErasureRequest:
@@ -168,6 +175,30 @@ def test_a_name_that_is_an_identifier_is_not_in_the_receipt(tmp_path: Path) -> N
     (outcome, other) = forget_in_rejects(REQUEST, LocalFiles(rejects=[rejects_file(named / "rejects.csv", ANNA), path]))
     assert outcome.path == f"{tmp_path}/…/rejects.csv"
     assert ANNA not in other.path
+
+
+def test_what_a_killed_upload_left_behind_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may hold anybody, and nobody will need it; what is in use, or another program's, stays."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left, young = tmp_path / "criteo-audiences-a.run", tmp_path / "criteo-audiences-b.run"
+    for directory in (left, young, tmp_path / "other"):
+        directory.mkdir(mode=0o700)
+        (directory / "staged").write_text(ANNA, encoding="utf-8")
+    os.utime(left, (0, 0))
+    for dry_run, state in ((True, ErasureState.PLANNED), (False, ErasureState.REMOVED)):
+        (outcome,) = forget(REQUEST, LocalFiles(dry_run=dry_run))
+        assert (outcome.kind, outcome.path, outcome.state) == ("temporary", str(left), state)
+        assert left.exists() is dry_run
+    assert young.exists()
+    assert forget(REQUEST, LocalFiles()) == ()
+
+
+def test_a_directory_of_journals_that_cannot_be_read_is_a_failure_of_its_own(tmp_path: Path) -> None:
+    """The lists were asked by then, and what became of them must not be lost."""
+    path = tmp_path / "file"
+    path.touch()
+    (outcome,) = forget_in_journals(REQUEST, LocalFiles(journals=[path]))
+    assert (outcome.state, outcome.path) == (ErasureState.FAILED, str(path))
 
 
 NOW = dt.datetime(2026, 3, 1, 9, tzinfo=dt.UTC)
