@@ -38,7 +38,6 @@ class TableRun(RowCounts):
         columns: the columns that were chosen, once it has begun.
         notes: what a caller should know of the table's files, once it has begun.
         opt_outs: how many opt-outs the rows are compared with, once it has begun; `None` without any.
-        remaining: identifiers that a table which is read before its first batch has to send; `None` until it is read.
     """
 
     def __init__(self, table: Table, plan: Plan) -> None:
@@ -47,13 +46,13 @@ class TableRun(RowCounts):
         self.columns: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
         self.opt_outs: OptOutCount | None = None
-        self.remaining: int | None = None
         # Nobody knows how many rows a condition leaves, and a row with several columns may hold several values.
         one_column = len(plan.selections) == 1 and len(plan.selections[0].columns) <= 1
         self._is_countable = plan.where is None and one_column
         self._is_staged = plan.staged
         self._staged: float | None = None
         self._expected: int | None = None
+        self._remaining: int | None = None
         self._cut = 0
         self._ended = False
 
@@ -69,11 +68,20 @@ class TableRun(RowCounts):
         """
         if self._ended:
             return 1.0
-        if self.remaining is not None:
-            return self._cut / max(1, self.remaining)
+        if self._remaining is not None:
+            return self._cut / max(1, self._remaining)
         if self._is_staged or not (self._expected and self._is_countable):
             return None
         return min(1.0, self.read / self._expected)
+
+    def to_send(self) -> int | None:
+        """Identifiers to send, once that can be said before the first batch; `None` until then.
+
+        It is exact for a table that is read first. Of another one whose rows were counted there are at most so many.
+        """
+        if self._remaining is not None or self._is_staged:
+            return self._remaining
+        return self._expected if self._is_countable else None
 
     def staged(self) -> float | None:
         """How much has been read of a table that is read before its first batch, 0 to 1; `None` for any other table."""
@@ -104,7 +112,7 @@ class TableRun(RowCounts):
         self._expected = self._expected or chunk.expected
         self._cut += sum(batch.count for batch in chunk.batches)
         if chunk.exact:
-            self.remaining = chunk.codes[query.PREPARED] + chunk.codes[query.HASHED]
+            self._remaining = chunk.codes[query.PREPARED] + chunk.codes[query.HASHED]
         self.already_hashed += chunk.already_hashed
         for code, number in chunk.codes.items():
             self.read += number

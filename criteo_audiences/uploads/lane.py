@@ -64,8 +64,8 @@ class Lane(ABC):
     def batches(self) -> int | None:
         """How many batches there are to be, once that can be said before the first one; `None` until then.
 
-        A table that is read first has at least so many: other kinds, or long values, may need more. A list has at most
-        so many.
+        A table that is read first has at least so many: several kinds, or long values, may need more. Other tables and
+        lists have about so many at most, because rows may be rejected.
         """
         return None
 

@@ -58,8 +58,8 @@ class TableLane(Lane):
     @property
     def batches(self) -> int | None:
         """See `Lane.batches`."""
-        left = self._run.remaining
-        return None if left is None else math.ceil(left / self._plan.batch_size)
+        identifiers = self._run.to_send()
+        return None if identifiers is None else math.ceil(identifiers / self._plan.batch_size)
 
     def progress(self) -> LaneProgress:
         """See `Lane.progress`."""

@@ -119,9 +119,16 @@ def test_another_word_is_no_deadline(deadline: str) -> None:
     assert "planted" not in str(refused.value)
 
 
-@pytest.mark.parametrize("source", [list(emails(25)), frame(25)], ids=["list", "table"])
+@pytest.fixture(params=["list", "table", "one pass"])
+def countable(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Any, bool | None]:
+    """A source of 25 addresses that can be counted, with its `dedupe`: the last one is read batch by batch."""
+    path = tmp_path / "crm.csv"
+    path.write_text("email\n" + "\n".join(emails(25)), encoding="utf-8")
+    return {"list": (list(emails(25)), False), "table": (frame(25), None), "one pass": (path, False)}[request.param]
+
+
 async def test_an_upload_that_straddles_a_computation_is_warned_of(
-    fake_amend: Fake, source: Any, caplog: pytest.LogCaptureFixture
+    fake_amend: Fake, countable: tuple[Any, bool | None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """It goes on; the log says so before the first call, and the report and its document say so, too."""
     told: list[int] = []
@@ -130,8 +137,9 @@ async def test_an_upload_that_straddles_a_computation_is_warned_of(
         told.append(len(caplog.records))
 
     with caplog.at_level(logging.WARNING, "criteo_audiences.uploads"):
-        amend = fake_amend(reply=answer)
-        report = await upload(amend, LIST, source, options_of(batch_size=10), None, Quota(TOO_LONG))
+        source, dedupe = countable
+        options = options_of(batch_size=10, dedupe=dedupe)
+        report = await upload(fake_amend(reply=answer), LIST, source, options, None, Quota(TOO_LONG))
     assert (report.valid, report.ok, told) == (25, True, [1, 1, 1])
     assert report.window_warning is not None
     assert "some 12 hours before the rest" in report.window_warning
