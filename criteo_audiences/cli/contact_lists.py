@@ -41,8 +41,8 @@ def clear(
             require_terminal()
             # In an event loop of its own: a question is asked outside of any, where Ctrl-C answers it.
             number = None if count is None else asyncio.run(_held(count(segment_id)))
-            held = "identifiers, however many," if number is None else f"{number:,} identifiers"
-            confirm(f"Remove all {held} from {service.value} segment {segment_id}?")
+            held = "how many it holds is not known" if number is None else f"it holds {number:,}"
+            confirm(f"Remove every identifier from {service.value} segment {segment_id} ({held})?")
         return _clear(criteo, service, segment_id, state)
 
     run_connected(command, state)

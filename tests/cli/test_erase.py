@@ -174,9 +174,9 @@ async def test_it_asks_and_names_lists_and_numbers(
 @pytest.mark.parametrize(
     ("service", "options", "count"),
     [
-        (MS, (), "3 identifiers"),
-        ("retail-media", ("--account-id", "1"), "3 identifiers"),
-        ("retail-media", (), "identifiers, however many,"),
+        (MS, (), "it holds 3"),
+        ("retail-media", ("--account-id", "1"), "it holds 3"),
+        ("retail-media", (), "how many it holds is not known"),
     ],
 )
 async def test_clear_asks_with_the_number(
@@ -194,7 +194,7 @@ async def test_clear_asks_with_the_number(
         os.write(terminal[0], answer)
         process = await start("clear", service, segment, *options, stdin=terminal[1])
         out, err = await process.communicate()
-        assert f"Remove all {count} from {service} segment {segment}? [y/N]: " in err.decode()
+        assert f"Remove every identifier from {service} segment {segment} ({count})? [y/N]: " in err.decode()
         assert len(sandbox.contact_list(segment)) == left
     assert b"For campaigns it is empty from about 20" in out
 

@@ -92,12 +92,11 @@ async def ready_client(criteo: CriteoClient) -> None:
     assert_type(criteo.quota, Quota | None)
     assert_type(criteo.host, str)
     assert_type(await criteo.authenticate(), None)
-    receipt = await criteo.erase(["a@example.com"], services=["retail-media"], rejects=[Path("rejects.csv")])
-    assert_type(receipt, ErasureReceipt)
+    assert_type(await criteo.erase(["a@example.com"], services=["retail-media"], rejects=["r.csv"]), ErasureReceipt)
+    receipt = await criteo.erase(["a@example.com"], journals=[Path("journals")])
     assert_type(receipt.lists[0].state, ErasureState)
     await criteo.erase({"email": ["a@example.com"], IdentifierType.CUSTOMER_ID: ["7"]}, account_id="7", dry_run=True)
     await criteo.erase([b"a"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
-    assert_type(criteo.retail_media.identifier_types, frozenset[IdentifierType])
     assert_type(await criteo.aclose(), None)
 
 
@@ -133,6 +132,7 @@ async def logins() -> None:
 
 async def marketing_solutions(ms: MarketingSolutions) -> None:
     """Awaits every coroutine."""
+    assert_type(ms.identifier_types, frozenset[IdentifierType])
     create = AudienceSegmentCreate(advertiser_id="1", name="crm", contact_list=ContactListCreate())
     assert_type(await ms.create_audience_segments([create]), BulkResult[AudienceSegment])
     created = await ms.create_audience_segments(iter([create]))
@@ -214,6 +214,7 @@ async def retail_media_audiences(lists: RetailMedia) -> None:
 
 async def retail_media(lists: RetailMedia) -> None:
     """Awaits every coroutine of Retail Media."""
+    assert_type(lists.identifier_types, frozenset[IdentifierType])
     create = rm.AudienceSegmentCreate(retailer_id="1", name="crm", contact_list=rm.ContactListCreate())
     assert_type(await lists.create_audience_segments("7", [create]), BulkResult[rm.AudienceSegment])
     change = rm.AudienceSegmentUpdate(id="1", events=rm.EventsUpdate(min_price=None))
@@ -235,6 +236,7 @@ async def retail_media(lists: RetailMedia) -> None:
 
 async def commerce_grid(lists: CommerceGrid) -> None:
     """Awaits every coroutine of Commerce Grid."""
+    assert_type(lists.identifier_types, frozenset[IdentifierType])
     assert_type(await lists.get_application(), Application)
     create = cg.AudienceSegmentCreate(data_provider_id="1", name="crm")
     assert_type(await lists.create_audience_segments([create]), BulkResult[cg.AudienceSegment])
