@@ -63,7 +63,7 @@ async def erase(task: Task) -> ErasureReceipt:
     places = LocalFiles(
         rejects=rejects,
         journals=journals if (own := state_directory()) is None else tuple(dict.fromkeys([own, *journals])),
-        lists={(each.service, task.host.lower(), each.segment_id) for each in outcomes},
+        lists=_done(outcomes, task.host),
         dry_run=task.dry_run,
     )
     files = await to_thread.run_sync(partial(forget, request, places))
@@ -79,6 +79,12 @@ async def erase(task: Task) -> ErasureReceipt:
         live_from=_live_from(outcomes),
         dry_run=task.dry_run,
     )
+
+
+def _done(outcomes: Sequence[ListErasure], host: str) -> set[tuple[str, str, str]]:
+    """Returns the lists that did all they were asked: what is stored about another one may still be needed."""
+    asked = [((each.service, host.lower(), each.segment_id), each.state.is_right) for each in outcomes]
+    return {place for place, _ in asked} - {place for place, is_right in asked if not is_right}
 
 
 def _live_from(outcomes: Iterable[ListErasure]) -> dt.datetime | None:

@@ -26,7 +26,7 @@ class LocalFiles:
     Attributes:
         rejects: files of rejects.
         journals: directories of journals.
-        lists: the service, host and segment of each list that identifiers are removed from.
+        lists: the service, host and segment of each list that the identifiers were removed from.
         dry_run: whether to change nothing.
     """
 

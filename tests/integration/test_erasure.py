@@ -422,6 +422,18 @@ async def test_a_journal_of_a_finished_upload_forgets_its_batches(stage: Stage) 
     assert sizes == {stage.segment_id: 0, other: 1}
 
 
+async def test_what_is_stored_about_a_list_that_failed_stays(stage: Stage) -> None:
+    """It is needed until the list has done as asked; then it goes, too."""
+    upload = stage.criteo.marketing_solutions.upload_contact_list
+    directory = journals.state_directory()
+    await upload(stage.segment_id, [ANNA], hash=None, journal=f"{directory}/")
+    stage.sandbox.fail_next(status=400, on="contact-list")
+    receipt = await stage.criteo.erase([ANNA])
+    assert (receipt.ok, receipt.files) == (False, ())
+    receipt = await stage.criteo.erase([ANNA])
+    assert [(each.kind, each.state) for each in receipt.files] == [("journal", STATES.REMOVED)]
+
+
 def rows_of(journal: Path) -> int:
     """Returns how many batches a journal remembers."""
     import sqlite3  # noqa: PLC0415 - only here is a journal looked into
