@@ -10,6 +10,7 @@ from criteo_audiences.errors import (
     ConfigurationError,
     ConnectError,
     CriteoError,
+    ErasureFailedError,
     InvalidIdentifierError,
     InvalidRequestError,
     InvalidResponseError,
@@ -27,6 +28,7 @@ from criteo_audiences.errors import (
     SourceChangedError,
     TransportError,
     UploadFailedError,
+    WindowMissedError,
 )
 from criteo_audiences.models import (
     UNSET,
@@ -54,6 +56,14 @@ from criteo_audiences.version import __version__
 
 if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use: an import is waited for at every start
     from criteo_audiences.algebra import Segment
+    from criteo_audiences.erasure import (
+        ErasedIdentifier,
+        ErasureReceipt,
+        ErasureState,
+        FileErasure,
+        ListErasure,
+        ServiceErasure,
+    )
     from criteo_audiences.identifiers import hash_email, hash_phone, normalize_email, normalize_phone
     from criteo_audiences.session.consent import AuthorizationCode, RefreshToken
     from criteo_audiences.tables import Table
@@ -68,15 +78,22 @@ if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use
         UploadStream,
         Verdict,
     )
+    from criteo_audiences.windows import live_from, next_window
 else:
     _HOMES = {
         "AuthorizationCode": "session.consent",
         "BatchResult": "uploads",
+        "ErasedIdentifier": "erasure",
+        "ErasureReceipt": "erasure",
+        "ErasureState": "erasure",
+        "FileErasure": "erasure",
+        "ListErasure": "erasure",
         "Outcome": "uploads",
         "Policy": "uploads",
         "Progress": "uploads",
         "RefreshToken": "session.consent",
         "Segment": "algebra",
+        "ServiceErasure": "erasure",
         "SourceRow": "uploads",
         "Table": "tables",
         "UploadOptions": "uploads",
@@ -85,6 +102,8 @@ else:
         "Verdict": "uploads",
         "hash_email": "identifiers",
         "hash_phone": "identifiers",
+        "live_from": "windows",
+        "next_window": "windows",
         "normalize_email": "identifiers",
         "normalize_phone": "identifiers",
     }
@@ -114,13 +133,19 @@ __all__ = [
     "ContactListStatistics",
     "CriteoClient",
     "CriteoError",
+    "ErasedIdentifier",
+    "ErasureFailedError",
+    "ErasureReceipt",
+    "ErasureState",
     "Event",
+    "FileErasure",
     "HashAlgorithm",
     "IdentifierType",
     "InvalidIdentifierError",
     "InvalidRequestError",
     "InvalidResponseError",
     "JournalError",
+    "ListErasure",
     "NotFoundError",
     "Operation",
     "Outcome",
@@ -145,6 +170,7 @@ __all__ = [
     "Segment",
     "SegmentMismatchError",
     "ServerError",
+    "ServiceErasure",
     "SourceChangedError",
     "SourceRow",
     "StaticToken",
@@ -156,9 +182,12 @@ __all__ = [
     "UploadReport",
     "UploadStream",
     "Verdict",
+    "WindowMissedError",
     "__version__",
     "hash_email",
     "hash_phone",
+    "live_from",
+    "next_window",
     "normalize_email",
     "normalize_phone",
 ]

@@ -3,6 +3,7 @@
 import os
 import re
 import ssl as tls
+from collections.abc import Iterable
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import aiohttp
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.models import RateLimit
+from criteo_audiences.models import IdentifierType, RateLimit
 from criteo_audiences.session import (
     AiohttpTransport,
     LocalRateLimiter,
@@ -28,8 +29,12 @@ from criteo_audiences.version import __version__
 
 if TYPE_CHECKING:  # a service is imported when it is first asked for: who uses one does not wait for three
     from criteo_audiences.commerce_grid import CommerceGrid
+    from criteo_audiences.erasure import ErasureReceipt
+    from criteo_audiences.erasure.request import Identifiers
     from criteo_audiences.marketing_solutions import MarketingSolutions
     from criteo_audiences.retail_media import RetailMedia
+
+FilePath = str | os.PathLike[str]
 
 _API_VERSION: Final = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])|experimental")
 _LONGEST_TIMEOUT: Final = 3_600
@@ -181,6 +186,65 @@ class CriteoClient:
             CriteoError: when no token can be had for another reason.
         """
         await self._session.authenticate()
+
+    async def erase(
+        self,
+        identifiers: "Identifiers",
+        *,
+        advertiser_id: str | None = None,
+        account_id: str | None = None,
+        data_provider_id: str | None = None,
+        services: Iterable[str] | None = None,
+        identifier_type: IdentifierType | str | None = None,
+        region: str | None = None,
+        gum_caller_id: int | str | None = None,
+        rejects: Iterable[FilePath] = (),
+        journals: Iterable[FilePath] = (),
+        dry_run: bool = False,
+    ) -> "ErasureReceipt":
+        """Removes people from every contact list that could hold them, and from what this library has stored.
+
+        Each identifier is removed in every form: an address in clear and by its three digests, a telephone number with
+        and without its trunk zero, in clear and hashed. Criteo cannot say whether a list held it, so each list of a
+        kind that could is asked. Running it again does no harm (docs/how-to/erase.md).
+
+        Args:
+            identifiers: values whose form shows their kind: addresses, telephone numbers, mobile ids, digests. Or a
+                mapping from kinds to values, such as `{"email": [...], "customer_id": [...]}`.
+            advertiser_id: only lists of this advertiser, and of the other owners given.
+            account_id: only lists of this account of Retail Media, and of the other owners given.
+            data_provider_id: only lists of this data provider, and of the other owners given.
+            services: only these services, such as `retail-media`. With neither services nor owners, all lists that the
+                application may see in all three.
+            identifier_type: kind of all values, for ids whose form does not show it.
+            region: country of telephone numbers without a country code; needs the extra `phone`.
+            gum_caller_id: the caller id that GUM ids of Marketing Solutions need.
+            rejects: files of rejects, or directories of them, from which to take the values.
+            journals: directories of journals, besides the one in the user's state directory.
+            dry_run: look for the lists and say what would be asked of each, but remove nothing.
+
+        Returns:
+            What was asked of which list and file, and what was answered; it holds no identifier.
+
+        Raises:
+            ConfigurationError: when an entry is no identifier, or an argument cannot be used; nothing was sent.
+            AuthenticationError: when the credentials are refused before a list was asked.
+        """
+        from criteo_audiences.erasure.erase import Task, erase  # noqa: PLC0415 - see above
+        from criteo_audiences.erasure.places import places_of  # noqa: PLC0415 - see above
+
+        owners = {"advertiser_id": advertiser_id, "account_id": account_id, "data_provider_id": data_provider_id}
+        task = Task(
+            places=places_of(self, owners, services, gum_caller_id),
+            host=self.host,
+            identifiers=identifiers,
+            kind=identifier_type,
+            region=region,
+            rejects=rejects,
+            journals=journals,
+            dry_run=dry_run,
+        )
+        return await erase(task)
 
     async def aclose(self) -> None:
         """Closes the connections; a borrowed session is left open."""

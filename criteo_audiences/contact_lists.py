@@ -25,6 +25,7 @@ from criteo_audiences.results import Search
 from criteo_audiences.segment_match import Wanted
 from criteo_audiences.session.endpoints import send_for_nothing, send_for_one
 from criteo_audiences.session.protocol import Request
+from criteo_audiences.session.quota import quota_wait
 from criteo_audiences.session.session import Session
 from criteo_audiences.uploads import Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
 from criteo_audiences.uploads.lane import as_table
@@ -221,7 +222,8 @@ class ContactLists:
         destination = self._destination(segment_id)
         settings = _settings("upload_contact_list", self.vocabulary, options)
         async with _noted_unless_kept(destination, settings):
-            return await upload(self._send, destination, source, settings, _look(check, source, settings))
+            look = _look(check, source, settings)
+            return await upload(self._send, destination, source, settings, look, self._quota_wait)
 
     def stream(
         self, segment_id: str, source: Source, check: SegmentCheck | None, options: UploadOptions
@@ -237,7 +239,7 @@ class ContactLists:
         look = _look(check, source, settings)
         async with (
             _noted_unless_kept(destination, settings),
-            stream(self._send, destination, source, settings, look) as running,
+            stream(self._send, destination, source, settings, look, self._quota_wait) as running,
         ):
             yield running
 
@@ -257,6 +259,9 @@ class ContactLists:
             meter=amendment.meter,
         )
         return await send_for_one(self.session, request, ContactListOperation)
+
+    def _quota_wait(self, calls: int) -> float | None:
+        return quota_wait(self.session.limiter, calls)
 
     def _destination(self, segment_id: str) -> Destination:
         """Returns where an upload to a contact list goes.

@@ -17,7 +17,9 @@ CriteoError
 ├── InvalidResponseError        an answer that cannot be read: .paths, never values
 ├── PartialFailureError         a 200 with problems where one result was demanded: .receipt, if there was one
 ├── UploadFailedError           from report.raise_for_failures(): counts, codes, .report
+├── ErasureFailedError          from receipt.raise_for_failures(): counts, the receipt
 ├── QuotaWaitError              the quota would make a call wait longer than max_quota_wait
+│   └── WindowMissedError       the quota keeps an upload from ending before Criteo's next computation: .window
 ├── JournalError                a journal that is locked, of another job, or damaged
 ├── SourceChangedError          a file that changed while it was read
 ├── SegmentMismatchError        a segment of another owner or kind, or read-only: .differences
@@ -29,6 +31,7 @@ No message holds an identifier, a token or a secret: a problem's `title` and `de
 attributes, unless its call carries no identifiers.
 """
 
+import datetime as dt
 import errno
 import os
 from collections.abc import Sequence
@@ -266,6 +269,18 @@ class UploadFailedError(CriteoError):
         super().__init__(message)
 
 
+class ErasureFailedError(CriteoError):
+    """An erasure that did not end well, raised by `receipt.raise_for_failures()`.
+
+    Attributes:
+        receipt: the `ErasureReceipt`.
+    """
+
+    def __init__(self, message: str, *, receipt: Any) -> None:
+        self.receipt = receipt
+        super().__init__(message)
+
+
 class QuotaWaitError(CriteoError):
     """The quota would make a call wait longer than `max_quota_wait`, or a 429 longer than a call may take in all.
 
@@ -279,6 +294,22 @@ class QuotaWaitError(CriteoError):
             f"The quota would make this call wait {wait:.1f} s, longer than {what}={longest:g} s. "
             f"Try again later or raise {what}."
         )
+
+
+class WindowMissedError(QuotaWaitError):
+    """The quota keeps an upload with `deadline="next-window"` from ending in time; nothing of it was sent.
+
+    Attributes:
+        wait: seconds until its last call could go out.
+        window: the computation that it would be too late for.
+    """
+
+    def __init__(self, found: str, wait: float, window: dt.datetime) -> None:
+        CriteoError.__init__(
+            self, f"{found}. Nothing was sent, because deadline='next-window': start it earlier, or leave that out."
+        )
+        self.wait = wait
+        self.window = window
 
 
 class JournalError(CriteoError):

@@ -8,6 +8,7 @@ from criteo_audiences import __version__
 from criteo_audiences.cli.audiences import audiences
 from criteo_audiences.cli.campaigns import ad_sets, line_items
 from criteo_audiences.cli.contact_lists import clear, stats
+from criteo_audiences.cli.erase import erase
 from criteo_audiences.cli.in_market import in_market
 from criteo_audiences.cli.journals import journals
 from criteo_audiences.cli.login import choose_profile
@@ -29,7 +30,7 @@ app = typer.Typer(
 )
 app.command(cls=UploadCommand)(grouped(upload))
 app.command(cls=UploadCommand)(grouped(remove))
-for command in (clear, stats, whoami, demo):
+for command in (clear, erase, stats, whoami, demo):
     app.command()(grouped(command))
 app.command(epilog=SANDBOX_EXAMPLES)(grouped(sandbox))
 app.add_typer(segments, name="segments")

@@ -1,9 +1,11 @@
 """`clear` and `stats`: what a contact list holds."""
 
+import asyncio
+import datetime as dt
 from collections.abc import Coroutine
 from typing import Any
 
-from criteo_audiences import CriteoClient
+from criteo_audiences import ContactListStatistics, CriteoClient, PermissionDeniedError, live_from
 from criteo_audiences.cli.options import (
     AccountOption,
     SegmentArgument,
@@ -12,29 +14,58 @@ from criteo_audiences.cli.options import (
     YesOption,
     confirm,
     in_account,
+    require_terminal,
     service_of,
 )
 from criteo_audiences.cli.run import Run, run_connected
 from criteo_audiences.cli.streams import print_json, print_result
 
 
-def clear(service: ServiceArgument, segment_id: SegmentArgument, *, yes: YesOption = False, state: Run) -> None:
-    """Remove every identifier from a contact list; the segment stays."""
+def clear(
+    service: ServiceArgument,
+    segment_id: SegmentArgument,
+    *,
+    account_id: AccountOption = None,
+    yes: YesOption = False,
+    state: Run,
+) -> None:
+    """Remove every identifier from a contact list; the segment stays.
+
+    It asks first and says how many there are, for which Retail Media needs --account-id.
+    """
 
     def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+        can_count = account_id is not None or service is not Service.RETAIL_MEDIA
+        count = in_account(criteo, service, account_id, "get_contact_list_statistics") if can_count else None
         if not yes:
-            confirm(f"Remove every identifier from {service.value} segment {segment_id}?")
+            require_terminal()
+            # In an event loop of its own: a question is asked outside of any, where Ctrl-C answers it.
+            number = None if count is None else asyncio.run(_held(count(segment_id)))
+            held = "how many it holds is not known" if number is None else f"it holds {number:,}"
+            confirm(f"Remove every identifier from {service.value} segment {segment_id} ({held})?")
         return _clear(criteo, service, segment_id, state)
 
     run_connected(command, state)
 
 
+async def _held(statistics: Coroutine[Any, Any, ContactListStatistics]) -> int | None:
+    """Returns how many identifiers a list holds; `None` when the application may not know."""
+    try:
+        return (await statistics).number_of_identifiers
+    except PermissionDeniedError:
+        return None
+
+
 async def _clear(criteo: CriteoClient, service: Service, segment_id: str, state: Run) -> None:
     await service_of(criteo, service).clear_contact_list(segment_id)
+    empty_from = live_from(dt.datetime.now(dt.UTC))
     if state.json:
-        print_json({"ok": True, "segment_id": segment_id, "cleared": True})
+        print_json({"ok": True, "segment_id": segment_id, "cleared": True, "live_from": empty_from.isoformat()})
     else:
-        print_result(f"Cleared {service.value} segment {segment_id}.")
+        print_result(
+            f"Cleared {service.value} segment {segment_id}. "
+            f"For campaigns it is empty from about {empty_from:%Y-%m-%d %H:%M} UTC."
+        )
 
 
 def stats(

@@ -163,14 +163,23 @@ class Changes:
         return {**name, "description": self.description} if changed else {**name}
 
 
+def require_terminal() -> None:
+    """Refuses to go on where nobody can be asked.
+
+    Raises:
+        ConfigurationError: when standard input is no terminal.
+    """
+    if not sys.stdin.isatty():
+        raise ConfigurationError("Nothing was done: confirm with --yes where standard input is no terminal.")
+
+
 def confirm(question: str) -> None:
     """Asks on standard error before something is lost.
 
     Raises:
         ConfigurationError: when the answer is not yes, or standard input is no terminal.
     """
-    if not sys.stdin.isatty():
-        raise ConfigurationError("Nothing was done: confirm with --yes where standard input is no terminal.")
+    require_terminal()
     print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201 - a question, not a result
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise ConfigurationError("Nothing was done.")

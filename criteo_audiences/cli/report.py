@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from criteo_audiences import Quota
+from criteo_audiences import Quota, live_from
 from criteo_audiences.cli.streams import print_result
 
 if TYPE_CHECKING:  # slow to import: most commands upload nothing, and show no progress
@@ -55,6 +55,10 @@ class Plan:
             why = f"the login's quota is {self.quota.calls:,} calls a minute"
         return f"Started now, its last call could go out {self._moment(now)}: {why}."
 
+    def live(self, now: dt.datetime) -> str:
+        """Says when all of it would be live."""
+        return f"Sent now, it would be live from about {live_from(self._earliest(now)):%Y-%m-%d %H:%M} UTC."
+
     def _moment(self, now: dt.datetime) -> str:
         if not self.seconds:
             return "at once"
@@ -72,6 +76,7 @@ class Plan:
             "quota_assumed": self.assumed,
             "seconds": self.seconds,
             "earliest_last_call": self._earliest(now).isoformat(timespec="seconds"),
+            "live_from": live_from(self._earliest(now)).isoformat(),
         }
 
 
@@ -90,6 +95,8 @@ def print_report(report: "UploadReport", plan: Plan | None = None) -> None:
     print_result(_closing_line(report))
     if plan is not None and (plan.seconds or plan.assumed):  # otherwise `cost` has said it all
         print_result(plan.foretell(dt.datetime.now(dt.UTC)))
+    if plan is not None and plan.calls:
+        print_result(report.window_warning or plan.live(dt.datetime.now(dt.UTC)))
     if report.hint and not report.failures:  # what to do about those comes first
         print_result(report.hint)
 
@@ -167,8 +174,15 @@ def _closing_line(report: "UploadReport") -> str:
     if report.dry_run:
         return f"Dry run: nothing was sent. {report.elapsed:.1f} s."
     rate = f", {report.sent / report.elapsed:,.0f} identifiers a second" if report.elapsed and report.sent else ""
-    live = f" Live from about {report.live_from:%Y-%m-%d %H:%M} UTC." if report.live_from else ""
-    return f"{report.elapsed:.1f} s{rate}, {report.waited:.1f} s of them waiting for the quota.{live}"
+    return f"{report.elapsed:.1f} s{rate}, {report.waited:.1f} s of them waiting for the quota.{_live(report)}"
+
+
+def _live(report: "UploadReport") -> str:
+    if report.live_from is None:
+        return ""
+    part = report.partly_live_from
+    early = f", in part from {part:%Y-%m-%d %H:%M}: a computation came in between" if part else ""
+    return f" Live from about {report.live_from:%Y-%m-%d %H:%M} UTC{early}."
 
 
 @contextmanager

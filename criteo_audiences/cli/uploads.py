@@ -4,7 +4,7 @@ import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
 import typer
@@ -30,6 +30,7 @@ from criteo_audiences.cli.streams import print_error
 if TYPE_CHECKING:  # slow to import, and most commands upload nothing
     from criteo_audiences import Table, UploadReport
 
+_NEXT_WINDOW: Final = "next-window"
 _HASHED = frozenset({IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER})
 
 
@@ -55,6 +56,18 @@ FilesArgument = Annotated[
         help="CSV or other text with a header, JSON lines (plain, gzip, zstd) or Parquet; - is standard input.",
     ),
 ]
+
+
+def deadline_of(text: str) -> float | str:
+    """Reads a deadline: seconds, or the next computation."""
+    if text.strip().lower().replace("_", "-") == _NEXT_WINDOW:
+        return _NEXT_WINDOW
+    try:
+        return float(text)
+    except ValueError:
+        raise typer.BadParameter(f"expected a number of seconds, or {_NEXT_WINDOW}.") from None
+
+
 OperationOption = Annotated[
     Operation, typer.Option(parser=one_of(Operation), metavar="add|remove", help="Add to the list or remove from it.")
 ]
@@ -108,7 +121,12 @@ class Sending:
     ] = None
     memory_limit: Annotated[str | None, typer.Option(metavar="SIZE")] = None
     deadline: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Seconds after which nothing more is sent.")
+        str | None,
+        typer.Option(
+            parser=deadline_of,
+            metavar="SECONDS|next-window",
+            help="Seconds after which nothing more is sent; next-window: Criteo's next computation, 0h or 12h UTC.",
+        ),
     ] = None
     max_rejected: Annotated[float, typer.Option(metavar="SHARE")] = 0.5
     max_invalid: Annotated[float, typer.Option(metavar="SHARE")] = 0.5
@@ -285,6 +303,9 @@ async def upload_table(
                 _announce(announced)
                 _announce(_about_the_journal(results.set_aside, resumes=results.resumes))
                 _announce(_about_the_opt_outs(results.report))
+                async for _ in results:
+                    _announce(filter(None, [results.report.window_warning]))
+                    break
                 async for _ in results:
                     pass
     finally:

@@ -306,6 +306,11 @@ class CommerceGrid:
             )
 
     @property
+    def identifier_types(self) -> frozenset[IdentifierType]:
+        """The kinds of identifier that its contact lists take."""
+        return frozenset(_VOCABULARY.words)
+
+    @property
     def _contact_lists(self) -> ContactLists:
         return ContactLists(self._session, _VOCABULARY, _CALLS)
 

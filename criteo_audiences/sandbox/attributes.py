@@ -76,7 +76,7 @@ def _name_violations(name: object, owner_id: object, reach: Reach[E], limits: Li
     elif len(name) > limits.name:
         yield Violation("name-must-not-be-too-long", f"The name is longer than {limits.name} characters.")
     elif isinstance(owner_id, str) and reach.store.has_name(reach.service, owner_id, name):
-        yield Violation("name-must-be-unique", f"The owner has a {reach.store.word} of that name.")
+        yield Violation("name-must-be-unique", f"The owner has another {reach.store.word} of that name.")
 
 
 def _description_violation(value: object, limits: Limits) -> Violation | None:

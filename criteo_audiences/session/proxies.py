@@ -30,7 +30,10 @@ def read_url(text: object) -> URL:
     bare = text.strip() if isinstance(text, str) else ""
     if _AMBIGUOUS.search(bare):
         raise ValueError("a blank, a control character or a backslash")
-    url = URL(bare)
+    try:
+        url = URL(bare)
+    except IndexError:  # yarl's own fault where nothing follows the login: http://[::1]user@
+        raise ValueError("no absolute HTTP URL") from None
     if url.scheme not in {"http", "https"} or not _is_host(url.raw_host or "") or url.explicit_port == 0:
         raise ValueError("no absolute HTTP URL")
     return url if url.explicit_port != url.with_port(None).port else url.with_port(None)

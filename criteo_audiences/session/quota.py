@@ -94,7 +94,7 @@ def floor_of(failures: int) -> float:
 class RateLimiter(Protocol):
     """What the session asks of a limiter; give one of your own to share a quota between processes.
 
-    `window` and `share` may be left out, which is the same as `None`.
+    `window`, `share` and `seconds_until` may be left out, which is the same as `None`.
     """
 
     @property
@@ -105,6 +105,10 @@ class RateLimiter(Protocol):
     @property
     def share(self) -> float | None:
         """How much of the application's window it takes, above 0 and up to 1; `None`: it counts with others like it."""
+        return None
+
+    def seconds_until(self, calls: int) -> float | None:  # noqa: ARG002 - a limiter of one's own may know it
+        """Seconds until the last of so many further calls could start, to plan by; `None`: by `window` alone."""
         return None
 
     async def acquire(self, *, background: bool = False, longest: float | None = None) -> float:
@@ -130,6 +134,20 @@ class RateLimiter(Protocol):
             pause: seconds during which no call may be made, because the server answered 429.
             sent_at: when it was sent, on the session's clock. It shows which other calls the server had counted.
         """
+
+
+def quota_wait(limiter: RateLimiter, calls: int) -> float | None:
+    """Returns the seconds until the last of so many further calls could start; `None` when a limiter cannot say.
+
+    One that says its window only is taken to have all of it left.
+    """
+    planned = getattr(limiter, "seconds_until", None)
+    seconds: float | None = None if planned is None else planned(calls)
+    window = getattr(limiter, "window", None)
+    if seconds is not None or window is None:
+        return seconds
+    in_a_window, period = window
+    return float(max(0, math.ceil(calls / in_a_window) - 1) * period)
 
 
 @define(order=True)
@@ -215,8 +233,16 @@ class LocalRateLimiter:
 
     def expected_wait(self, *, background: bool = False) -> float:
         """Seconds that a new call would wait if calls in flight ended now and the server announced nothing new."""
+        return self._wait_for(1, background=background)
+
+    def seconds_until(self, calls: int) -> float:
+        """See `RateLimiter.seconds_until`; what is used of the window already counts."""
+        return self._wait_for(calls, background=True)
+
+    def _wait_for(self, calls: int, *, background: bool) -> float:
+        """Seconds until the last of so many new calls could start, if those in flight ended now."""
         now = self._clock.now()
-        wanted = 1 + sum(1 for waiter in self._waiters if background or not waiter.background)
+        wanted = calls + sum(1 for waiter in self._waiters if background or not waiter.background)
         mine, shared = self._room(now)
         own = [answered + self._quota.period for answered in self._answered]
         counted = sorted([*own, *[self._foreign_until] * self._foreign])

@@ -143,7 +143,7 @@ class Session:
         self._base_url = base_url
         self._api_version = api_version
         self._user_agent = user_agent
-        self._limiter = limiter or LocalRateLimiter(clock=self._clock)
+        self.limiter = limiter or LocalRateLimiter(clock=self._clock)
         self._token_limiter = LocalRateLimiter(_TOKEN_CALLS, clock=self._clock)
         self._refusals = Refusals()
         self._token_refusals = Refusals()
@@ -241,7 +241,7 @@ class Session:
         """Registers this client before its first call, to warn when another client spends the same quota."""
         if request.authorized and not self._in_use:
             self._in_use = True
-            APPLICATIONS.enter(self, self._credentials, self._base_url, self._limiter)
+            APPLICATIONS.enter(self, self._credentials, self._base_url, self.limiter)
 
     async def _send_until_settled(self, call: _Call) -> Any:
         """Repeats requests until one succeeds or the policy gives up; a slot of the quota is held at each start."""
@@ -340,7 +340,7 @@ class Session:
         return min(pause, self._retry.deadline or math.inf)
 
     def _limiter_of(self, request: Request) -> RateLimiter:
-        return self._limiter if request.authorized else self._token_limiter
+        return self.limiter if request.authorized else self._token_limiter
 
     def _refusals_of(self, request: Request) -> Refusals:
         return self._refusals if request.authorized else self._token_refusals
@@ -377,7 +377,7 @@ class Session:
         with request.waiting():
             waited = await self._limiter_of(request).acquire(background=request.background, longest=longest)
         if request.meter is not None:
-            request.meter.note_window(getattr(self._limiter, "window", None))
+            request.meter.note_window(getattr(self.limiter, "window", None))
         if waited > _NOTICEABLE_WAIT:
             self._tell("quota.waited", call, seconds=waited)
 

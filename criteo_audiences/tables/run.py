@@ -74,6 +74,15 @@ class TableRun(RowCounts):
             return None
         return min(1.0, self.read / self._expected)
 
+    def to_send(self) -> int | None:
+        """Identifiers to send, once that can be said before the first batch; `None` until then.
+
+        It is exact for a table that is read first. Of another one whose rows were counted there are at most so many.
+        """
+        if self._remaining is not None or self._is_staged:
+            return self._remaining
+        return self._expected if self._is_countable else None
+
     def staged(self) -> float | None:
         """How much has been read of a table that is read before its first batch, 0 to 1; `None` for any other table."""
         share = self._reader.staged()

@@ -60,6 +60,15 @@ class Lane(ABC):
         """What a caller should know of the source, a sentence each."""
         return ()
 
+    @property
+    def batches(self) -> int | None:
+        """How many batches there are to be, once that can be said before the first one; `None` until then.
+
+        A table that is read first has at least so many: several kinds, or long values, may need more. Other tables and
+        lists have about so many at most, because rows may be rejected.
+        """
+        return None
+
     @abstractmethod
     def progress(self) -> LaneProgress:
         """Returns how far the source has been read."""

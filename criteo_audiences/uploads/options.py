@@ -4,7 +4,7 @@ import datetime as dt
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Final, Literal, TypedDict
 
 from attrs import field, frozen
 
@@ -20,7 +20,9 @@ from criteo_audiences.uploads.lane import ArrowStream, refuse_lookalikes
 from criteo_audiences.uploads.policies import Policy, policies_of
 from criteo_audiences.uploads.report import Progress
 from criteo_audiences.uploads.selections import Columns, chosen_selections
+from criteo_audiences.uploads.window_check import NEXT_WINDOW
 from criteo_audiences.validation import choose, require_plain_function, require_range, require_text, require_unicode
+from criteo_audiences.windows import next_window
 
 _LEAST_BODY: Final = 200_000
 _MOST_IN_FLIGHT: Final = 100
@@ -172,9 +174,11 @@ class UploadOptions(TypedDict, total=False):
             that was read and did not arrive; `failed` and `unknown`, which always fail. Lower limits are on `read` and
             `sent` (in a dry run: what would be sent). They judge the report only (docs/reference/policies.md).
         allow_empty: do not fail when there is nothing to send. That is: nothing was read, or no row was left.
-        deadline: seconds after which nothing more is sent, or an aware `datetime`. Then no batch is started, one that
-            waits for the quota is given up, those in flight get `drain_timeout`, and the report has the rest as
-            pending.
+        deadline: seconds after which nothing more is sent, an aware `datetime`, or `next-window`. Then no batch is
+            started, one that waits for the quota is given up, those in flight get `drain_timeout`, and the report has
+            the rest as pending. `next-window` is Criteo's next computation, at 0h or 12h UTC: the source is counted
+            first, and what cannot be sent before then by the quota is refused before anything is sent
+            (docs/explanation/windows.md).
         drain_timeout: seconds that batches in flight get when the upload is canceled or its deadline passes.
         dry_run: read, clean and count, but send nothing.
         on_progress: plain function that is called with a `Progress` after every batch and several times a second.
@@ -215,7 +219,7 @@ class UploadOptions(TypedDict, total=False):
     max_invalid: float
     fail_on: str | Sequence[str]
     allow_empty: bool
-    deadline: float | dt.datetime | None
+    deadline: float | dt.datetime | Literal["next-window"] | None
     drain_timeout: float
     dry_run: bool
     on_progress: Callable[[Progress], object] | None
@@ -259,7 +263,7 @@ class Options:
     max_invalid: float = 0.5
     fail_on: tuple[Policy, ...] = field(default=(), converter=policies_of)
     allow_empty: bool = False
-    deadline: float | dt.datetime | None = None
+    deadline: float | dt.datetime | str | None = None
     drain_timeout: float = 0.0
     dry_run: bool = False
     on_progress: Callable[[Progress], object] | None = field(default=None, repr=False)
@@ -330,13 +334,17 @@ class Options:
 
     def seconds_left(self) -> float | None:
         """Returns the seconds until the deadline, for an upload that begins now; `None` without one."""
-        if isinstance(self.deadline, dt.datetime):
-            return max(0.0, (self.deadline - dt.datetime.now(dt.UTC)).total_seconds())
+        if isinstance(self.deadline, str | dt.datetime):
+            now = dt.datetime.now(dt.UTC)
+            end = next_window(now) if isinstance(self.deadline, str) else self.deadline
+            return max(0.0, (end - now).total_seconds())
         return self.deadline
 
 
 def _check_deadline(deadline: object) -> None:
     """Refuses a deadline that has passed, or whose moment is ambiguous."""
+    if deadline == NEXT_WINDOW:
+        return
     if isinstance(deadline, dt.datetime):
         if deadline.utcoffset() is None:
             raise ConfigurationError("deadline must have a time zone: give an aware datetime, or seconds.")
@@ -344,6 +352,6 @@ def _check_deadline(deadline: object) -> None:
             raise ConfigurationError("deadline has passed already; give a moment that lies ahead.")
     elif deadline is not None:
         if isinstance(deadline, bool) or not isinstance(deadline, (int, float)):
-            kind = type(deadline).__name__
-            raise ConfigurationError(f"deadline must be seconds or an aware datetime, not {kind}.")
+            kind = type(deadline).__name__.replace("str", "another str")
+            raise ConfigurationError(f"deadline must be seconds, an aware datetime or '{NEXT_WINDOW}', not {kind}.")
         require_range(deadline, "deadline", least=0.001, most=_LONGEST)

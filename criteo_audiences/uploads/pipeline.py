@@ -1,5 +1,6 @@
 """How the parts of an upload are connected: one reader, N senders, the caller; batches in flight bound its memory."""
 
+import datetime as dt
 import logging
 import math
 import uuid
@@ -13,7 +14,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from criteo_audiences.batches import Batch
-from criteo_audiences.errors import AuthenticationError, SourceChangedError
+from criteo_audiences.errors import AuthenticationError, SourceChangedError, WindowMissedError
 from criteo_audiences.journals.rows import Entry
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
@@ -24,6 +25,7 @@ from criteo_audiences.uploads.recorder import Recorder
 from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.sender import Sender
 from criteo_audiences.uploads.tally import Tally
+from criteo_audiences.uploads.window_check import NEXT_WINDOW, QuotaWait, straddle
 
 _log = logging.getLogger("criteo_audiences.uploads")
 
@@ -75,6 +77,7 @@ class Pipeline:
         segment_id: the contact list.
         lane: reads the source.
         options: the caller's choices.
+        quota_wait: says how long the quota makes so many calls wait.
 
     Attributes:
         upload_id: names the upload in events.
@@ -82,13 +85,15 @@ class Pipeline:
         reading: how far the source has been read.
     """
 
-    def __init__(self, amend: Amend, segment_id: str, lane: Lane, options: Options) -> None:
+    def __init__(self, amend: Amend, segment_id: str, lane: Lane, options: Options, quota_wait: QuotaWait) -> None:
         self.upload_id: Final = uuid.uuid4().hex[:12]
         self.recorder: Final = Recorder()
         self.reading = Reading.GOING_ON
         self._ending = Ending.NONE
         self._options = options
         self._lane = lane
+        self._quota_wait = quota_wait
+        self._foreseen = False
         self._tally = Tally(lane, options)
         self._sender = Sender(amend, segment_id, self.upload_id, options, self._tally, self.recorder)
         seconds_left = options.seconds_left()
@@ -195,6 +200,8 @@ class Pipeline:
 
     async def _read(self, give_batch: MemoryObjectSendStream[_Begun]) -> None:
         async def hand_over(batch: Batch) -> None:
+            if not self._foreseen and self._lane.batches is not None:
+                self._foresee(self._lane.batches - self.recorder.acknowledged)
             known = await self.recorder.write_begin(batch)
             with self._tally.handing_over():
                 await give_batch.send((batch, known))
@@ -206,6 +213,8 @@ class Pipeline:
                     if self._ending is Ending.NONE:  # not ended by a deadline that has passed already
                         await self._lane.run(self._tally.plan if self._options.dry_run else hand_over)
                         reading = Reading.DONE
+                        if self._options.dry_run:
+                            self._foresee(self._tally.planned)
             except SourceChangedError as error:  # all of it is read: what is in flight comes back first
                 self._changed, reading = error, Reading.CHANGED
             finally:  # however it ended, what was read of the source is in the report
@@ -213,6 +222,22 @@ class Pipeline:
         self.reading = reading
         self._tally.end_reading()
         self._tally.show_progress()
+
+    def _foresee(self, calls: int) -> None:
+        """Foretells, once and before anything is sent, that the quota makes the upload late for a computation.
+
+        Raises:
+            WindowMissedError: when the deadline is that computation.
+        """
+        self._foreseen = True
+        seconds = self._quota_wait(calls)
+        found = straddle(calls, seconds, dt.datetime.now(dt.UTC))
+        if found is None:
+            return
+        if self._options.deadline == NEXT_WINDOW:
+            raise WindowMissedError(str(found), seconds or 0.0, found.window)
+        self._tally.window_warning = found.warning
+        _log.warning(found.warning)
 
     async def _send_batches(
         self, batches: MemoryObjectReceiveStream[_Begun], results: MemoryObjectSendStream[BatchResult]

@@ -18,7 +18,9 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import RejectReason
 from criteo_audiences.tables.origins import Reject
 
-_COLUMNS: Final = ("file", "row", "column", "reason", "fingerprint")
+COLUMNS: Final = ("file", "row", "column", "reason", "fingerprint")
+VALUE_COLUMN: Final = "value"
+"""A column more, where the rejected values themselves were asked for."""
 _EXISTS: Final = "rejects must name a new file; one of that name exists."
 _ENOUGH: Final = 64 * 1024
 _NEW: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
@@ -28,6 +30,7 @@ _SIGNS: Final = r"[=+\-@\uff1d\uff0b\uff0d\uff20]"
 _BEFORE: Final = r"[\s\"'\u2018-\u201f\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u2069\uff02\uff07]*"
 """Blanks, quotes and invisible characters, which programs may drop at the beginning of a cell."""
 _GUARDED: Final = re.compile(rf"'|{_BEFORE}{_SIGNS}|\s*[\t\r\n]")
+_ESCAPE: Final = re.compile(r"\\(\\|x[0-9a-f]{2}|u[0-9a-f]{4})")
 _ESCAPED: Final = re.compile(rf"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\\]|(?<=[;,|]){_BEFORE}{_SIGNS}")
 
 
@@ -42,6 +45,11 @@ def defused(value: str) -> str:
     """
     guard = "'" if _GUARDED.match(value) else ""
     return guard + _ESCAPED.sub(_escape, value)
+
+
+def undone(cell: str) -> str:
+    """Returns the value that a cell of `defused` stands for."""
+    return _ESCAPE.sub(lambda found: "\\" if found[1] == "\\" else chr(int(found[1][1:], 16)), cell.removeprefix("'"))
 
 
 def _escape(found: re.Match[str]) -> str:
@@ -100,7 +108,7 @@ class RejectsFile:
             raise ConfigurationError(_EXISTS) from None
         except OSError as error:
             raise _uncreatable(error) from None
-        self._rows.writerow((*_COLUMNS, "value") if self._plain else _COLUMNS)
+        self._rows.writerow((*COLUMNS, VALUE_COLUMN) if self._plain else COLUMNS)
         self.flush()
 
     def note(self, row: int, reason: RejectReason, value: str) -> None:

@@ -13,8 +13,6 @@ from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import BatchResult, Outcome
 from criteo_audiences.uploads.policies import Policy, Verdict, added
 
-_COMPUTED_EVERY: Final = dt.timedelta(hours=12)
-_LIVE_AFTER: Final = dt.timedelta(hours=5)
 MOST_SAMPLED: Final = 100
 
 
@@ -56,17 +54,6 @@ class Progress:
     remaining: float | None = None
 
 
-def live_from(moment: dt.datetime) -> dt.datetime:
-    """Returns when what Criteo accepted at a moment will be live: audiences are computed at 00:00 and 12:00 UTC and
-    are live about five hours later (Criteo's guides on contact lists).
-    """  # noqa: D205 - one sentence
-    midnight = moment.astimezone(dt.UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    computed = midnight
-    while computed < moment:
-        computed += _COMPUTED_EVERY
-    return computed + _LIVE_AFTER
-
-
 @frozen(kw_only=True)
 class UploadReport:
     """What an upload did.
@@ -93,7 +80,11 @@ class UploadReport:
         calls: requests made, retries included.
         elapsed: seconds.
         waited: seconds of them during which the quota held a batch back.
-        live_from: when what was accepted will be live, about; `None` when nothing was accepted.
+        live_from: when all that was accepted will be live, about; `None` when nothing was accepted.
+        partly_live_from: when the first of it will be, because it was accepted before an earlier computation than the
+            last; `None` when all of it is live at once.
+        window_warning: why it could not end before Criteo's next computation, as was foreseen before anything was
+            sent; `None` when the quota left time enough, or the source could not be counted.
         hint: what limited it when the quota did not, and what to do about it; `None` when there is nothing to gain.
         deadline_passed: whether its deadline ended it before it was complete.
         dry_run: whether nothing was to be sent.
@@ -124,6 +115,8 @@ class UploadReport:
     elapsed: float = 0.0
     waited: float = 0.0
     live_from: dt.datetime | None = None
+    partly_live_from: dt.datetime | None = None
+    window_warning: str | None = None
     hint: str | None = None
     deadline_passed: bool = False
     dry_run: bool = False
@@ -258,6 +251,8 @@ class UploadReport:
             "elapsed": round(self.elapsed, 3),
             "waited": round(self.waited, 3),
             "live_from": self.live_from.isoformat() if self.live_from else None,
+            "partly_live_from": self.partly_live_from.isoformat() if self.partly_live_from else None,
+            "window_warning": self.window_warning,
             "hint": self.hint,
             "deadline_passed": self.deadline_passed,
             "invalid_rows": [row.to_dict() for row in self.invalid_rows],
@@ -272,7 +267,7 @@ class UploadReport:
         together that it was given for: its share is of their rows, and its count is borne once a part.
         """
         kinds = {**self.by_type, **other.by_type}
-        times = [moment for moment in (self.live_from, other.live_from) if moment]
+        first, last = _live_between(self, other)
         return UploadReport(
             read=self.read + other.read,
             rejected=dict(Counter(self.rejected) + Counter(other.rejected)),
@@ -292,7 +287,9 @@ class UploadReport:
             calls=self.calls + other.calls,
             elapsed=self.elapsed + other.elapsed,
             waited=self.waited + other.waited,
-            live_from=max(times, default=None),
+            live_from=last,
+            partly_live_from=None if first == last else first,
+            window_warning=self.window_warning or other.window_warning,
             hint=self.hint or other.hint,
             deadline_passed=self.deadline_passed or other.deadline_passed,
             dry_run=self.dry_run or other.dry_run,
@@ -307,6 +304,12 @@ class UploadReport:
     def __radd__(self, other: object) -> "UploadReport":
         """Lets `sum(reports)` begin at 0."""
         return self if other == 0 else NotImplemented
+
+
+def _live_between(*reports: UploadReport) -> tuple[dt.datetime | None, dt.datetime | None]:
+    """Returns when the first of what reports have as accepted is live, and when all of it is."""
+    times = [moment for report in reports for moment in (report.partly_live_from, report.live_from) if moment]
+    return min(times, default=None), max(times, default=None)
 
 
 def _counted(one: int | None, other: int | None) -> int | None:

@@ -1,5 +1,6 @@
 """The lane of tables: takes ready batches from the engine, which reads and prepares in a thread of its own."""
 
+import math
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 
@@ -21,6 +22,7 @@ from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.policies import require_counted
 from criteo_audiences.uploads.rejects import RejectsFile
 from criteo_audiences.uploads.selections import require_region_column_fits
+from criteo_audiences.uploads.window_check import NEXT_WINDOW
 
 
 class TableLane(Lane):
@@ -52,6 +54,12 @@ class TableLane(Lane):
     def notes(self) -> tuple[str, ...]:
         """See `Lane.notes`."""
         return self._run.notes
+
+    @property
+    def batches(self) -> int | None:
+        """See `Lane.batches`."""
+        identifiers = self._run.to_send()
+        return None if identifiers is None else math.ceil(identifiers / self._plan.batch_size)
 
     def progress(self) -> LaneProgress:
         """See `Lane.progress`."""
@@ -129,7 +137,7 @@ def table_plan(options: Options, table: Table, rejects: RejectsFile | None = Non
         suppress=options.suppress,
         suppress_strict=options.suppress_strict,
         dedupe=dedupe,
-        counted=options.dry_run,
+        counted=options.dry_run or options.deadline == NEXT_WINDOW,
         on_rejects=None if rejects is None else rejects.write,
         batch_size=options.batch_size,
         max_body_bytes=options.max_body_bytes,

@@ -18,7 +18,8 @@ from criteo_audiences.uploads.advice import Figures, hint, time_left
 from criteo_audiences.uploads.amendment import BatchResult, Outcome
 from criteo_audiences.uploads.lane import Lane
 from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.report import MOST_SAMPLED, Progress, UploadReport, live_from
+from criteo_audiences.uploads.report import MOST_SAMPLED, Progress, UploadReport
+from criteo_audiences.windows import live_from
 
 _PROGRESS_EVERY: Final = 0.25
 
@@ -41,7 +42,8 @@ class Tally:
         outcomes: the fate of everything put into calls, by kind of identifier.
         failures: the batches that failed.
         warnings: what Criteo warned of in its answers, by code.
-        accepted_at: when Criteo last accepted a batch.
+        accepted_at: when Criteo first accepted a batch, and when it last did; `None` as long as it has accepted none.
+        window_warning: why it cannot end before the next computation, when that was foreseen.
         busy: seconds that batches were in flight, summed over the batches.
         full: seconds during which as many batches were in flight as may be.
         delivering: seconds during which the lane waited for a sender to take its batch.
@@ -61,7 +63,8 @@ class Tally:
         self.outcomes: dict[IdentifierType, Outcome] = {}
         self.failures: list[BatchResult] = []
         self.warnings: Counter[str] = Counter()
-        self.accepted_at: dt.datetime | None = None
+        self.accepted_at: tuple[dt.datetime, dt.datetime] | None = None
+        self.window_warning: str | None = None
         self.busy = 0.0
         self.full = 0.0
         self.delivering = 0.0
@@ -89,7 +92,7 @@ class Tally:
             self.failures.append(result)
             return
         if result.ok:
-            self.accepted_at = dt.datetime.now(dt.UTC)
+            self._accept(dt.datetime.now(dt.UTC))
         sample = (result.receipt.sample_invalid or ()) if result.receipt else ()
         room = MOST_SAMPLED - len(self._sample_invalid)
         self._sample_invalid += [(result.kind, identifier) for identifier in sample[:room]]
@@ -100,7 +103,7 @@ class Tally:
         self.ended += 1
         self.resumed += 1
         self._add(result.kind, result.outcome)
-        self.accepted_at = max(accepted_at, self.accepted_at or accepted_at)
+        self._accept(accepted_at)
 
     def abandon(self, batch: Batch, kind: IdentifierType, *, sent: bool) -> None:
         """Counts a batch given up before an answer came; one that no request carried yet is not counted as sent."""
@@ -211,6 +214,7 @@ class Tally:
         """Adds everything up; identifiers read that no call has carried are pending."""
         lane, rows, options = self._lane, self._lane.rows, self._options
         opt_outs = lane.opt_outs
+        first, last = map(live_from, self.accepted_at) if self.accepted_at else (None, None)
         gone = rows.rejected.total() + (rows.duplicates or 0) + rows.suppressed + self._outcome.sent
         return UploadReport(
             read=rows.read,
@@ -231,7 +235,9 @@ class Tally:
             calls=self.meter.calls,
             waited=self.meter.waited(),
             elapsed=self.seconds(),
-            live_from=live_from(self.accepted_at) if self.accepted_at else None,
+            live_from=last,
+            partly_live_from=None if first == last else first,
+            window_warning=self.window_warning,
             hint=self._hint(),
             deadline_passed=deadline_passed,
             dry_run=options.dry_run,
@@ -263,6 +269,10 @@ class Tally:
     @property
     def _outcome(self) -> Outcome:
         return sum(self.outcomes.values(), Outcome())
+
+    def _accept(self, moment: dt.datetime) -> None:
+        first, last = self.accepted_at or (moment, moment)
+        self.accepted_at = min(first, moment), max(last, moment)
 
     def _add(self, kind: IdentifierType, outcome: Outcome) -> None:
         self.outcomes[kind] = self.outcomes.get(kind, Outcome()) + outcome

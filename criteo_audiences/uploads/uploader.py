@@ -1,15 +1,13 @@
 """Uploads a source to a contact list: as a stream of results, or as a report."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sized
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 from anyio import to_thread
 
-from criteo_audiences.errors import (
-    ConfigurationError,
-)
+from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.uploads.amendment import Amend, BatchResult, Destination
 from criteo_audiences.uploads.lane import Lane, as_table
 from criteo_audiences.uploads.options import Options
@@ -18,6 +16,7 @@ from criteo_audiences.uploads.rejects import RejectsFile, kept_open
 from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.tasks import OwnTask, first_error, own_task
 from criteo_audiences.uploads.value_lane import ValueLane
+from criteo_audiences.uploads.window_check import NEXT_WINDOW, QuotaWait
 
 
 class UploadStream:
@@ -70,9 +69,18 @@ class UploadStream:
         raise StopAsyncIteration
 
 
+def _unknown(_: int) -> None:
+    """Stands for a quota that nobody knows."""
+
+
 @asynccontextmanager
 async def stream(
-    amend: Amend, destination: Destination, source: object, options: Options, look: Look | None = None
+    amend: Amend,
+    destination: Destination,
+    source: object,
+    options: Options,
+    look: Look | None = None,
+    quota_wait: QuotaWait = _unknown,
 ) -> AsyncIterator[UploadStream]:
     """Runs an upload for as long as the block lasts; leaving it early cancels what still runs.
 
@@ -84,6 +92,7 @@ async def stream(
         source: any iterable or async iterable of text, or a file.
         options: the caller's choices.
         look: looks at the contact list and raises when the upload cannot be meant for it; `None` makes no call.
+        quota_wait: says how long the quota makes so many calls wait, to plan by.
 
     Raises:
         AuthenticationError: when the credentials are refused, at once instead of batch after batch.
@@ -92,10 +101,11 @@ async def stream(
         JournalError: when the journal cannot be used, or not be written any more.
         OSError: when the file of rejects cannot be written.
         SourceChangedError: when a file changed while it was read; what was sent by then is in the report.
+        WindowMissedError: when `deadline` is the next computation and the quota keeps it from ending before that.
         Exception: what the source raises, as it is.
     """
     rejects = _rejects(options)
-    upload = Pipeline(amend, destination.segment_id, _lane_of(source, options, rejects), options)
+    upload = Pipeline(amend, destination.segment_id, _lane_of(source, options, rejects), options, quota_wait)
     async with _running(upload, destination, source, options, rejects, look) as running:
         yield running
 
@@ -146,14 +156,19 @@ async def _carry_out(
 
 
 async def upload(
-    amend: Amend, destination: Destination, source: object, options: Options, look: Look | None = None
+    amend: Amend,
+    destination: Destination,
+    source: object,
+    options: Options,
+    look: Look | None = None,
+    quota_wait: QuotaWait = _unknown,
 ) -> UploadReport:
     """Runs an upload to its end; the arguments and what is raised are those of `stream`.
 
     An exception that ends it, a cancellation included, carries a note that says how far it came.
     """
     rejects = _rejects(options)
-    pipeline = Pipeline(amend, destination.segment_id, _lane_of(source, options, rejects), options)
+    pipeline = Pipeline(amend, destination.segment_id, _lane_of(source, options, rejects), options, quota_wait)
     try:
         async with _running(pipeline, destination, source, options, rejects, look) as running:
             async for _ in running:
@@ -194,4 +209,9 @@ def _lane_of(source: object, options: Options, rejects: RejectsFile | None) -> L
     for option in ("column", "columns", "region_column", "where", "skip_rows", "encoding"):
         if getattr(options, option) is not None:
             raise ConfigurationError(f"{option} is about the columns of a table; an iterable has none.")
+    if options.deadline == NEXT_WINDOW and not isinstance(source, Sized):
+        raise ConfigurationError(
+            f"deadline='{NEXT_WINDOW}' needs a source that can be counted before the first call: a file, a table or a "
+            "list, not an iterator."
+        )
     return ValueLane(source, options, rejects)

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import aclosing, suppress
 from itertools import islice
 from typing import Any, Final
@@ -58,6 +58,7 @@ class ValueLane(Lane):
         )
         self._batcher = Batcher(size=options.batch_size, max_bytes=options.max_body_bytes)
         self._flush_after = options.flush_after
+        self._length = len(source) if isinstance(source, Sized) else None
         self._options = options
         self._deliver: Deliver
         self._buffer: list[Any] = []
@@ -70,6 +71,11 @@ class ValueLane(Lane):
     def rows(self) -> RowCounts:
         """See `Lane.rows`."""
         return self._preparation
+
+    @property
+    def batches(self) -> int | None:
+        """See `Lane.batches`."""
+        return None if self._length is None else math.ceil(self._length / self._options.batch_size)
 
     def progress(self) -> LaneProgress:
         """See `Lane.progress`; an iterable cannot say how much of it has been read."""

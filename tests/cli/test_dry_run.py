@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -74,3 +75,51 @@ async def test_half_a_login_is_a_mistake(cli, environment: dict[str, str], expor
     done = await cli("upload", SERVICE, "1", str(export), "--hash", "sha256", "--dry-run")
     assert done.code == 2
     assert "CRITEO_CLIENT_SECRET is not set" in done.err
+
+
+async def test_it_says_when_the_upload_would_be_live(cli, export: Path, sandbox: Sandbox) -> None:
+    """Five hours after a computation, in words and in the document."""
+    what = ("upload", SERVICE, sandbox.add_contact_list(), str(export), "--hash", "sha256", "--dry-run")
+    said = re.search(r"it would be live from about (\S+ \S+) UTC\.", (await cli(*what)).out)
+    assert said is not None
+    assert said[1][-5:] in {"05:00", "17:00"}
+    plan = json.loads((await cli(*what, "--json")).out)["plan"]
+    assert dt.datetime.fromisoformat(plan["live_from"]).hour in {5, 17}
+
+
+@pytest.fixture
+def slow(environment: dict[str, str], sandbox: Sandbox, tmp_path: Path) -> tuple[str, ...]:
+    """An upload that a user's ten calls a minute hold up for more than half a day."""
+    environment["CRITEO_REFRESH_TOKEN"] = sandbox.refresh_token().refresh_token
+    path = tmp_path / "long.csv"
+    path.write_text("email\n" + "".join(f"{number}@example.com\n" for number in range(7_300)), encoding="utf-8")
+    return "upload", SERVICE, sandbox.add_contact_list(), str(path), "--hash", "none", "--batch-size", "1"
+
+
+async def test_it_warns_of_an_upload_that_straddles_a_computation(cli, slow: tuple[str, ...]) -> None:
+    """The report's last line says when the last call goes out, and how to have it refused."""
+    done = await cli(*slow, "--dry-run")
+    assert done.code == 0, done.err
+    warning = done.out.splitlines()[-1]
+    assert warning.startswith("By the quota the last of 7,300 calls goes out at 20")
+    assert warning.endswith("(--deadline next-window) refuses such an upload before anything is sent.")
+
+
+@pytest.mark.parametrize("options", [(), ("--dry-run",)], ids=["upload", "rehearsal"])
+async def test_deadline_of_the_next_window_refuses_it(
+    cli, slow: tuple[str, ...], sandbox: Sandbox, options: tuple[str, ...]
+) -> None:
+    """In one line, as something to try again later, and nothing was sent; a rehearsal finds out the same."""
+    done = await cli(*slow, "--deadline", "next-window", *options)
+    assert done.code == 8, done.err
+    assert "Nothing was sent, because deadline='next-window'" in done.err.splitlines()[-1]
+    assert len(sandbox.contact_list(slow[2])) == 0
+    assert {each.path.rsplit("/", 1)[-1] for each in sandbox.requests} == {"token", "search"}
+
+
+@pytest.mark.parametrize("deadline", ["tomorrow", "", "nan"])
+async def test_a_deadline_is_seconds_or_the_next_window(cli, export: Path, deadline: str) -> None:
+    """Anything else is a mistake of the command line."""
+    done = await cli("upload", SERVICE, "1", str(export), "--hash", "none", "--deadline", deadline)
+    assert done.code == 2
+    assert "deadline" in done.err

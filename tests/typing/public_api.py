@@ -15,6 +15,8 @@ from criteo_audiences import (
     BulkResult,
     ClientCredentials,
     CriteoClient,
+    ErasureReceipt,
+    ErasureState,
     HashAlgorithm,
     IdentifierType,
     Operation,
@@ -29,6 +31,8 @@ from criteo_audiences import (
     UploadReport,
     hash_email,
     hash_phone,
+    live_from,
+    next_window,
     normalize_email,
     normalize_phone,
 )
@@ -88,6 +92,11 @@ async def ready_client(criteo: CriteoClient) -> None:
     assert_type(criteo.quota, Quota | None)
     assert_type(criteo.host, str)
     assert_type(await criteo.authenticate(), None)
+    assert_type(await criteo.erase(["a@example.com"], services=["retail-media"], rejects=["r.csv"]), ErasureReceipt)
+    receipt = await criteo.erase(["a@example.com"], journals=[Path("journals")])
+    assert_type(receipt.lists[0].state, ErasureState)
+    await criteo.erase({"email": ["a@example.com"], IdentifierType.CUSTOMER_ID: ["7"]}, account_id="7", dry_run=True)
+    await criteo.erase([b"a"])  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
     assert_type(await criteo.aclose(), None)
 
 
@@ -123,6 +132,7 @@ async def logins() -> None:
 
 async def marketing_solutions(ms: MarketingSolutions) -> None:
     """Awaits every coroutine."""
+    assert_type(ms.identifier_types, frozenset[IdentifierType])
     create = AudienceSegmentCreate(advertiser_id="1", name="crm", contact_list=ContactListCreate())
     assert_type(await ms.create_audience_segments([create]), BulkResult[AudienceSegment])
     created = await ms.create_audience_segments(iter([create]))
@@ -204,6 +214,7 @@ async def retail_media_audiences(lists: RetailMedia) -> None:
 
 async def retail_media(lists: RetailMedia) -> None:
     """Awaits every coroutine of Retail Media."""
+    assert_type(lists.identifier_types, frozenset[IdentifierType])
     create = rm.AudienceSegmentCreate(retailer_id="1", name="crm", contact_list=rm.ContactListCreate())
     assert_type(await lists.create_audience_segments("7", [create]), BulkResult[rm.AudienceSegment])
     change = rm.AudienceSegmentUpdate(id="1", events=rm.EventsUpdate(min_price=None))
@@ -225,6 +236,7 @@ async def retail_media(lists: RetailMedia) -> None:
 
 async def commerce_grid(lists: CommerceGrid) -> None:
     """Awaits every coroutine of Commerce Grid."""
+    assert_type(lists.identifier_types, frozenset[IdentifierType])
     assert_type(await lists.get_application(), Application)
     create = cg.AudienceSegmentCreate(data_provider_id="1", name="crm")
     assert_type(await lists.create_audience_segments([create]), BulkResult[cg.AudienceSegment])
@@ -263,6 +275,10 @@ async def uploads(ms: MarketingSolutions) -> None:
     await ms.upload_contact_list("1", ["a"], identifier_type=IdentifierType.GUM, gum_caller_id="329739")
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=30.0, drain_timeout=5.0)
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
+    await ms.upload_contact_list("1", ["a"], hash=None, deadline="next-window")
+    await ms.upload_contact_list("1", ["a"], hash=None, deadline="noon")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(report.partly_live_from, dt.datetime | None)
+    assert_type(report.window_warning, str | None)
     await ms.upload_contact_list("1", ["a"], hash=None, fail_on="rejected>1%,any")
     await ms.upload_contact_list("1", ["a"], hash=None, fail_on=["rejected>1%", "invalid>100"])
     report = await ms.upload_contact_list("1", ["a"], hash=None, allow_empty=True, suppress=[], suppress_strict=False)
@@ -295,6 +311,8 @@ async def sandbox() -> None:
 
 def functions() -> None:
     """Calls the pure functions."""
+    assert_type(next_window(dt.datetime.now(dt.UTC)), dt.datetime)
+    assert_type(live_from(dt.datetime.now(dt.UTC)), dt.datetime)
     assert_type(normalize_email(" A@example.com"), str)
     assert_type(hash_email("a@example.com", "md5"), str)
     assert_type(normalize_phone("01 23 45 67 89", region="FR"), str)

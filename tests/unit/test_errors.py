@@ -1,4 +1,5 @@
 import copy
+import datetime as dt
 import inspect
 import pickle
 import re
@@ -13,6 +14,7 @@ from criteo_audiences.errors import (
     ConfigurationError,
     ConnectError,
     CriteoError,
+    ErasureFailedError,
     InvalidIdentifierError,
     InvalidRequestError,
     InvalidResponseError,
@@ -30,6 +32,7 @@ from criteo_audiences.errors import (
     SourceChangedError,
     TransportError,
     UploadFailedError,
+    WindowMissedError,
 )
 from criteo_audiences.models import Problem, RateLimit
 
@@ -54,7 +57,9 @@ TREE = {
     InvalidResponseError: CriteoError,
     PartialFailureError: CriteoError,
     UploadFailedError: CriteoError,
+    ErasureFailedError: CriteoError,
     QuotaWaitError: CriteoError,
+    WindowMissedError: QuotaWaitError,
     JournalError: CriteoError,
     SourceChangedError: CriteoError,
     SegmentMismatchError: CriteoError,
@@ -79,7 +84,9 @@ EXAMPLES: list[CriteoError] = [
     InvalidResponseError(["required field missing @ $.data"], status=200),
     PartialFailureError(PROBLEMS),
     UploadFailedError("x", report={"sent": 1}),
+    ErasureFailedError("x", receipt={"ok": False}),
     QuotaWaitError(61.0, 5.0),
+    WindowMissedError("x", 61.0, dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)),
     JournalError("x"),
     SourceChangedError("x"),
     SegmentMismatchError("5", ["is no contact list", "is read-only"]),

@@ -134,7 +134,7 @@ def workspace() -> Iterator[Path]:
     """
     place = tempfile.gettempdir()
     require_unicode(place, "The path of the directory for temporary files (TMPDIR)")  # the engine takes no other
-    _sweep(Path(place))
+    leftovers()
     directory = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX))  # mode 0700
     try:
         with _locked(directory):
@@ -143,14 +143,19 @@ def workspace() -> Iterator[Path]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _sweep(place: Path) -> None:
+def leftovers(*, remove: bool = True) -> list[Path]:
+    """Removes the directories of this user's runs whose process was killed, or only finds them; returns them."""
+    found = []
     with suppress(OSError):
-        for directory in place.glob(f"{_PREFIX}*{_SUFFIX}"):
+        for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*{_SUFFIX}"):
             if not _is_mine(directory):
                 continue
             with _locked(directory) as taken:
                 if taken:
-                    shutil.rmtree(directory, ignore_errors=True)
+                    found.append(directory)
+                    if remove:
+                        shutil.rmtree(directory, ignore_errors=True)
+    return found
 
 
 def _is_mine(directory: Path) -> bool:

@@ -72,6 +72,7 @@ def test_base_url_is_accepted(base_url: str, kept: str) -> None:
         (None, "must be an HTTPS URL"),
         (5, "must be an HTTPS URL"),
         ("https://[::1", "must be an HTTPS URL"),
+        ("https://[::1]user:planted-secret@", "must be an HTTPS URL"),
         ("https://api.criteo.com:port", "must be an HTTPS URL"),
         ("https://api.criteo.com:99999", "must be an HTTPS URL"),
         ("https://api.criteo.com?x=planted-secret", "must not have a query"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from criteo_audiences.errors import ConfigurationError, QuotaWaitError
 from criteo_audiences.models import RateLimit
 from criteo_audiences.session import LocalRateLimiter, Quota
+from criteo_audiences.session.quota import quota_wait
 
 
 def ask(limiter: LocalRateLimiter, **options: Any) -> asyncio.Task[float]:
@@ -562,3 +563,42 @@ def test_server_that_announces_its_count_refuses_nothing(
         return server
 
     assert asyncio.run(follow()).refused == 0
+
+
+@given(spent=st.integers(0, 12), ago=st.floats(0, 59), calls=st.integers(1, 40), share=st.sampled_from([1.0, 0.5, 0.3]))
+async def test_the_wait_that_is_foretold_is_the_one_that_comes(
+    clock: Any, spent: int, ago: float, calls: int, share: float
+) -> None:
+    """Of calls that are answered at once the last one starts when `seconds_until` said, whatever was spent before."""
+    limiter = LocalRateLimiter(Quota(10, share=share), clock=clock)
+    await spend(limiter, min(spent, limiter.window[0]))
+    await clock.advance(ago)
+    began, foretold = clock.now(), limiter.seconds_until(calls)
+
+    async def call() -> float:
+        await limiter.acquire(background=True)
+        limiter.settle()
+        return float(clock.now() - began)
+
+    tasks = [asyncio.create_task(call()) for _ in range(calls)]
+    await clock.advance(60.0 * 20)
+    assert max(task.result() for task in tasks) == pytest.approx(foretold)
+
+
+class Bare:
+    """A limiter of one's own, as far as a plan is concerned."""
+
+    def __init__(self, **said: Any) -> None:
+        vars(self).update(said)
+
+
+def test_a_limiter_of_ones_own_is_asked_for_its_wait_then_its_window() -> None:
+    """What it says itself comes first; its window is taken to be unused, and one that says nothing is unknown."""
+    assert quota_wait(Bare(seconds_until=lambda calls: 7.0 * calls, window=(10, 60.0)), 3) == 21.0
+    waits = {
+        calls: quota_wait(Bare(seconds_until=lambda _: None, window=(10, 60.0)), calls) for calls in (0, 1, 10, 11)
+    }
+    assert waits == {0: 0.0, 1: 0.0, 10: 0.0, 11: 60.0}
+    assert quota_wait(Bare(window=(10, 60.0)), 21) == 120.0
+    assert quota_wait(Bare(window=None), 5) is None
+    assert quota_wait(Bare(), 5) is None

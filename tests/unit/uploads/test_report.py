@@ -29,7 +29,6 @@ from criteo_audiences.batches import single_batch
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment, Outcome
 from criteo_audiences.uploads.amendment import failure_of, result_of
-from criteo_audiences.uploads.report import live_from
 from tests.kit import assert_adds_up
 
 EMAIL = IdentifierType.EMAIL
@@ -359,21 +358,6 @@ def test_a_receipt_that_names_the_call_or_nothing_is_believed(confirmation: dict
     """Criteo's samples leave the list out, or write it as a number."""
     result = result_of(amendment(10), ContactListOperation(valid=10, invalid=0, **confirmation))
     assert (result.outcome, result.ok) == (Outcome(valid=10), True)
-
-
-@pytest.mark.parametrize(
-    ("accepted", "live"),
-    [
-        ("2026-03-01T00:00:00+00:00", "2026-03-01T05:00:00+00:00"),
-        ("2026-03-01T00:00:01+00:00", "2026-03-01T17:00:00+00:00"),
-        ("2026-03-01T12:00:00+00:00", "2026-03-01T17:00:00+00:00"),
-        ("2026-03-01T12:00:01+00:00", "2026-03-02T05:00:00+00:00"),
-        ("2026-03-01T23:30:00-05:00", "2026-03-02T17:00:00+00:00"),
-    ],
-)
-def test_live_from_is_five_hours_after_the_next_computation(accepted: str, live: str) -> None:
-    """Criteo computes audiences at 00:00 and 12:00 UTC."""
-    assert live_from(dt.datetime.fromisoformat(accepted)) == dt.datetime.fromisoformat(live)
 
 
 def test_a_batch_that_no_request_carried_sends_nothing() -> None:

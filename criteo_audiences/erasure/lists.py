@@ -1,0 +1,171 @@
+"""The contact lists that could hold identifiers: looks for them in each service, and asks each one to remove them."""
+
+import datetime as dt
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from typing import Any, Final, Protocol
+
+import anyio
+from attrs import evolve, frozen
+
+from criteo_audiences.batches import MAX_BATCH_SIZE
+from criteo_audiences.erasure.receipt import ErasureState, ListErasure, ServiceErasure
+from criteo_audiences.erasure.request import ErasureRequest
+from criteo_audiences.errors import AuthenticationError, ConfigurationError, CriteoError, PermissionDeniedError
+from criteo_audiences.models import ContactListOperation, IdentifierType, Operation
+
+CONTACT_LIST: Final = "ContactList"
+_AT_ONCE: Final = 4
+"""Calls in flight; as single calls they go before the batches of uploads."""
+
+
+class Lists(Protocol):
+    """What an erasure asks of a service."""
+
+    @property
+    def identifier_types(self) -> frozenset[IdentifierType]:
+        """The kinds of identifier that its contact lists take."""
+
+    async def amend_contact_list(
+        self, segment_id: str, *, operation: Operation, identifiers: Sequence[str], identifier_type: IdentifierType
+    ) -> ContactListOperation:
+        """Changes a contact list."""
+
+
+@frozen(kw_only=True)
+class Place:
+    """Contact lists of one service and owner.
+
+    Attributes:
+        service: such as `retail-media`.
+        owner_name: the field of a segment that names the owner.
+        owner_id: whose lists; `None` for all that the application may see.
+        named: whether the caller named it, so that not being permitted to look is a failure.
+        lists: the service.
+        find: searches the contact lists.
+        extra: what a call that removes GUM ids takes in addition.
+    """
+
+    service: str
+    owner_name: str
+    owner_id: str | None
+    named: bool
+    lists: Lists
+    find: Callable[[], AsyncIterator[Any]]
+    extra: dict[IdentifierType, dict[str, Any]]
+
+
+@frozen(kw_only=True)
+class Removal:
+    """A call that is to be made: identifiers of one kind, as many as a call takes, for one list."""
+
+    place: Place
+    identifiers: tuple[str, ...]
+    planned: ListErasure
+
+
+async def found_lists(place: Place, request: ErasureRequest) -> tuple[ServiceErasure, list[Removal]]:
+    """Looks for the contact lists of a place, and plans what each is asked to remove.
+
+    Returns:
+        What came of the search, and the calls to make; none when the search failed.
+
+    Raises:
+        AuthenticationError: when the credentials are refused.
+    """
+    outcome = ServiceErasure(service=place.service, owner_id=place.owner_id, state=ErasureState.SEARCHED)
+    removals: list[Removal] = []
+    count = 0
+    try:
+        async for segment in place.find():
+            if segment.id is not None and segment.type in {None, CONTACT_LIST}:
+                count += 1
+                removals += _removals(place, segment, request)
+    except AuthenticationError:
+        raise
+    except CriteoError as error:
+        return evolve(outcome, state=_state_of_search(place, error), error=error), []
+    return evolve(outcome, lists=count), removals
+
+
+def _state_of_search(place: Place, error: CriteoError) -> ErasureState:
+    if not place.named:
+        if isinstance(error, PermissionDeniedError):
+            return ErasureState.NOT_PERMITTED
+        if isinstance(error, ConfigurationError):
+            return ErasureState.NOT_OFFERED
+    return ErasureState.FAILED
+
+
+def _removals(place: Place, segment: Any, request: ErasureRequest) -> Iterator[Removal]:
+    """Yields the calls for one list: for each kind that it could hold, as many as the forms need."""
+    read_only = bool(getattr(segment.contact_list, "is_read_only", None))
+    for kind in _kinds_held(place.lists.identifier_types, segment, request):
+        forms = request.forms[kind]
+        for start in range(0, len(forms), MAX_BATCH_SIZE):
+            identifiers = forms[start : start + MAX_BATCH_SIZE]
+            planned = ListErasure(
+                service=place.service,
+                owner_id=getattr(segment, place.owner_name, None) or place.owner_id,
+                segment_id=segment.id,
+                kind=kind,
+                forms=len(identifiers),
+                state=ErasureState.READ_ONLY if read_only else ErasureState.PLANNED,
+            )
+            yield Removal(place=place, identifiers=identifiers, planned=planned)
+
+
+def _kinds_held(taken: Collection[IdentifierType], segment: Any, request: ErasureRequest) -> Iterator[IdentifierType]:
+    """Yields the kinds that a list could hold: of those the service takes, or the one that the list was made for."""
+    only = getattr(segment.contact_list, "identifier_type", None)
+    for kind in request.forms:
+        if kind in taken and (only is None or not only.is_known or only == kind):
+            yield kind
+
+
+async def removed(removals: Sequence[Removal]) -> list[ListErasure]:
+    """Makes the calls, a few at a time; returns what became of each, in their order.
+
+    Refused credentials end it: what had not been asked by then says so.
+    """
+    outcomes = [removal.planned for removal in removals]
+    todo = iter([place for place, removal in enumerate(removals) if removal.planned.state is ErasureState.PLANNED])
+    refused = False
+
+    async def work() -> None:
+        nonlocal refused
+        for at in todo:
+            if refused:
+                outcomes[at] = evolve(outcomes[at], state=ErasureState.NOT_ASKED)
+                continue
+            outcomes[at] = await _asked(removals[at])
+            refused = refused or isinstance(outcomes[at].error, AuthenticationError)
+
+    async with anyio.create_task_group() as group:
+        for _ in range(min(_AT_ONCE, len(removals))):
+            group.start_soon(work)
+    return outcomes
+
+
+async def _asked(removal: Removal) -> ListErasure:
+    """Makes one call and returns what became of it."""
+    planned, place = removal.planned, removal.place
+    try:
+        receipt = await place.lists.amend_contact_list(
+            planned.segment_id,
+            operation=Operation.REMOVE,
+            identifiers=removal.identifiers,
+            identifier_type=planned.kind,
+            **place.extra.get(planned.kind, {}),
+        )
+    except CriteoError as error:
+        state = ErasureState.UNKNOWN if error.outcome_unknown else ErasureState.FAILED
+        return evolve(planned, state=state, error=error)
+    counts = receipt.valid, receipt.invalid
+    adds_up = min(each or 0 for each in counts) >= 0 and sum(each or 0 for each in counts) == planned.forms
+    return evolve(
+        planned,
+        state=ErasureState.REMOVED if adds_up else ErasureState.UNREPORTED,
+        valid=receipt.valid,
+        invalid=receipt.invalid,
+        answered_at=dt.datetime.now(dt.UTC),
+    )

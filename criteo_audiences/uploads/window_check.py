@@ -1,0 +1,64 @@
+"""Whether an upload ends before Criteo's next computation, by the arithmetic of the quota."""
+
+import datetime as dt
+from collections.abc import Callable
+from typing import Final
+
+from attrs import frozen
+
+from criteo_audiences.windows import next_window
+
+NEXT_WINDOW: Final = "next-window"
+"""The deadline that stands for Criteo's next computation."""
+
+QuotaWait = Callable[[int], float | None]
+"""Seconds until the last of so many calls could start; `None` when the limiter says nothing about itself."""
+
+
+@frozen(kw_only=True)
+class Straddle:
+    """An upload whose last call goes out too late for the next computation.
+
+    Attributes:
+        calls: that are still to be made.
+        last_call: when the last of them could go out at the earliest, in UTC.
+        window: the computation that it comes too late for, in UTC.
+    """
+
+    calls: int
+    last_call: dt.datetime
+    window: dt.datetime
+
+    def __str__(self) -> str:
+        return (
+            f"By the quota the last of {self.calls:,} calls goes out at {self.last_call:%Y-%m-%d %H:%M} UTC at the "
+            f"earliest, and Criteo computes audiences at {self.window:%H:%M} UTC"
+        )
+
+    @property
+    def warning(self) -> str:
+        """What that means for an upload which goes on all the same."""
+        return (
+            f"{self}: what is accepted before then is live some 12 hours before the rest. "
+            f'deadline="{NEXT_WINDOW}" (--deadline {NEXT_WINDOW}) refuses such an upload before anything is sent.'
+        )
+
+
+def straddle(calls: int, seconds: float | None, now: dt.datetime) -> Straddle | None:
+    """Foretells whether calls that begin now are over before the next computation.
+
+    The last one has to start before it; how long it takes is not known. So what this finds is certain, and an upload
+    of which it finds nothing may still be late.
+
+    Args:
+        calls: that are to be made.
+        seconds: until the last of them could start; `None` when nobody can say.
+        now: an aware datetime.
+
+    Returns:
+        What is wrong; `None` when the quota leaves time enough.
+    """
+    if seconds is None or calls <= 0:
+        return None
+    last_call, window = now.astimezone(dt.UTC) + dt.timedelta(seconds=seconds), next_window(now)
+    return Straddle(calls=calls, last_call=last_call, window=window) if last_call >= window else None
