@@ -40,7 +40,7 @@ from criteo_audiences.models import (
     ProblemType,
     RateLimit,
 )
-from criteo_audiences.results import BulkResult, Page, Search
+from criteo_audiences.results import BulkResult, ItemFailure, Page, Search
 from criteo_audiences.session import (
     ClientCredentials,
     Event,
@@ -120,6 +120,7 @@ __all__ = [
     "InvalidIdentifierError",
     "InvalidRequestError",
     "InvalidResponseError",
+    "ItemFailure",
     "JournalError",
     "NotFoundError",
     "Operation",

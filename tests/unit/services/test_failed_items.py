@@ -100,6 +100,14 @@ async def test_a_deletion_answered_204_is_done(criteo, call: Call) -> None:
     assert (result.items, result.ok, result.done, result.asked) == (tuple(IDS), True, 3, 3)
 
 
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+async def test_a_200_without_a_body_is_no_success(criteo, call: Call) -> None:
+    """It says of no item that it is done."""
+    criteo.will_answer(status=200)
+    result = await call(criteo)
+    assert (result.items, result.ok, result.done, result.unaccounted) == ((), False, 0, 3)
+
+
 async def test_a_failed_item_is_the_model_that_was_to_be_created(criteo) -> None:
     """Its problems say why, its item is what was given."""
     models = [
