@@ -162,7 +162,7 @@ SINGLE: dict[str, Callable[[Any], Awaitable[Any]]] = {
 
 @pytest.mark.parametrize("where", ["errors", "warnings"])
 @pytest.mark.parametrize("call", SINGLE.values(), ids=SINGLE)
-async def test_warnings_beside_a_single_result_are_kept_and_logged(
+async def test_warnings_next_to_a_single_result_are_kept_and_logged(
     criteo, call: Callable[[Any], Awaitable[Any]], where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Every single result and every page has `.warnings`; a deprecation among the errors is one of them."""
@@ -176,7 +176,7 @@ async def test_warnings_beside_a_single_result_are_kept_and_logged(
 
 
 async def test_a_target_that_came_with_warnings_is_sent_without_them(criteo) -> None:
-    """What an answer says beside its result is no part of a request."""
+    """What stands next to a result is no part of a request."""
     target = {"data": {"attributes": {"scope": "include", "audienceIds": ["1"]}}, "warnings": WARNED}
     criteo.will_answer(target)
     criteo.will_answer(target)
