@@ -42,7 +42,7 @@ from criteo_audiences.models import (
     ProblemType,
     RateLimit,
 )
-from criteo_audiences.results import BulkResult, Page, Search
+from criteo_audiences.results import BulkResult, ItemFailure, Page, Search
 from criteo_audiences.session import (
     ClientCredentials,
     Event,
@@ -144,6 +144,7 @@ __all__ = [
     "InvalidIdentifierError",
     "InvalidRequestError",
     "InvalidResponseError",
+    "ItemFailure",
     "JournalError",
     "ListErasure",
     "NotFoundError",

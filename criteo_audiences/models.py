@@ -272,9 +272,9 @@ def nullable() -> Mapping[str, bool]:
     return {"nullable": True}
 
 
-def beside() -> Mapping[str, bool]:
-    """Returns the field metadata for what an answer says beside its result, such as its warnings."""
-    return {"beside": True}
+def of_envelope() -> Mapping[str, bool]:
+    """Returns the field metadata for what stands next to an answer's entity, such as its warnings."""
+    return {"envelope": True}
 
 
 def _show_count(count: int | None) -> str:
@@ -306,7 +306,7 @@ class ContactListOperation:
     sample_invalid: tuple[str, ...] | None = field(
         default=None, repr=False, metadata=wire_name("sampleInvalidIdentifiers")
     )
-    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=beside())
+    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=of_envelope())
 
 
 @frozen(kw_only=True)
@@ -323,7 +323,7 @@ class ContactListStatistics:
     number_of_identifiers: int | None = None
     number_of_matches: int | None = None
     match_rate: float | None = None
-    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=beside())
+    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=of_envelope())
 
 
 @frozen(kw_only=True)
@@ -344,4 +344,4 @@ class Application:
     description: str | None = None
     criteo_service: str | None = None
     organization_id: str | None = None
-    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=beside())
+    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=of_envelope())

@@ -6,7 +6,7 @@ from attrs import field, frozen
 
 from criteo_audiences.algebra import Expression, require_expression, require_expression_or_unset
 from criteo_audiences.marketing_solutions.models import InMarketCreate, LocationCreate
-from criteo_audiences.models import UNSET, Problem, Unset, beside, nullable
+from criteo_audiences.models import UNSET, Problem, Unset, nullable, of_envelope
 from criteo_audiences.validation import require_change, require_naming, require_one_of, require_text
 
 
@@ -85,7 +85,7 @@ class Size:
 
     id: str | None = None
     size: int | None = None
-    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=beside())
+    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=of_envelope())
 
 
 @frozen(kw_only=True)
@@ -154,7 +154,7 @@ class AdSetAudience:
 
     id: str | None = None
     audience_id: str | None = None
-    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=beside())
+    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=of_envelope())
 
 
 @frozen(kw_only=True)

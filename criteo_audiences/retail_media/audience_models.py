@@ -7,7 +7,7 @@ from attrs import field, frozen
 
 from criteo_audiences.algebra import Expression, require_expression, require_expression_or_unset
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.models import UNSET, Problem, Unset, Word, beside, nullable
+from criteo_audiences.models import UNSET, Problem, Unset, Word, nullable, of_envelope
 from criteo_audiences.retail_media.models import Channel, EventsCreate
 from criteo_audiences.validation import (
     choose,
@@ -150,7 +150,7 @@ class Size:
     id: str | None = None
     size: int | None = None
     relative_size: float | None = None
-    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=beside())
+    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=of_envelope())
 
 
 @frozen(kw_only=True)
@@ -190,7 +190,7 @@ class AudienceTarget:
 
     scope: Scope = field(converter=_scope)
     audience_ids: tuple[str, ...] = field(converter=_ids, validator=id_field)
-    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=beside())
+    warnings: tuple[Problem, ...] = field(default=(), eq=False, repr=False, metadata=of_envelope())
 
 
 @frozen(kw_only=True)

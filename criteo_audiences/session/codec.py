@@ -264,8 +264,8 @@ def _wire_names(kind: type) -> dict[str, str]:
 
 
 def _wire_fields(kind: type) -> list["attrs.Attribute[Any]"]:
-    """Returns the fields that stand in an entity; what an answer says beside it, such as its warnings, does not."""
-    return [field for field in attrs.fields(kind) if not field.metadata.get("beside")]
+    """Returns the fields that stand in an entity; what stands next to it, such as warnings, does not."""
+    return [field for field in attrs.fields(kind) if not field.metadata.get("envelope")]
 
 
 def _model_reader(kind: type, converter: cattrs.Converter) -> Callable[..., Any]:

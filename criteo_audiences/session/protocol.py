@@ -58,6 +58,7 @@ _ERRORS: Final[Mapping[int, type[ResponseError]]] = {
     413: PayloadTooLargeError,
 }
 _SERVER_ERROR = 500
+_WITHOUT_CONTENT: Final = frozenset({201, 204, 205})
 _DIGITS = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 _LONGEST_WAIT: Final = 3600.0
 _CLOCKS_AGREE: Final = 2.0
@@ -163,7 +164,9 @@ class Response:
 
 
 def decipher(response: Response, request: Request | None = None, secrets: Collection[str] = ()) -> Any:
-    """Returns an answer's JSON document, `None` for an empty one; what may be shown of it is marked.
+    """Returns an answer's JSON document, `None` where there is no content to have; what may be shown of it is marked.
+
+    A 200 without a body is read as an empty document: it says of no item that it is done.
 
     Args:
         response: the answer.
@@ -208,8 +211,8 @@ def _compared(document: Any, request: Request | None, secrets: Collection[str]) 
 
 
 def _document(response: Response) -> Any:
-    if not response.body.strip():
-        return None
+    if not response.body.strip():  # which says that all is done only where there is nothing to say
+        return None if response.status in _WITHOUT_CONTENT else {}
     try:
         return _decoded(response.body)
     except orjson.JSONDecodeError:

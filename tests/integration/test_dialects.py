@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import warnings
 from collections.abc import AsyncIterator
 
 import pytest
@@ -53,6 +54,10 @@ class Lists:
         """Makes sure a list is there."""
         extra = {"retailer_id": "1"} if self.models is rm else self.owner
         return await self.api.ensure_contact_list(*self.account, name=name, **extra)
+
+    def change(self, changes):  # noqa: ANN201 - as above
+        """Changes segments."""
+        return self.api.update_audience_segments(*self.account, changes)
 
     def search(self, **filters):  # noqa: ANN003, ANN201 - as above
         """Searches."""
@@ -216,6 +221,32 @@ async def test_a_retail_media_list_takes_the_kind_it_was_made_for(criteo: Criteo
     assert server.contact_list(segment.id).identifiers == {"c-1"}
     with pytest.raises(SegmentMismatchError, match="customer_id"):
         await criteo.retail_media.upload_contact_list(segment.id, ["a@b.co"], hash=None, account_id=ACCOUNT)
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+async def test_failed_items_are_found_wherever_they_stand(server: Sandbox, lists: Lists, *, is_old: bool) -> None:
+    """In every service and dialect, with the notice of a deprecated version next to them, in a 200 and in a 400."""
+    if is_old:
+        server.deprecate_version("2026-07")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        taken = await lists.ensure("taken")
+        for turn in range(2):  # what the guides say twice takes turns
+            made = await lists.api.create_audience_segments(
+                *lists.account, [lists.new(f"a{turn}"), lists.new("taken"), lists.new(f"b{turn}")]
+            )
+            assert [(failure.index, failure.item.name) for failure in made.failures] == [(1, "taken")]
+            assert (made.asked, made.done, made.unaccounted, made.ok) == (3, 2, 0, False)
+            none = await lists.api.create_audience_segments(*lists.account, [lists.new("taken")])
+            assert ([failure.codes for failure in none.failures], none.done) == ([("name-must-be-unique",)], 0)
+            ids = [segment.id for segment in made.items]
+            renamed = [lists.models.AudienceSegmentUpdate(id=each, description="x") for each in (*ids, "999")]
+            assert [failure.index for failure in (await lists.change(renamed)).failures] == [2]
+            assert (await lists.change(renamed[:2])).ok
+            gone = await lists.api.delete_audience_segments(*lists.account, ["999", *ids])
+            assert ([(failure.index, failure.item) for failure in gone.failures], gone.done) == ([(0, "999")], 2)
+        last = await lists.api.delete_audience_segments(*lists.account, [taken.id])
+        assert last.raise_for_failures() is None
 
 
 async def test_the_api_version_is_one_argument(server: Sandbox) -> None:

@@ -14,7 +14,7 @@ IDFA = "6D92078A-8246-4BA4-AE5B-76104861E7DC"
 KINDS = {
     "marketing_solutions": {"email", "madid", "identity_link", "gum", "phone_number"},
     "retail_media": {"email", "user_identifier", "identity_link", "gum", "customer_id", "phone_number"},
-    "commerce_grid": set(IdentifierType) - {"unknown", "phone_number", "gum", "customer_id"},
+    "commerce_grid": set(IdentifierType) - {IdentifierType.UNKNOWN, "phone_number", "gum", "customer_id"},
 }
 # What rows hold, and what the server should hold then.
 ROWS = {
@@ -78,7 +78,7 @@ async def test_a_kind_that_a_service_lacks_is_refused_before_the_source_is_read(
         pytest.fail("the source was read")
         yield ""
 
-    for kind in sorted(set(IdentifierType) - KINDS[service] - {"unknown"}):
+    for kind in sorted(set(IdentifierType) - KINDS[service] - {IdentifierType.UNKNOWN}):
         for dry_run in (False, True):
             with pytest.raises(ConfigurationError, match=f"takes no identifier_type='{kind}'; it takes: email"):
                 await stage.upload(service, kind, source(), hash=None, dry_run=dry_run, **OWNERS[service])

@@ -165,10 +165,6 @@ REFUSALS = (
     Refusal("name-must-be-unique", "create_audience_segments", lambda _: new("taken")),
     Refusal("name-must-be-unique", "update_audience_segments", lambda w: ms.AudienceSegmentUpdate(id=w.ids["visitors"], name="taken")),
     Refusal("name-must-be-unique", "create_audiences", lambda w: ms.AudienceCreate(advertiser_id="1", name="good 0", algebra=Segment(w.ids["good 0"]))),
-    Refusal("country-code-must-be-valid", "create_audience_segments", lambda _: new("bad", in_market=ms.InMarketCreate(country="FRA"))),
-    Refusal("poi-coordinates-must-be-unique", "create_audience_segments", lambda _: located(PARIS, PARIS)),
-    Refusal("poi-coordinates-must-be-valid", "create_audience_segments", lambda _: located(ms.PointOfInterest(latitude=90.1, longitude=0))),
-    Refusal("radius-must-be-in-range", "create_audience_segments", lambda _: located(PARIS, radius=0)),
     Refusal("segment-must-have-valid-segment-id", "create_audience_segments", lambda w: new("bad", lookalike=ms.LookalikeCreate(seed_segment_id=w.ids["foreign"]))),
     Refusal("segment-must-have-valid-segment-id", "create_audiences", lambda w: ms.AudienceCreate(advertiser_id="1", name="bad", algebra=Segment(w.ids["foreign"]))),
     Refusal("type-must-be-the-same", "update_audience_segments", lambda w: ms.AudienceSegmentUpdate(id=w.ids["visitors"], in_market=ms.InMarketUpdate(country="FR"))),
@@ -323,6 +319,10 @@ FORESTALLED = (
     # Both pairs of codes stand for one rule: 400 >= to > from >= 0. Fields called from and to are no longer there.
     Forestalled("retargeting-segment-days-since-last-visit-are-not-in-acceptable-range retargeting-segment-from-to-days-ago-are-not-in-acceptable-range", creating(lambda: new("bad", retargeting=visits(0, 401))), "days_since_last_visit_max must be between 0 and 400"),
     Forestalled("retargeting-segment-days-since-last-visit-are-not-compatible retargeting-segment-from-to-days-ago-are-not-compatible", creating(lambda: new("bad", retargeting=visits(30, 30))), "must be greater than days_since_last_visit_min"),
+    Forestalled("country-code-must-be-valid", creating(lambda: new("bad", in_market=ms.InMarketCreate(country="FRA"))), "country must be an ISO 3166-1 alpha-2 code"),
+    Forestalled("poi-coordinates-must-be-unique", creating(lambda: located(PARIS, PARIS)), "points_of_interest"),
+    Forestalled("poi-coordinates-must-be-valid", creating(lambda: located(ms.PointOfInterest(latitude=90.1, longitude=0))), "latitude must be between -90 and 90"),
+    Forestalled("radius-must-be-in-range", creating(lambda: located(PARIS, radius=0)), "radius_in_km must be between 1"),
     Forestalled("poi-list-must-be-not-empty", creating(located), "points_of_interest must hold at least one"),
     Forestalled("poi-radius-must-be-not-null", creating(lambda: new("bad", location=ms.LocationCreate(points_of_interest=[PARIS]))), "radius_in_km", TypeError),
     # The one value that there is needs no field.

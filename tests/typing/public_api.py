@@ -19,6 +19,7 @@ from criteo_audiences import (
     ErasureState,
     HashAlgorithm,
     IdentifierType,
+    ItemFailure,
     Operation,
     Problem,
     Progress,
@@ -152,6 +153,7 @@ async def segments(ms: MarketingSolutions) -> None:
     change = AudienceSegmentUpdate(id="1", description=None)
     assert_type(await ms.update_audience_segments([change]), BulkResult[AudienceSegment])
     assert_type(await ms.delete_audience_segments(["1"]), BulkResult[str])
+    assert_type((await ms.delete_audience_segments(["1"])).failures, tuple[ItemFailure, ...])
     assert_type(ms.search_audience_segments(), Search[AudienceSegment])
     found = ms.search_audience_segments(advertiser_ids=["1"], audience_segment_types=["ContactList"])
     assert_type(await found.page(limit=10, offset=20), Page[AudienceSegment])

@@ -100,6 +100,14 @@ async def test_a_deletion_answered_204_is_done(criteo, call: Call) -> None:
     assert (result.items, result.ok, result.done, result.asked) == (tuple(IDS), True, 3, 3)
 
 
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+async def test_a_200_without_a_body_is_no_success(criteo, call: Call) -> None:
+    """It says of no item that it is done."""
+    criteo.will_answer(status=200)
+    result = await call(criteo)
+    assert (result.items, result.ok, result.done, result.unaccounted) == ((), False, 0, 3)
+
+
 async def test_a_failed_item_is_the_model_that_was_to_be_created(criteo) -> None:
     """Its problems say why, its item is what was given."""
     models = [
@@ -154,7 +162,7 @@ SINGLE: dict[str, Callable[[Any], Awaitable[Any]]] = {
 
 @pytest.mark.parametrize("where", ["errors", "warnings"])
 @pytest.mark.parametrize("call", SINGLE.values(), ids=SINGLE)
-async def test_warnings_beside_a_single_result_are_kept_and_logged(
+async def test_warnings_next_to_a_single_result_are_kept_and_logged(
     criteo, call: Callable[[Any], Awaitable[Any]], where: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Every single result and every page has `.warnings`; a deprecation among the errors is one of them."""
@@ -168,7 +176,7 @@ async def test_warnings_beside_a_single_result_are_kept_and_logged(
 
 
 async def test_a_target_that_came_with_warnings_is_sent_without_them(criteo) -> None:
-    """What an answer says beside its result is no part of a request."""
+    """What stands next to a result is no part of a request."""
     target = {"data": {"attributes": {"scope": "include", "audienceIds": ["1"]}}, "warnings": WARNED}
     criteo.will_answer(target)
     criteo.will_answer(target)

@@ -91,8 +91,9 @@ def test_redirect_says_what_to_check(status: int) -> None:
 )
 @pytest.mark.parametrize("status", [200, 201, 202, 204])
 def test_success_is_its_document(status: int, body: bytes, document: object) -> None:
-    """A 2xx answer is its JSON document, and `None` when it is empty."""
-    assert decipher(Response(status=status, body=body)) == document
+    """A 2xx answer is its JSON document; an empty one is `None` where its status says that there is no more to say."""
+    expected = {} if document is None and not body.strip() and status in {200, 202} else document
+    assert decipher(Response(status=status, body=body)) == expected
 
 
 @pytest.mark.parametrize(
