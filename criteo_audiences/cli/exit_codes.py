@@ -70,13 +70,13 @@ def exit_for(error: BaseException) -> Exit:
 
 
 def exit_for_problems(problems: "Collection[Problem]", *, done: bool) -> Exit:
-    """Returns the exit code of a call about many items.
+    """Returns the exit code of a call about many items that did not do all of them.
 
     Args:
         problems: of the items that failed.
-        done: whether others did not fail.
+        done: whether others may be done.
     """
-    return Exit.SEGMENT if not done and _say_unknown(problems) else Exit.INCOMPLETE if problems else Exit.OK
+    return Exit.SEGMENT if not done and _say_unknown(problems) else Exit.INCOMPLETE
 
 
 def _say_unknown(problems: "Collection[Problem]") -> bool:
