@@ -1,12 +1,12 @@
 """`audiences`: list, create, update, delete, size and estimate the audiences of an owner."""
 
 from collections.abc import Coroutine, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
 
-from criteo_audiences import BulkResult, ConfigurationError, CriteoClient
+from criteo_audiences import BulkResult, ConfigurationError
 from criteo_audiences.cli.bulk import (
     ChannelOption,
     IdsArgument,
@@ -27,6 +27,7 @@ from criteo_audiences.cli.options import (
     Service,
     ServiceArgument,
     YesOption,
+    examples,
     filled,
     grouped,
     in_account,
@@ -34,6 +35,9 @@ from criteo_audiences.cli.options import (
 )
 from criteo_audiences.cli.run import Run, run_connected
 from criteo_audiences.cli.streams import print_json, print_table
+
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient
 
 audiences = typer.Typer(
     no_args_is_help=True,
@@ -77,7 +81,7 @@ class Filters:
         list[str] | None, typer.Option(parser=filled, metavar="ID", help="Only of this retailer, in Retail Media.")
     ] = None
 
-    def search(self, criteo: CriteoClient, service: Service, owner: Buyer) -> Any:
+    def search(self, criteo: "CriteoClient", service: Service, owner: Buyer) -> Any:
         """Returns the search.
 
         Raises:
@@ -98,13 +102,13 @@ class Filters:
 
 @audiences.command(
     "list",
-    epilog="Example: criteo-audiences audiences list marketing-solutions --advertiser-id 123 --segment-id 812345",
+    epilog=examples("audiences list marketing-solutions --advertiser-id 123 --segment-id 812345"),
 )
 @grouped
 def list_audiences(service: ServiceArgument, owner: Buyer, filters: Filters, state: Run) -> None:
     """List the audiences of an owner, each with the segments it combines."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         return _list(filters.search(criteo, service, owner), state)
 
     run_connected(command, state)
@@ -120,9 +124,11 @@ async def _list(search: Any, state: Run) -> None:
 
 
 @audiences.command(
-    epilog="Examples:\n\ncriteo-audiences audiences create marketing-solutions 'Buyers, not staff' --advertiser-id 123 "
-    '--algebra \'{"and": \\[{"audienceSegmentId": "812345"}, {"not": {"audienceSegmentId": "812346"}}]}\'\n\n'
-    "criteo-audiences audiences create marketing-solutions --from-file audiences.json"
+    epilog=examples(
+        "audiences create marketing-solutions 'All but staff' --advertiser-id 123 --algebra "
+        '\'{"not": {"audienceSegmentId": "812346"}}\'',
+        "audiences create marketing-solutions --from-file audiences.json",
+    )
 )
 @grouped
 def create(
@@ -138,7 +144,7 @@ def create(
 ) -> None:
     """Create an audience and print its id; a file may hold many."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         _require_audiences(service)
         if retailer_id is not None and service is not Service.RETAIL_MEDIA:
             raise ConfigurationError(f"{service.value} has no --retailer-id.")
@@ -180,8 +186,10 @@ def _definitions(service: Service, action: str, owner: Mapping[str, str | None])
 
 
 @audiences.command(
-    epilog="Examples:\n\ncriteo-audiences audiences update marketing-solutions 700001 --name 'Buyers 2026'\n\n"
-    "criteo-audiences audiences update marketing-solutions --from-file changes.json"
+    epilog=examples(
+        "audiences update marketing-solutions 700001 --name 'Buyers 2026'",
+        "audiences update marketing-solutions --from-file changes.json",
+    )
 )
 @grouped
 def update(
@@ -196,7 +204,7 @@ def update(
 ) -> None:
     """Change the name, the description or the algebra of an audience; what is left out stays as it is."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         _require_audiences(service)
         send = in_account(criteo, service, account_id, "update_audiences")
         if from_file is not None:
@@ -215,7 +223,7 @@ def update(
     run_connected(command, state)
 
 
-@audiences.command(epilog="Example: criteo-audiences audiences delete marketing-solutions 700001 700002 --yes")
+@audiences.command(epilog=examples("audiences delete marketing-solutions 700001 700002 --yes"))
 @grouped
 def delete(
     service: ServiceArgument,
@@ -227,14 +235,14 @@ def delete(
 ) -> None:
     """Delete audiences."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         _require_audiences(service)
         return delete_all(criteo, state, service, account_id, "audience", ids, yes=yes)
 
     run_connected(command, state)
 
 
-@audiences.command(epilog="Example: criteo-audiences audiences size marketing-solutions 700001")
+@audiences.command(epilog=examples("audiences size marketing-solutions 700001"))
 @grouped
 def size(
     service: ServiceArgument,
@@ -246,7 +254,7 @@ def size(
 ) -> None:
     """Compute how many people audiences hold."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         _require_audiences(service)
         return size_all(criteo, state, service, account_id, "audience", ids, channel)
 
@@ -254,8 +262,10 @@ def size(
 
 
 @audiences.command(
-    epilog="Example: criteo-audiences audiences estimate marketing-solutions --advertiser-id 123 "
-    '--algebra \'{"or": \\[{"audienceSegmentId": "812345"}, {"audienceSegmentId": "812346"}]}\''
+    epilog=examples(
+        "audiences estimate marketing-solutions --advertiser-id 123 --algebra "
+        '\'{"not": {"audienceSegmentId": "812346"}}\''
+    )
 )
 @grouped
 def estimate(
@@ -268,7 +278,7 @@ def estimate(
 ) -> None:
     """Estimate how many people an audience would hold before it is made."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         _require_audiences(service)
         given = reach.of_file(service)
         if (algebra is None) == (from_file is None):

@@ -1,15 +1,17 @@
 """`ad-sets` and `line-items`: which audiences campaigns reach."""
 
 from collections.abc import Coroutine
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from criteo_audiences import CriteoClient
 from criteo_audiences.cli.entities import shown
-from criteo_audiences.cli.options import Service, filled, grouped, models_of
+from criteo_audiences.cli.options import Service, examples, filled, grouped, models_of
 from criteo_audiences.cli.run import Run, run_connected
 from criteo_audiences.cli.streams import print_json, print_result, print_table
+
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient
 
 ad_sets = typer.Typer(
     no_args_is_help=True,
@@ -35,12 +37,12 @@ AdvertiserOption = Annotated[
 ]
 
 
-@ad_sets.command("list", epilog="Example: criteo-audiences ad-sets list --advertiser-id 123")
+@ad_sets.command("list", epilog=examples("ad-sets list --advertiser-id 123"))
 @grouped
 def list_ad_sets(*, advertiser_id: AdvertiserOption = None, state: Run) -> None:
     """List the ad sets that have an audience, with that audience."""
 
-    async def command(criteo: CriteoClient) -> None:
+    async def command(criteo: "CriteoClient") -> None:
         owners = None if advertiser_id is None else [advertiser_id]
         search = criteo.marketing_solutions.search_audiences(advertiser_ids=owners)
         found = [
@@ -56,29 +58,29 @@ def list_ad_sets(*, advertiser_id: AdvertiserOption = None, state: Run) -> None:
     run_connected(command, state)
 
 
-@ad_sets.command("set", epilog="Example: criteo-audiences ad-sets set 55 700001")
+@ad_sets.command("set", epilog=examples("ad-sets set 55 700001"))
 @grouped
 def set_audience(ad_set_id: AdSetArgument, audience_id: AudienceArgument, state: Run) -> None:
     """Let an ad set reach an audience, in place of the one it has."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         return _link(criteo, ad_set_id, audience_id, state)
 
     run_connected(command, state)
 
 
-@ad_sets.command("unset", epilog="Example: criteo-audiences ad-sets unset 55")
+@ad_sets.command("unset", epilog=examples("ad-sets unset 55"))
 @grouped
 def unset_audience(ad_set_id: AdSetArgument, state: Run) -> None:
     """Take the audience of an ad set away."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         return _link(criteo, ad_set_id, None, state)
 
     run_connected(command, state)
 
 
-async def _link(criteo: CriteoClient, ad_set_id: str, audience_id: str | None, state: Run) -> None:
+async def _link(criteo: "CriteoClient", ad_set_id: str, audience_id: str | None, state: Run) -> None:
     linked = await criteo.marketing_solutions.set_ad_set_audience(ad_set_id, audience_id)
     if state.json:
         print_json({"ok": True, "ad_set": shown(linked)})
@@ -88,18 +90,18 @@ async def _link(criteo: CriteoClient, ad_set_id: str, audience_id: str | None, s
         print_result(f"Ad set {ad_set_id} has audience {audience_id}.")
 
 
-@line_items.command(epilog="Example: criteo-audiences line-items show 66")
+@line_items.command(epilog=examples("line-items show 66"))
 @grouped
 def show(line_item_id: LineItemArgument, state: Run) -> None:
     """Show the audiences that a line item reaches, or leaves out."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         return _show(criteo.retail_media.get_line_item_audiences(line_item_id), line_item_id, state)
 
     run_connected(command, state)
 
 
-@line_items.command("set", epilog="Example: criteo-audiences line-items set 66 700001 700002 --scope exclude")
+@line_items.command("set", epilog=examples("line-items set 66 700001 700002 --scope exclude"))
 @grouped
 def set_audiences(
     line_item_id: LineItemArgument,
@@ -112,30 +114,30 @@ def set_audiences(
 ) -> None:
     """Replace the audiences of a line item."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         target = models_of(Service.RETAIL_MEDIA).AudienceTarget(scope=scope, audience_ids=audience_ids)
         return _show(criteo.retail_media.set_line_item_audiences(line_item_id, target), line_item_id, state)
 
     run_connected(command, state)
 
 
-@line_items.command("append", epilog="Example: criteo-audiences line-items append 66 700003")
+@line_items.command("append", epilog=examples("line-items append 66 700003"))
 @grouped
 def append_audiences(line_item_id: LineItemArgument, audience_ids: AudiencesArgument, state: Run) -> None:
     """Add audiences to those of a line item."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         return _show(criteo.retail_media.append_line_item_audiences(line_item_id, audience_ids), line_item_id, state)
 
     run_connected(command, state)
 
 
-@line_items.command("remove", epilog="Example: criteo-audiences line-items remove 66 700003")
+@line_items.command("remove", epilog=examples("line-items remove 66 700003"))
 @grouped
 def remove_audiences(line_item_id: LineItemArgument, audience_ids: AudiencesArgument, state: Run) -> None:
     """Take audiences out of those of a line item."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         return _show(criteo.retail_media.delete_line_item_audiences(line_item_id, audience_ids), line_item_id, state)
 
     run_connected(command, state)

@@ -70,11 +70,11 @@ def exit_for(error: BaseException) -> Exit:
 
 
 def exit_for_problems(problems: "Collection[Problem]", *, done: bool) -> Exit:
-    """Returns the exit code of a call about many items that did not do all that was asked.
+    """Returns the exit code of a call about many items that did not do all of them.
 
     Args:
         problems: of the items that failed.
-        done: whether others did not fail, or may be done.
+        done: whether others may be done.
     """
     return Exit.SEGMENT if not done and _say_unknown(problems) else Exit.INCOMPLETE
 

@@ -9,14 +9,17 @@ import re
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 import attrs
 import typer
 import typer.core
 import typer.models
 
-from criteo_audiences import ConfigurationError, CriteoClient
+from criteo_audiences import ConfigurationError
+
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient
 
 W = TypeVar("W", bound=StrEnum)
 Command = Callable[..., None]
@@ -173,6 +176,11 @@ def require_terminal() -> None:
         raise ConfigurationError("Nothing was done: confirm with --yes where standard input is no terminal.")
 
 
+def examples(*commands: str) -> str:
+    """Returns the end of a help text: commands that can be pasted, each without the program's name."""
+    return "\n\n".join(["Examples:", *(f"criteo-audiences {command}" for command in commands)])
+
+
 def confirm(question: str) -> None:
     """Asks on standard error before something is lost.
 
@@ -186,7 +194,7 @@ def confirm(question: str) -> None:
 
 
 def in_account(
-    criteo: CriteoClient, service: Service, account_id: str | None, method: str
+    criteo: "CriteoClient", service: Service, account_id: str | None, method: str
 ) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Returns a service's method, with the account that Retail Media wants first.
 
@@ -206,7 +214,7 @@ def models_of(service: Service) -> Any:
     return importlib.import_module(f"criteo_audiences.{service.name.lower()}")
 
 
-def service_of(criteo: CriteoClient, service: Service) -> Any:
+def service_of(criteo: "CriteoClient", service: Service) -> Any:
     """Returns the client's service; the services' methods have the same names."""
     return getattr(criteo, service.name.lower())
 

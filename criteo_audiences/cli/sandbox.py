@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 _PORT = 8787
 _LOGINS = ("CRITEO_BASE_URL", "CRITEO_CLIENT_", "CRITEO_REFRESH_TOKEN", "CRITEO_PROFILE")
 SANDBOX_EXAMPLES = (
-    "Examples:\n\ncriteo-audiences sandbox --segment 812345 --verbose\n\n"
-    "criteo-audiences sandbox --segment 812345 -- "
-    "criteo-audiences upload marketing-solutions 812345 crm.csv --hash sha256"
+    "sandbox --segment 812345 --verbose",
+    "sandbox --segment 812345 -- criteo-audiences upload marketing-solutions 812345 crm.csv --hash sha256",
 )
 _EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "crm_export.csv.gz"
 
@@ -83,7 +82,8 @@ class Serving:
     """How the local Criteo behaves, and what it holds."""
 
     port: Annotated[
-        int | None, typer.Option(help=f"Port on this machine; {_PORT} without it, or any free one for a COMMAND.")
+        int | None,
+        typer.Option(metavar="PORT", help=f"Port on this machine; {_PORT} without it, or any free one for a COMMAND."),
     ] = None
     segment: Annotated[
         list[str] | None,
@@ -95,13 +95,16 @@ class Serving:
         str,
         typer.Option(metavar="NAME", help="openapi, or guides for the shapes of Criteo's guides where they differ."),
     ] = "openapi"
-    latency: Annotated[float, typer.Option(help="Seconds added to every call.")] = 0.0
-    calls: Annotated[int, typer.Option(help="Calls per window; 0 sets no limit.")] = 250
-    period: Annotated[float, typer.Option(help="Length of a window in seconds.")] = 60.0
-    verbose: Annotated[bool, typer.Option("--verbose", help="Print a line per call on standard error.")] = False
+    latency: Annotated[float, typer.Option(metavar="SECONDS", help="Seconds added to every call.")] = 0.0
+    calls: Annotated[int, typer.Option(metavar="NUMBER", help="Calls per window; 0 sets no limit.")] = 250
+    period: Annotated[float, typer.Option(metavar="SECONDS", help="Length of a window in seconds.")] = 60.0
 
-    def server(self, port: int) -> "Sandbox":
+    def server(self, port: int, *, verbose: bool) -> "Sandbox":
         """Returns a server that is not running yet.
+
+        Args:
+            port: where it listens unless the option says otherwise.
+            verbose: whether it prints a line per call.
 
         Raises:
             ConfigurationError: naming the option that is wrong.
@@ -120,7 +123,7 @@ class Serving:
                 latency=self.latency,
                 rate_limit=(self.calls, self.period) if self.calls else None,
                 dialect=dialect,
-                on_call=_print_call if self.verbose else None,
+                on_call=_print_call if verbose else None,
             )
         except ValueError as error:
             raise ConfigurationError(f"--{error}.") from None
@@ -142,7 +145,13 @@ class Serving:
         return f"empty contact lists of all three services, owner 1: {' '.join(self.segment)}"
 
 
-def sandbox(serving: Serving, *, command: CommandArgument = None, state: Run) -> None:
+def sandbox(
+    serving: Serving,
+    *,
+    command: CommandArgument = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Print a line per call on standard error.")] = False,
+    state: Run,
+) -> None:
     """Run a local Criteo until Ctrl-C, or for as long as a COMMAND takes, whose exit code is returned.
 
     It has an empty contact list, or those of --segment. A COMMAND gets the variables that name the server and a login.
@@ -152,7 +161,7 @@ def sandbox(serving: Serving, *, command: CommandArgument = None, state: Run) ->
         if command and state.json:
             raise ConfigurationError("--json does not go with a COMMAND, which has standard output to itself.")
         async with AsyncExitStack() as stack:
-            server = serving.server(0 if command else _PORT)
+            server = serving.server(0 if command else _PORT, verbose=verbose)
             try:
                 await stack.enter_async_context(server)
             except OSError as error:

@@ -1,12 +1,12 @@
 """`segments`: list, create, update, delete, size and estimate the segments of a service."""
 
 from collections.abc import Coroutine, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
 
-from criteo_audiences import ConfigurationError, CriteoClient
+from criteo_audiences import ConfigurationError
 from criteo_audiences.cli.bulk import (
     ChannelOption,
     IdsArgument,
@@ -28,6 +28,7 @@ from criteo_audiences.cli.options import (
     Service,
     ServiceArgument,
     YesOption,
+    examples,
     filled,
     grouped,
     in_account,
@@ -36,6 +37,9 @@ from criteo_audiences.cli.options import (
 from criteo_audiences.cli.run import Run, run_connected
 from criteo_audiences.cli.state_directory import note_operation
 from criteo_audiences.cli.streams import print_json, print_table
+
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient
 
 segments = typer.Typer(no_args_is_help=True, help="List, create, update, delete, size and estimate audience segments.")
 
@@ -107,7 +111,7 @@ class Filters:
         typer.Option("--read-only/--writable", help="Only what was made outside the API, or only the rest."),
     ] = None
 
-    def search(self, criteo: CriteoClient, service: Service, owner: Owner) -> Any:
+    def search(self, criteo: "CriteoClient", service: Service, owner: Owner) -> Any:
         """Returns the search for what Criteo can filter.
 
         Raises:
@@ -142,14 +146,12 @@ def _is_read_only(segment: Any) -> bool:
     return made_by_criteo or bool(getattr(segment.contact_list, "is_read_only", False))
 
 
-@segments.command(
-    "list", epilog="Example: criteo-audiences segments list retail-media --account-id 1 --type contact-list --writable"
-)
+@segments.command("list", epilog=examples("segments list retail-media --account-id 1 --type contact-list --writable"))
 @grouped
 def list_segments(service: ServiceArgument, owner: Owner, filters: Filters, state: Run) -> None:
     """List the segments of an owner; Retail Media needs --account-id, the others list all without one."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         return _list(filters.search(criteo, service, owner), filters, state)
 
     run_connected(command, state)
@@ -180,10 +182,12 @@ def _notes(segment: Any) -> list[str]:
 
 
 @segments.command(
-    epilog="Examples:\n\ncriteo-audiences segments create marketing-solutions 'CRM buyers' --advertiser-id 123\n\n"
-    "criteo-audiences segments create marketing-solutions 'Like my buyers' --advertiser-id 123 --type lookalike "
-    "--seed-segment-id 812345 --target-size 100000\n\n"
-    "criteo-audiences segments create marketing-solutions --from-file segments.json"
+    epilog=examples(
+        "segments create marketing-solutions 'CRM buyers' --advertiser-id 123",
+        "segments create marketing-solutions 'Like my buyers' --advertiser-id 123 --type lookalike "
+        "--seed-segment-id 812345 --target-size 100000",
+        "segments create marketing-solutions --from-file segments.json",
+    )
 )
 @grouped
 def create(
@@ -201,7 +205,7 @@ def create(
     Without --type it is a contact list. Other kinds have options, and a file may hold many segments of any kind.
     """
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         if from_file is not None:
             if name is not None or settings.given or attrs.evolve(new, retailer_id=None) != NewSegment():
                 raise ConfigurationError("--from-file says what to create; of the options only owners go with it.")
@@ -217,7 +221,7 @@ def create(
 
 
 def _ensure(
-    criteo: CriteoClient, service: Service, owner: str, name: str, options: dict[str, str]
+    criteo: "CriteoClient", service: Service, owner: str, name: str, options: dict[str, str]
 ) -> Coroutine[Any, Any, Any]:
     if service is Service.MARKETING_SOLUTIONS:
         return criteo.marketing_solutions.ensure_contact_list(advertiser_id=owner, name=name, **options)
@@ -227,7 +231,7 @@ def _ensure(
 
 
 def _create(
-    criteo: CriteoClient, service: Service, owner: str, name: str, options: dict[str, str], chosen: tuple[str, Any]
+    criteo: "CriteoClient", service: Service, owner: str, name: str, options: dict[str, str], chosen: tuple[str, Any]
 ) -> Coroutine[Any, Any, Any]:
     """Creates a segment of another kind than a contact list."""
     for option in ("identifier_type", "remote_id"):
@@ -245,7 +249,7 @@ async def _sent_one(call: Coroutine[Any, Any, Any]) -> Any:
 
 
 def _create_all(
-    criteo: CriteoClient, service: Service, owner: Owner, retailer_id: str | None, path: str, state: Run
+    criteo: "CriteoClient", service: Service, owner: Owner, retailer_id: str | None, path: str, state: Run
 ) -> Coroutine[Any, Any, None]:
     if retailer_id is not None and service is not Service.RETAIL_MEDIA:
         raise ConfigurationError(f"{service.value} has no --retailer-id.")
@@ -263,9 +267,11 @@ def _definitions(service: Service, action: str, owner: Mapping[str, str | None])
 
 
 @segments.command(
-    epilog="Examples:\n\ncriteo-audiences segments update marketing-solutions 812345 --name 'Buyers 2026'\n\n"
-    "criteo-audiences segments update marketing-solutions 812346 --type retargeting --days-since-last-visit-max 60\n\n"
-    "criteo-audiences segments update marketing-solutions --from-file changes.json"
+    epilog=examples(
+        "segments update marketing-solutions 812345 --name 'Buyers 2026'",
+        "segments update marketing-solutions 812346 --type retargeting --days-since-last-visit-max 60",
+        "segments update marketing-solutions --from-file changes.json",
+    )
 )
 @grouped
 def update(
@@ -283,7 +289,7 @@ def update(
     Settings take --type and the options of that kind. A file may hold many changes; null takes away what can be.
     """
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         send = in_account(criteo, service, account_id, "update_audience_segments")
         if from_file is not None:
             if segment_id is not None or settings.given or changes.given:
@@ -299,14 +305,14 @@ def update(
     run_connected(command, state)
 
 
-@segments.command(epilog="Example: criteo-audiences segments delete marketing-solutions 812345 812346 --yes")
+@segments.command(epilog=examples("segments delete marketing-solutions 812345 812346 --yes"))
 @grouped
 def delete(
     service: ServiceArgument, ids: IdsArgument, *, account_id: AccountOption = None, yes: YesOption = False, state: Run
 ) -> None:
     """Delete segments; one that an audience uses stays."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         deleting = delete_all(criteo, state, service, account_id, "audience_segment", ids, yes=yes)
         for segment_id in ids:
             note_operation(criteo, service, segment_id)
@@ -315,7 +321,7 @@ def delete(
     run_connected(command, state)
 
 
-@segments.command(epilog="Example: criteo-audiences segments size marketing-solutions 812345 812346")
+@segments.command(epilog=examples("segments size marketing-solutions 812345 812346"))
 @grouped
 def size(
     service: ServiceArgument,
@@ -327,7 +333,7 @@ def size(
 ) -> None:
     """Compute how many people segments hold; Retail Media needs --account-id and --channel, and is experimental."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         if service is Service.COMMERCE_GRID:
             raise ConfigurationError("commerce-grid computes no sizes; see stats.")
         return size_all(criteo, state, service, account_id, "audience_segment", ids, channel)
@@ -336,10 +342,11 @@ def size(
 
 
 @segments.command(
-    epilog="Examples:\n\ncriteo-audiences segments estimate marketing-solutions --advertiser-id 123 --type in-market "
-    "--country FR --interest 166\n\n"
-    "criteo-audiences segments estimate marketing-solutions --advertiser-id 123 --type location "
-    "--point Louvre,48.8606,2.3376 --radius-in-km 5"
+    epilog=examples(
+        "segments estimate marketing-solutions --advertiser-id 123 --type in-market --country FR --interest 166",
+        "segments estimate marketing-solutions --advertiser-id 123 --type location "
+        "--point Louvre,48.8606,2.3376 --radius-in-km 5",
+    )
 )
 @grouped
 def estimate(
@@ -355,7 +362,7 @@ def estimate(
     Retail Media (events) needs --account-id, --retailer-id and --channel, and is experimental.
     """
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         given = reach.of_file(service)
         if from_file is not None:
             if settings.given:

@@ -63,8 +63,9 @@ async def test_audiences_from_a_file(cli, segments: tuple[str, str]) -> None:
     again = await cli("audiences", "update", MS, "--from-file", "-", stdin=listed.out.encode())
     assert (again.code, again.out) == (0, created.out)
     refused = await cli("audiences", "create", MS, "--from-file", "-", "--json", stdin=listed.out.encode())
-    told = [(each["id"], each["problem"].partition(" (")[0]) for each in json.loads(refused.out)["problems"]]
-    assert (refused.code, told) == (7, [(name, f"name-must-be-unique at @data/{n}") for n, name in enumerate("xy")])
+    problems = [(each["id"], each["problem"].split(" (")[0]) for each in json.loads(refused.out)["problems"]]
+    assert problems == [(name, f"name-must-be-unique at @data/{n}") for n, name in enumerate("xy")]
+    assert refused.code == 7
     assert [each["name"] for each in await audiences(cli, "--segment-id", segments[1])] == ["y"]
 
 

@@ -114,9 +114,9 @@ async def test_criteos_own_json_is_read_with_many_kinds_in_it(cli, sandbox: Sand
     document = json.loads(done.out)
     assert done.code == 7
     assert [each["name"] for each in document["segments"]] == ["crm", "new"]
-    (problem,) = document["problems"]
-    assert problem["id"] == "taken"
-    assert problem["problem"].startswith("name-must-be-unique at @data/1 (")
+    ((failed, problem),) = [each.values() for each in document["problems"]]
+    assert failed == "taken"
+    assert problem.startswith("name-must-be-unique at @data/1")
 
 
 async def test_what_list_prints_is_taken_by_update_and_create(cli, sandbox: Sandbox) -> None:
