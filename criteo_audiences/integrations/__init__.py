@@ -1,1 +1,1 @@
-"""What connects uploads with other programs: a quota shared through Redis. Each part needs an extra and is imported where used."""
+"""What connects uploads with other programs; each part needs an extra and is imported where it is used."""

@@ -1,4 +1,4 @@
-"""The calls of one worker of a shared quota: what it reports to the others, and what it may do while it cannot reach them."""
+"""The calls of one worker of a shared quota: what it reports to the others, and what it may do without them."""
 
 import itertools
 import math
@@ -104,7 +104,9 @@ class OwnCalls:
             "flying": self.flying,
             "hold": self.hold,
             "ended": [(number, self._frees[number] - now) for number in told],
-            "answers": [_said(now - at, now - sent, limit, pause, self.period) for at, sent, limit, pause in self._answers],
+            "answers": [
+                _said(now - at, now - sent, limit, pause, self.period) for at, sent, limit, pause in self._answers
+            ],
         }
 
     def told(self) -> "_Told":
@@ -146,6 +148,7 @@ class LocalShare:
         allowed: places for this worker's calls.
         at_first: places until `since_then`.
         since_then: when the calls made before Redis went have left the window.
+        until: when the window that all share opens again; infinite while nobody knows.
         paused_until: when a wait that the server announced is over.
         refusals: the 429s in a row.
     """
@@ -153,6 +156,7 @@ class LocalShare:
     allowed: int
     at_first: int
     since_then: float
+    until: float = math.inf
     paused_until: float = 0.0
     refusals: Refusals = field(factory=Refusals)
 
@@ -166,7 +170,7 @@ class LocalShare:
 
     def free(self, calls: OwnCalls, now: float) -> int:
         """Returns how many calls this worker may make at this moment."""
-        if now < self.paused_until:
+        if now < self.paused_until or now >= self.until:
             return 0
         allowed = self.allowed if now >= self.since_then else min(self.allowed, self.at_first)
         free = allowed - calls.held(now)
@@ -177,4 +181,4 @@ class LocalShare:
         if now < self.paused_until:
             return self.paused_until
         later = [self.since_then] if now < self.since_then else []
-        return min([calls.next_free(), *later])
+        return min([calls.next_free(), self.until, *later])

@@ -4,12 +4,12 @@
 -- its worker names: its place in `log`.
 --
 -- KEYS[1] the state, a JSON object      KEYS[2] `log`: the places of ended calls, by the time at which each is free
--- KEYS[3] the workers: a JSON array each: seen, in flight, single calls and batches that wait, when due, last served
+-- KEYS[3] the workers: a JSON array each: seen, in flight, single calls and batches that wait, when due, calls of late
 -- ARGV[1] what the worker reports, a JSON object: see RedisQuota
 local report = cjson.decode(ARGV[1])
 local GRACE = 0.1 -- seconds after which a worker that does not come when it is due holds up nobody
 local FEW = 3 -- 429s in a row from which on one call at a time looks whether it is over
-local SEEN, FLYING, SINGLES, BATCHES, DUE, SERVED = 1, 2, 3, 4, 5, 6
+local SEEN, FLYING, SINGLES, BATCHES, DUE, USED = 1, 2, 3, 4, 5, 6
 
 local t = redis.call('TIME')
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
@@ -18,13 +18,13 @@ local state = saved and cjson.decode(saved)
 local is_stale = state and state.run ~= run -- it was read from a disk, or copied, and what came after it is lost
 if is_stale or not state then
   redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
-  state = {run = run, epoch = run .. ':' .. t[1] .. ':' .. t[2], born = tonumber(t[1]), opens = 0, paused = 0, foreign = 0,
-    foreign_until = 0, refusals = 0, refused = 0, served = 0}
+  state = {run = run, epoch = run .. ':' .. t[1] .. ':' .. t[2], born = tonumber(t[1]), birth = tonumber(t[2]) / 1e6, opens = 0, paused = 0, foreign = 0,
+    foreign_until = 0, refusals = 0, refused = 0}
 end
 local now = tonumber(t[1]) - state.born + tonumber(t[2]) / 1e6
 if is_stale or (report.epoch ~= '' and report.epoch ~= state.epoch) then
   -- Calls are known to have been made that this state does not hold. They were admitted before it was born.
-  state.opens = 1 + report.hold
+  state.opens = state.birth + report.hold
 end
 
 local workers = {}
@@ -32,6 +32,7 @@ local stored = redis.call('HGETALL', KEYS[3])
 for at = 1, #stored, 2 do
   local worker = cjson.decode(stored[at + 1])
   worker[SEEN] = math.min(worker[SEEN], now)
+  worker[USED] = worker[USED] * math.exp((worker[SEEN] - now) / report.hold)
   if worker[SEEN] + report.lease < now and stored[at] ~= report.worker then -- it is dead: its calls end now at the latest
     for call = 1, worker[FLYING] do
       redis.call('ZADD', KEYS[2], now + report.hold, stored[at] .. ':' .. call .. ':' .. t[1])
@@ -41,7 +42,9 @@ for at = 1, #stored, 2 do
     workers[stored[at]] = worker
   end
 end
-local me = workers[report.worker] or {now, 0, 0, 0, now, state.served}
+local least = math.huge
+for _, worker in pairs(workers) do least = math.min(least, worker[USED]) end
+local me = workers[report.worker] or {now, 0, 0, 0, now, least < math.huge and least or 0}
 workers[report.worker] = me
 me[SEEN], me[FLYING], me[SINGLES], me[BATCHES] = now, report.flying, report.singles, report.batches
 for _, ended in ipairs(report.ended) do
@@ -82,14 +85,15 @@ local opens = math.max(state.opens, state.paused)
 local is_alone = state.refusals >= FEW
 if is_alone then free = math.min(free, 1 - flying) end
 
--- Single calls go before batches. Of each, workers take turns; who was served last comes last.
+-- Single calls go before batches. Of each, the next goes to the worker that has made the fewest calls of late.
 local function before(kind, turn)
   local claims = turn - 1
   if kind == BATCHES then claims = claims + me[SINGLES] end
   for name, other in pairs(workers) do
     if other ~= me and other[DUE] + GRACE >= now then
-      local is_first = other[SERVED] < me[SERVED] or (other[SERVED] == me[SERVED] and name < report.worker)
-      claims = claims + math.min(other[kind], is_first and turn or turn - 1)
+      local less = me[USED] + turn - 1 - other[USED]
+      local first = name < report.worker and math.floor(less) + 1 or math.ceil(less)
+      claims = claims + math.max(0, math.min(other[kind], first))
       if kind == BATCHES then claims = claims + other[SINGLES] end
     end
   end
@@ -121,10 +125,7 @@ for _, kind in ipairs({SINGLES, BATCHES}) do
 end
 local last = {wait(before(SINGLES, me[SINGLES])), wait(before(BATCHES, me[BATCHES]))}
 local given = granted[SINGLES] + granted[BATCHES]
-if given > 0 then
-  state.served = state.served + 1
-  me[SERVED] = state.served
-end
+me[USED] = me[USED] + given
 me[FLYING], me[SINGLES], me[BATCHES] = me[FLYING] + given, me[SINGLES] - granted[SINGLES], me[BATCHES] - granted[BATCHES]
 me[DUE] = now + (due or 0)
 
@@ -142,5 +143,5 @@ for _, key in ipairs(KEYS) do
   redis.call('PEXPIRE', key, kept)
 end
 return cjson.encode({epoch = state.epoch, singles = granted[SINGLES], batches = granted[BATCHES], due = due,
-  single_wait = last[1], batch_wait = last[2], workers = crowd, limit = limit,
+  opens = math.max(0, state.opens - now), single_wait = last[1], batch_wait = last[2], workers = crowd, limit = limit,
   free = math.max(0, now < opens and 0 or free - given)})

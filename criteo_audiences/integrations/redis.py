@@ -4,7 +4,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from attrs import define
 
@@ -25,6 +25,7 @@ _LEASE: Final = 5.0
 _LONGEST_LINGER: Final = 0.05
 """Seconds for which the end of a call may wait for others to share its turn, at most a hundredth of a window."""
 _LONGEST_RETRY: Final = 0.5
+_LONGEST_STOP: Final = 0.2
 _SLACK: Final = 0.5
 _GONE: Final = "The shared quota's Redis does not answer ({}); no call is made without it. Try again when it is back."
 _CLOSED: Final = "The shared quota was closed while a call waited for it."
@@ -93,7 +94,7 @@ class RedisQuota:
         self._required = required
         self._clock = clock or SystemClock()
         self._linger = min(_LONGEST_LINGER, period / 100)
-        self._retry_after = min(_LONGEST_RETRY, period / 20)
+        self._retry_after = min(_LONGEST_RETRY, period / 50)
         self._limit = calls
         self._home = HomeLoop()
         self._process = os.getpid()
@@ -252,8 +253,9 @@ class RedisQuota:
     async def _turn(self) -> float | None:
         """Admits those whose turn it is, and returns after how many seconds to come again at the latest."""
         try:
+            wait = None if self._reconnection else await self._talk()
             if self._local is None:
-                return await self._talk()
+                return wait
         except ConfigurationError as error:
             self._fail_all(error)
             return None
@@ -276,8 +278,8 @@ class RedisQuota:
             "calls": self._quota.calls,
             "share": self._quota.share,
             "lease": _LEASE,
-            "singles": 0 if leaving else len(self._singles),
-            "batches": 0 if leaving else len(self._batches),
+            "singles": 0 if leaving or self._local else len(self._singles),
+            "batches": 0 if leaving or self._local else len(self._batches),
             "leaving": leaving,
         }
         answer = await self._server.run(self._script, self._keys, report)
@@ -285,11 +287,14 @@ class RedisQuota:
         self._calls.forget(told)
         has_forgotten = is_remembered and answer["epoch"] != self._epoch
         self._writes_back = has_forgotten and not wrote_back
+        self._wait_for_window(asked_at + float(answer["opens"]), is_closed=answer["opens"] > 0, is_known=has_forgotten)
         self._heard_at, self._epoch = now, answer["epoch"]
         self._limit, self._workers, self._free = int(answer["limit"]), int(answer["workers"]), int(answer["free"])
         self._waits = {False: float(answer["single_wait"]), True: float(answer["batch_wait"])}
-        if self._writes_back or now - asked_at > _LEASE / 2:
-            return 0.0  # what was granted may be taken for a dead worker's by now; the next report says what is in flight
+        if self._writes_back or self._local or now - asked_at > _LEASE / 2:
+            return (
+                0.0  # what was granted may be taken for a dead worker's by now; the next report says what is in flight
+            )
         surplus = self._admit(self._singles, int(answer["singles"])) + self._admit(
             self._batches, int(answer["batches"])
         )
@@ -301,22 +306,38 @@ class RedisQuota:
 
     def _go_on_alone(self, error: RedisGoneError) -> None:
         """Begins to use this worker's part of the limit, and looks for Redis meanwhile."""
+        self._local = self._local_share()
+        _LOG.warning(
+            "The shared quota's Redis does not answer (%s): until it is back this worker goes on with %d calls in %g s, "
+            "a part of the limit for each of the %d workers seen last.",
+            error,
+            self._local.allowed,
+            self._quota.period,
+            self._workers,
+        )
+        self._reconnection = asyncio.get_running_loop().create_task(
+            self._look_for_redis(), name="criteo-audiences-redis"
+        )
+
+    def _local_share(self) -> LocalShare:
         now, allowed = self._clock.now(), max(1, self.window[0] // self._workers)
         knows_free = now - self._heard_at < self._calls.hold
-        self._local = LocalShare(
+        return LocalShare(
             allowed=allowed,
             at_first=self._calls.held(now) + self._free // self._workers if knows_free else allowed,
             since_then=now + self._calls.hold,
         )
-        _LOG.warning(
-            "The shared quota's Redis does not answer (%s): this worker goes on with %d calls in %g s, a part of the limit "
-            "for each of %d workers seen last, until it is back.",
-            error,
-            allowed,
-            self._quota.period,
-            self._workers,
-        )
-        self._reconnection = asyncio.get_running_loop().create_task(self._look_for_redis(), name="criteo-audiences-redis")
+
+    def _wait_for_window(self, opens_at: float, *, is_closed: bool, is_known: bool) -> None:
+        """Goes on with this worker's part of the limit until a window opens that Redis closed, having forgotten all.
+
+        It stops a moment earlier, so that the others know of its last calls when the window opens.
+        """
+        if not is_closed:
+            self._local = None
+        elif self._local is not None or is_known:
+            self._local = self._local or self._local_share()
+            self._local.until = opens_at - min(_LONGEST_STOP, self._quota.period / 20)
 
     async def _look_for_redis(self) -> None:
         while True:
@@ -329,22 +350,22 @@ class RedisQuota:
         now = self._clock.now()
         if self._local is not None:
             self._calls.note_pause(now, self._local.paused_until - now)
-        self._local = self._reconnection = None
+        self._reconnection = None
         _LOG.info("The shared quota's Redis is back.")
         self._woken.set()
 
     def _turn_alone(self) -> float | None:
         """Takes a turn without the others."""
         now = self._clock.now()
-        self._calls.forget(self._calls.told())  # all of it is written back when Redis has returned
+        if self._reconnection:
+            self._calls.forget(self._calls.told())  # all of it is written back when Redis has returned
         if self._local is None:
             return 0.0
         for queue in (self._singles, self._batches):
             while queue and self._local.free(self._calls, now) > 0:
                 self._admit(queue, 1)
-        if not self._singles and not self._batches:
-            return None
-        return min(max(0.0, self._local.next_change(self._calls, now) - now), _HEARTBEAT)
+        change = self._local.next_change(self._calls, now) - now
+        return min(change if change > 0 else self._retry_after, _HEARTBEAT)
 
     def _admit(self, queue: deque[_Waiter], places: int) -> int:
         """Lets so many waiters go, the longest waiting first, and returns the places that are left."""

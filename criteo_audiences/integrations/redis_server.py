@@ -57,7 +57,9 @@ class RedisServer:
             RedisGoneError: when no answer came; whether the script ran is then not known.
             ConfigurationError: when the first contact shows a wrong password, or a server that is too old.
         """
-        return orjson.loads(await self._answered(lambda redis: self._evaluate(redis, script, keys, orjson.dumps(report))))
+        return orjson.loads(
+            await self._answered(lambda redis: self._evaluate(redis, script, keys, orjson.dumps(report)))
+        )
 
     async def reach(self) -> None:
         """Opens a connection.
@@ -77,7 +79,7 @@ class RedisServer:
         try:
             # In a task of its own: before Python 3.12, the library's `asyncio.wait_for` can swallow a cancellation.
             return await completed(exchange(), patience=_MOMENT)
-        except (RedisError, OSError, asyncio.TimeoutError) as error:
+        except (RedisError, OSError, TimeoutError) as error:
             failure = self._in_words(error)
         await self.close()
         raise failure  # out of reach of the library's exception, whose text may hold the URL
@@ -114,7 +116,9 @@ class RedisServer:
             if numbers < _OLDEST:
                 await self.close()
                 wanted = ".".join(map(str, _OLDEST))
-                raise ConfigurationError(f"The Redis server of {self._source} has version {version}; use {wanted} or newer.")
+                raise ConfigurationError(
+                    f"The Redis server of {self._source} has version {version}; use {wanted} or newer."
+                )
             self._was_reached = True
         return self._redis
 
@@ -163,15 +167,21 @@ class RedisServer:
         login, _, hosts = parts.netloc.rpartition("@")
         service, _, database = parts.path.strip("/").partition("/")
         query = dict(parse_qsl(parts.query))
-        of_sentinels = {name: query.pop(f"sentinel_{name}") for name in ("username", "password") if f"sentinel_{name}" in query}
+        of_sentinels = {
+            name: query.pop(f"sentinel_{name}") for name in ("username", "password") if f"sentinel_{name}" in query
+        }
         scheme = parts.scheme.removesuffix(_SENTINEL)
-        plain = urlunsplit((scheme, f"{login}@localhost" if login else "localhost", f"/{database}", urlencode(query), ""))
+        plain = urlunsplit(
+            (scheme, f"{login}@localhost" if login else "localhost", f"/{database}", urlencode(query), "")
+        )
         known: dict[str, Any] = {**options, **parse_url(plain)}
         for name in ("host", "port", "connection_class"):
             known.pop(name, None)
         if scheme == "rediss":
             known["ssl"] = True
-        sentinels = [(host.rpartition(":")[0] or host, int(host.rpartition(":")[2] or 26379)) for host in hosts.split(",")]
+        sentinels = [
+            (host.rpartition(":")[0] or host, int(host.rpartition(":")[2] or 26379)) for host in hosts.split(",")
+        ]
         if not service or not all(name for name, _ in sentinels):
             raise ValueError
         timeouts = {name: known[name] for name in ("socket_timeout", "socket_connect_timeout")}
