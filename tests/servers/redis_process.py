@@ -19,12 +19,13 @@ def free_port() -> int:
 
 
 class RedisProcess:
-    """Starts redis-server, kills it and starts it again on the same port."""
+    """Starts redis-server, kills it and starts it again on the same port; with a configuration it is a sentinel."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, configuration: Path | None = None) -> None:
         self.port = free_port()
         self._folder = folder
-        self._options = options
+        self._options = options if configuration is None else ("--sentinel",)
+        self._configuration = [] if configuration is None else [str(configuration)]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -37,8 +38,10 @@ class RedisProcess:
         program = shutil.which("redis-server")
         assert program, "redis-server is not installed; run `make test-integrations`, which installs it"
         self._process = subprocess.Popen(
-            [program, "--bind", "127.0.0.1", "--port", str(self.port), "--save", "", "--appendonly", "no"]
-            + ["--dir", str(self._folder), *self._options],
+            [
+                *(program, *self._configuration, "--bind", "127.0.0.1", "--port", str(self.port)),
+                *("--save", "", "--appendonly", "no", "--dir", str(self._folder), *self._options),
+            ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

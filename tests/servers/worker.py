@@ -46,7 +46,7 @@ async def work(chosen: argparse.Namespace) -> list[float]:
             sent_at, pause = clock.now(), 0.0
             try:
                 async with session.get(f"{chosen.server}/{chosen.name}") as response:
-                    pause = 0.25 if response.status == 429 else 0.0  # noqa: PLR2004
+                    pause = 0.25 if response.status == 429 else 0.0
             finally:
                 quota.settle(pause=pause, sent_at=sent_at)
 
