@@ -185,7 +185,7 @@ class CriteoClient:
 
     @property
     def quota(self) -> Quota | None:
-        """The starting quota: the one you passed, or the credentials' default; with a limiter of your own what it says."""
+        """The starting quota: the one you passed, or the credentials' default; with a limiter of your own its own."""
         return self._quota
 
     @property

@@ -97,9 +97,12 @@ class RedisServer:
         """Closes the connection; `run` opens another one."""
         redis, self._redis = self._redis, None
         if redis is not None:
+            sentinel = getattr(redis.connection_pool, "sentinel_manager", None)
             try:
-                async with asyncio.timeout(1):
+                async with asyncio.timeout(_MOMENT):
                     await redis.aclose()
+                    for each in sentinel.sentinels if sentinel is not None else ():
+                        await each.aclose()
             except (Exception, TimeoutError):  # noqa: BLE001, S110 - it is of no use any more
                 pass
 

@@ -97,4 +97,4 @@ async def test_redis_that_is_gone_for_a_while_leaves_no_worker_stuck(redis: Redi
     for log in told.logs:
         assert log.count("does not answer") == 1
         assert "with 12 calls in 2 s" in log, log
-        assert log.count("is back") == 1
+        assert log.count("Redis is back") == 1
