@@ -55,6 +55,7 @@ from criteo_audiences.version import __version__
 if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use: an import is waited for at every start
     from criteo_audiences.algebra import Segment
     from criteo_audiences.identifiers import hash_email, hash_phone, normalize_email, normalize_phone
+    from criteo_audiences.jobs import UploadJob, run_upload_job, run_upload_job_blocking
     from criteo_audiences.session.consent import AuthorizationCode, RefreshToken
     from criteo_audiences.tables import Table
     from criteo_audiences.uploads import (
@@ -79,6 +80,7 @@ else:
         "Segment": "algebra",
         "SourceRow": "uploads",
         "Table": "tables",
+        "UploadJob": "jobs",
         "UploadOptions": "uploads",
         "UploadReport": "uploads",
         "UploadStream": "uploads",
@@ -87,6 +89,8 @@ else:
         "hash_phone": "identifiers",
         "normalize_email": "identifiers",
         "normalize_phone": "identifiers",
+        "run_upload_job": "jobs",
+        "run_upload_job_blocking": "jobs",
     }
 
     def __getattr__(name: str) -> object:
@@ -152,6 +156,7 @@ __all__ = [
     "TokenSource",
     "TransportError",
     "UploadFailedError",
+    "UploadJob",
     "UploadOptions",
     "UploadReport",
     "UploadStream",
@@ -161,4 +166,6 @@ __all__ = [
     "hash_phone",
     "normalize_email",
     "normalize_phone",
+    "run_upload_job",
+    "run_upload_job_blocking",
 ]

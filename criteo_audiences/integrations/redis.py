@@ -308,8 +308,8 @@ class RedisQuota:
         """Begins to use this worker's part of the limit, and looks for Redis meanwhile."""
         self._local = self._local_share()
         _LOG.warning(
-            "The shared quota's Redis does not answer (%s): until it is back this worker goes on with %d calls in %g s, "
-            "a part of the limit for each of the %d workers seen last.",
+            "The shared quota's Redis does not answer (%s): until it is back, this worker makes %d calls in %g s, a "
+            "part of the limit for each of the %d workers seen last.",
             error,
             self._local.allowed,
             self._quota.period,

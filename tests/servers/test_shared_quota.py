@@ -96,5 +96,5 @@ async def test_redis_that_is_gone_for_a_while_leaves_no_worker_stuck(redis: Redi
     assert max(told.waits) <= 3 * server.period, "nobody is stuck"
     for log in told.logs:
         assert log.count("does not answer") == 1
-        assert "with 12 calls in 2 s" in log, log
+        assert "makes 12 calls in 2 s" in log, log
         assert log.count("Redis is back") == 1
