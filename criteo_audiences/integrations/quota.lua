@@ -15,7 +15,8 @@ local t = redis.call('TIME')
 local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 local saved = redis.call('GET', KEYS[1])
 local state = saved and cjson.decode(saved)
-local is_stale = state and state.run ~= run -- it was read from a disk, or copied, and what came after it is lost
+-- It is stale when it was read from a disk, or copied, so that what came after it is lost, and when the clock was set back.
+local is_stale = state and (state.run ~= run or tonumber(t[1]) + 1 < state.latest)
 if is_stale or not state then
   redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
   state = {run = run, epoch = run .. ':' .. t[1] .. ':' .. t[2], born = tonumber(t[1]), birth = tonumber(t[2]) / 1e6, opens = 0, paused = 0, foreign = 0,
@@ -31,7 +32,6 @@ local workers = {}
 local stored = redis.call('HGETALL', KEYS[3])
 for at = 1, #stored, 2 do
   local worker = cjson.decode(stored[at + 1])
-  worker[SEEN] = math.min(worker[SEEN], now)
   worker[USED] = worker[USED] * math.exp((worker[SEEN] - now) / report.hold)
   if worker[SEEN] + report.lease < now and stored[at] ~= report.worker then -- it is dead: its calls end now at the latest
     for call = 1, worker[FLYING] do
@@ -51,9 +51,6 @@ for _, ended in ipairs(report.ended) do
   redis.call('ZADD', KEYS[2], now + ended[2], ended[1])
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
-for _, call in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], now + report.hold + 1, '+inf')) do -- the clock was set back
-  redis.call('ZADD', KEYS[2], now + report.hold, call)
-end
 
 local flying, crowd = 0, 0
 for _, worker in pairs(workers) do
@@ -137,6 +134,7 @@ if report.leaving then
 else
   redis.call('HSET', KEYS[3], report.worker, cjson.encode(me))
 end
+state.latest = tonumber(t[1])
 redis.call('SET', KEYS[1], cjson.encode(state))
 local kept = math.ceil((math.max(opens - now, 0) + 2 * (report.hold + report.lease)) * 1000)
 for _, key in ipairs(KEYS) do
