@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import statistics
 import sys
 import time
@@ -10,7 +11,8 @@ from collections import Counter
 import pytest
 from attrs import frozen
 
-from tests.servers import worker
+from criteo_audiences.sandbox import Sandbox
+from tests.servers import upload_worker, worker
 from tests.servers.redis_process import RedisProcess
 from tests.servers.window_server import Window, WindowServer
 
@@ -98,3 +100,33 @@ async def test_redis_that_is_gone_for_a_while_leaves_no_worker_stuck(redis: Redi
         assert log.count("does not answer") == 1
         assert "makes 12 calls in 2 s" in log, log
         assert log.count("Redis is back") == 1
+
+
+async def test_two_uploads_take_no_longer_than_both_must(redis: RedisProcess) -> None:
+    """Two uploads in two processes with all defaults take at most 1.1 times what their calls need, and meet no 429."""
+    calls, period, batches = 50, 6.0, 80
+    async with Sandbox(rate_limit=(calls, period), latency=0.02) as sandbox:
+        options = {
+            "redis": redis.url,
+            "server": sandbox.url,
+            "client-id": sandbox.client_id,
+            "client-secret": sandbox.client_secret,
+            "calls": calls,
+            "period": period,
+            "batches": batches,
+        }
+        arguments = [f"--{name}={value}" for name, value in options.items()]
+        started = [
+            await asyncio.create_subprocess_exec(
+                *(sys.executable, upload_worker.__file__, *arguments, f"--segment={sandbox.add_contact_list()}"),
+                stdout=asyncio.subprocess.PIPE,
+            )
+            for _ in range(2)
+        ]
+        said = [json.loads((await process.communicate())[0]) for process in started]
+    assert all(is_complete for _, _, is_complete in said)
+    assert not [request for request in sandbox.requests if request.status == 429]
+    took = max(ended for _, ended, _ in said) - min(began for began, _, _ in said)
+    windows = math.ceil(2 * batches / calls) - 1
+    print(f"two uploads: {took / (windows * period):.3f} times the floor")
+    assert took <= 1.1 * windows * period + 0.5 * windows, "a slack of half a second each window, as the default is"
