@@ -1,6 +1,6 @@
 """A Celery worker that runs uploads: `celery --app celery_worker worker`; send jobs with `upload.delay(job.to_dict())`.
 
-A message is acknowledged when its upload has ended, so that another worker takes over from one that was killed; what was
+A message is acknowledged when its upload has ended, so another worker takes over from one that was killed; what was
 sent twice does no harm, because a list is a set. Export CRITEO_CLIENT_ID, CRITEO_CLIENT_SECRET and CRITEO_QUOTA_URL.
 """
 

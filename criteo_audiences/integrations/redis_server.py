@@ -156,7 +156,10 @@ class RedisServer:
                 f"{self._source} must be the URL of a Redis server: {', '.join(f'{each}://' for each in _SCHEMES)}."
             )
         try:
-            return self._of_sentinel(options) if scheme.endswith(_SENTINEL) else Redis.from_url(self._url, **options)
+            of_sentinel = scheme.endswith(_SENTINEL)
+            redis = self._of_sentinel(options) if of_sentinel else Redis.from_url(self._url, **options)
+            redis.connection_pool.make_connection()  # it is not opened: an unknown option shows here
+            return redis
         except (ValueError, TypeError):
             pass
         raise ConfigurationError(f"{self._source} cannot be read as the URL of a Redis server; check port and options.")

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -331,3 +332,22 @@ async def test_environment_shares_the_quota(redis: RedisProcess, monkeypatch: py
                 await limiter.acquire()
             with pytest.raises(QuotaWaitError):
                 await second.marketing_solutions.get_contact_list_statistics("1")
+
+
+async def test_command_shares_the_quota(redis: RedisProcess) -> None:
+    """A command takes its place in the window that `CRITEO_QUOTA_URL` names."""
+    async with Sandbox() as sandbox:
+        environment = {
+            "CRITEO_CLIENT_ID": sandbox.client_id,
+            "CRITEO_CLIENT_SECRET": sandbox.client_secret,
+            "CRITEO_BASE_URL": sandbox.url,
+            "CRITEO_QUOTA_URL": redis.url,
+            "CRITEO_QUOTA_KEY": "command",
+        }
+        command = (sys.executable, "-m", "criteo_audiences", "stats", "marketing-solutions", sandbox.add_contact_list())
+        process = await asyncio.create_subprocess_exec(*command, env=os.environ | environment)
+        assert await process.wait() == 0
+        async with RedisQuota(redis.url, key="command") as quota:
+            await asyncio.gather(*(quota.acquire() for _ in range(249)))
+            with pytest.raises(QuotaWaitError):
+                await quota.acquire(longest=1.0)

@@ -128,5 +128,4 @@ async def test_two_uploads_take_no_longer_than_both_must(redis: RedisProcess) ->
     assert not [request for request in sandbox.requests if request.status == 429]
     took = max(ended for _, ended, _ in said) - min(began for began, _, _ in said)
     windows = math.ceil(2 * batches / calls) - 1
-    print(f"two uploads: {took / (windows * period):.3f} times the floor")
     assert took <= 1.1 * windows * period + 0.5 * windows, "a slack of half a second each window, as the default is"

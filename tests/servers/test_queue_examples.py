@@ -1,6 +1,7 @@
-"""`examples/celery_worker.py` with a real broker: a worker that is told to end finishes, and one that is killed is replaced."""
+"""The workers in `examples/` with a real Redis: one that is told to end finishes, and one that is killed is replaced."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -16,15 +17,24 @@ from tests.servers.redis_process import RedisProcess
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 ROWS, BATCH = 1000, 100
-SEND = "import sys, json; from celery_worker import upload; upload.delay(json.loads(sys.argv[1]))"
+READ = "import asyncio, json, sys; from criteo_audiences import UploadJob; job = UploadJob.from_dict(json.loads(sys.argv[1]))"
+SEND = {
+    "celery": "from celery_worker import upload; upload.delay(job.to_dict())",
+    "saq": "from saq_worker import send; asyncio.run(send(job))",
+}
+WORK = {
+    "celery": ("celery", "--app=celery_worker", "worker", "--concurrency=1", "--loglevel=warning", "--without-mingle"),
+    "saq": ("saq", "saq_worker.settings"),
+}
 
 pytestmark = pytest.mark.timeout(240)
 
 
-class Celery:
-    """Starts workers and sends jobs to them."""
+class Queue:
+    """Starts workers of a kind and sends jobs to them."""
 
-    def __init__(self, environment: dict[str, str], stack: AsyncExitStack) -> None:
+    def __init__(self, kind: str, environment: dict[str, str], stack: AsyncExitStack) -> None:
+        self._kind = kind
         self._environment = environment
         self._stack = stack
 
@@ -32,26 +42,24 @@ class Celery:
         started = await asyncio.create_subprocess_exec(
             sys.executable, *arguments, cwd=EXAMPLES, env=os.environ | self._environment, start_new_session=True
         )
-        self._stack.callback(self.kill, started)
+        self._stack.push_async_callback(self.kill, started)
         return started
 
     async def worker(self) -> asyncio.subprocess.Process:
-        """Starts a worker with one child."""
-        options = ("--concurrency=1", "--loglevel=warning", "--without-gossip", "--without-mingle")
-        return await self._run("-m", "celery", "--app", "celery_worker", "worker", *options)
+        """Starts a worker."""
+        return await self._run("-m", *WORK[self._kind])
 
     async def send(self, job: UploadJob) -> None:
         """Sends a job."""
-        import json  # noqa: PLC0415
-
-        sender = await self._run("-c", SEND, json.dumps(job.to_dict()))
+        sender = await self._run("-c", f"{READ}; {SEND[self._kind]}", json.dumps(job.to_dict()))
         assert await sender.wait() == 0
 
     @staticmethod
-    def kill(process: asyncio.subprocess.Process) -> None:
-        """Kills a worker and its child."""
+    async def kill(process: asyncio.subprocess.Process) -> None:
+        """Kills a worker and its children."""
         if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
 
 
 @pytest.fixture
@@ -61,19 +69,21 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield started
 
 
-@pytest.fixture
-async def celery(redis: RedisProcess, sandbox: Sandbox) -> AsyncIterator[Celery]:
+@pytest.fixture(params=["celery", "saq"])
+async def queue(request: pytest.FixtureRequest, redis: RedisProcess, sandbox: Sandbox) -> AsyncIterator[Queue]:
     """Workers that know the broker and the login."""
     environment = {
         "CELERY_BROKER_URL": redis.url,
         "VISIBILITY_TIMEOUT": "8",
+        "SAQ_URL": redis.url,
+        "SAQ_HEARTBEAT": "8",
         "CRITEO_CLIENT_ID": sandbox.client_id,
         "CRITEO_CLIENT_SECRET": sandbox.client_secret,
         "CRITEO_BASE_URL": sandbox.url,
         "CRITEO_QUOTA_URL": redis.url,
     }
     async with AsyncExitStack() as stack:
-        yield Celery(environment, stack)
+        yield Queue(request.param, environment, stack)
 
 
 @pytest.fixture
@@ -93,25 +103,24 @@ async def until(holds: Callable[[], bool], seconds: float = 120.0) -> None:
             await asyncio.sleep(0.05)
 
 
-async def test_killed_worker_is_replaced(celery: Celery, sandbox: Sandbox, job: UploadJob) -> None:
+async def test_killed_worker_is_replaced(queue: Queue, sandbox: Sandbox, job: UploadJob) -> None:
     """A job whose worker is killed half-way is finished by another one, and the list is exact."""
     held = sandbox.contact_list(job.segment_id)
-    first = await celery.worker()
-    await celery.send(job)
+    first = await queue.worker()
+    await queue.send(job)
     await until(lambda: len(held.identifiers) >= 3 * BATCH)
-    celery.kill(first)
-    await first.wait()
+    await queue.kill(first)
     assert len(held.identifiers) < ROWS
-    await celery.worker()
+    await queue.worker()
     await until(lambda: len(held.identifiers) == ROWS)
     assert held.identifiers == {f"{number}@example.com" for number in range(ROWS)}
 
 
-async def test_worker_that_is_told_to_end_finishes_its_job(celery: Celery, sandbox: Sandbox, job: UploadJob) -> None:
+async def test_worker_that_is_told_to_end_finishes_its_job(queue: Queue, sandbox: Sandbox, job: UploadJob) -> None:
     """At SIGTERM a worker ends its upload, in which no batch is sent twice, and then itself."""
     held = sandbox.contact_list(job.segment_id)
-    worker = await celery.worker()
-    await celery.send(job)
+    worker = await queue.worker()
+    await queue.send(job)
     await until(lambda: len(held.identifiers) >= 3 * BATCH)
     worker.send_signal(signal.SIGTERM)
     assert await asyncio.wait_for(worker.wait(), 60) == 0
