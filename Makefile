@@ -15,11 +15,12 @@ WORKERS := logical
 COVERAGE :=
 PYTEST := pytest --quiet --numprocesses=$(WORKERS) $(TESTS)
 
-.PHONY: help demo test soak lint audit format bench bench-scaling bench-imports bench-quota bench-upload bench-journal clean
+.PHONY: help demo test test-integrations soak lint audit format bench bench-scaling bench-imports bench-quota bench-upload bench-journal clean
 
 help:
 	@echo "make demo    upload a CRM export to a local Criteo and show the report"
 	@echo "make test    run the tests on all cores; PYTHON=python3.13 for another Python, TESTS=... for a part of them"
+	@echo "make test-integrations   the tests that need a redis-server, which is installed where apt-get can"
 	@echo "make soak    kill and disturb uploads hundreds of times, and print what came of it"
 	@echo "make lint    ruff, mypy --strict, basedpyright, and make audit"
 	@echo "make audit   known vulnerabilities of what is installed, where their list can be reached"
@@ -61,6 +62,15 @@ ifdef COVERAGE
 else
 	@$(BIN)/python -m $(PYTEST)
 endif
+
+# A real server, from Debian's packages where it is missing; without it the tests fail rather than be skipped.
+test-integrations: $(VENV)/.test
+	@command -v redis-server >/dev/null || { echo "Installing redis-server ..."; \
+		SUDO=$$([ "$$(id -u)" = 0 ] || command -v sudo); export DEBIAN_FRONTEND=noninteractive; \
+		install="$$SUDO apt-get install -qq --yes --no-install-recommends redis-server"; \
+		$$install >/dev/null 2>&1 || { $$SUDO apt-get update -qq && $$install >/dev/null; }; } || { \
+		echo "redis-server could not be installed: install Redis 5 or newer and run this again." >&2; exit 1; }
+	@$(BIN)/python -m pytest --quiet tests/servers
 
 soak: $(VENV)/.test
 	$(BIN)/python tests/faults/soak.py

@@ -65,6 +65,7 @@ if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use
         ServiceErasure,
     )
     from criteo_audiences.identifiers import hash_email, hash_phone, normalize_email, normalize_phone
+    from criteo_audiences.jobs import UploadJob, run_upload_job, run_upload_job_blocking
     from criteo_audiences.session.consent import AuthorizationCode, RefreshToken
     from criteo_audiences.tables import Table
     from criteo_audiences.uploads import (
@@ -96,6 +97,7 @@ else:
         "ServiceErasure": "erasure",
         "SourceRow": "uploads",
         "Table": "tables",
+        "UploadJob": "jobs",
         "UploadOptions": "uploads",
         "UploadReport": "uploads",
         "UploadStream": "uploads",
@@ -106,6 +108,8 @@ else:
         "next_window": "windows",
         "normalize_email": "identifiers",
         "normalize_phone": "identifiers",
+        "run_upload_job": "jobs",
+        "run_upload_job_blocking": "jobs",
     }
 
     def __getattr__(name: str) -> object:
@@ -179,6 +183,7 @@ __all__ = [
     "TokenSource",
     "TransportError",
     "UploadFailedError",
+    "UploadJob",
     "UploadOptions",
     "UploadReport",
     "UploadStream",
@@ -191,4 +196,6 @@ __all__ = [
     "next_window",
     "normalize_email",
     "normalize_phone",
+    "run_upload_job",
+    "run_upload_job_blocking",
 ]

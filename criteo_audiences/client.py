@@ -1,5 +1,6 @@
 """The client: builds the session, offers the services, owns their lifetime."""
 
+import hashlib
 import os
 import re
 import ssl as tls
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # a service is imported when it is first asked for: who uses 
     from criteo_audiences.commerce_grid import CommerceGrid
     from criteo_audiences.erasure import ErasureReceipt
     from criteo_audiences.erasure.request import Identifiers
+    from criteo_audiences.integrations.redis import RedisQuota
     from criteo_audiences.marketing_solutions import MarketingSolutions
     from criteo_audiences.retail_media import RetailMedia
 
@@ -102,7 +104,10 @@ class CriteoClient:
         _check_callables(on_event, rate_limiter)
         _check_kind(ssl, tls.SSLContext, "ssl")  # aiohttp would take False for "verify nothing"
         clock = SystemClock()
-        self._quota = None if rate_limiter is not None else quota or _quota_of(credentials) or Quota()
+        self._quota = quota or _quota_of(credentials if rate_limiter is None else rate_limiter)
+        if rate_limiter is None:
+            self._quota = self._quota or Quota()
+        self._shared_quota: RedisQuota | None = None
         self._session = Session(
             credentials,
             AiohttpTransport(timeout=timeout, clock=clock, http=http, proxy=check_proxy(proxy), tls=ssl),
@@ -123,10 +128,11 @@ class CriteoClient:
         `CRITEO_CLIENT_ID` and `CRITEO_CLIENT_SECRET` hold the application; with `CRITEO_REFRESH_TOKEN` it acts for a
         user who has consented (`CRITEO_ACCOUNTS` says for how many accounts). `NAME_FILE` instead of each of the three
         names a file that holds it; `CRITEO_REFRESH_TOKEN_FILE` is written when Criteo replaces the token, so prefer it.
-        `CRITEO_BASE_URL` and `CRITEO_API_VERSION` may be set.
+        `CRITEO_BASE_URL` and `CRITEO_API_VERSION` may be set. `CRITEO_QUOTA_URL` (or `CRITEO_QUOTA_URL_FILE`) names a
+        Redis server through which all that work for the application share its quota (docs/how-to/share-a-quota.md).
 
         A profile is a section of `criteo-audiences/profiles.toml` in the user's configuration directory. Once one is
-        named, here or in `CRITEO_PROFILE`, it is used whole, and none of the variables above is read.
+        named, here or in `CRITEO_PROFILE`, it is used whole; of the variables above only those of the quota are read.
 
         Args:
             profile: name of a profile; overrides `CRITEO_PROFILE`.
@@ -135,12 +141,28 @@ class CriteoClient:
         Raises:
             ConfigurationError: naming the variable or the key that is missing or cannot be used; never its value.
         """
-        from criteo_audiences.settings import read_login  # noqa: PLC0415
+        from criteo_audiences.settings import read_login, read_shared_quota  # noqa: PLC0415
 
         login = read_login(os.environ, profile)
         options.setdefault("base_url", login.base_url or _DEFAULT_BASE_URL)
         options.setdefault("api_version", login.api_version or _DEFAULT_API_VERSION)
-        return cls(login.credentials, **options)
+        shared = None if options.get("rate_limiter") is not None else read_shared_quota(os.environ)
+        if shared is None:
+            return cls(login.credentials, **options)
+        from criteo_audiences.integrations.redis import RedisQuota  # noqa: PLC0415 - needs the extra
+
+        quota = options.pop("quota", None) or _quota_of(login.credentials) or Quota()
+        limiter = RedisQuota(
+            shared.url,
+            key=shared.key or _shared_key(login.credentials, options["base_url"]),
+            calls=quota.calls,
+            period=quota.period,
+            share=quota.share,
+            source="CRITEO_QUOTA_URL",
+        )
+        client = cls(login.credentials, rate_limiter=limiter, **options)
+        client._shared_quota = limiter
+        return client
 
     @cached_property
     def marketing_solutions(self) -> "MarketingSolutions":
@@ -170,7 +192,7 @@ class CriteoClient:
 
     @property
     def quota(self) -> Quota | None:
-        """The starting quota: the one you passed, or the credentials' default; `None` with a limiter of your own."""
+        """The starting quota: the one you passed, or the credentials' default; with a limiter of your own its own."""
         return self._quota
 
     @property
@@ -247,8 +269,10 @@ class CriteoClient:
         return await erase(task)
 
     async def aclose(self) -> None:
-        """Closes the connections; a borrowed session is left open."""
+        """Closes the connections; a borrowed session, and a limiter of your own, are left open."""
         await self._session.aclose()
+        if self._shared_quota is not None:
+            await self._shared_quota.aclose()
 
     async def __aenter__(self) -> Self:
         return self
@@ -268,11 +292,22 @@ def _check_credentials(credentials: object) -> None:
     _check_kind(getattr(credentials, "quota_key", None), str, "The quota_key of the credentials")
 
 
-def _quota_of(credentials: TokenSource) -> Quota | None:
-    """Returns what the grant allows, where the credentials know it."""
-    quota = getattr(credentials, "quota", None)
-    _check_kind(quota, Quota, "The quota of the credentials")
-    return quota
+def _quota_of(source: TokenSource | RateLimiter) -> Quota | None:
+    """Returns what the grant or the limiter allows, where it knows that."""
+    quota = getattr(source, "quota", None)
+    if isinstance(source, TokenSource):
+        _check_kind(quota, Quota, "The quota of the credentials")
+    return quota if isinstance(quota, Quota) else None
+
+
+def _shared_key(credentials: TokenSource, base_url: str) -> str:
+    """Names the application's quota by a digest: whoever reads the keys of a Redis server learns no client id."""
+    name = getattr(credentials, "quota_key", None)
+    if not name:
+        raise ConfigurationError(
+            "CRITEO_QUOTA_KEY is not set: Criteo counts the calls of this login by account, so name the account there."
+        )
+    return hashlib.sha256(f"{check_base_url(base_url)}\n{name}".encode()).hexdigest()[:32]
 
 
 def _check_kind(value: object, kind: type, name: str) -> None:

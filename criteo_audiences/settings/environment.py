@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from attrs import frozen
+from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.session import ClientCredentials, TokenSource
@@ -41,6 +41,30 @@ def read_login(environment: Mapping[str, str], profile: str | None = None) -> Lo
     if name is None or (profile is None and not name):
         return _of_variables(environment)
     return _of_profile(name, profiles_path(environment))
+
+
+@frozen(kw_only=True)
+class SharedQuota:
+    """Where a quota is kept that many programs share.
+
+    Attributes:
+        url: of the Redis server; it may hold a password.
+        key: names the quota, `None` for the application's.
+    """
+
+    url: str = field(repr=False)
+    key: str | None = None
+
+
+def read_shared_quota(environment: Mapping[str, str]) -> SharedQuota | None:
+    """Reads `CRITEO_QUOTA_URL` (or the file that `CRITEO_QUOTA_URL_FILE` names) and `CRITEO_QUOTA_KEY`.
+
+    Raises:
+        ConfigurationError: naming the variable, never its value.
+    """
+    if not environment.get("CRITEO_QUOTA_URL") and not environment.get("CRITEO_QUOTA_URL_FILE"):
+        return None
+    return SharedQuota(url=_setting(environment, "CRITEO_QUOTA_URL"), key=environment.get("CRITEO_QUOTA_KEY") or None)
 
 
 def _of_variables(environment: Mapping[str, str]) -> Login:

@@ -1,0 +1,50 @@
+"""A SAQ worker that runs uploads: `saq saq_worker.settings`; send a job with `await send(job)`.
+
+A worker that is told to end finishes its uploads. The job of one that was killed is swept up by another one when its
+heartbeat has stopped. Export SAQ_URL, CRITEO_CLIENT_ID, CRITEO_CLIENT_SECRET and CRITEO_QUOTA_URL.
+"""
+
+import asyncio
+import os
+from typing import Any
+
+from saq import Job, Queue
+from saq.types import Context, SettingsDict
+
+from criteo_audiences import UploadJob, run_upload_job
+
+HEARTBEAT = int(os.environ.get("SAQ_HEARTBEAT", "60"))
+queue = Queue.from_url(os.environ["SAQ_URL"])
+
+
+async def beat(job: Job) -> None:
+    """Shows that a job is alive, also while it waits for the quota or for its list."""
+    while True:
+        await asyncio.sleep(HEARTBEAT / 4)
+        await job.update()
+
+
+async def upload(context: Context, *, job: dict[str, Any]) -> int:
+    """Runs a job and returns how many identifiers Criteo accepted."""
+    beating = asyncio.create_task(beat(context["job"]))
+    try:
+        report = await run_upload_job(UploadJob.from_dict(job))
+    finally:
+        beating.cancel()
+    report.raise_for_failures()
+    return report.valid
+
+
+async def send(job: UploadJob) -> None:
+    """Sends a job once: a second one with its key is refused for as long as the first has not ended."""
+    await queue.enqueue("upload", job=job.to_dict(), key=job.key, timeout=0, heartbeat=HEARTBEAT, retries=5)
+
+
+settings = SettingsDict(
+    queue=queue,
+    functions=[upload],
+    concurrency=4,
+    shutdown_grace_period_s=3600,  # seconds for the uploads of a worker that is told to end
+    dequeue_timeout=2,  # or an idle part of the worker would use up that time
+    timers={"sweep": max(1, HEARTBEAT // 4)},
+)

@@ -1,0 +1,86 @@
+"""One operation at a time works on a contact list, whatever worker runs it."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from criteo_audiences import ConnectError, UploadJob, run_upload_job
+from criteo_audiences.integrations import list_lease
+from criteo_audiences.integrations.list_lease import ListLease
+from criteo_audiences.sandbox import Sandbox
+from tests.servers.redis_process import RedisProcess
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Lets leases end within seconds."""
+    monkeypatch.setattr(list_lease, "_LEASE", 2.0)
+    monkeypatch.setattr(list_lease, "_LANDING", 1.0)
+    monkeypatch.setattr(list_lease, "_MARGIN", 0.5)
+    yield  # noqa: PT022
+
+
+def lease(redis: RedisProcess, operation: str, segment_id: str = "7") -> ListLease:
+    """Returns a lease of a worker of its own."""
+    where: dict[str, Any] = {"host": "api.criteo.com", "service": "retail-media", "segment_id": segment_id}
+    return ListLease(redis.url, source="url", operation=operation, **where)
+
+
+async def waited_for(taking: ListLease) -> float:
+    """Returns how long a lease had to wait, and gives it free."""
+    began = time.perf_counter()
+    await taking.take()
+    await taking.leave(may_land=False)
+    return time.perf_counter() - began
+
+
+async def test_list_that_was_left_is_free_at_once(redis: RedisProcess) -> None:
+    """A lease keeps others away until it is left, and other lists are not its business."""
+    first = lease(redis, "add")
+    await first.take()
+    waiting = asyncio.ensure_future(waited_for(lease(redis, "add")))
+    assert await waited_for(lease(redis, "remove", "8")) < 0.5
+    await asyncio.wait([waiting], timeout=0.5)
+    assert not waiting.done()
+    await first.leave(may_land=False)
+    assert await waiting < 1.9
+
+
+async def test_inverse_operation_waits_for_calls_that_may_land(redis: RedisProcess) -> None:
+    """After a worker that vanished, the same operation waits for the lease, and the inverse one for calls in flight, too."""
+    vanished = lease(redis, "add")
+    await vanished.take()
+    await vanished._server.close()
+    same, inverse = await asyncio.gather(waited_for(lease(redis, "add")), waited_for(lease(redis, "remove")))
+    assert 1.9 <= same <= 3.2
+    assert inverse >= 2.9
+
+
+async def test_upload_stops_when_its_lease_cannot_be_kept(
+    redis: RedisProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A job whose lease ends, because Redis is gone, starts no further batch and says so."""
+    crm = tmp_path / "crm.csv"
+    crm.write_text("email\n" + "".join(f"{number}@example.com\n" for number in range(1000)))
+    async with Sandbox(latency=0.3) as sandbox:
+        for name, value in (("CLIENT_ID", sandbox.client_id), ("CLIENT_SECRET", sandbox.client_secret)):
+            monkeypatch.setenv(f"CRITEO_{name}", value)
+        monkeypatch.setenv("CRITEO_BASE_URL", sandbox.url)
+        monkeypatch.setenv("CRITEO_QUOTA_URL", redis.url)
+        options = {"hash": None, "batch_size": 10, "max_concurrency": 1}
+        segment_id = sandbox.add_contact_list()
+        job = UploadJob(service="marketing-solutions", segment_id=segment_id, source=str(crm), options=options)
+        running = asyncio.ensure_future(run_upload_job(job))
+        while not sandbox.contact_list(segment_id).identifiers:  # noqa: ASYNC110 - the server sets no event
+            await asyncio.sleep(0.01)
+        redis.kill()
+        with pytest.raises(ConnectError, match="lease on the contact list was lost"):
+            await running
+        sent = len(sandbox.requests)
+        await asyncio.sleep(0.5)
+        assert len(sandbox.requests) == sent
+        assert len(sandbox.contact_list(segment_id).identifiers) < 1000
