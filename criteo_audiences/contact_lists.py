@@ -23,6 +23,7 @@ from criteo_audiences.errors import (
     TransportError,
 )
 from criteo_audiences.journals.directory import Witness
+from criteo_audiences.mirrors import MirrorOptions, MirrorReport, MirrorSettings
 from criteo_audiences.models import ContactListOperation, IdentifierType, Operation, Word
 from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.session.endpoints import send_for_nothing, send_for_one
@@ -38,6 +39,8 @@ from criteo_audiences.validation import choose, require_text
 __all__ = [
     "Calls",
     "ContactLists",
+    "MirrorOptions",
+    "MirrorReport",
     "SegmentCheck",
     "Source",
     "UploadOptions",
@@ -257,6 +260,19 @@ class ContactLists:
         async with _noted_unless_kept(destination, settings):
             return await upload(self._send, destination, source, settings, _look(check, source, settings))
 
+    async def mirror(
+        self, segment_id: str, source: Source, check: SegmentCheck | None, options: MirrorOptions
+    ) -> MirrorReport:
+        """See a service's `mirror_contact_list`."""
+        from criteo_audiences.mirrors.mirror import mirror  # noqa: PLC0415 - an upload needs no engine
+
+        destination = self._destination(segment_id)
+        _require_known("mirror_contact_list", options, MirrorOptions)
+        settings = MirrorSettings.of(options)
+        self.vocabulary.check(settings.options.kind, settings.options.gum_caller_id)
+        look = None if check is None else partial(check.run, settings.options.kinds)
+        return await mirror(self._send, destination, source, settings, look)
+
     def stream(
         self, segment_id: str, source: Source, check: SegmentCheck | None, options: UploadOptions
     ) -> AbstractAsyncContextManager[UploadStream]:
@@ -328,15 +344,25 @@ def _noted_unless_kept(destination: Destination, settings: Options) -> AbstractA
 
 
 def _settings(method: str, vocabulary: Vocabulary, options: UploadOptions) -> Options:
-    """Reads the keywords of a method; an unknown one is refused in the method's own name."""
-    for name in options.keys() - UploadOptions.__annotations__.keys():
-        near = difflib.get_close_matches(name, UploadOptions.__annotations__, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
+    """Reads the keywords of a method."""
+    _require_known(method, options, UploadOptions)
     settings = Options(**options)
     for kind in settings.kinds:
         vocabulary.check(kind, settings.gum_caller_id if kind is IdentifierType.GUM else None)
     return settings
+
+
+def _require_known(method: str, options: Mapping[str, object], known: type) -> None:
+    """Refuses a keyword that a method does not have, in the method's own name.
+
+    Raises:
+        TypeError: with the nearest one.
+    """
+    names = known.__annotations__
+    for name in options.keys() - names.keys():
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
 
 
 def _look(check: SegmentCheck | None, source: Source, settings: Options) -> Look | None:

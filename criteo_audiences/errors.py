@@ -262,6 +262,26 @@ class JournalError(CriteoError):
     """A journal that is locked, belongs to another job, or is damaged."""
 
 
+class SnapshotError(CriteoError):
+    """A snapshot of a mirrored list that is missing, in use, damaged, or of something else."""
+
+
+class MirrorRefusedError(CriteoError):
+    """A mirror that would empty a list, or remove more of it than `max_removals` allows; nothing was sent.
+
+    Attributes:
+        added: identifiers that it would have added.
+        removed: identifiers that it would have removed.
+        unchanged: identifiers that it would have left.
+    """
+
+    def __init__(self, message: str, *, added: int, removed: int, unchanged: int) -> None:
+        self.added = added
+        self.removed = removed
+        self.unchanged = unchanged
+        super().__init__(message)
+
+
 class SourceChangedError(CriteoError):
     """A source that changed while it was read: what was looked at first is not what was read then."""
 

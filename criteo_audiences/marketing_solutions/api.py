@@ -8,6 +8,8 @@ from typing import Final, Unpack
 from criteo_audiences.contact_lists import (
     Calls,
     ContactLists,
+    MirrorOptions,
+    MirrorReport,
     SegmentCheck,
     Source,
     UploadOptions,
@@ -264,6 +266,35 @@ class MarketingSolutions(Audiences):
         """
         check = self._segment_check(segment_id, advertiser_id)
         return self._contact_lists.stream(segment_id, source, check, options)
+
+    async def mirror_contact_list(
+        self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[MirrorOptions]
+    ) -> MirrorReport:
+        """Makes a contact list hold what a source does, by sending only what has changed since the last time.
+
+        Criteo cannot list a contact list's members, so `snapshot` names a file that remembers what it has acknowledged.
+        The list is never emptied meanwhile. Nothing is sent when too much would be removed (`max_removals`).
+
+        Args:
+            segment_id: the contact list.
+            source: everything it shall hold: an iterable or async iterable of `str`, a `Table`, or the path of a file.
+            advertiser_id: check, with one search before the first change, that the list is this advertiser's.
+            **options: `snapshot` must be given, `hash` be chosen for e-mails, and `baseline` the first time; see
+                `criteo_audiences.MirrorOptions` for all.
+
+        Returns:
+            A report with what was added, removed and left, and the reports of the two uploads.
+
+        Raises:
+            MirrorRefusedError: when the source is empty, or more would be removed than `max_removals` allows.
+            SnapshotError: when the snapshot is in use, damaged, of another list, or not the newest one.
+            ConfigurationError: when an option is missing or wrong.
+            SegmentMismatchError: when the list is another's, read-only or of another kind.
+            AuthenticationError: when the credentials are refused.
+            Exception: what the source raises, as it is.
+        """
+        check = self._segment_check(segment_id, advertiser_id)
+        return await self._contact_lists.mirror(segment_id, source, check, options)
 
     @property
     def _contact_lists(self) -> ContactLists:
