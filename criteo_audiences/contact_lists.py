@@ -1,7 +1,6 @@
 """What every service does with contact lists: amend, clear and upload to them, create them, check them first."""
 
 import difflib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
@@ -18,8 +17,6 @@ from criteo_audiences.errors import (
     ConfigurationError,
     InvalidRequestError,
     PartialFailureError,
-    PermissionDeniedError,
-    SegmentMismatchError,
     TransportError,
 )
 from criteo_audiences.journals.directory import Witness
@@ -29,10 +26,10 @@ from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.session.endpoints import send_for_nothing, send_for_one
 from criteo_audiences.session.protocol import Request
 from criteo_audiences.session.session import Session
-from criteo_audiences.uploads import Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
-from criteo_audiences.uploads.lane import as_table
+from criteo_audiences.uploads import Amend, Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
 from criteo_audiences.uploads.options import Options, gum_caller_id_of
 from criteo_audiences.uploads.pipeline import Look
+from criteo_audiences.uploads.segment_check import CONTACT_LIST, SegmentCheck
 from criteo_audiences.uploads.uploader import stream, upload
 from criteo_audiences.validation import choose, require_text
 
@@ -51,10 +48,7 @@ __all__ = [
     "ensure_contact_list",
 ]
 
-_log = logging.getLogger("criteo_audiences.uploads")
-
 _NAME_TAKEN: Final = "name-must-be-unique"
-_CONTACT_LIST: Final = "ContactList"
 
 
 class Segment(Protocol):
@@ -114,71 +108,6 @@ class Vocabulary:
         if not needed and gum_caller_id is not None:
             where = "with identifier_type='gum' only" if self.wants_gum_caller else "with Marketing Solutions only"
             raise ConfigurationError(f"gum_caller_id goes {where}.")
-
-
-@frozen
-class SegmentCheck:
-    """A look at a contact list before an upload to it: whether it is there, whose it is, and what it takes.
-
-    Attributes:
-        found: a search for the segment by its id.
-        segment_id: the segment.
-        owner_name: the field that names the owner, such as `advertiser_id`.
-        owner_id: who it should be; `None` when the caller did not say.
-        confirm: asks the list itself, when the search does not show it and no owner was named.
-    """
-
-    found: Search[Any]
-    segment_id: str
-    owner_name: str
-    owner_id: str | None
-    confirm: Callable[[], Awaitable[object]] | None = None
-
-    def is_due(self, source: Source, settings: Options) -> bool:
-        """Whether an upload makes it.
-
-        An iterable's first batch finds out at once and calls are scarce, so its upload makes it only when asked to.
-        """
-        return self.owner_id is not None or settings.dry_run or as_table(source) is not None
-
-    async def run(self, kinds: Sequence[IdentifierType]) -> None:
-        """Searches for the segment once, and refuses one that the upload cannot use.
-
-        An application that may write but not search skips the check, unless the caller named the owner. When the
-        search does not show the segment, a second call decides, because the search may be out of date.
-
-        Raises:
-            SegmentMismatchError: when there is no such segment of that owner, it is no contact list, may not be
-                written, or takes another kind of identifier.
-            NotFoundError: when there is no such segment.
-            CriteoError: when a call failed.
-        """
-        try:
-            page = await self.found.page()
-        except PermissionDeniedError:
-            if self.owner_id is not None:
-                raise
-            _log.info("Segment %s was not looked at first: the application may not search.", self.segment_id)
-            return
-        segment = next((entry for entry in page.items if entry.id == self.segment_id), None)
-        if segment is None and self.owner_id is None and self.confirm is not None:
-            await self.confirm()
-        if differences := list(self._differences(segment, kinds)):
-            raise SegmentMismatchError(self.segment_id, differences)
-
-    def _differences(self, segment: Any, kinds: Sequence[IdentifierType]) -> Iterator[str]:
-        if self.owner_id is not None and (segment is None or getattr(segment, self.owner_name) != self.owner_id):
-            yield f"is no segment of {self.owner_name}={self.owner_id}: check both ids"
-        if segment is None:
-            return
-        if segment.type is not None and segment.type != _CONTACT_LIST:
-            yield "is no contact list, so nothing can be uploaded to it"
-        if getattr(segment.contact_list, "is_read_only", None):
-            yield "is read-only: it was made outside Criteo's API"
-        taken = getattr(segment.contact_list, "identifier_type", None)
-        for kind in kinds:
-            if taken is not None and taken.is_known and taken != kind:
-                yield f"takes identifier_type='{taken.value}', not '{kind.value}'"
 
 
 @frozen(kw_only=True)
@@ -260,6 +189,20 @@ class ContactLists:
         async with _noted_unless_kept(destination, settings):
             return await upload(self._send, destination, source, settings, _look(check, source, settings))
 
+    async def replace(
+        self, segment_id: str, source: Source, check: SegmentCheck | None, options: UploadOptions
+    ) -> UploadReport:
+        """See a service's `replace_contact_list`."""
+        destination = self._destination(segment_id)
+        settings = _settings("replace_contact_list", self.vocabulary, options)
+        if settings.journal is not None or settings.operation is not Operation.ADD:
+            name = "journal" if settings.journal is not None else "operation"
+            raise ConfigurationError(f"{name} does not go with replace_contact_list, which begins with an empty list.")
+        cleared = partial(send_for_nothing, self.session, self.calls.request(self.calls.clear, segment_id))
+        amend = _after(cleared, self._send)
+        async with nullcontext() if settings.dry_run else _noted(destination):
+            return await upload(amend, destination, source, settings, _look(check, source, settings))
+
     async def mirror(
         self, segment_id: str, source: Source, check: SegmentCheck | None, options: MirrorOptions
     ) -> MirrorReport:
@@ -320,6 +263,21 @@ class ContactLists:
             application=self.session.application,
             segment_id=require_text(segment_id, "segment_id"),
         )
+
+
+def _after(first: Callable[[], Awaitable[None]], amend: Amend) -> Amend:
+    """Returns how to make amend calls of which none is made before another call has succeeded, once."""
+    turns, done = anyio.Lock(), False
+
+    async def amend_after(amendment: Amendment) -> ContactListOperation:
+        nonlocal done
+        async with turns:
+            if not done:
+                await first()
+                done = True
+        return await amend(amendment)
+
+    return amend_after
 
 
 @asynccontextmanager
@@ -391,7 +349,7 @@ async def ensure_contact_list(create: Callable[[], Awaitable[BulkResult[S]]], fo
         return created.one()
     async for segment in found:
         if segment.name == name:
-            if segment.type is not None and segment.type != _CONTACT_LIST:
+            if segment.type is not None and segment.type != CONTACT_LIST:
                 raise ConfigurationError(f"The name belongs to segment {segment.id}, which is no contact list.")
             return segment
     raise PartialFailureError(

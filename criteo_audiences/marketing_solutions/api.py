@@ -250,23 +250,6 @@ class MarketingSolutions(Audiences):
         check = self._segment_check(segment_id, advertiser_id)
         return await self._contact_lists.upload(segment_id, source, check, options)
 
-    def stream_contact_list(
-        self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[UploadOptions]
-    ) -> AbstractAsyncContextManager[UploadStream]:
-        """Uploads like `upload_contact_list` and hands out a `BatchResult` as each batch comes back.
-
-        Use it as `async with ms.stream_contact_list(...) as results:` and iterate over `results`; leaving the block
-        early cancels what still runs. `results.report` is complete once the block is left.
-
-        Args:
-            segment_id: the contact list.
-            source: an iterable or async iterable of `str`, a `Table`, or the path of a file.
-            advertiser_id: as for `upload_contact_list`.
-            **options: as for `upload_contact_list`.
-        """
-        check = self._segment_check(segment_id, advertiser_id)
-        return self._contact_lists.stream(segment_id, source, check, options)
-
     async def mirror_contact_list(
         self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[MirrorOptions]
     ) -> MirrorReport:
@@ -278,7 +261,8 @@ class MarketingSolutions(Audiences):
         Args:
             segment_id: the contact list.
             source: everything it shall hold: an iterable or async iterable of `str`, a `Table`, or the path of a file.
-            advertiser_id: check, with one search before the first change, that the list is this advertiser's.
+            advertiser_id: check, with one search before the first change, that the list is this advertiser's and may be
+                written. That search is made in any case.
             **options: `snapshot` must be given, `hash` be chosen for e-mails, and `baseline` the first time; see
                 `criteo_audiences.MirrorOptions` for all.
 
@@ -295,6 +279,45 @@ class MarketingSolutions(Audiences):
         """
         check = self._segment_check(segment_id, advertiser_id)
         return await self._contact_lists.mirror(segment_id, source, check, options)
+
+    async def replace_contact_list(
+        self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[UploadOptions]
+    ) -> UploadReport:
+        """Clears a contact list and then uploads to it; **the list is empty meanwhile**, and incomplete if that fails.
+
+        What Criteo computes in between (at 00:00 and 12:00 UTC) finds an incomplete list; `mirror_contact_list` has no
+        such gap. The list is cleared right before the first batch goes out, so a source that cannot be used, or holds
+        no identifier, leaves it as it is.
+
+        Args:
+            segment_id: the contact list.
+            source: as for `upload_contact_list`.
+            advertiser_id: as for `upload_contact_list`.
+            **options: as for `upload_contact_list`, but for `journal`, `resume` and `operation`.
+
+        Raises:
+            ConfigurationError: when an option is missing or wrong; nothing was sent.
+            CriteoError: as for `upload_contact_list`.
+        """
+        check = self._segment_check(segment_id, advertiser_id)
+        return await self._contact_lists.replace(segment_id, source, check, options)
+
+    def stream_contact_list(
+        self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[UploadOptions]
+    ) -> AbstractAsyncContextManager[UploadStream]:
+        """Uploads like `upload_contact_list` and hands out a `BatchResult` as each batch comes back.
+
+        Use it as `async with ms.stream_contact_list(...) as results:` and iterate over `results`; leaving the block
+        early cancels what still runs. `results.report` is complete once the block is left.
+
+        Args:
+            segment_id: the contact list.
+            source: an iterable or async iterable of `str`, a `Table`, or the path of a file.
+            advertiser_id: as for `upload_contact_list`.
+            **options: as for `upload_contact_list`.
+        """
+        check = self._segment_check(segment_id, advertiser_id)
+        return self._contact_lists.stream(segment_id, source, check, options)
 
     @property
     def _contact_lists(self) -> ContactLists:

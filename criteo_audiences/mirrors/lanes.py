@@ -15,10 +15,9 @@ from criteo_audiences.tables.changes import ChangeReader, Changes
 from criteo_audiences.tables.engine import comparison
 from criteo_audiences.tables.engine.connection import connect
 from criteo_audiences.tables.engine.failures import translated
-from criteo_audiences.tables.engine.rules import Staging
 from criteo_audiences.tables.files.workspace import workspace
 from criteo_audiences.tables.origins import SourceRow
-from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Compare, Plan, Selection
+from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Compare, Selection
 from criteo_audiences.tables.run import drawn
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
 from criteo_audiences.uploads.options import Options
@@ -97,9 +96,7 @@ class ComparedValues(Lane):
         del deliver
         selection = self._selection
         with workspace() as directory, translated("the values", has_sql=False):
-            engine = connect(
-                directory, threads=1, memory_limit=self._memory_limit, files=(), places=self._places
-            )
+            engine = connect(directory, threads=1, memory_limit=self._memory_limit, files=(), places=self._places)
             with closing(engine):
 
                 async def stage(batch: Batch) -> None:
@@ -113,11 +110,8 @@ class ComparedValues(Lane):
                 await to_thread.run_sync(self._finish, engine)
 
     def _finish(self, engine: Any) -> None:
-        staging = Staging(engine, Plan(selections=(self._selection,)))
-        staging.drop_duplicates()
-        self._compare(engine, self._selection)
-        (repeated,) = engine.execute("SELECT count(*) FROM staged WHERE code > 1").fetchone()
-        self.rows.duplicates = (self.rows.duplicates or 0) + int(repeated)
+        repeated = self._compare(engine, self._selection) + comparison.merged(engine)
+        self.rows.duplicates = (self.rows.duplicates or 0) + repeated
 
 
 class ChangeLane(Lane):
@@ -162,4 +156,3 @@ class ChangeLane(Lane):
         """Returns nothing: a change has no row."""
         del refused
         return ()
-

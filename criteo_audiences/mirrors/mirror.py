@@ -21,7 +21,7 @@ from criteo_audiences.models import Operation
 from criteo_audiences.tables.changes import Changes
 from criteo_audiences.tables.engine import comparison
 from criteo_audiences.tables.engine.comparison import Difference
-from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Selection
+from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Compare, Selection
 from criteo_audiences.uploads import Amend, Destination, UploadReport
 from criteo_audiences.uploads.lane import Lane, as_table
 from criteo_audiences.uploads.options import Options
@@ -119,28 +119,25 @@ class _Mirror:
         """Mirrors the source; nothing is written, and no call made, before everything that can refuse it has not."""
         settings, snapshot = self.settings, self.snapshot
         is_known = bool(await to_thread.run_sync(snapshot.ledgers.snapshots))
-        require_baseline(
-            settings.snapshot, settings.baseline, exists=snapshot.facts is not None, is_known=is_known
-        )
+        require_baseline(settings.snapshot, settings.baseline, exists=snapshot.facts is not None, is_known=is_known)
         facts = snapshot.facts or snapshot.first(settings.baseline or "")
         intent = snapshot.intent(facts)
         assumes = settings.baseline is Baseline.ASSUME_CURRENT
         dry_run = settings.options.dry_run
 
-        def compare(engine: Any, selection: Selection) -> None:
+        def compare(engine: Any, selection: Selection) -> int:
             found = comparison.compare(engine, selection, snapshot.relation(engine))
             if assumes:
-                found = Difference(added=0, removed=0, unchanged=found.added + found.unchanged)
+                found = Difference(added=0, removed=0, unchanged=found.added + found.unchanged, repeated=found.repeated)
                 nonlocal facts
                 facts = facts.holding(found.unchanged)
             rows, note = (
-                (comparison.wanted_rows(selection), facts.to_note())
-                if assumes
-                else (comparison.changes(), intent.to_note())
+                (comparison.wanted_rows(), facts.to_note()) if assumes else (comparison.changes(), intent.to_note())
             )
             if not dry_run and (assumes or found.added or found.removed):
                 comparison.store(engine, rows, snapshot.target("found"), note_of(note))
             self.difference = found
+            return found.repeated
 
         read = await self._read(source, compare)
         difference = self.difference
@@ -178,7 +175,7 @@ class _Mirror:
                 await to_thread.run_sync(snapshot.carry_on)
         return self._report(difference, read, removals, additions)
 
-    async def _read(self, source: object, compare: Callable[[Any, Selection], None]) -> UploadReport:
+    async def _read(self, source: object, compare: Compare) -> UploadReport:
         """Reads the source and compares it, without a call."""
         keywords = {**self.settings.upload, "dry_run": True, "dedupe": True}
         options = Options(**keywords)
@@ -190,10 +187,10 @@ class _Mirror:
             lane = TableLane(table, options, rejects, compare=compare, places=places)
         else:
             _require_no_table(options)
-            plain = Options(**{**keywords, "hash": None}) if self.selection.algorithm is not None else options
-            lane = ComparedValues(
-                source, plain, rejects, selection=self.selection, compare=compare, places=places
-            )
+            judged = any(policy.subject == "duplicates" for policy in options.fail_on)
+            in_clear = {"hash": None} if self.selection.algorithm is not None else {}
+            plain = Options(**{**keywords, **in_clear, "dedupe": judged})
+            lane = ComparedValues(source, plain, rejects, selection=self.selection, compare=compare, places=places)
         return await upload_lane(self.amend, self.destination, lane, options, None, rejects, source)
 
     async def _send(self, operation: Operation, count: int) -> UploadReport:
@@ -250,4 +247,3 @@ def _require_no_table(options: Options) -> None:
             raise ConfigurationError(f"{option} is about the columns of a table; an iterable has none.")
     if options.hive_partitioning:
         raise ConfigurationError("hive_partitioning is about Parquet files; an iterable has no directories.")
-

@@ -67,7 +67,10 @@ class MirrorReport:
     def _complaints(self) -> Iterator[str]:
         if not self.source.ok:
             yield self.source.explain()
-        for count, upload, word in ((self.removed, self.removals, "removals"), (self.added, self.additions, "additions")):
+        for count, upload, word in (
+            (self.removed, self.removals, "removals"),
+            (self.added, self.additions, "additions"),
+        ):
             if count and not self.dry_run and not upload.ok:
                 yield f"The {word} are incomplete: {upload.explain()}"
 

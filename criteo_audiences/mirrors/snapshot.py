@@ -253,9 +253,7 @@ class Snapshot:
         changes = changes_path(self.path)
         files = [changes] if changes.exists() else []
         with self._translated(), workspace() as directory, translated("the snapshot", has_sql=False):
-            engine = connect(
-                directory, threads=1, memory_limit=self.memory_limit, files=files, places=self.places
-            )
+            engine = connect(directory, threads=1, memory_limit=self.memory_limit, files=files, places=self.places)
             with closing(engine):
                 yield engine
 

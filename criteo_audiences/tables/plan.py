@@ -43,8 +43,11 @@ class Selection:
     is_opt_out: bool = False
 
 
-Compare = Callable[[Any, Selection], object]
-"""Takes an engine whose table `staged` holds prepared rows (`p`, and their `code`), and how they are sent."""
+Compare = Callable[[Any, Selection], int]
+"""Takes an engine whose table `staged` holds prepared rows (`p`, and their `code`), and how they are sent.
+
+Returns how many rows have an identifier that another row has as well.
+"""
 
 
 @frozen(kw_only=True)

@@ -221,12 +221,13 @@ class Reader:
         """Cuts batches of what is left of the rows once all have been read."""
         if self._plan.suppress is not None:
             staging.suppress()
-        if self._plan.dedupe:
+        if self._plan.compare is not None:
+            staging.count_repeated(self._plan.compare(engine, self._plan.selections[0]))
+        elif self._plan.dedupe:
             staging.drop_duplicates()
         yield Chunk(codes=staging.codes, already_hashed=staging.already_hashed, exact=True)
         files.require_unchanged()
         if self._plan.compare is not None:
-            self._plan.compare(engine, self._plan.selections[0])
             return
         for at in range(len(self._plan.selections)):
             remaining = f"SELECT code, p FROM staged WHERE k = {at} AND code <= {query.HASHED}"

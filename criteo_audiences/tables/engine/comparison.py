@@ -28,8 +28,6 @@ _DIGEST: Final = "[0-9a-f]{64}|[0-9a-f]{32}"
 _WIRE: Final = "coalesce(lower(hex(digest)), text)"
 _WIRE_A: Final = "coalesce(lower(hex(a.digest)), a.text)"
 _WIRE_B: Final = "coalesce(lower(hex(b.digest)), b.text)"
-_HASH: Final = "hash(key, text IS NULL)"
-_EXACT: Final = "key || CASE WHEN text IS NULL THEN '\\x00'::BLOB ELSE '\\x01'::BLOB END"
 
 
 @frozen
@@ -39,12 +37,14 @@ class Difference:
     Attributes:
         added: rows that the list is not known to hold.
         removed: identifiers of the snapshot that no row has.
-        unchanged: rows that it holds.
+        unchanged: identifiers that both have.
+        repeated: rows whose identifier another row has as well.
     """
 
     added: int
     removed: int
     unchanged: int
+    repeated: int = 0
 
 
 @frozen
@@ -86,41 +86,39 @@ def stage_values(engine: Any, selection: Selection, values: Sequence[str]) -> No
 def compare(engine: Any, selection: Selection, snapshot: str) -> Difference:
     """Finds what must be added and removed, into the tables `additions` and `removals`.
 
-    Keys are compared by 64 bits of a hash, since 20 million of those fit into little memory. A second hash, whose prefix
-    is drawn by lot for each run, then shows whether two different keys were taken for one; if so, they are compared in full.
+    Identifiers are compared by 96 bits of two hashes, since 20 million of those fit into little memory. The second one is
+    drawn by lot for each run: for two identifiers to be taken for one by chance is less likely than a broken disk.
 
     Args:
-        engine: has the prepared rows in its table `staged`, each identifier once.
+        engine: has the prepared rows in its table `staged`.
         selection: how they are sent.
         snapshot: the relation of what the list holds.
     """
     _register(engine, selection)
     _merge_persons(engine, selection)
-    _key_tables(engine, selection, snapshot, exact=False)
-    _match(engine)
-    if not _is_sound(engine):
-        _key_tables(engine, selection, snapshot, exact=True)
-        _match(engine)
+    _match(engine, selection, snapshot)
     wire = query.on_the_wire(selection.kind, selection.algorithm)
     digest, text = _packed("w", is_hashed=selection.algorithm is not None)
     engine.execute(
-        f"CREATE TEMP TABLE possible AS SELECT digest, text FROM {snapshot} WHERE uncertain;"
         f"CREATE TEMP TABLE additions AS SELECT p, code, {digest} AS digest, {text} AS text, {ABSENT}::UTINYINT AS was "
-        f"FROM (SELECT p, code, {wire} AS w FROM staged WHERE rowid IN (SELECT wanted FROM unmatched));"
-        f"CREATE TEMP TABLE removals AS SELECT digest, text, {HELD}::UTINYINT AS was FROM ("
-        f"SELECT *, row_number() OVER () AS r FROM {snapshot}) WHERE r IN (SELECT held FROM unmatched)"
+        f"FROM (SELECT p, code, {wire} AS w FROM staged WHERE rowid IN (SELECT r FROM added));"
+        f"CREATE TEMP TABLE removals AS SELECT digest, text, {HELD}::UTINYINT AS was FROM "
+        f"({_numbered(snapshot)}) WHERE r IN (SELECT held FROM unmatched WHERE held IS NOT NULL)"
     )
-    if _count(engine, "possible"):
-        engine.execute(
-            f"UPDATE additions SET was = {UNCERTAIN} WHERE rowid IN "
-            f"(SELECT a.rowid FROM additions a JOIN possible b ON {_WIRE_A} = {_WIRE_B});"
-            f"INSERT INTO removals SELECT digest, text, {UNCERTAIN} FROM possible a "
-            f"WHERE NOT EXISTS (FROM additions b WHERE {_WIRE_A} = {_WIRE_B})"
-        )
+    found = _count(engine, "additions")
+    kept = _count(engine, "held") - _count(engine, "removals")
+    repeated = _count(engine, f"staged WHERE code <= {query.HASHED}") - found - kept
+    _add_uncertain(engine, snapshot)
     _keep_persons(engine, selection)
-    added, removed = _count(engine, "additions"), _count(engine, "removals")
-    wanted = _count(engine, f"staged WHERE code <= {query.HASHED}")
-    return Difference(added=added, removed=removed, unchanged=wanted - added)
+    added = _count(engine, "additions")
+    return Difference(
+        added=added, removed=_count(engine, "removals"), unchanged=kept + found - added, repeated=repeated
+    )
+
+
+def merged(engine: Any) -> int:
+    """Returns how many rows a comparison has found to name a person whom another row names in clear."""
+    return _count(engine, f"staged WHERE code = {query.DUPLICATE}")
 
 
 def changes() -> str:
@@ -132,12 +130,9 @@ def changes() -> str:
     return " UNION ALL ".join(parts)
 
 
-def wanted_rows(selection: Selection) -> str:
-    """Returns the snapshot of a list that holds exactly the prepared rows."""
-    digest, text = _packed("w", is_hashed=selection.algorithm is not None)
-    wire = query.on_the_wire(selection.kind, selection.algorithm)
-    rows = f"SELECT {wire} AS w FROM staged WHERE code <= {query.HASHED}"
-    return f"SELECT {digest} AS digest, {text} AS text, false AS uncertain FROM ({rows})"
+def wanted_rows() -> str:
+    """Returns the snapshot of a list that holds exactly the prepared rows, after a comparison with an empty one."""
+    return "SELECT digest, text, false AS uncertain FROM additions"
 
 
 def outgoing(path: str, *, removes: bool, is_hashed: bool) -> str:
@@ -198,43 +193,46 @@ def _packed(wire: str, *, is_hashed: bool) -> tuple[str, str]:
     return f"CASE WHEN {is_digest} THEN unhex({wire}) END", f"CASE WHEN NOT {is_digest} THEN {wire} END"
 
 
-def _key_tables(engine: Any, selection: Selection, snapshot: str, *, exact: bool) -> None:
-    """Makes the tables `wanted` and `held`: for each row its number `r`, its key `h` and its check `g`."""
-    digest, text = _packed("w", is_hashed=selection.algorithm is not None)
+def _numbered(snapshot: str) -> str:
+    """Returns a snapshot's rows with a number each, by which they are found again."""
+    return f"SELECT *, row_number() OVER () AS r FROM {snapshot}"
+
+
+def _match(engine: Any, selection: Selection, snapshot: str) -> None:
+    """Makes the tables `held`, `unmatched` (rows of either side without the other's) and `added` (each of them once)."""
+    is_hashed = selection.algorithm is not None
+    digest, text = _packed("w", is_hashed=is_hashed)
     wire = query.on_the_wire(selection.kind, selection.algorithm)
-    lot = secrets.token_hex(8)
+    wanted = f"SELECT rowid AS r, {wire} AS w FROM staged WHERE code <= {query.HASHED}"
     sources = {
-        "wanted": f"SELECT r, {digest} AS digest, {text} AS text FROM "
-        f"(SELECT rowid AS r, {wire} AS w FROM staged WHERE code <= {query.HASHED})",
-        # Numbered before the condition, since the rows are found again by it.
-        "held": f"SELECT r, digest, text FROM (SELECT *, row_number() OVER () AS r FROM {snapshot}) WHERE NOT uncertain",
+        "wanted": f"SELECT r, {digest} AS digest, {text} AS text FROM ({wanted})",
+        "held": f"SELECT r, digest, text FROM ({_numbered(snapshot)}) WHERE NOT uncertain",
     }
+    lot = f"'{secrets.token_hex(8)}'::BLOB"
+    whole, part = ("hash(digest)", "digest") if is_hashed else ("hash(digest, text)", "coalesce(digest, encode(text))")
     for table, rows in sources.items():
         engine.execute(
-            f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT r::UBIGINT AS r, {_EXACT if exact else _HASH} AS h, "
-            f"(hash('{lot}'::BLOB || key) >> 32)::UINTEGER AS g "
-            f"FROM (SELECT *, coalesce(digest, encode(text)) AS key FROM ({rows}))"
+            f"CREATE TEMP TABLE {table} AS SELECT r::UBIGINT AS r, {whole} AS h, "
+            f"(hash({lot} || {part}) >> 32)::UINTEGER AS g FROM ({rows})"
         )
-
-
-def _match(engine: Any) -> None:
-    """Makes the table `unmatched`: rows of `wanted` or `held` without a row of the other."""
     engine.execute(
-        "CREATE OR REPLACE TEMP TABLE unmatched AS SELECT w.r AS wanted, h.r AS held, coalesce(w.g, h.g) AS g "
-        "FROM wanted w FULL JOIN held h USING (h) WHERE w.r IS NULL OR h.r IS NULL"
+        "CREATE TEMP TABLE unmatched AS SELECT w.r AS wanted, h.r AS held, h, g "
+        "FROM wanted w FULL JOIN held h USING (h, g) WHERE w.r IS NULL OR h.r IS NULL;"
+        "CREATE TEMP TABLE added AS SELECT min(wanted) AS r FROM unmatched WHERE wanted IS NOT NULL GROUP BY h, g"
     )
 
 
-def _is_sound(engine: Any) -> bool:
-    """Whether the rows that were matched are the same on both sides: as many, and with the same checks."""
-    ((count, checks),) = engine.execute(
-        "SELECT "
-        "(SELECT count(*) FROM wanted) - (SELECT count(wanted) FROM unmatched) "
-        "- (SELECT count(*) FROM held) + (SELECT count(held) FROM unmatched), "
-        "(SELECT coalesce(sum(g), 0) FROM wanted) - (SELECT coalesce(sum(g), 0) FROM held) "
-        "- (SELECT coalesce(sum(g) FILTER (held IS NULL), 0) - coalesce(sum(g) FILTER (wanted IS NULL), 0) FROM unmatched)"
-    ).fetchall()
-    return not count and not checks
+def _add_uncertain(engine: Any, snapshot: str) -> None:
+    """Adds what the list may hold: it is sent again if it is wanted, and removed if it is not."""
+    engine.execute(f"CREATE TEMP TABLE possible AS SELECT digest, text FROM {snapshot} WHERE uncertain")
+    if not _count(engine, "possible"):
+        return
+    engine.execute(
+        f"UPDATE additions SET was = {UNCERTAIN} WHERE rowid IN "
+        f"(SELECT a.rowid FROM additions a JOIN possible b ON {_WIRE_A} = {_WIRE_B});"
+        f"INSERT INTO removals SELECT digest, text, {UNCERTAIN} FROM possible a "
+        f"WHERE NOT EXISTS (FROM additions b WHERE {_WIRE_A} = {_WIRE_B})"
+    )
 
 
 def _forms(selection: Selection, clear: str) -> list[str]:
