@@ -14,6 +14,7 @@ from criteo_audiences.errors import (
     InvalidRequestError,
     InvalidResponseError,
     JournalError,
+    MirrorRefusedError,
     NotFoundError,
     PartialFailureError,
     PayloadTooLargeError,
@@ -24,6 +25,7 @@ from criteo_audiences.errors import (
     ResponseError,
     SegmentMismatchError,
     ServerError,
+    SnapshotError,
     SourceChangedError,
     TransportError,
     UploadFailedError,
@@ -55,6 +57,7 @@ from criteo_audiences.version import __version__
 if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use: an import is waited for at every start
     from criteo_audiences.algebra import Segment
     from criteo_audiences.identifiers import hash_email, hash_phone, normalize_email, normalize_phone
+    from criteo_audiences.mirrors import Baseline, MirrorOptions, MirrorReport
     from criteo_audiences.session.consent import AuthorizationCode, RefreshToken
     from criteo_audiences.tables import Table
     from criteo_audiences.uploads import (
@@ -71,7 +74,10 @@ if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use
 else:
     _HOMES = {
         "AuthorizationCode": "session.consent",
+        "Baseline": "mirrors",
         "BatchResult": "uploads",
+        "MirrorOptions": "mirrors",
+        "MirrorReport": "mirrors",
         "Outcome": "uploads",
         "Policy": "uploads",
         "Progress": "uploads",
@@ -105,6 +111,7 @@ __all__ = [
     "Application",
     "AuthenticationError",
     "AuthorizationCode",
+    "Baseline",
     "BatchResult",
     "BulkResult",
     "ClientCredentials",
@@ -121,6 +128,9 @@ __all__ = [
     "InvalidRequestError",
     "InvalidResponseError",
     "JournalError",
+    "MirrorOptions",
+    "MirrorRefusedError",
+    "MirrorReport",
     "NotFoundError",
     "Operation",
     "Outcome",
@@ -145,6 +155,7 @@ __all__ = [
     "Segment",
     "SegmentMismatchError",
     "ServerError",
+    "SnapshotError",
     "SourceChangedError",
     "SourceRow",
     "StaticToken",

@@ -19,6 +19,8 @@ CriteoError
 ├── UploadFailedError           from report.raise_for_failures(): counts, codes, .report
 ├── QuotaWaitError              the quota would make a call wait longer than max_quota_wait
 ├── JournalError                a journal that is locked, of another job, or damaged
+├── SnapshotError               a snapshot that is in use, damaged, of something else, or not the newest
+├── MirrorRefusedError          a mirror that would remove too much: .added .removed .unchanged
 ├── SourceChangedError          a file that changed while it was read
 ├── SegmentMismatchError        a segment of another owner or kind, or read-only: .differences
 ├── ConfigurationError          wrong or missing settings, before anything is sent

@@ -284,8 +284,8 @@ class CommerceGrid:
         Args:
             segment_id: the contact list.
             source: everything it shall hold: an iterable or async iterable of `str`, a `Table`, or the path of a file.
-            data_provider_id: check, with one search before the first change, that the list is this data provider's and may be
-                written. That search is made in any case.
+            data_provider_id: check, with one search before the first change, that the list is this data provider's and
+                may be written. That search is made in any case.
             **options: `snapshot` must be given, `hash` be chosen for e-mails, and `baseline` the first time; see
                 `criteo_audiences.MirrorOptions` for all.
 

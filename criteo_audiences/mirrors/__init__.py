@@ -5,5 +5,24 @@
 
 from criteo_audiences.mirrors.options import Baseline, MirrorOptions, MirrorSettings
 from criteo_audiences.mirrors.report import MirrorReport
+from criteo_audiences.mirrors.summaries import (
+    SnapshotState,
+    SnapshotSummary,
+    describe_snapshot,
+    forget,
+    list_snapshots,
+    remove_snapshot,
+)
 
-__all__ = ["Baseline", "MirrorOptions", "MirrorReport", "MirrorSettings"]
+__all__ = [
+    "Baseline",
+    "MirrorOptions",
+    "MirrorReport",
+    "MirrorSettings",
+    "SnapshotState",
+    "SnapshotSummary",
+    "describe_snapshot",
+    "forget",
+    "list_snapshots",
+    "remove_snapshot",
+]

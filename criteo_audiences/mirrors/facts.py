@@ -194,3 +194,8 @@ def generation_of(name: str | None) -> int:
     """Returns the generation in a name, 0 without one."""
     number = (name or "").partition("-")[0]
     return int(number) if number.isdigit() else 0
+
+
+def changes_of(path: Path) -> Path:
+    """Returns where the changes of a snapshot are while they are sent."""
+    return path.with_name(f"{path.name}.changes")

@@ -10,13 +10,13 @@ from anyio import to_thread
 from attrs import define
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.mirrors.facts import MirroredList
+from criteo_audiences.mirrors.facts import MirroredList, changes_of
 from criteo_audiences.mirrors.guard import require_baseline, require_harmless
 from criteo_audiences.mirrors.lanes import ChangeLane, ComparedValues
 from criteo_audiences.mirrors.options import Baseline, MirrorSettings
 from criteo_audiences.mirrors.report import MirrorReport
 from criteo_audiences.mirrors.sealed import note_of
-from criteo_audiences.mirrors.snapshot import Snapshot, changes_path, journal_path, opened
+from criteo_audiences.mirrors.snapshot import Snapshot, journal_path, opened
 from criteo_audiences.models import Operation
 from criteo_audiences.tables.changes import Changes
 from criteo_audiences.tables.engine import comparison
@@ -203,7 +203,7 @@ class _Mirror:
         path = journal_path(self.snapshot.path, self.snapshot.journals, operation)
         options = Options(**chosen, operation=operation, journal=path, resume=False, allow_empty=True)
         changes = Changes(
-            path=changes_path(self.snapshot.path),
+            path=changes_of(self.snapshot.path),
             removes=operation is Operation.REMOVE,
             kind=self.selection.kind,
             algorithm=self.selection.algorithm,

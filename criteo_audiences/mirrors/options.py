@@ -61,7 +61,7 @@ def _baseline(value: object) -> Baseline | None:
     if value is None:
         return None
     try:
-        return Baseline(value.replace("_", "-").lower() if isinstance(value, str) else value)
+        return Baseline(str(value).replace("_", "-").lower())
     except ValueError:
         raise ConfigurationError(f"baseline must be one of: {', '.join(Baseline)}.") from None
 

@@ -80,7 +80,7 @@ def read_note(path: Path, what: str = "snapshot") -> dict[str, Any] | None:
         if file is None:
             return None
         place, note = _found(file, path, what)
-        if note.get("format", 0) > FORMAT:
+        if note["format"] > FORMAT:
             raise _refused(path, what, "was written by a newer release: use that one")
         file.seek(place)
         if file.read(len(_BLANK)) != _checksum(file, place):
@@ -143,10 +143,10 @@ def _found(file: BinaryIO, path: Path, what: str = "snapshot") -> tuple[int, dic
         raise _refused(path, what, f"is no {what} of this library, and is left as it is: name another path")
     try:
         note = json.loads(footer[seal_.end() : seal_.end() + int(seal_[2])])
-        if not isinstance(note, dict) or not isinstance(note.get("format"), int):
-            raise TypeError
-    except (ValueError, TypeError):
-        raise _refused(path, what, f"is damaged: {SNAPSHOT_LOST}") from None
+    except ValueError:
+        note = None
+    if not isinstance(note, dict) or not isinstance(note.get("format"), int):
+        raise _refused(path, what, f"is damaged: {SNAPSHOT_LOST}")
     return start + seal_.start(1), note
 
 

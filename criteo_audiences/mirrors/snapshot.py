@@ -25,9 +25,9 @@ from criteo_audiences.journals import BatchState, make_directory, read_entries, 
 from criteo_audiences.journals import remove as remove_journal
 from criteo_audiences.journals.file_lock import FileLock
 from criteo_audiences.journals.sqlite_file import InUseError, NeverBeganError
-from criteo_audiences.mirrors.facts import Facts, Intent, MirroredList, generation_of
+from criteo_audiences.mirrors.facts import Facts, Intent, MirroredList, changes_of, generation_of
 from criteo_audiences.mirrors.ledgers import Ledgers
-from criteo_audiences.mirrors.sealed import note_of, publish, read_note, seal
+from criteo_audiences.mirrors.sealed import is_sealed, note_of, publish, read_note, seal
 from criteo_audiences.models import Operation
 from criteo_audiences.tables.engine import comparison
 from criteo_audiences.tables.engine.connection import connect, workspace_of
@@ -47,14 +47,9 @@ _MOST_MARKS: Final = 8
 """Those of a mirror that was killed, and of the one before."""
 
 DISTURBED: Final = (
-    "Something else has operated on the list since the last mirror (an upload or a clear): it may hold more, or less, than "
-    "the snapshot says."
+    "Something else has operated on the list since the last mirror (an upload or a clear): it may hold more, or less, "
+    "than the snapshot says."
 )
-
-
-def changes_path(path: Path) -> Path:
-    """Returns where the changes of a snapshot are while they are sent."""
-    return path.with_name(f"{path.name}.changes")
 
 
 def journal_path(path: Path, directory: Path, operation: Operation) -> Path:
@@ -130,7 +125,7 @@ class Snapshot:
         """Makes a first snapshot, which holds nothing."""
         file = self.target("snapshot")
         with self._engine() as engine:
-            comparison.store(engine, f"SELECT * FROM {comparison.EMPTY_SNAPSHOT}", file, note_of(facts.to_note()))
+            comparison.store(engine, comparison.EMPTY_ROWS, file, note_of(facts.to_note()))
         self.replace(file, facts)
 
     def settle(self, facts: Facts) -> None:
@@ -148,7 +143,7 @@ class Snapshot:
         marks = self._require_facts().marks
         with self._translated():
             seal(file)
-            publish(file, changes_path(self.path))
+            publish(file, changes_of(self.path))
         self.ledgers.note(intent.name, intent.token, marks)
 
     def carry_on(self, *, keep: bool = True) -> None:
@@ -161,7 +156,7 @@ class Snapshot:
             SnapshotError: when the changes cannot be used.
             JournalError: when a journal is in use or damaged.
         """
-        path, before = changes_path(self.path), self.facts
+        path, before = changes_of(self.path), self.facts
         note = read_note(path, "file of changes")
         if note is None:
             return
@@ -241,7 +236,7 @@ class Snapshot:
     def _clean_up(self, intent: Intent) -> None:
         """Removes changes that were carried into the snapshot, and their journals."""
         with self._translated():
-            changes_path(self.path).unlink(missing_ok=True)
+            changes_of(self.path).unlink(missing_ok=True)
         for operation in Operation:
             journal = journal_path(self.path, Path(intent.journals), operation)
             if journal.exists():
@@ -250,7 +245,7 @@ class Snapshot:
     @contextmanager
     def _engine(self) -> Iterator[Any]:
         """Opens an engine that sees the snapshot, its changes and the scratch directory."""
-        changes = changes_path(self.path)
+        changes = changes_of(self.path)
         files = [changes] if changes.exists() else []
         with self._translated(), workspace() as directory, translated("the snapshot", has_sql=False):
             engine = connect(directory, threads=1, memory_limit=self.memory_limit, files=files, places=self.places)
@@ -326,12 +321,32 @@ def opened(
         yield snapshot
 
 
+def discard(path: Path) -> None:
+    """Removes a snapshot, its changes and their journals; see `remove_snapshot`."""
+    if not path.exists():
+        raise SnapshotError(f"There is no snapshot {path}.")
+    if not is_sealed(path):
+        read_note(path)  # says why
+    lock = _lock(path, f"The snapshot {path}")
+    try:
+        changes = changes_of(path)
+        journals = Path(Intent.from_note(read_note(changes) or {}, changes).journals) if changes.exists() else None
+        for operation in Operation if journals is not None else ():
+            journal = journal_path(path, journals or path.parent, operation)
+            if journal.exists():
+                remove_journal(journal)
+        changes.unlink(missing_ok=True)
+        path.unlink()
+    finally:
+        lock.release()
+
+
 def _require_newest(snapshot: Snapshot) -> None:
     """Refuses an older copy of a snapshot; changes that are its own are the newest there is."""
     if snapshot.facts is None:
         return
-    note = read_note(changes_path(snapshot.path), "file of changes")
-    intent = None if note is None else Intent.from_note(note, changes_path(snapshot.path))
+    note = read_note(changes_of(snapshot.path), "file of changes")
+    intent = None if note is None else Intent.from_note(note, changes_of(snapshot.path))
     for known in snapshot.ledgers.snapshots():
         if intent is None or intent.of != snapshot.facts.token or known != intent.name:
             snapshot.facts.require_newest(snapshot.path, known)

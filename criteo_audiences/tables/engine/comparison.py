@@ -21,8 +21,11 @@ ABSENT, HELD, UNCERTAIN = 0, 1, 2
 DONE, NOT_DONE, MAYBE_DONE = 0, 1, 2
 """What became of a change."""
 
-EMPTY_SNAPSHOT: Final = "(SELECT NULL::BLOB AS digest, NULL::VARCHAR AS text, false AS uncertain WHERE false)"
-"""A relation that is a snapshot of nothing."""
+EMPTY_ROWS: Final = "SELECT NULL::BLOB AS digest, NULL::VARCHAR AS text, false AS uncertain WHERE false"
+"""The rows of a snapshot of nothing."""
+
+EMPTY_SNAPSHOT: Final = f"({EMPTY_ROWS})"
+"""The same as a relation."""
 
 _DIGEST: Final = "[0-9a-f]{64}|[0-9a-f]{32}"
 _WIRE: Final = "coalesce(lower(hex(digest)), text)"
@@ -86,8 +89,8 @@ def stage_values(engine: Any, selection: Selection, values: Sequence[str]) -> No
 def compare(engine: Any, selection: Selection, snapshot: str) -> Difference:
     """Finds what must be added and removed, into the tables `additions` and `removals`.
 
-    Identifiers are compared by 96 bits of two hashes, since 20 million of those fit into little memory. The second one is
-    drawn by lot for each run: for two identifiers to be taken for one by chance is less likely than a broken disk.
+    Identifiers are compared by 96 bits of two hashes, since 20 million of those fit into little memory. The second one
+    is drawn by lot for each run: that two identifiers are taken for one by chance is less likely than a broken disk.
 
     Args:
         engine: has the prepared rows in its table `staged`.
@@ -199,7 +202,7 @@ def _numbered(snapshot: str) -> str:
 
 
 def _match(engine: Any, selection: Selection, snapshot: str) -> None:
-    """Makes the tables `held`, `unmatched` (rows of either side without the other's) and `added` (each of them once)."""
+    """Makes the tables `held`, `unmatched` (rows that one side has) and `added` (the first of each to be added)."""
     is_hashed = selection.algorithm is not None
     digest, text = _packed("w", is_hashed=is_hashed)
     wire = query.on_the_wire(selection.kind, selection.algorithm)
