@@ -10,6 +10,7 @@ from criteo_audiences.cli.contact_lists import clear, stats
 from criteo_audiences.cli.in_market import in_market
 from criteo_audiences.cli.journals import journals
 from criteo_audiences.cli.login import choose_profile
+from criteo_audiences.cli.mirrors import mirror, replace, snapshots
 from criteo_audiences.cli.options import UploadCommand, filled, grouped
 from criteo_audiences.cli.sandbox import demo, sandbox
 from criteo_audiences.cli.segments import segments
@@ -27,10 +28,13 @@ app = typer.Typer(
 )
 app.command(cls=UploadCommand)(grouped(upload))
 app.command(cls=UploadCommand)(grouped(remove))
+app.command(cls=UploadCommand)(grouped(mirror))
+app.command(cls=UploadCommand)(grouped(replace))
 for command in (clear, stats, whoami, demo, sandbox):
     app.command()(grouped(command))
 app.add_typer(segments, name="segments")
 app.add_typer(journals, name="journals")
+app.add_typer(snapshots, name="snapshots")
 app.add_typer(audiences, name="audiences")
 app.add_typer(in_market, name="in-market")
 
