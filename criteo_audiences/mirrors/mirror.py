@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import anyio
 from anyio import to_thread
-from attrs import define
+from attrs import define, evolve
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.mirrors.facts import MirroredList, changes_of
@@ -128,12 +128,13 @@ class _Mirror:
         def compare(engine: Any, selection: Selection) -> int:
             found = comparison.compare(engine, selection, snapshot.relation(engine))
             if assumes:
-                found = Difference(added=0, removed=0, unchanged=found.added + found.unchanged, repeated=found.repeated)
+                rows, count = comparison.all_wanted(engine, selection)
+                found = evolve(found, added=0, unchanged=found.added + found.unchanged)
                 nonlocal facts
-                facts = facts.holding(found.unchanged)
-            rows, note = (
-                (comparison.wanted_rows(), facts.to_note()) if assumes else (comparison.changes(), intent.to_note())
-            )
+                facts = facts.holding(count)
+                note = facts.to_note()
+            else:
+                rows, note = comparison.changes(), intent.to_note()
             if not dry_run and (assumes or found.added or found.removed):
                 comparison.store(engine, rows, snapshot.target("found"), note_of(note))
             self.difference = found

@@ -115,7 +115,9 @@ class Sequence:
                     continue
                 assert ended["ok"], ended
                 wanted = digests(people)
-                assert held.identifiers == wanted, f"{len(wanted - held.identifiers)} missing, {len(held.identifiers - wanted)} left"
+                assert held.identifiers == wanted, (
+                    f"{len(wanted - held.identifiers)} missing, {len(held.identifiers - wanted)} left"
+                )
                 needed = batches(len(wanted - before)) + batches(len(before - wanted))
                 assert needed <= self._calls <= needed + killed * (CONCURRENCY + 1), (needed, self._calls, killed)
                 assert ended["calls"] == self._calls

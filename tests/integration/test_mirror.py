@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from attrs import define
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import (
@@ -116,15 +116,14 @@ SOURCES: list[Callable[[list[str], Path], Any]] = [
     lambda rows, _: iter(rows),
     lambda rows, _: asynchronous(rows),
     lambda rows, path: as_file(rows, path / "crm.csv"),
-    lambda rows, path: Table.from_query(f"SELECT email FROM '{as_file(rows, path / 'crm.csv')}'"),
+    lambda rows, path: Table.from_query("SELECT email FROM " + repr(str(as_file(rows, path / "crm.csv")))),  # noqa: S608 - ours
 ]
 
 
-@pytest.mark.parametrize("clear", [True, False])
-async def test_sources_of_every_kind_are_one(mirror: Mirrored, tmp_path: Path, clear: bool) -> None:
+@pytest.mark.parametrize("chosen", [{"hash": None}, {"hash": "sha256"}])
+async def test_sources_of_every_kind_are_one(mirror: Mirrored, tmp_path: Path, chosen: dict[str, Any]) -> None:
     """A list, an iterator, an async one, a file and a query of the same rows leave nothing to change."""
     rows = ["Ann@Example.com ", "bob@example.com", "no address", "ann@example.com", "d\u00e4n@example.com"]
-    chosen: dict[str, Any] = {"hash": None} if clear else {}
     await mirror(rows, baseline="empty", **chosen)
     for source in SOURCES:
         report = await mirror(source(rows, tmp_path), **chosen)
@@ -167,7 +166,7 @@ async def test_baselines(mirror: Mirrored, tmp_path: Path) -> None:
     report = await mirror(list(emails(3)), baseline="unknown")
     assert (report.added, report.removed) == (3, 0)
     assert mirror.held == sha256([*emails(3), "stranger@example.com"])
-    with pytest.raises(ConfigurationError, match="baseline=unknown is for a first mirror, but the snapshot .* exists"):
+    with pytest.raises(ConfigurationError, match=r"baseline=unknown is for a first mirror, but the snapshot .* exists"):
         await mirror(list(emails(3)), baseline="unknown")
     mirror.path = tmp_path / "another"
     calls = mirror.changes()
@@ -184,12 +183,14 @@ async def test_guard_stops_before_any_call(mirror: Mirrored) -> None:
     """An empty source and a drop of half are refused with the numbers, before a token is asked for."""
     await mirror(list(emails(100)), baseline="empty")
     before, requests = mirror.path.read_bytes(), len(mirror.stage.sandbox.requests)
-    with pytest.raises(MirrorRefusedError, match=r"would remove 50 of 100 identifiers \(50.0%\) and add 1; .* allows 20"):
+    with pytest.raises(
+        MirrorRefusedError, match=r"would remove 50 of 100 identifiers \(50.0%\) and add 1; .* allows 20"
+    ):
         await mirror([*list(emails(50)), "new@example.com"], max_removals=0.2)
     with pytest.raises(MirrorRefusedError, match=r"holds no identifier \(0 rows read, 0 rejected\)") as refused:
         await mirror(iter(()))
     assert (refused.value.added, refused.value.removed, refused.value.unchanged) == (0, 100, 0)
-    with pytest.raises(MirrorRefusedError, match="rows read were rejected, more than max_rejected=0.5"):
+    with pytest.raises(MirrorRefusedError, match=r"rows read were rejected, more than max_rejected=0.5"):
         await mirror([*emails(100), *["x"] * 101])
     assert (mirror.path.read_bytes(), len(mirror.stage.sandbox.requests)) == (before, requests)
     await mirror(list(emails(80)), max_removals=0.2)
@@ -324,9 +325,9 @@ async def test_second_mirror_of_a_list_is_refused(mirror: Mirrored, tmp_path: Pa
 
     running = asyncio.create_task(mirror(slowly()))
     await began.wait()
-    with pytest.raises(SnapshotError, match="The snapshot .* is in use by another mirror: wait for its end"):
+    with pytest.raises(SnapshotError, match=r"The snapshot .* is in use by another mirror: wait for its end"):
         await mirror(list(emails(3)))
-    with pytest.raises(SnapshotError, match="Segment .* is in use by another mirror"):
+    with pytest.raises(SnapshotError, match=r"Segment .* is in use by another mirror"):
         await mirror(list(emails(3)), snapshot=tmp_path / "another", baseline="empty")
     go_on.set()
     assert (await running).ok
@@ -342,7 +343,9 @@ async def test_restored_copy_is_refused(mirror: Mirrored, tmp_path: Path, state_
     for forgotten in (None, mirror.path.parent / ".criteo-audiences.ledger"):
         if forgotten is not None:
             forgotten.unlink()
-        with pytest.raises(SnapshotError, match=r"is not the newest of its list: it is generation \d, and generation \d"):
+        with pytest.raises(
+            SnapshotError, match=r"is not the newest of its list: it is generation \d, and generation \d"
+        ):
             await mirror(list(emails(4)))
     assert list(state_home.rglob(".criteo-audiences.ledger"))
     mirror.path.write_bytes(newest)
@@ -395,7 +398,10 @@ async def test_bad_snapshots_are_refused_in_one_line(mirror: Mirrored, kind: str
     [
         ({"hash": "md5"}, "is of hash=sha256, not md5"),
         ({"segment_id": "another"}, "is of segment"),
-        ({"identifier_type": "madid", "hash": None}, "is of identifier_type=email, not madid and of hash=sha256, not None"),
+        (
+            {"identifier_type": "madid", "hash": None},
+            "is of identifier_type=email, not madid and of hash=sha256, not None",
+        ),
     ],
 )
 async def test_snapshot_of_something_else_is_refused(mirror: Mirrored, options: Any, message: str) -> None:
@@ -506,13 +512,14 @@ async def test_replace_clears_right_before_the_first_batch(mirror: Mirrored) -> 
 async def test_deadline_ends_a_mirror_that_goes_on_later(mirror: Mirrored) -> None:
     """What was not sent by then is pending, and the next mirror sends it."""
     mirror.stage.sandbox.fail_next(on=AMENDING, stall=30.0, at="handled")
-    report = await mirror(list(emails(30)), baseline="empty", deadline=3.0, max_concurrency=1)
+    report = await mirror(list(emails(30)), baseline="empty", deadline=1.5, max_concurrency=1)
     assert not report.ok
     assert report.additions.deadline_passed
     assert (await mirror(list(emails(30)))).ok
     assert mirror.held == sha256(emails(30))
 
 
+@settings(max_examples=5)
 @given(
     versions=st.lists(st.sets(st.integers(0, 30)), min_size=1, max_size=4),
     refused=st.lists(st.sampled_from([None, 400, 503]), max_size=4),
@@ -536,7 +543,7 @@ async def sequence(path: Path, versions: list[set[int]], refused: list[int | Non
                 status = refused.pop() if refused else None
                 if status is not None:
                     sandbox.fail_next(status=status, on=AMENDING, handle_first=status == 503)
-                for _ in range(2):
+                for _ in range(1 + len(versions)):  # a fault may wait for a call that comes later
                     baseline = {} if path.exists() else {"baseline": "empty"}
                     report = await mirror(source, allow_empty=True, batch_size=7, **baseline)
                     if report.ok:

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from criteo_audiences.models import HashAlgorithm
 from criteo_audiences.tables.engine import query
 from criteo_audiences.tables.plan import Selection
 
@@ -133,9 +134,18 @@ def changes() -> str:
     return " UNION ALL ".join(parts)
 
 
-def wanted_rows() -> str:
-    """Returns the snapshot of a list that holds exactly the prepared rows, after a comparison with an empty one."""
-    return "SELECT digest, text, false AS uncertain FROM additions"
+def all_wanted(engine: Any, selection: Selection) -> tuple[str, int]:
+    """Returns the snapshot of a list that holds the prepared rows, each form of a person's, and how many those are.
+
+    Call it after a comparison with an empty snapshot.
+    """
+    rows = "SELECT digest, text FROM additions"
+    if merged(engine):
+        digest, text = _packed("p", is_hashed=selection.algorithm is not None)
+        rows += f" UNION SELECT {digest}, {text} FROM staged WHERE code = {query.DUPLICATE}"
+        engine.execute(f"CREATE TEMP TABLE every AS {rows}")
+        rows = "SELECT digest, text FROM every"
+    return f"SELECT *, false AS uncertain FROM ({rows})", _count(engine, f"({rows})")
 
 
 def outgoing(path: str, *, removes: bool, is_hashed: bool) -> str:
@@ -265,10 +275,26 @@ def _merge_persons(engine: Any, selection: Selection) -> None:
 
 
 def _keep_persons(engine: Any, selection: Selection) -> None:
-    """Takes back a removal and an addition that are of one person, in another form than before."""
-    if not selection.rule.algorithms or not (_count(engine, "additions") and _count(engine, "removals")):
+    """Removes nobody whom the source names in clear and the list holds in another form than the source has now."""
+    if not selection.rule.algorithms or not _count(engine, "removals"):
         return
     forms = ", ".join(_forms(selection, "p"))
+    if _count(engine, "additions"):
+        _take_back(engine, selection, forms)
+    if _count(engine, f"removals WHERE {_foreign(selection)}"):
+        named = f"SELECT unnest([{forms}]) FROM staged WHERE code = {query.PREPARED}"
+        engine.execute(f"DELETE FROM removals WHERE {_foreign(selection)} AND {_WIRE} IN ({named})")
+
+
+def _foreign(selection: Selection) -> str:
+    """Returns whether a removal cannot be of a person whom the source now sends, by the length of its digest."""
+    if selection.algorithm is None:
+        return "digest IS NOT NULL"
+    return f"octet_length(digest) <> {16 if selection.algorithm is HashAlgorithm.MD5 else 32}"
+
+
+def _take_back(engine: Any, selection: Selection, forms: str) -> None:
+    """Takes back a removal and an addition that are of one person."""
     old = ", ".join(_forms(selection, "text"))
     engine.execute(
         "CREATE TEMP TABLE same AS SELECT DISTINCT a, r FROM ("
@@ -285,4 +311,5 @@ def _keep_persons(engine: Any, selection: Selection) -> None:
 
 
 def _count(engine: Any, rows: str) -> int:
-    return int(engine.execute(f"SELECT count(*) FROM {rows}").fetchone()[0])
+    ((count,),) = engine.execute(f"SELECT count(*) FROM {rows}").fetchall()
+    return int(count)
