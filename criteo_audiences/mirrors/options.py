@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Required
 
 from attrs import field, frozen
 
@@ -52,7 +52,7 @@ class MirrorOptions(UploadOptions, total=False):
             mirror is refused before its first call. An empty source also needs `allow_empty`.
     """
 
-    snapshot: FilePath
+    snapshot: Required[FilePath]
     baseline: Baseline | str | None
     max_removals: float
 

@@ -47,7 +47,9 @@ async def test_a_list_is_mirrored_from_day_to_day(cli: Any, sandbox: Any, export
     assert len(sandbox.contact_list(segment_id)) == 95
 
 
-async def test_guard_ends_as_incomplete_and_a_bad_snapshot_as_a_file(cli: Any, sandbox: Any, export: Any, tmp_path: Path) -> None:
+async def test_guard_ends_as_incomplete_and_a_bad_snapshot_as_a_file(
+    cli: Any, sandbox: Any, export: Any, tmp_path: Path
+) -> None:
     """A drop of half is exit code 7, a damaged snapshot 3, each with one line, and nothing is sent."""
     segment_id = sandbox.add_contact_list()
     snapshot = tmp_path / "crm.snapshot"
@@ -77,7 +79,10 @@ async def test_snapshots_are_listed_shown_and_removed(cli: Any, sandbox: Any, ex
     assert (document["hash"], document["identifiers"], document["baseline"]) == (None, 2, "empty")
     assert "example.com" not in shown.out
     done = await cli("snapshots", "remove", name)
-    assert (done.code, done.err) == (2, "criteo-audiences: Nothing was done: confirm with --yes where standard input is no terminal.\n")
+    assert (done.code, done.err) == (
+        2,
+        "criteo-audiences: Nothing was done: confirm with --yes where standard input is no terminal.\n",
+    )
     assert (await cli("snapshots", "remove", name, "--yes")).out == f"removed {name}\n"
     assert (await cli("snapshots", "remove", name, "--yes")).code == 3
     assert json.loads((await cli("snapshots", "list", "--json")).out)["snapshots"] == []
