@@ -1,4 +1,4 @@
-"""What a snapshot says of itself, and whether it is the right one; pure."""
+"""What a snapshot says of itself, and whether it is the right one."""
 
 import datetime as dt
 import uuid
@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 from attrs import asdict, evolve, field, fields, frozen
 
 from criteo_audiences.errors import SnapshotError
-from criteo_audiences.mirrors.sealed import SNAPSHOT_LOST
+from criteo_audiences.mirrors.sealed import SNAPSHOT_LOST, read_note
 
 _CLOCK_TOLERANCE: Final = 60.0
 """Seconds by which two machines' clocks, or one that is being set right, may differ."""
@@ -188,6 +188,18 @@ class Intent:
             return cls(**{each.name: note[each.name] for each in fields(cls)})
         except (KeyError, TypeError):
             raise SnapshotError(f"The file of changes {path} is damaged: {SNAPSHOT_LOST}.") from None
+
+
+def read_facts(path: Path) -> Facts:
+    """Returns what a snapshot says of itself, once it has been held against its checksum.
+
+    Raises:
+        SnapshotError: when there is none, or it is damaged, none of ours or of a newer release.
+    """
+    note = read_note(path)
+    if note is None:
+        raise SnapshotError(f"There is no snapshot {path}.")
+    return Facts.from_note(note, path)
 
 
 def generation_of(name: str | None) -> int:

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import anyio
 from anyio import to_thread
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.mirrors.facts import MirroredList, changes_of
+from criteo_audiences.mirrors.facts import Facts, Intent, MirroredList, changes_of
 from criteo_audiences.mirrors.guard import require_baseline, require_harmless
 from criteo_audiences.mirrors.lanes import ChangeLane, ComparedValues
 from criteo_audiences.mirrors.options import Baseline, MirrorSettings
@@ -21,7 +21,7 @@ from criteo_audiences.models import Operation
 from criteo_audiences.tables.changes import Changes
 from criteo_audiences.tables.engine import comparison
 from criteo_audiences.tables.engine.comparison import Difference
-from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Compare, Selection
+from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Selection
 from criteo_audiences.uploads import Amend, Destination, UploadReport
 from criteo_audiences.uploads.lane import Lane, as_table
 from criteo_audiences.uploads.options import Options
@@ -104,7 +104,9 @@ class _Mirror:
         selection: the kind of identifier and how it is sent.
         snapshot: what the list holds, open.
         ends_at: when nothing more may be sent, on the loop's clock.
-        difference: what the comparison has found; `None` as long as it has not.
+        facts: of the snapshot, or of the first one that is to be written.
+        intent: of the changes that the comparison finds.
+        difference: what it has found; `None` as long as it has not.
     """
 
     amend: Amend
@@ -113,70 +115,84 @@ class _Mirror:
     selection: Selection
     snapshot: Snapshot
     ends_at: float
+    facts: Facts = field(init=False)
+    intent: Intent = field(init=False)
     difference: Difference | None = None
 
     async def run(self, source: object, look: Callable[[], Awaitable[None]] | None) -> MirrorReport:
-        """Mirrors the source; nothing is written, and no call made, before everything that can refuse it has not."""
+        """Mirrors the source; before everything that can refuse it has not, nothing is written and no list changed."""
         settings, snapshot = self.settings, self.snapshot
+        is_first = snapshot.facts is None
         is_known = bool(await to_thread.run_sync(snapshot.ledgers.snapshots))
-        require_baseline(settings.snapshot, settings.baseline, exists=snapshot.facts is not None, is_known=is_known)
-        facts = snapshot.facts or snapshot.first(settings.baseline or "")
-        intent = snapshot.intent(facts)
-        assumes = settings.baseline is Baseline.ASSUME_CURRENT
-        dry_run = settings.options.dry_run
-
-        def compare(engine: Any, selection: Selection) -> int:
-            found = comparison.compare(engine, selection, snapshot.relation(engine))
-            if assumes:
-                rows, count = comparison.all_wanted(engine, selection)
-                found = evolve(found, added=0, unchanged=found.added + found.unchanged)
-                nonlocal facts
-                facts = facts.holding(count)
-                note = facts.to_note()
-            else:
-                rows, note = comparison.changes(), intent.to_note()
-            if not dry_run and (assumes or found.added or found.removed):
-                comparison.store(engine, rows, snapshot.target("found"), note_of(note))
-            self.difference = found
-            return found.repeated
-
-        read = await self._read(source, compare)
+        require_baseline(settings.snapshot, settings.baseline, exists=not is_first, is_known=is_known)
+        known = snapshot.facts
+        self.facts = await to_thread.run_sync(snapshot.first, settings.baseline or "") if known is None else known
+        self.intent = snapshot.intent(self.facts)
+        read = await self._read(source)
         difference = self.difference
         if difference is None:  # the deadline has passed
             return self._report(Difference(added=0, removed=0, unchanged=0), read)
         require_harmless(
             difference,
             read,
-            held=facts.identifiers if snapshot.facts is not None else 0,
+            held=0 if is_first else self.facts.identifiers,
             max_removals=settings.max_removals,
             allow_empty=settings.options.allow_empty,
         )
-        changes = difference.added + difference.removed
-        if look is not None and (changes or dry_run or snapshot.facts is None):
+        changes, dry_run = difference.added + difference.removed, settings.options.dry_run
+        if look is not None and (changes or dry_run or is_first):
             await look()
         if dry_run:
             return self._report(difference, read)
-        with anyio.CancelScope(shield=True):
-            if snapshot.facts is None and assumes:
-                await to_thread.run_sync(snapshot.replace, snapshot.target("found"), facts)
-                await to_thread.run_sync(snapshot.settle, facts)
-            elif snapshot.facts is None:
-                await to_thread.run_sync(snapshot.write_empty, facts)
-                await to_thread.run_sync(snapshot.settle, facts)
-        if not changes:
-            return self._report(difference, read)
-        await to_thread.run_sync(snapshot.begin, snapshot.target("found"), intent)
+        if is_first:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(self._write_first)
+        return await self._change(difference, read) if changes else self._report(difference, read)
+
+    def compare(self, engine: Any, selection: Selection) -> int:
+        """Compares the prepared rows with the snapshot, and writes down what that finds, in the reading thread."""
+        found = comparison.compare(engine, selection, self.snapshot.relation(engine))
+        if self._assumes:
+            rows, count = comparison.all_wanted(engine, selection)
+            found = evolve(found, added=0, unchanged=found.added + found.unchanged)
+            self.facts = self.facts.holding(count)
+            note = self.facts.to_note()
+        else:
+            rows, note = comparison.changes(), self.intent.to_note()
+        if not self.settings.options.dry_run and (self._assumes or found.added or found.removed):
+            comparison.store(engine, rows, self.snapshot.target("found"), note_of(note))
+        self.difference = found
+        return found.repeated
+
+    @property
+    def _assumes(self) -> bool:
+        """Whether the list is said to hold the source already."""
+        return self.settings.baseline is Baseline.ASSUME_CURRENT
+
+    def _write_first(self) -> None:
+        """Writes the first snapshot: of what the list is said to hold, or of nothing yet."""
+        if self._assumes:
+            self.snapshot.replace(self.snapshot.target("found"), self.facts)
+        else:
+            self.snapshot.write_empty(self.facts)
+        self.snapshot.settle(self.facts)
+
+    async def _change(self, difference: Difference, read: UploadReport) -> MirrorReport:
+        """Sends the changes, and carries what was acknowledged into the snapshot however that ends."""
+        snapshot = self.snapshot
+        await to_thread.run_sync(snapshot.begin, snapshot.target("found"), self.intent)
         try:
             removals = await self._send(Operation.REMOVE, difference.removed)
-            is_hopeless = bool(removals.failures) and not removals.valid
-            skipped = UploadReport(pending=difference.added) if difference.added else UploadReport()
-            additions = skipped if is_hopeless else await self._send(Operation.ADD, difference.added)
+            if removals.failures and not removals.valid:  # nor would an addition arrive
+                additions = UploadReport(read=difference.added, pending=difference.added)
+            else:
+                additions = await self._send(Operation.ADD, difference.added)
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(snapshot.carry_on)
         return self._report(difference, read, removals, additions)
 
-    async def _read(self, source: object, compare: Compare) -> UploadReport:
+    async def _read(self, source: object) -> UploadReport:
         """Reads the source and compares it, without a call."""
         keywords = {**self.settings.upload, "dry_run": True, "dedupe": True}
         options = Options(**keywords)
@@ -185,13 +201,13 @@ class _Mirror:
         rejects = rejects_of(options)
         lane: Lane
         if table is not None:
-            lane = TableLane(table, options, rejects, compare=compare, places=places)
+            lane = TableLane(table, options, rejects, compare=self.compare, places=places)
         else:
             _require_no_table(options)
             judged = any(policy.subject == "duplicates" for policy in options.fail_on)
             in_clear = {"hash": None} if self.selection.algorithm is not None else {}
             plain = Options(**{**keywords, **in_clear, "dedupe": judged})
-            lane = ComparedValues(source, plain, rejects, selection=self.selection, compare=compare, places=places)
+            lane = ComparedValues(source, plain, rejects, selection=self.selection, compare=self.compare, places=places)
         return await upload_lane(self.amend, self.destination, lane, options, None, rejects, source)
 
     async def _send(self, operation: Operation, count: int) -> UploadReport:

@@ -25,7 +25,7 @@ from criteo_audiences.journals import BatchState, make_directory, read_entries, 
 from criteo_audiences.journals import remove as remove_journal
 from criteo_audiences.journals.file_lock import FileLock
 from criteo_audiences.journals.sqlite_file import InUseError, NeverBeganError
-from criteo_audiences.mirrors.facts import Facts, Intent, MirroredList, changes_of, generation_of
+from criteo_audiences.mirrors.facts import Facts, Intent, MirroredList, changes_of, generation_of, read_facts
 from criteo_audiences.mirrors.ledgers import Ledgers
 from criteo_audiences.mirrors.sealed import is_sealed, note_of, publish, read_note, seal
 from criteo_audiences.models import Operation
@@ -291,14 +291,9 @@ def opened(
         JournalError: when a ledger or a journal cannot be used.
     """
     with ExitStack() as stack:
-        note = read_note(path)
-        facts = None if note is None else Facts.from_note(note, path)
-        if wanted is None and facts is None:
-            raise SnapshotError(f"There is no snapshot {path}.")
-        chosen = wanted or facts.mirrored  # type: ignore[union-attr]  # one of them is there
+        chosen = wanted or read_facts(path).mirrored
         stack.enter_context(_locked(path, chosen))
-        note = read_note(path)  # again, now that nobody else replaces it
-        facts = None if note is None else Facts.from_note(note, path)
+        facts = read_facts(path) if path.exists() or path.is_symlink() else None
         if facts is not None:
             facts.require_usable(path, chosen, now())
         directories = tuple(dict.fromkeys((path.parent, journals or path.parent)))
@@ -316,7 +311,7 @@ def opened(
         )
         _require_newest(snapshot)
         snapshot.carry_on(keep=keep)
-        if snapshot.facts is not None and ledgers.is_disturbed(snapshot.facts.marks):
+        if snapshot.facts is not None and not snapshot.notes and ledgers.is_disturbed(snapshot.facts.marks):
             snapshot.notes.append(DISTURBED)
         yield snapshot
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from attrs import frozen
 
 from criteo_audiences.errors import JournalError, SnapshotError
-from criteo_audiences.mirrors.facts import Facts, changes_of
-from criteo_audiences.mirrors.sealed import is_sealed, read_note
+from criteo_audiences.mirrors.facts import changes_of, read_facts
+from criteo_audiences.mirrors.sealed import is_sealed
 
 
 class SnapshotState(StrEnum):
@@ -68,10 +68,7 @@ def describe_snapshot(path: Path) -> SnapshotSummary:
     Raises:
         SnapshotError: when there is none, or it is damaged or none of ours.
     """
-    note = read_note(path)
-    if note is None:
-        raise SnapshotError(f"There is no snapshot {path}.")
-    facts = Facts.from_note(note, path)
+    facts = read_facts(path)
     mirrored = facts.mirrored
     is_unfinished = bool(facts.uncertain) or changes_of(path).exists()
     return SnapshotSummary(

@@ -136,7 +136,7 @@ class Sequence:
 
     def _plan_a_kill(self) -> None:
         self._kill_at = None
-        if self._kills_left and self._random.random() < 0.7:
+        if self._kills_left and (not self.kills or self._random.random() < 0.7):
             self._kill_at = self._random.randint(1, 14)
 
     def _watch(self, path: str) -> None:
@@ -146,7 +146,7 @@ class Sequence:
         self._calls += 1
         if self._calls == self._kill_at:
             self._kills_left -= 1
-            delay = self._random.choice((0.0, 0.001, 0.004, 0.02, 0.05))
+            delay = self._random.choice((0.0, 0.001, 0.004, 0.02, 0.05)) if self.kills else 0.0
             asyncio.get_running_loop().call_later(delay, self._kill, self._process)
 
     def _kill(self, process: Any) -> None:
