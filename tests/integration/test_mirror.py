@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import itertools
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -23,7 +24,9 @@ from criteo_audiences import (
 )
 from criteo_audiences.mirrors import describe_snapshot, forget, list_snapshots, remove_snapshot
 from criteo_audiences.mirrors.facts import Facts
+from criteo_audiences.mirrors.ledgers import Ledgers
 from criteo_audiences.mirrors.sealed import read_note
+from criteo_audiences.mirrors.snapshot import Snapshot
 from tests.kit import AMENDING, Stage, emails
 
 
@@ -350,6 +353,70 @@ async def test_restored_copy_is_refused(mirror: Mirrored, tmp_path: Path, state_
     assert list(state_home.rglob(".criteo-audiences.ledger"))
     mirror.path.write_bytes(newest)
     assert (await mirror(list(emails(4)))).unchanged == 4
+
+
+async def test_ledger_that_was_given_knows_the_newest(mirror: Mirrored, tmp_path: Path, state_home: Path) -> None:
+    """Where nothing else does: the journals' directory was kept, the snapshot's and the user's state came back."""
+    journals = tmp_path / "journals"
+    await mirror(list(emails(3)), baseline="empty", journal=journals)
+    old = mirror.path.read_bytes()
+    await mirror(list(emails(4)), journal=journals)
+    mirror.path.write_bytes(old)
+    for ledger in (*state_home.rglob(".criteo-audiences.ledger*"), *tmp_path.glob(".criteo-audiences.ledger*")):
+        ledger.unlink()
+    with pytest.raises(SnapshotError, match="is not the newest"):
+        await mirror(list(emails(4)), journal=journals)
+    assert sorted(each.name for each in journals.iterdir()) == [".criteo-audiences.ledger"]
+    (journals / ".criteo-audiences.ledger").unlink()
+    assert (await mirror(list(emails(4)), journal=journals)).added == 1  # nobody knows better
+
+
+class CrashError(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize(
+    "crash", ["Ledgers.note", "Snapshot.carry_on", "Snapshot.replace", "Snapshot._clean_up", "Snapshot.settle"]
+)
+@pytest.mark.parametrize("leaving", [True, False])
+async def test_crash_between_two_steps(
+    mirror: Mirrored, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, crash: str, leaving: object
+) -> None:
+    """Wherever a mirror ends, the next one leaves exactly its source, and nothing but the snapshot."""
+    await mirror(list(emails(30)), baseline="empty")
+    owner, _, name = crash.partition(".")
+
+    calls = itertools.count()
+
+    def end(*_: object, **__: object) -> None:
+        if next(calls) or name != "carry_on":  # it is called at the beginning, too
+            raise CrashError
+
+    with monkeypatch.context() as patch:
+        patch.setattr({"Ledgers": Ledgers, "Snapshot": Snapshot}[owner], name, end)
+        with pytest.raises(CrashError):
+            await mirror(list(emails(45))[5:])
+    source = list(emails(50))[10:] if leaving else list(emails(45))[5:]
+    report = await mirror(source)
+    assert (report.ok, report.uncertain, report.notes) == (True, 0, ())
+    assert mirror.held == sha256(source)
+    assert files(tmp_path) == ["crm.snapshot"]
+
+
+async def test_nothing_of_an_identifier_is_shown(mirror: Mirrored, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither in the report, nor in the logs, nor in the ledgers and journals; in clear it is in the snapshot only."""
+    caplog.set_level("DEBUG")
+    secret = "ann.secret@example.com"
+    mirror.stage.sandbox.fail_next(status=400, on=AMENDING)
+    report = await mirror([secret], baseline="empty", hash=None)
+    report = await mirror([secret], hash=None)
+    shown = repr(report) + str(report.to_dict()) + caplog.text + repr(describe_snapshot(mirror.path))
+    (digest,) = sha256([secret])
+    assert secret not in shown
+    assert digest not in shown
+    directory = mirror.path.parent
+    holding = {each.name for each in directory.rglob("*") if each.is_file() and secret.encode() in each.read_bytes()}
+    assert holding == {"crm.snapshot"}
 
 
 async def test_lost_snapshot_has_a_way_out(mirror: Mirrored) -> None:
