@@ -64,6 +64,7 @@ endif
 
 soak: $(VENV)/.test
 	$(BIN)/python tests/faults/soak.py
+	MIRROR_SEQUENCES=20 $(BIN)/python -m pytest -q tests/faults/test_mirrors.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

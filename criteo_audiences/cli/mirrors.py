@@ -28,7 +28,7 @@ from criteo_audiences.cli.report import Plan, progress_shown
 from criteo_audiences.cli.run import Run, run
 from criteo_audiences.cli.state_directory import state_directory
 from criteo_audiences.cli.streams import print_error, print_json, print_result, print_table
-from criteo_audiences.cli.uploads import FilesArgument, Reading, announcement_of
+from criteo_audiences.cli.uploads import FilesArgument, SourceOptions, announcement_of
 
 if TYPE_CHECKING:
     from criteo_audiences import MirrorReport, Table
@@ -93,7 +93,7 @@ def mirror(
     baseline: BaselineOption = None,
     max_removals: MaxRemovalsOption = 0.2,
     journal: JournalOption = None,
-    sending: Reading,
+    sending: SourceOptions,
     owner: Owner,
     state: Run,
 ) -> None:
@@ -176,7 +176,7 @@ def replace(
     files: FilesArgument,
     *,
     yes: YesOption = False,
-    sending: Reading,
+    sending: SourceOptions,
     owner: Owner,
     state: Run,
 ) -> None:

@@ -55,7 +55,7 @@ OperationOption = Annotated[
 
 
 @attrs.frozen(kw_only=True)
-class Reading:
+class SourceOptions:
     """The options of a command that reads a file of identifiers: keywords of the library, which explains most of them.
 
     Those of uploads only are in `Sending`.
@@ -145,7 +145,7 @@ class Reading:
 
 
 @attrs.frozen(kw_only=True)
-class Sending(Reading):
+class Sending(SourceOptions):
     """The options of an upload."""
 
     columns: Annotated[
