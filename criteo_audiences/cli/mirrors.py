@@ -277,7 +277,11 @@ def remove(name: NameArgument, *, yes: YesOption = False, directory: DirectoryOp
 
 
 def _place(directory: str | None) -> Path:
-    return state_directory().with_name("snapshots") if directory is None else Path(directory)
+    from criteo_audiences import mirrors  # noqa: PLC0415 - slow to import
+
+    if directory is not None:
+        return Path(directory)
+    return mirrors.snapshot_directory() or state_directory()  # which says what is missing
 
 
 def _path_of(name: str, directory: str | None) -> Path:

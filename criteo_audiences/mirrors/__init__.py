@@ -12,6 +12,7 @@ from criteo_audiences.mirrors.summaries import (
     forget,
     list_snapshots,
     remove_snapshot,
+    snapshot_directory,
 )
 
 __all__ = [
@@ -25,4 +26,5 @@ __all__ = [
     "forget",
     "list_snapshots",
     "remove_snapshot",
+    "snapshot_directory",
 ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from attrs import frozen
 
 from criteo_audiences.errors import JournalError, SnapshotError
+from criteo_audiences.journals import state_directory
 from criteo_audiences.mirrors.facts import changes_of, read_facts
 from criteo_audiences.mirrors.sealed import is_sealed
 
@@ -86,6 +87,12 @@ def describe_snapshot(path: Path) -> SnapshotSummary:
         written=facts.moment,
         size=path.stat().st_size,
     )
+
+
+def snapshot_directory() -> Path | None:
+    """Returns where the command line keeps snapshots, next to the journals; `None` for a user without a home directory."""
+    journals = state_directory()
+    return None if journals is None else journals.with_name("snapshots")
 
 
 def list_snapshots(directory: Path) -> list[SnapshotSummary]:
