@@ -90,7 +90,7 @@ def describe_snapshot(path: Path) -> SnapshotSummary:
 
 
 def snapshot_directory() -> Path | None:
-    """Returns where the command line keeps snapshots, next to the journals; `None` for a user without a home directory."""
+    """Returns where the command line keeps snapshots; `None` for a user without a home directory."""
     journals = state_directory()
     return None if journals is None else journals.with_name("snapshots")
 
