@@ -141,6 +141,7 @@ class Snapshot:
             JournalError: when the ledger cannot.
         """
         marks = self._require_facts().marks
+        self._remove_journals(self.journals)  # of an earlier mirror that was killed while it cleaned up
         with self._translated():
             seal(file)
             publish(file, changes_of(self.path))
@@ -237,8 +238,11 @@ class Snapshot:
         """Removes changes that were carried into the snapshot, and their journals."""
         with self._translated():
             changes_of(self.path).unlink(missing_ok=True)
+        self._remove_journals(Path(intent.journals))
+
+    def _remove_journals(self, directory: Path) -> None:
         for operation in Operation:
-            journal = journal_path(self.path, Path(intent.journals), operation)
+            journal = journal_path(self.path, directory, operation)
             if journal.exists():
                 remove_journal(journal)
 

@@ -23,11 +23,16 @@ from criteo_audiences import (
     UploadFailedError,
 )
 from criteo_audiences.mirrors import describe_snapshot, forget, list_snapshots, remove_snapshot
+from criteo_audiences.mirrors import mirror as mirroring
 from criteo_audiences.mirrors.facts import Facts
 from criteo_audiences.mirrors.ledgers import Ledgers
 from criteo_audiences.mirrors.sealed import read_note
 from criteo_audiences.mirrors.snapshot import Snapshot
 from tests.kit import AMENDING, Stage, emails
+
+
+class CrashError(BaseException):
+    """The process ends here."""
 
 
 def sha256(addresses: Any) -> set[str]:
@@ -371,8 +376,33 @@ async def test_ledger_that_was_given_knows_the_newest(mirror: Mirrored, tmp_path
     assert (await mirror(list(emails(4)), journal=journals)).added == 1  # nobody knows better
 
 
-class CrashError(BaseException):
-    """The process ends here."""
+async def test_journals_of_an_earlier_mirror_say_nothing_of_this_one(
+    mirror: Mirrored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One was killed while it removed its journals, the next one before it began its own: nothing counts as sent."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Snapshot, "_remove_journals", lambda *_: None)
+        await mirror(list(emails(20)), baseline="empty")
+    assert list(mirror.path.parent.glob("*.journal"))
+    with monkeypatch.context() as patch:
+        patch.setattr(mirroring, "upload_lane", crashing(mirroring.upload_lane, at=2))
+        with pytest.raises(CrashError):
+            await mirror(list(emails(40)))
+    report = await mirror(list(emails(40)))
+    assert (report.added, report.unchanged) == (20, 20)
+    assert mirror.held == sha256(emails(40))
+
+
+def crashing(function: Any, *, at: int) -> Any:
+    """Returns a coroutine function that ends the process at one of its calls."""
+    calls = itertools.count(1)
+
+    async def called(*arguments: Any) -> Any:
+        if next(calls) == at:
+            raise CrashError
+        return await function(*arguments)
+
+    return called
 
 
 @pytest.mark.parametrize(
