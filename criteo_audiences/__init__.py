@@ -15,6 +15,7 @@ from criteo_audiences.errors import (
     InvalidRequestError,
     InvalidResponseError,
     JournalError,
+    MirrorRefusedError,
     NotFoundError,
     PartialFailureError,
     PayloadTooLargeError,
@@ -25,6 +26,7 @@ from criteo_audiences.errors import (
     ResponseError,
     SegmentMismatchError,
     ServerError,
+    SnapshotError,
     SourceChangedError,
     TransportError,
     UploadFailedError,
@@ -66,6 +68,7 @@ if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use
     )
     from criteo_audiences.identifiers import hash_email, hash_phone, normalize_email, normalize_phone
     from criteo_audiences.jobs import UploadJob, run_upload_job, run_upload_job_blocking
+    from criteo_audiences.mirrors import Baseline, MirrorOptions, MirrorReport
     from criteo_audiences.session.consent import AuthorizationCode, RefreshToken
     from criteo_audiences.tables import Table
     from criteo_audiences.uploads import (
@@ -83,12 +86,15 @@ if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use
 else:
     _HOMES = {
         "AuthorizationCode": "session.consent",
+        "Baseline": "mirrors",
         "BatchResult": "uploads",
         "ErasedIdentifier": "erasure",
         "ErasureReceipt": "erasure",
         "ErasureState": "erasure",
         "FileErasure": "erasure",
         "ListErasure": "erasure",
+        "MirrorOptions": "mirrors",
+        "MirrorReport": "mirrors",
         "Outcome": "uploads",
         "Policy": "uploads",
         "Progress": "uploads",
@@ -128,6 +134,7 @@ __all__ = [
     "Application",
     "AuthenticationError",
     "AuthorizationCode",
+    "Baseline",
     "BatchResult",
     "BulkResult",
     "ClientCredentials",
@@ -151,6 +158,9 @@ __all__ = [
     "ItemFailure",
     "JournalError",
     "ListErasure",
+    "MirrorOptions",
+    "MirrorRefusedError",
+    "MirrorReport",
     "NotFoundError",
     "Operation",
     "Outcome",
@@ -176,6 +186,7 @@ __all__ = [
     "SegmentMismatchError",
     "ServerError",
     "ServiceErasure",
+    "SnapshotError",
     "SourceChangedError",
     "SourceRow",
     "StaticToken",

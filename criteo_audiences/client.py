@@ -222,6 +222,7 @@ class CriteoClient:
         gum_caller_id: int | str | None = None,
         rejects: Iterable[FilePath] = (),
         journals: Iterable[FilePath] = (),
+        snapshots: Iterable[FilePath] = (),
         dry_run: bool = False,
     ) -> "ErasureReceipt":
         """Removes people from every contact list that could hold them, and from what this library has stored.
@@ -243,6 +244,7 @@ class CriteoClient:
             gum_caller_id: the caller id that GUM ids of Marketing Solutions need.
             rejects: files of rejects, or directories of them, from which to take the values.
             journals: directories of journals, besides the one in the user's state directory.
+            snapshots: snapshots of mirrors or directories of them, besides the command line's own directory.
             dry_run: look for the lists and say what would be asked of each, but remove nothing.
 
         Returns:
@@ -264,6 +266,7 @@ class CriteoClient:
             region=region,
             rejects=rejects,
             journals=journals,
+            snapshots=snapshots,
             dry_run=dry_run,
         )
         return await erase(task)

@@ -1,7 +1,6 @@
 """What every service does with contact lists: amend, clear and upload to them, create them, check them first."""
 
 import difflib
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
@@ -16,27 +15,26 @@ from attrs import evolve, frozen
 from criteo_audiences.batches import Batch, single_batch
 from criteo_audiences.errors import (
     ConfigurationError,
-    PermissionDeniedError,
-    SegmentMismatchError,
 )
 from criteo_audiences.journals.directory import Witness
+from criteo_audiences.mirrors import MirrorOptions, MirrorReport, MirrorSettings
 from criteo_audiences.models import ContactListOperation, IdentifierType, Operation
-from criteo_audiences.results import Search
-from criteo_audiences.segment_match import Wanted
 from criteo_audiences.session.endpoints import send_for_nothing, send_for_one
 from criteo_audiences.session.protocol import Request
 from criteo_audiences.session.quota import quota_wait
 from criteo_audiences.session.session import Session
-from criteo_audiences.uploads import Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
-from criteo_audiences.uploads.lane import as_table
+from criteo_audiences.uploads import Amend, Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
 from criteo_audiences.uploads.options import Options, gum_caller_id_of
 from criteo_audiences.uploads.pipeline import Look
+from criteo_audiences.uploads.segment_check import SegmentCheck
 from criteo_audiences.uploads.uploader import stream, upload
 from criteo_audiences.validation import choose, require_text
 
 __all__ = [
     "Calls",
     "ContactLists",
+    "MirrorOptions",
+    "MirrorReport",
     "SegmentCheck",
     "Source",
     "UploadOptions",
@@ -45,8 +43,6 @@ __all__ = [
     "Vocabulary",
     "amend_body",
 ]
-
-_log = logging.getLogger("criteo_audiences.uploads")
 
 
 @frozen
@@ -92,57 +88,6 @@ class Vocabulary:
         if not needed and gum_caller_id is not None:
             where = "with identifier_type='gum' only" if self.wants_gum_caller else "with Marketing Solutions only"
             raise ConfigurationError(f"gum_caller_id goes {where}.")
-
-
-@frozen
-class SegmentCheck:
-    """A look at a contact list before an upload to it: whether it is there, whose it is, and what it takes.
-
-    Attributes:
-        found: a search for the segment by its id.
-        segment_id: the segment.
-        owner: the fields that say whose it should be, such as `advertiser_id`; none when the caller did not say.
-        confirm: asks the list itself, when the search does not show it and no owner was named.
-    """
-
-    found: Search[Any]
-    segment_id: str
-    owner: Mapping[str, str]
-    confirm: Callable[[], Awaitable[object]] | None = None
-
-    def is_due(self, source: Source, settings: Options) -> bool:
-        """Whether an upload makes it.
-
-        An iterable's first batch finds out at once and calls are scarce, so its upload makes it only when asked to.
-        """
-        return bool(self.owner) or settings.dry_run or as_table(source) is not None
-
-    async def run(self, kinds: Sequence[IdentifierType]) -> None:
-        """Searches for the segment once, and refuses one that the upload cannot use.
-
-        An application that may write but not search skips the check, unless the caller named the owner. When the
-        search does not show the segment, a second call decides, because the search may be out of date.
-
-        Raises:
-            SegmentMismatchError: when there is no such segment of that owner, it is no contact list, may not be
-                written, or takes another kind of identifier.
-            NotFoundError: when there is no such segment.
-            CriteoError: when a call failed.
-        """
-        try:
-            page = await self.found.page()
-        except PermissionDeniedError:
-            if self.owner:
-                raise
-            _log.info("Segment %s was not looked at first: the application may not search.", self.segment_id)
-            return
-        segment = next((entry for entry in page.items if entry.id == self.segment_id), None)
-        if segment is None and not self.owner and self.confirm is not None:
-            await self.confirm()
-        wanted = Wanted(owner=self.owner, kinds=kinds, is_exact=False)
-        missing = [wanted.missing()] if self.owner else []
-        if differences := missing if segment is None else wanted.differences(segment):
-            raise SegmentMismatchError(self.segment_id, differences, way_out="Check the ids; nothing was sent.")
 
 
 @frozen(kw_only=True)
@@ -225,6 +170,34 @@ class ContactLists:
             look = _look(check, source, settings)
             return await upload(self._send, destination, source, settings, look, self._quota_wait)
 
+    async def replace(
+        self, segment_id: str, source: Source, check: SegmentCheck | None, options: UploadOptions
+    ) -> UploadReport:
+        """See a service's `replace_contact_list`."""
+        destination = self._destination(segment_id)
+        settings = _settings("replace_contact_list", self.vocabulary, options)
+        if settings.journal is not None or settings.operation is not Operation.ADD:
+            name = "journal" if settings.journal is not None else "operation"
+            raise ConfigurationError(f"{name} does not go with replace_contact_list, which begins with an empty list.")
+        cleared = partial(send_for_nothing, self.session, self.calls.request(self.calls.clear, segment_id))
+        amend = _after(cleared, self._send)
+        async with nullcontext() if settings.dry_run else _noted(destination):
+            look = _look(check, source, settings)
+            return await upload(amend, destination, source, settings, look, self._quota_wait)
+
+    async def mirror(
+        self, segment_id: str, source: Source, check: SegmentCheck | None, options: MirrorOptions
+    ) -> MirrorReport:
+        """See a service's `mirror_contact_list`."""
+        from criteo_audiences.mirrors.mirror import mirror  # noqa: PLC0415 - an upload needs no engine
+
+        destination = self._destination(segment_id)
+        _require_known("mirror_contact_list", options, MirrorOptions)
+        settings = MirrorSettings.of(options)
+        self.vocabulary.check(settings.options.kind, settings.options.gum_caller_id)
+        look = None if check is None else partial(check.run, settings.options.kinds)
+        return await mirror(self._send, destination, source, settings, look)
+
     def stream(
         self, segment_id: str, source: Source, check: SegmentCheck | None, options: UploadOptions
     ) -> AbstractAsyncContextManager[UploadStream]:
@@ -277,6 +250,21 @@ class ContactLists:
         )
 
 
+def _after(first: Callable[[], Awaitable[None]], amend: Amend) -> Amend:
+    """Returns how to make amend calls of which none is made before another call has succeeded, once."""
+    turns, done = anyio.Lock(), False
+
+    async def amend_after(amendment: Amendment) -> ContactListOperation:
+        nonlocal done
+        async with turns:
+            if not done:
+                await first()
+                done = True
+        return await amend(amendment)
+
+    return amend_after
+
+
 @asynccontextmanager
 async def _noted(destination: Destination) -> AsyncIterator[None]:
     """Notes that something else than an upload with a journal changes a list, before it does and afterwards.
@@ -299,15 +287,25 @@ def _noted_unless_kept(destination: Destination, settings: Options) -> AbstractA
 
 
 def _settings(method: str, vocabulary: Vocabulary, options: UploadOptions) -> Options:
-    """Reads the keywords of a method; an unknown one is refused in the method's own name."""
-    for name in options.keys() - UploadOptions.__annotations__.keys():
-        near = difflib.get_close_matches(name, UploadOptions.__annotations__, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
+    """Reads the keywords of a method."""
+    _require_known(method, options, UploadOptions)
     settings = Options(**options)
     for kind in settings.kinds:
         vocabulary.check(kind, settings.gum_caller_id if kind is IdentifierType.GUM else None)
     return settings
+
+
+def _require_known(method: str, options: Mapping[str, object], known: type) -> None:
+    """Refuses a keyword that a method does not have, in the method's own name.
+
+    Raises:
+        TypeError: with the nearest one.
+    """
+    names = known.__annotations__
+    for name in options.keys() - names.keys():
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
 
 
 def _look(check: SegmentCheck | None, source: Source, settings: Options) -> Look | None:

@@ -21,6 +21,8 @@ CriteoError
 ├── QuotaWaitError              the quota would make a call wait longer than max_quota_wait
 │   └── WindowMissedError       the quota keeps an upload from ending before Criteo's next computation: .window
 ├── JournalError                a journal that is locked, of another job, or damaged
+├── SnapshotError               a snapshot that is in use, damaged, of something else, or not the newest
+├── MirrorRefusedError          a mirror that would remove too much: .added .removed .unchanged
 ├── SourceChangedError          a file that changed while it was read
 ├── SegmentMismatchError        a segment of another owner or kind, or read-only: .differences
 ├── ConfigurationError          wrong or missing settings, before anything is sent
@@ -314,6 +316,26 @@ class WindowMissedError(QuotaWaitError):
 
 class JournalError(CriteoError):
     """A journal that is locked, belongs to another job, or is damaged."""
+
+
+class SnapshotError(CriteoError):
+    """A snapshot of a mirrored list that is missing, in use, damaged, or of something else."""
+
+
+class MirrorRefusedError(CriteoError):
+    """A mirror that would empty a list, or remove more of it than `max_removals` allows; nothing was sent.
+
+    Attributes:
+        added: identifiers that it would have added.
+        removed: identifiers that it would have removed.
+        unchanged: identifiers that it would have left.
+    """
+
+    def __init__(self, message: str, *, added: int, removed: int, unchanged: int) -> None:
+        self.added = added
+        self.removed = removed
+        self.unchanged = unchanged
+        super().__init__(message)
 
 
 class SourceChangedError(CriteoError):

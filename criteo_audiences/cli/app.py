@@ -12,6 +12,7 @@ from criteo_audiences.cli.erase import erase
 from criteo_audiences.cli.in_market import in_market
 from criteo_audiences.cli.journals import journals
 from criteo_audiences.cli.login import choose_profile
+from criteo_audiences.cli.mirrors import mirror, replace, snapshots
 from criteo_audiences.cli.options import UploadCommand, examples, filled, grouped
 from criteo_audiences.cli.retailers import retailers
 from criteo_audiences.cli.sandbox import SANDBOX_EXAMPLES, demo, sandbox
@@ -30,11 +31,14 @@ app = typer.Typer(
 )
 app.command(cls=UploadCommand)(grouped(upload))
 app.command(cls=UploadCommand)(grouped(remove))
+app.command(cls=UploadCommand)(grouped(mirror))
+app.command(cls=UploadCommand)(grouped(replace))
 for command in (clear, erase, stats, whoami, demo):
     app.command()(grouped(command))
 app.command(epilog=examples(*SANDBOX_EXAMPLES))(grouped(sandbox))
 app.add_typer(segments, name="segments")
 app.add_typer(journals, name="journals")
+app.add_typer(snapshots, name="snapshots")
 app.add_typer(audiences, name="audiences")
 app.add_typer(in_market, name="in-market")
 app.add_typer(ad_sets, name="ad-sets")

@@ -65,6 +65,12 @@ class Erasing:
         list[str] | None,
         typer.Option(parser=filled, metavar="PATH", help="Directory of journals besides your own. Repeat for several."),
     ] = None
+    snapshots: Annotated[
+        list[str] | None,
+        typer.Option(
+            parser=filled, metavar="PATH", help="Snapshot, or directory of them, besides your own. Repeat for several."
+        ),
+    ] = None
     receipt: Annotated[
         str | None, typer.Option(parser=filled, metavar="FILE", help="New file for the receipt, as JSON.")
     ] = None
@@ -83,6 +89,7 @@ class Erasing:
             "gum_caller_id": self.gum_caller_id,
             "rejects": self.rejects or (),
             "journals": self.journals or (),
+            "snapshots": self.snapshots or (),
         }
 
 

@@ -20,6 +20,7 @@ from criteo_audiences import (
     RateLimitExceeded,
     SegmentMismatchError,
     ServerError,
+    SnapshotError,
     SourceChangedError,
     TransportError,
 )
@@ -56,7 +57,7 @@ _EXITS: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], Exit]
     ((ApiVersionGoneError, PayloadTooLargeError), Exit.USAGE),
     ((NotFoundError, InvalidRequestError, SegmentMismatchError), Exit.SEGMENT),
     ((TransportError, ServerError, RateLimitExceeded, QuotaWaitError), Exit.OUTAGE),
-    ((JournalError, SourceChangedError), Exit.FILE),
+    ((JournalError, SnapshotError, SourceChangedError), Exit.FILE),
     (CriteoError, Exit.INCOMPLETE),
     (OSError, Exit.FILE),
 )

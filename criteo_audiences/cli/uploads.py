@@ -74,16 +74,15 @@ OperationOption = Annotated[
 
 
 @attrs.frozen(kw_only=True)
-class Sending:
-    """The options of a command that sends what a file holds: keywords of the library, which explains most of them."""
+class SourceOptions:
+    """The options of a command that reads a file of identifiers: keywords of the library, which explains most of them.
+
+    Those of uploads only are in `Sending`.
+    """
 
     column: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="Column with the identifiers (default: detected). Repeat for several."),
-    ] = None
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(metavar="TYPE=NAME", help="Column of one of several kinds: email=Email. Repeat for each."),
     ] = None
     hash: Annotated[
         HashChoice | None,
@@ -112,7 +111,6 @@ class Sending:
         str | None, typer.Option(metavar="NAME", help="Column of the opt-outs (default: detected).")
     ] = None
     suppress_strict: Annotated[bool, typer.Option()] = True
-    dedupe: Annotated[bool, typer.Option(help="Send each identifier once.")] = True
     max_concurrency: Annotated[int, typer.Option(metavar="COUNT")] = 4
     batch_size: Annotated[int, typer.Option(metavar="COUNT")] = 50_000
     max_body_bytes: Annotated[int | None, typer.Option(metavar="BYTES")] = None
@@ -143,16 +141,6 @@ class Sending:
     dry_run: Annotated[bool, typer.Option("--dry-run")] = False
     rejects: Annotated[str | None, typer.Option(metavar="FILE")] = None
     rejects_plain: Annotated[bool, typer.Option("--rejects-plain")] = False
-    journal: Annotated[
-        str | None,
-        typer.Option(
-            parser=filled,
-            metavar="PATH",
-            help="Journal file, or directory of journals (default: in your state directory).",
-        ),
-    ] = None
-    no_journal: Annotated[bool, typer.Option("--no-journal", help="Keep no journal: nothing can be resumed.")] = False
-    resume: Annotated[bool | None, typer.Option("--resume/--no-resume")] = None
 
     def keywords(self) -> dict[str, Any]:
         """Returns what an upload takes.
@@ -161,13 +149,13 @@ class Sending:
             ConfigurationError: when no hash was chosen.
         """
         given = {name: value for name, value in attrs.asdict(self).items() if value is not None}
-        if self.columns is not None:
-            given["columns"] = _columns(self.columns)
+        if "columns" in given:
+            given["columns"] = _columns(given["columns"])
         kinds = given.get("columns") or [self.identifier_type or IdentifierType.EMAIL]
         if self.hash is None and not _HASHED.isdisjoint(kinds):
             raise ConfigurationError("Choose --hash: sha256, md5, sha256-of-md5, or none to send them in clear.")
         given.setdefault("threads", available_cores())
-        del given["no_journal"]
+        given.pop("no_journal", None)
         if self.hash is not None:
             given["hash"] = None if self.hash is HashChoice.NONE else HashAlgorithm(self.hash.value)
         column = given.pop("suppress_column", None)
@@ -178,6 +166,27 @@ class Sending:
         elif column is not None:
             raise ConfigurationError("--suppress-column goes with --suppress, which names the file of opt-outs.")
         return given
+
+
+@attrs.frozen(kw_only=True)
+class Sending(SourceOptions):
+    """The options of an upload."""
+
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(metavar="TYPE=NAME", help="Column of one of several kinds: email=Email. Repeat for each."),
+    ] = None
+    dedupe: Annotated[bool, typer.Option(help="Send each identifier once.")] = True
+    journal: Annotated[
+        str | None,
+        typer.Option(
+            parser=filled,
+            metavar="PATH",
+            help="Journal file, or directory of journals (default: in your state directory).",
+        ),
+    ] = None
+    no_journal: Annotated[bool, typer.Option("--no-journal", help="Keep no journal: nothing can be resumed.")] = False
+    resume: Annotated[bool | None, typer.Option("--resume/--no-resume")] = None
 
 
 def _columns(given: Iterable[str]) -> dict[IdentifierType, list[str]]:
@@ -260,7 +269,7 @@ def _send(
             options["retailer_id"] = retailer_id
             target += f" and retailer_id {retailer_id}"
         table = Table.from_file(files)
-        announcement = _announcement(table, operation, options, target)
+        announcement = announcement_of(table, operation, options, target)
         assumed = sending.dry_run and not login.is_set()
         async with login.stand_in() if assumed else login.client() as criteo:
             await upload_table(criteo, state, service, segment_id, table, announcement, **options)
@@ -356,7 +365,7 @@ def journal_keywords(sending: Sending) -> dict[str, Any]:
     return {} if directory is None else {"journal": directory}
 
 
-def _announcement(table: "Table", operation: Operation, options: Mapping[str, Any], target: str) -> str:
+def announcement_of(table: "Table", operation: Operation, options: Mapping[str, Any], target: str) -> str:
     """Says what an upload is about to do."""
     plain = " in clear" if "hash" in options else " as they are"
     how = f" as {options['hash'].value.replace('_', '-')}" if options.get("hash") else plain

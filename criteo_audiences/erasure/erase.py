@@ -17,6 +17,7 @@ from criteo_audiences.erasure.request import ErasureRequest, Fingerprint, Identi
 from criteo_audiences.errors import ConfigurationError, JournalError
 from criteo_audiences.journals import make_directory, state_directory
 from criteo_audiences.journals.directory import JournalDirectory, keyed_digest
+from criteo_audiences.mirrors import snapshot_directory
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.validation import require_list
 from criteo_audiences.windows import live_from
@@ -36,6 +37,7 @@ class Task:
         region: where numbers without a country code are dialed.
         rejects: files of rejects, or directories of them.
         journals: directories of journals, besides the one in the user's state directory.
+        snapshots: snapshots of mirrors or directories of them, besides the command line's own directory.
         dry_run: whether nothing is to be removed.
     """
 
@@ -46,6 +48,7 @@ class Task:
     region: str | None
     rejects: Iterable[FilePath]
     journals: Iterable[FilePath]
+    snapshots: Iterable[FilePath]
     dry_run: bool
 
 
@@ -56,13 +59,15 @@ async def erase(task: Task) -> ErasureReceipt:
     request = ErasureRequest.of(task.identifiers, kind=task.kind, region=task.region, fingerprint=fingerprint)
     _check_gum(task.places, request)
     journals = tuple(dict.fromkeys(map(Path, require_list(task.journals, "journals"))))
+    snapshots = tuple(dict.fromkeys(map(Path, require_list(task.snapshots, "snapshots"))))
     rejects = await to_thread.run_sync(rejects_in, require_list(task.rejects, "rejects"))
     searches = [await found_lists(place, request) for place in task.places]
     removals = [removal for _, found in searches for removal in found]
     outcomes = [each.planned for each in removals] if task.dry_run else await removed(removals)
     places = LocalFiles(
         rejects=rejects,
-        journals=journals if (own := state_directory()) is None else tuple(dict.fromkeys([own, *journals])),
+        journals=_with_own(state_directory(), journals),
+        snapshots=_with_own(snapshot_directory(), snapshots),
         lists=_done(outcomes, task.host),
         dry_run=task.dry_run,
     )
@@ -85,6 +90,10 @@ def _done(outcomes: Sequence[ListErasure], host: str) -> set[tuple[str, str, str
     """Returns the lists that did all they were asked: what is stored about another one may still be needed."""
     asked = [((each.service, host.lower(), each.segment_id), each.state.is_right) for each in outcomes]
     return {place for place, _ in asked} - {place for place, is_right in asked if not is_right}
+
+
+def _with_own(own: Path | None, places: Sequence[Path]) -> tuple[Path, ...]:
+    return tuple(dict.fromkeys(places if own is None or not own.exists() else [own, *places]))
 
 
 def _live_from(outcomes: Iterable[ListErasure]) -> dt.datetime | None:

@@ -1,4 +1,4 @@
-"""What this library has stored where a person may stand: rejects, journals, temporary files. Everything here blocks."""
+"""What this library has stored where a person may stand: rejects, journals, snapshots, temporary files; it blocks."""
 
 import csv
 import os
@@ -11,8 +11,11 @@ from attrs import frozen
 
 from criteo_audiences.erasure.receipt import ErasureState, FileErasure
 from criteo_audiences.erasure.request import ErasureRequest
-from criteo_audiences.errors import ConfigurationError, JournalError
+from criteo_audiences.errors import ConfigurationError, JournalError, SnapshotError
 from criteo_audiences.journals import JournalState, JournalSummary, compact, list_journals
+from criteo_audiences.mirrors import SnapshotSummary, describe_snapshot, list_snapshots
+from criteo_audiences.mirrors import forget as forget_in_snapshot
+from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.files.workspace import leftovers
 from criteo_audiences.uploads.rejects import COLUMNS, VALUE_COLUMN, undone
 
@@ -26,12 +29,14 @@ class LocalFiles:
     Attributes:
         rejects: files of rejects.
         journals: directories of journals.
+        snapshots: snapshots of mirrors, or directories of them.
         lists: the service, host and segment of each list that the identifiers were removed from.
         dry_run: whether to change nothing.
     """
 
     rejects: Sequence[Path] = ()
     journals: Sequence[Path] = ()
+    snapshots: Sequence[Path] = ()
     lists: Collection[tuple[str, str, str]] = ()
     dry_run: bool = False
 
@@ -73,6 +78,20 @@ def forget_in_journals(request: ErasureRequest, places: LocalFiles) -> Iterator[
                 yield _compacted(summary, _shown(summary.path, request), dry_run=places.dry_run)
 
 
+def forget_in_snapshots(request: ErasureRequest, places: LocalFiles) -> Iterator[FileErasure]:
+    """Takes identifiers out of the snapshots of the lists: what mirrors remember of their members."""
+    for place in places.snapshots:
+        try:
+            found = list_snapshots(place) if place.is_dir() else [describe_snapshot(place)]
+        except (SnapshotError, JournalError) as error:
+            shown, remark = _shown(place, request), type(error).__name__
+            yield FileErasure(kind="snapshot", path=shown, state=ErasureState.FAILED, remark=remark)
+            continue
+        for summary in found:
+            if (summary.service, summary.host.lower(), summary.segment_id) in places.lists:
+                yield _forgotten(summary, request, dry_run=places.dry_run)
+
+
 def forget_in_leftovers(request: ErasureRequest, places: LocalFiles) -> Iterator[FileErasure]:
     """Removes the temporary files of uploads of tables whose process was killed; they may hold anybody."""
     for directory in leftovers(remove=not places.dry_run):
@@ -81,7 +100,12 @@ def forget_in_leftovers(request: ErasureRequest, places: LocalFiles) -> Iterator
         yield FileErasure(kind="temporary", path=_shown(directory, request), state=state)
 
 
-FORGETTING: Final[tuple[Forget, ...]] = (forget_in_rejects, forget_in_journals, forget_in_leftovers)
+FORGETTING: Final[tuple[Forget, ...]] = (
+    forget_in_rejects,
+    forget_in_journals,
+    forget_in_snapshots,
+    forget_in_leftovers,
+)
 """Every part of this library that stores something where a person may stand. What is added to it is asked by each
 erasure, after the lists, in a thread; each part says what it did with each of its files."""
 
@@ -175,6 +199,18 @@ def _compacted(summary: JournalSummary, path: str, *, dry_run: bool) -> FileEras
     return FileErasure(
         kind="journal", path=path, state=ErasureState.PLANNED if dry_run else ErasureState.REMOVED, erased=batches
     )
+
+
+def _forgotten(summary: SnapshotSummary, request: ErasureRequest, *, dry_run: bool) -> FileErasure:
+    shown, state, erased = _shown(summary.path, request), ErasureState.PLANNED, 0
+    if not dry_run:
+        forms = request.forms.get(IdentifierType(summary.identifier_type), ())
+        try:
+            erased = forget_in_snapshot(summary.path, forms)
+        except (SnapshotError, JournalError) as error:
+            return FileErasure(kind="snapshot", path=shown, state=ErasureState.FAILED, remark=type(error).__name__)
+        state = ErasureState.REMOVED if erased else ErasureState.NOTHING
+    return FileErasure(kind="snapshot", path=shown, state=state, erased=erased)
 
 
 def _shown(path: Path, request: ErasureRequest) -> str:

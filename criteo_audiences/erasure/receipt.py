@@ -135,7 +135,7 @@ class FileErasure:
     """What was done with one of our files.
 
     Attributes:
-        kind: `rejects`, `journal`, or `temporary` for what an upload left behind that was killed.
+        kind: `rejects`, `journal`, `snapshot`, or `temporary` for what an upload left behind that was killed.
         path: of the file.
         state: what came of it.
         erased: values taken out of it; of a journal, the digests of batches that it remembered.

@@ -132,6 +132,9 @@ class RedisQuota:
         """Calls that all workers together may make within so many seconds, as far as is known now."""
         return max(1, int(self._limit * self._quota.share)), self._quota.period
 
+    def seconds_until(self, calls: int) -> None:
+        """`None`, by `window` alone: what other workers have used of it is known to Redis only."""
+
     async def acquire(self, *, background: bool = False, longest: float | None = None) -> float:
         """See `RateLimiter.acquire`.
 

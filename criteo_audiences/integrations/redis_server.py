@@ -158,11 +158,13 @@ class RedisServer:
         try:
             of_sentinel = scheme.endswith(_SENTINEL)
             redis = self._of_sentinel(options) if of_sentinel else Redis.from_url(self._url, **options)
-            redis.connection_pool.make_connection()  # it is not opened: an unknown option shows here
-            return redis
+            pool: Any = redis.connection_pool
+            pool.make_connection()  # it is not opened: an unknown option shows here
         except (ValueError, TypeError):
-            pass
-        raise ConfigurationError(f"{self._source} cannot be read as the URL of a Redis server; check port and options.")
+            raise ConfigurationError(
+                f"{self._source} cannot be read as the URL of a Redis server; check port and options."
+            ) from None
+        return redis
 
     def _of_sentinel(self, options: dict[str, Any]) -> "Redis":
         """Reads `redis+sentinel://user:password@host:port,host:port/service/0?option=...`."""

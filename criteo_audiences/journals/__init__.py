@@ -13,6 +13,7 @@ from criteo_audiences.journals.summaries import (
     describe,
     list_journals,
     note_operation,
+    read_entries,
     remove,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "list_journals",
     "make_directory",
     "note_operation",
+    "read_entries",
     "remove",
     "state_directory",
 ]

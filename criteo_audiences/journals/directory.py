@@ -25,6 +25,9 @@ LEDGER_NAME: Final = ".criteo-audiences.ledger"
 _OTHER: Final = ""
 """Stands for what no journal continues: runs that overlapped, a clear, a single call, an upload without a journal."""
 
+_SNAPSHOT_OF: Final = "snapshot of "
+"""Before the name of a service: the row holds which snapshot of a list is the newest, and no run's mark."""
+
 _PATIENCE_OF_A_CALL: Final = 1.0
 """Seconds that a call without a journal waits for others who use the ledger."""
 
@@ -157,6 +160,14 @@ class JournalDirectory:
         if self.last_mark(service, host, segment_id):
             self.note(service, host, segment_id, _OTHER)
 
+    def snapshot(self, service: str, host: str, segment_id: str) -> str | None:
+        """Returns what names the newest snapshot of a list that is known here, `None` when none is."""
+        return self.last_mark(_SNAPSHOT_OF + service, host, segment_id)
+
+    def note_snapshot(self, service: str, host: str, segment_id: str, name: str) -> None:
+        """Notes which snapshot of a list is the newest."""
+        self.note(_SNAPSHOT_OF + service, host, segment_id, name)
+
     def _check(self) -> None:
         """Holds every row against its checksum.
 
@@ -209,6 +220,18 @@ class Witness:
             return None
         with self._ledger() as ledger:
             return ledger.last_mark(service, host, segment_id)
+
+    def snapshot(self, service: str, host: str, segment_id: str) -> str | None:
+        """Returns what names the newest snapshot of a list, see `JournalDirectory.snapshot`.
+
+        Raises:
+            JournalError: when the ledger is damaged, or in use for long.
+        """
+        return self.last_mark(_SNAPSHOT_OF + service, host, segment_id)
+
+    def note_snapshot(self, service: str, host: str, segment_id: str, name: str) -> None:
+        """Notes which snapshot of a list is the newest, as far as that is possible; makes the ledger if need be."""
+        self.note(_SNAPSHOT_OF + service, host, segment_id, name)
 
     def note(self, service: str, host: str, segment_id: str, mark: str) -> None:
         """Notes that a run with a journal begins, as far as that is possible; makes the ledger if need be."""

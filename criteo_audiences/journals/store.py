@@ -129,6 +129,12 @@ class Store:
             rows = self._db.execute("SELECT state, count(*), sum(count) FROM batches GROUP BY state").fetchall()
         return {BatchState(state): (batches, identifiers) for state, batches, identifiers in rows}
 
+    def entries(self) -> list[Entry]:
+        """Returns what is on record of each batch, in the order of their numbers."""
+        with self._translated:
+            rows = self._db.execute(f"SELECT {COLUMNS} FROM batches ORDER BY number").fetchall()  # noqa: S608 - ours
+        return [entry_of(row) for row in rows]
+
     def acknowledged(self) -> int:
         """Returns how many batches are on record as acknowledged."""
         return self.counts().get(BatchState.ACKNOWLEDGED, (0, 0))[0]

@@ -15,7 +15,7 @@ from criteo_audiences.errors import JournalError
 from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory
 from criteo_audiences.journals.journal import found_in
 from criteo_audiences.journals.resuming import key_id_of
-from criteo_audiences.journals.rows import FORMAT, JOURNAL_SUFFIX, BatchState, Run, run_of
+from criteo_audiences.journals.rows import FORMAT, JOURNAL_SUFFIX, BatchState, Entry, Run, run_of
 from criteo_audiences.journals.sqlite_file import InUseError, NeverBeganError, never_began, refused
 from criteo_audiences.journals.store import Store
 
@@ -102,6 +102,19 @@ def list_journals(directory: Path, *, now: Callable[[], float] = time.time) -> l
         reason = error.strerror or type(error).__name__
         raise JournalError(f"The directory {directory} cannot be read: {reason}.") from None
     return [_described(path, now) for path in paths]
+
+
+def read_entries(path: Path) -> tuple[str, list[Entry]]:
+    """Returns the mark that a journal's run has left in the ledger, and what became of each batch, in their order.
+
+    Args:
+        path: of the journal.
+
+    Raises:
+        JournalError: when there is none, it never began, or it is in use or damaged.
+    """
+    with _opened(path) as (store, _):
+        return _started(store, path).mark, store.entries()
 
 
 def compact(path: Path) -> None:

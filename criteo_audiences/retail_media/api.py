@@ -7,6 +7,8 @@ from typing import Final, Unpack
 from criteo_audiences.contact_lists import (
     Calls,
     ContactLists,
+    MirrorOptions,
+    MirrorReport,
     SegmentCheck,
     Source,
     UploadOptions,
@@ -279,6 +281,72 @@ class RetailMedia(Audiences):
         check = self._segment_check(segment_id, account_id, retailer_id)
         return await self._contact_lists.upload(segment_id, source, check, options)
 
+    async def mirror_contact_list(
+        self,
+        segment_id: str,
+        source: Source,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[MirrorOptions],
+    ) -> MirrorReport:
+        """Makes a contact list hold what a source does, by sending only what has changed since the last time.
+
+        Criteo cannot list a contact list's members, so `snapshot` names a file that remembers what it has acknowledged.
+        The list is never emptied meanwhile. Nothing is sent when too much would be removed (`max_removals`).
+
+        Args:
+            segment_id: the contact list.
+            source: everything it shall hold: an iterable or async iterable of `str`, a `Table`, or the path of a file.
+            account_id: check, with one search before the first change, that the list is this account's and may be
+                written. Without it the list is not looked at.
+            retailer_id: check, with the same search, that it is this retailer's; goes with `account_id`.
+            **options: `snapshot` must be given, `hash` be chosen for e-mails, and `baseline` the first time; see
+                `criteo_audiences.MirrorOptions` for all.
+
+        Returns:
+            A report with what was added, removed and left, and the reports of the two uploads.
+
+        Raises:
+            MirrorRefusedError: when the source is empty, or more would be removed than `max_removals` allows.
+            SnapshotError: when the snapshot is in use, damaged, of another list, or not the newest one.
+            ConfigurationError: when an option is missing or wrong.
+            SegmentMismatchError: when the list is another's, read-only or of another kind.
+            AuthenticationError: when the credentials are refused.
+            Exception: what the source raises, as it is.
+        """
+        check = self._segment_check(segment_id, account_id, retailer_id)
+        return await self._contact_lists.mirror(segment_id, source, check, options)
+
+    async def replace_contact_list(
+        self,
+        segment_id: str,
+        source: Source,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[UploadOptions],
+    ) -> UploadReport:
+        """Clears a contact list and then uploads to it; **the list is empty meanwhile**, and incomplete if that fails.
+
+        What Criteo computes in between (at 00:00 and 12:00 UTC) finds an incomplete list; `mirror_contact_list` has no
+        such gap. The list is cleared right before the first batch goes out, so a source that cannot be used, or holds
+        no identifier, leaves it as it is.
+
+        Args:
+            segment_id: the contact list.
+            source: as for `upload_contact_list`.
+            account_id: as for `upload_contact_list`.
+            retailer_id: as for `upload_contact_list`.
+            **options: as for `upload_contact_list`, but for `journal`, `resume` and `operation`.
+
+        Raises:
+            ConfigurationError: when an option is missing or wrong; nothing was sent.
+            CriteoError: as for `upload_contact_list`.
+        """
+        check = self._segment_check(segment_id, account_id, retailer_id)
+        return await self._contact_lists.replace(segment_id, source, check, options)
+
     def stream_contact_list(
         self,
         segment_id: str,
@@ -294,6 +362,7 @@ class RetailMedia(Audiences):
             segment_id: the contact list.
             source: an iterable or async iterable of `str`, a `Table`, or the path of a file.
             account_id: as for `upload_contact_list`.
+            retailer_id: as for `upload_contact_list`.
             retailer_id: as for `upload_contact_list`.
             **options: as for `upload_contact_list`.
         """

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 from attrs import field, frozen
 
@@ -42,6 +43,13 @@ class Selection:
     is_opt_out: bool = False
 
 
+Compare = Callable[[Any, Selection], int]
+"""Takes an engine whose table `staged` holds prepared rows (`p`, and their `code`), and how they are sent.
+
+Returns how many rows have an identifier that another row has as well.
+"""
+
+
 @frozen(kw_only=True)
 class Plan:
     """What an upload takes from a table.
@@ -56,6 +64,8 @@ class Plan:
         batch_size: identifiers per batch.
         max_body_bytes: bytes of identifiers per batch.
         on_rejects: takes the rejected values in the reading thread, before the first batch; `None` only counts them.
+        compare: takes the prepared rows in the reading thread, instead of the batches, of which there are none then.
+        places: files and directories that it needs for that.
         threads: the engine's threads.
         memory_limit: beyond it the engine writes to disk.
     """
@@ -69,6 +79,8 @@ class Plan:
     batch_size: int = MAX_BATCH_SIZE
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     on_rejects: Callable[[Iterable[Reject]], object] | None = field(default=None, repr=False)
+    compare: Compare | None = field(default=None, repr=False)
+    places: tuple[Path, ...] = ()
     threads: int = field(factory=default_threads)
     memory_limit: str = DEFAULT_MEMORY_LIMIT
 
@@ -76,4 +88,4 @@ class Plan:
     def staged(self) -> bool:
         """Whether all rows are read before the first batch is cut."""
         one_pass = self.suppress is None and self.on_rejects is None and len(self.selections) == 1
-        return self.dedupe or self.counted or not one_pass
+        return self.dedupe or self.counted or self.compare is not None or not one_pass

@@ -189,7 +189,13 @@ class Reader:
             suppress = (plan.suppress,) if isinstance(plan.suppress, Table) else ()
             files = self.files = self.files or SourceFiles.of(self._table, *suppress)
             stack.enter_context(files.watched())
-            engine = connect(directory, threads=plan.threads, memory_limit=plan.memory_limit, files=files.states)
+            engine = connect(
+                directory,
+                threads=plan.threads,
+                memory_limit=plan.memory_limit,
+                files=files.states,
+                places=plan.places,
+            )
             stack.enter_context(closing(engine))
             self._engine = engine
             stack.callback(self._forget)
@@ -215,10 +221,14 @@ class Reader:
         """Cuts batches of what is left of the rows once all have been read."""
         if self._plan.suppress is not None:
             staging.suppress()
-        if self._plan.dedupe:
+        if self._plan.compare is not None:
+            staging.count_repeated(self._plan.compare(engine, self._plan.selections[0]))
+        elif self._plan.dedupe:
             staging.drop_duplicates()
         yield Chunk(codes=staging.codes, already_hashed=staging.already_hashed, exact=True)
         files.require_unchanged()
+        if self._plan.compare is not None:
+            return
         for at in range(len(self._plan.selections)):
             remaining = f"SELECT code, p FROM staged WHERE k = {at} AND code <= {query.HASHED}"
             yield from self._cut(engine, remaining, at, counted=True)

@@ -5,7 +5,7 @@ import atexit
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping
 from contextlib import aclosing
-from typing import Any, ClassVar, Final, ParamSpec, TypeVar
+from typing import Any, ClassVar, Final, ParamSpec, Protocol, TypeVar
 
 import anyio
 
@@ -133,7 +133,17 @@ async def refused_rows(
         return [row async for row in rows]
 
 
-async def drawn(reader: Reader, items: Generator[T, None, None]) -> AsyncGenerator[T, None]:
+class Interruptible(Protocol):
+    """What reads in a thread of its own, and can be stopped from another."""
+
+    def interrupt(self) -> None:
+        """Stops the reading in progress."""
+
+    def abandon(self) -> None:
+        """Removes what a reader leaves that does not stop, and that is no longer waited for."""
+
+
+async def drawn(reader: Interruptible, items: Generator[T, None, None]) -> AsyncGenerator[T, None]:
     """Yields what a reader does, in a thread of its own and one ahead; leaving it early interrupts the engine.
 
     It then waits until the engine has cleaned up, but not for a thread that the system holds, as a file on a network
@@ -179,7 +189,7 @@ class _Thread:
 
     running: ClassVar["set[_Thread]"] = set()
 
-    def __init__(self, reader: Reader, items: Generator[Any, None, None]) -> None:
+    def __init__(self, reader: Interruptible, items: Generator[Any, None, None]) -> None:
         self._reader = reader
         self._items = items
         self._ends_by: float | None = None

@@ -3,6 +3,7 @@
 import math
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from pathlib import Path
 
 import orjson
 from attrs import evolve
@@ -14,7 +15,7 @@ from criteo_audiences.tables import Table
 from criteo_audiences.tables.columns import opt_out_error
 from criteo_audiences.tables.engine.rules import row_of
 from criteo_audiences.tables.origins import Reject, SourceRow
-from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Plan, Selection, default_threads
+from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Compare, Plan, Selection, default_threads
 from criteo_audiences.tables.reader import Chunk
 from criteo_audiences.tables.run import TableRun, refused_rows
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
@@ -32,11 +33,21 @@ class TableLane(Lane):
         table: the table.
         options: the caller's choices.
         rejects: receives the rejected values; `None` if the caller wants none.
+        compare: takes the prepared rows instead of the batches; `None` delivers batches.
+        places: files and directories that it needs for that.
     """
 
-    def __init__(self, table: Table, options: Options, rejects: RejectsFile | None = None) -> None:
+    def __init__(
+        self,
+        table: Table,
+        options: Options,
+        rejects: RejectsFile | None = None,
+        *,
+        compare: Compare | None = None,
+        places: tuple[Path, ...] = (),
+    ) -> None:
         self._table = described(table, options)
-        self._plan = table_plan(options, self._table, rejects)
+        self._plan = evolve(table_plan(options, self._table, rejects), compare=compare, places=places)
         self._run = TableRun(self._table, self._plan)
         self._chunks: AsyncGenerator[Chunk, None] | None = None
 

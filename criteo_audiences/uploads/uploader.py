@@ -104,8 +104,8 @@ async def stream(
         WindowMissedError: when `deadline` is the next computation and the quota keeps it from ending before that.
         Exception: what the source raises, as it is.
     """
-    rejects = _rejects(options)
-    upload = Pipeline(amend, destination.segment_id, _lane_of(source, options, rejects), options, quota_wait)
+    rejects = rejects_of(options)
+    upload = Pipeline(amend, destination.segment_id, lane_of(source, options, rejects), options, quota_wait)
     async with _running(upload, destination, source, options, rejects, look) as running:
         yield running
 
@@ -167,8 +167,35 @@ async def upload(
 
     An exception that ends it, a cancellation included, carries a note that says how far it came.
     """
-    rejects = _rejects(options)
-    pipeline = Pipeline(amend, destination.segment_id, _lane_of(source, options, rejects), options, quota_wait)
+    rejects = rejects_of(options)
+    return await upload_lane(
+        amend, destination, lane_of(source, options, rejects), options, look, rejects, source, quota_wait
+    )
+
+
+async def upload_lane(
+    amend: Amend,
+    destination: Destination,
+    lane: Lane,
+    options: Options,
+    look: Look | None = None,
+    rejects: RejectsFile | None = None,
+    source: object = None,
+    quota_wait: QuotaWait = _unknown,
+) -> UploadReport:
+    """Runs an upload of what a lane delivers to its end.
+
+    Args:
+        amend: makes the calls.
+        destination: the contact list.
+        lane: reads.
+        options: the caller's choices.
+        look: see `stream`.
+        rejects: the file that the lane gives its rejected values, if it has one.
+        source: what the lane reads, by which a journal in a directory is named.
+        quota_wait: see `stream`.
+    """
+    pipeline = Pipeline(amend, destination.segment_id, lane, options, quota_wait)
     try:
         async with _running(pipeline, destination, source, options, rejects, look) as running:
             async for _ in running:
@@ -189,11 +216,12 @@ def _how_far(report: UploadReport) -> str:
     )
 
 
-def _rejects(options: Options) -> RejectsFile | None:
+def rejects_of(options: Options) -> RejectsFile | None:
+    """Returns the file of rejects that the caller wants, `None` when there is none."""
     return None if options.rejects is None else RejectsFile(options.rejects, plain=options.rejects_plain)
 
 
-def _lane_of(source: object, options: Options, rejects: RejectsFile | None) -> Lane:
+def lane_of(source: object, options: Options, rejects: RejectsFile | None) -> Lane:
     """Opens the lane for a source: tables in threads of their own, other sources on the event loop.
 
     Raises:

@@ -28,7 +28,7 @@ KILLS_A_STORY, FAULTS_A_STORY = 5, 13
 def context() -> multiprocessing.context.BaseContext:
     """Returns what starts processes quickly: they fork from one that has imported all they need."""
     chosen = multiprocessing.get_context("forkserver")
-    chosen.set_forkserver_preload(["uploading", "duckdb", "numpy"])
+    chosen.set_forkserver_preload(["uploading", "mirroring", "criteo_audiences.mirrors.mirror", "duckdb", "numpy"])
     return chosen
 
 

@@ -22,6 +22,7 @@ from criteo_audiences import (
     journals,
     live_from,
 )
+from criteo_audiences.mirrors import describe_snapshot
 from criteo_audiences.sandbox import RecordedRequest, Sandbox
 from criteo_audiences.sandbox.faults import Fault
 from tests.kit import Stage
@@ -158,10 +159,17 @@ async def test_erasing_over_thirty_lists_of_three_services_leaves_nothing(
     await world.criteo.marketing_solutions.amend_contact_list(
         segment, operation="remove", identifiers=[sha256("x@example.com")]
     )
+    snapshot = tmp_path / "crm.snapshot"
+    people = [ANNA, "mirrored@example.com"]
+    await world.criteo.marketing_solutions.mirror_contact_list(
+        segment, people, hash=None, snapshot=snapshot, baseline="assume-current"
+    )
     assert any("anna.kowalska" in text.lower().replace("joanna", "") for text in written(tmp_path))
 
     before = len(world.sandbox.requests)
-    receipt = await world.criteo.erase(["Anna.Kowalska@Example.com", "+91 (0)98123 45678"], rejects=[rejects])
+    receipt = await world.criteo.erase(
+        ["Anna.Kowalska@Example.com", "+91 (0)98123 45678"], rejects=[rejects], snapshots=[snapshot]
+    )
 
     world.assert_gone()
     for text in written(tmp_path, state_home):
@@ -172,6 +180,8 @@ async def test_erasing_over_thirty_lists_of_three_services_leaves_nothing(
     assert len(receipt.lists) == len(world.removals(before)) == 10 * 2 + 7 + 10
     assert {each.state for each in receipt.lists} == {STATES.REMOVED}
     assert [each.erased for each in receipt.files if each.kind == "rejects"] == [5]
+    assert [(each.erased, each.state) for each in receipt.files if each.kind == "snapshot"] == [(1, STATES.REMOVED)]
+    assert describe_snapshot(snapshot).identifiers == 1
     for shown in (json.dumps(receipt.to_dict()), repr(receipt), str(receipt), receipt.explain()):
         assert_nobody_in(shown)
     rows = rejects.read_text("utf-8").splitlines()

@@ -11,6 +11,7 @@ from typing import assert_type
 
 from criteo_audiences import (
     AuthorizationCode,
+    Baseline,
     BatchResult,
     BulkResult,
     ClientCredentials,
@@ -20,6 +21,7 @@ from criteo_audiences import (
     HashAlgorithm,
     IdentifierType,
     ItemFailure,
+    MirrorReport,
     Operation,
     Problem,
     Progress,
@@ -230,6 +232,8 @@ async def retail_media(lists: RetailMedia) -> None:
     assert_type(await lists.clear_contact_list("1"), None)
     assert_type(await lists.get_contact_list_statistics("7", "1"), ContactListStatistics)
     assert_type(await lists.upload_contact_list("1", ["a"], hash="sha256", account_id="7"), UploadReport)
+    assert_type(await lists.replace_contact_list("1", ["a"], hash="sha256", account_id="7"), UploadReport)
+    assert_type(await lists.mirror_contact_list("1", ["a"], hash="sha256", snapshot="s", account_id="7"), MirrorReport)
     assert_type(
         lists.stream_contact_list("1", customers(), hash="sha256"),
         AbstractAsyncContextManager[UploadStream, bool | None],
@@ -253,10 +257,27 @@ async def commerce_grid(lists: CommerceGrid) -> None:
     assert_type(await lists.clear_contact_list("1"), None)
     assert_type(await lists.get_contact_list_statistics("1"), ContactListStatistics)
     assert_type(await lists.upload_contact_list("1", ["a"], hash="sha256", data_provider_id="7"), UploadReport)
+    assert_type(await lists.replace_contact_list("1", ["a"], hash="sha256", data_provider_id="7"), UploadReport)
+    assert_type(
+        await lists.mirror_contact_list("1", ["a"], hash="sha256", snapshot="s", data_provider_id="7"), MirrorReport
+    )
     assert_type(
         lists.stream_contact_list("1", customers(), hash="sha256"),
         AbstractAsyncContextManager[UploadStream, bool | None],
     )
+
+
+async def mirrors(ms: MarketingSolutions) -> None:
+    """Mirrors a source, with the keywords of an upload and its own."""
+    report = await ms.mirror_contact_list("1", Path("crm.csv"), hash="sha256", snapshot=Path("s"), baseline="empty")
+    assert_type(await ms.mirror_contact_list("1", ["a"], hash=None, snapshot="s", advertiser_id="1"), MirrorReport)
+    assert_type(report.removals, UploadReport)
+    assert_type(report.added + report.removed + report.unchanged + report.calls, int)
+    assert_type(report.ok, bool)
+    await ms.mirror_contact_list("1", ["a"], hash=None, snapshot="s", max_removals=0.5, baseline=Baseline.UNKNOWN)
+    await ms.mirror_contact_list("1", ["a"], hash=None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await ms.mirror_contact_list("1", ["a"], snapshot=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(await ms.replace_contact_list("1", ["a"], hash=None, advertiser_id="1"), UploadReport)
 
 
 async def uploads(ms: MarketingSolutions) -> None:

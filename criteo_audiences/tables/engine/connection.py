@@ -30,7 +30,9 @@ def in_bytes(size: str) -> float:
     return float(number) * bytes_each
 
 
-def connect(directory: Path, *, threads: int, memory_limit: str, files: Iterable[Path] | None) -> "DuckDBPyConnection":
+def connect(
+    directory: Path, *, threads: int, memory_limit: str, files: Iterable[Path] | None, places: Iterable[Path] = ()
+) -> "DuckDBPyConnection":
     """Opens an engine that downloads nothing and sees no files but those named.
 
     Args:
@@ -38,6 +40,7 @@ def connect(directory: Path, *, threads: int, memory_limit: str, files: Iterable
         threads: worker threads.
         memory_limit: beyond it, it writes to `directory`.
         files: what else it may read; `None` for any file, which a query of the caller's names.
+        places: further files, and directories whose files it may write as well.
 
     Raises:
         ConfigurationError: when DuckDB is not installed, or a file's name is no UTF-8.
@@ -56,21 +59,29 @@ def connect(directory: Path, *, threads: int, memory_limit: str, files: Iterable
     engine.execute("CALL enable_profiling(format = 'no_output', coverage = 'ALL')")  # for scanned_rows, and no more
     engine.execute("SET tracked_metrics = ['operator.intermediate_rows', 'operator.extra_info']")
     if files is not None:
-        _close(engine, directory, files)
+        _close(engine, directory, files, places)
     return engine
 
 
-def _close(engine: "DuckDBPyConnection", directory: Path, files: Iterable[Path]) -> None:
+def _close(engine: "DuckDBPyConnection", directory: Path, files: Iterable[Path], places: Iterable[Path]) -> None:
     """Keeps an engine from all files but these.
 
     It compares what paths lead to, so that another link to one of them is fine, and one to any other file is not.
     """
+    further = list(places)
+    named = [*files, *(each for each in further if each.is_file())]
     try:
-        engine.execute("SET allowed_paths = ?", [[literal_path(file, directory) for file in files]])
+        engine.execute("SET allowed_paths = ?", [[literal_path(file, directory) for file in named]])
     except UnicodeEncodeError:
         raise ConfigurationError("The path of a file is no UTF-8, which DuckDB cannot open; rename it.") from None
-    engine.execute("SET allowed_directories = ?", [[str(directory)]])
+    engine.execute("SET allowed_directories = ?", [[str(each) for each in (directory, *further) if each.is_dir()]])
     engine.execute("SET enable_external_access = false")
+
+
+def workspace_of(engine: "DuckDBPyConnection") -> Path:
+    """Returns the directory that an engine works in."""
+    row = engine.execute("SELECT current_setting('temp_directory')").fetchone()
+    return Path(row[0] if row else "")
 
 
 def scanned_rows(engine: "DuckDBPyConnection") -> list[int]:

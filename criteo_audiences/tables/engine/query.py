@@ -224,7 +224,7 @@ def _code(kinds: Sequence[IdentifierType]) -> str:
     """Returns the code of a prepared value."""
     reasons = ", ".join(literal(reason) for reason in REASONS)
     rejected = f"list_position([{reasons}], substr(p, 2)) + {FIRST_REASON - 1}"
-    hashed = _by_kind(kinds, lambda _, kind: _is_hashed(kind))
+    hashed = _by_kind(kinds, lambda _, kind: is_hashed(kind))
     return (
         f"CASE WHEN usual THEN {PREPARED} WHEN starts_with(p, {literal(MARK)}) THEN {rejected} "
         f"WHEN {hashed} THEN {HASHED} ELSE {PREPARED} END"
@@ -276,8 +276,8 @@ def _judged(selection: int, kind: IdentifierType) -> str:
     return f"CASE WHEN v IS NULL OR v = '' THEN {empty} {sure}ELSE {function(selection)}(v, r) END"
 
 
-def _is_hashed(kind: IdentifierType) -> str:
-    """Whether a normalized identifier is a digest."""
+def is_hashed(kind: IdentifierType) -> str:
+    """Returns whether the normalized identifier `p` is a digest."""
     if kind is IdentifierType.EMAIL:
         return "NOT contains(p, '@')"
     return "NOT starts_with(p, '+')" if kind is IdentifierType.PHONE_NUMBER else "false"

@@ -261,6 +261,11 @@ class Staging:
         )
         self._recount()
 
+    def count_repeated(self, repeated: int) -> None:
+        """Counts rows as duplicates that were found to be some, whichever they are."""
+        self._recount()
+        self.codes.update({query.PREPARED: -repeated, query.DUPLICATE: repeated})
+
     def drop_duplicates(self) -> None:
         """Finds the rows whose identifier has gone before them."""
         for at, selection in enumerate(self._plan.selections):

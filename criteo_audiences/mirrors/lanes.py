@@ -1,0 +1,158 @@
+"""The lanes of a mirror: one that reads the source and sends nothing, and one that sends the changes."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing, closing
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+from anyio import to_thread
+
+from criteo_audiences.batches import Batch
+from criteo_audiences.identifiers import OptOutCount, RowCounts
+from criteo_audiences.models import IdentifierType
+from criteo_audiences.tables.changes import ChangeReader, Changes
+from criteo_audiences.tables.engine import comparison
+from criteo_audiences.tables.engine.connection import connect
+from criteo_audiences.tables.engine.failures import translated
+from criteo_audiences.tables.files.workspace import workspace
+from criteo_audiences.tables.origins import SourceRow
+from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Compare, Selection
+from criteo_audiences.tables.run import drawn
+from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
+from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads.rejects import RejectsFile
+from criteo_audiences.uploads.value_lane import ValueLane
+
+_AT_ONCE: Final = 5_000
+"""Values that the engine takes in one step, during which the event loop must wait."""
+
+
+class ComparedValues(Lane):
+    """Takes values from an iterable, in clear, and compares them once the iterable has ended.
+
+    Args:
+        source: an iterable or async iterable.
+        options: the caller's choices, but for the hash: the engine hashes.
+        rejects: receives the rejected values.
+        selection: how the identifiers are sent.
+        compare: takes the engine that holds them.
+        places: files and directories that it needs.
+    """
+
+    def __init__(
+        self,
+        source: object,
+        options: Options,
+        rejects: RejectsFile | None,
+        *,
+        selection: Selection,
+        compare: Compare,
+        places: tuple[Path, ...],
+    ) -> None:
+        self._values = ValueLane(source, options, rejects)
+        self._memory_limit = options.memory_limit or DEFAULT_MEMORY_LIMIT
+        self._selection = selection
+        self._compare = compare
+        self._places = places
+
+    @property
+    def rows(self) -> RowCounts:
+        """See `Lane.rows`."""
+        return self._values.rows
+
+    @property
+    def opt_outs(self) -> OptOutCount | None:
+        """See `Lane.opt_outs`."""
+        return self._values.opt_outs
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """See `Lane.notes`."""
+        return self._values.notes
+
+    def progress(self) -> LaneProgress:
+        """See `Lane.progress`."""
+        return self._values.progress()
+
+    async def open(self) -> None:
+        """See `Lane.open`."""
+        await self._values.open()
+
+    async def close(self) -> None:
+        """See `Lane.close`."""
+        await self._values.close()
+
+    def count_rest(self) -> None:
+        """See `Lane.count_rest`."""
+        self._values.count_rest()
+
+    async def refused_rows(self, refused: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
+        """See `Lane.refused_rows`."""
+        return await self._values.refused_rows(refused)
+
+    async def run(self, deliver: Deliver) -> None:
+        """Reads to the end of the source; delivers nothing."""
+        del deliver
+        selection = self._selection
+        with workspace() as directory, translated("the values", has_sql=False):
+            engine = connect(directory, threads=1, memory_limit=self._memory_limit, files=(), places=self._places)
+            with closing(engine):
+
+                async def stage(batch: Batch) -> None:
+                    values = orjson.loads(b"[" + b"".join(batch.pieces) + b"]")
+                    for start in range(0, len(values), _AT_ONCE):
+                        part = values[start : start + _AT_ONCE]
+                        await to_thread.run_sync(comparison.stage_values, engine, selection, part)
+
+                comparison.stage_values(engine, selection, ())
+                await self._values.run(stage)
+                await to_thread.run_sync(self._finish, engine)
+
+    def _finish(self, engine: Any) -> None:
+        repeated = self._compare(engine, self._selection) + comparison.merged(engine)
+        self.rows.duplicates = (self.rows.duplicates or 0) + repeated
+
+
+class ChangeLane(Lane):
+    """Sends the changes of one operation, which a file of ours holds.
+
+    Args:
+        changes: what to send.
+        count: how many there are.
+    """
+
+    def __init__(self, changes: Changes, count: int) -> None:
+        self._changes = changes
+        self._count = count
+        self._rows = RowCounts()
+
+    @property
+    def rows(self) -> RowCounts:
+        """See `Lane.rows`."""
+        return self._rows
+
+    def progress(self) -> LaneProgress:
+        """See `Lane.progress`."""
+        return LaneProgress(seen=self._rows.read, share=self._rows.read / self._count if self._count else 1.0)
+
+    async def open(self) -> None:
+        """See `Lane.open`."""
+
+    async def run(self, deliver: Deliver) -> None:
+        """See `Lane.run`."""
+        reader = ChangeReader(self._changes)
+        async with aclosing(drawn(reader, reader.batches())) as chunks:
+            async for batches in chunks:
+                for batch in batches:
+                    self._rows.read += batch.count
+                    await deliver(batch)
+
+    def count_rest(self) -> None:
+        """Counts what was not read: it was to be sent all the same."""
+        self._rows.read = self._count
+
+    async def refused_rows(self, refused: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
+        """Returns nothing: a change has no row."""
+        del refused
+        return ()

@@ -1,0 +1,266 @@
+"""Mirrors a source to a contact list: diff, guard, a look at the segment, removals, additions."""
+
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from typing import Any, Final
+
+import anyio
+from anyio import to_thread
+from attrs import define, evolve, field
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.mirrors.facts import Facts, Intent, MirroredList, changes_of
+from criteo_audiences.mirrors.guard import require_baseline, require_harmless
+from criteo_audiences.mirrors.lanes import ChangeLane, ComparedValues
+from criteo_audiences.mirrors.options import Baseline, MirrorSettings
+from criteo_audiences.mirrors.report import MirrorReport
+from criteo_audiences.mirrors.sealed import note_of
+from criteo_audiences.mirrors.snapshot import Snapshot, journal_path, opened
+from criteo_audiences.models import Operation
+from criteo_audiences.tables.changes import Changes
+from criteo_audiences.tables.engine import comparison
+from criteo_audiences.tables.engine.comparison import Difference
+from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Selection
+from criteo_audiences.uploads import Amend, Destination, UploadReport
+from criteo_audiences.uploads.lane import Lane, as_table
+from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads.table_lane import TableLane
+from criteo_audiences.uploads.uploader import rejects_of, upload_lane
+
+_SENDING: Final = (
+    "identifier_type",
+    "hash",
+    "gum_caller_id",
+    "max_concurrency",
+    "batch_size",
+    "max_body_bytes",
+    "max_invalid",
+    "drain_timeout",
+    "on_progress",
+    "memory_limit",
+)
+"""The keywords that the two uploads of the changes take."""
+
+_LEAST: Final = 0.001
+
+
+async def mirror(
+    amend: Amend,
+    destination: Destination,
+    source: object,
+    settings: MirrorSettings,
+    look: Callable[[], Awaitable[None]] | None,
+) -> MirrorReport:
+    """Makes a list hold what a source does; see a service's `mirror_contact_list`.
+
+    Args:
+        amend: makes the calls.
+        destination: the contact list.
+        source: what it shall hold.
+        settings: the caller's choices.
+        look: looks at the contact list, and raises when the mirror cannot be meant for it.
+    """
+    selection = settings.options.selections[0]
+    wanted = MirroredList(
+        service=destination.service,
+        host=destination.host,
+        segment_id=destination.segment_id,
+        identifier_type=selection.kind.value,
+        hash=None if selection.algorithm is None else selection.algorithm.value,
+    )
+    options = settings.options
+    snapshot = opened(
+        settings.snapshot,
+        wanted,
+        settings.journals,
+        memory_limit=options.memory_limit or DEFAULT_MEMORY_LIMIT,
+        keep=not options.dry_run,
+    )
+    with ExitStack() as stack:
+        try:
+            mirrored = _Mirror(
+                amend=amend,
+                destination=destination,
+                settings=settings,
+                selection=selection,
+                snapshot=await to_thread.run_sync(stack.enter_context, snapshot),
+                ends_at=anyio.current_time() + (options.seconds_left() or math.inf),
+            )
+            return await mirrored.run(source, look)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(stack.close)
+
+
+@define(kw_only=True)
+class _Mirror:
+    """A mirror under way.
+
+    Attributes:
+        amend: makes the calls.
+        destination: the contact list.
+        settings: the caller's choices.
+        selection: the kind of identifier and how it is sent.
+        snapshot: what the list holds, open.
+        ends_at: when nothing more may be sent, on the loop's clock.
+        facts: of the snapshot, or of the first one that is to be written.
+        intent: of the changes that the comparison finds.
+        difference: what it has found; `None` as long as it has not.
+    """
+
+    amend: Amend
+    destination: Destination
+    settings: MirrorSettings
+    selection: Selection
+    snapshot: Snapshot
+    ends_at: float
+    facts: Facts = field(init=False)
+    intent: Intent = field(init=False)
+    difference: Difference | None = None
+
+    async def run(self, source: object, look: Callable[[], Awaitable[None]] | None) -> MirrorReport:
+        """Mirrors the source; before everything that can refuse it has not, nothing is written and no list changed."""
+        settings, snapshot = self.settings, self.snapshot
+        is_first = snapshot.facts is None
+        is_known = bool(await to_thread.run_sync(snapshot.ledgers.snapshots))
+        require_baseline(settings.snapshot, settings.baseline, exists=not is_first, is_known=is_known)
+        known = snapshot.facts
+        self.facts = await to_thread.run_sync(snapshot.first, settings.baseline or "") if known is None else known
+        self.intent = snapshot.intent(self.facts)
+        read = await self._read(source)
+        difference = self.difference
+        if difference is None:  # the deadline has passed
+            return self._report(Difference(added=0, removed=0, unchanged=0), read)
+        require_harmless(
+            difference,
+            read,
+            held=0 if is_first else self.facts.identifiers,
+            max_removals=settings.max_removals,
+            allow_empty=settings.options.allow_empty,
+        )
+        changes, dry_run = difference.added + difference.removed, settings.options.dry_run
+        if look is not None and (changes or dry_run or is_first):
+            await look()
+        if dry_run:
+            return self._report(difference, read)
+        if is_first:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(self._write_first)
+        return await self._change(difference, read) if changes else self._report(difference, read)
+
+    def compare(self, engine: Any, selection: Selection) -> int:
+        """Compares the prepared rows with the snapshot, and writes down what that finds, in the reading thread."""
+        found = comparison.compare(engine, selection, self.snapshot.relation(engine))
+        if self._assumes:
+            rows, count = comparison.all_wanted(engine, selection)
+            found = evolve(found, added=0, unchanged=found.added + found.unchanged)
+            self.facts = self.facts.holding(count)
+            note = self.facts.to_note()
+        else:
+            rows, note = comparison.changes(), self.intent.to_note()
+        if not self.settings.options.dry_run and (self._assumes or found.added or found.removed):
+            comparison.store(engine, rows, self.snapshot.target("found"), note_of(note))
+        self.difference = found
+        return found.repeated
+
+    @property
+    def _assumes(self) -> bool:
+        """Whether the list is said to hold the source already."""
+        return self.settings.baseline is Baseline.ASSUME_CURRENT
+
+    def _write_first(self) -> None:
+        """Writes the first snapshot: of what the list is said to hold, or of nothing yet."""
+        if self._assumes:
+            self.snapshot.replace(self.snapshot.target("found"), self.facts)
+        else:
+            self.snapshot.write_empty(self.facts)
+        self.snapshot.settle(self.facts)
+
+    async def _change(self, difference: Difference, read: UploadReport) -> MirrorReport:
+        """Sends the changes, and carries what was acknowledged into the snapshot however that ends."""
+        snapshot = self.snapshot
+        await to_thread.run_sync(snapshot.begin, snapshot.target("found"), self.intent)
+        try:
+            removals = await self._send(Operation.REMOVE, difference.removed)
+            if removals.failures and not removals.valid:  # nor would an addition arrive
+                additions = UploadReport(read=difference.added, pending=difference.added)
+            else:
+                additions = await self._send(Operation.ADD, difference.added)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(snapshot.carry_on)
+        return self._report(difference, read, removals, additions)
+
+    async def _read(self, source: object) -> UploadReport:
+        """Reads the source and compares it, without a call."""
+        keywords = {**self.settings.upload, "dry_run": True, "dedupe": True}
+        options = Options(**keywords)
+        table = as_table(source, options.selections[0].columns, hive_partitioning=options.hive_partitioning)
+        places = self.snapshot.places
+        rejects = rejects_of(options)
+        lane: Lane
+        if table is not None:
+            lane = TableLane(table, options, rejects, compare=self.compare, places=places)
+        else:
+            _require_no_table(options)
+            judged = any(policy.subject == "duplicates" for policy in options.fail_on)
+            in_clear = {"hash": None} if self.selection.algorithm is not None else {}
+            plain = Options(**{**keywords, **in_clear, "dedupe": judged})
+            lane = ComparedValues(source, plain, rejects, selection=self.selection, compare=self.compare, places=places)
+        return await upload_lane(self.amend, self.destination, lane, options, None, rejects, source)
+
+    async def _send(self, operation: Operation, count: int) -> UploadReport:
+        """Sends the changes of one operation."""
+        if not count:
+            return UploadReport(allow_empty=True)
+        chosen = {name: value for name, value in self.settings.upload.items() if name in _SENDING}
+        if self.ends_at < math.inf:
+            chosen["deadline"] = max(_LEAST, self.ends_at - anyio.current_time())
+        path = journal_path(self.snapshot.path, self.snapshot.journals, operation)
+        options = Options(**chosen, operation=operation, journal=path, resume=False, allow_empty=True)
+        changes = Changes(
+            path=changes_of(self.snapshot.path),
+            removes=operation is Operation.REMOVE,
+            kind=self.selection.kind,
+            algorithm=self.selection.algorithm,
+            batch_size=options.batch_size,
+            max_body_bytes=options.max_body_bytes,
+            memory_limit=options.memory_limit or DEFAULT_MEMORY_LIMIT,
+        )
+        return await upload_lane(self.amend, self.destination, ChangeLane(changes, count), options)
+
+    def _report(
+        self,
+        difference: Difference,
+        read: UploadReport,
+        removals: UploadReport | None = None,
+        additions: UploadReport | None = None,
+    ) -> MirrorReport:
+        size = self.settings.options.batch_size
+        facts = self.snapshot.facts
+        return MirrorReport(
+            added=difference.added,
+            removed=difference.removed,
+            unchanged=difference.unchanged,
+            source=read,
+            removals=removals or UploadReport(allow_empty=True),
+            additions=additions or UploadReport(allow_empty=True),
+            uncertain=0 if facts is None else facts.uncertain,
+            notes=(*read.notes, *self.snapshot.notes),
+            dry_run=self.settings.options.dry_run,
+            planned_calls=math.ceil(difference.removed / size) + math.ceil(difference.added / size),
+        )
+
+
+def _require_no_table(options: Options) -> None:
+    """Refuses options that are about tables.
+
+    Raises:
+        ConfigurationError: naming the option.
+    """
+    for option in ("column", "region_column", "where", "skip_rows", "encoding"):
+        if getattr(options, option) is not None:
+            raise ConfigurationError(f"{option} is about the columns of a table; an iterable has none.")
+    if options.hive_partitioning:
+        raise ConfigurationError("hive_partitioning is about Parquet files; an iterable has no directories.")

@@ -1,0 +1,129 @@
+"""What a caller may choose about a mirror, checked before anything is read or sent."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final, Required
+
+from attrs import field, frozen
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.tables.files.paths import ends_as_directory, written_path
+from criteo_audiences.tables.table import FilePath
+from criteo_audiences.uploads import UploadOptions
+from criteo_audiences.uploads.options import Options
+from criteo_audiences.validation import require_range, require_text
+
+_UPLOADS_ONLY: Final = {
+    "operation": "a mirror adds and removes",
+    "columns": "a list holds one kind of identifier: name it with identifier_type, and its column with column",
+    "dedupe": "a mirror always sends each identifier once",
+    "resume": "a mirror always goes on from what was acknowledged",
+    "flush_after": "a mirror sends nothing before its source has ended",
+}
+
+
+class Baseline(StrEnum):
+    """What a first mirror may assume of a list, because Criteo cannot say what it holds."""
+
+    EMPTY = "empty"
+    """It holds nothing: everything is added."""
+    UNKNOWN = "unknown"
+    """It may hold anything: everything is added, and nothing is removed that no mirror has added."""
+    ASSUME_CURRENT = "assume-current"
+    """It holds what the source holds: nothing is sent."""
+
+
+class MirrorOptions(UploadOptions, total=False):
+    """The keywords of `mirror_contact_list`: those of an upload, and these.
+
+    `operation`, `columns`, `dedupe`, `resume` and `flush_after` are of uploads only. `journal` is a directory here:
+    where the journals of the two uploads are while it runs (default: next to the snapshot). Its ledger is asked, too,
+    which snapshot of the list is the newest.
+
+    Attributes:
+        snapshot: file that says what the list holds, as far as Criteo has acknowledged it. A mirror compares its
+            source with it and replaces it. Only its owner can read it. It holds digests where digests are sent, and
+            otherwise **the identifiers themselves**.
+        baseline: what a first mirror assumes of the list. `empty`: it holds nothing, so all is added. `unknown`: the
+            same, and what it holds besides stays. `assume-current`: it holds what the source does, so nothing is sent.
+            Where a snapshot exists it is refused, so that it cannot stay in a scheduled command.
+        max_removals: share of the snapshot that may be removed, 0 to 1. Beyond it, and where the source is empty, the
+            mirror is refused before its first call. An empty source also needs `allow_empty`.
+    """
+
+    snapshot: Required[FilePath]
+    baseline: Baseline | str | None
+    max_removals: float
+
+
+def _baseline(value: object) -> Baseline | None:
+    if value is None:
+        return None
+    try:
+        return Baseline(str(value).replace("_", "-").lower())
+    except ValueError:
+        raise ConfigurationError(f"baseline must be one of: {', '.join(Baseline)}.") from None
+
+
+def _snapshot(value: object) -> Path:
+    path = require_text(str(value) if isinstance(value, Path) else value, "snapshot")
+    if ends_as_directory(path) or Path(path).is_dir():
+        raise ConfigurationError("snapshot must name a file, not a directory; add the file's name.")
+    return written_path(path, "snapshot")
+
+
+def _journals(value: object) -> Path | None:
+    if value is None:
+        return None
+    path = written_path(require_text(str(value) if isinstance(value, Path) else value, "journal"), "journal")
+    if path.exists() and not path.is_dir():
+        raise ConfigurationError("journal must name a directory for a mirror, which keeps two journals in it.")
+    return path
+
+
+@frozen(kw_only=True)
+class MirrorSettings:
+    """The checked keywords of a mirror.
+
+    Attributes:
+        snapshot: path of the snapshot.
+        baseline: what a first mirror assumes.
+        max_removals: share of the snapshot that may be removed.
+        journals: directory of the journals; `None` for the snapshot's own.
+        upload: the keywords of its uploads.
+        options: the same, checked.
+    """
+
+    snapshot: Path = field(converter=_snapshot)
+    baseline: Baseline | None = field(default=None, converter=_baseline)
+    max_removals: float = 0.2
+    journals: Path | None = field(default=None, converter=_journals)
+    upload: Mapping[str, Any] = field(repr=False)
+    options: Options = field(init=False, repr=False)
+
+    @options.default
+    def _checked(self) -> Options:
+        return Options(**self.upload)
+
+    def __attrs_post_init__(self) -> None:
+        require_range(self.max_removals, "max_removals", least=0, most=1)
+
+    @classmethod
+    def of(cls, keywords: Mapping[str, Any]) -> "MirrorSettings":
+        """Reads the keywords of `mirror_contact_list`.
+
+        Raises:
+            ConfigurationError: when one is missing, wrong, or of uploads only.
+        """
+        for name, reason in _UPLOADS_ONLY.items():
+            if name in keywords:
+                raise ConfigurationError(f"{name} does not go with a mirror: {reason}.")
+        if keywords.get("snapshot") is None:
+            raise ConfigurationError("snapshot must name the file that remembers what the list holds.")
+        own = {"snapshot", "baseline", "max_removals", "journal"}
+        given = {name: value for name, value in keywords.items() if name in own}
+        return cls(
+            **{"journals" if name == "journal" else name: value for name, value in given.items()},
+            upload={name: value for name, value in keywords.items() if name not in own},
+        )

@@ -1,0 +1,315 @@
+"""Compares prepared rows with a snapshot of a list, and carries the snapshot on: SQL over Parquet files.
+
+A row of a snapshot is an identifier as it was sent: a `digest` as its bytes, anything else as `text`. It is `uncertain`
+when the list may or may not hold it. A row of changes has, too, whether it `removes`, its `position` among the removals
+or the additions, and what the snapshot has of it (`was`).
+"""
+
+import secrets
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import frozen
+
+from criteo_audiences.models import HashAlgorithm
+from criteo_audiences.tables.engine import query
+from criteo_audiences.tables.plan import Selection
+
+ABSENT, HELD, UNCERTAIN = 0, 1, 2
+"""What a snapshot has of an identifier."""
+
+DONE, NOT_DONE, MAYBE_DONE = 0, 1, 2
+"""What became of a change."""
+
+EMPTY_ROWS: Final = "SELECT NULL::BLOB AS digest, NULL::VARCHAR AS text, false AS uncertain WHERE false"
+"""The rows of a snapshot of nothing."""
+
+EMPTY_SNAPSHOT: Final = f"({EMPTY_ROWS})"
+"""The same as a relation."""
+
+_DIGEST: Final = "[0-9a-f]{64}|[0-9a-f]{32}"
+_WIRE: Final = "coalesce(lower(hex(digest)), text)"
+_WIRE_A: Final = "coalesce(lower(hex(a.digest)), a.text)"
+_WIRE_B: Final = "coalesce(lower(hex(b.digest)), b.text)"
+
+
+@frozen
+class Difference:
+    """How the prepared rows differ from a snapshot, in numbers of identifiers.
+
+    Attributes:
+        added: rows that the list is not known to hold.
+        removed: identifiers of the snapshot that no row has.
+        unchanged: identifiers that both have.
+        repeated: rows whose identifier another row has as well.
+    """
+
+    added: int
+    removed: int
+    unchanged: int
+    repeated: int = 0
+
+
+@frozen
+class Fate:
+    """What became of some changes that follow each other.
+
+    Attributes:
+        removes: whether they are removals.
+        start: the position of the first one.
+        state: `DONE`, `NOT_DONE` or `MAYBE_DONE`; up to the start of the next fate.
+    """
+
+    removes: bool
+    start: int
+    state: int
+
+
+def relation(path: str) -> str:
+    """Returns the rows of a Parquet file, whose path is a `LiteralPath`."""
+    return f"read_parquet({query.literal(path)})"
+
+
+def store(engine: Any, rows: str, target: Path, note: str) -> None:
+    """Writes rows into a Parquet file, which names them by a note in its footer."""
+    metadata = f"{{'criteo-audiences': {query.literal(note)}}}"
+    engine.execute(
+        f"COPY ({rows}) TO {query.literal(str(target))} (FORMAT parquet, COMPRESSION uncompressed, "
+        f"KV_METADATA {metadata})"
+    )
+
+
+def stage_values(engine: Any, selection: Selection, values: Sequence[str]) -> None:
+    """Adds normalized values to the table `staged`, as a table's own rows are staged."""
+    engine.execute("CREATE TEMP TABLE IF NOT EXISTS staged (k UTINYINT, p VARCHAR, code UTINYINT)")
+    code = f"CASE WHEN {query.is_hashed(selection.kind)} THEN {query.HASHED} ELSE {query.PREPARED} END"
+    engine.execute(f"INSERT INTO staged SELECT 0, p, {code} FROM (SELECT unnest(?::VARCHAR[]) AS p)", [list(values)])
+
+
+def compare(engine: Any, selection: Selection, snapshot: str) -> Difference:
+    """Finds what must be added and removed, into the tables `additions` and `removals`.
+
+    Identifiers are compared by 96 bits of two hashes, since 20 million of those fit into little memory. The second one
+    is drawn by lot for each run: that two identifiers are taken for one by chance is less likely than a broken disk.
+
+    Args:
+        engine: has the prepared rows in its table `staged`.
+        selection: how they are sent.
+        snapshot: the relation of what the list holds.
+    """
+    _register(engine, selection)
+    _merge_persons(engine, selection)
+    _match(engine, selection, snapshot)
+    wire = query.on_the_wire(selection.kind, selection.algorithm)
+    digest, text = _packed("w", is_hashed=selection.algorithm is not None)
+    engine.execute(
+        f"CREATE TEMP TABLE additions AS SELECT p, code, {digest} AS digest, {text} AS text, {ABSENT}::UTINYINT AS was "
+        f"FROM (SELECT p, code, {wire} AS w FROM staged WHERE rowid IN (SELECT r FROM added));"
+        f"CREATE TEMP TABLE removals AS SELECT digest, text, {HELD}::UTINYINT AS was FROM "
+        f"({_numbered(snapshot)}) WHERE r IN (SELECT held FROM unmatched WHERE held IS NOT NULL)"
+    )
+    found = _count(engine, "additions")
+    kept = _count(engine, "held") - _count(engine, "removals")
+    repeated = _count(engine, f"staged WHERE code <= {query.HASHED}") - found - kept
+    _add_uncertain(engine, snapshot)
+    _keep_persons(engine, selection)
+    added = _count(engine, "additions")
+    return Difference(
+        added=added, removed=_count(engine, "removals"), unchanged=kept + found - added, repeated=repeated
+    )
+
+
+def merged(engine: Any) -> int:
+    """Returns how many rows a comparison has found to name a person whom another row names in clear."""
+    return _count(engine, f"staged WHERE code = {query.DUPLICATE}")
+
+
+def changes() -> str:
+    """Returns the rows of a file of changes, after `compare`."""
+    parts = (
+        f"SELECT {removes} AS removes, row_number() OVER () AS position, digest, text, was FROM {table}"
+        for removes, table in (("true", "removals"), ("false", "additions"))
+    )
+    return " UNION ALL ".join(parts)
+
+
+def all_wanted(engine: Any, selection: Selection) -> tuple[str, int]:
+    """Returns the snapshot of a list that holds the prepared rows, each form of a person's, and how many those are.
+
+    Call it after a comparison with an empty snapshot.
+    """
+    rows = "SELECT digest, text FROM additions"
+    if merged(engine):
+        digest, text = _packed("p", is_hashed=selection.algorithm is not None)
+        rows += f" UNION SELECT {digest}, {text} FROM staged WHERE code = {query.DUPLICATE}"
+        engine.execute(f"CREATE TEMP TABLE every AS {rows}")
+        rows = "SELECT digest, text FROM every"
+    return f"SELECT *, false AS uncertain FROM ({rows})", _count(engine, f"({rows})")
+
+
+def outgoing(path: str, *, removes: bool, is_hashed: bool) -> str:
+    """Returns the changes of one operation in their order, as `query.outgoing` takes them."""
+    text = "lower(hex(digest))" if is_hashed else _WIRE
+    return f"SELECT {query.HASHED}::UTINYINT AS code, {text} AS p FROM {relation(path)} WHERE removes = {removes}"
+
+
+def carry_on(engine: Any, snapshot: str, path: str, fates: Iterable[Fate]) -> tuple[int, int]:
+    """Applies changes to a snapshot, into the table `settled` and the view `carried`.
+
+    Args:
+        engine: reads both.
+        snapshot: the relation before.
+        path: of the changes, a `LiteralPath`.
+        fates: what became of them; those before the first fate are `NOT_DONE`.
+
+    Returns:
+        By how many the snapshot grows, and by how many identifiers that are uncertain.
+    """
+    engine.execute("CREATE TEMP TABLE fates (removes BOOLEAN, start BIGINT, state UTINYINT)")
+    for fate in fates:
+        engine.execute("INSERT INTO fates VALUES (?, ?, ?)", [fate.removes, fate.start, fate.state])
+    engine.execute(
+        f"CREATE TEMP TABLE settled AS SELECT digest, text, was, CASE coalesce(state, {NOT_DONE}) "
+        f"WHEN {DONE} THEN CASE WHEN c.removes THEN {ABSENT} ELSE {HELD} END "
+        f"WHEN {MAYBE_DONE} THEN {UNCERTAIN} ELSE was END AS now "
+        f"FROM {relation(path)} c ASOF LEFT JOIN fates f ON c.removes = f.removes AND c.position >= f.start"
+    )
+    # A row whose key is NULL matches nothing, so each of the two joins leaves the other's rows alone.
+    before = f"SELECT digest, text FROM settled WHERE was <> {ABSENT}"
+    engine.execute(
+        f"CREATE TEMP VIEW carried AS SELECT digest, text, uncertain FROM {snapshot} s "
+        f"WHERE NOT EXISTS (FROM ({before}) a WHERE a.digest = s.digest) "
+        f"AND NOT EXISTS (FROM ({before}) a WHERE a.text = s.text) "
+        f"UNION ALL SELECT digest, text, now = {UNCERTAIN} FROM settled WHERE now <> {ABSENT}"
+    )
+    grown = _count(engine, f"settled WHERE now <> {ABSENT}") - _count(engine, f"settled WHERE was <> {ABSENT}")
+    doubted = _count(engine, f"settled WHERE now = {UNCERTAIN}") - _count(engine, f"settled WHERE was = {UNCERTAIN}")
+    return grown, doubted
+
+
+def leave_out(engine: Any, snapshot: str, identifiers: Sequence[str]) -> tuple[str, int, int]:
+    """Returns a snapshot without some identifiers, and how many it loses, in all and of those that are uncertain."""
+    engine.execute("CREATE TEMP TABLE forgotten AS SELECT DISTINCT unnest(?::VARCHAR[]) AS w", [list(identifiers)])
+    ((found, doubted),) = engine.execute(
+        f"SELECT count(*), count(*) FILTER (uncertain) FROM {snapshot} WHERE {_WIRE} IN (FROM forgotten)"
+    ).fetchall()
+    kept = f"SELECT digest, text, uncertain FROM {snapshot} WHERE {_WIRE} NOT IN (FROM forgotten)"
+    return kept, int(found), int(doubted)
+
+
+def _packed(wire: str, *, is_hashed: bool) -> tuple[str, str]:
+    """Returns an identifier in the two columns that keep it: a digest takes half its length."""
+    if is_hashed:
+        return f"unhex({wire})", "NULL::VARCHAR"
+    is_digest = f"regexp_full_match({wire}, '{_DIGEST}')"
+    return f"CASE WHEN {is_digest} THEN unhex({wire}) END", f"CASE WHEN NOT {is_digest} THEN {wire} END"
+
+
+def _numbered(snapshot: str) -> str:
+    """Returns a snapshot's rows with a number each, by which they are found again."""
+    return f"SELECT *, row_number() OVER () AS r FROM {snapshot}"
+
+
+def _match(engine: Any, selection: Selection, snapshot: str) -> None:
+    """Makes the tables `held`, `unmatched` (rows that one side has) and `added` (the first of each to be added)."""
+    is_hashed = selection.algorithm is not None
+    digest, text = _packed("w", is_hashed=is_hashed)
+    wire = query.on_the_wire(selection.kind, selection.algorithm)
+    wanted = f"SELECT rowid AS r, {wire} AS w FROM staged WHERE code <= {query.HASHED}"
+    sources = {
+        "wanted": f"SELECT r, {digest} AS digest, {text} AS text FROM ({wanted})",
+        "held": f"SELECT r, digest, text FROM ({_numbered(snapshot)}) WHERE NOT uncertain",
+    }
+    lot = f"'{secrets.token_hex(8)}'::BLOB"
+    whole, part = ("hash(digest)", "digest") if is_hashed else ("hash(digest, text)", "coalesce(digest, encode(text))")
+    for table, rows in sources.items():
+        engine.execute(
+            f"CREATE TEMP TABLE {table} AS SELECT r::UBIGINT AS r, {whole} AS h, "
+            f"(hash({lot} || {part}) >> 32)::UINTEGER AS g FROM ({rows})"
+        )
+    engine.execute(
+        "CREATE TEMP TABLE unmatched AS SELECT w.r AS wanted, h.r AS held, h, g "
+        "FROM wanted w FULL JOIN held h USING (h, g) WHERE w.r IS NULL OR h.r IS NULL;"
+        "CREATE TEMP TABLE added AS SELECT min(wanted) AS r FROM unmatched WHERE wanted IS NOT NULL GROUP BY h, g"
+    )
+
+
+def _add_uncertain(engine: Any, snapshot: str) -> None:
+    """Adds what the list may hold: it is sent again if it is wanted, and removed if it is not."""
+    engine.execute(f"CREATE TEMP TABLE possible AS SELECT digest, text FROM {snapshot} WHERE uncertain")
+    if not _count(engine, "possible"):
+        return
+    engine.execute(
+        f"UPDATE additions SET was = {UNCERTAIN} WHERE rowid IN "
+        f"(SELECT a.rowid FROM additions a JOIN possible b ON {_WIRE_A} = {_WIRE_B});"
+        f"INSERT INTO removals SELECT digest, text, {UNCERTAIN} FROM possible a "
+        f"WHERE NOT EXISTS (FROM additions b WHERE {_WIRE_A} = {_WIRE_B})"
+    )
+
+
+def _forms(selection: Selection, clear: str) -> list[str]:
+    """Returns every form in which a person who is named in clear may be sent."""
+    spelled = [clear]
+    if selection.rule.spellings is not None:
+        spelled += [f"{query.SPELLINGS}({clear})[{at}]" for at in (1, 2)]
+    algorithms = sorted(selection.rule.algorithms)
+    return [*spelled, *(query.digest(selection.kind, each, spelling) for each in algorithms for spelling in spelled)]
+
+
+def _register(engine: Any, selection: Selection) -> None:
+    """Registers what the forms of a person need, unless the opt-outs have."""
+    spellings = selection.rule.spellings
+    if spellings is not None and not _count(engine, f"duckdb_functions() WHERE function_name = '{query.SPELLINGS}'"):
+        engine.create_function(query.SPELLINGS, spellings, ["VARCHAR"], "VARCHAR[]")
+
+
+def _merge_persons(engine: Any, selection: Selection) -> None:
+    """Marks the digests of people who are named in clear as well: whom two rows name is one person."""
+    codes = engine.execute(f"SELECT DISTINCT code FROM staged WHERE code <= {query.HASHED}").fetchall()
+    if not selection.rule.algorithms or len(codes) < 2:  # noqa: PLR2004 - both in clear and as digests
+        return
+    forms = ", ".join(_forms(selection, "p"))
+    named = f"SELECT unnest([{forms}]) FROM staged WHERE code = {query.PREPARED}"
+    engine.execute(f"UPDATE staged SET code = {query.DUPLICATE} WHERE code = {query.HASHED} AND p IN ({named})")
+
+
+def _keep_persons(engine: Any, selection: Selection) -> None:
+    """Removes nobody whom the source names in clear and the list holds in another form than the source has now."""
+    if not selection.rule.algorithms or not _count(engine, "removals"):
+        return
+    forms = ", ".join(_forms(selection, "p"))
+    if _count(engine, "additions"):
+        _take_back(engine, selection, forms)
+    if _count(engine, f"removals WHERE {_foreign(selection)}"):
+        named = f"SELECT unnest([{forms}]) FROM staged WHERE code = {query.PREPARED}"
+        engine.execute(f"DELETE FROM removals WHERE {_foreign(selection)} AND {_WIRE} IN ({named})")
+
+
+def _foreign(selection: Selection) -> str:
+    """Returns whether a removal cannot be of a person whom the source now sends, by the length of its digest."""
+    if selection.algorithm is None:
+        return "digest IS NOT NULL"
+    return f"octet_length(digest) <> {16 if selection.algorithm is HashAlgorithm.MD5 else 32}"
+
+
+def _take_back(engine: Any, selection: Selection, forms: str) -> None:
+    """Takes back a removal and an addition that are of one person."""
+    old = ", ".join(_forms(selection, "text"))
+    engine.execute(
+        "CREATE TEMP TABLE same AS SELECT DISTINCT a, r FROM ("
+        f"SELECT a.rowid AS a, b.rowid AS r FROM (SELECT rowid, unnest([{forms}]) AS form FROM additions "
+        f"WHERE code = {query.PREPARED}) a JOIN removals b ON a.form = {_WIRE_B} WHERE b.was = {HELD} "
+        f"UNION ALL SELECT a.rowid, b.rowid FROM (SELECT rowid, was, unnest([{old}]) AS form FROM removals "
+        f"WHERE text IS NOT NULL) b JOIN additions a ON b.form = a.p WHERE b.was = {HELD})"
+    )
+    if _count(engine, "same"):
+        engine.execute(
+            "DELETE FROM additions WHERE rowid IN (SELECT a FROM same);"
+            "DELETE FROM removals WHERE rowid IN (SELECT r FROM same)"
+        )
+
+
+def _count(engine: Any, rows: str) -> int:
+    ((count,),) = engine.execute(f"SELECT count(*) FROM {rows}").fetchall()
+    return int(count)
