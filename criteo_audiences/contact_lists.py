@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcon
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 import anyio
 import orjson
@@ -32,6 +33,7 @@ from criteo_audiences.uploads import Amendment, Destination, Source, UploadOptio
 from criteo_audiences.uploads.lane import as_table
 from criteo_audiences.uploads.options import Options, gum_caller_id_of
 from criteo_audiences.uploads.pipeline import Look
+from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.uploader import stream, upload
 from criteo_audiences.validation import choose, require_text
 
@@ -255,7 +257,8 @@ class ContactLists:
         destination = self._destination(segment_id)
         settings = _settings("upload_contact_list", self.vocabulary, options)
         async with _noted_unless_kept(destination, settings):
-            return await upload(self._send, destination, source, settings, _look(check, source, settings))
+            look, slots = _look(check, source, settings), _slots_of(self.session)
+            return await upload(self._send, destination, source, settings, look, slots)
 
     def stream(
         self, segment_id: str, source: Source, check: SegmentCheck | None, options: UploadOptions
@@ -271,7 +274,7 @@ class ContactLists:
         look = _look(check, source, settings)
         async with (
             _noted_unless_kept(destination, settings),
-            stream(self._send, destination, source, settings, look) as running,
+            stream(self._send, destination, source, settings, look, _slots_of(self.session)) as running,
         ):
             yield running
 
@@ -304,6 +307,14 @@ class ContactLists:
             application=self.session.application,
             segment_id=require_text(segment_id, "segment_id"),
         )
+
+
+_SLOTS: "Final[WeakKeyDictionary[Session, Slots]]" = WeakKeyDictionary()
+"""Of each client: what its services' uploads have in flight together."""
+
+
+def _slots_of(session: Session) -> Slots:
+    return _SLOTS.setdefault(session, Slots())
 
 
 @asynccontextmanager

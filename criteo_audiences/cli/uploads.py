@@ -94,7 +94,8 @@ class Sending:
     ] = None
     suppress_strict: Annotated[bool, typer.Option()] = True
     dedupe: Annotated[bool, typer.Option(help="Send each identifier once.")] = True
-    max_concurrency: Annotated[int, typer.Option(metavar="COUNT")] = 4
+    max_concurrency: Annotated[int | None, typer.Option(metavar="COUNT")] = None
+    max_in_flight_bytes: Annotated[int | None, typer.Option(metavar="BYTES")] = None
     batch_size: Annotated[int, typer.Option(metavar="COUNT")] = 50_000
     max_body_bytes: Annotated[int | None, typer.Option(metavar="BYTES")] = None
     threads: Annotated[

@@ -28,7 +28,7 @@ from criteo_audiences.errors import (
     ResponseError,
     ServerError,
 )
-from criteo_audiences.meter import CallMeter
+from criteo_audiences.meter import CallEnd, CallMeter
 from criteo_audiences.models import Problem, ProblemType, RateLimit
 from criteo_audiences.session.codec import MOST_OF_A_SINGLE_CALL, MOST_PROBLEMS, read_problems
 from criteo_audiences.session.echoes import Echoes
@@ -104,6 +104,11 @@ class Request:
     def waiting(self) -> AbstractContextManager[None]:
         """Measures, where a meter is given, the wait for the quota inside."""
         return self.meter.waiting() if self.meter is not None else nullcontext()
+
+    def count_end(self, end: CallEnd) -> None:
+        """Counts, where a meter is given, the end of a request."""
+        if self.meter is not None:
+            self.meter.count_end(end)
 
     def target(self, api_version: str) -> str:
         """Returns the path and query to ask for."""

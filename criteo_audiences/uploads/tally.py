@@ -18,6 +18,7 @@ from criteo_audiences.uploads.amendment import BatchResult, Outcome
 from criteo_audiences.uploads.lane import Lane
 from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.report import MOST_SAMPLED, Progress, UploadReport, live_from
+from criteo_audiences.uploads.slots import Slots
 
 _PROGRESS_EVERY: Final = 0.25
 
@@ -28,10 +29,12 @@ class Tally:
     Args:
         lane: counts the rows.
         options: the caller's choices.
+        slots: those of the client.
         now: the time, in seconds.
 
     Attributes:
         meter: counts the calls and the waits for the quota.
+        slots: room for its batches in flight.
         planned: batches that a dry run would send.
         batches: batches put into calls.
         ended: batches that came back, or that an earlier run had delivered.
@@ -41,16 +44,18 @@ class Tally:
         failures: the batches that failed.
         accepted_at: when Criteo last accepted a batch.
         busy: seconds that batches were in flight, summed over the batches.
-        full: seconds during which as many batches were in flight as may be.
         delivering: seconds during which the lane waited for a sender to take its batch.
         elapsed: seconds that the upload took; `None` until it is over.
     """
 
-    def __init__(self, lane: Lane, options: Options, now: Callable[[], float] = steady) -> None:
+    def __init__(self, lane: Lane, options: Options, slots: Slots, now: Callable[[], float] = steady) -> None:
         self._lane = lane
         self._options = options
         self._now = now
         self.meter = CallMeter(now=now)
+        self.slots: Final = slots.opened(
+            self.meter, ceiling=options.max_concurrency, most_bytes=options.most_bytes_in_flight
+        )
         self.planned = 0
         self.batches = 0
         self.ended = 0
@@ -60,7 +65,6 @@ class Tally:
         self.failures: list[BatchResult] = []
         self.accepted_at: dt.datetime | None = None
         self.busy = 0.0
-        self.full = 0.0
         self.delivering = 0.0
         self.elapsed: float | None = None
         self._sample_invalid: list[tuple[IdentifierType, str]] = []
@@ -122,6 +126,7 @@ class Tally:
         """Notes that the upload is over."""
         if self.elapsed is None:
             self.elapsed = self.seconds()
+            self.slots.close()
 
     @property
     def reading(self) -> float:
@@ -173,6 +178,7 @@ class Tally:
             sent=self._outcome.sent,
             valid=self._outcome.valid,
             in_flight=self.in_flight,
+            limited_by=self.slots.limited_by,
             batches=self.ended,
             waited=self.meter.waited(),  # read before the whole, which is never less
             is_waiting=self.meter.is_waiting,
@@ -225,6 +231,8 @@ class Tally:
             resumed=self.resumed,
             calls=self.meter.calls,
             waited=self.meter.waited(),
+            most_in_flight=self.slots.most_held,
+            limited_by=self.slots.mostly_limited_by(),
             elapsed=self.seconds(),
             live_from=live_from(self.accepted_at) if self.accepted_at else None,
             hint=self._hint(),
@@ -246,11 +254,13 @@ class Tally:
                 elapsed=self.elapsed,
                 waited=self.meter.waited(),
                 reading=self.reading,
-                full=self.full,
+                limited=self.slots.seconds(),
                 busy=self.busy,
                 batches=self.batches - self.resumed,
                 failed=len(self.failures),
                 max_concurrency=self._options.max_concurrency,
+                most_in_flight=self.slots.most_held,
+                most_bytes_in_flight=self._options.most_bytes_in_flight,
                 window=self.meter.window,
             )
         )
@@ -265,6 +275,5 @@ class Tally:
     def _change_in_flight(self, by: int) -> None:
         now = self._now()
         self.busy += self.in_flight * (now - self._since)
-        self.full += (now - self._since) * (self.in_flight >= self._options.max_concurrency)
         self.in_flight += by
         self._since = now

@@ -16,6 +16,7 @@ from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.pipeline import Look, Pipeline, Reading
 from criteo_audiences.uploads.rejects import RejectsFile, kept_open
 from criteo_audiences.uploads.report import UploadReport
+from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.tasks import OwnTask, first_error, own_task
 from criteo_audiences.uploads.value_lane import ValueLane
 
@@ -72,7 +73,12 @@ class UploadStream:
 
 @asynccontextmanager
 async def stream(
-    amend: Amend, destination: Destination, source: object, options: Options, look: Look | None = None
+    amend: Amend,
+    destination: Destination,
+    source: object,
+    options: Options,
+    look: Look | None = None,
+    slots: Slots | None = None,
 ) -> AsyncIterator[UploadStream]:
     """Runs an upload for as long as the block lasts; leaving it early cancels what still runs.
 
@@ -84,6 +90,7 @@ async def stream(
         source: any iterable or async iterable of text, or a file.
         options: the caller's choices.
         look: looks at the contact list and raises when the upload cannot be meant for it; `None` makes no call.
+        slots: those of the client, which its uploads share; `None` for an upload on its own.
 
     Raises:
         AuthenticationError: when the credentials are refused, at once instead of batch after batch.
@@ -95,7 +102,8 @@ async def stream(
         Exception: what the source raises, as it is.
     """
     rejects = _rejects(options)
-    upload = Pipeline(amend, destination.segment_id, _lane_of(source, options, rejects), options)
+    lane = _lane_of(source, options, rejects)
+    upload = Pipeline(amend, destination.segment_id, lane, options, slots or Slots())
     async with _running(upload, destination, source, options, rejects, look) as running:
         yield running
 
@@ -146,14 +154,20 @@ async def _carry_out(
 
 
 async def upload(
-    amend: Amend, destination: Destination, source: object, options: Options, look: Look | None = None
+    amend: Amend,
+    destination: Destination,
+    source: object,
+    options: Options,
+    look: Look | None = None,
+    slots: Slots | None = None,
 ) -> UploadReport:
     """Runs an upload to its end; the arguments and what is raised are those of `stream`.
 
     An exception that ends it, a cancellation included, carries a note that says how far it came.
     """
     rejects = _rejects(options)
-    pipeline = Pipeline(amend, destination.segment_id, _lane_of(source, options, rejects), options)
+    lane = _lane_of(source, options, rejects)
+    pipeline = Pipeline(amend, destination.segment_id, lane, options, slots or Slots())
     try:
         async with _running(pipeline, destination, source, options, rejects, look) as running:
             async for _ in running:

@@ -1,0 +1,162 @@
+"""How many calls may be under way at once: as many as the quota can use and the round trips bear.
+
+Pure functions from what was observed to the next limit. Slow start, steps up while they pay, and a decrease by the share
+of failed calls are TCP's (RFC 5681, RFC 8257), as in Vector's adaptive request concurrency and Netflix's
+concurrency-limits.
+"""
+
+import math
+from enum import StrEnum
+from typing import Final
+
+from attrs import evolve, frozen
+
+START: Final = 4
+"""Calls under way before anything is known, and batches that wait for the quota so that none is lost to it."""
+
+MOST: Final = 100
+"""Calls under way, whatever the quota: as many connections as the transport opens."""
+
+_HEADROOM: Final = 2.0
+"""How much faster than the quota's pace calls may start: what is late in the window's first half is not lost."""
+
+_SILENCE: Final = 0.25
+"""Seconds in which the limit doubles as long as the very first answer is out: a slow server and a far one look alike."""
+
+_STEP: Final = 1.25
+_WORTH_DOUBLING: Final = 0.4
+_WORTH_A_STEP: Final = 0.2
+"""The part of a step that must show in the throughput: 0 is none of it, 1 is all of it."""
+
+_FEWEST_ANSWERS: Final = 8
+_FULL: Final = 0.8
+_SAME: Final = 0.05
+_SMOOTHING: Final = 0.2
+
+
+class LimitedBy(StrEnum):
+    """What keeps an upload from having more batches in flight."""
+
+    QUOTA = "quota"
+    ROUND_TRIPS = "round_trips"
+    """More calls at once would only make each of them slower, or some failed for a passing reason."""
+    MEMORY = "memory"
+    """`max_in_flight_bytes`."""
+    SOURCE = "source"
+    """Reading and preparing it, or a caller that takes his time over results."""
+    MAX_CONCURRENCY = "max_concurrency"
+    """The number that the caller gave."""
+
+
+@frozen
+class Call:
+    """A request as it was sent.
+
+    Attributes:
+        sent_at: seconds.
+        beside: calls under way then, itself included.
+    """
+
+    sent_at: float
+    beside: int
+
+
+@frozen(kw_only=True)
+class Level:
+    """The calls that the server bears at once, as far as its answers show, and the round in which that is tried out.
+
+    A round lasts until as many calls have come back as were sent at its limit. The throughput is then what Little's law
+    makes of them: calls under way divided by a round trip.
+
+    Attributes:
+        limit: calls that may be under way.
+        is_starting: whether it doubles each round.
+        round_trip: seconds, smoothed; `None` before the first answer.
+        before: calls under way and throughput of the round before, when its limit was reached.
+        began: when the round began.
+        answers: calls that came back of those sent since then.
+        failed: of them, how many failed for a passing reason.
+        seconds: their round trips, summed.
+        beside: the calls under way when each was sent, summed.
+    """
+
+    limit: float = START
+    is_starting: bool = True
+    round_trip: float | None = None
+    before: tuple[float, float] | None = None
+    began: float = -math.inf
+    answers: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    beside: int = 0
+
+    def after(self, call: Call, now: float, *, failed: bool = False) -> "Level":
+        """Returns the level once a call has come back.
+
+        Args:
+            call: the call.
+            now: when it came back, seconds.
+            failed: for a passing reason, 429 apart: there the limiter holds everybody back already.
+        """
+        took = max(now - call.sent_at, 1e-6)
+        first = self.round_trip is None
+        smoothed = took if self.round_trip is None else self.round_trip + _SMOOTHING * (took - self.round_trip)
+        limit = limit_in_silence(took) if first else self.limit
+        level = evolve(self, round_trip=smoothed, limit=limit)
+        if call.sent_at < self.began:  # sent at another limit
+            return level
+        level = evolve(
+            level,
+            answers=level.answers + 1,
+            failed=level.failed + failed,
+            seconds=level.seconds + took,
+            beside=level.beside + call.beside,
+        )
+        enough = START if level.is_starting else _FEWEST_ANSWERS
+        return level if level.answers < max(enough, math.floor(level.limit)) else level._next_round(now)
+
+    def _next_round(self, now: float) -> "Level":
+        beside, throughput = self.beside / self.answers, self.beside / self.seconds
+        failed = self.failed / self.answers
+        before, is_starting, limit = (beside, throughput), self.is_starting, self.limit
+        if failed:
+            limit, before, is_starting = limit * (1 - failed / 2) + 1 - failed, None, False
+        elif beside < _FULL * limit:  # something else kept it lower, so nothing is known of the limit
+            before = None
+        elif self._should_rise(beside, throughput):
+            limit = 2 * limit if is_starting else max(limit + 1, limit * _STEP)
+        else:
+            limit, is_starting = limit / 2 if is_starting else min(limit - 1, limit / _STEP), False
+        return Level(
+            limit=min(max(limit, 1.0), MOST),
+            is_starting=is_starting,
+            round_trip=self.round_trip,
+            before=before,
+            began=now,
+        )
+
+    def _should_rise(self, beside: float, throughput: float) -> bool:
+        """Whether more calls at once pay: up as long as a step up has, and again after a step down has cost much."""
+        if self.before is None:
+            return True
+        beside_before, throughput_before = self.before
+        step, gain = math.log(beside / beside_before), math.log(throughput / throughput_before)
+        worth = _WORTH_DOUBLING if self.is_starting else _WORTH_A_STEP
+        if abs(step) < _SAME:
+            return gain > -worth
+        return gain / step > worth
+
+
+def limit_in_silence(seconds: float) -> float:
+    """Returns the limit as long as no call has been answered, so many seconds after the first was sent."""
+    return min(MOST, START * 2.0 ** min(seconds / _SILENCE, 10.0))
+
+
+def quota_bound(window: tuple[int, float] | None, round_trip: float) -> float:
+    """Returns the calls under way that a quota can use: its rate times the round trip (Little's law), with headroom.
+
+    Args:
+        window: calls that it allows within so many seconds; `None` when that is not known.
+        round_trip: seconds.
+    """
+    return MOST if window is None else START + _HEADROOM * window[0] / window[1] * round_trip
