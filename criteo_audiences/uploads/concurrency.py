@@ -17,14 +17,14 @@ START: Final = 4
 MOST: Final = 100
 """Calls under way, whatever the quota: as many connections as the transport opens."""
 
-_HEADROOM: Final = 2.0
-"""How much faster than the quota's pace calls may start: what is late in the window's first half is not lost."""
+_HEADROOM: Final = 3.0
+"""How much faster than the quota's pace calls may start, so that what is late in a window can be caught up with."""
 
-_SILENCE: Final = 0.25
+_SILENCE: Final = 0.2
 """Seconds in which the limit doubles as long as the very first answer is out: a slow server and a far one look alike."""
 
 _STEP: Final = 1.25
-_WORTH_DOUBLING: Final = 0.4
+_WORTH_DOUBLING: Final = 0.6
 _WORTH_A_STEP: Final = 0.2
 """The part of a step that must show in the throughput: 0 is none of it, 1 is all of it."""
 
@@ -65,19 +65,20 @@ class Call:
 class Level:
     """The calls that the server bears at once, as far as its answers show, and the round in which that is tried out.
 
-    A round lasts until as many calls have come back as were sent at its limit. The throughput is then what Little's law
-    makes of them: calls under way divided by a round trip.
+    A round lasts until as many calls have come back as the limit allows, of those that were sent since it began and
+    filled it; the first one is over after the first few. The throughput is then what Little's law makes of them: calls under way divided by a round trip.
 
     Attributes:
         limit: calls that may be under way.
         is_starting: whether it doubles each round.
         round_trip: seconds, smoothed; `None` before the first answer.
-        before: calls under way and throughput of the round before, when its limit was reached.
+        before: calls under way and throughput of the round before.
         began: when the round began.
         answers: calls that came back of those sent since then.
         failed: of them, how many failed for a passing reason.
-        seconds: their round trips, summed.
-        beside: the calls under way when each was sent, summed.
+        full: of them, how many were answered and had about as many beside them as the limit allows.
+        seconds: round trips of the full ones, summed.
+        beside: the calls under way when each full one was sent, summed.
     """
 
     limit: float = START
@@ -87,6 +88,7 @@ class Level:
     began: float = -math.inf
     answers: int = 0
     failed: int = 0
+    full: int = 0
     seconds: float = 0.0
     beside: int = 0
 
@@ -99,34 +101,43 @@ class Level:
             failed: for a passing reason, 429 apart: there the limiter holds everybody back already.
         """
         took = max(now - call.sent_at, 1e-6)
-        first = self.round_trip is None
-        smoothed = took if self.round_trip is None else self.round_trip + _SMOOTHING * (took - self.round_trip)
-        limit = limit_in_silence(took) if first else self.limit
-        level = evolve(self, round_trip=smoothed, limit=limit)
-        if call.sent_at < self.began:  # sent at another limit
+        if self.round_trip is None:
+            level = evolve(self, round_trip=took, limit=limit_in_silence(took))
+        else:
+            level = evolve(self, round_trip=self.round_trip + _SMOOTHING * (took - self.round_trip))
+        if call.sent_at < level.began:  # sent at another limit
             return level
+        is_first = level.is_starting and level.before is None
+        is_full = not failed and (is_first or call.beside >= _FULL * math.floor(level.limit))
         level = evolve(
             level,
             answers=level.answers + 1,
             failed=level.failed + failed,
-            seconds=level.seconds + took,
-            beside=level.beside + call.beside,
+            full=level.full + is_full,
+            seconds=level.seconds + took * is_full,
+            beside=level.beside + call.beside * is_full,
         )
-        enough = START if level.is_starting else _FEWEST_ANSWERS
-        return level if level.answers < max(enough, math.floor(level.limit)) else level._next_round(now)
+        enough = START if is_first else max(START if level.is_starting else _FEWEST_ANSWERS, math.floor(level.limit))
+        if level.full < enough and not (level.failed and level.answers >= enough):
+            return level
+        return level._first_seen() if is_first and not level.failed else level._next_round(now)
+
+    def _first_seen(self) -> "Level":
+        """Takes the very first answers for what the next round is compared with; the limit may have grown past them."""
+        before = self.beside / self.full, self.beside / self.seconds
+        return Level(limit=self.limit, round_trip=self.round_trip, before=before, began=self.began)
 
     def _next_round(self, now: float) -> "Level":
-        beside, throughput = self.beside / self.answers, self.beside / self.seconds
-        failed = self.failed / self.answers
-        before, is_starting, limit = (beside, throughput), self.is_starting, self.limit
-        if failed:
-            limit, before, is_starting = limit * (1 - failed / 2) + 1 - failed, None, False
-        elif beside < _FULL * limit:  # something else kept it lower, so nothing is known of the limit
-            before = None
-        elif self._should_rise(beside, throughput):
-            limit = 2 * limit if is_starting else max(limit + 1, limit * _STEP)
+        limit, is_starting, before = self.limit, self.is_starting, None
+        if self.failed:
+            share = self.failed / self.answers
+            limit, is_starting = limit * (1 - share / 2) + 1 - share, False
         else:
-            limit, is_starting = limit / 2 if is_starting else min(limit - 1, limit / _STEP), False
+            before = self.beside / self.full, self.beside / self.seconds
+            if self._should_rise(*before):
+                limit = 2 * limit if is_starting else max(limit + 1, limit * _STEP)
+            else:
+                limit, is_starting = limit / math.sqrt(2) if is_starting else min(limit - 1, limit / _STEP), False
         return Level(
             limit=min(max(limit, 1.0), MOST),
             is_starting=is_starting,
