@@ -1,9 +1,9 @@
 """How close uploads come to the floor that the quota sets, with the defaults, whatever the server's latency.
 
-Run it with `make bench-floor`, or `python benchmarks/floor.py --case latencies --latency 2`. The floor is what no client
-can beat that lets a call hold its place in the window until a period after its answer, as ours does so that there are
-no 429s: all windows but the first, each a period and a latency long, and the latency of the last call. Every server runs
-in a process of its own:
+Run it with `make bench-floor`, or `python benchmarks/floor.py --case latencies --latency 2`. A call holds its place in the
+window until a period after its answer, so that there are no 429s. The floor is what no client can beat that keeps to that:
+all windows but the first, each a period and a latency long, and the latency of the last call. Under fixed windows the
+first one may be short. Every server runs in a process of its own:
 
 - `latencies`: 50 calls per 2 s, sliding and fixed windows, four latencies, from a list and from a table.
 - `long`: 60 windows of 50 calls at 20 ms.
@@ -224,7 +224,7 @@ def latencies(chosen: argparse.Namespace) -> Iterator[Bar]:
             what = f"{latency:g} s, {window}, {source}"
             print(line(what, run, floor), flush=True)
             yield Bar(f"{what}: time / floor", (run.seconds - latency) / (floor - latency), most=1.1)
-            if PERIOD >= 30 * latency:
+            if 30 * latency <= PERIOD:
                 bare = (math.ceil(run.report.calls / CALLS) - 1) * PERIOD + latency
                 yield Bar(f"{what}: time / floor without the latencies", run.seconds / bare, most=1.05)
             yield Bar(f"{what}: 429s", run.watch.refused, most=0)
@@ -235,9 +235,7 @@ def long(chosen: argparse.Namespace) -> Iterator[Bar]:
     latency, windows, size = LATENCIES[0], 60, 10
     for window in chosen.window or get_args(Window):
         with serving(rate_limit=(CALLS, PERIOD), window=window, latency=latency) as at:
-            run = asyncio.run(
-                upload(at, emails(windows * CALLS * size), Quota(CALLS, period=PERIOD), batch_size=size)
-            )
+            run = asyncio.run(upload(at, emails(windows * CALLS * size), Quota(CALLS, period=PERIOD), batch_size=size))
         floor = (windows - 1) * PERIOD + latency
         print(line(f"60 windows, {window}", run, floor), flush=True)
         yield Bar(f"60 windows, {window}: time / floor without the latencies", run.seconds / floor, most=1.02)
@@ -261,7 +259,9 @@ def slow_down(chosen: argparse.Namespace) -> Iterator[Bar]:
     best = max(rates, key=rates.__getitem__)
     ours = run()
     rate = ours.report.batches / ours.seconds
-    print(f"  default             {rate:>7.1f} calls/s, {ours.watch.most} at most, {ours.report.limited_by}", flush=True)
+    print(
+        f"  default             {rate:>7.1f} calls/s, {ours.watch.most} at most, {ours.report.limited_by}", flush=True
+    )
     yield Bar("slow-down: throughput / best fixed", rate / rates[best], least=0.9)
     yield Bar("slow-down: most in flight / best fixed", ours.watch.most / best, most=2)
 
@@ -276,22 +276,26 @@ def failing(_: argparse.Namespace) -> Iterator[Bar]:
 
 
 def stall(chosen: argparse.Namespace) -> Iterator[Bar]:
-    """Yields the bars of an upload to a server that stalls: from the second window after it, the pace is the quota's."""
+    """Yields the bars of an upload to a server that stalls: two windows after it, the pace is the quota's."""
     for latency in chosen.latency or LATENCIES[:3]:
         begins = 4.0
         with serving(Stall(begins), rate_limit=(CALLS, PERIOD), latency=latency) as at:
-            run = asyncio.run(
-                upload(at, emails(2 * BATCHES * BATCH), Quota(CALLS, period=PERIOD), batch_size=BATCH)
-            )
+            run = asyncio.run(upload(at, emails(2 * BATCHES * BATCH), Quota(CALLS, period=PERIOD), batch_size=BATCH))
         floor = run.floor(latency)
         print(line(f"stall of {STALL:g} s, {latency:g} s", run, floor), flush=True)
         back = run.watch.starts[0] + begins + STALL + 2 * (PERIOD + latency)
         after = [start for start in run.watch.starts if start >= back]
         pace = (len(after) - 1) / (after[-1] - after[0])
-        yield Bar(f"stall, {latency:g} s: pace from the third window on / the quota's",
-                  pace * (PERIOD + latency) / CALLS, least=0.9)
-        yield Bar(f"stall, {latency:g} s: seconds beyond floor and stall", run.seconds - floor - STALL,
-                  most=2 * (PERIOD + latency))
+        yield Bar(
+            f"stall, {latency:g} s: pace from the third window on / the quota's",
+            pace * (PERIOD + latency) / CALLS,
+            least=0.9,
+        )
+        yield Bar(
+            f"stall, {latency:g} s: seconds beyond floor and stall",
+            run.seconds - floor - STALL,
+            most=2 * (PERIOD + latency),
+        )
 
 
 CASES: dict[Case, Callable[[argparse.Namespace], Iterator[Bar]]] = {

@@ -59,6 +59,7 @@ if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use
     from criteo_audiences.tables import Table
     from criteo_audiences.uploads import (
         BatchResult,
+        LimitedBy,
         Outcome,
         Policy,
         Progress,
@@ -72,6 +73,7 @@ else:
     _HOMES = {
         "AuthorizationCode": "session.consent",
         "BatchResult": "uploads",
+        "LimitedBy": "uploads",
         "Outcome": "uploads",
         "Policy": "uploads",
         "Progress": "uploads",
@@ -121,6 +123,7 @@ __all__ = [
     "InvalidRequestError",
     "InvalidResponseError",
     "JournalError",
+    "LimitedBy",
     "NotFoundError",
     "Operation",
     "Outcome",

@@ -1,7 +1,7 @@
 """How many calls may be under way at once: as many as the quota can use and the round trips bear.
 
-Pure functions from what was observed to the next limit. Slow start, steps up while they pay, and a decrease by the share
-of failed calls are TCP's (RFC 5681, RFC 8257), as in Vector's adaptive request concurrency and Netflix's
+Pure functions from what was observed to the next limit. Slow start, steps up while they pay, and a decrease by the
+share of failed calls are TCP's (RFC 5681, RFC 8257), as in Vector's adaptive request concurrency and Netflix's
 concurrency-limits.
 """
 
@@ -21,7 +21,7 @@ _HEADROOM: Final = 3.0
 """How much faster than the quota's pace calls may start, so that what is late in a window can be caught up with."""
 
 _SILENCE: Final = 0.2
-"""Seconds in which the limit doubles as long as the very first answer is out: a slow server and a far one look alike."""
+"""Seconds in which the limit doubles until the first answer comes: a slow server and a far one look alike."""
 
 _STEP: Final = 1.25
 _WORTH_DOUBLING: Final = 0.6
@@ -43,7 +43,7 @@ class LimitedBy(StrEnum):
     MEMORY = "memory"
     """`max_in_flight_bytes`."""
     SOURCE = "source"
-    """Reading and preparing it, or a caller that takes his time over results."""
+    """Reading and preparing it: there was room for more."""
     MAX_CONCURRENCY = "max_concurrency"
     """The number that the caller gave."""
 
@@ -66,7 +66,8 @@ class Level:
     """The calls that the server bears at once, as far as its answers show, and the round in which that is tried out.
 
     A round lasts until as many calls have come back as the limit allows, of those that were sent since it began and
-    filled it; the first one is over after the first few. The throughput is then what Little's law makes of them: calls under way divided by a round trip.
+    filled it; the first one is over after a few. The throughput is then what Little's law makes of them: calls under way
+    divided by a round trip.
 
     Attributes:
         limit: calls that may be under way.
@@ -120,47 +121,50 @@ class Level:
         enough = START if is_first else max(START if level.is_starting else _FEWEST_ANSWERS, math.floor(level.limit))
         if level.full < enough and not (level.failed and level.answers >= enough):
             return level
-        return level._first_seen() if is_first and not level.failed else level._next_round(now)
+        return _first_seen(level) if is_first and not level.failed else _next_round(level, now)
 
-    def _first_seen(self) -> "Level":
-        """Takes the very first answers for what the next round is compared with; the limit may have grown past them."""
-        before = self.beside / self.full, self.beside / self.seconds
-        return Level(limit=self.limit, round_trip=self.round_trip, before=before, began=self.began)
 
-    def _next_round(self, now: float) -> "Level":
-        limit, is_starting, before = self.limit, self.is_starting, None
-        if self.failed:
-            share = self.failed / self.answers
-            limit, is_starting = limit * (1 - share / 2) + 1 - share, False
+def _first_seen(level: Level) -> Level:
+    """Takes the very first answers for what the next round is compared with; the limit may have grown past them."""
+    before = level.beside / level.full, level.beside / level.seconds
+    return Level(limit=level.limit, round_trip=level.round_trip, before=before, began=level.began)
+
+
+def _next_round(level: Level, now: float) -> Level:
+    limit, is_starting, before = level.limit, level.is_starting, None
+    if level.failed:
+        share = level.failed / level.answers
+        limit, is_starting = limit * (1 - share / 2) + 1 - share, False
+    else:
+        beside, throughput = before = level.beside / level.full, level.beside / level.seconds
+        if _should_rise(level, beside, throughput):
+            limit = 2 * limit if is_starting else max(limit + 1, limit * _STEP)
         else:
-            before = self.beside / self.full, self.beside / self.seconds
-            if self._should_rise(*before):
-                limit = 2 * limit if is_starting else max(limit + 1, limit * _STEP)
-            else:
-                limit, is_starting = limit / math.sqrt(2) if is_starting else min(limit - 1, limit / _STEP), False
-        return Level(
-            limit=min(max(limit, 1.0), MOST),
-            is_starting=is_starting,
-            round_trip=self.round_trip,
-            before=before,
-            began=now,
-        )
+            limit, is_starting = limit / math.sqrt(2) if is_starting else min(limit - 1, limit / _STEP), False
+    return Level(
+        limit=min(max(limit, 1.0), MOST),
+        is_starting=is_starting,
+        round_trip=level.round_trip,
+        before=before,
+        began=now,
+    )
 
-    def _should_rise(self, beside: float, throughput: float) -> bool:
-        """Whether more calls at once pay: up as long as a step up has, and again after a step down has cost much."""
-        if self.before is None:
-            return True
-        beside_before, throughput_before = self.before
-        step, gain = math.log(beside / beside_before), math.log(throughput / throughput_before)
-        worth = _WORTH_DOUBLING if self.is_starting else _WORTH_A_STEP
-        if abs(step) < _SAME:
-            return gain > -worth
-        return gain / step > worth
+
+def _should_rise(level: Level, beside: float, throughput: float) -> bool:
+    """Whether more calls at once pay: up as long as a step up has, and again after a step down has cost much."""
+    if level.before is None:
+        return True
+    beside_before, throughput_before = level.before
+    step, gain = math.log(beside / beside_before), math.log(throughput / throughput_before)
+    worth = _WORTH_DOUBLING if level.is_starting else _WORTH_A_STEP
+    if abs(step) < _SAME:
+        return gain > -worth
+    return gain / step > worth
 
 
 def limit_in_silence(seconds: float) -> float:
     """Returns the limit as long as no call has been answered, so many seconds after the first was sent."""
-    return min(MOST, START * 2.0 ** min(seconds / _SILENCE, 10.0))
+    return min(MOST, START * math.exp2(min(seconds / _SILENCE, 10.0)))
 
 
 def quota_bound(window: tuple[int, float] | None, round_trip: float) -> float:

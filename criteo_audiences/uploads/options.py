@@ -161,8 +161,8 @@ class UploadOptions(TypedDict, total=False):
         max_concurrency: batches in flight at the same time (default: what the quota can use). It follows the quota, the
             round trips and `max_in_flight_bytes`, and backs off from a server that slows down or fails
             (docs/explanation/performance.md). A number is kept to instead.
-        max_in_flight_bytes: bytes of identifiers in flight at the same time (default: 128,000,000). That is some 37 full
-            batches of SHA-256 digests, and bounds the upload's memory.
+        max_in_flight_bytes: bytes of identifiers in flight at the same time (default: 128,000,000). That is some 37
+            full batches of SHA-256 digests, and bounds the upload's memory.
         batch_size: identifiers per batch, at most 50,000. That is Criteo's bound.
         max_body_bytes: bytes of identifiers per batch.
         threads: threads that read and prepare a table (default: all cores but one, which the event loop keeps).
@@ -342,8 +342,8 @@ class Options:
         least = least_size(self.algorithm) * self.batch_size
         if self.max_concurrency is not None and self.max_concurrency * least > self.max_in_flight_bytes:
             raise ConfigurationError(
-                f"max_concurrency={self.max_concurrency} and max_in_flight_bytes={self.max_in_flight_bytes:,} contradict "
-                f"each other: as many full batches have {self.max_concurrency * least:,} bytes; leave one of them out."
+                f"max_concurrency={self.max_concurrency} and max_in_flight_bytes={self.max_in_flight_bytes:,} "
+                f"contradict each other: so many full batches have {self.max_concurrency * least:,} bytes; drop one."
             )
 
     def _check_types(self) -> None:

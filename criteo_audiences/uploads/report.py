@@ -298,7 +298,9 @@ class UploadReport:
             elapsed=self.elapsed + other.elapsed,
             waited=self.waited + other.waited,
             most_in_flight=max(self.most_in_flight, other.most_in_flight),
-            limited_by=(self if self.elapsed >= other.elapsed else other).limited_by or self.limited_by or other.limited_by,
+            limited_by=(self if self.elapsed >= other.elapsed else other).limited_by
+            or self.limited_by
+            or other.limited_by,
             live_from=max(times, default=None),
             hint=self.hint or other.hint,
             deadline_passed=self.deadline_passed or other.deadline_passed,

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -92,7 +91,7 @@ class UploadSlots:
     """The batches that one upload has in flight. It watches their calls (`meter.CallWatch`).
 
     Attributes:
-        held: batches in flight, those that wait for the quota, for a retry or for the caller to take the result included.
+        held: batches in flight, also those that wait for the quota, a retry, or the caller to take their result.
         most_held: the most there have been.
         limited_by: what there would be more of them without.
     """
@@ -108,7 +107,7 @@ class UploadSlots:
     _resting: set[CallMeter] = field(factory=set)
     _wanted: int | None = None
     _turn: "asyncio.Future[None] | None" = None
-    _seconds: Counter[LimitedBy] = field(factory=Counter)
+    _seconds: dict[LimitedBy, float] = field(factory=dict)
     _since: float = field(init=False)
 
     @_since.default
@@ -219,5 +218,5 @@ class UploadSlots:
 
     def _note(self, limited_by: LimitedBy) -> None:
         now = self._slots.seconds()
-        self._seconds[self.limited_by] += now - self._since
+        self._seconds[self.limited_by] = self._seconds.get(self.limited_by, 0.0) + now - self._since
         self.limited_by, self._since = limited_by, now

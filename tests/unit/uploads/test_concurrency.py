@@ -44,7 +44,7 @@ class Server:
     """
 
     seconds: Callable[[int], float]
-    quota: Quota = Quota(1_000_000)
+    quota: Quota = attrs.field(factory=lambda: Quota(1_000_000))
     fails: Callable[[int], bool] = lambda _: False
     retry_after: float = 1.0
     calls: int = 0
@@ -58,8 +58,9 @@ class Server:
 
     async def __call__(self, amendment: Amendment) -> ContactListOperation:
         """Makes a call until it succeeds."""
-        while await self._fails(amendment):
+        if await self._fails(amendment):
             await asyncio.sleep(self.retry_after)
+            return await self(amendment)
         return ContactListOperation(valid=amendment.batch.count, invalid=0)
 
     async def _fails(self, amendment: Amendment) -> bool:
