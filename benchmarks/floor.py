@@ -1,9 +1,9 @@
 """How close uploads come to the floor that the quota sets, with the defaults, whatever the server's latency.
 
-Run it with `make bench-floor`, or `python benchmarks/floor.py --case latencies --latency 2`. A call holds its place in the
-window until a period after its answer, so that there are no 429s. The floor is what no client can beat that keeps to that:
-all windows but the first, each a period and a latency long, and the latency of the last call. Under fixed windows the
-first one may be short. Every server runs in a process of its own:
+Run it with `make bench-floor`, or `python benchmarks/floor.py --case latencies --latency 2`. A call holds its place in
+the window until a period after its answer, so that there are no 429s. The floor is what no client can beat that keeps to
+that: all windows but the first, each a period and a latency long, and the latency of the last call. Under fixed windows
+the first one may be short. Every server runs in a process of its own:
 
 - `latencies`: 50 calls per 2 s, sliding and fixed windows, four latencies, from a list and from a table.
 - `long`: 60 windows of 50 calls at 20 ms.
@@ -11,6 +11,7 @@ first one may be short. Every server runs in a process of its own:
   fixed `max_concurrency`.
 - `503`: every tenth call is answered 503; compared with a run without.
 - `stall`: nothing is answered for 3 s in the middle.
+- `memory`: full batches to a server that takes seconds over each, so that `max_in_flight_bytes` is the limit.
 """
 
 import argparse
@@ -30,12 +31,16 @@ from typing import Any, Literal, get_args
 from attrs import define, field, frozen
 
 from bars import Bar, conclude
+from exports import write_export
+from measuring import MEGABYTE, MEMORY, WALL, measured
+from null_server import Server, running
 from criteo_audiences import ClientCredentials, CriteoClient, Quota, UploadReport
 from criteo_audiences.sandbox import Fault, RecordedRequest, Sandbox
 from criteo_audiences.session import Event
+from criteo_audiences.uploads.options import DEFAULT_MAX_IN_FLIGHT_BYTES
 
 Window = Literal["sliding", "fixed"]
-Case = Literal["latencies", "long", "slow-down", "503", "stall"]
+Case = Literal["latencies", "long", "slow-down", "503", "stall", "memory"]
 CALLS, PERIOD = 50, 2.0
 WINDOWS = 6
 BATCHES, BATCH = 290, 1_000
@@ -298,12 +303,23 @@ def stall(chosen: argparse.Namespace) -> Iterator[Bar]:
         )
 
 
+def memory(chosen: argparse.Namespace) -> Iterator[Bar]:
+    """Yields the bars of what uploads of full batches take above an idle client, when calls take long."""
+    with tempfile.TemporaryDirectory() as directory, running(chosen.seconds) as url:
+        export = write_export(Path(directory), chosen.rows)
+        for number, (lane, more) in enumerate({"value_lane": 30, "table_lane": 130}.items(), start=1):
+            figures = measured(lane, Server(url, segment_id=str(number)), export, dedupe=False)
+            print(f"{lane}: {figures[MEMORY]:.0f} MB above idle, {figures[WALL]:.1f} s", flush=True)
+            yield Bar(f"{lane}: {MEMORY}", figures[MEMORY], most=DEFAULT_MAX_IN_FLIGHT_BYTES / MEGABYTE + more)
+
+
 CASES: dict[Case, Callable[[argparse.Namespace], Iterator[Bar]]] = {
     "latencies": latencies,
     "long": long,
     "slow-down": slow_down,
     "503": failing,
     "stall": stall,
+    "memory": memory,
 }
 
 
@@ -318,6 +334,8 @@ def main() -> None:
     parser.add_argument("--base", type=float, default=SLOW_BASE, help="seconds of a call to the server that slows down")
     parser.add_argument("--at", type=int, default=SLOW_AT, help="calls in flight there that take twice as long")
     parser.add_argument("--batches", type=int, default=1_000, help="calls to the server that slows down")
+    parser.add_argument("--rows", type=int, default=3_000_000, help="for the memory")
+    parser.add_argument("--seconds", type=float, default=5.0, help="of a call to the server there")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a bar does not hold")
     chosen = parser.parse_args()
     print(HEAD)
