@@ -2,8 +2,8 @@
 
 Run it with `make bench-floor`, or `python benchmarks/floor.py --case latencies --latency 2`. A call holds its place in
 the window until a period after its answer, so that there are no 429s. The floor is what no client can beat that keeps to
-that: all windows but the first, each a period and a latency long, and the latency of the last call. Under fixed windows
-the first one may be short. Every server runs in a process of its own:
+that: all windows but the first, each a period and a latency long, and the latency of the last call. Under fixed
+windows the first one may be short. Every server runs in a process of its own:
 
 - `latencies`: 50 calls per 2 s, sliding and fixed windows, four latencies, from a list and from a table.
 - `long`: 60 windows of 50 calls at 20 ms.
@@ -31,13 +31,13 @@ from typing import Any, Literal, get_args
 from attrs import define, field, frozen
 
 from bars import Bar, conclude
-from exports import write_export
-from measuring import MEGABYTE, MEMORY, WALL, measured
-from null_server import Server, running
 from criteo_audiences import ClientCredentials, CriteoClient, Quota, UploadReport
 from criteo_audiences.sandbox import Fault, RecordedRequest, Sandbox
 from criteo_audiences.session import Event
 from criteo_audiences.uploads.options import DEFAULT_MAX_IN_FLIGHT_BYTES
+from exports import write_export
+from measuring import MEGABYTE, MEMORY, WALL, measured
+from null_server import Server, running
 
 Window = Literal["sliding", "fixed"]
 Case = Literal["latencies", "long", "slow-down", "503", "stall", "memory"]

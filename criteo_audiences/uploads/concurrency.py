@@ -66,8 +66,8 @@ class Level:
     """The calls that the server bears at once, as far as its answers show, and the round in which that is tried out.
 
     A round lasts until as many calls have come back as the limit allows, of those that were sent since it began and
-    filled it; the first one is over after a few. The throughput is then, by Little's law, the calls under way divided by
-    a round trip.
+    filled it; the first one is over after a few. The throughput is then, by Little's law, the calls under way divided
+    by a round trip.
 
     Attributes:
         limit: calls that may be under way.
