@@ -1,8 +1,8 @@
 """How close uploads come to the floor that the quota sets, with the defaults, whatever the server's latency.
 
 Run it with `make bench-floor`, or `python benchmarks/floor.py --case latencies --latency 2`. A call holds its place in
-the window until a period after its answer, so that there are no 429s. The floor is what no client can beat that keeps to
-that: all windows but the first, each a period and a latency long, and the latency of the last call. Under fixed
+the window until a period after its answer, so that there are no 429s. The floor is what no client can beat that keeps
+to that: all windows but the first, each a period and a latency long, and the latency of the last call. Under fixed
 windows the first one may be short. Every server runs in a process of its own:
 
 - `latencies`: 50 calls per 2 s, sliding and fixed windows, four latencies, from a list and from a table.

@@ -1,8 +1,11 @@
 """Uploads a source to a contact list: as a stream of results, or as a report."""
 
+import importlib
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import anyio
 from anyio import to_thread
@@ -19,6 +22,9 @@ from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.tasks import OwnTask, first_error, own_task
 from criteo_audiences.uploads.value_lane import ValueLane
+
+
+_TABLE_LANE: Final = "criteo_audiences.uploads.table_lane"
 
 
 class UploadStream:
@@ -102,7 +108,7 @@ async def stream(
         Exception: what the source raises, as it is.
     """
     rejects = _rejects(options)
-    lane = _lane_of(source, options, rejects)
+    lane = await _lane_of(source, options, rejects)
     upload = Pipeline(amend, destination.segment_id, lane, options, slots or Slots())
     async with _running(upload, destination, source, options, rejects, look) as running:
         yield running
@@ -166,7 +172,7 @@ async def upload(
     An exception that ends it, a cancellation included, carries a note that says how far it came.
     """
     rejects = _rejects(options)
-    lane = _lane_of(source, options, rejects)
+    lane = await _lane_of(source, options, rejects)
     pipeline = Pipeline(amend, destination.segment_id, lane, options, slots or Slots())
     try:
         async with _running(pipeline, destination, source, options, rejects, look) as running:
@@ -192,7 +198,7 @@ def _rejects(options: Options) -> RejectsFile | None:
     return None if options.rejects is None else RejectsFile(options.rejects, plain=options.rejects_plain)
 
 
-def _lane_of(source: object, options: Options, rejects: RejectsFile | None) -> Lane:
+async def _lane_of(source: object, options: Options, rejects: RejectsFile | None) -> Lane:
     """Opens the lane for a source: tables in threads of their own, other sources on the event loop.
 
     Raises:
@@ -200,6 +206,8 @@ def _lane_of(source: object, options: Options, rejects: RejectsFile | None) -> L
     """
     table = as_table(source, options.selections[0].columns, hive_partitioning=options.hive_partitioning)
     if table is not None:
+        if _TABLE_LANE not in sys.modules:  # takes some 50 ms, for which no event loop should stand still
+            await to_thread.run_sync(importlib.import_module, _TABLE_LANE)
         from criteo_audiences.uploads.table_lane import TableLane  # noqa: PLC0415 - a list needs no engine
 
         return TableLane(table, options, rejects)
