@@ -23,7 +23,6 @@ from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.tasks import OwnTask, first_error, own_task
 from criteo_audiences.uploads.value_lane import ValueLane
 
-
 _TABLE_LANE: Final = "criteo_audiences.uploads.table_lane"
 
 
