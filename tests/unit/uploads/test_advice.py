@@ -96,6 +96,16 @@ def test_both_sides_of_the_bounds() -> None:
     assert of(full=0.0, reading=80.0)
 
 
+def test_memory_that_was_the_limit_is_told() -> None:
+    """More bytes in flight would use the quota; where the server bears no more, nothing is to be gained."""
+    assert of(limited={LimitedBy.MEMORY: 95.0}, max_concurrency=None) == (
+        "max_in_flight_bytes=16,000,000 was the limit: a call took 2.0 s, so it made 120 calls a minute and the quota "
+        "would have allowed 250; give more, for 9 batches in flight, unless the network is full."
+    )
+    assert of(limited={LimitedBy.ROUND_TRIPS: 95.0}, max_concurrency=None) is None
+    assert of(limited={LimitedBy.QUOTA: 95.0}, max_concurrency=None) is None
+
+
 def test_source_that_was_the_limit_is_told() -> None:
     """When reading took most of the time, more senders would have nothing to send."""
     assert of(reading=91.4, full=0.0) == (
