@@ -11,6 +11,7 @@ windows the first one may be short. Every server runs in a process of its own:
   fixed `max_concurrency`.
 - `503`: every tenth call is answered 503; compared with a run without.
 - `stall`: nothing is answered for 3 s in the middle.
+- `steps`: the longest step that full batches take of the event loop's thread, at 4 and at 40 in flight.
 - `memory`: full batches to a server that takes seconds over each, so that `max_in_flight_bytes` is the limit.
 """
 
@@ -20,6 +21,7 @@ import csv
 import itertools
 import math
 import multiprocessing
+import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -36,11 +38,11 @@ from criteo_audiences.sandbox import Fault, RecordedRequest, Sandbox
 from criteo_audiences.session import Event
 from criteo_audiences.uploads.options import DEFAULT_MAX_IN_FLIGHT_BYTES
 from exports import write_export
-from measuring import MEGABYTE, MEMORY, WALL, measured
+from measuring import MEGABYTE, MEMORY, WALL, longest_step, measured
 from null_server import Server, running
 
 Window = Literal["sliding", "fixed"]
-Case = Literal["latencies", "long", "slow-down", "503", "stall", "memory"]
+Case = Literal["latencies", "long", "slow-down", "503", "stall", "memory", "steps"]
 CALLS, PERIOD = 50, 2.0
 WINDOWS = 6
 BATCHES, BATCH = 290, 1_000
@@ -313,6 +315,18 @@ def memory(chosen: argparse.Namespace) -> Iterator[Bar]:
             yield Bar(f"{lane}: {MEMORY}", figures[MEMORY], most=DEFAULT_MAX_IN_FLIGHT_BYTES / MEGABYTE + more)
 
 
+def steps(chosen: argparse.Namespace) -> Iterator[Bar]:
+    """Yields the bars of the longest steps on the event loop: the median of some runs."""
+    with tempfile.TemporaryDirectory() as directory, running(1.0) as url:
+        export = write_export(Path(directory), chosen.rows)
+        servers = (Server(url, segment_id=str(number)) for number in itertools.count(1))
+        for lane, number in itertools.product(("value_lane", "table_lane"), (4, 40)):
+            options = {"dedupe": False, "max_concurrency": number, "max_in_flight_bytes": 200_000_000}
+            longest = [longest_step(lane, next(servers), export, **options) for _ in range(3)]
+            print(f"{lane}, {number} in flight: {', '.join(f'{each:.2f}' for each in longest)} ms", flush=True)
+            yield Bar(f"{lane}, {number} in flight: longest step, ms", statistics.median(longest), most=2)
+
+
 CASES: dict[Case, Callable[[argparse.Namespace], Iterator[Bar]]] = {
     "latencies": latencies,
     "long": long,
@@ -320,6 +334,7 @@ CASES: dict[Case, Callable[[argparse.Namespace], Iterator[Bar]]] = {
     "503": failing,
     "stall": stall,
     "memory": memory,
+    "steps": steps,
 }
 
 

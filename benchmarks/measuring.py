@@ -44,6 +44,31 @@ def measure(contender: str, *arguments: Any, beats: bool = False, **options: Any
     return asyncio.run((_beside_a_heartbeat if beats else _alone)(upload, *arguments, **options))
 
 
+def measure_steps(contender: str, *arguments: Any, **options: Any) -> float:
+    """Returns the most CPU that one step took of the event loop's thread, milliseconds; the body of a process.
+
+    CPU and not time, because on a busy machine a step also waits for a core or for the interpreter.
+    """
+    upload = importlib.import_module(f"contenders.{contender}").upload
+    run, longest = asyncio.Handle._run, 0.0  # noqa: SLF001 - nothing else sees every step
+
+    def timed(handle: asyncio.Handle) -> None:
+        nonlocal longest
+        began = time.thread_time()
+        run(handle)
+        longest = max(longest, time.thread_time() - began)
+
+    asyncio.Handle._run = timed  # type: ignore[method-assign]  # noqa: SLF001
+    asyncio.run(upload(*arguments, **options))
+    return longest * 1e3
+
+
+def longest_step(contender: str, *arguments: Any, **options: Any) -> float:
+    """Measures in a process that has done nothing else; see `measure_steps`."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(measure_steps, contender, *arguments, **options).result()
+
+
 @contextmanager
 def in_own_process(contender: str, *arguments: Any, **options: Any) -> Iterator["Future[Figures]"]:
     """Begins to measure in a process that has done nothing else; see `measure`."""
