@@ -270,8 +270,7 @@ class Session:
             self._deprecations.look_at_document(document)
         except CriteoError as error:
             call.delay = self._delay_after(call, error)
-            pause = self._pause_after(call, error)
-            end = end_of(error)
+            pause, end = self._pause_after(call, error), end_of(error)
             raise
         else:
             self._tell("request.completed", call, status=response.status, seconds=self._since_sent(call))
