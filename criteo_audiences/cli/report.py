@@ -174,7 +174,9 @@ def _closing_line(report: "UploadReport") -> str:
     rate = f", {report.sent / report.elapsed:,.0f} identifiers a second" if report.elapsed and report.sent else ""
     live = f" Live from about {report.live_from:%Y-%m-%d %H:%M} UTC." if report.live_from else ""
     limit = (
-        "" if report.limited_by is None else f" At most {_batches(report)} in flight, by {_LIMITS[report.limited_by]}."
+        ""
+        if report.limited_by is None
+        else f" At most {_batches(report)} in flight, limited by {_LIMITS[report.limited_by]}."
     )
     return f"{report.elapsed:.1f} s{rate}, {report.waited:.1f} s of them waiting for the quota.{limit}{live}"
 
