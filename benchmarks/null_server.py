@@ -64,10 +64,12 @@ class NullCriteo(asyncio.BufferedProtocol):
 
     Args:
         arrived: by path; shared by all connections.
+        latency: seconds before an amend call is answered.
     """
 
-    def __init__(self, arrived: dict[bytes, Arrived]) -> None:
+    def __init__(self, arrived: dict[bytes, Arrived], latency: float) -> None:
         self._arrived = arrived
+        self._latency = latency
         self._buffer = bytearray(BUFFER)
         self._filled = 0  # bytes of a head that is not complete
         self._left = 0  # bytes of a body that are still to come
@@ -120,7 +122,11 @@ class NullCriteo(asyncio.BufferedProtocol):
         self._count(start, stop)
         self._left -= stop - start
         if self._left == 0:
-            self._transport.write(self._answer or answer(receipt(self._quotes // 2)))
+            if self._answer or not self._latency:
+                self._transport.write(self._answer or answer(receipt(self._quotes // 2)))
+            else:
+                late = answer(receipt(self._quotes // 2))
+                asyncio.get_running_loop().call_later(self._latency, self._transport.write, late)
             self._in_list, self._quotes = False, 0
 
     def _count(self, start: int, stop: int) -> None:
@@ -152,26 +158,30 @@ def answer(body: object, status: bytes = b"200 OK") -> bytes:
     return head % (status, len(text)) + text
 
 
-async def serve(pipe: Connection) -> None:
+async def serve(pipe: Connection, latency: float) -> None:
     """Says which port it has, and serves until it is told to stop."""
     arrived: dict[bytes, Arrived] = {}
-    server = await asyncio.get_running_loop().create_server(lambda: NullCriteo(arrived), "127.0.0.1", 0)
+    server = await asyncio.get_running_loop().create_server(lambda: NullCriteo(arrived, latency), "127.0.0.1", 0)
     pipe.send(server.sockets[0].getsockname()[1])
     await asyncio.to_thread(pipe.recv)
     server.close()
 
 
-def process(pipe: Connection) -> None:
+def process(pipe: Connection, latency: float) -> None:
     """The body of the server's process."""
-    asyncio.run(serve(pipe))
+    asyncio.run(serve(pipe, latency))
 
 
 @contextmanager
-def running() -> Iterator[str]:
-    """Starts the server, yields its URL and stops it."""
+def running(latency: float = 0.0) -> Iterator[str]:
+    """Starts the server, yields its URL and stops it.
+
+    Args:
+        latency: seconds before an amend call is answered.
+    """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    child = context.Process(target=process, args=(theirs,), daemon=True)
+    child = context.Process(target=process, args=(theirs, latency), daemon=True)
     child.start()
     try:
         yield f"http://127.0.0.1:{ours.recv()}"

@@ -73,6 +73,7 @@ if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use
     from criteo_audiences.tables import Table
     from criteo_audiences.uploads import (
         BatchResult,
+        LimitedBy,
         Outcome,
         Policy,
         Progress,
@@ -92,6 +93,7 @@ else:
         "ErasureReceipt": "erasure",
         "ErasureState": "erasure",
         "FileErasure": "erasure",
+        "LimitedBy": "uploads",
         "ListErasure": "erasure",
         "MirrorOptions": "mirrors",
         "MirrorReport": "mirrors",
@@ -157,6 +159,7 @@ __all__ = [
     "InvalidResponseError",
     "ItemFailure",
     "JournalError",
+    "LimitedBy",
     "ListErasure",
     "MirrorOptions",
     "MirrorRefusedError",

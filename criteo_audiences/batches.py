@@ -9,7 +9,7 @@ from attrs import field, frozen
 from xxhash import xxh3_128
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.models import IdentifierType
+from criteo_audiences.models import HashAlgorithm, IdentifierType
 
 MAX_BATCH_SIZE: Final = 50_000
 """Identifiers a call may carry (Criteo's guides on contact lists)."""
@@ -20,6 +20,15 @@ DEFAULT_MAX_BODY_BYTES: Final = 8_000_000
 _PIECE: Final = 2_000
 _PART_OF_A_BODY: Final = 4_000
 """Of a small body a piece holds fewer: what has no room for one goes out without it."""
+
+
+_DIGEST: Final = {HashAlgorithm.MD5: 32}
+_FRAME: Final = 3  # quotes and a comma
+
+
+def least_size(algorithm: HashAlgorithm | None) -> int:
+    """Returns the bytes that an identifier takes at least: in clear one may have any length, a digest has its own."""
+    return 0 if algorithm is None else _DIGEST.get(algorithm, 64) + _FRAME
 
 
 @frozen(kw_only=True)

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import anyio
 import orjson
@@ -27,6 +28,7 @@ from criteo_audiences.uploads import Amend, Amendment, Destination, Source, Uplo
 from criteo_audiences.uploads.options import Options, gum_caller_id_of
 from criteo_audiences.uploads.pipeline import Look
 from criteo_audiences.uploads.segment_check import SegmentCheck
+from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.uploader import stream, upload
 from criteo_audiences.validation import choose, require_text
 
@@ -168,7 +170,9 @@ class ContactLists:
         settings = _settings("upload_contact_list", self.vocabulary, options)
         async with _noted_unless_kept(destination, settings):
             look = _look(check, source, settings)
-            return await upload(self._send, destination, source, settings, look, self._quota_wait)
+            return await upload(
+                self._send, destination, source, settings, look, self._quota_wait, _slots_of(self.session)
+            )
 
     async def replace(
         self, segment_id: str, source: Source, check: SegmentCheck | None, options: UploadOptions
@@ -183,7 +187,7 @@ class ContactLists:
         amend = _after(cleared, self._send)
         async with nullcontext() if settings.dry_run else _noted(destination):
             look = _look(check, source, settings)
-            return await upload(amend, destination, source, settings, look, self._quota_wait)
+            return await upload(amend, destination, source, settings, look, self._quota_wait, _slots_of(self.session))
 
     async def mirror(
         self, segment_id: str, source: Source, check: SegmentCheck | None, options: MirrorOptions
@@ -196,7 +200,7 @@ class ContactLists:
         settings = MirrorSettings.of(options)
         self.vocabulary.check(settings.options.kind, settings.options.gum_caller_id)
         look = None if check is None else partial(check.run, settings.options.kinds)
-        return await mirror(self._send, destination, source, settings, look)
+        return await mirror(self._send, destination, source, settings, look, self._quota_wait, _slots_of(self.session))
 
     def stream(
         self, segment_id: str, source: Source, check: SegmentCheck | None, options: UploadOptions
@@ -212,7 +216,9 @@ class ContactLists:
         look = _look(check, source, settings)
         async with (
             _noted_unless_kept(destination, settings),
-            stream(self._send, destination, source, settings, look, self._quota_wait) as running,
+            stream(
+                self._send, destination, source, settings, look, self._quota_wait, _slots_of(self.session)
+            ) as running,
         ):
             yield running
 
@@ -263,6 +269,14 @@ def _after(first: Callable[[], Awaitable[None]], amend: Amend) -> Amend:
         return await amend(amendment)
 
     return amend_after
+
+
+_SLOTS: "Final[WeakKeyDictionary[Session, Slots]]" = WeakKeyDictionary()
+"""Of each client: what its services' uploads have in flight together."""
+
+
+def _slots_of(session: Session) -> Slots:
+    return _SLOTS.setdefault(session, Slots())
 
 
 @asynccontextmanager

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from enum import Enum, auto
+from typing import Final, Protocol
 
 from attrs import define
 
@@ -16,7 +17,30 @@ def steady() -> float:
     return time.monotonic() if _STEADY is None else time.clock_gettime(_STEADY)
 
 
-@define
+class CallEnd(Enum):
+    """What the end of a request says of the server's load."""
+
+    ANSWERED = auto()
+    FAILED = auto()
+    """For a passing reason: it may be too much for the server."""
+    SILENT = auto()
+    """Nothing: it was given up, or refused for the quota (429)."""
+
+
+class CallWatch(Protocol):
+    """Follows the requests of a piece of work."""
+
+    def began(self, meter: "CallMeter") -> None:
+        """Is told that a request is about to be sent."""
+
+    def ended(self, meter: "CallMeter", end: CallEnd) -> None:
+        """Is told that it came back, or will not."""
+
+    def settled(self, meter: "CallMeter") -> None:
+        """Is told that there will be no more of them."""
+
+
+@define(eq=False)
 class CallMeter:
     """A counter that an upload hands down to its calls.
 
@@ -25,12 +49,16 @@ class CallMeter:
         calls: requests made, retries included.
         window: how many calls the quota allows, in how many seconds; `None` when that is not known.
         now: the time, in seconds: the same clock for all that is compared with the waits.
+        watch: follows the requests.
+        is_under_way: whether one has been sent and has not ended.
     """
 
     parent: "CallMeter | None" = None
     calls: int = 0
     window: tuple[int, float] | None = None
     now: Callable[[], float] = steady
+    watch: CallWatch | None = None
+    is_under_way: bool = False
     _waited: float = 0.0
     _waiting: int = 0
     _since: float = 0.0
@@ -40,6 +68,21 @@ class CallMeter:
         self.calls += 1
         if self.parent is not None:
             self.parent.count_call()
+        if self.watch is not None:
+            self.is_under_way = True
+            self.watch.began(self)
+
+    def count_end(self, end: CallEnd) -> None:
+        """Counts that a request has ended; does nothing when none is under way."""
+        if self.watch is not None and self.is_under_way:
+            self.is_under_way = False
+            self.watch.ended(self, end)
+
+    def settle(self) -> None:
+        """Notes that no more requests will be made."""
+        self.count_end(CallEnd.SILENT)
+        if self.watch is not None:
+            self.watch.settled(self)
 
     def note_window(self, window: tuple[int, float] | None) -> None:
         """Remembers how many calls the quota allows, in how many seconds; `None` when that is not known."""
@@ -63,6 +106,11 @@ class CallMeter:
             self._waiting -= 1
             if not self._waiting:
                 self._waited += self.now() - self._since
+
+    @property
+    def waits(self) -> int:
+        """Calls that wait at this moment."""
+        return self._waiting
 
     @property
     def is_waiting(self) -> bool:

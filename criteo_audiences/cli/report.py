@@ -2,7 +2,7 @@
 
 import datetime as dt
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +20,14 @@ _LINE_EVERY: Final = 10.0
 _MINUTE: Final = 60
 _MINUTES: Final = 60
 _MOST_ROWS: Final = 20
+_LIMITS: Final[Mapping[str, str]] = {
+    "quota": "the quota",
+    "round_trips": "the round trips",
+    "memory": "--max-in-flight-bytes",
+    "source": "the source",
+    "max_concurrency": "--max-concurrency",
+}
+"""What there would be more in flight without."""
 
 
 @frozen(kw_only=True)
@@ -174,7 +182,12 @@ def _closing_line(report: "UploadReport") -> str:
     if report.dry_run:
         return f"Dry run: nothing was sent. {report.elapsed:.1f} s."
     rate = f", {report.sent / report.elapsed:,.0f} identifiers a second" if report.elapsed and report.sent else ""
-    return f"{report.elapsed:.1f} s{rate}, {report.waited:.1f} s of them waiting for the quota.{_live(report)}"
+    limit = (
+        ""
+        if report.limited_by is None
+        else f" At most {_batches(report)} in flight, limited by {_LIMITS[report.limited_by]}."
+    )
+    return f"{report.elapsed:.1f} s{rate}, {report.waited:.1f} s of them waiting for the quota.{limit}{_live(report)}"
 
 
 def _live(report: "UploadReport") -> str:
@@ -183,6 +196,10 @@ def _live(report: "UploadReport") -> str:
     part = report.partly_live_from
     early = f", in part from {part:%Y-%m-%d %H:%M}: a computation came in between" if part else ""
     return f" Live from about {report.live_from:%Y-%m-%d %H:%M} UTC{early}."
+
+
+def _batches(report: "UploadReport") -> str:
+    return "1 batch" if report.most_in_flight == 1 else f"{report.most_in_flight} batches"
 
 
 @contextmanager
@@ -235,6 +252,7 @@ def _share(progress: "Progress") -> str:
 def _text(progress: "Progress") -> str:
     rate = progress.sent / progress.elapsed if progress.elapsed else 0.0
     text = f"{progress.read:,} read, {progress.sent:,} sent ({rate:,.0f}/s), {progress.in_flight} in flight"
+    text += f" (limit: {_LIMITS[progress.limited_by]})" if progress.in_flight and not progress.is_waiting else ""
     waited = f", waited {progress.waited:.0f} s for the quota" if progress.waited >= 1 else ""
     if progress.is_waiting:
         waited = ", waiting for the quota" + (f" ({progress.waited:.0f} s so far)" if progress.waited >= 1 else "")

@@ -111,7 +111,8 @@ class SourceOptions:
         str | None, typer.Option(metavar="NAME", help="Column of the opt-outs (default: detected).")
     ] = None
     suppress_strict: Annotated[bool, typer.Option()] = True
-    max_concurrency: Annotated[int, typer.Option(metavar="COUNT")] = 4
+    max_concurrency: Annotated[int | None, typer.Option(metavar="COUNT")] = None
+    max_in_flight_bytes: Annotated[int | None, typer.Option(metavar="BYTES")] = None
     batch_size: Annotated[int, typer.Option(metavar="COUNT")] = 50_000
     max_body_bytes: Annotated[int | None, typer.Option(metavar="BYTES")] = None
     threads: Annotated[

@@ -1,5 +1,6 @@
 """Mirrors a source to a contact list: diff, guard, a look at the segment, removals, additions."""
 
+import datetime as dt
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -9,7 +10,7 @@ import anyio
 from anyio import to_thread
 from attrs import define, evolve, field
 
-from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.errors import ConfigurationError, WindowMissedError
 from criteo_audiences.mirrors.facts import Facts, Intent, MirroredList, changes_of
 from criteo_audiences.mirrors.guard import require_baseline, require_harmless
 from criteo_audiences.mirrors.lanes import ChangeLane, ComparedValues
@@ -25,14 +26,17 @@ from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Selection
 from criteo_audiences.uploads import Amend, Destination, UploadReport
 from criteo_audiences.uploads.lane import Lane, as_table
 from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.table_lane import TableLane
 from criteo_audiences.uploads.uploader import rejects_of, upload_lane
+from criteo_audiences.uploads.window_check import NEXT_WINDOW, QuotaWait, straddle
 
 _SENDING: Final = (
     "identifier_type",
     "hash",
     "gum_caller_id",
     "max_concurrency",
+    "max_in_flight_bytes",
     "batch_size",
     "max_body_bytes",
     "max_invalid",
@@ -51,6 +55,8 @@ async def mirror(
     source: object,
     settings: MirrorSettings,
     look: Callable[[], Awaitable[None]] | None,
+    quota_wait: QuotaWait,
+    slots: Slots,
 ) -> MirrorReport:
     """Makes a list hold what a source does; see a service's `mirror_contact_list`.
 
@@ -60,6 +66,8 @@ async def mirror(
         source: what it shall hold.
         settings: the caller's choices.
         look: looks at the contact list, and raises when the mirror cannot be meant for it.
+        quota_wait: says how long the quota makes so many calls wait.
+        slots: those of the client, which its uploads share.
     """
     selection = settings.options.selections[0]
     wanted = MirroredList(
@@ -83,6 +91,8 @@ async def mirror(
                 amend=amend,
                 destination=destination,
                 settings=settings,
+                quota_wait=quota_wait,
+                slots=slots,
                 selection=selection,
                 snapshot=await to_thread.run_sync(stack.enter_context, snapshot),
                 ends_at=anyio.current_time() + (options.seconds_left() or math.inf),
@@ -101,6 +111,8 @@ class _Mirror:
         amend: makes the calls.
         destination: the contact list.
         settings: the caller's choices.
+        quota_wait: says how long the quota makes so many calls wait.
+        slots: those of the client.
         selection: the kind of identifier and how it is sent.
         snapshot: what the list holds, open.
         ends_at: when nothing more may be sent, on the loop's clock.
@@ -112,6 +124,8 @@ class _Mirror:
     amend: Amend
     destination: Destination
     settings: MirrorSettings
+    quota_wait: QuotaWait
+    slots: Slots
     selection: Selection
     snapshot: Snapshot
     ends_at: float
@@ -139,6 +153,7 @@ class _Mirror:
             max_removals=settings.max_removals,
             allow_empty=settings.options.allow_empty,
         )
+        self._require_in_time(difference)
         changes, dry_run = difference.added + difference.removed, settings.options.dry_run
         if look is not None and (changes or dry_run or is_first):
             await look()
@@ -148,6 +163,20 @@ class _Mirror:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(self._write_first)
         return await self._change(difference, read) if changes else self._report(difference, read)
+
+    def _require_in_time(self, difference: Difference) -> None:
+        """Refuses changes that the quota makes late for the computation that is their deadline.
+
+        Raises:
+            WindowMissedError: when it does.
+        """
+        options = self.settings.options
+        if options.deadline != NEXT_WINDOW:
+            return
+        calls = sum(math.ceil(count / options.batch_size) for count in (difference.removed, difference.added))
+        seconds = self.quota_wait(calls)
+        if found := straddle(calls, seconds, dt.datetime.now(dt.UTC)):
+            raise WindowMissedError(str(found), seconds or 0.0, found.window)
 
     def compare(self, engine: Any, selection: Selection) -> int:
         """Compares the prepared rows with the snapshot, and writes down what that finds, in the reading thread."""
@@ -195,6 +224,8 @@ class _Mirror:
     async def _read(self, source: object) -> UploadReport:
         """Reads the source and compares it, without a call."""
         keywords = {**self.settings.upload, "dry_run": True, "dedupe": True}
+        if self.settings.options.deadline == NEXT_WINDOW:  # which the changes must meet, not the whole source
+            del keywords["deadline"]
         options = Options(**keywords)
         table = as_table(source, options.selections[0].columns, hive_partitioning=options.hive_partitioning)
         places = self.snapshot.places
@@ -228,7 +259,14 @@ class _Mirror:
             max_body_bytes=options.max_body_bytes,
             memory_limit=options.memory_limit or DEFAULT_MEMORY_LIMIT,
         )
-        return await upload_lane(self.amend, self.destination, ChangeLane(changes, count), options)
+        return await upload_lane(
+            self.amend,
+            self.destination,
+            ChangeLane(changes, count),
+            options,
+            quota_wait=self.quota_wait,
+            slots=self.slots,
+        )
 
     def _report(
         self,

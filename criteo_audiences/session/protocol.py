@@ -29,7 +29,7 @@ from criteo_audiences.errors import (
     ServerError,
     describe,
 )
-from criteo_audiences.meter import CallMeter
+from criteo_audiences.meter import CallEnd, CallMeter
 from criteo_audiences.models import Problem, ProblemType, RateLimit
 from criteo_audiences.session.echoes import IDENTIFIERS, Echoes
 from criteo_audiences.session.problems import MOST_OF_A_SINGLE_CALL, MOST_PROBLEMS, read_problems
@@ -111,6 +111,11 @@ class Request:
     def waiting(self) -> AbstractContextManager[None]:
         """Measures, where a meter is given, the wait for the quota inside."""
         return self.meter.waiting() if self.meter is not None else nullcontext()
+
+    def count_end(self, end: CallEnd) -> None:
+        """Counts, where a meter is given, the end of a request."""
+        if self.meter is not None:
+            self.meter.count_end(end)
 
     def target(self, api_version: str) -> str:
         """Returns the path and query to ask for."""

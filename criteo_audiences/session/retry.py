@@ -15,6 +15,7 @@ from criteo_audiences.errors import (
     ResponseError,
     TransportError,
 )
+from criteo_audiences.meter import CallEnd
 from criteo_audiences.models import ProblemType
 from criteo_audiences.session.protocol import Request
 from criteo_audiences.validation import require_range
@@ -80,3 +81,11 @@ def _may_repeat(request: Request, error: CriteoError) -> bool:
     if isinstance(error, PartialFailureError):
         return any(problem.type is ProblemType.AVAILABILITY for problem in error.problems)
     return isinstance(error, ResponseError) and error.status in _PASSING
+
+
+def end_of(error: CriteoError) -> CallEnd:
+    """Returns what a failed request says of the server's load."""
+    if isinstance(error, RateLimitExceeded):
+        return CallEnd.SILENT  # the limiter holds everybody back already
+    is_passing = isinstance(error, TransportError) or (isinstance(error, ResponseError) and error.status in _PASSING)
+    return CallEnd.FAILED if is_passing else CallEnd.ANSWERED

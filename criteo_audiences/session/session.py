@@ -20,6 +20,7 @@ from criteo_audiences.errors import (
     RequestTimeout,
     ResponseError,
 )
+from criteo_audiences.meter import CallEnd
 from criteo_audiences.models import RateLimit, printable_trace_id
 from criteo_audiences.session.auth import TokenCache, TokenSource
 from criteo_audiences.session.clock import Clock, SystemClock
@@ -37,7 +38,7 @@ from criteo_audiences.session.protocol import (
     read_rate_limit,
 )
 from criteo_audiences.session.quota import LocalRateLimiter, Quota, RateLimiter, Refusals, floor_of
-from criteo_audiences.session.retry import RetryPolicy
+from criteo_audiences.session.retry import RetryPolicy, end_of
 from criteo_audiences.session.transport import Exchange, Transport
 
 R = TypeVar("R")
@@ -256,8 +257,7 @@ class Session:
 
     async def _request_once(self, call: _Call) -> Any:
         """Makes one request with the slot held, and always gives the slot back."""
-        announced: RateLimit | None = None
-        pause = 0.0
+        announced, pause, end = None, 0.0, CallEnd.SILENT
         try:
             call.token = await self._tokens.get() if call.request.authorized else None
             call.tokens.update(filter(None, [call.token]))
@@ -272,12 +272,14 @@ class Session:
             log_warnings(document, call.request)
         except CriteoError as error:
             call.delay = self._delay_after(call, error)
-            pause = self._pause_after(call, error)
+            pause, end = self._pause_after(call, error), end_of(error)
             raise
         else:
             self._tell("request.completed", call, status=response.status, seconds=self._since_sent(call))
+            end = CallEnd.ANSWERED
             return result
         finally:
+            call.request.count_end(end)
             self._limiter_of(call.request).settle(announced, pause=pause, sent_at=call.sent_at)
 
     async def _understand(self, call: _Call, response: Response) -> tuple[Any, Any]:

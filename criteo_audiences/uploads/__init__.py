@@ -2,6 +2,7 @@
 
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import Amend, Amendment, BatchResult, Destination, Outcome
+from criteo_audiences.uploads.concurrency import LimitedBy
 from criteo_audiences.uploads.lane import Source
 from criteo_audiences.uploads.options import UploadOptions
 from criteo_audiences.uploads.policies import Policy, Verdict
@@ -13,6 +14,7 @@ __all__ = [
     "Amendment",
     "BatchResult",
     "Destination",
+    "LimitedBy",
     "Outcome",
     "Policy",
     "Progress",

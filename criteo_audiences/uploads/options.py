@@ -8,7 +8,7 @@ from typing import Final, Literal, TypedDict
 
 from attrs import field, frozen
 
-from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE
+from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE, least_size
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers.preparation import is_missing
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
@@ -16,6 +16,7 @@ from criteo_audiences.tables import Table
 from criteo_audiences.tables.files.paths import ends_as_directory, written_path
 from criteo_audiences.tables.plan import Selection
 from criteo_audiences.tables.table import FilePath, encoding_of, memory_limit_of, skip_rows_of, threads_of
+from criteo_audiences.uploads.concurrency import MOST
 from criteo_audiences.uploads.lane import ArrowStream, refuse_lookalikes
 from criteo_audiences.uploads.policies import Policy, policies_of
 from criteo_audiences.uploads.report import Progress
@@ -25,7 +26,9 @@ from criteo_audiences.validation import choose, require_plain_function, require_
 from criteo_audiences.windows import next_window
 
 _LEAST_BODY: Final = 200_000
-_MOST_IN_FLIGHT: Final = 100
+DEFAULT_MAX_IN_FLIGHT_BYTES: Final = 128_000_000
+"""Some 37 full batches of SHA-256 digests."""
+
 _SWITCHES: Final = (
     "dry_run",
     "dedupe",
@@ -157,7 +160,11 @@ class UploadOptions(TypedDict, total=False):
         operation: whether to `add` to the list or to `remove` from it.
         dedupe: send each identifier once (default: on for tables, off for values). A table is then read to its end
             before the first call. For values it takes some 16 bytes of memory per identifier.
-        max_concurrency: batches in flight at the same time.
+        max_concurrency: batches in flight at the same time (default: what the quota can use). It follows the quota, the
+            round trips and `max_in_flight_bytes`, and backs off from a server that slows down or fails
+            (docs/explanation/performance.md). A number is kept to instead.
+        max_in_flight_bytes: bytes of identifiers in flight at the same time (default: 128,000,000). That is some 37
+            full batches of SHA-256 digests, and bounds the upload's memory.
         batch_size: identifiers per batch, at most 50,000. That is Criteo's bound.
         max_body_bytes: bytes of identifiers per batch.
         threads: threads that read and prepare a table (default: all cores but one, which the event loop keeps).
@@ -209,7 +216,8 @@ class UploadOptions(TypedDict, total=False):
     suppress_strict: bool
     operation: Operation | str
     dedupe: bool | None
-    max_concurrency: int
+    max_concurrency: int | None
+    max_in_flight_bytes: int | None
     batch_size: int
     max_body_bytes: int
     threads: int | None
@@ -253,7 +261,8 @@ class Options:
     suppress_strict: bool = True
     operation: Operation = field(default=Operation.ADD, converter=_operation)
     dedupe: bool | None = None
-    max_concurrency: int = 4
+    max_concurrency: int | None = None
+    max_in_flight_bytes: int | None = None
     batch_size: int = MAX_BATCH_SIZE
     max_body_bytes: int = DEFAULT_MAX_BODY_BYTES
     threads: int | None = field(default=None, converter=threads_of)
@@ -304,8 +313,8 @@ class Options:
         self._check_types()
         hint = "Criteo takes at most 50,000 identifiers a call; an upload makes as many calls as it needs."
         require_range(self.batch_size, "batch_size", least=1, most=MAX_BATCH_SIZE, hint=hint)
-        require_range(self.max_concurrency, "max_concurrency", least=1, most=_MOST_IN_FLIGHT)
         require_range(self.max_body_bytes, "max_body_bytes", least=_LEAST_BODY)
+        self._check_in_flight()
         require_range(self.max_rejected, "max_rejected", least=0, most=1)
         require_range(self.max_invalid, "max_invalid", least=0, most=1)
         _check_deadline(self.deadline)
@@ -321,8 +330,28 @@ class Options:
         if self.resume is not None and self.journal is None:
             raise ConfigurationError("resume goes with journal, which names the file.")
 
+    @property
+    def most_bytes_in_flight(self) -> int:
+        """Bytes of identifiers that may be in flight: never fewer than one batch has."""
+        return self.max_in_flight_bytes or max(DEFAULT_MAX_IN_FLIGHT_BYTES, self.max_body_bytes)
+
+    def _check_in_flight(self) -> None:
+        """Refuses bounds of what is in flight that let nothing through, or of which one makes the other useless."""
+        if self.max_concurrency is not None:
+            require_range(self.max_concurrency, "max_concurrency", least=1, most=MOST)
+        if self.max_in_flight_bytes is None:
+            return
+        hint = "A batch alone may have max_body_bytes."
+        require_range(self.max_in_flight_bytes, "max_in_flight_bytes", least=self.max_body_bytes, hint=hint)
+        least = least_size(self.algorithm) * self.batch_size
+        if self.max_concurrency is not None and self.max_concurrency * least > self.max_in_flight_bytes:
+            raise ConfigurationError(
+                f"max_concurrency={self.max_concurrency} and max_in_flight_bytes={self.max_in_flight_bytes:,} "
+                f"contradict each other: so many full batches have {self.max_concurrency * least:,} bytes; drop one."
+            )
+
     def _check_types(self) -> None:
-        for name in ("batch_size", "max_concurrency", "max_body_bytes"):
+        for name in ("batch_size", "max_concurrency", "max_body_bytes", "max_in_flight_bytes"):
             if not isinstance(getattr(self, name), int | None):
                 raise ConfigurationError(f"{name} must be a whole number, not {type(getattr(self, name)).__name__}.")
         for name in _SWITCHES:  # "no" would count as true

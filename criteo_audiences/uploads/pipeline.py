@@ -1,4 +1,4 @@
-"""How the parts of an upload are connected: one reader, N senders, the caller; batches in flight bound its memory."""
+"""How the parts of an upload are connected: a reader, a sender per batch, the caller; slots bound what is in flight."""
 
 import datetime as dt
 import logging
@@ -24,13 +24,11 @@ from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.recorder import Recorder
 from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.sender import Sender
+from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.tally import Tally
 from criteo_audiences.uploads.window_check import NEXT_WINDOW, QuotaWait, straddle
 
 _log = logging.getLogger("criteo_audiences.uploads")
-
-_Begun = tuple[Batch, Entry | None]
-"""A batch that is written down, and what an earlier run knows of it, `None` when it must be sent."""
 
 Look = Callable[[], Awaitable[None]]
 """Looks at a contact list before anything is read of the source; raises when the upload cannot be meant for it."""
@@ -78,6 +76,7 @@ class Pipeline:
         lane: reads the source.
         options: the caller's choices.
         quota_wait: says how long the quota makes so many calls wait.
+        slots: those of the client, which its uploads share.
 
     Attributes:
         upload_id: names the upload in events.
@@ -85,7 +84,9 @@ class Pipeline:
         reading: how far the source has been read.
     """
 
-    def __init__(self, amend: Amend, segment_id: str, lane: Lane, options: Options, quota_wait: QuotaWait) -> None:
+    def __init__(
+        self, amend: Amend, segment_id: str, lane: Lane, options: Options, quota_wait: QuotaWait, slots: Slots
+    ) -> None:
         self.upload_id: Final = uuid.uuid4().hex[:12]
         self.recorder: Final = Recorder()
         self.reading = Reading.GOING_ON
@@ -94,8 +95,9 @@ class Pipeline:
         self._lane = lane
         self._quota_wait = quota_wait
         self._foreseen = False
-        self._tally = Tally(lane, options)
-        self._sender = Sender(amend, segment_id, self.upload_id, options, self._tally, self.recorder)
+        self._tally = Tally(lane, options, slots)
+        self._slots = self._tally.slots
+        self._sender = Sender(amend, segment_id, self.upload_id, options, self._tally, self.recorder, self._slots)
         seconds_left = options.seconds_left()
         self._ends_at = math.inf if seconds_left is None else anyio.current_time() + seconds_left
         self._invalid_rows: tuple[SourceRow, ...] = ()
@@ -137,18 +139,13 @@ class Pipeline:
         self._give_result, self._results = anyio.create_memory_object_stream[BatchResult](0)
 
     def start(self) -> None:
-        """Starts the reader, the senders and the clockwork of progress."""
+        """Starts the reader, which starts the senders, and the clockwork of progress."""
         group, give_result = self._group, self._give_result
-        give_batch, take_batch = anyio.create_memory_object_stream[_Begun](0)
         if self.recorder.path is not None:
             give_kept = give_result
             give_result, take_result = anyio.create_memory_object_stream[BatchResult](0)
             group.start_soon(self.recorder.keep_results, take_result, give_kept)
-        group.start_soon(self._read, give_batch)
-        for _ in range(self._options.max_concurrency):
-            group.start_soon(self._send_batches, take_batch.clone(), give_result.clone())
-        take_batch.close()
-        give_result.close()
+        group.start_soon(self._read, give_result)
         if self._options.on_progress is not None:
             group.start_soon(self._tally.keep_showing_progress)
         if self._ends_at < math.inf:
@@ -198,16 +195,17 @@ class Pipeline:
             with anyio.CancelScope(deadline=self._ends_at):
                 self._invalid_rows = await _rows_of(self._lane, self._tally.refused())
 
-    async def _read(self, give_batch: MemoryObjectSendStream[_Begun]) -> None:
+    async def _read(self, give_result: MemoryObjectSendStream[BatchResult]) -> None:
         async def hand_over(batch: Batch) -> None:
             if not self._foreseen and self._lane.batches is not None:
                 self._foresee(self._lane.batches - self.recorder.acknowledged)
             known = await self.recorder.write_begin(batch)
             with self._tally.handing_over():
-                await give_batch.send((batch, known))
+                await self._slots.enter(batch.size)
+            self._group.start_soon(self._send, batch, known, give_result.clone())
 
         reading = Reading.CUT
-        async with give_batch:
+        async with give_result:
             try:
                 with self._reader_scope:
                     if self._ending is Ending.NONE:  # not ended by a deadline that has passed already
@@ -239,20 +237,18 @@ class Pipeline:
         self._tally.window_warning = found.warning
         _log.warning(found.warning)
 
-    async def _send_batches(
-        self, batches: MemoryObjectReceiveStream[_Begun], results: MemoryObjectSendStream[BatchResult]
-    ) -> None:
-        async with batches, results:
-            async for batch, known in batches:
-                result = await self._sender.send(batch) if known is None else self._sender.resume(batch, known)
-                if result is None:
-                    continue
-                if isinstance(result.error, AuthenticationError):
-                    raise result.error
-                if ends_upload(batch, result, self._options.max_invalid):
-                    self._end(Ending.HOPELESS)
-                self._tally.show_progress()
-                await results.send(result)
+    async def _send(self, batch: Batch, known: Entry | None, results: MemoryObjectSendStream[BatchResult]) -> None:
+        """Sends a batch, unless an earlier run knows what became of it, and hands its result on."""
+        with results, self._slots.left_with(batch.size):
+            result = await self._sender.send(batch) if known is None else self._sender.resume(batch, known)
+            if result is None:
+                return
+            if isinstance(result.error, AuthenticationError):
+                raise result.error
+            if ends_upload(batch, result, self._options.max_invalid):
+                self._end(Ending.HOPELESS)
+            self._tally.show_progress()
+            await results.send(result)
 
     async def _keep_deadline(self) -> None:
         """Ends the upload at its deadline: what has not been sent by then is not, what is in flight is drained."""

@@ -11,6 +11,7 @@ from criteo_audiences.errors import CriteoError, ResponseError, UploadFailedErro
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import BatchResult, Outcome
+from criteo_audiences.uploads.concurrency import LimitedBy
 from criteo_audiences.uploads.policies import Policy, Verdict, added
 
 MOST_SAMPLED: Final = 100
@@ -27,6 +28,7 @@ class Progress:
         sent: identifiers put into calls that have ended.
         valid: identifiers Criteo accepted.
         in_flight: batches in flight.
+        limited_by: what keeps it from having more in flight at this moment.
         batches: batches that have ended.
         elapsed: seconds since the start.
         waited: seconds during which the quota held a batch back.
@@ -49,6 +51,7 @@ class Progress:
     elapsed: float
     waited: float
     is_waiting: bool = False
+    limited_by: LimitedBy = LimitedBy.SOURCE
     share_read: float | None = None
     share_staged: float | None = None
     remaining: float | None = None
@@ -80,6 +83,8 @@ class UploadReport:
         calls: requests made, retries included.
         elapsed: seconds.
         waited: seconds of them during which the quota held a batch back.
+        most_in_flight: the most batches in flight at the same time.
+        limited_by: what kept it from having more in flight for the longest time; `None` when nothing was sent.
         live_from: when all that was accepted will be live, about; `None` when nothing was accepted.
         partly_live_from: when the first of it will be, because it was accepted before an earlier computation than the
             last; `None` when all of it is live at once.
@@ -114,6 +119,8 @@ class UploadReport:
     calls: int = 0
     elapsed: float = 0.0
     waited: float = 0.0
+    most_in_flight: int = 0
+    limited_by: LimitedBy | None = None
     live_from: dt.datetime | None = None
     partly_live_from: dt.datetime | None = None
     window_warning: str | None = None
@@ -250,6 +257,8 @@ class UploadReport:
             "retries": self.retries,
             "elapsed": round(self.elapsed, 3),
             "waited": round(self.waited, 3),
+            "most_in_flight": self.most_in_flight,
+            "limited_by": self.limited_by,
             "live_from": self.live_from.isoformat() if self.live_from else None,
             "partly_live_from": self.partly_live_from.isoformat() if self.partly_live_from else None,
             "window_warning": self.window_warning,
@@ -287,6 +296,10 @@ class UploadReport:
             calls=self.calls + other.calls,
             elapsed=self.elapsed + other.elapsed,
             waited=self.waited + other.waited,
+            most_in_flight=max(self.most_in_flight, other.most_in_flight),
+            limited_by=(self if self.elapsed >= other.elapsed else other).limited_by
+            or self.limited_by
+            or other.limited_by,
             live_from=last,
             partly_live_from=None if first == last else first,
             window_warning=self.window_warning or other.window_warning,

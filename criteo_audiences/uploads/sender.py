@@ -8,7 +8,7 @@ from anyio.lowlevel import checkpoint
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import AuthenticationError, ConfigurationError, CriteoError, RequestTimeout
 from criteo_audiences.journals.rows import Entry
-from criteo_audiences.meter import CallMeter
+from criteo_audiences.meter import CallMeter, CallWatch
 from criteo_audiences.models import ContactListOperation, IdentifierType
 from criteo_audiences.uploads.amendment import (
     Amend,
@@ -34,13 +34,21 @@ class Sender:
         options: the caller's choices.
         tally: counts what is sent and what comes back.
         recorder: writes that down.
+        watch: follows the calls.
 
     Attributes:
         cut_by_deadline: whether the deadline ended a call, or one that still waited for the quota or a token.
     """
 
     def __init__(
-        self, amend: Amend, segment_id: str, upload_id: str, options: Options, tally: Tally, recorder: Recorder
+        self,
+        amend: Amend,
+        segment_id: str,
+        upload_id: str,
+        options: Options,
+        tally: Tally,
+        recorder: Recorder,
+        watch: CallWatch,
     ) -> None:
         self._amend = amend
         self._segment_id = segment_id
@@ -48,6 +56,7 @@ class Sender:
         self._options = options
         self._tally = tally
         self._recorder = recorder
+        self._watch = watch
         self._carrying: dict[anyio.CancelScope, CallMeter] = {}
         self._is_stopped = False
         self._is_overdue = False
@@ -89,7 +98,7 @@ class Sender:
         """
         if self._is_stopped:
             return None
-        meter = CallMeter(parent=self._tally.meter)
+        meter = CallMeter(parent=self._tally.meter, watch=self._watch)
         amendment = self._amendment(batch, meter)
         self._tally.start()
         self._recorder.taken(batch.number)
@@ -123,6 +132,7 @@ class Sender:
                 return await self._amend(amendment)
             finally:
                 del self._carrying[scope]
+                meter.settle()
         if not meter.calls:  # nothing was sent: it still waited for the quota or a token
             await checkpoint()  # here a cancellation comes through
         self.cut_by_deadline = self.cut_by_deadline or self._is_overdue

@@ -19,6 +19,7 @@ from criteo_audiences.uploads.amendment import BatchResult, Outcome
 from criteo_audiences.uploads.lane import Lane
 from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.report import MOST_SAMPLED, Progress, UploadReport
+from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.windows import live_from
 
 _PROGRESS_EVERY: Final = 0.25
@@ -30,10 +31,12 @@ class Tally:
     Args:
         lane: counts the rows.
         options: the caller's choices.
+        slots: those of the client.
         now: the time, in seconds.
 
     Attributes:
         meter: counts the calls and the waits for the quota.
+        slots: room for its batches in flight.
         planned: batches that a dry run would send.
         batches: batches put into calls.
         ended: batches that came back, or that an earlier run had delivered.
@@ -45,16 +48,18 @@ class Tally:
         accepted_at: when Criteo first accepted a batch, and when it last did; `None` as long as it has accepted none.
         window_warning: why it cannot end before the next computation, when that was foreseen.
         busy: seconds that batches were in flight, summed over the batches.
-        full: seconds during which as many batches were in flight as may be.
         delivering: seconds during which the lane waited for a sender to take its batch.
         elapsed: seconds that the upload took; `None` until it is over.
     """
 
-    def __init__(self, lane: Lane, options: Options, now: Callable[[], float] = steady) -> None:
+    def __init__(self, lane: Lane, options: Options, slots: Slots, now: Callable[[], float] = steady) -> None:
         self._lane = lane
         self._options = options
         self._now = now
         self.meter = CallMeter(now=now)
+        self.slots: Final = slots.opened(
+            self.meter, ceiling=options.max_concurrency, most_bytes=options.most_bytes_in_flight
+        )
         self.planned = 0
         self.batches = 0
         self.ended = 0
@@ -66,7 +71,6 @@ class Tally:
         self.accepted_at: tuple[dt.datetime, dt.datetime] | None = None
         self.window_warning: str | None = None
         self.busy = 0.0
-        self.full = 0.0
         self.delivering = 0.0
         self.elapsed: float | None = None
         self._sample_invalid: list[tuple[IdentifierType, str]] = []
@@ -129,6 +133,7 @@ class Tally:
         """Notes that the upload is over."""
         if self.elapsed is None:
             self.elapsed = self.seconds()
+            self.slots.close()
 
     @property
     def reading(self) -> float:
@@ -180,6 +185,7 @@ class Tally:
             sent=self._outcome.sent,
             valid=self._outcome.valid,
             in_flight=self.in_flight,
+            limited_by=self.slots.limited_by,
             batches=self.ended,
             waited=self.meter.waited(),  # read before the whole, which is never less
             is_waiting=self.meter.is_waiting,
@@ -234,6 +240,8 @@ class Tally:
             resumed=self.resumed,
             calls=self.meter.calls,
             waited=self.meter.waited(),
+            most_in_flight=self.slots.most_held,
+            limited_by=self.slots.mostly_limited_by(),
             elapsed=self.seconds(),
             live_from=last,
             partly_live_from=None if first == last else first,
@@ -257,11 +265,13 @@ class Tally:
                 elapsed=self.elapsed,
                 waited=self.meter.waited(),
                 reading=self.reading,
-                full=self.full,
+                limited=self.slots.seconds(),
                 busy=self.busy,
                 batches=self.batches - self.resumed,
                 failed=len(self.failures),
                 max_concurrency=self._options.max_concurrency,
+                most_in_flight=self.slots.most_held,
+                most_bytes_in_flight=self._options.most_bytes_in_flight,
                 window=self.meter.window,
             )
         )
@@ -280,6 +290,5 @@ class Tally:
     def _change_in_flight(self, by: int) -> None:
         now = self._now()
         self.busy += self.in_flight * (now - self._since)
-        self.full += (now - self._since) * (self.in_flight >= self._options.max_concurrency)
         self.in_flight += by
         self._since = now

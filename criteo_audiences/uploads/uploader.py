@@ -1,8 +1,11 @@
 """Uploads a source to a contact list: as a stream of results, or as a report."""
 
+import importlib
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sized
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import anyio
 from anyio import to_thread
@@ -14,9 +17,12 @@ from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.pipeline import Look, Pipeline, Reading
 from criteo_audiences.uploads.rejects import RejectsFile, kept_open
 from criteo_audiences.uploads.report import UploadReport
+from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.tasks import OwnTask, first_error, own_task
 from criteo_audiences.uploads.value_lane import ValueLane
 from criteo_audiences.uploads.window_check import NEXT_WINDOW, QuotaWait
+
+_TABLE_LANE: Final = "criteo_audiences.uploads.table_lane"
 
 
 class UploadStream:
@@ -81,6 +87,7 @@ async def stream(
     options: Options,
     look: Look | None = None,
     quota_wait: QuotaWait = _unknown,
+    slots: Slots | None = None,
 ) -> AsyncIterator[UploadStream]:
     """Runs an upload for as long as the block lasts; leaving it early cancels what still runs.
 
@@ -93,6 +100,7 @@ async def stream(
         options: the caller's choices.
         look: looks at the contact list and raises when the upload cannot be meant for it; `None` makes no call.
         quota_wait: says how long the quota makes so many calls wait, to plan by.
+        slots: those of the client, which its uploads share; `None` for an upload on its own.
 
     Raises:
         AuthenticationError: when the credentials are refused, at once instead of batch after batch.
@@ -105,7 +113,8 @@ async def stream(
         Exception: what the source raises, as it is.
     """
     rejects = rejects_of(options)
-    upload = Pipeline(amend, destination.segment_id, lane_of(source, options, rejects), options, quota_wait)
+    lane = await _lane_of(source, options, rejects)
+    upload = Pipeline(amend, destination.segment_id, lane, options, quota_wait, slots or Slots())
     async with _running(upload, destination, source, options, rejects, look) as running:
         yield running
 
@@ -162,15 +171,15 @@ async def upload(
     options: Options,
     look: Look | None = None,
     quota_wait: QuotaWait = _unknown,
+    slots: Slots | None = None,
 ) -> UploadReport:
     """Runs an upload to its end; the arguments and what is raised are those of `stream`.
 
     An exception that ends it, a cancellation included, carries a note that says how far it came.
     """
     rejects = rejects_of(options)
-    return await upload_lane(
-        amend, destination, lane_of(source, options, rejects), options, look, rejects, source, quota_wait
-    )
+    lane = await _lane_of(source, options, rejects)
+    return await upload_lane(amend, destination, lane, options, look, rejects, source, quota_wait, slots)
 
 
 async def upload_lane(
@@ -182,6 +191,7 @@ async def upload_lane(
     rejects: RejectsFile | None = None,
     source: object = None,
     quota_wait: QuotaWait = _unknown,
+    slots: Slots | None = None,
 ) -> UploadReport:
     """Runs an upload of what a lane delivers to its end.
 
@@ -194,8 +204,9 @@ async def upload_lane(
         rejects: the file that the lane gives its rejected values, if it has one.
         source: what the lane reads, by which a journal in a directory is named.
         quota_wait: see `stream`.
+        slots: see `stream`.
     """
-    pipeline = Pipeline(amend, destination.segment_id, lane, options, quota_wait)
+    pipeline = Pipeline(amend, destination.segment_id, lane, options, quota_wait, slots or Slots())
     try:
         async with _running(pipeline, destination, source, options, rejects, look) as running:
             async for _ in running:
@@ -221,7 +232,7 @@ def rejects_of(options: Options) -> RejectsFile | None:
     return None if options.rejects is None else RejectsFile(options.rejects, plain=options.rejects_plain)
 
 
-def lane_of(source: object, options: Options, rejects: RejectsFile | None) -> Lane:
+async def _lane_of(source: object, options: Options, rejects: RejectsFile | None) -> Lane:
     """Opens the lane for a source: tables in threads of their own, other sources on the event loop.
 
     Raises:
@@ -229,6 +240,8 @@ def lane_of(source: object, options: Options, rejects: RejectsFile | None) -> La
     """
     table = as_table(source, options.selections[0].columns, hive_partitioning=options.hive_partitioning)
     if table is not None:
+        if _TABLE_LANE not in sys.modules:  # takes some 50 ms, for which no event loop should stand still
+            await to_thread.run_sync(importlib.import_module, _TABLE_LANE)
         from criteo_audiences.uploads.table_lane import TableLane  # noqa: PLC0415 - a list needs no engine
 
         return TableLane(table, options, rejects)

@@ -3,7 +3,7 @@
 import attrs
 import pytest
 
-from criteo_audiences import Progress
+from criteo_audiences import LimitedBy, Progress
 from criteo_audiences.cli.report import progress_shown
 
 
@@ -32,7 +32,7 @@ def test_a_log_gets_a_line_every_ten_seconds(capsys: pytest.CaptureFixture[str])
     out, err = capsys.readouterr()
     assert out == ""
     assert [line.split(":")[0] for line in err.splitlines()] == ["10 s", "20 s", "30 s"]
-    assert err.startswith("10 s: 10,000 read, 10,000 sent (1,000/s), 2 in flight\n")
+    assert err.startswith("10 s: 10,000 read, 10,000 sent (1,000/s), 2 in flight (limit: the source)\n")
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_is_left_is_estimated(capsys: pytest.CaptureFixture[str], remaining
     """The line ends with the estimate, no finer than it can be."""
     with progress_shown() as show:
         show(at(10, 0.5, remaining))
-    assert capsys.readouterr().err.endswith(f"2 in flight, {words}\n")
+    assert capsys.readouterr().err.endswith(f"2 in flight (limit: the source), {words}\n")
 
 
 def test_a_wait_for_the_quota_is_named(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,7 +59,26 @@ def test_a_wait_for_the_quota_is_named(capsys: pytest.CaptureFixture[str]) -> No
         show(attrs.evolve(at(20), is_waiting=True, waited=7.0))
         show(attrs.evolve(at(30), waited=9.0))
     ends = [line.split("in flight")[1] for line in capsys.readouterr().err.splitlines()]
-    assert ends == [", waiting for the quota", ", waiting for the quota (7 s so far)", ", waited 9 s for the quota"]
+    assert ends == [
+        ", waiting for the quota",
+        ", waiting for the quota (7 s so far)",
+        " (limit: the source), waited 9 s for the quota",
+    ]
+
+
+def test_every_limit_has_words(capsys: pytest.CaptureFixture[str]) -> None:
+    """The line says what there would be more in flight without, by the option where there is one."""
+    with progress_shown() as show:
+        for number, limit in enumerate(LimitedBy, start=1):
+            show(attrs.evolve(at(10 * number), limited_by=limit))
+    ends = [line.split(" in flight ")[1] for line in capsys.readouterr().err.splitlines()]
+    assert ends == [
+        "(limit: the quota)",
+        "(limit: the round trips)",
+        "(limit: --max-in-flight-bytes)",
+        "(limit: the source)",
+        "(limit: --max-concurrency)",
+    ]
 
 
 def test_a_short_upload_shows_none(capsys: pytest.CaptureFixture[str]) -> None:

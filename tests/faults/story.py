@@ -98,7 +98,7 @@ class Story:
         self._figures = figures
         self._context = context
         self._lane = self._random.choice(_LANES)
-        self._concurrency = self._random.choice((1, 2, 4))
+        self._concurrency = self._random.choice((1, 2, 4, 40))
         self._faults_left = plan.faults
         self._kills_left = plan.kills
         self._kill_at: int | None = None

@@ -45,11 +45,11 @@ def test_an_export_has_as_many_addresses_as_it_says(export: Any) -> None:
     assert any(email != email.strip() for email in emails)
 
 
-@pytest.mark.parametrize("contender", ["table_lane", "value_lane", "async_value_lane", "plain_script"])
+@pytest.mark.parametrize("contender", ["table_lane", "value_lane", "async_value_lane", "plain_script", "expert_script"])
 async def test_contenders_send_the_same(contender: str, benchmarks: Any, server: Any, export: Any) -> None:
     """Each contender sends every row once, and the server that measures them counts it."""
     target = server(contender)
-    options = {} if contender == "plain_script" else {"dedupe": False}
+    options = {} if contender.endswith("script") else {"dedupe": False}
     assert await benchmarks(f"contenders.{contender}").upload(target, export, **options) == 1
     arrived = target.arrived()
     assert arrived.calls == 1

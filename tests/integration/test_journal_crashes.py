@@ -1,11 +1,13 @@
 """The journal against processes that are killed, that compete, and disks that are full or cannot lock."""
 
+import asyncio
 import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from criteo_audiences.journals import JournalState, describe, file_lock, journal
 from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory
 from criteo_audiences.journals.journal import Job, Journal
 from criteo_audiences.journals.sqlite_file import InUseError
+from criteo_audiences.sandbox import Sandbox
+from criteo_audiences.uploads.concurrency import MOST
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
@@ -418,3 +422,58 @@ def test_errors_of_the_database_become_words(name: str, claim: str) -> None:
     assert claim in str(caught.value)
     assert "jane" not in str(caught.value)
     assert caught.value.__suppress_context__
+
+
+UPLOADING = """
+import asyncio, json, sys
+from criteo_audiences import ClientCredentials, CriteoClient, Quota
+
+async def main():
+    url, client_id, client_secret, segment_id, options = sys.argv[1:]
+    credentials = ClientCredentials(client_id=client_id, client_secret=client_secret)
+    async with CriteoClient(credentials, base_url=url, quota=Quota(100_000)) as criteo:
+        report = await criteo.marketing_solutions.upload_contact_list(
+            segment_id, [f"{number}@example.com" for number in range(2_000)], hash="sha256", **json.loads(options)
+        )
+    print(json.dumps([report.resumed, report.valid, report.most_in_flight]))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("max_concurrency", [40, None])
+async def test_a_kill_costs_no_more_calls_than_were_in_flight(max_concurrency: int | None, tmp_path: Path) -> None:
+    """SIGKILL in the middle of 200 batches, forty at a time: at most what was in flight is sent again, and all arrives."""
+    most = max_concurrency or MOST
+    options = {
+        "batch_size": 10,
+        "max_concurrency": max_concurrency,
+        "max_in_flight_bytes": 200_000_000,
+        "journal": str(tmp_path / "crm.journal"),
+    }
+    async with Sandbox(rate_limit=None, latency=0.1) as sandbox:
+        segment_id = sandbox.add_contact_list(name="crm")
+        credentials = sandbox.credentials
+        command = [
+            *(sys.executable, "-c", UPLOADING, sandbox.url, credentials.client_id, credentials.client_secret),
+            *(segment_id, json.dumps(options)),
+        ]
+
+        def amended() -> list[str]:
+            return [str(call.digest) for call in sandbox.requests if call.identifiers]
+
+        killed = await asyncio.create_subprocess_exec(*command)
+        async with asyncio.timeout(30):
+            while len(amended()) < 90:  # noqa: ASYNC110 - what happens in another process has no event here
+                await asyncio.sleep(0.005)
+        killed.kill()
+        await killed.wait()
+        first = len(amended())
+        again = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
+        printed, _ = await again.communicate()
+        resumed, valid, _ = json.loads(printed)
+        repeated = Counter(amended()).total() - len(set(amended()))
+        assert (valid, len(set(amended()))) == (2_000, 200)
+        assert repeated <= min(most, sandbox.max_in_flight)
+        assert resumed >= first - most
+        assert len(sandbox.contact_list(segment_id).identifiers) == 2_000

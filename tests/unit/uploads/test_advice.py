@@ -10,18 +10,33 @@ from criteo_audiences.batches import Batch
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.uploads import Outcome
 from criteo_audiences.uploads.advice import Figures, hint, time_left
+from criteo_audiences.uploads.concurrency import LimitedBy
+from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.tally import Tally
 from criteo_audiences.uploads.value_lane import ValueLane
 from tests.kit import LIST, emails, options_of, run_in_virtual_time, upload
 
 FIGURES = Figures(
-    elapsed=100.0, waited=0.0, reading=10.0, full=95.0, busy=400.0, batches=200, max_concurrency=4, window=(250, 60.0)
+    elapsed=100.0,
+    waited=0.0,
+    reading=10.0,
+    limited={LimitedBy.MAX_CONCURRENCY: 95.0},
+    busy=400.0,
+    batches=200,
+    max_concurrency=4,
+    most_in_flight=4,
+    most_bytes_in_flight=16_000_000,
+    window=(250, 60.0),
 )
 """Four senders that were always busy, two seconds a call: 120 calls a minute."""
 
 
 def of(**changes: Any) -> str | None:
     """Returns the hint for figures that differ from the usual ones."""
+    if (full := changes.pop("full", None)) is not None:
+        changes["limited"] = {LimitedBy.MAX_CONCURRENCY: full}
+    if number := changes.get("max_concurrency"):
+        changes["most_in_flight"] = number
     return hint(attrs.evolve(FIGURES, **changes))
 
 
@@ -29,7 +44,7 @@ def test_concurrency_that_was_the_limit_is_told_with_a_better_one() -> None:
     """Requests in flight that the quota needs are its rate times a call's seconds: 250 a minute, 2 s each, is 9."""
     assert of() == (
         "max_concurrency=4 was the limit: a call took 2.0 s, so it made 120 calls a minute and the quota would have "
-        "allowed 250; try max_concurrency=9, unless the network is full."
+        "allowed 250; leave it out, or try 9, unless the network is full."
     )
 
 
@@ -46,7 +61,7 @@ def test_concurrency_that_was_the_limit_is_told_with_a_better_one() -> None:
 )
 def test_better_concurrency_is_bounded(changes: dict[str, Any], better: int) -> None:
     """It is no more than the quota, the batches there are, or the option's own bound can use."""
-    assert f"; try max_concurrency={better}, unless" in (of(**changes) or "")
+    assert f"; leave it out, or try {better}, unless" in (of(**changes) or "")
 
 
 @pytest.mark.parametrize(
@@ -81,6 +96,16 @@ def test_both_sides_of_the_bounds() -> None:
     assert of(full=0.0, reading=80.0)
 
 
+def test_memory_that_was_the_limit_is_told() -> None:
+    """More bytes in flight would use the quota; where the server bears no more, nothing is to be gained."""
+    assert of(limited={LimitedBy.MEMORY: 95.0}, max_concurrency=None) == (
+        "max_in_flight_bytes=16,000,000 was the limit: a call took 2.0 s, so it made 120 calls a minute and the quota "
+        "would have allowed 250; give more, for 9 batches in flight, unless the network is full."
+    )
+    assert of(limited={LimitedBy.ROUND_TRIPS: 95.0}, max_concurrency=None) is None
+    assert of(limited={LimitedBy.QUOTA: 95.0}, max_concurrency=None) is None
+
+
 def test_source_that_was_the_limit_is_told() -> None:
     """When reading took most of the time, more senders would have nothing to send."""
     assert of(reading=91.4, full=0.0) == (
@@ -91,11 +116,11 @@ def test_source_that_was_the_limit_is_told() -> None:
 def tally_of(now: Callable[[], float] = lambda: 0.0, **options: Any) -> Tally:
     """Returns the tally of an upload that has not begun."""
     settings = options_of(**options)
-    return Tally(ValueLane([], settings), settings, now)
+    return Tally(ValueLane([], settings), settings, Slots(now), now)
 
 
 def test_tally_adds_up_what_the_parts_did() -> None:
-    """Seconds in flight are summed over the batches; full is when no sender is free; waits are no reading."""
+    """Seconds in flight are summed over the batches; waits are no reading."""
     moment = [100.0]
     tally = tally_of(lambda: moment[0], max_concurrency=2)
 
@@ -105,7 +130,7 @@ def test_tally_adds_up_what_the_parts_did() -> None:
     for change, seconds in [(tally.start, 3.0), (tally.start, 5.0), (give_up, 2.0), (give_up, 7.0)]:
         change()
         moment[0] += seconds
-    assert (tally.busy, tally.full) == (3.0 + 2 * 5.0 + 2.0, 5.0)
+    assert tally.busy == 3.0 + 2 * 5.0 + 2.0
     with tally.handing_over():
         moment[0] += 4.0
     assert (tally.delivering, tally.reading) == (4.0, 17.0)
@@ -140,10 +165,12 @@ def test_upload_with_busy_senders_reports_the_hint(run_timed: Any, fake_amend: A
     def note(amendment: Any) -> None:
         amendment.meter.note_window((250, 60.0))
 
-    report = run_timed(fake_amend(latency=2.0, reply=note), emails(400))
+    report = run_timed(fake_amend(latency=2.0, reply=note), emails(400), max_concurrency=4)
     assert report.elapsed == pytest.approx(20.0)
     assert "max_concurrency=4 was the limit: a call took 2.0 s" in report.hint
-    assert "try max_concurrency=9" in report.hint
+    assert "leave it out, or try 9" in report.hint
+    assert report.limited_by is LimitedBy.MAX_CONCURRENCY
+    assert report.most_in_flight == 4
     assert report.to_dict()["hint"] == report.hint
     assert (report + UploadReport()).hint == (UploadReport() + report).hint == report.hint
 
@@ -175,7 +202,7 @@ def test_upload_of_which_every_batch_failed_has_no_hint_and_no_end(
             yield email
 
     amend = fake_amend(latency=latency, reply=lambda _: ServerError(503))
-    report = run_timed(amend, slow(), on_progress=told.append)
+    report = run_timed(amend, slow(), on_progress=told.append, max_concurrency=4)
     assert report.elapsed > 5.0
     assert len(report.failures) == 40
     assert report.hint is None
@@ -186,7 +213,7 @@ def test_slow_caller_is_nobodys_fault() -> None:
     """A caller who takes his time over results keeps senders from sending; neither the source nor they are blamed."""
     moment = [0.0]
     tally = tally_of(lambda: moment[0])
-    tally.batches, tally.full, tally.busy = 50, 10.0, 100.0
+    tally.batches, tally.busy = 50, 100.0
     with tally.handing_over():
         moment[0] = 95.0
     moment[0] = 100.0

@@ -51,7 +51,8 @@ def test_hash_must_be_chosen() -> None:
     ("name", "accepted", "refused"),
     [
         ("batch_size", [1, 50_000], [0, -1, 50_001, True, "100", 100.5, math.nan]),
-        ("max_concurrency", [1, 100], [0, 101, True, "4", 2.5]),
+        ("max_concurrency", [None, 1, 100], [0, 101, True, "4", 2.5]),
+        ("max_in_flight_bytes", [None, 8_000_000, 10**12], [7_999_999, 0, -1, True, "1GB", 1e8]),
         ("max_body_bytes", [200_000, 10**9], [199_999, 0, 1e6, None]),
         ("max_rejected", [0, 0.5, 1], [-0.01, 1.01, math.nan, "0.5", None]),
         ("max_invalid", [0, 0.5, 1], [-0.01, 1.01, math.nan, "0.5", None]),
@@ -87,6 +88,20 @@ def test_each_option_has_bounds(name: str, accepted: list[Any], refused: list[An
         with pytest.raises(ConfigurationError) as caught:
             Options(**{"hash": None, name: value})
         assert name in str(caught.value)
+
+
+def test_bounds_of_what_is_in_flight_let_a_batch_through() -> None:
+    """Bytes for one batch at least, also where nobody gave a number; two bounds of which one is useless are refused."""
+    assert Options(hash=None).most_bytes_in_flight == 128_000_000
+    assert Options(hash=None, max_body_bytes=200_000_000).most_bytes_in_flight == 200_000_000
+    with pytest.raises(
+        ConfigurationError, match=r"at least 9,000,000, not 8,999,999\. A batch alone may have max_body_bytes"
+    ):
+        Options(hash=None, max_body_bytes=9_000_000, max_in_flight_bytes=8_999_999)
+    Options(hash="sha256", max_concurrency=40, max_in_flight_bytes=134_000_000)
+    with pytest.raises(ConfigurationError, match=r"contradict each other: so many full batches have 134,000,000 bytes"):
+        Options(hash="sha256", max_concurrency=40, max_in_flight_bytes=133_999_999)
+    Options(hash=None, max_concurrency=40, max_in_flight_bytes=8_000_000)  # in clear they may be small
 
 
 def test_a_batch_beyond_criteos_bound_says_why() -> None:
