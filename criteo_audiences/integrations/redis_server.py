@@ -13,7 +13,7 @@ import orjson
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.session.loops import completed
 
-_PATIENCE: Final = 2.0
+_PATIENCE: Final = 1.0
 """Seconds for a connection and for an answer, unless the URL says otherwise (`?socket_timeout=5`)."""
 _MOMENT: Final = 1.0
 """Seconds that an exchange under way gets to end when its caller is cancelled."""
