@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import orjson
 
-from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.errors import ConfigurationError, CriteoError
 from criteo_audiences.session.loops import completed
 
 _PATIENCE: Final = 1.0
@@ -23,7 +23,7 @@ _SENTINEL: Final = "+sentinel"
 _SCHEMES: Final = ("redis", "rediss", "unix", f"redis{_SENTINEL}", f"rediss{_SENTINEL}")
 
 
-class RedisGoneError(Exception):
+class RedisGoneError(CriteoError):
     """Redis does not answer, or refuses; the message is the kind of the client library's error and no more."""
 
 
