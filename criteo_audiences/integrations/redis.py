@@ -52,7 +52,7 @@ class RedisQuota:
     While Redis is gone each worker goes on with its part of the limit, `calls * share / workers`, after one warning;
     when Redis is back and has forgotten the calls, the workers write theirs back and wait for one period.
 
-    Close it with `aclose()`, or use it as `async with RedisQuota(...) as quota:`. It may be passed to several clients.
+    Use it as `async with RedisQuota(...) as quota:`, or call `aclose()`. It may be passed to several clients.
 
     Args:
         url: of the server: `redis://`, `rediss://` (TLS), `unix://`, or `redis+sentinel://host:26379,.../service/0`.
@@ -146,8 +146,7 @@ class RedisQuota:
         self._enter()
         now = self._clock.now()
         waiter = _Waiter(background, now, asyncio.get_running_loop().create_future(), longest)
-        queue = self._batches if background else self._singles
-        queue.append(waiter)
+        (self._batches if background else self._singles).append(waiter)
         self._woken.set()
         patience = None if longest is None else self._clock.call_later(longest, lambda: self._refuse(waiter, longest))
         try:
@@ -298,9 +297,8 @@ class RedisQuota:
             return (
                 0.0  # what was granted may be taken for a dead worker's by now; the next report says what is in flight
             )
-        surplus = self._admit(self._singles, int(answer["singles"])) + self._admit(
-            self._batches, int(answer["batches"])
-        )
+        surplus = self._admit(self._singles, int(answer["singles"]))
+        surplus += self._admit(self._batches, int(answer["batches"]))
         self._judge(self._singles)
         self._judge(self._batches)
         if not self._singles and not self._batches:
@@ -410,11 +408,10 @@ class RedisQuota:
 
     def _leave_queue(self, waiter: _Waiter) -> bool:
         queue = self._batches if waiter.background else self._singles
-        try:
+        is_in_it = waiter in queue
+        if is_in_it:
             queue.remove(waiter)
-        except ValueError:
-            return False
-        return True
+        return is_in_it
 
     def _fail_all(self, error: Exception) -> None:
         for queue in (self._singles, self._batches):

@@ -5,18 +5,15 @@ import hashlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import orjson
 
-from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.errors import ConfigurationError, CriteoError
 from criteo_audiences.session.loops import completed
 
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
-
-_PATIENCE: Final = 2.0
+_PATIENCE: Final = 1.0
 """Seconds for a connection and for an answer, unless the URL says otherwise (`?socket_timeout=5`)."""
 _MOMENT: Final = 1.0
 """Seconds that an exchange under way gets to end when its caller is cancelled."""
@@ -26,7 +23,7 @@ _SENTINEL: Final = "+sentinel"
 _SCHEMES: Final = ("redis", "rediss", "unix", f"redis{_SENTINEL}", f"rediss{_SENTINEL}")
 
 
-class RedisGoneError(Exception):
+class RedisGoneError(CriteoError):
     """Redis does not answer, or refuses; the message is the kind of the client library's error and no more."""
 
 
@@ -46,7 +43,7 @@ class RedisServer:
     def __init__(self, url: str, *, source: str = "url") -> None:
         self._url = url
         self._source = source
-        self._redis: Redis | None = None
+        self._redis: Any = None  # its types differ from release to release
         self._was_reached = False
         self._opened()
 
@@ -70,7 +67,7 @@ class RedisServer:
         """
         await self._answered(lambda redis: redis.ping())
 
-    async def _answered(self, command: Callable[["Redis"], Awaitable[Any]]) -> Any:
+    async def _answered(self, command: Callable[[Any], Awaitable[Any]]) -> Any:
         from redis.exceptions import RedisError  # noqa: PLC0415 - needs the extra
 
         async def exchange() -> Any:
@@ -84,7 +81,7 @@ class RedisServer:
         await self.close()
         raise failure  # out of reach of the library's exception, whose text may hold the URL
 
-    async def _evaluate(self, redis: "Redis", script: str, keys: list[str], argument: bytes) -> Any:
+    async def _evaluate(self, redis: Any, script: str, keys: list[str], argument: bytes) -> Any:
         from redis.exceptions import NoScriptError  # noqa: PLC0415 - needs the extra
 
         digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
@@ -110,7 +107,7 @@ class RedisServer:
         """Drops a connection that belongs to another event loop or process, which alone could close it."""
         self._redis = None
 
-    async def _connected(self) -> "Redis":
+    async def _connected(self) -> Any:
         if self._redis is None:
             self._redis = self._opened()
             info = await self._redis.info("server")
@@ -136,7 +133,7 @@ class RedisServer:
             )
         return RedisGoneError(type(error).__name__)
 
-    def _opened(self) -> "Redis":
+    def _opened(self) -> Any:
         try:
             from redis.asyncio import Redis  # noqa: PLC0415 - needs the extra
             from redis.asyncio.retry import Retry  # noqa: PLC0415
@@ -156,22 +153,22 @@ class RedisServer:
                 f"{self._source} must be the URL of a Redis server: {', '.join(f'{each}://' for each in _SCHEMES)}."
             )
         try:
-            of_sentinel = scheme.endswith(_SENTINEL)
-            redis = self._of_sentinel(options) if of_sentinel else Redis.from_url(self._url, **options)
-            pool: Any = redis.connection_pool
-            pool.make_connection()  # it is not opened: an unknown option shows here
+            from_url: Any = self._of_sentinel if scheme.endswith(_SENTINEL) else Redis.from_url
+            redis = from_url(self._url, **options)
+            redis.connection_pool.make_connection()  # it is not opened: an unknown option shows here
         except (ValueError, TypeError):
-            raise ConfigurationError(
-                f"{self._source} cannot be read as the URL of a Redis server; check port and options."
-            ) from None
-        return redis
+            pass
+        else:
+            return redis
+        raise ConfigurationError(f"{self._source} cannot be read as the URL of a Redis server; check port and options.")
 
-    def _of_sentinel(self, options: dict[str, Any]) -> "Redis":
+    @staticmethod
+    def _of_sentinel(url: str, **options: Any) -> Any:
         """Reads `redis+sentinel://user:password@host:port,host:port/service/0?option=...`."""
         from redis.asyncio.connection import parse_url  # noqa: PLC0415
         from redis.asyncio.sentinel import Sentinel  # noqa: PLC0415
 
-        parts = urlsplit(self._url)
+        parts = urlsplit(url)
         login, _, hosts = parts.netloc.rpartition("@")
         service, _, database = parts.path.strip("/").partition("/")
         query = dict(parse_qsl(parts.query))
@@ -194,8 +191,7 @@ class RedisServer:
             raise ValueError
         timeouts = {name: known[name] for name in ("socket_timeout", "socket_connect_timeout")}
         finder: Any = Sentinel
-        redis: Redis = finder(sentinels, sentinel_kwargs={**timeouts, **of_sentinels}, **known).master_for(service)
-        return redis
+        return finder(sentinels, sentinel_kwargs={**timeouts, **of_sentinels}, **known).master_for(service)
 
 
 def script_text(name: str) -> str:

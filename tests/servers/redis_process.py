@@ -1,6 +1,7 @@
 """A real redis-server of a test's own, on a free port of this machine."""
 
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -62,6 +63,16 @@ class RedisProcess:
             self._process.kill()
             self._process.wait()
             self._process = None
+
+    def suspend(self) -> None:
+        """Lets it hang."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Lets it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def __enter__(self) -> Self:
         return self.start()

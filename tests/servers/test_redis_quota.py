@@ -351,3 +351,16 @@ async def test_command_shares_the_quota(redis: RedisProcess) -> None:
             await asyncio.gather(*(quota.acquire() for _ in range(249)))
             with pytest.raises(QuotaWaitError):
                 await quota.acquire(longest=1.0)
+
+
+async def test_redis_that_hangs_is_like_one_that_is_gone(make: Make, redis: RedisProcess) -> None:
+    """A server that accepts connections and never answers holds a call up for no longer than its time-outs."""
+    quota = make()
+    await spend(quota, 1)
+    redis.suspend()
+    began = time.perf_counter()
+    await quota.acquire()
+    assert time.perf_counter() - began < 5.0
+    quota.settle()
+    redis.resume()
+    assert await quota.acquire() < 2.5
