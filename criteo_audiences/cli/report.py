@@ -2,7 +2,7 @@
 
 import datetime as dt
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -45,7 +45,7 @@ class Plan:
         """Says what an upload would take of the quota."""
         calls = "1 call" if self.calls == 1 else f"{self.calls:,} calls"
         wait = f"at least {self.seconds / _MINUTE:,.0f} min" if self.seconds else "no wait"
-        return f"would take {calls}: {wait} under a quota of {self.quota.calls:,} a minute"
+        return f"It would take {calls}: {wait} under a quota of {self.quota.calls:,} a minute."
 
     def foretell(self, now: dt.datetime) -> str:
         """Says when the last call could go out, and whose quota that is counted with."""
@@ -76,96 +76,13 @@ class Plan:
 
 
 def print_report(report: "UploadReport", plan: Plan | None = None) -> None:
-    """Prints where every row went, and what became of every identifier sent, or would by the plan of a dry run."""
-    figures = (*_rows_in(report), *(_rows_out(report) if plan is None else _rows_planned(report, plan)))
-    rows = [(label, _count(number), remark) for label, number, remark in figures]
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    for label, number, remark in rows:
-        print_result(f"{label:<{widths[0]}}  {number:>{widths[1]}}  {remark}")
-    if report.invalid_rows:
-        print_result(_refused_line(report))
-    print_result(_closing_line(report))
-    if plan is not None and (plan.seconds or plan.assumed):  # otherwise `cost` has said it all
-        print_result(plan.foretell(dt.datetime.now(dt.UTC)))
-    if report.hint and not report.failures:  # what to do about those comes first
-        print_result(report.hint)
-
-
-def _count(number: int | None) -> str:
-    return "-" if number is None else f"{number:,}"
-
-
-def _rows_in(report: "UploadReport") -> Iterator[tuple[str, int | None, str]]:
-    reasons = sorted(report.rejected.items(), key=lambda entry: -entry[1])
-    columns = ", ".join(repr(column) for column in report.columns)
-    heading = "column" if len(report.columns) == 1 else "columns"
-    yield "rows read", report.read, f"{heading} {columns}" if columns else ""
-    yield "  rejected", report.rejected_total, ", ".join(f"{reason} {count:,}" for reason, count in reasons)
-    if report.suppressed or report.opt_outs is not None:
-        yield "  suppressed", report.suppressed, _opt_outs(report)
-    yield "  duplicates", report.duplicates, "" if report.duplicates is not None else "not looked for"
-
-
-def _opt_outs(report: "UploadReport") -> str:
-    if report.opt_outs is None:
-        return "have opted out"
-    unusable = f", {report.unusable_opt_outs:,} cannot be used" if report.unusable_opt_outs else ""
-    return f"have opted out; {_counted(report.opt_outs, 'opt-out', 'opt-outs')}{unusable}"
-
-
-def _rows_planned(report: "UploadReport", plan: Plan) -> Iterator[tuple[str, int | None, str]]:
-    distinct = "" if report.duplicates is None else "distinct, "
-    yield "  to send", report.pending, distinct + plan.cost()
-
-
-def _rows_out(report: "UploadReport") -> Iterator[tuple[str, int | None, str]]:
-    if report.pending:
-        yield "  not sent", report.pending, "pending"
-    yield "  sent", report.sent, _cost(report)
-    yield "    accepted", report.valid, ""
-    yield "    refused", report.invalid, "by Criteo, as invalid" if report.invalid else ""
-    if report.unreported:
-        yield "    unreported", report.unreported, "Criteo's counts leave them open"
-    yield "    failed", report.failed, ""
-    yield "    unknown", report.unknown, "no answer; sending them again does no harm" if report.unknown else ""
-
-
-def _cost(report: "UploadReport") -> str:
-    parts = [_counted(report.batches, "batch", "batches"), _counted(report.calls, "call", "calls")]
-    if report.resumed:
-        parts.append(f"{report.resumed:,} by an earlier run")
-    if report.retries:
-        parts.append(_counted(report.retries, "retry", "retries"))
-    if report.already_hashed:
-        parts.append(f"{report.already_hashed:,} came hashed")
-    return ", ".join(parts)
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
-
-
-def _refused_line(report: "UploadReport") -> str:
-    """Returns a line with the first rows that Criteo refused, by file and column; the JSON document lists them all."""
-    places: dict[tuple[str, str], list[int]] = {}
-    for row in report.invalid_rows[:_MOST_ROWS]:
-        places.setdefault((row.file, row.column), []).append(row.row)
-    others = ", among others" if report.invalid > min(len(report.invalid_rows), _MOST_ROWS) else ""
-    return f"Criteo refused{others}: {'; '.join(_place(*place, rows) for place, rows in places.items())}."
-
-
-def _place(file: str, column: str, rows: Sequence[int]) -> str:
-    numbers = ", ".join(f"{row:,}" for row in rows)
-    word = "row" if len(rows) == 1 else "rows"
-    return f"{file} {word} {numbers}".lstrip() + (f" ({column})" if column else "")
-
-
-def _closing_line(report: "UploadReport") -> str:
-    if report.dry_run:
-        return f"Dry run: nothing was sent. {report.elapsed:.1f} s."
-    rate = f", {report.sent / report.elapsed:,.0f} identifiers a second" if report.elapsed and report.sent else ""
-    live = f" Live from about {report.live_from:%Y-%m-%d %H:%M} UTC." if report.live_from else ""
-    return f"{report.elapsed:.1f} s{rate}, {report.waited:.1f} s of them waiting for the quota.{live}"
+    """Prints what `str(report)` says but for its verdict, which comes last of all; and the plan of a dry run."""
+    for line in str(report).splitlines()[:-1]:
+        print_result(line)
+    if plan is not None:
+        print_result(plan.cost())
+        if plan.seconds or plan.assumed:  # otherwise that has said it all
+            print_result(plan.foretell(dt.datetime.now(dt.UTC)))
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from criteo_audiences import BulkResult, CriteoClient
 from criteo_audiences.cli import login
 from criteo_audiences.cli.exit_codes import Exit, exit_for, exit_for_report, one_line, shortfall
 from criteo_audiences.cli.report import Plan, print_report
-from criteo_audiences.cli.streams import flush, print_error, print_json, print_result
+from criteo_audiences.cli.streams import flush, print_error, print_json, print_result, print_verdict
 
 if TYPE_CHECKING:
     from criteo_audiences import UploadReport
@@ -184,6 +184,7 @@ def _tell_draining(state: Run) -> None:
 
 
 def _finished(state: Run, report: "UploadReport") -> Exit:
+    code = exit_for_report(report)
     if state.json:
         planned = {"plan": state.plan.to_dict(dt.datetime.now(dt.UTC))} if state.plan is not None else {}
         print_json({**report.to_dict(), **planned, **_how_to_resume(state), **_rejects(state), **state.facts})
@@ -192,26 +193,32 @@ def _finished(state: Run, report: "UploadReport") -> Exit:
         _tell_rejects(state)
         for remark in state.remarks:
             print_result(remark)
-    if not report.ok:
-        print_error(shortfall(report))
     _say_how_to_resume(state)
-    return exit_for_report(report)
+    if not report.ok:
+        print_verdict(f"FAILED ({code:d}): {shortfall(report)}", failed=True)
+    elif not state.json:
+        print_verdict(str(report).splitlines()[-1])
+    return code
 
 
 def _stopped(state: Run, error: BaseException, code: Exit, line: str) -> Exit:
     if state.debug:
         traceback.print_exception(error)
+    has_report = state.report is not None and state.report.read > 0
     if state.json:
         reported = _how_to_resume(state) | (state.report.to_dict() if state.report is not None else {})
         failed = {"ok": False, "error": {"kind": type(error).__name__, "message": line}}
         print_json({**reported, **_rejects(state), **failed})
     else:
-        if state.report is not None and state.report.read:
+        if state.report is not None and has_report:
             print_report(state.report)
         _tell_rejects(state)
     flush()
-    print_error(line)
     _say_how_to_resume(state)
+    if has_report:
+        print_verdict(f"FAILED ({code:d}): {line}", failed=True)
+    else:
+        print_error(line)
     return code
 
 

@@ -5,7 +5,8 @@ from criteo_audiences.uploads.amendment import Amend, Amendment, BatchResult, De
 from criteo_audiences.uploads.lane import Source
 from criteo_audiences.uploads.options import UploadOptions
 from criteo_audiences.uploads.policies import Policy, Verdict
-from criteo_audiences.uploads.report import Progress, UploadReport
+from criteo_audiences.uploads.progress import Phase, Progress
+from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.uploader import UploadStream, upload
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "BatchResult",
     "Destination",
     "Outcome",
+    "Phase",
     "Policy",
     "Progress",
     "Source",

@@ -18,7 +18,7 @@ from criteo_audiences.tables.plan import Selection
 from criteo_audiences.tables.table import FilePath, encoding_of, memory_limit_of, skip_rows_of, threads_of
 from criteo_audiences.uploads.lane import ArrowStream, refuse_lookalikes
 from criteo_audiences.uploads.policies import Policy, policies_of
-from criteo_audiences.uploads.report import Progress
+from criteo_audiences.uploads.progress import Progress
 from criteo_audiences.uploads.selections import Columns, chosen_selections
 from criteo_audiences.validation import choose, require_plain_function, require_range, require_text, require_unicode
 

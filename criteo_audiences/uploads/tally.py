@@ -17,7 +17,8 @@ from criteo_audiences.uploads.advice import Figures, hint, time_left
 from criteo_audiences.uploads.amendment import BatchResult, Outcome
 from criteo_audiences.uploads.lane import Lane
 from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.report import MOST_SAMPLED, Progress, UploadReport, live_from
+from criteo_audiences.uploads.progress import Progress
+from criteo_audiences.uploads.report import MOST_SAMPLED, UploadReport, live_from
 
 _PROGRESS_EVERY: Final = 0.25
 

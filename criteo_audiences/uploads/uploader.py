@@ -168,9 +168,8 @@ async def upload(
 
 def _how_far(report: UploadReport) -> str:
     return (
-        f"The upload stopped early: {report.read:,} rows read, {report.sent:,} sent, {report.valid:,} identifiers "
-        f"accepted by Criteo, {report.unknown:,} without an answer, {report.pending:,} not sent. Running it again is "
-        "safe."
+        f"The upload stopped early: {report.read:,} rows read, {report.sent:,} sent, {report.valid:,} valid, "
+        f"{report.unknown:,} unknown, {report.pending:,} pending. Running it again is safe."
     )
 
 

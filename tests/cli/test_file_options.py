@@ -130,10 +130,10 @@ async def test_sending_nothing_is_incomplete_unless_allowed(
     done = await cli(*what)
     assert done.code == 7
     assert done.err.splitlines()[-1] == (
-        "criteo-audiences: The upload is not complete: no row was read (an empty source, or a condition that no row "
+        "FAILED (7): The upload is not complete: no row was read (an empty source, or a condition that no row "
         "meets); give allow_empty=True (--allow-empty) if that is right."
     )
-    assert "rows read" in done.out
+    assert done.out.startswith("read          0")
     document = json.loads((await cli(*what, "--json")).out)
     assert (document["ok"], document["read"]) == (False, 0)
     allowed = await cli(*what, "--allow-empty", "--json")
