@@ -303,6 +303,7 @@ class ContactLists:
             host=self.session.host,
             application=self.session.application,
             segment_id=require_text(segment_id, "segment_id"),
+            window=getattr(self.session.limiter, "window", None),
         )
 
 

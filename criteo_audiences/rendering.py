@@ -66,7 +66,7 @@ def html_table(rows: Iterable[Row], *, caption: str = "", lines: Iterable[str] =
     return _titled(cells, caption) + "".join(f"<div>{_escaped(line)}</div>" for line in lines)
 
 
-def html_fields(shown: object) -> str:
+def html_fields(shown: Any) -> str:
     """Returns an attrs object as an HTML table of its fields that hold something and may be shown."""
     attributes = ((field.name, getattr(shown, field.name)) for field in fields(type(shown)) if field.repr)
     cells = "".join(

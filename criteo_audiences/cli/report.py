@@ -1,9 +1,7 @@
-"""What people see: the report and the progress of an upload."""
+"""What people see: the report of an upload, and what a dry run foretells."""
 
 import datetime as dt
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
@@ -11,14 +9,10 @@ from attrs import frozen
 from criteo_audiences import Quota
 from criteo_audiences.cli.streams import print_result
 
-if TYPE_CHECKING:  # slow to import: most commands upload nothing, and show no progress
-    from rich.console import Console
+if TYPE_CHECKING:  # slow to import: most commands upload nothing
+    from criteo_audiences import UploadReport
 
-    from criteo_audiences import Progress, UploadReport
-
-_LINE_EVERY: Final = 10.0
 _MINUTE: Final = 60
-_MINUTES: Final = 60
 _MOST_ROWS: Final = 20
 
 
@@ -83,67 +77,3 @@ def print_report(report: "UploadReport", plan: Plan | None = None) -> None:
         print_result(plan.cost())
         if plan.seconds or plan.assumed:  # otherwise that has said it all
             print_result(plan.foretell(dt.datetime.now(dt.UTC)))
-
-
-@contextmanager
-def progress_shown() -> Iterator[Callable[["Progress"], None]]:
-    """Shows progress on standard error while the block lasts; yields what to call with each `Progress`.
-
-    A terminal gets a bar; a file or the log of a job gets a line every ten seconds.
-    """
-    from rich.console import Console  # noqa: PLC0415 - see above
-
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    if not console.is_terminal or console.is_dumb_terminal:
-        yield _lines(console)
-        return
-    from rich import progress as bars  # noqa: PLC0415 - slow to import, and only a terminal shows a bar
-
-    columns = (
-        bars.BarColumn(bar_width=24),
-        bars.TextColumn("{task.description}"),
-        bars.TimeElapsedColumn(),
-    )
-    with bars.Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-
-        def show(progress: "Progress") -> None:
-            share = progress.share_staged if progress.share_read is None else progress.share_read
-            bar.update(task, description=_text(progress), total=None if share is None else 1.0, completed=share or 0.0)
-
-        yield show
-
-
-def _lines(console: "Console") -> Callable[["Progress"], None]:
-    due = _LINE_EVERY
-
-    def show(progress: "Progress") -> None:
-        nonlocal due
-        if progress.elapsed >= due:
-            due = progress.elapsed + _LINE_EVERY
-            console.print(f"{progress.elapsed:,.0f} s:{_share(progress)} {_text(progress)}", markup=False)
-
-    return show
-
-
-def _share(progress: "Progress") -> str:
-    if progress.share_read is not None:
-        return f" of the file {progress.share_read:.0%},"
-    return "" if progress.share_staged is None else f" reading the file, {progress.share_staged:.0%},"
-
-
-def _text(progress: "Progress") -> str:
-    rate = progress.sent / progress.elapsed if progress.elapsed else 0.0
-    text = f"{progress.read:,} read, {progress.sent:,} sent ({rate:,.0f}/s), {progress.in_flight} in flight"
-    waited = f", waited {progress.waited:.0f} s for the quota" if progress.waited >= 1 else ""
-    if progress.is_waiting:
-        waited = ", waiting for the quota" + (f" ({progress.waited:.0f} s so far)" if progress.waited >= 1 else "")
-    return text + waited + ("" if progress.remaining is None else f", about {_span(progress.remaining)} left")
-
-
-def _span(seconds: float) -> str:
-    """Says how long an estimate is, no finer than it can be."""
-    if seconds < _MINUTE:
-        return f"{math.ceil(seconds)} s"
-    minutes = math.ceil(seconds / _MINUTE)
-    return f"{minutes} min" if minutes < _MINUTES else f"{minutes // _MINUTES} h {minutes % _MINUTES} min"

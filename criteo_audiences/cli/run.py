@@ -7,7 +7,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -21,6 +22,7 @@ from criteo_audiences.cli.streams import flush, print_error, print_json, print_r
 
 if TYPE_CHECKING:
     from criteo_audiences import UploadReport
+    from criteo_audiences.progress import Bar
 
 
 _READING: Final = "criteo-audiences-table"
@@ -91,6 +93,10 @@ class Run:
 
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result and errors, nothing on the way.")] = (
+        False
+    )
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="Show no progress.")] = False
     report: "UploadReport | None" = None
     resume: str | None = None
     plan: Plan | None = None
@@ -100,6 +106,29 @@ class Run:
     code: Exit = Exit.OK
     drains: float = 0.0
     reads_standard_input: bool = False
+
+    @contextmanager
+    def progress(self) -> Iterator["Bar"]:
+        """Shows the progress of an upload, unless it is not wanted; yields what an upload takes as `on_progress`."""
+        from criteo_audiences.progress import bar  # noqa: PLC0415 - slow to import, and most commands upload nothing
+
+        with nullcontext(_Silent(quiet=self.quiet)) if self.quiet or self.no_progress else bar() as show:
+            yield show
+
+
+class _Silent:
+    """Shows no progress; says what is about to happen, unless that is not wanted either."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def __call__(self, progress: object) -> None:
+        """Shows nothing."""
+
+    def note(self, line: str) -> None:
+        """Prints a line."""
+        if not self._quiet:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - no result, so not on standard output
 
 
 def run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> None:

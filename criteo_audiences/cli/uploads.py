@@ -21,7 +21,7 @@ from criteo_audiences.cli.options import (
     one_of,
     service_of,
 )
-from criteo_audiences.cli.report import Plan, progress_shown
+from criteo_audiences.cli.report import Plan
 from criteo_audiences.cli.run import Run, run
 from criteo_audiences.cli.state_directory import resume_command, usable_directory
 from criteo_audiences.cli.streams import print_error
@@ -260,15 +260,15 @@ async def upload_table(
     lists = service_of(criteo, service)
     results = None
     announced = [announcement]
-    if state.reads_standard_input:  # its first row may be long in coming
-        _announce([announced.pop()])
     try:
-        with progress_shown() as show:
+        with state.progress() as show:
+            if state.reads_standard_input:  # its first row may be long in coming
+                show.note(announced.pop())
             async with lists.stream_contact_list(segment_id, table, on_progress=show, **options) as results:
                 state.rejects = options.get("rejects")
-                _announce(announced)
-                _announce(_about_the_journal(results.set_aside, resumes=results.resumes))
-                _announce(_about_the_opt_outs(results.report))
+                notes = _about_the_journal(results.set_aside, resumes=results.resumes)
+                for line in (*announced, *notes, *_about_the_opt_outs(results.report)):
+                    show.note(line)
                 async for _ in results:
                     pass
     finally:
@@ -277,11 +277,6 @@ async def upload_table(
             for note in results.report.notes:
                 print_error(note)
             state.resume = resume_command(sys.argv) if results.resumable else None
-
-
-def _announce(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - no result, so not on standard output
 
 
 def _about_the_journal(set_aside: str | None, *, resumes: bool) -> Iterator[str]:

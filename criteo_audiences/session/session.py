@@ -142,7 +142,7 @@ class Session:
         self._base_url = base_url
         self._api_version = api_version
         self._user_agent = user_agent
-        self._limiter = limiter or LocalRateLimiter(clock=self._clock)
+        self.limiter = self._limiter = limiter or LocalRateLimiter(clock=self._clock)
         self._token_limiter = LocalRateLimiter(_TOKEN_CALLS, clock=self._clock)
         self._refusals = Refusals()
         self._token_refusals = Refusals()

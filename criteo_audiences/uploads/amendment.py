@@ -30,12 +30,14 @@ class Destination:
         host: of the API.
         application: the id of the application that makes the calls, where it is known.
         segment_id: the contact list.
+        window: calls that the quota allows within so many seconds; `None` when that is not known.
     """
 
     service: str
     host: str
     application: str = field(default="", repr=False)
     segment_id: str
+    window: tuple[int, float] | None = None
 
 
 @frozen(kw_only=True)

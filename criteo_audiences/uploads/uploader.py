@@ -119,6 +119,7 @@ async def _running(
                 await upload.recorder.complete()
         await upload.look_again()
 
+    upload.expect_window(destination.window)
     if rejects is not None:
         await to_thread.run_sync(rejects.require_new)
     async with own_task(run) as task:

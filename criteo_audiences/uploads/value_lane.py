@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from contextlib import aclosing, suppress
 from itertools import islice
 from typing import Any, Final
@@ -47,6 +47,7 @@ class ValueLane(Lane):
     def __init__(self, source: object, options: Options, rejects: RejectsFile | None = None) -> None:
         require_counted(options.fail_on, dedupe=bool(options.dedupe))
         self._reading = open_source(source)
+        self._length = len(source) if isinstance(source, Sized) else 0
         selection = options.selections[0]
         seen = Fingerprints() if options.dedupe else None
         self._rejects = rejects
@@ -72,8 +73,9 @@ class ValueLane(Lane):
         return self._preparation
 
     def progress(self) -> LaneProgress:
-        """See `Lane.progress`; an iterable cannot say how much of it has been read."""
-        return LaneProgress(seen=self._preparation.read)
+        """See `Lane.progress`; an iterable that does not know its length cannot say how much has been read."""
+        read = self._preparation.read
+        return LaneProgress(seen=read, share=min(1.0, read / self._length) if self._length else None)
 
     @property
     def notes(self) -> tuple[str, ...]:
