@@ -3,7 +3,6 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from criteo_audiences.client import CriteoClient
 from criteo_audiences.errors import (
     ApiVersionGoneError,
     AuthenticationError,
@@ -41,20 +40,21 @@ from criteo_audiences.models import (
     RateLimit,
 )
 from criteo_audiences.results import BulkResult, Page, Search
-from criteo_audiences.session import (
-    ClientCredentials,
-    Event,
-    Quota,
-    RateLimiter,
-    RetryPolicy,
-    StaticToken,
-    TokenSource,
-)
 from criteo_audiences.version import __version__
 
-if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use: an import is waited for at every start
+if TYPE_CHECKING:  # what not every program needs, imported on first use: an import is waited for at every start
     from criteo_audiences.algebra import Segment
+    from criteo_audiences.client import CriteoClient
     from criteo_audiences.identifiers import hash_email, hash_phone, normalize_email, normalize_phone
+    from criteo_audiences.session import (
+        ClientCredentials,
+        Event,
+        Quota,
+        RateLimiter,
+        RetryPolicy,
+        StaticToken,
+        TokenSource,
+    )
     from criteo_audiences.session.consent import AuthorizationCode, RefreshToken
     from criteo_audiences.tables import Table
     from criteo_audiences.uploads import (
@@ -72,13 +72,21 @@ else:
     _HOMES = {
         "AuthorizationCode": "session.consent",
         "BatchResult": "uploads",
+        "ClientCredentials": "session",
+        "CriteoClient": "client",
+        "Event": "session",
         "Outcome": "uploads",
         "Policy": "uploads",
         "Progress": "uploads",
+        "Quota": "session",
+        "RateLimiter": "session",
         "RefreshToken": "session.consent",
+        "RetryPolicy": "session",
         "Segment": "algebra",
         "SourceRow": "uploads",
+        "StaticToken": "session",
         "Table": "tables",
+        "TokenSource": "session",
         "UploadOptions": "uploads",
         "UploadReport": "uploads",
         "UploadStream": "uploads",

@@ -7,6 +7,7 @@ import typer
 from criteo_audiences import __version__
 from criteo_audiences.cli.audiences import audiences
 from criteo_audiences.cli.contact_lists import clear, stats
+from criteo_audiences.cli.help import make_helpful
 from criteo_audiences.cli.in_market import in_market
 from criteo_audiences.cli.journals import journals
 from criteo_audiences.cli.login import choose_profile
@@ -22,7 +23,8 @@ app = typer.Typer(
     "Credentials come from CRITEO_CLIENT_ID and CRITEO_CLIENT_SECRET (and CRITEO_REFRESH_TOKEN for a user who has "
     "consented), from the files that CRITEO_CLIENT_ID_FILE and the like name, or from a profile.",
     no_args_is_help=True,
-    add_completion=False,
+    rich_markup_mode=None,  # plain lines: nothing is cut at 80 columns, and `--help` is there at once
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,  # they would show local variables, and with them identifiers
 )
 app.command(cls=UploadCommand)(grouped(upload))
@@ -33,6 +35,7 @@ app.add_typer(segments, name="segments")
 app.add_typer(journals, name="journals")
 app.add_typer(audiences, name="audiences")
 app.add_typer(in_market, name="in-market")
+make_helpful(app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,12 +1,12 @@
 """`audiences`: list, create, delete and size the audiences of an owner."""
 
 from collections.abc import Coroutine
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
 
-from criteo_audiences import BulkResult, ConfigurationError, CriteoClient
+from criteo_audiences import BulkResult, ConfigurationError
 from criteo_audiences.cli.bulk import ChannelOption, IdsArgument, delete_all, size_all
 from criteo_audiences.cli.options import (
     AccountOption,
@@ -22,6 +22,9 @@ from criteo_audiences.cli.options import (
 )
 from criteo_audiences.cli.run import Run, run_connected
 from criteo_audiences.cli.streams import print_json, print_result, print_table
+
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient
 
 audiences = typer.Typer(no_args_is_help=True, help="List, create, delete and size audiences.")
 
@@ -39,7 +42,7 @@ AlgebraOption = Annotated[
 def list_audiences(service: ServiceArgument, owner: Buyer, state: Run) -> None:
     """List the audiences of an owner, each with the segments it combines."""
 
-    async def command(criteo: CriteoClient) -> None:
+    async def command(criteo: "CriteoClient") -> None:
         found = [_shown(audience) async for audience in _search(criteo, service, owner)]
         if state.json:
             print_json({"ok": True, "audiences": found})
@@ -64,7 +67,7 @@ def create(
 ) -> None:
     """Create an audience and print its id."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         _require_audiences(service)
         who: dict[str, Any] = {"name": name, "algebra": _read_algebra(algebra), "description": description}
         whose = owner.required(service)
@@ -99,7 +102,7 @@ def delete(
 ) -> None:
     """Delete audiences."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         _require_audiences(service)
         return delete_all(criteo, state, service, account_id, "audience", ids, yes=yes)
 
@@ -118,14 +121,14 @@ def size(
 ) -> None:
     """Compute how many people audiences hold."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         _require_audiences(service)
         return size_all(criteo, state, service, account_id, "audience", ids, channel)
 
     run_connected(command, state)
 
 
-def _search(criteo: CriteoClient, service: Service, owner: Buyer) -> Any:
+def _search(criteo: "CriteoClient", service: Service, owner: Buyer) -> Any:
     _require_audiences(service)
     if service is Service.RETAIL_MEDIA:
         return criteo.retail_media.search_audiences(owner.required(service))

@@ -1,21 +1,31 @@
 """What `segments` and `audiences` both do with many ids at once: delete, size."""
 
 from collections.abc import Coroutine, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from criteo_audiences import ConfigurationError, CriteoClient
+from criteo_audiences import ConfigurationError
 from criteo_audiences.cli.options import Service, confirm, filled, in_account
 from criteo_audiences.cli.run import Run, print_problems
 from criteo_audiences.cli.streams import print_json, print_result
+
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient
 
 IdsArgument = Annotated[list[str], typer.Argument(parser=filled, metavar="ID...", help="Ids, separated by spaces.")]
 ChannelOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Onsite or Offsite, for Retail Media.")]
 
 
 def delete_all(
-    criteo: CriteoClient, state: Run, service: Service, account_id: str | None, noun: str, ids: list[str], *, yes: bool
+    criteo: "CriteoClient",
+    state: Run,
+    service: Service,
+    account_id: str | None,
+    noun: str,
+    ids: list[str],
+    *,
+    yes: bool,
 ) -> Coroutine[Any, Any, None]:
     """Asks first, unless `--yes` was given, then deletes and prints the ids that are gone, with the problems of others.
 
@@ -48,7 +58,7 @@ def delete_all(
 
 
 def size_all(
-    criteo: CriteoClient,
+    criteo: "CriteoClient",
     state: Run,
     service: Service,
     account_id: str | None,

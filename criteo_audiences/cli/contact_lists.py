@@ -1,9 +1,8 @@
 """`clear` and `stats`: what a contact list holds."""
 
 from collections.abc import Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from criteo_audiences import CriteoClient
 from criteo_audiences.cli.options import (
     AccountOption,
     SegmentArgument,
@@ -17,11 +16,14 @@ from criteo_audiences.cli.options import (
 from criteo_audiences.cli.run import Run, run_connected
 from criteo_audiences.cli.streams import print_json, print_result
 
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient
+
 
 def clear(service: ServiceArgument, segment_id: SegmentArgument, *, yes: YesOption = False, state: Run) -> None:
     """Remove every identifier from a contact list; the segment stays."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         if not yes:
             confirm(f"Remove every identifier from {service.value} segment {segment_id}?")
         return _clear(criteo, service, segment_id, state)
@@ -29,7 +31,7 @@ def clear(service: ServiceArgument, segment_id: SegmentArgument, *, yes: YesOpti
     run_connected(command, state)
 
 
-async def _clear(criteo: CriteoClient, service: Service, segment_id: str, state: Run) -> None:
+async def _clear(criteo: "CriteoClient", service: Service, segment_id: str, state: Run) -> None:
     await service_of(criteo, service).clear_contact_list(segment_id)
     if state.json:
         print_json({"ok": True, "segment_id": segment_id, "cleared": True})
@@ -42,7 +44,7 @@ def stats(
 ) -> None:
     """Show how many identifiers a contact list holds and how many Criteo matched; Retail Media needs --account-id."""
 
-    async def command(criteo: CriteoClient) -> None:
+    async def command(criteo: "CriteoClient") -> None:
         found = await in_account(criteo, service, account_id, "get_contact_list_statistics")(segment_id)
         if state.json:
             counts = {"identifiers": found.number_of_identifiers, "matches": found.number_of_matches}

@@ -1,13 +1,15 @@
 """`in-market`: what in-market segments can be made of."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from criteo_audiences import CriteoClient
 from criteo_audiences.cli.options import filled, grouped
 from criteo_audiences.cli.run import Run, run_connected
 from criteo_audiences.cli.streams import print_json, print_table
+
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient
 
 in_market = typer.Typer(no_args_is_help=True, help="List what in-market segments can be made of.")
 
@@ -24,7 +26,7 @@ CountryArgument = Annotated[
 def interests(advertiser_id: AdvertiserArgument, country: CountryArgument, state: Run) -> None:
     """List interests; each has an id of Google's product taxonomy and its parent's."""
 
-    async def command(criteo: CriteoClient) -> None:
+    async def command(criteo: "CriteoClient") -> None:
         found = await criteo.marketing_solutions.list_in_market_interests(advertiser_id, country)
         _print(state, [{"id": each.id, "parent_id": each.parent_id} for each in found])
 
@@ -36,7 +38,7 @@ def interests(advertiser_id: AdvertiserArgument, country: CountryArgument, state
 def brands(advertiser_id: AdvertiserArgument, country: CountryArgument, state: Run) -> None:
     """List brands with the number of people interested in them."""
 
-    async def command(criteo: CriteoClient) -> None:
+    async def command(criteo: "CriteoClient") -> None:
         found = await criteo.marketing_solutions.list_in_market_brands(advertiser_id, country)
         _print(state, [{"id": each.id, "name": each.name, "size": each.size} for each in found])
 

@@ -2,8 +2,10 @@
 
 import os
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
-from criteo_audiences import ClientCredentials, CriteoClient
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient
 
 _PROFILE: ContextVar[str | None] = ContextVar("profile", default=None)
 _LOGINS = ("CRITEO_CLIENT_", "CRITEO_REFRESH_TOKEN", "CRITEO_PROFILE")
@@ -14,12 +16,14 @@ def choose_profile(name: str | None) -> None:
     _PROFILE.set(name)
 
 
-def client() -> CriteoClient:
+def client() -> "CriteoClient":
     """Builds the client.
 
     Raises:
         ConfigurationError: naming the variable or the key that is missing or cannot be used.
     """
+    from criteo_audiences import CriteoClient  # noqa: PLC0415 - see above
+
     return CriteoClient.from_env(profile=_PROFILE.get())
 
 
@@ -29,12 +33,13 @@ def is_set() -> bool:
     return _PROFILE.get() is not None or any(variables)
 
 
-class _NoLogin(ClientCredentials):
-    """Stands in for a login where there is none: a dry run with it makes no call at all."""
-
-    is_login = False
-
-
-def stand_in() -> CriteoClient:
+def stand_in() -> "CriteoClient":
     """Builds a client for a dry run without a login: it makes no call."""
-    return CriteoClient(_NoLogin(client_id="none", client_secret="none"))  # noqa: S106 - stands in for none
+    from criteo_audiences import ClientCredentials, CriteoClient  # noqa: PLC0415 - see above
+
+    class NoLogin(ClientCredentials):
+        """Stands in for a login where there is none: a dry run with it makes no call at all."""
+
+        is_login = False
+
+    return CriteoClient(NoLogin(client_id="none", client_secret="none"))  # noqa: S106 - stands in for none

@@ -1,22 +1,28 @@
 """Arguments and options that several commands share, written once and explained by the library's own words."""
 
+import ast
 import difflib
 import functools
 import importlib
 import inspect
 import os
+import pkgutil
 import re
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from enum import StrEnum
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
 
 import attrs
 import typer
 import typer.core
 import typer.models
 
-from criteo_audiences import ConfigurationError, CriteoClient
+from criteo_audiences import ConfigurationError
+from criteo_audiences.cli.help import HelpfulCommand
+
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient
 
 W = TypeVar("W", bound=StrEnum)
 Command = Callable[..., None]
@@ -78,7 +84,9 @@ def filled(text: str) -> str:
 
 ServiceArgument = Annotated[
     Service,
-    typer.Argument(parser=one_of(Service), metavar="SERVICE", help="The Criteo service."),
+    typer.Argument(
+        parser=one_of(Service), metavar="SERVICE", help="Marketing-solutions, retail-media or commerce-grid."
+    ),
 ]
 SegmentArgument = Annotated[str, typer.Argument(parser=filled, metavar="SEGMENT_ID", help="Id of the segment.")]
 AccountOption = Annotated[str | None, typer.Option(parser=filled, metavar="ID", help="Owner in Retail Media.")]
@@ -148,7 +156,7 @@ def confirm(question: str) -> None:
 
 
 def in_account(
-    criteo: CriteoClient, service: Service, account_id: str | None, method: str
+    criteo: "CriteoClient", service: Service, account_id: str | None, method: str
 ) -> Callable[..., Coroutine[Any, Any, Any]]:
     """Returns a service's method, with the account that Retail Media wants first.
 
@@ -168,7 +176,7 @@ def models_of(service: Service) -> Any:
     return importlib.import_module(f"criteo_audiences.{service.name.lower()}")
 
 
-def service_of(criteo: CriteoClient, service: Service) -> Any:
+def service_of(criteo: "CriteoClient", service: Service) -> Any:
     """Returns the client's service; the services' methods have the same names."""
     return getattr(criteo, service.name.lower())
 
@@ -212,7 +220,7 @@ def _options(group: Any) -> Iterator[inspect.Parameter]:
             yield inspect.Parameter(field.name, kind, default=default, annotation=field.type)
 
 
-class UploadCommand(typer.core.TyperCommand):
+class UploadCommand(HelpfulCommand):
     """A command whose options are keywords of the library's uploads: those without a help text get the library's."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -225,11 +233,15 @@ class UploadCommand(typer.core.TyperCommand):
 
 
 def keyword_meanings() -> dict[str, str]:
-    """Returns what each keyword of an upload means, as the docstring of `UploadOptions` has it, on one line each."""
-    from criteo_audiences import UploadOptions  # noqa: PLC0415 - slow to import, and most commands upload nothing
+    """Returns what each keyword of an upload means, as the docstring of `UploadOptions` has it, on one line each.
 
-    text = inspect.cleandoc(UploadOptions.__doc__ or "")  # -OO takes docstrings away
-    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
+    It is read and not imported, which would take longer than all the rest of `--help`.
+    """
+    source = pkgutil.get_data("criteo_audiences", "uploads/options.py") or b""
+    classes = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
+    entries = re.findall(
+        r"^    (\w+): (.*(?:\n {8}.*)*)", ast.get_docstring(classes["UploadOptions"]) or "", re.MULTILINE
+    )
     return {keyword: " ".join(words.split()) for keyword, words in entries}
 
 

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
-from criteo_audiences import Quota
 from criteo_audiences.cli.streams import print_result
 
 if TYPE_CHECKING:  # slow to import: most commands upload nothing
-    from criteo_audiences import UploadReport
+    from criteo_audiences import Quota, UploadReport
 
 _MINUTE: Final = 60
 _MOST_ROWS: Final = 20
@@ -27,7 +26,7 @@ class Plan:
     """
 
     calls: int
-    quota: Quota
+    quota: "Quota"
     assumed: bool
 
     @property

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from attrs import define, field
 
-from criteo_audiences import BulkResult, CriteoClient
+from criteo_audiences import BulkResult
 from criteo_audiences.cli import login
 from criteo_audiences.cli.exit_codes import Exit, exit_for, exit_for_report, one_line, shortfall
 from criteo_audiences.cli.report import Plan, print_report
 from criteo_audiences.cli.streams import flush, print_error, print_json, print_result, print_verdict
 
 if TYPE_CHECKING:
-    from criteo_audiences import UploadReport
+    from criteo_audiences import CriteoClient, UploadReport
     from criteo_audiences.progress import Bar
 
 
@@ -158,7 +158,7 @@ def _is_still_reading() -> bool:
     return any(thread.name == _READING for thread in threading.enumerate())
 
 
-def run_connected(command: Callable[[CriteoClient], Coroutine[Any, Any, None]], state: Run) -> None:
+def run_connected(command: Callable[["CriteoClient"], Coroutine[Any, Any, None]], state: Run) -> None:
     """Runs a command that needs a client, which the environment describes."""
 
     def connected() -> Coroutine[Any, Any, None]:
@@ -168,7 +168,7 @@ def run_connected(command: Callable[[CriteoClient], Coroutine[Any, Any, None]], 
     run(connected, state)
 
 
-async def _connected(criteo: CriteoClient, command: Coroutine[Any, Any, None]) -> None:
+async def _connected(criteo: "CriteoClient", command: Coroutine[Any, Any, None]) -> None:
     async with criteo:
         await command
 

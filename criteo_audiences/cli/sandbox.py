@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from criteo_audiences import ConfigurationError, CriteoClient
+from criteo_audiences import ConfigurationError
 from criteo_audiences.cli.options import Service, filled
 from criteo_audiences.cli.run import Run, run
 from criteo_audiences.cli.streams import flush, print_json, print_result
@@ -44,7 +44,7 @@ async def _demonstrate(file: str | None, state: Run) -> None:
     """
     if file is None and not _EXAMPLE.exists():
         raise ConfigurationError("The example export is part of a checkout, not of the package: name a CSV file.")
-    from criteo_audiences import Table  # noqa: PLC0415 - slow to import
+    from criteo_audiences import CriteoClient, Table  # noqa: PLC0415 - slow to import
     from criteo_audiences.sandbox import Sandbox  # noqa: PLC0415 - the same, and most commands need no server
 
     table = Table.from_file(file or _EXAMPLE)

@@ -1,12 +1,12 @@
 """`segments`: list, create, update, delete and size the segments of a service."""
 
 from collections.abc import Coroutine, Mapping
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
 
-from criteo_audiences import ConfigurationError, CriteoClient
+from criteo_audiences import ConfigurationError
 from criteo_audiences.cli.bulk import ChannelOption, IdsArgument, delete_all, size_all
 from criteo_audiences.cli.in_market import AdvertiserArgument
 from criteo_audiences.cli.options import (
@@ -26,6 +26,9 @@ from criteo_audiences.cli.options import (
 from criteo_audiences.cli.run import Run, run_connected
 from criteo_audiences.cli.state_directory import note_operation
 from criteo_audiences.cli.streams import print_json, print_result, print_table
+
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient
 
 segments = typer.Typer(no_args_is_help=True, help="List, create, update, delete and size audience segments.")
 
@@ -75,7 +78,7 @@ class NewList:
 def list_segments(service: ServiceArgument, owner: Owner, state: Run) -> None:
     """List the segments of an owner; Retail Media needs --account-id, the others list all without one."""
 
-    async def command(criteo: CriteoClient) -> None:
+    async def command(criteo: "CriteoClient") -> None:
         found = [_shown(segment) async for segment in _search(criteo, service, owner)]
         if state.json:
             print_json({"ok": True, "segments": found})
@@ -91,7 +94,7 @@ def list_segments(service: ServiceArgument, owner: Owner, state: Run) -> None:
 def create(service: ServiceArgument, name: NameArgument, owner: Owner, new: NewList, state: Run) -> None:
     """Make sure that a contact list of this name is there, and print its id; running it again changes nothing."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         return _one(_ensure(criteo, service, owner.required(service), name, new.keywords(service)), state)
 
     run_connected(command, state)
@@ -114,7 +117,7 @@ def update(
     if description is not None or no_description:
         changes["description"] = None if no_description else description
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         if description is not None and no_description:
             raise ConfigurationError("Give --description or --no-description, not both.")
         change = models_of(service).AudienceSegmentUpdate(id=segment_id, **changes)
@@ -135,7 +138,7 @@ def delete(
 ) -> None:
     """Delete segments; one that an audience uses stays."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         deleting = delete_all(criteo, state, service, account_id, "audience_segment", ids, yes=yes)
         for segment_id in ids:
             note_operation(criteo, service, segment_id)
@@ -156,7 +159,7 @@ def size(
 ) -> None:
     """Compute how many people segments hold; Retail Media needs --account-id and --channel, and is experimental."""
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         if service is Service.COMMERCE_GRID:
             raise ConfigurationError("commerce-grid computes no sizes; see stats.")
         return size_all(criteo, state, service, account_id, "audience_segment", ids, channel)
@@ -177,7 +180,7 @@ def estimate(
 ) -> None:
     """Estimate how many people an in-market segment of Marketing Solutions would hold."""
 
-    async def command(criteo: CriteoClient) -> None:
+    async def command(criteo: "CriteoClient") -> None:
         ms = models_of(Service.MARKETING_SOLUTIONS)
         settings = ms.InMarketCreate(country=country, interest_ids=interest, brand_ids=brand, gender=gender)
         definition = ms.AudienceSegmentEstimate(advertiser_id=advertiser_id, in_market=settings)
@@ -190,7 +193,7 @@ def estimate(
     run_connected(command, state)
 
 
-def _search(criteo: CriteoClient, service: Service, owner: Owner) -> Any:
+def _search(criteo: "CriteoClient", service: Service, owner: Owner) -> Any:
     if service is Service.RETAIL_MEDIA:
         return criteo.retail_media.search_audience_segments(owner.required(service))
     whose = owner.of(service)
@@ -201,7 +204,7 @@ def _search(criteo: CriteoClient, service: Service, owner: Owner) -> Any:
 
 
 def _ensure(
-    criteo: CriteoClient, service: Service, owner: str, name: str, options: dict[str, str]
+    criteo: "CriteoClient", service: Service, owner: str, name: str, options: dict[str, str]
 ) -> Coroutine[Any, Any, Any]:
     if service is Service.MARKETING_SOLUTIONS:
         return criteo.marketing_solutions.ensure_contact_list(advertiser_id=owner, name=name, **options)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import attrs
 import typer
 
-from criteo_audiences import ConfigurationError, CriteoClient, HashAlgorithm, IdentifierType, Operation, Quota
+from criteo_audiences import ConfigurationError, HashAlgorithm, IdentifierType, Operation
 from criteo_audiences.cli import login
 from criteo_audiences.cli.options import (
     Owner,
@@ -27,7 +27,7 @@ from criteo_audiences.cli.state_directory import resume_command, usable_director
 from criteo_audiences.cli.streams import print_error
 
 if TYPE_CHECKING:  # slow to import, and most commands upload nothing
-    from criteo_audiences import Table, UploadReport
+    from criteo_audiences import CriteoClient, Table, UploadReport
 
 _HASHED = frozenset({IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER})
 
@@ -217,7 +217,7 @@ def _send(
     state.reads_standard_input = "-" in files
     state.drains = 0.0 if sending.dry_run else sending.drain_timeout
 
-    from criteo_audiences import Table  # noqa: PLC0415 - see above
+    from criteo_audiences import Quota, Table  # noqa: PLC0415 - see above
 
     async def command() -> None:
         options = sending.keywords() | {"operation": operation} | journal_keywords(sending)
@@ -237,7 +237,7 @@ def _send(
 
 
 async def upload_table(
-    criteo: CriteoClient,
+    criteo: "CriteoClient",
     state: Run,
     service: Service,
     segment_id: str,

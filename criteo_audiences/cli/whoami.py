@@ -1,18 +1,21 @@
 """`whoami`: what the credentials may work for."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from criteo_audiences import CriteoClient, CriteoError
+from criteo_audiences import CriteoError
 from criteo_audiences.cli.exit_codes import one_line
 from criteo_audiences.cli.options import Service, ServiceArgument, service_of
 from criteo_audiences.cli.run import Run, run_connected
 from criteo_audiences.cli.streams import print_error, print_json, print_result
 
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient
+
 
 def whoami(service: ServiceArgument, state: Run) -> None:
     """Show the application of the credentials, and the advertisers or accounts it may work for."""
 
-    async def command(criteo: CriteoClient) -> None:
+    async def command(criteo: "CriteoClient") -> None:
         application = await service_of(criteo, service).get_application()
         owners = await _owners(criteo, service)
         if state.json:
@@ -26,7 +29,7 @@ def whoami(service: ServiceArgument, state: Run) -> None:
     run_connected(command, state)
 
 
-async def _owners(criteo: CriteoClient, service: Service) -> list[dict[str, Any]]:
+async def _owners(criteo: "CriteoClient", service: Service) -> list[dict[str, Any]]:
     """Lists whom the application may work for; one that may not list them can still say who it is."""
     try:
         if service is Service.MARKETING_SOLUTIONS:

@@ -22,6 +22,7 @@ _FIRST_CALL: Final = 0.25
 
 _SENDERS: Final = 4
 _WINDOWS: Final = 3
+_SLACK: Final = 1.1
 _MOSTLY: Final = 0.6  # a window and a call's seconds may hold fewer calls than a window
 _NOTICEABLE: Final = 2.0
 
@@ -153,7 +154,7 @@ class TimeLeft:
     def _wait(self, batches: float, moment: Moment, calls: int, period: float) -> float:
         """Returns the seconds at least when others have used up the window: a wait may last a whole period."""
         own = len(self._ends) + 1 - calls
-        if own >= 1 and self._ends[own - 1].now + period > moment.now:  # it is ours, and when it ends is known
+        if own >= 1 and self._ends[own - 1].now + _SLACK * period > moment.now:  # it is ours, and when it ends is known
             return 0.0
         return max(0.0, period - (moment.waiting_for or 0.0)) + (math.ceil(batches / calls) - 1) * period
 
