@@ -1,6 +1,5 @@
 """What every service does with contact lists: amend, clear and upload to them, create them, check them first."""
 
-import difflib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -33,7 +32,7 @@ from criteo_audiences.uploads.lane import as_table
 from criteo_audiences.uploads.options import Options, gum_caller_id_of
 from criteo_audiences.uploads.pipeline import Look
 from criteo_audiences.uploads.uploader import stream, upload
-from criteo_audiences.validation import choose, require_text
+from criteo_audiences.validation import choose, require_known, require_text
 
 __all__ = [
     "Calls",
@@ -330,10 +329,7 @@ def _noted_unless_kept(destination: Destination, settings: Options) -> AbstractA
 
 def _settings(method: str, vocabulary: Vocabulary, options: UploadOptions) -> Options:
     """Reads the keywords of a method; an unknown one is refused in the method's own name."""
-    for name in options.keys() - UploadOptions.__annotations__.keys():
-        near = difflib.get_close_matches(name, UploadOptions.__annotations__, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
+    require_known(options, UploadOptions.__annotations__, method)
     settings = Options(**options)
     for kind in settings.kinds:
         vocabulary.check(kind, settings.gum_caller_id if kind is IdentifierType.GUM else None)

@@ -1,5 +1,6 @@
 """Checks of a caller's arguments, before anything is sent."""
 
+import difflib
 import inspect
 import math
 from collections.abc import Iterable, Mapping
@@ -234,3 +235,17 @@ def text_field(_model: object, field: "attrs.Attribute[Any]", value: object) -> 
 
 def _is_id(value: object) -> bool:
     return isinstance(value, str) and bool(value)
+
+
+def require_known(given: Iterable[str], known: Iterable[str], function: str) -> None:
+    """Refuses a keyword that a function does not have, in the function's own name, and says which may be meant.
+
+    Raises:
+        TypeError: for the first of them.
+    """
+    names = list(known)
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")

@@ -7,11 +7,13 @@ import typer
 from criteo_audiences import __version__
 from criteo_audiences.cli.audiences import audiences
 from criteo_audiences.cli.contact_lists import clear, stats
+from criteo_audiences.cli.doctor import doctor
 from criteo_audiences.cli.help import make_helpful
 from criteo_audiences.cli.in_market import in_market
 from criteo_audiences.cli.journals import journals
-from criteo_audiences.cli.login import choose_profile
+from criteo_audiences.cli.login import choose_profile, complete_names
 from criteo_audiences.cli.options import UploadCommand, filled, grouped
+from criteo_audiences.cli.profiles import profiles
 from criteo_audiences.cli.sandbox import demo, sandbox
 from criteo_audiences.cli.segments import segments
 from criteo_audiences.cli.uploads import remove, upload
@@ -29,10 +31,11 @@ app = typer.Typer(
 )
 app.command(cls=UploadCommand)(grouped(upload))
 app.command(cls=UploadCommand)(grouped(remove))
-for command in (clear, stats, whoami, demo, sandbox):
+for command in (clear, stats, whoami, doctor, demo, sandbox):
     app.command()(grouped(command))
 app.add_typer(segments, name="segments")
 app.add_typer(journals, name="journals")
+app.add_typer(profiles, name="profiles")
 app.add_typer(audiences, name="audiences")
 app.add_typer(in_market, name="in-market")
 make_helpful(app)
@@ -52,7 +55,12 @@ def _common(
     ] = False,
     profile: Annotated[
         str | None,
-        typer.Option(parser=filled, metavar="NAME", help="Log in as this profile; overrides CRITEO_PROFILE."),
+        typer.Option(
+            parser=filled,
+            metavar="NAME",
+            help="Log in as this profile; overrides CRITEO_PROFILE. It may also stand after the command.",
+            autocompletion=complete_names,
+        ),
     ] = None,
 ) -> None:
     """Takes the options that stand before a command."""

@@ -62,6 +62,10 @@ _VALUES: Final = {
 class HelpfulCommand(typer.core.TyperCommand):
     """A command whose help is ours."""
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002 - as the base class has it
+        """Returns the arguments for a usage line, also that of an error."""
+        return _usage(self)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the help."""
         _write_help(self, ctx, formatter)
@@ -69,6 +73,10 @@ class HelpfulCommand(typer.core.TyperCommand):
 
 class HelpfulGroup(typer.core.TyperGroup):
     """A group of commands whose help is ours."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002 - see above
+        """See `HelpfulCommand`."""
+        return _usage(self)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Writes the help."""
@@ -90,8 +98,7 @@ def _write_help(command: Any, ctx: Any, formatter: Any) -> None:
     formatter.width = min(formatter.width, _WIDTH)
     arguments = [param for param in command.params if param.param_type_name == "argument"]
     commands = getattr(command, "commands", {})
-    names = ["COMMAND" if commands else "", *map(_usage_of, arguments), "[OPTIONS]"]
-    formatter.write_usage(ctx.command_path, " ".join(filter(None, names)))
+    formatter.write_usage(ctx.command_path, " ".join(_usage(command)))
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
         formatter.write_paragraph()
         formatter.write_text(" ".join(paragraph.split()))
@@ -102,6 +109,11 @@ def _write_help(command: Any, ctx: Any, formatter: Any) -> None:
     with formatter.section("Examples"):
         for example in _examples(ctx, command):
             formatter.write(_folded(f"  {_PROGRAM} {example}"))
+
+
+def _usage(command: Any) -> list[str]:
+    arguments = [param for param in command.params if param.param_type_name == "argument"]
+    return [*(["COMMAND"] if hasattr(command, "commands") else []), *map(_usage_of, arguments), "[OPTIONS]"]
 
 
 def _write_rows(formatter: Any, heading: str, rows: list[tuple[str, str]]) -> None:

@@ -1,8 +1,11 @@
 """With whose login a command works: the environment's, or that of a profile named before the command."""
 
 import os
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
+
+from criteo_audiences import ConfigurationError
 
 if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
     from criteo_audiences import CriteoClient
@@ -16,15 +19,39 @@ def choose_profile(name: str | None) -> None:
     _PROFILE.set(name)
 
 
-def client() -> "CriteoClient":
-    """Builds the client.
+def client(profile: str | None = None) -> "CriteoClient":
+    """Builds the client, by a profile's name or with what the command works with.
 
     Raises:
         ConfigurationError: naming the variable or the key that is missing or cannot be used.
     """
     from criteo_audiences import CriteoClient  # noqa: PLC0415 - see above
 
-    return CriteoClient.from_env(profile=_PROFILE.get())
+    return CriteoClient.from_env(profile=profile or _PROFILE.get())
+
+
+def names() -> list[str]:
+    """Returns the names of the profiles.
+
+    Raises:
+        ConfigurationError: when there is no file of profiles, or it cannot be read.
+    """
+    from criteo_audiences.settings.profiles import profile_names, profiles_path  # noqa: PLC0415 - see above
+
+    return profile_names(profiles_path(os.environ))
+
+
+def complete_names() -> list[str]:
+    """Returns the names of the profiles for a shell's completion, which is silent about what cannot be read."""
+    with suppress(ConfigurationError):
+        return names()
+    return []
+
+
+def source() -> str:
+    """Says where the login of the command comes from."""
+    name = _PROFILE.get() or os.environ.get("CRITEO_PROFILE")
+    return f"profile {name!r}" if name else "the variables CRITEO_CLIENT_ID and so on"
 
 
 def is_set() -> bool:

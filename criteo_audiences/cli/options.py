@@ -5,13 +5,14 @@ import difflib
 import functools
 import importlib
 import inspect
+import math
 import os
 import pkgutil
 import re
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_args, get_origin
 
 import attrs
 import typer
@@ -23,6 +24,10 @@ from criteo_audiences.cli.help import HelpfulCommand
 
 if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
     from criteo_audiences import CriteoClient
+
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([smhd]?)")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_SHARE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+) ?(%?)")
 
 W = TypeVar("W", bound=StrEnum)
 Command = Callable[..., None]
@@ -73,6 +78,23 @@ def _dashed(word: str) -> str:
 def available_cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def duration(text: str) -> float:
+    """Reads seconds, or a number with s, m, h or d behind it: `90`, `1.5h`."""
+    found = _DURATION.fullmatch(str(text).strip().lower())
+    if found is None:
+        raise typer.BadParameter("expected seconds, or a number with s, m, h or d: 90, 15m, 1.5h, 30d.")
+    return float(found[1]) * _SECONDS[found[2] or "s"]
+
+
+def share(text: str) -> float:
+    """Reads a share: `0.05` or `5%`."""
+    found = _SHARE.fullmatch(str(text).strip())
+    number = math.nan if found is None else float(found[1]) / (100 if found[2] else 1)
+    if not 0 <= number <= 1:
+        raise typer.BadParameter("expected a share from 0 to 1, or 0% to 100%: 0.05 or 5%.")
+    return number
 
 
 def filled(text: str) -> str:
@@ -193,9 +215,10 @@ def grouped(command: Command) -> Command:
     """
     shown: list[inspect.Parameter] = []
     groups: dict[str, tuple[Callable[..., Any], list[str]]] = {}
-    for parameter in inspect.signature(command).parameters.values():
-        if attrs.has(parameter.annotation):
-            options = list(_options(parameter.annotation))
+    parameters = inspect.signature(command).parameters
+    for parameter in parameters.values():
+        if attrs.has(parameter.annotation):  # an option of the command's own takes the place of the group's
+            options = [option for option in _options(parameter.annotation) if option.name not in parameters]
             groups[parameter.name] = parameter.annotation, [option.name for option in options]
             shown += options
         else:
@@ -250,3 +273,25 @@ def in_short(meaning: str) -> str:
     sentence = re.split(r"(?<=\.) (?=[A-Z`])", meaning, maxsplit=1)[0]
     spelled = re.sub(r"`([^`]*)`", lambda found: found[1].replace("_", "-"), sentence)
     return spelled[0].upper() + spelled[1:]
+
+
+def in_option_spelling(message: str) -> str:
+    """Returns a message of the library with its keywords spelled as the options they are on the command line."""
+    words = sorted(keyword_meanings(), key=len, reverse=True)
+    some, long = "|".join(words), "|".join(word for word in words if "_" in word)
+    for pattern in (
+        rf"\b(?P<word>{some})=True \(--[a-z-]+\)",
+        rf"\b(?P<word>{some})=(?:True|(?P<off>False)|'(?P<text>[^']*)'|(?P<number>[0-9.]*[0-9]))(?![\w.])",
+        rf"^(?P<word>{some})(?= (?:must|goes|names|is|needs|and|has|or|excludes)\b)",
+        rf"(?<=goes with )(?P<word>{some})\b",
+        rf"(?<![\w/.'-])(?P<word>{long})(?![\w/'.=-])",
+    ):
+        message = re.sub(pattern, _spelled, message)
+    return message
+
+
+def _spelled(found: re.Match[str]) -> str:
+    given = found.groupdict()
+    option = f"--no-{_dashed(given['word'])}" if given.get("off") else _option(given["word"])
+    value = given.get("text") or given.get("number")
+    return option if value is None else f"{option} {value}"

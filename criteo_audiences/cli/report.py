@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from attrs import frozen
 
+from criteo_audiences.cli.options import in_option_spelling
 from criteo_audiences.cli.streams import print_result
 
 if TYPE_CHECKING:  # slow to import: most commands upload nothing
@@ -71,7 +72,7 @@ class Plan:
 def print_report(report: "UploadReport", plan: Plan | None = None) -> None:
     """Prints what `str(report)` says but for its verdict, which comes last of all; and the plan of a dry run."""
     for line in str(report).splitlines()[:-1]:
-        print_result(line)
+        print_result(in_option_spelling(line) if line == report.hint else line)
     if plan is not None:
         print_result(plan.cost())
         if plan.seconds or plan.assumed:  # otherwise that has said it all

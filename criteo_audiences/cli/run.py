@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime as dt
+import logging
 import os
 import signal
 import sys
@@ -75,11 +76,15 @@ class Interrupts:
 
 @define(kw_only=True)
 class Run:
-    """A command under way: the two options that every command has, and what it has to show when it ends or is stopped.
+    """A command under way: the options that every command has, and what it has to show when it ends or is stopped.
 
     Attributes:
         json: whether standard output gets one JSON document and nothing else.
         debug: whether an error is shown with its traceback.
+        quiet: whether nothing is shown on the way.
+        no_progress: whether no progress is shown.
+        verbose: whether standard error gets the log.
+        profile: whose login it works with; `None` for what stands before the command, or for the environment's.
         report: of an upload, as far as it came.
         resume: the command that finishes an upload which was cut short; `None` when there is nothing to finish.
         plan: of an upload that is only rehearsed.
@@ -97,6 +102,11 @@ class Run:
         False
     )
     no_progress: Annotated[bool, typer.Option("--no-progress", help="Show no progress.")] = False
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what is logged on the way.")] = False
+    profile: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Log in as this profile.", autocompletion=login.complete_names),
+    ] = None
     report: "UploadReport | None" = None
     resume: str | None = None
     plan: Plan | None = None
@@ -106,6 +116,13 @@ class Run:
     code: Exit = Exit.OK
     drains: float = 0.0
     reads_standard_input: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.profile is not None:
+            login.choose_profile(self.profile)
+        if self.verbose:
+            logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+            logging.getLogger("criteo_audiences").setLevel(logging.INFO)
 
     @contextmanager
     def progress(self) -> Iterator["Bar"]:

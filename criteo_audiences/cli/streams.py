@@ -67,6 +67,13 @@ def print_verdict(line: str, *, failed: bool = False) -> None:
     print(f"{start}{word}{end}{colon}{rest}", file=stream, flush=failed)
 
 
+def print_marked(ok: bool | None, text: str) -> None:
+    """Prints a line of a check: `ok`, `FAIL`, or `note` for what works and could be better."""
+    word, color = {True: ("ok", _GREEN), False: ("FAIL", _RED), None: ("note", "")}[ok]
+    mark = f"{color}{word:<4}{_PLAIN}" if color and shows_color(sys.stdout) else f"{word:<4}"
+    print(f"{mark}  {printable(text)}")  # noqa: T201 - see above
+
+
 def shows_color(stream: TextIO) -> bool:
     """Whether a stream is a terminal that shows color, and its user wants it (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in {"dumb", "unknown"}

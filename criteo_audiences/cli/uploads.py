@@ -3,7 +3,9 @@
 import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
@@ -17,9 +19,11 @@ from criteo_audiences.cli.options import (
     Service,
     ServiceArgument,
     available_cores,
+    duration,
     filled,
     one_of,
     service_of,
+    share,
 )
 from criteo_audiences.cli.report import Plan
 from criteo_audiences.cli.run import Run, run
@@ -102,10 +106,16 @@ class Sending:
     ] = None
     memory_limit: Annotated[str | None, typer.Option(metavar="SIZE")] = None
     deadline: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="Seconds after which nothing more is sent.")
+        float | None,
+        typer.Option(parser=duration, metavar="TIME", help="Time after which nothing more is sent: 90, 15m or 1h."),
     ] = None
-    max_rejected: Annotated[float, typer.Option(metavar="SHARE")] = 0.5
-    max_invalid: Annotated[float, typer.Option(metavar="SHARE")] = 0.5
+    max_rejected: Annotated[
+        float, typer.Option(parser=share, metavar="SHARE", help="Share of the rows that may be rejected, such as 5%.")
+    ] = 0.5
+    max_invalid: Annotated[
+        float,
+        typer.Option(parser=share, metavar="SHARE", help="Share of what is sent that may be invalid, such as 5%."),
+    ] = 0.5
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
@@ -114,7 +124,8 @@ class Sending:
     ] = None
     allow_empty: Annotated[bool, typer.Option("--allow-empty")] = False
     drain_timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Seconds that batches in flight get after Ctrl-C.")
+        float,
+        typer.Option(parser=duration, metavar="TIME", help="Time for what is in flight after Ctrl-C: 10, 2m."),
     ] = 10.0
     dry_run: Annotated[bool, typer.Option("--dry-run")] = False
     rejects: Annotated[str | None, typer.Option(metavar="FILE")] = None
@@ -220,6 +231,7 @@ def _send(
     from criteo_audiences import Quota, Table  # noqa: PLC0415 - see above
 
     async def command() -> None:
+        _require_order(segment_id, files)
         options = sending.keywords() | {"operation": operation} | journal_keywords(sending)
         target = f"{service.value} segment {segment_id}"
         if whose := owner.of(service):
@@ -229,11 +241,36 @@ def _send(
         announcement = _announcement(table, operation, options, target)
         assumed = sending.dry_run and not login.is_set()
         async with login.stand_in() if assumed else login.client() as criteo:
-            await upload_table(criteo, state, service, segment_id, table, announcement, **options)
+            with _columns_named(sending):
+                await upload_table(criteo, state, service, segment_id, table, announcement, **options)
         if sending.dry_run and state.report is not None:
             state.plan = Plan(calls=state.report.batches, quota=criteo.quota or Quota(), assumed=assumed)
 
     run(command, state)
+
+
+@contextmanager
+def _columns_named(sending: Sending) -> Iterator[None]:
+    """Lets an error about a column that is not there name the options that name columns."""
+    try:
+        yield
+    except ConfigurationError as error:
+        options = ("column", "columns", "region_column", "suppress_column")
+        named = " or ".join(f"--{name.replace('_', '-')}" for name in options if getattr(sending, name))
+        error.args = (str(error).replace("no column of that name", f"no column of the name in {named}"),)
+        raise
+
+
+def _require_order(segment_id: str, files: list[str]) -> None:
+    """Refuses a file's name where the list's id belongs.
+
+    Raises:
+        ConfigurationError: when the two look swapped.
+    """
+    looks_like_a_file = not segment_id.isdigit() and (Path(segment_id).suffix or Path(segment_id).exists())
+    if looks_like_a_file:
+        swapped = " They are swapped here." if files[0].isdigit() else ""
+        raise ConfigurationError(f"SEGMENT_ID comes before FILE, as in 812345 crm.csv.{swapped}")
 
 
 async def upload_table(

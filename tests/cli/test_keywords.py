@@ -24,7 +24,8 @@ ELSEWHERE = {"operation"}
 """An option of `upload`, and what `remove` stands for."""
 OF_COMMANDS = {"suppress_column", "no_journal"}
 OTHER_WORDS = {
-    "column", "columns", "hash", "suppress", "dedupe", "threads", "deadline", "fail_on", "drain_timeout", "journal"
+    "column", "columns", "hash", "suppress", "dedupe", "threads", "deadline", "fail_on", "drain_timeout", "journal",
+    "max_rejected", "max_invalid",
 }  # fmt: skip
 """What a program and a command write, or have by default, in different ways."""
 OTHER_DEFAULTS = {"dedupe": True, "drain_timeout": 10.0}
