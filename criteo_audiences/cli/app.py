@@ -7,6 +7,7 @@ import typer
 from criteo_audiences import __version__
 from criteo_audiences.cli.audiences import audiences
 from criteo_audiences.cli.contact_lists import clear, stats
+from criteo_audiences.cli.demo import demo
 from criteo_audiences.cli.doctor import doctor
 from criteo_audiences.cli.help import make_helpful
 from criteo_audiences.cli.in_market import in_market
@@ -14,7 +15,7 @@ from criteo_audiences.cli.journals import journals
 from criteo_audiences.cli.login import choose_profile, complete_names
 from criteo_audiences.cli.options import UploadCommand, filled, grouped
 from criteo_audiences.cli.profiles import profiles
-from criteo_audiences.cli.sandbox import demo, sandbox
+from criteo_audiences.cli.sandbox import sandbox
 from criteo_audiences.cli.segments import segments
 from criteo_audiences.cli.uploads import remove, upload
 from criteo_audiences.cli.whoami import whoami
@@ -26,12 +27,13 @@ app = typer.Typer(
     "consented), from the files that CRITEO_CLIENT_ID_FILE and the like name, or from a profile.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain lines: nothing is cut at 80 columns, and `--help` is there at once
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,  # they would show local variables, and with them identifiers
 )
 app.command(cls=UploadCommand)(grouped(upload))
 app.command(cls=UploadCommand)(grouped(remove))
-for command in (clear, stats, whoami, doctor, demo, sandbox):
+app.command(cls=UploadCommand)(grouped(demo))
+for command in (clear, stats, whoami, doctor, sandbox):
     app.command()(grouped(command))
 app.add_typer(segments, name="segments")
 app.add_typer(journals, name="journals")

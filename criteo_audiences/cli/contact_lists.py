@@ -1,8 +1,12 @@
 """`clear` and `stats`: what a contact list holds."""
 
+import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from criteo_audiences import PermissionDeniedError
+from criteo_audiences.cli import login
 from criteo_audiences.cli.options import (
     AccountOption,
     SegmentArgument,
@@ -25,10 +29,25 @@ def clear(service: ServiceArgument, segment_id: SegmentArgument, *, yes: YesOpti
 
     def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         if not yes:
-            confirm(f"Remove every identifier from {service.value} segment {segment_id}?")
+            confirm(lambda: asyncio.run(_question(service, segment_id)))
         return _clear(criteo, service, segment_id, state)
 
     run_connected(command, state)
+
+
+async def _question(service: Service, segment_id: str) -> str:
+    """Returns the question with the list's name and size, where one call each shows them."""
+    size, name = "every identifier", ""
+    if service is not Service.RETAIL_MEDIA:  # there both want the account
+        async with login.client() as criteo:
+            lists = service_of(criteo, service)
+            with suppress(PermissionDeniedError):
+                found = await lists.get_contact_list_statistics(segment_id)
+                if found.number_of_identifiers is not None:
+                    size = f"all {found.number_of_identifiers:,} identifiers"
+                page = await lists.search_audience_segments(audience_segment_ids=[segment_id]).page(1)
+                name = "".join(f" {segment.name!r}" for segment in page.items if segment.name)
+    return f"Remove {size} from {service.value} segment {segment_id}{name}?"
 
 
 async def _clear(criteo: "CriteoClient", service: Service, segment_id: str, state: Run) -> None:

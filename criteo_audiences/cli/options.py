@@ -1,6 +1,7 @@
 """Arguments and options that several commands share, written once and explained by the library's own words."""
 
 import ast
+import contextlib
 import difflib
 import functools
 import importlib
@@ -19,7 +20,7 @@ import typer
 import typer.core
 import typer.models
 
-from criteo_audiences import ConfigurationError
+from criteo_audiences import ConfigurationError, CriteoError
 from criteo_audiences.cli.help import HelpfulCommand
 
 if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
@@ -104,13 +105,32 @@ def filled(text: str) -> str:
     return text
 
 
+def words_of(words: type[StrEnum]) -> Callable[[], list[str]]:
+    """Returns what gives a shell the words of an option, to complete one."""
+    return lambda: [_dashed(word) for word in words]
+
+
+def known_segments() -> list[str]:
+    """Returns the lists that uploads were made to, for a shell's completion, which is silent about what is wrong."""
+    from criteo_audiences import journals  # noqa: PLC0415 - slow to import
+
+    with contextlib.suppress(CriteoError):
+        directory = journals.state_directory()
+        found = journals.list_journals(directory) if directory is not None else []
+        return sorted({each.segment_id for each in found if each.segment_id})
+    return []
+
+
 ServiceArgument = Annotated[
     Service,
     typer.Argument(
         parser=one_of(Service), metavar="SERVICE", help="Marketing-solutions, retail-media or commerce-grid."
     ),
 ]
-SegmentArgument = Annotated[str, typer.Argument(parser=filled, metavar="SEGMENT_ID", help="Id of the segment.")]
+SegmentArgument = Annotated[
+    str,
+    typer.Argument(parser=filled, metavar="SEGMENT_ID", help="Id of the segment.", autocompletion=known_segments),
+]
 AccountOption = Annotated[str | None, typer.Option(parser=filled, metavar="ID", help="Owner in Retail Media.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DescriptionOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Free text.")]
@@ -164,15 +184,19 @@ def _option(keyword: str) -> str:
     return f"--{_dashed(keyword)}"
 
 
-def confirm(question: str) -> None:
+def confirm(question: str | Callable[[], str]) -> None:
     """Asks on standard error before something is lost.
+
+    Args:
+        question: or what finds out how it reads, which is not called when nobody can answer.
 
     Raises:
         ConfigurationError: when the answer is not yes, or standard input is no terminal.
     """
     if not sys.stdin.isatty():
         raise ConfigurationError("Nothing was done: confirm with --yes where standard input is no terminal.")
-    print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201 - a question, not a result
+    text = question if isinstance(question, str) else question()
+    print(f"{text} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201 - a question, not a result
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise ConfigurationError("Nothing was done.")
 
@@ -279,9 +303,9 @@ def in_option_spelling(message: str) -> str:
     """Returns a message of the library with its keywords spelled as the options they are on the command line."""
     words = sorted(keyword_meanings(), key=len, reverse=True)
     some, long = "|".join(words), "|".join(word for word in words if "_" in word)
+    value = r"(?:True|(?P<off>False)|'(?P<text>[^']*)'|(?P<number>[0-9.]*[0-9]))"
     for pattern in (
-        rf"\b(?P<word>{some})=True \(--[a-z-]+\)",
-        rf"\b(?P<word>{some})=(?:True|(?P<off>False)|'(?P<text>[^']*)'|(?P<number>[0-9.]*[0-9]))(?![\w.])",
+        rf"\b(?P<word>{some})={value}(?![\w.])(?: \(--[^)]*\))?",
         rf"^(?P<word>{some})(?= (?:must|goes|names|is|needs|and|has|or|excludes)\b)",
         rf"(?<=goes with )(?P<word>{some})\b",
         rf"(?<![\w/.'-])(?P<word>{long})(?![\w/'.=-])",

@@ -18,6 +18,7 @@ from attrs import define, field
 from criteo_audiences import BulkResult
 from criteo_audiences.cli import login
 from criteo_audiences.cli.exit_codes import Exit, exit_for, exit_for_report, one_line, shortfall
+from criteo_audiences.cli.options import filled
 from criteo_audiences.cli.report import Plan, print_report
 from criteo_audiences.cli.streams import flush, print_error, print_json, print_result, print_verdict
 
@@ -90,6 +91,7 @@ class Run:
         plan: of an upload that is only rehearsed.
         rejects: the path of the file of rejects as it was given, once there is one.
         remarks: lines to print after the report.
+        afterwards: lines to print after its verdict.
         facts: what the JSON document holds in addition to the report.
         code: how a command without a report ends.
         drains: seconds that what is in flight gets at the first Ctrl-C.
@@ -105,13 +107,16 @@ class Run:
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what is logged on the way.")] = False
     profile: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Log in as this profile.", autocompletion=login.complete_names),
+        typer.Option(
+            parser=filled, metavar="NAME", help="Log in as this profile.", autocompletion=login.complete_names
+        ),
     ] = None
     report: "UploadReport | None" = None
     resume: str | None = None
     plan: Plan | None = None
     rejects: str | None = None
     remarks: list[str] = field(factory=list)
+    afterwards: list[str] = field(factory=list)
     facts: dict[str, Any] = field(factory=dict)
     code: Exit = Exit.OK
     drains: float = 0.0
@@ -244,6 +249,8 @@ def _finished(state: Run, report: "UploadReport") -> Exit:
         print_verdict(f"FAILED ({code:d}): {shortfall(report)}", failed=True)
     elif not state.json:
         print_verdict(str(report).splitlines()[-1])
+        for line in state.afterwards if not state.quiet else ():
+            print_result(line)
     return code
 
 

@@ -1,66 +1,20 @@
-"""`demo` and `sandbox`: a local Criteo, without an account."""
+"""`sandbox`: a local Criteo, without an account."""
 
 import asyncio
 import contextlib
 import math
 import os
 from contextlib import AsyncExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from criteo_audiences import ConfigurationError
-from criteo_audiences.cli.options import Service, filled
 from criteo_audiences.cli.run import Run, run
 from criteo_audiences.cli.streams import flush, print_json, print_result
-from criteo_audiences.cli.uploads import upload_table
 
 if TYPE_CHECKING:
     from criteo_audiences.sandbox import Sandbox
-
-_EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "crm_export.csv.gz"
-
-ExportArgument = Annotated[
-    str | None, typer.Argument(parser=filled, metavar="FILE", help="A CSV export (default: the one of the example).")
-]
-
-
-def demo(*, file: ExportArgument = None, state: Run) -> None:
-    """Upload a CRM export to a local Criteo: the whole journey, without credentials."""
-
-    async def command() -> None:
-        await _demonstrate(file, state)
-
-    run(command, state)
-
-
-async def _demonstrate(file: str | None, state: Run) -> None:
-    """Uploads a file to a sandbox of this process and compares what the server holds with the report.
-
-    Raises:
-        ConfigurationError: when no file is given and the example is not there.
-        RuntimeError: when the server holds another number than it accepted.
-    """
-    if file is None and not _EXAMPLE.exists():
-        raise ConfigurationError("The example export is part of a checkout, not of the package: name a CSV file.")
-    from criteo_audiences import CriteoClient, Table  # noqa: PLC0415 - slow to import
-    from criteo_audiences.sandbox import Sandbox  # noqa: PLC0415 - the same, and most commands need no server
-
-    table = Table.from_file(file or _EXAMPLE)
-    async with Sandbox() as server:
-        segment_id = server.add_contact_list(name="demo")
-        task = f"add the email column of {table.label} as sha256"
-        async with CriteoClient(server.credentials, base_url=server.url) as criteo:
-            service = Service.MARKETING_SOLUTIONS
-            announcement = f"Local Criteo at {server.url}: {task}"
-            await upload_table(criteo, state, service, segment_id, table, announcement, hash="sha256")
-        held = len(server.contact_list(segment_id))
-    accepted = state.report.valid if state.report else 0
-    if held != accepted:
-        raise RuntimeError("the server holds another number of identifiers than it accepted")
-    state.facts["held"] = held
-    state.remarks.append(f"The local Criteo holds {held:,} identifiers, as many as it accepted.")
 
 
 def sandbox(

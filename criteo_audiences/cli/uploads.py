@@ -24,6 +24,7 @@ from criteo_audiences.cli.options import (
     one_of,
     service_of,
     share,
+    words_of,
 )
 from criteo_audiences.cli.report import Plan
 from criteo_audiences.cli.run import Run, run
@@ -75,12 +76,14 @@ class Sending:
         typer.Option(
             parser=one_of(HashChoice),
             metavar="|".join(HashChoice),
-            help="How to hash e-mails and phone numbers; none sends them in clear.",
+            help="How to hash e-mails and phone numbers, which need it; none sends them in clear.",
+            autocompletion=words_of(HashChoice),
         ),
     ] = None
-    identifier_type: Annotated[IdentifierType | None, typer.Option(parser=one_of(IdentifierType), metavar="TYPE")] = (
-        None
-    )
+    identifier_type: Annotated[
+        IdentifierType | None,
+        typer.Option(parser=one_of(IdentifierType), metavar="TYPE", autocompletion=words_of(IdentifierType)),
+    ] = None
     region: Annotated[str | None, typer.Option(metavar="XX")] = None
     region_column: Annotated[str | None, typer.Option(metavar="NAME")] = None
     keep_trunk_zero: Annotated[bool, typer.Option("--keep-trunk-zero")] = False
@@ -141,8 +144,11 @@ class Sending:
     no_journal: Annotated[bool, typer.Option("--no-journal", help="Keep no journal: nothing can be resumed.")] = False
     resume: Annotated[bool | None, typer.Option("--resume/--no-resume")] = None
 
-    def keywords(self) -> dict[str, Any]:
+    def keywords(self, default_hash: HashChoice | None = None) -> dict[str, Any]:
         """Returns what an upload takes.
+
+        Args:
+            default_hash: for kinds that are hashed when none was chosen; `None` demands a choice.
 
         Raises:
             ConfigurationError: when no hash was chosen.
@@ -151,12 +157,15 @@ class Sending:
         if self.columns is not None:
             given["columns"] = _columns(self.columns)
         kinds = given.get("columns") or [self.identifier_type or IdentifierType.EMAIL]
-        if self.hash is None and not _HASHED.isdisjoint(kinds):
+        chosen = self.hash
+        if chosen is None and not _HASHED.isdisjoint(kinds):
+            chosen = default_hash
+        if chosen is None and not _HASHED.isdisjoint(kinds):
             raise ConfigurationError("Choose --hash: sha256, md5, sha256-of-md5, or none to send them in clear.")
         given.setdefault("threads", available_cores())
         del given["no_journal"]
-        if self.hash is not None:
-            given["hash"] = None if self.hash is HashChoice.NONE else HashAlgorithm(self.hash.value)
+        if chosen is not None:
+            given["hash"] = None if chosen is HashChoice.NONE else HashAlgorithm(chosen.value)
         column = given.pop("suppress_column", None)
         if self.suppress is not None:
             from criteo_audiences import Table  # noqa: PLC0415 - slow to import, and most commands upload nothing

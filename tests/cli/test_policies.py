@@ -61,4 +61,4 @@ def test_duplicates_must_be_looked_for(misuse, export: Path) -> None:
     """A policy about what nobody counts is refused."""
     done = misuse("upload", SERVICE, "1", str(export), "--hash", "sha256", "--no-dedupe", "--fail-on", "duplicates")
     assert done.code == USAGE
-    assert "needs dedupe=True" in done.err
+    assert "--fail-on duplicates needs --dedupe" in done.err
