@@ -305,7 +305,7 @@ def in_option_spelling(message: str) -> str:
     some, long = "|".join(words), "|".join(word for word in words if "_" in word)
     value = r"(?:True|(?P<off>False)|'(?P<text>[^']*)'|(?P<number>[0-9.]*[0-9]))"
     for pattern in (
-        rf"\b(?P<word>{some})={value}(?![\w.])(?: \(--[^)]*\))?",
+        rf"\b(?P<word>{some})={value}(?!\w|\.[0-9])(?: \(--[^)]*\))?",
         rf"^(?P<word>{some})(?= (?:must|goes|names|is|needs|and|has|or|excludes)\b)",
         rf"(?<=goes with )(?P<word>{some})\b",
         rf"(?<![\w/.'-])(?P<word>{long})(?![\w/'.=-])",

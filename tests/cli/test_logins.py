@@ -47,6 +47,7 @@ async def test_an_unknown_profile_is_answered_with_those_there_are(cli) -> None:
     assert "must not be empty" in (await cli("--profile", "", "whoami", SERVICE)).err
 
 
+@pytest.mark.usefixtures("profiles")
 async def test_a_profile_may_stand_anywhere(cli, sandbox: Sandbox) -> None:
     """Before the command or after it; the one after it counts."""
     assert (await cli("whoami", SERVICE, "--profile", "own")).code == 0
