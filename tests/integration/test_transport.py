@@ -280,8 +280,7 @@ async def test_refused_connection_sent_nothing(make: Any) -> None:
     port = closed_port()
     with pytest.raises(ConnectError) as caught:
         await make().send(exchange(port))
-    host = URL(port).authority if isinstance(port, str) else f"127.0.0.1:{port}"
-    assert str(caught.value) == f"The server {host} cannot be reached; no part of this request was sent."
+    assert str(caught.value) == f"The server 127.0.0.1:{port} cannot be reached; no part of this request was sent."
     assert not caught.value.outcome_unknown
     assert caught.value.__context__ is None
 
