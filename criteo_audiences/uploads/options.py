@@ -4,7 +4,7 @@ import datetime as dt
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Final, Literal, TypedDict
 
 from attrs import field, frozen
 
@@ -190,7 +190,7 @@ class UploadOptions(TypedDict, total=False):
     """
 
     identifier_type: IdentifierType | str | None
-    hash: HashAlgorithm | str | None
+    hash: HashAlgorithm | Literal["sha256", "md5", "sha256_of_md5"] | None
     region: str | None
     region_column: str | None
     keep_trunk_zero: bool

@@ -10,6 +10,7 @@ Document = Mapping[str, Any]
 """What `UploadReport.to_dict` returns."""
 
 _MOST_ROWS: Final = 20
+_FATES: Final = ("valid", "invalid", "unreported", "failed", "unknown")
 
 
 def summary(document: Document) -> list[str]:
@@ -32,6 +33,15 @@ def verdict(document: Document, code: int | None = None) -> str:
 def summary_html(document: Document) -> str:
     """Returns a report as HTML: what `summary` and `verdict` say."""
     return html_table(_rows(document), lines=[*_remarks(document), verdict(document)])
+
+
+def in_one_line(document: Document) -> str:
+    """Returns a report for a log: whether it is well, and the figures that are not zero."""
+    counts = {**document, "rejected": sum(document["rejected"].values())}
+    names = ("read", "rejected", "suppressed", "duplicates", "pending", "sent", *_FATES, "calls", "retries", "resumed")
+    figures = [f"{name} {counts[name]:,}" for name in names if counts[name]]
+    word = "ok" if document["ok"] else "not ok"
+    return ", ".join((word, *figures, f"{document['elapsed']:.1f} s"))
 
 
 def _success(document: Document) -> str:
@@ -76,7 +86,7 @@ def _outcome(document: Document) -> Iterator[Row]:
 def batch_rows(document: Document) -> Iterator[Row]:
     """Yields the figures of one batch, by its own document."""
     yield Row("sent", document["sent"], "by an earlier run" if document["resumed"] else "")
-    yield from (Row(f"  {name}", document[name]) for name in ("valid", "invalid", "unreported", "failed", "unknown"))
+    yield from (Row(f"  {name}", document[name]) for name in _FATES)
 
 
 def _opt_outs(document: Document) -> str:

@@ -1,5 +1,6 @@
 """Uploads a source to a contact list: as a stream of results, or as a report."""
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,8 +17,11 @@ from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.pipeline import Look, Pipeline, Reading
 from criteo_audiences.uploads.rejects import RejectsFile, kept_open
 from criteo_audiences.uploads.report import UploadReport
+from criteo_audiences.uploads.summary import in_one_line
 from criteo_audiences.uploads.tasks import OwnTask, first_error, own_task
 from criteo_audiences.uploads.value_lane import ValueLane
+
+_log = logging.getLogger("criteo_audiences.uploads")
 
 
 class UploadStream:
@@ -113,7 +117,7 @@ async def _running(
         # What refuses to start does so before there is a journal or a file of rejects.
         async with upload.opened(look), upload.recorder.opened(destination, source, options):
             async with kept_open(rejects):
-                await _carry_out(upload, entered, left)
+                await _carry_out(upload, destination, entered, left)
             upload.require_unchanged_source()
             if upload.reading is Reading.DONE:
                 await upload.recorder.complete()
@@ -127,9 +131,12 @@ async def _running(
 
 
 async def _carry_out(
-    upload: Pipeline, entered: Callable[[], Awaitable[None]], left: Awaitable[Exception | None]
+    upload: Pipeline,
+    destination: Destination,
+    entered: Callable[[], Awaitable[None]],
+    left: Awaitable[Exception | None],
 ) -> None:
-    """Runs the parts of an upload while the caller is in its block."""
+    """Runs the parts of an upload while the caller is in its block; in the end the log gets a line."""
     try:
         with first_error():
             async with anyio.create_task_group() as group:
@@ -144,6 +151,9 @@ async def _carry_out(
                     group.cancel_scope.cancel()
     finally:
         upload.close()
+        if _log.isEnabledFor(logging.INFO):
+            where = f"{destination.service} segment {destination.segment_id}"
+            _log.info("Upload %s to %s: %s", upload.upload_id, where, in_one_line(upload.report().to_dict()))
 
 
 async def upload(

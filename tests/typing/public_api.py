@@ -149,6 +149,7 @@ async def segments(ms: MarketingSolutions) -> None:
         assert_type(segment, AudienceSegment)
     assert_type(await ms.ensure_contact_list(advertiser_id="1", name="crm"), AudienceSegment)
     await ms.upload_contact_list("1", ["a"], hash=None, advertiser_id="1")
+    await ms.upload_contact_list("1", ["a"], hash="sha1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await ms.upload_contact_list("1", ["a"], hash=None, account_id="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 

@@ -2,7 +2,10 @@
 
 import html
 import json
+import logging
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -10,6 +13,7 @@ from criteo_audiences import BatchResult, IdentifierType, Outcome, UploadReport
 from criteo_audiences.errors import NotFoundError
 from criteo_audiences.marketing_solutions import AudienceSegment
 from criteo_audiences.uploads import SourceRow
+from tests.kit import LIST, emails
 
 EMAIL = IdentifierType.EMAIL
 FAILURE = BatchResult(number=2, kind=EMAIL, sent=5, outcome=Outcome(failed=5), error=NotFoundError(404, []))
@@ -87,6 +91,21 @@ def test_what_a_file_is_called_cannot_fool_a_terminal_or_a_notebook() -> None:
     shown = UploadReport(read=1, columns=(name,), by_type={EMAIL: Outcome(invalid=1)}, invalid_rows=(row,))
     assert "\x1b" not in str(shown) + shown._repr_html_()
     assert "<script>" not in shown._repr_html_()
+
+
+def test_the_log_gets_one_line_for_each_upload(
+    run_timed: Callable[..., UploadReport], fake_amend: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At INFO, when it ends: the list and every figure that is not zero."""
+    caplog.set_level(logging.INFO, "criteo_audiences.uploads")
+    run_timed(fake_amend(latency=1.0), [*emails(20), "planted"])
+    (record,) = caplog.records
+    assert record.levelno == logging.INFO
+    assert re.fullmatch(
+        rf"Upload [0-9a-f]{{12}} to {LIST.service} segment {LIST.segment_id}: ok, read 21, rejected 1, sent 20, valid 20, "
+        r"calls 2, 1\.0 s",
+        record.message,
+    )
 
 
 def test_a_batch_shows_its_figures_and_its_failure() -> None:
