@@ -27,7 +27,16 @@ from criteo_audiences.results import BulkResult, Search
 from criteo_audiences.session.endpoints import send_for_nothing, send_for_one
 from criteo_audiences.session.protocol import Request
 from criteo_audiences.session.session import Session
-from criteo_audiences.uploads import Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
+from criteo_audiences.uploads import (
+    Amendment,
+    Destination,
+    HashedUpload,
+    PlainUpload,
+    Source,
+    UploadOptions,
+    UploadReport,
+    UploadStream,
+)
 from criteo_audiences.uploads.lane import as_table
 from criteo_audiences.uploads.options import Options, gum_caller_id_of
 from criteo_audiences.uploads.pipeline import Look
@@ -37,6 +46,8 @@ from criteo_audiences.validation import choose, require_known, require_text
 __all__ = [
     "Calls",
     "ContactLists",
+    "HashedUpload",
+    "PlainUpload",
     "SegmentCheck",
     "Source",
     "UploadOptions",

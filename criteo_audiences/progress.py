@@ -53,8 +53,10 @@ def bar(stream: TextIO | None = None) -> Iterator[Bar]:
     """
     stream = stream or sys.stderr
     if handle := _notebook():
-        yield _Notebook(handle)
-        handle.update({"text/plain": ""}, raw=True)
+        try:
+            yield _Notebook(handle)
+        finally:
+            handle.update({"text/plain": ""}, raw=True)
     elif not stream.isatty() or os.environ.get("TERM") in {"dumb", "unknown"}:
         yield _Lines(stream)
     else:

@@ -77,7 +77,8 @@ def require_text(value: object, name: str) -> str:
         ConfigurationError: naming the argument; never showing it.
     """
     if not isinstance(value, str):
-        raise ConfigurationError(f"{name} must be a str, not {type(value).__name__}.")
+        quotes = ": put it in quotes" if isinstance(value, int) else ""
+        raise ConfigurationError(f"{name} must be a str, not {type(value).__name__}{quotes}.")
     if not value.strip():
         raise ConfigurationError(f"{name} must not be empty.")
     return value

@@ -287,7 +287,7 @@ def keyword_meanings() -> dict[str, str]:
     source = pkgutil.get_data("criteo_audiences", "uploads/options.py") or b""
     classes = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
     entries = re.findall(
-        r"^    (\w+): (.*(?:\n {8}.*)*)", ast.get_docstring(classes["UploadOptions"]) or "", re.MULTILINE
+        r"^    (\w+): (.*(?:\n {8}.*)*)", ast.get_docstring(classes["OtherOptions"]) or "", re.MULTILINE
     )
     return {keyword: " ".join(words.split()) for keyword, words in entries}
 

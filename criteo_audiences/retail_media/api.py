@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Unpack
+from typing import Final, Unpack, overload
 
 from criteo_audiences.contact_lists import (
     Calls,
     ContactLists,
+    HashedUpload,
+    PlainUpload,
     SegmentCheck,
     Source,
     UploadOptions,
@@ -233,6 +235,16 @@ class RetailMedia(Audiences):
         request = Request(method="GET", path=_STATISTICS, path_parameters=path)
         return await send_for_one(self._session, request, ContactListStatistics)
 
+    @overload
+    async def upload_contact_list(
+        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[HashedUpload]
+    ) -> UploadReport: ...
+
+    @overload
+    async def upload_contact_list(
+        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> UploadReport: ...
+
     async def upload_contact_list(
         self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[UploadOptions]
     ) -> UploadReport:
@@ -257,6 +269,16 @@ class RetailMedia(Audiences):
         """
         check = self._segment_check(segment_id, account_id)
         return await self._contact_lists.upload(segment_id, source, check, options)
+
+    @overload
+    def stream_contact_list(
+        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[HashedUpload]
+    ) -> AbstractAsyncContextManager[UploadStream]: ...
+
+    @overload
+    def stream_contact_list(
+        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> AbstractAsyncContextManager[UploadStream]: ...
 
     def stream_contact_list(
         self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[UploadOptions]

@@ -3,7 +3,7 @@
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import Amend, Amendment, BatchResult, Destination, Outcome
 from criteo_audiences.uploads.lane import Source
-from criteo_audiences.uploads.options import UploadOptions
+from criteo_audiences.uploads.options import HashedUpload, PlainUpload, UploadOptions
 from criteo_audiences.uploads.policies import Policy, Verdict
 from criteo_audiences.uploads.progress import Phase, Progress
 from criteo_audiences.uploads.report import UploadReport
@@ -14,8 +14,10 @@ __all__ = [
     "Amendment",
     "BatchResult",
     "Destination",
+    "HashedUpload",
     "Outcome",
     "Phase",
+    "PlainUpload",
     "Policy",
     "Progress",
     "Source",

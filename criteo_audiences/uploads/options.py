@@ -4,7 +4,7 @@ import datetime as dt
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal, Required, TypedDict
 
 from attrs import field, frozen
 
@@ -119,8 +119,8 @@ def _operation(value: Operation | str) -> Operation:
     return choose(Operation, value, "operation")
 
 
-class UploadOptions(TypedDict, total=False):
-    """The keywords of `upload_contact_list` and `stream_contact_list`.
+class OtherOptions(TypedDict, total=False):
+    """The keywords of `upload_contact_list` and `stream_contact_list`, and in this class those that concern every kind.
 
     Each may be left out, but for `hash`, which must be chosen for e-mails and phone numbers.
 
@@ -189,14 +189,11 @@ class UploadOptions(TypedDict, total=False):
         rejects_plain: also write the rejected values themselves to the `rejects` file.
     """
 
-    identifier_type: IdentifierType | str | None
-    hash: HashAlgorithm | Literal["sha256", "md5", "sha256_of_md5"] | None
     region: str | None
     region_column: str | None
     keep_trunk_zero: bool
     gum_caller_id: int | str | None
     column: Columns | None
-    columns: Mapping[IdentifierType | str, Columns] | None
     where: str | None
     hive_partitioning: bool
     skip_rows: int | None
@@ -223,6 +220,64 @@ class UploadOptions(TypedDict, total=False):
     resume: bool | None
     rejects: FilePath | None
     rejects_plain: bool
+
+
+Hash = HashAlgorithm | Literal["sha256", "md5", "sha256_of_md5"]
+
+NeverHashed = Literal[
+    "madid",
+    "identity_link",
+    "gum",
+    "customer_id",
+    "user_identifier",
+    "bidswitch_id",
+    "ftrack_id",
+    "panorama_id",
+    "hadron_id",
+    "ip_address_v4",
+    "page_url",
+    "page_domain",
+    "app_id",
+    IdentifierType.MADID,
+    IdentifierType.IDENTITY_LINK,
+    IdentifierType.GUM,
+    IdentifierType.CUSTOMER_ID,
+    IdentifierType.USER_IDENTIFIER,
+    IdentifierType.BIDSWITCH_ID,
+    IdentifierType.FTRACK_ID,
+    IdentifierType.PANORAMA_ID,
+    IdentifierType.HADRON_ID,
+    IdentifierType.IP_ADDRESS_V4,
+    IdentifierType.PAGE_URL,
+    IdentifierType.PAGE_DOMAIN,
+    IdentifierType.APP_ID,
+]
+"""The kinds of identifier that are never hashed."""
+
+
+class UploadOptions(OtherOptions, total=False):
+    """All of them, whatever the kind of identifier."""
+
+    identifier_type: IdentifierType | str | None
+    hash: Hash | None
+    columns: Mapping[IdentifierType | str, Columns] | None
+
+
+UploadOptions.__doc__ = OtherOptions.__doc__
+
+
+class HashedUpload(OtherOptions, total=False):
+    """The keywords of an upload of e-mails, phone numbers or several kinds, for which `hash` must be chosen."""
+
+    identifier_type: IdentifierType | str | None
+    hash: Required[Hash | None]
+    columns: Mapping[IdentifierType | str, Columns] | None
+
+
+class PlainUpload(OtherOptions, total=False):
+    """The keywords of an upload of a kind that is never hashed."""
+
+    identifier_type: Required[NeverHashed]
 
 
 @frozen(kw_only=True)
