@@ -15,10 +15,11 @@ WORKERS := logical
 COVERAGE :=
 PYTEST := pytest --quiet --numprocesses=$(WORKERS) $(TESTS)
 
-.PHONY: help demo test test-integrations soak lint audit format bench bench-scaling bench-imports bench-quota bench-floor bench-upload bench-journal bench-mirror clean
+.PHONY: help demo picture dist test test-integrations soak lint audit format bench bench-scaling bench-imports bench-quota bench-floor bench-upload bench-journal bench-mirror bench-time_left clean
 
 help:
 	@echo "make demo    upload a CRM export to a local Criteo and show the report"
+	@echo "make picture draw docs/demo.svg anew: the demo in a terminal"
 	@echo "make test    run the tests on all cores; PYTHON=python3.13 for another Python, TESTS=... for a part of them"
 	@echo "make test-integrations   the tests that need a redis-server, which is installed where apt-get can"
 	@echo "make soak    kill and disturb uploads hundreds of times, and print what came of it"
@@ -32,9 +33,11 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11")'
 	@$(PYTHON) -m venv $(VENV)
 
+$(VENV)/.cli: SHELL := /bin/bash
 $(VENV)/.cli: pyproject.toml | $(BIN)/python
-	@echo "Installing criteo-audiences into $(VENV) ..."
-	@$(INSTALL) '.[cli]'
+	@echo "Installing criteo-audiences and what it needs into $(VENV), which takes up to a minute:"
+	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off --editable '.[cli]' \
+		| sed -un 's/^Collecting \([A-Za-z0-9_.-]*\).*/  \1/p'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml | $(BIN)/python
@@ -52,6 +55,13 @@ $(VENV)/.dev: $(VENV)/.test
 
 demo: $(VENV)/.cli
 	@$(BIN)/criteo-audiences demo
+
+picture: $(VENV)/.cli
+	@$(BIN)/python .ci/picture.py >/dev/null
+
+# Builds what would be published and checks it, where the package index can be reached.
+dist: $(VENV)/.dev
+	@$(BIN)/python .ci/distribution.py
 
 test: $(VENV)/$(if $(COVERAGE),.dev,.test)
 ifdef COVERAGE
@@ -93,7 +103,7 @@ format: $(VENV)/.dev
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/compare.py
 
-bench-scaling bench-imports bench-quota bench-floor bench-upload bench-journal bench-mirror: bench-%: $(VENV)/.test
+bench-scaling bench-imports bench-quota bench-floor bench-upload bench-journal bench-mirror bench-time_left: bench-%: $(VENV)/.test
 	$(BIN)/python benchmarks/$*.py
 
 clean:

@@ -3,7 +3,6 @@
 import importlib
 from typing import TYPE_CHECKING
 
-from criteo_audiences.client import CriteoClient
 from criteo_audiences.errors import (
     ApiVersionGoneError,
     AuthenticationError,
@@ -45,19 +44,11 @@ from criteo_audiences.models import (
     RateLimit,
 )
 from criteo_audiences.results import BulkResult, ItemFailure, Page, Search
-from criteo_audiences.session import (
-    ClientCredentials,
-    Event,
-    Quota,
-    RateLimiter,
-    RetryPolicy,
-    StaticToken,
-    TokenSource,
-)
 from criteo_audiences.version import __version__
 
-if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use: an import is waited for at every start
+if TYPE_CHECKING:  # what not every program needs, imported on first use: an import is waited for at every start
     from criteo_audiences.algebra import Segment
+    from criteo_audiences.client import CriteoClient
     from criteo_audiences.erasure import (
         ErasedIdentifier,
         ErasureReceipt,
@@ -69,6 +60,15 @@ if TYPE_CHECKING:  # what only uploads and audiences need, imported on first use
     from criteo_audiences.identifiers import hash_email, hash_phone, normalize_email, normalize_phone
     from criteo_audiences.jobs import UploadJob, run_upload_job, run_upload_job_blocking
     from criteo_audiences.mirrors import Baseline, MirrorOptions, MirrorReport
+    from criteo_audiences.session import (
+        ClientCredentials,
+        Event,
+        Quota,
+        RateLimiter,
+        RetryPolicy,
+        StaticToken,
+        TokenSource,
+    )
     from criteo_audiences.session.consent import AuthorizationCode, RefreshToken
     from criteo_audiences.tables import Table
     from criteo_audiences.uploads import (
@@ -89,9 +89,12 @@ else:
         "AuthorizationCode": "session.consent",
         "Baseline": "mirrors",
         "BatchResult": "uploads",
+        "ClientCredentials": "session",
+        "CriteoClient": "client",
         "ErasedIdentifier": "erasure",
         "ErasureReceipt": "erasure",
         "ErasureState": "erasure",
+        "Event": "session",
         "FileErasure": "erasure",
         "LimitedBy": "uploads",
         "ListErasure": "erasure",
@@ -100,11 +103,16 @@ else:
         "Outcome": "uploads",
         "Policy": "uploads",
         "Progress": "uploads",
+        "Quota": "session",
+        "RateLimiter": "session",
         "RefreshToken": "session.consent",
+        "RetryPolicy": "session",
         "Segment": "algebra",
         "ServiceErasure": "erasure",
         "SourceRow": "uploads",
+        "StaticToken": "session",
         "Table": "tables",
+        "TokenSource": "session",
         "UploadJob": "jobs",
         "UploadOptions": "uploads",
         "UploadReport": "uploads",

@@ -1,6 +1,5 @@
 """What every service does with contact lists: amend, clear and upload to them, create them, check them first."""
 
-import difflib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
@@ -24,19 +23,31 @@ from criteo_audiences.session.endpoints import send_for_nothing, send_for_one
 from criteo_audiences.session.protocol import Request
 from criteo_audiences.session.quota import quota_wait
 from criteo_audiences.session.session import Session
-from criteo_audiences.uploads import Amend, Amendment, Destination, Source, UploadOptions, UploadReport, UploadStream
+from criteo_audiences.uploads import (
+    Amend,
+    Amendment,
+    Destination,
+    HashedUpload,
+    PlainUpload,
+    Source,
+    UploadOptions,
+    UploadReport,
+    UploadStream,
+)
 from criteo_audiences.uploads.options import Options, gum_caller_id_of
 from criteo_audiences.uploads.pipeline import Look
 from criteo_audiences.uploads.segment_check import SegmentCheck
 from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.uploader import stream, upload
-from criteo_audiences.validation import choose, require_text
+from criteo_audiences.validation import choose, require_known, require_text
 
 __all__ = [
     "Calls",
     "ContactLists",
+    "HashedUpload",
     "MirrorOptions",
     "MirrorReport",
+    "PlainUpload",
     "SegmentCheck",
     "Source",
     "UploadOptions",
@@ -196,7 +207,7 @@ class ContactLists:
         from criteo_audiences.mirrors.mirror import mirror  # noqa: PLC0415 - an upload needs no engine
 
         destination = self._destination(segment_id)
-        _require_known("mirror_contact_list", options, MirrorOptions)
+        require_known(options, MirrorOptions.__annotations__, "mirror_contact_list")
         settings = MirrorSettings.of(options)
         self.vocabulary.check(settings.options.kind, settings.options.gum_caller_id)
         look = None if check is None else partial(check.run, settings.options.kinds)
@@ -253,6 +264,7 @@ class ContactLists:
             host=self.session.host,
             application=self.session.application,
             segment_id=require_text(segment_id, "segment_id"),
+            window=getattr(self.session.limiter, "window", None),
         )
 
 
@@ -301,25 +313,12 @@ def _noted_unless_kept(destination: Destination, settings: Options) -> AbstractA
 
 
 def _settings(method: str, vocabulary: Vocabulary, options: UploadOptions) -> Options:
-    """Reads the keywords of a method."""
-    _require_known(method, options, UploadOptions)
+    """Reads the keywords of a method; an unknown one is refused in the method's own name."""
+    require_known(options, UploadOptions.__annotations__, method)
     settings = Options(**options)
     for kind in settings.kinds:
         vocabulary.check(kind, settings.gum_caller_id if kind is IdentifierType.GUM else None)
     return settings
-
-
-def _require_known(method: str, options: Mapping[str, object], known: type) -> None:
-    """Refuses a keyword that a method does not have, in the method's own name.
-
-    Raises:
-        TypeError: with the nearest one.
-    """
-    names = known.__annotations__
-    for name in options.keys() - names.keys():
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise TypeError(f"{method}() got an unexpected keyword argument {name!r}{hint}")
 
 
 def _look(check: SegmentCheck | None, source: Source, settings: Options) -> Look | None:

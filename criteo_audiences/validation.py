@@ -1,5 +1,6 @@
 """Checks of a caller's arguments, before anything is sent."""
 
+import difflib
 import inspect
 import math
 import re
@@ -90,7 +91,8 @@ def require_text(value: object, name: str) -> str:
         ConfigurationError: naming the argument; never showing it.
     """
     if not isinstance(value, str):
-        raise ConfigurationError(f"{name} must be a str, not {type(value).__name__}.")
+        quotes = ": put it in quotes" if isinstance(value, int) else ""
+        raise ConfigurationError(f"{name} must be a str, not {type(value).__name__}{quotes}.")
     if not value.strip():
         raise ConfigurationError(f"{name} must not be empty.")
     return value
@@ -324,3 +326,17 @@ def _is_left_out(field: "attrs.Attribute[Any]", value: object) -> bool:
 
 def _is_id(value: object) -> bool:
     return isinstance(value, str) and bool(value)
+
+
+def require_known(given: Iterable[str], known: Iterable[str], function: str) -> None:
+    """Refuses a keyword that a function does not have, in the function's own name, and says which may be meant.
+
+    Raises:
+        TypeError: for the first of them.
+    """
+    names = list(known)
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")

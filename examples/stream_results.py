@@ -19,7 +19,7 @@ async def main(segment_id: str) -> None:
         lists = criteo.marketing_solutions
         async with lists.stream_contact_list(segment_id, customers(), hash="sha256") as results:
             async for batch in results:
-                print(f"batch {batch.number}: {batch.valid:,} accepted" if batch.ok else f"batch {batch.number} failed")
+                print(f"batch {batch.number}: {batch.valid:,} valid" if batch.ok else f"batch {batch.number} failed")
     print(results.report.to_dict())
 
 

@@ -3,9 +3,10 @@
 import asyncio
 import datetime as dt
 from collections.abc import Coroutine
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-from criteo_audiences import ContactListStatistics, CriteoClient, PermissionDeniedError, live_from
+from criteo_audiences import PermissionDeniedError, live_from
 from criteo_audiences.cli.options import (
     AccountOption,
     SegmentArgument,
@@ -14,11 +15,13 @@ from criteo_audiences.cli.options import (
     YesOption,
     confirm,
     in_account,
-    require_terminal,
     service_of,
 )
 from criteo_audiences.cli.run import Run, run_connected
 from criteo_audiences.cli.streams import print_json, print_result
+
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient
 
 
 def clear(
@@ -34,29 +37,30 @@ def clear(
     It asks first and says how many there are, for which Retail Media needs --account-id.
     """
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
-        can_count = account_id is not None or service is not Service.RETAIL_MEDIA
-        count = in_account(criteo, service, account_id, "get_contact_list_statistics") if can_count else None
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         if not yes:
-            require_terminal()
             # In an event loop of its own: a question is asked outside of any, where Ctrl-C answers it.
-            number = None if count is None else asyncio.run(_held(count(segment_id)))
-            held = "how many it holds is not known" if number is None else f"it holds {number:,}"
-            confirm(f"Remove every identifier from {service.value} segment {segment_id} ({held})?")
+            confirm(lambda: asyncio.run(_question(criteo, service, segment_id, account_id)))
         return _clear(criteo, service, segment_id, state)
 
     run_connected(command, state)
 
 
-async def _held(statistics: Coroutine[Any, Any, ContactListStatistics]) -> int | None:
-    """Returns how many identifiers a list holds; `None` when the application may not know."""
-    try:
-        return (await statistics).number_of_identifiers
-    except PermissionDeniedError:
-        return None
+async def _question(criteo: "CriteoClient", service: Service, segment_id: str, account_id: str | None) -> str:
+    """Returns the question with the list's name and size, as far as calls can show them."""
+    held, name = "how many it holds is not known", ""
+    if account_id is not None or service is not Service.RETAIL_MEDIA:
+        with suppress(PermissionDeniedError):
+            found = await in_account(criteo, service, account_id, "get_contact_list_statistics")(segment_id)
+            if found.number_of_identifiers is not None:
+                held = f"it holds {found.number_of_identifiers:,}"
+            search: Any = in_account(criteo, service, account_id, "search_audience_segments")
+            page = await search(audience_segment_ids=[segment_id]).page(1)
+            name = "".join(f" {segment.name!r}" for segment in page.items if segment.name)
+    return f"Remove every identifier from {service.value} segment {segment_id}{name} ({held})?"
 
 
-async def _clear(criteo: CriteoClient, service: Service, segment_id: str, state: Run) -> None:
+async def _clear(criteo: "CriteoClient", service: Service, segment_id: str, state: Run) -> None:
     await service_of(criteo, service).clear_contact_list(segment_id)
     empty_from = live_from(dt.datetime.now(dt.UTC))
     if state.json:
@@ -73,7 +77,7 @@ def stats(
 ) -> None:
     """Show how many identifiers a contact list holds and how many Criteo matched; Retail Media needs --account-id."""
 
-    async def command(criteo: CriteoClient) -> None:
+    async def command(criteo: "CriteoClient") -> None:
         found = await in_account(criteo, service, account_id, "get_contact_list_statistics")(segment_id)
         rate = found.match_rate if found.number_of_identifiers != 0 else None  # nothing was there to be matched
         if state.json:

@@ -13,14 +13,14 @@ import attrs
 import orjson
 import typer
 
-from criteo_audiences import ConfigurationError, CriteoClient, IdentifierType
+from criteo_audiences import ConfigurationError, IdentifierType
 from criteo_audiences.cli.exit_codes import Exit, exit_for, one_line
 from criteo_audiences.cli.options import Owner, Service, YesOption, confirm, filled, one_of, require_terminal
 from criteo_audiences.cli.run import Run, run_connected
 from criteo_audiences.cli.streams import print_error, print_json, print_result
 
-if TYPE_CHECKING:  # slow to import
-    from criteo_audiences import ErasureReceipt
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient, ErasureReceipt
 
 _MOST_BYTES: Final = 10_000_000
 _MOST_SHOWN: Final = 20
@@ -99,7 +99,7 @@ def erase(file: FileArgument, *, erasing: Erasing, owner: Owner, yes: YesOption 
     Without an owner or a service it asks all lists of all services that the credentials may see.
     """
 
-    def command(criteo: CriteoClient) -> Coroutine[Any, Any, None]:
+    def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         if not (yes or erasing.dry_run):
             if file == _STANDARD_INPUT:
                 raise ConfigurationError("Nothing was done: confirm with --yes where standard input holds identifiers.")
@@ -115,7 +115,7 @@ def erase(file: FileArgument, *, erasing: Erasing, owner: Owner, yes: YesOption 
 
 
 async def _erase(
-    criteo: CriteoClient, identifiers: list[str], erasing: Erasing, keywords: dict[str, Any], state: Run
+    criteo: "CriteoClient", identifiers: list[str], erasing: Erasing, keywords: dict[str, Any], state: Run
 ) -> None:
     with _kept(erasing.receipt) as keep:
         receipt = await criteo.erase(identifiers, dry_run=erasing.dry_run, **keywords)

@@ -24,6 +24,7 @@ from criteo_audiences import (
     SourceChangedError,
     TransportError,
 )
+from criteo_audiences.cli.options import in_option_spelling
 
 if TYPE_CHECKING:
     from criteo_audiences import Problem, UploadReport
@@ -105,7 +106,7 @@ def exit_for_report(report: "UploadReport") -> Exit:
 def shortfall(report: "UploadReport") -> str:
     """Says in one line why an upload that ran to its end is not what was asked for."""
     error = first_error(report)
-    return report.explain() if error is None else one_line(error)
+    return in_option_spelling(report.explain()) if error is None else one_line(error)
 
 
 def one_line(error: BaseException) -> str:
@@ -119,5 +120,6 @@ def one_line(error: BaseException) -> str:
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"The file {error.filename!r} cannot be used: {error.strerror}."
     if isinstance(error, (CriteoError, OSError)):
-        return " ".join(str(error).split())
+        line = " ".join(str(error).split())
+        return in_option_spelling(line) if isinstance(error, ConfigurationError) else line
     return f"Unexpected {type(error).__name__}; run again with --debug for a traceback."

@@ -1,5 +1,6 @@
 """`journals`: what uploads have been remembered, and getting rid of it."""
 
+import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from criteo_audiences import ConfigurationError
-from criteo_audiences.cli.options import filled, grouped
+from criteo_audiences.cli.options import duration, filled, grouped
 from criteo_audiences.cli.run import Run, run
 from criteo_audiences.cli.state_directory import state_directory
 from criteo_audiences.cli.streams import print_json, print_result, print_table
@@ -37,7 +38,7 @@ def list_journals(*, directory: DirectoryOption = None, state: Run) -> None:
         if state.json:
             print_json({"ok": True, "journals": [_document(summary) for summary in found]})
             return
-        header = ("name", "state", "batches", "identifiers", "last activity", "remark")
+        header = ("name", "state", "list", "batches", "identifiers", "last activity", "remark")
         print_table(header, *(_row(summary) for summary in found))
 
     run(command, state)
@@ -71,6 +72,33 @@ def compact(
     from criteo_audiences.journals import compact as compact_journal  # noqa: PLC0415 - slow to import
 
     _each(names, completed, _place(directory), compact_journal, "compacted", state)
+
+
+@journals.command()
+@grouped
+def prune(
+    *,
+    older_than: Annotated[
+        float, typer.Option(parser=duration, metavar="TIME", help="Time since anything last happened: 30d, 12h.")
+    ],
+    directory: DirectoryOption = None,
+    state: Run,
+) -> None:
+    """Remove the journals that nothing has happened in for so long, those of unfinished uploads too."""
+    from criteo_audiences.journals import remove as remove_journal  # noqa: PLC0415 - slow to import
+
+    async def command() -> None:
+        oldest = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=older_than)
+        found = _summaries(_place(directory))
+        old = [each for each in found if each.last_activity is not None and each.last_activity < oldest]
+        for summary in old:
+            remove_journal(summary.path)
+            if not state.json:
+                print_result(f"removed {summary.path.name} ({summary.state.value})")
+        if state.json:
+            print_json({"ok": True, "removed": [summary.path.name for summary in old]})
+
+    run(command, state)
 
 
 def _each(
@@ -116,7 +144,8 @@ def _row(summary: "JournalSummary") -> tuple[str, ...]:
     batches = ", ".join(f"{count:,} {state.value}" for state, count in summary.batches.items())
     activity = f"{summary.last_activity:%Y-%m-%d %H:%M} UTC" if summary.last_activity else ""
     remark = f"only with --resume: {summary.obstacle}" if summary.obstacle else ""
-    return (summary.path.name, summary.state.value, batches, f"{summary.identifiers:,}", activity, remark)
+    whose = f"{summary.operation} {summary.service} {summary.segment_id}".strip()
+    return (summary.path.name, summary.state.value, whose, batches, f"{summary.identifiers:,}", activity, remark)
 
 
 def _document(summary: "JournalSummary") -> dict[str, Any]:

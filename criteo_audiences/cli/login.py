@@ -1,9 +1,14 @@
 """With whose login a command works: the environment's, or that of a profile named before the command."""
 
 import os
+from contextlib import suppress
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
-from criteo_audiences import ClientCredentials, CriteoClient
+from criteo_audiences import ConfigurationError
+
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient
 
 _PROFILE: ContextVar[str | None] = ContextVar("profile", default=None)
 _LOGINS = ("CRITEO_CLIENT_", "CRITEO_REFRESH_TOKEN", "CRITEO_PROFILE")
@@ -14,13 +19,39 @@ def choose_profile(name: str | None) -> None:
     _PROFILE.set(name)
 
 
-def client() -> CriteoClient:
-    """Builds the client.
+def client(profile: str | None = None) -> "CriteoClient":
+    """Builds the client, by a profile's name or with what the command works with.
 
     Raises:
         ConfigurationError: naming the variable or the key that is missing or cannot be used.
     """
-    return CriteoClient.from_env(profile=_PROFILE.get())
+    from criteo_audiences import CriteoClient  # noqa: PLC0415 - see above
+
+    return CriteoClient.from_env(profile=profile or _PROFILE.get())
+
+
+def names() -> list[str]:
+    """Returns the names of the profiles.
+
+    Raises:
+        ConfigurationError: when there is no file of profiles, or it cannot be read.
+    """
+    from criteo_audiences.settings.profiles import profile_names, profiles_path  # noqa: PLC0415 - see above
+
+    return profile_names(profiles_path(os.environ))
+
+
+def complete_names() -> list[str]:
+    """Returns the names of the profiles for a shell's completion, which is silent about what cannot be read."""
+    with suppress(ConfigurationError):
+        return names()
+    return []
+
+
+def source() -> str:
+    """Says where the login of the command comes from."""
+    name = _PROFILE.get() or os.environ.get("CRITEO_PROFILE")
+    return f"profile {name!r}" if name else "the variables CRITEO_CLIENT_ID and so on"
 
 
 def is_set() -> bool:
@@ -29,12 +60,13 @@ def is_set() -> bool:
     return _PROFILE.get() is not None or any(variables)
 
 
-class _NoLogin(ClientCredentials):
-    """Stands in for a login where there is none: a dry run with it makes no call at all."""
-
-    is_login = False
-
-
-def stand_in() -> CriteoClient:
+def stand_in() -> "CriteoClient":
     """Builds a client for a dry run without a login: it makes no call."""
-    return CriteoClient(_NoLogin(client_id="none", client_secret="none"))  # noqa: S106 - stands in for none
+    from criteo_audiences import ClientCredentials, CriteoClient  # noqa: PLC0415 - see above
+
+    class NoLogin(ClientCredentials):
+        """Stands in for a login where there is none: a dry run with it makes no call at all."""
+
+        is_login = False
+
+    return CriteoClient(NoLogin(client_id="none", client_secret="none"))  # noqa: S106 - stands in for none

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from criteo_audiences import CriteoClient, Operation, Quota
+from criteo_audiences import Operation
 from criteo_audiences.cli import login
 from criteo_audiences.cli.exit_codes import Exit
 from criteo_audiences.cli.options import (
@@ -24,14 +24,14 @@ from criteo_audiences.cli.options import (
     one_of,
     service_of,
 )
-from criteo_audiences.cli.report import Plan, progress_shown
+from criteo_audiences.cli.report import Plan
 from criteo_audiences.cli.run import Run, run
 from criteo_audiences.cli.state_directory import state_directory
 from criteo_audiences.cli.streams import print_error, print_json, print_result, print_table
 from criteo_audiences.cli.uploads import FilesArgument, SourceOptions, announcement_of
 
-if TYPE_CHECKING:
-    from criteo_audiences import MirrorReport, Table
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient, MirrorReport, Table
     from criteo_audiences.mirrors import SnapshotSummary
 
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]")
@@ -104,7 +104,7 @@ def mirror(
     state.reads_standard_input = "-" in files
     state.drains = 0.0 if sending.dry_run else sending.drain_timeout
 
-    from criteo_audiences import Table  # noqa: PLC0415 - slow to import, and most commands read no file
+    from criteo_audiences import Quota, Table  # noqa: PLC0415 - slow to import, and most commands read no file
 
     async def command() -> None:
         options = sending.keywords() | {"max_removals": max_removals}
@@ -114,7 +114,7 @@ def mirror(
         table = Table.from_file(files)
         assumed = sending.dry_run and not login.is_set()
         async with login.stand_in() if assumed else login.client() as criteo:
-            report = await mirror_table(criteo, service, segment_id, table, **options)
+            report = await mirror_table(criteo, state, service, segment_id, table, **options)
         plan = Plan(calls=report.calls, quota=criteo.quota or Quota(), assumed=assumed) if sending.dry_run else None
         show_mirror(report, state, plan)
 
@@ -122,18 +122,19 @@ def mirror(
 
 
 async def mirror_table(
-    criteo: CriteoClient, service: Service, segment_id: str, table: "Table", **options: Any
+    criteo: "CriteoClient", state: Run, service: Service, segment_id: str, table: "Table", **options: Any
 ) -> "MirrorReport":
     """Mirrors a file with its progress shown.
 
     Args:
         criteo: the client.
+        state: of the command.
         service: the service.
         segment_id: the contact list.
         table: the file.
         **options: the mirror's keywords.
     """
-    with progress_shown() as show:
+    with state.progress() as show:
         lists = service_of(criteo, service)
         report: MirrorReport = await lists.mirror_contact_list(segment_id, table, on_progress=show, **options)
     for note in report.notes:
@@ -151,12 +152,14 @@ def show_mirror(report: "MirrorReport", state: Run, plan: Plan | None = None) ->
             ("rows read", report.source.read, f"{report.source.rejected_total:,} rejected"),
             ("  to add" if report.dry_run else "  added", report.added, ""),
             ("  to remove" if report.dry_run else "  removed", report.removed, ""),
-            ("  unchanged", report.unchanged, calls if plan is None else plan.cost()),
+            ("  unchanged", report.unchanged, calls),
             ("  uncertain", report.uncertain, "no answer; the next mirror sends them again"),
         )
         for label, count, remark in rows:
             if label != "  uncertain" or count:
                 print_result(f"{label:<12}  {count:>13,}  {remark}")
+        if plan is not None:
+            print_result(plan.cost())
         print_result(_closing(report))
     if not report.ok:
         print_error(report.explain())
@@ -187,7 +190,7 @@ def replace(
     state.drains = 0.0 if sending.dry_run else sending.drain_timeout
     state.reads_standard_input = "-" in files
 
-    from criteo_audiences import Table  # noqa: PLC0415 - see above
+    from criteo_audiences import Quota, Table  # noqa: PLC0415 - see above
 
     def command() -> Coroutine[Any, Any, None]:
         options = sending.keywords() | ({service.owner: whose} if (whose := owner.of(service)) else {})
@@ -202,7 +205,7 @@ def replace(
         target = f"{service.value} segment {segment_id}"
         print_error(f"clear, then {announcement_of(table, Operation.ADD, chosen, target)}")
         async with login.client() as criteo:
-            with progress_shown() as show:
+            with state.progress() as show:
                 lists = service_of(criteo, service)
                 state.report = await lists.replace_contact_list(segment_id, table, on_progress=show, **chosen)
         if sending.dry_run and state.report is not None:

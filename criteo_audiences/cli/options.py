@@ -1,25 +1,34 @@
 """Arguments and options that several commands share, written once and explained by the library's own words."""
 
+import ast
+import contextlib
 import difflib
 import functools
 import importlib
 import inspect
+import math
 import os
+import pkgutil
 import re
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_args, get_origin
 
 import attrs
 import typer
 import typer.core
 import typer.models
 
-from criteo_audiences import ConfigurationError
+from criteo_audiences import ConfigurationError, CriteoError
+from criteo_audiences.cli.help import HelpfulCommand
 
 if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
     from criteo_audiences import CriteoClient
+
+_DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([smhd]?)")
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
+_SHARE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?|\.[0-9]+) ?(%?)")
 
 W = TypeVar("W", bound=StrEnum)
 Command = Callable[..., None]
@@ -75,6 +84,23 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def duration(text: str) -> float:
+    """Reads seconds, or a number with s, m, h or d behind it: `90`, `1.5h`."""
+    found = _DURATION.fullmatch(str(text).strip().lower())
+    if found is None:
+        raise typer.BadParameter("expected seconds, or a number with s, m, h or d: 90, 15m, 1.5h, 30d.")
+    return float(found[1]) * _SECONDS[found[2] or "s"]
+
+
+def share(text: str) -> float:
+    """Reads a share: `0.05` or `5%`."""
+    found = _SHARE.fullmatch(str(text).strip())
+    number = math.nan if found is None else float(found[1]) / (100 if found[2] else 1)
+    if not 0 <= number <= 1:
+        raise typer.BadParameter("expected a share from 0 to 1, or 0% to 100%: 0.05 or 5%.")
+    return number
+
+
 def filled(text: str) -> str:
     """Reads a text that must not be empty, as the value of an unset shell variable would be."""
     if not text.strip():
@@ -82,11 +108,32 @@ def filled(text: str) -> str:
     return text
 
 
+def words_of(words: type[StrEnum]) -> Callable[[], list[str]]:
+    """Returns what gives a shell the words of an option, to complete one."""
+    return lambda: [_dashed(word) for word in words]
+
+
+def known_segments() -> list[str]:
+    """Returns the lists that uploads were made to, for a shell's completion, which is silent about what is wrong."""
+    from criteo_audiences import journals  # noqa: PLC0415 - slow to import
+
+    with contextlib.suppress(CriteoError):
+        directory = journals.state_directory()
+        found = journals.list_journals(directory) if directory is not None else []
+        return sorted({each.segment_id for each in found if each.segment_id})
+    return []
+
+
 ServiceArgument = Annotated[
     Service,
-    typer.Argument(parser=one_of(Service), metavar="SERVICE", help="The Criteo service."),
+    typer.Argument(
+        parser=one_of(Service), metavar="SERVICE", help="Marketing-solutions, retail-media or commerce-grid."
+    ),
 ]
-SegmentArgument = Annotated[str, typer.Argument(parser=filled, metavar="SEGMENT_ID", help="Id of the segment.")]
+SegmentArgument = Annotated[
+    str,
+    typer.Argument(parser=filled, metavar="SEGMENT_ID", help="Id of the segment.", autocompletion=known_segments),
+]
 AccountOption = Annotated[str | None, typer.Option(parser=filled, metavar="ID", help="Owner in Retail Media.")]
 YesOption = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 DescriptionOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Free text.")]
@@ -181,14 +228,18 @@ def examples(*commands: str) -> str:
     return "\n\n".join(["Examples:", *(f"criteo-audiences {command}" for command in commands)])
 
 
-def confirm(question: str) -> None:
+def confirm(question: str | Callable[[], str]) -> None:
     """Asks on standard error before something is lost.
+
+    Args:
+        question: or what finds out how it reads, which is not called when nobody can answer.
 
     Raises:
         ConfigurationError: when the answer is not yes, or standard input is no terminal.
     """
     require_terminal()
-    print(f"{question} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201 - a question, not a result
+    text = question if isinstance(question, str) else question()
+    print(f"{text} [y/N]: ", end="", file=sys.stderr, flush=True)  # noqa: T201 - a question, not a result
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise ConfigurationError("Nothing was done.")
 
@@ -231,9 +282,10 @@ def grouped(command: Command) -> Command:
     """
     shown: list[inspect.Parameter] = []
     groups: dict[str, tuple[Callable[..., Any], list[str]]] = {}
-    for parameter in inspect.signature(command).parameters.values():
-        if attrs.has(parameter.annotation):
-            options = list(_options(parameter.annotation))
+    parameters = inspect.signature(command).parameters
+    for parameter in parameters.values():
+        if attrs.has(parameter.annotation):  # an option of the command's own takes the place of the group's
+            options = [option for option in _options(parameter.annotation) if option.name not in parameters]
             groups[parameter.name] = parameter.annotation, [option.name for option in options]
             shown += options
         else:
@@ -258,7 +310,7 @@ def _options(group: Any) -> Iterator[inspect.Parameter]:
             yield inspect.Parameter(field.name, kind, default=default, annotation=field.type)
 
 
-class UploadCommand(typer.core.TyperCommand):
+class UploadCommand(HelpfulCommand):
     """A command whose options are keywords of the library's uploads: those without a help text get the library's."""
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
@@ -271,11 +323,15 @@ class UploadCommand(typer.core.TyperCommand):
 
 
 def keyword_meanings() -> dict[str, str]:
-    """Returns what each keyword of an upload means, as the docstring of `UploadOptions` has it, on one line each."""
-    from criteo_audiences import UploadOptions  # noqa: PLC0415 - slow to import, and most commands upload nothing
+    """Returns what each keyword of an upload means, as the docstring of `UploadOptions` has it, on one line each.
 
-    text = inspect.cleandoc(UploadOptions.__doc__ or "")  # -OO takes docstrings away
-    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", text, re.MULTILINE)
+    It is read and not imported, which would take longer than all the rest of `--help`.
+    """
+    source = pkgutil.get_data("criteo_audiences", "uploads/options.py") or b""
+    classes = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
+    entries = re.findall(
+        r"^    (\w+): (.*(?:\n {8}.*)*)", ast.get_docstring(classes["OtherOptions"]) or "", re.MULTILINE
+    )
     return {keyword: " ".join(words.split()) for keyword, words in entries}
 
 
@@ -284,3 +340,25 @@ def in_short(meaning: str) -> str:
     sentence = re.split(r"(?<=\.) (?=[A-Z`])", meaning, maxsplit=1)[0]
     spelled = re.sub(r"`([^`]*)`", lambda found: found[1].replace("_", "-"), sentence)
     return spelled[0].upper() + spelled[1:]
+
+
+def in_option_spelling(message: str) -> str:
+    """Returns a message of the library with its keywords spelled as the options they are on the command line."""
+    words = sorted(keyword_meanings(), key=len, reverse=True)
+    some, long = "|".join(words), "|".join(word for word in words if "_" in word)
+    value = r"(?:True|(?P<off>False)|'(?P<text>[^']*)'|(?P<number>[0-9.]*[0-9]))"
+    for pattern in (
+        rf"\b(?P<word>{some})={value}(?!\w|\.[0-9])(?: \(--[^)]*\))?",
+        rf"^(?P<word>{some})(?= (?:must|goes|names|is|needs|and|has|or|excludes)\b)",
+        rf"(?<=goes with )(?P<word>{some})\b",
+        rf"(?<![\w/.'-])(?P<word>{long})(?![\w/'.=-])",
+    ):
+        message = re.sub(pattern, _spelled, message)
+    return message
+
+
+def _spelled(found: re.Match[str]) -> str:
+    given = found.groupdict()
+    option = f"--no-{_dashed(given['word'])}" if given.get("off") else _option(given["word"])
+    value = given.get("text") or given.get("number")
+    return option if value is None else f"{option} {value}"

@@ -2,25 +2,29 @@
 
 import asyncio
 import datetime as dt
+import logging
 import os
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from attrs import define, field
 
-from criteo_audiences import BulkResult, CriteoClient
+from criteo_audiences import BulkResult
 from criteo_audiences.cli import login
 from criteo_audiences.cli.exit_codes import Exit, exit_for, exit_for_problems, exit_for_report, one_line, shortfall
+from criteo_audiences.cli.options import filled
 from criteo_audiences.cli.report import Plan, print_report
-from criteo_audiences.cli.streams import flush, print_error, print_json, print_result
+from criteo_audiences.cli.streams import flush, print_error, print_json, print_result, print_verdict
 
 if TYPE_CHECKING:
-    from criteo_audiences import UploadReport
+    from criteo_audiences import CriteoClient, UploadReport
+    from criteo_audiences.progress import Bar
 
 
 _READING: Final = "criteo-audiences-table"
@@ -73,16 +77,21 @@ class Interrupts:
 
 @define(kw_only=True)
 class Run:
-    """A command under way: the two options that every command has, and what it has to show when it ends or is stopped.
+    """A command under way: the options that every command has, and what it has to show when it ends or is stopped.
 
     Attributes:
         json: whether standard output gets one JSON document and nothing else.
         debug: whether an error is shown with its traceback.
+        quiet: whether nothing is shown on the way.
+        no_progress: whether no progress is shown.
+        verbose: whether standard error gets the log.
+        profile: whose login it works with; `None` for what stands before the command, or for the environment's.
         report: of an upload, as far as it came.
         resume: the command that finishes an upload which was cut short; `None` when there is nothing to finish.
         plan: of an upload that is only rehearsed.
         rejects: the path of the file of rejects as it was given, once there is one.
         remarks: lines to print after the report.
+        afterwards: lines to print after its verdict.
         facts: what the JSON document holds in addition to the report.
         code: how a command without a report ends.
         drains: seconds that what is in flight gets at the first Ctrl-C.
@@ -91,15 +100,57 @@ class Run:
 
     json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result and errors, nothing on the way.")] = (
+        False
+    )
+    no_progress: Annotated[bool, typer.Option("--no-progress", help="Show no progress.")] = False
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show what is logged on the way.")] = False
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            parser=filled, metavar="NAME", help="Log in as this profile.", autocompletion=login.complete_names
+        ),
+    ] = None
     report: "UploadReport | None" = None
     resume: str | None = None
     plan: Plan | None = None
     rejects: str | None = None
     remarks: list[str] = field(factory=list)
+    afterwards: list[str] = field(factory=list)
     facts: dict[str, Any] = field(factory=dict)
     code: int = Exit.OK
     drains: float = 0.0
     reads_standard_input: bool = False
+
+    def __attrs_post_init__(self) -> None:
+        if self.profile is not None:
+            login.choose_profile(self.profile)
+        if self.verbose:
+            logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+            logging.getLogger("criteo_audiences").setLevel(logging.INFO)
+
+    @contextmanager
+    def progress(self) -> Iterator["Bar"]:
+        """Shows the progress of an upload, unless it is not wanted; yields what an upload takes as `on_progress`."""
+        from criteo_audiences.progress import bar  # noqa: PLC0415 - slow to import, and most commands upload nothing
+
+        with nullcontext(_Silent(quiet=self.quiet)) if self.quiet or self.no_progress else bar() as show:
+            yield show
+
+
+class _Silent:
+    """Shows no progress; says what is about to happen, unless that is not wanted either."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def __call__(self, progress: object) -> None:
+        """Shows nothing."""
+
+    def note(self, line: str) -> None:
+        """Prints a line."""
+        if not self._quiet:
+            print(line, file=sys.stderr, flush=True)  # noqa: T201 - no result, so not on standard output
 
 
 def run(command: Callable[[], Coroutine[Any, Any, None]], state: Run) -> None:
@@ -129,7 +180,7 @@ def _is_still_reading() -> bool:
     return any(thread.name == _READING for thread in threading.enumerate())
 
 
-def run_connected(command: Callable[[CriteoClient], Coroutine[Any, Any, None]], state: Run) -> None:
+def run_connected(command: Callable[["CriteoClient"], Coroutine[Any, Any, None]], state: Run) -> None:
     """Runs a command that needs a client, which the environment describes."""
 
     def connected() -> Coroutine[Any, Any, None]:
@@ -139,7 +190,7 @@ def run_connected(command: Callable[[CriteoClient], Coroutine[Any, Any, None]], 
     run(connected, state)
 
 
-async def _connected(criteo: CriteoClient, command: Coroutine[Any, Any, None]) -> None:
+async def _connected(criteo: "CriteoClient", command: Coroutine[Any, Any, None]) -> None:
     async with criteo:
         await command
 
@@ -198,6 +249,7 @@ def _tell_draining(state: Run) -> None:
 
 
 def _finished(state: Run, report: "UploadReport") -> Exit:
+    code = exit_for_report(report)
     if state.json:
         planned = {"plan": state.plan.to_dict(dt.datetime.now(dt.UTC))} if state.plan is not None else {}
         print_json({**report.to_dict(), **planned, **_how_to_resume(state), **_rejects(state), **state.facts})
@@ -206,26 +258,34 @@ def _finished(state: Run, report: "UploadReport") -> Exit:
         _tell_rejects(state)
         for remark in state.remarks:
             print_result(remark)
-    if not report.ok:
-        print_error(shortfall(report))
     _say_how_to_resume(state)
-    return exit_for_report(report)
+    if not report.ok:
+        print_verdict(f"FAILED ({code:d}): {shortfall(report)}", failed=True)
+    elif not state.json:
+        print_verdict(str(report).splitlines()[-1])
+        for line in state.afterwards if not state.quiet else ():
+            print_result(line)
+    return code
 
 
 def _stopped(state: Run, error: BaseException, code: Exit, line: str) -> Exit:
     if state.debug:
         traceback.print_exception(error)
+    has_report = state.report is not None and state.report.read > 0
     if state.json:
         reported = _how_to_resume(state) | (state.report.to_dict() if state.report is not None else {})
         failed = {"ok": False, "error": {"kind": type(error).__name__, "message": line}}
         print_json({**reported, **_rejects(state), **failed})
     else:
-        if state.report is not None and state.report.read:
+        if state.report is not None and has_report:
             print_report(state.report)
         _tell_rejects(state)
     flush()
-    print_error(line)
     _say_how_to_resume(state)
+    if has_report:
+        print_verdict(f"FAILED ({code:d}): {line}", failed=True)
+    else:
+        print_error(line)
     return code
 
 

@@ -2,27 +2,22 @@
 
 import asyncio
 import contextlib
-import hashlib
 import math
 import os
 import signal
 import sys
 from contextlib import AsyncExitStack
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
 
-from criteo_audiences import ConfigurationError, CriteoClient
+from criteo_audiences import ConfigurationError
 from criteo_audiences.cli.options import Service, filled
 from criteo_audiences.cli.run import Run, run
 from criteo_audiences.cli.streams import flush, print_json, print_note, print_result
-from criteo_audiences.cli.uploads import upload_table
 
 if TYPE_CHECKING:
-    from criteo_audiences import Table
     from criteo_audiences.sandbox import RecordedRequest, Sandbox
 
 _PORT = 8787
@@ -31,83 +26,11 @@ SANDBOX_EXAMPLES = (
     "sandbox --segment 812345 --verbose",
     "sandbox --segment 812345 -- criteo-audiences upload marketing-solutions 812345 crm.csv --hash sha256",
 )
-_EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "crm_export.csv.gz"
-
-_GONE = 20
-"""Of so many people one leaves the second export, for whom another one comes."""
-
-ExportArgument = Annotated[
-    str | None, typer.Argument(parser=filled, metavar="FILE", help="A CSV export (default: the one of the example).")
-]
 
 CommandArgument = Annotated[
     list[str] | None,
     typer.Argument(metavar="COMMAND", help="After --: a command with its arguments, to run against the server."),
 ]
-
-
-def demo(*, file: ExportArgument = None, state: Run) -> None:
-    """Upload a CRM export to a local Criteo, and mirror a second one: the whole journey, without credentials."""
-
-    async def command() -> None:
-        await _demonstrate(file, state)
-
-    run(command, state)
-
-
-async def _demonstrate(file: str | None, state: Run) -> None:
-    """Uploads a file to a sandbox of this process and compares what the server holds with the report.
-
-    Then it mirrors the export of a day later, of which some rows are gone and others are new.
-
-    Raises:
-        ConfigurationError: when no file is given and the example is not there.
-        RuntimeError: when the server holds another number than it accepted.
-    """
-    if file is None and not _EXAMPLE.exists():
-        raise ConfigurationError("The example export is part of a checkout, not of the package: name a CSV file.")
-    from criteo_audiences import Table  # noqa: PLC0415 - slow to import
-    from criteo_audiences.sandbox import Sandbox  # noqa: PLC0415 - the same, and most commands need no server
-
-    table = Table.from_file(file or _EXAMPLE)
-    async with Sandbox() as server:
-        segment_id = server.add_contact_list(name="demo")
-        task = f"add the email column of {table.label} as sha256"
-        async with CriteoClient(server.credentials, base_url=server.url) as criteo:
-            service = Service.MARKETING_SOLUTIONS
-            announcement = f"Local Criteo at {server.url}: {task}"
-            await upload_table(criteo, state, service, segment_id, table, announcement, hash="sha256")
-            held = len(server.contact_list(segment_id))
-            accepted = state.report.valid if state.report else 0
-            if held != accepted:
-                raise RuntimeError("the server holds another number of identifiers than it accepted")
-            state.facts["held"] = held
-            state.remarks.append(f"The local Criteo holds {held:,} identifiers, as many as it accepted.")
-            if state.report is not None and state.report.ok and held:
-                await _mirror(criteo, server, segment_id, table, state)
-
-
-async def _mirror(criteo: CriteoClient, server: "Sandbox", segment_id: str, table: "Table", state: Run) -> None:
-    """Mirrors an export of a day later, and compares what the server holds with it.
-
-    Raises:
-        RuntimeError: when the server holds anything else.
-    """
-    before = sorted(server.contact_list(segment_id).identifiers)
-    gone = len(before) // _GONE
-    later = before[gone:] + [hashlib.sha256(f"new{number}@example.com".encode()).hexdigest() for number in range(gone)]
-    with TemporaryDirectory(prefix="criteo-audiences-demo-") as directory:
-        options: dict[str, Any] = {"hash": "sha256", "snapshot": Path(directory, "demo.snapshot")}
-        mirrored = criteo.marketing_solutions.mirror_contact_list
-        await mirrored(segment_id, table, baseline="assume-current", **options)
-        report = await mirrored(segment_id, later, **options)
-    if server.contact_list(segment_id).identifiers != set(later):
-        raise RuntimeError("the server holds something else than the second export")
-    state.facts["mirrored"] = {"added": report.added, "removed": report.removed, "unchanged": report.unchanged}
-    state.remarks.append(
-        f"A second export was mirrored: {report.added:,} added, {report.removed:,} removed, {report.unchanged:,} left, "
-        f"in {report.calls} calls; the local Criteo holds exactly that."
-    )
 
 
 @attrs.frozen(kw_only=True)

@@ -7,11 +7,14 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from criteo_audiences import ConfigurationError, CriteoClient
+from criteo_audiences import ConfigurationError
 from criteo_audiences.cli.options import Service
 from criteo_audiences.cli.streams import print_error
+
+if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+    from criteo_audiences import CriteoClient
 
 _MODULE: Final = "__main__.py"
 _PROGRAM: Final = "criteo-audiences"
@@ -53,7 +56,7 @@ def usable_directory() -> Path | None:
     return None
 
 
-def note_operation(criteo: CriteoClient, service: Service, segment_id: str) -> None:
+def note_operation(criteo: "CriteoClient", service: Service, segment_id: str) -> None:
     """Keeps unfinished uploads to a list from being continued unasked, because something else changes it.
 
     Raises:

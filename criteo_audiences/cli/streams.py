@@ -4,11 +4,16 @@ import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import orjson
 from rich.cells import cell_len
 
+from criteo_audiences.rendering import printable
+
+_RED: Final = "\x1b[1;31m"
+_GREEN: Final = "\x1b[1;32m"
+_PLAIN: Final = "\x1b[0m"
 _JSON: Final = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 
@@ -56,8 +61,28 @@ def print_note(text: str) -> None:
 
 def print_result(text: str) -> None:
     """Prints a line of the result; a control character, which could fool a terminal, shows as a replacement."""
-    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-    print(shown.rstrip())  # noqa: T201 - this is where a command shows its result
+    print(printable(text).rstrip())  # noqa: T201 - this is where a command shows its result
+
+
+def print_verdict(line: str, *, failed: bool = False) -> None:
+    """Prints the last line of a report, in color where a terminal shows it; a failure goes to standard error."""
+    sys.stdout.flush()  # the verdict comes last, also where both streams are one file
+    stream = sys.stderr if failed else sys.stdout
+    word, colon, rest = printable(line).partition(":")
+    start, end = (_RED if failed else _GREEN, _PLAIN) if shows_color(stream) else ("", "")
+    print(f"{start}{word}{end}{colon}{rest}", file=stream, flush=failed)
+
+
+def print_marked(ok: bool | None, text: str) -> None:
+    """Prints a line of a check: `ok`, `FAIL`, or `note` for what works and could be better."""
+    word, color = {True: ("ok", _GREEN), False: ("FAIL", _RED), None: ("note", "")}[ok]
+    mark = f"{color}{word:<4}{_PLAIN}" if color and shows_color(sys.stdout) else f"{word:<4}"
+    print(f"{mark}  {printable(text)}")  # noqa: T201 - see above
+
+
+def shows_color(stream: TextIO) -> bool:
+    """Whether a stream is a terminal that shows color, and its user wants it (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in {"dumb", "unknown"}
 
 
 def print_table(*rows: Sequence[str | None]) -> None:

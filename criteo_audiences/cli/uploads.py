@@ -3,13 +3,15 @@
 import itertools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
 import typer
 
-from criteo_audiences import ConfigurationError, CriteoClient, HashAlgorithm, IdentifierType, Operation, Quota
+from criteo_audiences import ConfigurationError, HashAlgorithm, IdentifierType, Operation
 from criteo_audiences.cli import login
 from criteo_audiences.cli.options import (
     Owner,
@@ -18,17 +20,20 @@ from criteo_audiences.cli.options import (
     Service,
     ServiceArgument,
     available_cores,
+    duration,
     filled,
     one_of,
     service_of,
+    share,
+    words_of,
 )
-from criteo_audiences.cli.report import Plan, progress_shown
+from criteo_audiences.cli.report import Plan
 from criteo_audiences.cli.run import Run, run
 from criteo_audiences.cli.state_directory import resume_command, usable_directory
 from criteo_audiences.cli.streams import print_error
 
 if TYPE_CHECKING:  # slow to import, and most commands upload nothing
-    from criteo_audiences import Table, UploadReport
+    from criteo_audiences import CriteoClient, Table, UploadReport
 
 _NEXT_WINDOW: Final = "next-window"
 _HASHED = frozenset({IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER})
@@ -63,9 +68,9 @@ def deadline_of(text: str) -> float | str:
     if text.strip().lower().replace("_", "-") == _NEXT_WINDOW:
         return _NEXT_WINDOW
     try:
-        return float(text)
-    except ValueError:
-        raise typer.BadParameter(f"expected a number of seconds, or {_NEXT_WINDOW}.") from None
+        return duration(text)
+    except typer.BadParameter:
+        raise typer.BadParameter(f"expected a time such as 90, 15m or 1h, or {_NEXT_WINDOW}.") from None
 
 
 OperationOption = Annotated[
@@ -89,12 +94,14 @@ class SourceOptions:
         typer.Option(
             parser=one_of(HashChoice),
             metavar="|".join(HashChoice),
-            help="How to hash e-mails and phone numbers; none sends them in clear.",
+            help="How to hash e-mails and phone numbers, which need it; none sends them in clear.",
+            autocompletion=words_of(HashChoice),
         ),
     ] = None
-    identifier_type: Annotated[IdentifierType | None, typer.Option(parser=one_of(IdentifierType), metavar="TYPE")] = (
-        None
-    )
+    identifier_type: Annotated[
+        IdentifierType | None,
+        typer.Option(parser=one_of(IdentifierType), metavar="TYPE", autocompletion=words_of(IdentifierType)),
+    ] = None
     region: Annotated[str | None, typer.Option(metavar="XX")] = None
     region_column: Annotated[str | None, typer.Option(metavar="NAME")] = None
     keep_trunk_zero: Annotated[bool, typer.Option("--keep-trunk-zero")] = False
@@ -123,12 +130,17 @@ class SourceOptions:
         str | None,
         typer.Option(
             parser=deadline_of,
-            metavar="SECONDS|next-window",
-            help="Seconds after which nothing more is sent; next-window: Criteo's next computation, 0h or 12h UTC.",
+            metavar="TIME|next-window",
+            help="Time after which nothing more is sent: 90, 15m or 1h; next-window: Criteo's next computation.",
         ),
     ] = None
-    max_rejected: Annotated[float, typer.Option(metavar="SHARE")] = 0.5
-    max_invalid: Annotated[float, typer.Option(metavar="SHARE")] = 0.5
+    max_rejected: Annotated[
+        float, typer.Option(parser=share, metavar="SHARE", help="Share of the rows that may be rejected, such as 5%.")
+    ] = 0.5
+    max_invalid: Annotated[
+        float,
+        typer.Option(parser=share, metavar="SHARE", help="Share of what is sent that may be invalid, such as 5%."),
+    ] = 0.5
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
@@ -137,14 +149,18 @@ class SourceOptions:
     ] = None
     allow_empty: Annotated[bool, typer.Option("--allow-empty")] = False
     drain_timeout: Annotated[
-        float, typer.Option(metavar="SECONDS", help="Seconds that batches in flight get after Ctrl-C.")
+        float,
+        typer.Option(parser=duration, metavar="TIME", help="Time for what is in flight after Ctrl-C: 10, 2m."),
     ] = 10.0
     dry_run: Annotated[bool, typer.Option("--dry-run")] = False
     rejects: Annotated[str | None, typer.Option(metavar="FILE")] = None
     rejects_plain: Annotated[bool, typer.Option("--rejects-plain")] = False
 
-    def keywords(self) -> dict[str, Any]:
+    def keywords(self, default_hash: HashChoice | None = None) -> dict[str, Any]:
         """Returns what an upload takes.
+
+        Args:
+            default_hash: for kinds that are hashed when none was chosen; `None` demands a choice.
 
         Raises:
             ConfigurationError: when no hash was chosen.
@@ -153,12 +169,15 @@ class SourceOptions:
         if "columns" in given:
             given["columns"] = _columns(given["columns"])
         kinds = given.get("columns") or [self.identifier_type or IdentifierType.EMAIL]
-        if self.hash is None and not _HASHED.isdisjoint(kinds):
+        chosen = self.hash
+        if chosen is None and not _HASHED.isdisjoint(kinds):
+            chosen = default_hash
+        if chosen is None and not _HASHED.isdisjoint(kinds):
             raise ConfigurationError("Choose --hash: sha256, md5, sha256-of-md5, or none to send them in clear.")
         given.setdefault("threads", available_cores())
         given.pop("no_journal", None)
-        if self.hash is not None:
-            given["hash"] = None if self.hash is HashChoice.NONE else HashAlgorithm(self.hash.value)
+        if chosen is not None:
+            given["hash"] = None if chosen is HashChoice.NONE else HashAlgorithm(chosen.value)
         column = given.pop("suppress_column", None)
         if self.suppress is not None:
             from criteo_audiences import Table  # noqa: PLC0415 - slow to import, and most commands upload nothing
@@ -256,9 +275,10 @@ def _send(
     state.reads_standard_input = "-" in files
     state.drains = 0.0 if sending.dry_run else sending.drain_timeout
 
-    from criteo_audiences import Table  # noqa: PLC0415 - see above
+    from criteo_audiences import Quota, Table  # noqa: PLC0415 - see above
 
     async def command() -> None:
+        _require_order(segment_id, files)
         options = sending.keywords() | {"operation": operation} | journal_keywords(sending)
         target = f"{service.value} segment {segment_id}"
         if whose := owner.of(service):
@@ -273,15 +293,40 @@ def _send(
         announcement = announcement_of(table, operation, options, target)
         assumed = sending.dry_run and not login.is_set()
         async with login.stand_in() if assumed else login.client() as criteo:
-            await upload_table(criteo, state, service, segment_id, table, announcement, **options)
+            with _columns_named(sending):
+                await upload_table(criteo, state, service, segment_id, table, announcement, **options)
         if sending.dry_run and state.report is not None:
             state.plan = Plan(calls=state.report.batches, quota=criteo.quota or Quota(), assumed=assumed)
 
     run(command, state)
 
 
+@contextmanager
+def _columns_named(sending: Sending) -> Iterator[None]:
+    """Lets an error about a column that is not there name the options that name columns."""
+    try:
+        yield
+    except ConfigurationError as error:
+        options = ("column", "columns", "region_column", "suppress_column")
+        named = " or ".join(f"--{name.replace('_', '-')}" for name in options if getattr(sending, name))
+        error.args = (str(error).replace("no column of that name", f"no column of the name in {named}"),)
+        raise
+
+
+def _require_order(segment_id: str, files: list[str]) -> None:
+    """Refuses a file's name where the list's id belongs.
+
+    Raises:
+        ConfigurationError: when the two look swapped.
+    """
+    looks_like_a_file = not segment_id.isdigit() and (Path(segment_id).suffix or Path(segment_id).exists())
+    if looks_like_a_file:
+        swapped = " They are swapped here." if files[0].isdigit() else ""
+        raise ConfigurationError(f"SEGMENT_ID comes before FILE, as in 812345 crm.csv.{swapped}")
+
+
 async def upload_table(
-    criteo: CriteoClient,
+    criteo: "CriteoClient",
     state: Run,
     service: Service,
     segment_id: str,
@@ -304,17 +349,18 @@ async def upload_table(
     lists = service_of(criteo, service)
     results = None
     announced = [announcement]
-    if state.reads_standard_input:  # its first row may be long in coming
-        _announce([announced.pop()])
     try:
-        with progress_shown() as show:
+        with state.progress() as show:
+            if state.reads_standard_input:  # its first row may be long in coming
+                show.note(announced.pop())
             async with lists.stream_contact_list(segment_id, table, on_progress=show, **options) as results:
                 state.rejects = options.get("rejects")
-                _announce(announced)
-                _announce(_about_the_journal(results.set_aside, resumes=results.resumes))
-                _announce(_about_the_opt_outs(results.report))
+                notes = _about_the_journal(results.set_aside, resumes=results.resumes)
+                for line in (*announced, *notes, *_about_the_opt_outs(results.report)):
+                    show.note(line)
                 async for _ in results:
-                    _announce(filter(None, [results.report.window_warning]))
+                    if results.report.window_warning:
+                        show.note(results.report.window_warning)
                     break
                 async for _ in results:
                     pass
@@ -324,11 +370,6 @@ async def upload_table(
             for note in results.report.notes:
                 print_error(note)
             state.resume = resume_command(sys.argv) if results.resumable else None
-
-
-def _announce(lines: Iterable[str]) -> None:
-    for line in lines:
-        print(line, file=sys.stderr, flush=True)  # noqa: T201 - no result, so not on standard output
 
 
 def _about_the_journal(set_aside: str | None, *, resumes: bool) -> Iterator[str]:

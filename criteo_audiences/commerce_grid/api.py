@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Final, Unpack
+from typing import Final, Unpack, overload
 
 from criteo_audiences.commerce_grid.models import (
     AudienceSegment,
@@ -15,8 +15,10 @@ from criteo_audiences.commerce_grid.models import (
 from criteo_audiences.contact_lists import (
     Calls,
     ContactLists,
+    HashedUpload,
     MirrorOptions,
     MirrorReport,
+    PlainUpload,
     SegmentCheck,
     Source,
     UploadOptions,
@@ -252,6 +254,16 @@ class CommerceGrid:
         request = Request(method="GET", path=f"{_CONTACT_LIST}/statistics", path_parameters=_path(segment_id))
         return await send_for_one(self._session, request, ContactListStatistics)
 
+    @overload
+    async def upload_contact_list(
+        self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[HashedUpload]
+    ) -> UploadReport: ...
+
+    @overload
+    async def upload_contact_list(
+        self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> UploadReport: ...
+
     async def upload_contact_list(
         self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[UploadOptions]
     ) -> UploadReport:
@@ -329,6 +341,16 @@ class CommerceGrid:
         """
         check = self._segment_check(segment_id, data_provider_id)
         return await self._contact_lists.replace(segment_id, source, check, options)
+
+    @overload
+    def stream_contact_list(
+        self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[HashedUpload]
+    ) -> AbstractAsyncContextManager[UploadStream]: ...
+
+    @overload
+    def stream_contact_list(
+        self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> AbstractAsyncContextManager[UploadStream]: ...
 
     def stream_contact_list(
         self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[UploadOptions]

@@ -5,6 +5,7 @@ import datetime as dt
 from attrs import field, frozen
 
 from criteo_audiences.models import UNSET, Unset, Word, nullable
+from criteo_audiences.rendering import ShownInNotebooks
 from criteo_audiences.validation import require_change, require_kind, require_naming, require_text, text_field
 
 
@@ -21,7 +22,7 @@ class ContactList:
 
 
 @frozen(kw_only=True)
-class AudienceSegment:
+class AudienceSegment(ShownInNotebooks):
     """An audience segment as Criteo returns it; timestamps are aware, UTC."""
 
     id: str | None = None

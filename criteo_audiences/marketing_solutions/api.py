@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Final, Unpack
+from typing import Final, Unpack, overload
 
 from criteo_audiences.contact_lists import (
     Calls,
     ContactLists,
+    HashedUpload,
     MirrorOptions,
     MirrorReport,
+    PlainUpload,
     SegmentCheck,
     Source,
     UploadOptions,
@@ -231,6 +233,16 @@ class MarketingSolutions(Audiences):
         request = Request(method="GET", path=f"{_CONTACT_LIST}/statistics", path_parameters=_path(segment_id))
         return await send_for_one(self._session, request, ContactListStatistics)
 
+    @overload
+    async def upload_contact_list(
+        self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[HashedUpload]
+    ) -> UploadReport: ...
+
+    @overload
+    async def upload_contact_list(
+        self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> UploadReport: ...
+
     async def upload_contact_list(
         self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[UploadOptions]
     ) -> UploadReport:
@@ -308,6 +320,16 @@ class MarketingSolutions(Audiences):
         """
         check = self._segment_check(segment_id, advertiser_id)
         return await self._contact_lists.replace(segment_id, source, check, options)
+
+    @overload
+    def stream_contact_list(
+        self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[HashedUpload]
+    ) -> AbstractAsyncContextManager[UploadStream]: ...
+
+    @overload
+    def stream_contact_list(
+        self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> AbstractAsyncContextManager[UploadStream]: ...
 
     def stream_contact_list(
         self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[UploadOptions]

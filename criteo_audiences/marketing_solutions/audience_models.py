@@ -7,11 +7,12 @@ from attrs import field, frozen
 from criteo_audiences.algebra import Expression, require_expression, require_expression_or_unset
 from criteo_audiences.marketing_solutions.models import InMarketCreate, LocationCreate
 from criteo_audiences.models import UNSET, Problem, Unset, nullable, of_envelope
+from criteo_audiences.rendering import ShownInNotebooks
 from criteo_audiences.validation import require_change, require_naming, require_one_of, require_text
 
 
 @frozen(kw_only=True)
-class Audience:
+class Audience(ShownInNotebooks):
     """An audience as Criteo returns it; timestamps are aware, UTC."""
 
     id: str | None = None

@@ -31,6 +31,7 @@ from criteo_audiences.marketing_solutions.words import (
     to_visitors_type_or_unset,
 )
 from criteo_audiences.models import UNSET, Unset, int64, nullable
+from criteo_audiences.rendering import ShownInNotebooks
 from criteo_audiences.validation import (
     id_field,
     require_change,
@@ -171,7 +172,7 @@ class Behavioral:
 
 
 @frozen(kw_only=True)
-class AudienceSegment:
+class AudienceSegment(ShownInNotebooks):
     """An audience segment as Criteo returns it.
 
     The settings object may be missing even for the segment's own `type`; timestamps are aware, UTC.

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Unpack
+from typing import Final, Unpack, overload
 
 from criteo_audiences.contact_lists import (
     Calls,
     ContactLists,
+    HashedUpload,
     MirrorOptions,
     MirrorReport,
+    PlainUpload,
     SegmentCheck,
     Source,
     UploadOptions,
@@ -249,6 +251,16 @@ class RetailMedia(Audiences):
         request = Request(method="GET", path=_STATISTICS, path_parameters=path)
         return await send_for_one(self._session, request, ContactListStatistics)
 
+    @overload
+    async def upload_contact_list(
+        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[HashedUpload]
+    ) -> UploadReport: ...
+
+    @overload
+    async def upload_contact_list(
+        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> UploadReport: ...
+
     async def upload_contact_list(
         self,
         segment_id: str,
@@ -346,6 +358,16 @@ class RetailMedia(Audiences):
         """
         check = self._segment_check(segment_id, account_id, retailer_id)
         return await self._contact_lists.replace(segment_id, source, check, options)
+
+    @overload
+    def stream_contact_list(
+        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[HashedUpload]
+    ) -> AbstractAsyncContextManager[UploadStream]: ...
+
+    @overload
+    def stream_contact_list(
+        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> AbstractAsyncContextManager[UploadStream]: ...
 
     def stream_contact_list(
         self,

@@ -8,6 +8,7 @@ from attrs import field, frozen
 from criteo_audiences.algebra import Expression, require_expression, require_expression_or_unset
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, Problem, Unset, Word, nullable, of_envelope
+from criteo_audiences.rendering import ShownInNotebooks
 from criteo_audiences.retail_media.models import Channel, EventsCreate
 from criteo_audiences.validation import (
     choose,
@@ -70,7 +71,7 @@ def _check_texts(name: str | Unset, description: str | Unset | None) -> None:
 
 
 @frozen(kw_only=True)
-class Audience:
+class Audience(ShownInNotebooks):
     """An audience as Criteo returns it; timestamps are aware, UTC."""
 
     id: str | None = None

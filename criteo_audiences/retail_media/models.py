@@ -7,6 +7,7 @@ from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, IdentifierType, Unset, Word, nullable
+from criteo_audiences.rendering import ShownInNotebooks
 from criteo_audiences.validation import (
     choose,
     id_field,
@@ -138,7 +139,7 @@ class Events:
 
 
 @frozen(kw_only=True)
-class AudienceSegment:
+class AudienceSegment(ShownInNotebooks):
     """An audience segment as Criteo returns it; timestamps are aware, UTC."""
 
     id: str | None = None

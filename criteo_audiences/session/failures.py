@@ -18,6 +18,7 @@ from criteo_audiences.session.proxies import address
 
 PROXY_LOGIN_REQUIRED: Final = 407  # RFC 9110 §15.5.8
 _SERVER_FAULT: Final = 500
+_HTTPS: Final = 443
 _UNRESOLVED: Final = "cannot be resolved; no part of this request was sent."
 _NO_DESCRIPTORS: Final = (
     f"No connection could be made, and no part of this request was sent: {NO_DESCRIPTORS}, or close what the program "
@@ -25,9 +26,13 @@ _NO_DESCRIPTORS: Final = (
 )
 # The first class that fits decides.
 _TRANSLATIONS: Final[Sequence[tuple[type[Exception], type[TransportError], str]]] = (
-    (aiohttp.ClientConnectorDNSError, ConnectError, f"The server's name {_UNRESOLVED}"),
+    (aiohttp.ClientConnectorDNSError, ConnectError, f"The server's name {{host}} {_UNRESOLVED}"),
     (aiohttp.ClientProxyConnectionError, ConnectError, "{proxy} cannot be reached; no part of this request was sent."),
-    (aiohttp.ClientConnectorError, ConnectError, "The server cannot be reached; no part of this request was sent."),
+    (
+        aiohttp.ClientConnectorError,
+        ConnectError,
+        "The server {host} cannot be reached; no part of this request was sent.",
+    ),
     (TimeoutError, RequestTimeout, "Nothing moved for {timeout:g} s; whether Criteo applied the call is not known."),
     (Exception, TransportError, "The connection broke before an answer came; whether Criteo applied it is not known."),
 )
@@ -58,7 +63,13 @@ def translated(error: Exception, timeout: float, proxy: str | None, *, began: bo
         return ConnectError(f"The name of the proxy {address(proxy)} {_UNRESOLVED}")
     table = _BEFORE_THE_BODY if began is False else _TRANSLATIONS
     ours, message = next(row[1:] for row in table if isinstance(error, row[0]))
-    return ours(message.format(timeout=timeout, proxy=_named(proxy)))
+    return ours(message.format(timeout=timeout, proxy=_named(proxy), host=_host_of(error)))
+
+
+def _host_of(error: Exception) -> str:
+    """Returns the host that could not be reached, with its port where that is not HTTPS's own."""
+    host, port = getattr(error, "host", ""), getattr(error, "port", None)
+    return f"{host}" if port in {None, _HTTPS} else f"{host}:{port}"
 
 
 def _handshake(error: BaseException | None) -> ssl.SSLError | None:

@@ -83,6 +83,15 @@ def read_profile(path: Path, name: str) -> Profile:
     )
 
 
+def profile_names(path: Path) -> list[str]:
+    """Returns the names of the profiles in a file, in its order.
+
+    Raises:
+        ConfigurationError: when it does not exist or cannot be used.
+    """
+    return [name for name, section in _parse(_read(path), path).items() if isinstance(section, dict)]
+
+
 def _read(path: Path) -> bytes:
     """Returns the file, once it is certain that its owner alone can read it."""
     try:

@@ -1,17 +1,22 @@
 """A table as a source of identifiers: files, a query, or anything that speaks Arrow."""
 
 import codecs
+import functools
+import inspect
 import os
 import re
-from collections.abc import Iterable, Sized
+from collections.abc import Callable, Iterable, Sized
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables.files.paths import STDIN, given_paths, shown_paths
-from criteo_audiences.validation import require_range
+from criteo_audiences.validation import require_known, require_range
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 FilePath = str | os.PathLike[str]
 
@@ -78,6 +83,18 @@ def threads_of(value: object) -> int | None:
     return value
 
 
+def _hinted(make: Callable[P, T]) -> Callable[P, T]:
+    """Lets a call with a keyword that there is not say which may be meant."""
+    known = tuple(inspect.signature(make).parameters)
+
+    @functools.wraps(make)
+    def made(*args: P.args, **keywords: P.kwargs) -> T:
+        require_known(keywords, known, make.__name__)
+        return make(*args, **keywords)
+
+    return made
+
+
 @frozen(kw_only=True)
 class Table:
     """Rows to read identifiers from; opened when an upload reads it, never held in memory.
@@ -109,6 +126,7 @@ class Table:
     memory_limit: str | None = field(default=None, converter=memory_limit_of)
 
     @classmethod
+    @_hinted
     def from_file(
         cls,
         path: FilePath | Iterable[FilePath],
@@ -161,6 +179,7 @@ class Table:
         )
 
     @classmethod
+    @_hinted
     def from_query(
         cls,
         query: str,
@@ -197,6 +216,7 @@ class Table:
         )
 
     @classmethod
+    @_hinted
     def from_arrow(
         cls,
         stream: Any,

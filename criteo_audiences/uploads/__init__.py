@@ -4,9 +4,10 @@ from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import Amend, Amendment, BatchResult, Destination, Outcome
 from criteo_audiences.uploads.concurrency import LimitedBy
 from criteo_audiences.uploads.lane import Source
-from criteo_audiences.uploads.options import UploadOptions
+from criteo_audiences.uploads.options import HashedUpload, PlainUpload, UploadOptions
 from criteo_audiences.uploads.policies import Policy, Verdict
-from criteo_audiences.uploads.report import Progress, UploadReport
+from criteo_audiences.uploads.progress import Phase, Progress
+from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.uploader import UploadStream, upload
 
 __all__ = [
@@ -14,8 +15,11 @@ __all__ = [
     "Amendment",
     "BatchResult",
     "Destination",
+    "HashedUpload",
     "LimitedBy",
     "Outcome",
+    "Phase",
+    "PlainUpload",
     "Policy",
     "Progress",
     "Source",

@@ -1,4 +1,4 @@
-"""What an upload's figures say: how long it still takes, and what kept it from being faster."""
+"""What an upload's figures say: what kept it from being faster."""
 
 import math
 from collections.abc import Mapping
@@ -86,38 +86,3 @@ def _hint_of_concurrency(figures: Figures, limited_by: LimitedBy) -> str | None:
         f"{limit} was the limit: a call took {seconds:.1f} s, so it made {made:,.0f} calls a minute{quota}; {advice}, "
         "unless the network is full."
     )
-
-
-def time_left(
-    done: float,
-    *,
-    ended: int,
-    resumed: int,
-    accepted: int,
-    elapsed: float,
-    waited: float,
-    window: tuple[int, float] | None,
-    waiting_for: float | None = None,
-) -> float:
-    """Estimates the seconds an upload still takes, by its pace so far and by the windows that the quota lets it use.
-
-    A batch that failed is not sent again, but says nothing of the pace: the time it took is added to the others'.
-
-    Args:
-        done: how much of the upload has come back, above 0 and at most 1.
-        ended: batches that came back, resumed ones included.
-        resumed: batches that an earlier run had delivered.
-        accepted: batches that Criteo took, in this run or an earlier one; at least one.
-        elapsed: seconds since the start.
-        waited: seconds of them during which the quota held a batch back.
-        window: calls that the quota allows within so many seconds; `None` when that is not known.
-        waiting_for: seconds that the quota has held a batch back by now; `None` when it holds none back.
-    """
-    at_this_pace = (elapsed - waited) * (1 / done - 1) * ended / accepted
-    if window is None:
-        return at_this_pace
-    calls, period = window
-    windows_waited_for = math.ceil((ended / done - resumed) / calls) - 1
-    left = max(at_this_pace, windows_waited_for * period - elapsed)
-    # Others may have used up the window: a batch that waits now can do so for a whole period.
-    return left if waiting_for is None else max(left, period - waiting_for)

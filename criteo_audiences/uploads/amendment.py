@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import (
@@ -17,6 +17,8 @@ from criteo_audiences.errors import (
 )
 from criteo_audiences.meter import CallMeter
 from criteo_audiences.models import ContactListOperation, IdentifierType, Operation, printable_trace_id
+from criteo_audiences.rendering import html_table
+from criteo_audiences.uploads.summary import batch_rows
 
 
 @frozen(kw_only=True)
@@ -28,12 +30,14 @@ class Destination:
         host: of the API.
         application: the id of the application that makes the calls, where it is known.
         segment_id: the contact list.
+        window: calls that the quota allows within so many seconds; `None` when that is not known.
     """
 
     service: str
     host: str
     application: str = field(default="", repr=False)
     segment_id: str
+    window: tuple[int, float] | None = None
 
 
 @frozen(kw_only=True)
@@ -158,12 +162,19 @@ class BatchResult:
         error = self.error
         return {
             "batch": self.number,
+            "identifier_type": self.kind.value,
             "sent": self.sent,
+            **asdict(self.outcome),
+            "resumed": self.resumed,
             "error": type(error).__name__ if error else None,
             "status": getattr(error, "status", None),
             "codes": [str(problem) for problem in getattr(error, "problems", ())],
             "trace_id": printable_trace_id(getattr(error, "trace_id", None)),
         }
+
+    def _repr_html_(self) -> str:
+        failure = [" ".join(str(self.error).split())] if self.error else []
+        return html_table(batch_rows(self.to_dict()), caption=f"batch {self.number}", lines=failure)
 
 
 def result_of(amendment: Amendment, receipt: ContactListOperation) -> BatchResult:

@@ -4,7 +4,7 @@ import datetime as dt
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal, Required, TypedDict
 
 from attrs import field, frozen
 
@@ -19,7 +19,7 @@ from criteo_audiences.tables.table import FilePath, encoding_of, memory_limit_of
 from criteo_audiences.uploads.concurrency import MOST
 from criteo_audiences.uploads.lane import ArrowStream, refuse_lookalikes
 from criteo_audiences.uploads.policies import Policy, policies_of
-from criteo_audiences.uploads.report import Progress
+from criteo_audiences.uploads.progress import Progress
 from criteo_audiences.uploads.selections import Columns, chosen_selections
 from criteo_audiences.uploads.window_check import NEXT_WINDOW
 from criteo_audiences.validation import choose, require_plain_function, require_range, require_text, require_unicode
@@ -124,8 +124,8 @@ def _operation(value: Operation | str) -> Operation:
     return choose(Operation, value, "operation")
 
 
-class UploadOptions(TypedDict, total=False):
-    """The keywords of `upload_contact_list` and `stream_contact_list`.
+class OtherOptions(TypedDict, total=False):
+    """The keywords of `upload_contact_list` and `stream_contact_list`, and in this class those that concern every kind.
 
     Each may be left out, but for `hash`, which must be chosen for e-mails and phone numbers.
 
@@ -200,14 +200,11 @@ class UploadOptions(TypedDict, total=False):
         rejects_plain: also write the rejected values themselves to the `rejects` file.
     """
 
-    identifier_type: IdentifierType | str | None
-    hash: HashAlgorithm | str | None
     region: str | None
     region_column: str | None
     keep_trunk_zero: bool
     gum_caller_id: int | str | None
     column: Columns | None
-    columns: Mapping[IdentifierType | str, Columns] | None
     where: str | None
     hive_partitioning: bool
     skip_rows: int | None
@@ -235,6 +232,64 @@ class UploadOptions(TypedDict, total=False):
     resume: bool | None
     rejects: FilePath | None
     rejects_plain: bool
+
+
+Hash = HashAlgorithm | Literal["sha256", "md5", "sha256_of_md5"]
+
+NeverHashed = Literal[
+    "madid",
+    "identity_link",
+    "gum",
+    "customer_id",
+    "user_identifier",
+    "bidswitch_id",
+    "ftrack_id",
+    "panorama_id",
+    "hadron_id",
+    "ip_address_v4",
+    "page_url",
+    "page_domain",
+    "app_id",
+    IdentifierType.MADID,
+    IdentifierType.IDENTITY_LINK,
+    IdentifierType.GUM,
+    IdentifierType.CUSTOMER_ID,
+    IdentifierType.USER_IDENTIFIER,
+    IdentifierType.BIDSWITCH_ID,
+    IdentifierType.FTRACK_ID,
+    IdentifierType.PANORAMA_ID,
+    IdentifierType.HADRON_ID,
+    IdentifierType.IP_ADDRESS_V4,
+    IdentifierType.PAGE_URL,
+    IdentifierType.PAGE_DOMAIN,
+    IdentifierType.APP_ID,
+]
+"""The kinds of identifier that are never hashed."""
+
+
+class UploadOptions(OtherOptions, total=False):
+    """All of them, whatever the kind of identifier."""
+
+    identifier_type: IdentifierType | str | None
+    hash: Hash | None
+    columns: Mapping[IdentifierType | str, Columns] | None
+
+
+UploadOptions.__doc__ = OtherOptions.__doc__
+
+
+class HashedUpload(OtherOptions, total=False):
+    """The keywords of an upload of e-mails, phone numbers or several kinds, for which `hash` must be chosen."""
+
+    identifier_type: IdentifierType | str | None
+    hash: Required[Hash | None]
+    columns: Mapping[IdentifierType | str, Columns] | None
+
+
+class PlainUpload(OtherOptions, total=False):
+    """The keywords of an upload of a kind that is never hashed."""
+
+    identifier_type: Required[NeverHashed]
 
 
 @frozen(kw_only=True)

@@ -122,7 +122,9 @@ class Pipeline:
             with anyio.CancelScope(deadline=self._ends_at) as scope:
                 await self._lane.open()
                 if look is not None:
+                    began = anyio.current_time()
                     await look()
+                    self._tally.time_left.answers_after = anyio.current_time() - began
             if scope.cancelled_caught:
                 self._end(Ending.DEADLINE)
             count = self._lane.opt_outs
@@ -132,6 +134,10 @@ class Pipeline:
         finally:
             with anyio.CancelScope(shield=True):
                 await self._lane.close()
+
+    def expect_window(self, window: tuple[int, float] | None) -> None:
+        """Takes the calls that the quota allows within so many seconds, for estimates before the first call."""
+        self._tally.meter.note_window(window)
 
     def prepare(self, group: TaskGroup) -> None:
         """Makes what `next_result` waits at, before anything runs."""
@@ -205,6 +211,7 @@ class Pipeline:
             self._group.start_soon(self._send, batch, known, give_result.clone())
 
         reading = Reading.CUT
+        self._tally.begin_reading()
         async with give_result:
             try:
                 with self._reader_scope:

@@ -1,4 +1,4 @@
-"""How far an upload is, and what it did: every row read is accounted for, and every identifier sent."""
+"""What an upload did: every row read is accounted for, and every identifier sent."""
 
 import datetime as dt
 from collections import Counter
@@ -13,54 +13,16 @@ from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import BatchResult, Outcome
 from criteo_audiences.uploads.concurrency import LimitedBy
 from criteo_audiences.uploads.policies import Policy, Verdict, added
+from criteo_audiences.uploads.summary import summary, summary_html, verdict
 
 MOST_SAMPLED: Final = 100
-
-
-@frozen(kw_only=True)
-class Progress:
-    """How far an upload is.
-
-    Attributes:
-        read: rows read; about, while a table is read before the first batch.
-        rejected: rows rejected.
-        duplicates: rows dropped as duplicates.
-        sent: identifiers put into calls that have ended.
-        valid: identifiers Criteo accepted.
-        in_flight: batches in flight.
-        limited_by: what keeps it from having more in flight at this moment.
-        batches: batches that have ended.
-        elapsed: seconds since the start.
-        waited: seconds during which the quota held a batch back.
-        is_waiting: whether the quota holds a batch back at this moment.
-        share_read: how much of the source has been read, 0 to 1, never less than before; `None` as long as the source
-            cannot tell, as an iterable or a table with `where` cannot. With `dedupe` a table is read before the first
-            batch, and this is how much of what is left has been cut into batches.
-        share_staged: how much has been read of a table that is read before the first batch, 0 to 1, never less than
-            before; `None` for other sources, and while that is not known.
-        remaining: seconds the upload still takes, estimated by its pace and the quota; `None` when nothing can be said.
-    """
-
-    read: int
-    rejected: int
-    duplicates: int
-    sent: int
-    valid: int
-    in_flight: int
-    batches: int
-    elapsed: float
-    waited: float
-    is_waiting: bool = False
-    limited_by: LimitedBy = LimitedBy.SOURCE
-    share_read: float | None = None
-    share_staged: float | None = None
-    remaining: float | None = None
 
 
 @frozen(kw_only=True)
 class UploadReport:
     """What an upload did.
 
+    `str(report)` is what the command line prints; a notebook shows the same as a table.
     Rows in: `read = sent + rejected + duplicates + suppressed + pending` (`duplicates` of `None` counts as 0).
     Rows out: `sent = valid + invalid + unreported + failed + unknown`.
 
@@ -228,7 +190,7 @@ class UploadReport:
         return _explained(self)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns JSON-safe values, without an identifier."""
+        """Returns JSON-safe values, without an identifier; `str` shows the same numbers under the same names."""
         return {
             "ok": self.ok,
             "dry_run": self.dry_run,
@@ -265,8 +227,16 @@ class UploadReport:
             "hint": self.hint,
             "deadline_passed": self.deadline_passed,
             "invalid_rows": [row.to_dict() for row in self.invalid_rows],
-            "policies": [verdict.to_dict() for verdict in self.verdicts],
+            "policies": [found.to_dict() for found in self.verdicts],
+            "explanation": self.explain(),
         }
+
+    def __str__(self) -> str:
+        document = self.to_dict()
+        return "\n".join([*summary(document), verdict(document)])
+
+    def _repr_html_(self) -> str:
+        return summary_html(self.to_dict())
 
     def __add__(self, other: "UploadReport") -> "UploadReport":
         """Adds up two reports, of two files or two partitions.
@@ -332,7 +302,7 @@ def _counted(one: int | None, other: int | None) -> int | None:
 
 def _is_ok(report: UploadReport) -> bool:
     """Returns what `UploadReport.ok` says."""
-    if not all(verdict.ok for verdict in report.verdicts):
+    if not all(found.ok for found in report.verdicts):
         return False
     if _beyond(report.rejected_total, report.max_rejected, report.read):
         return False
@@ -349,7 +319,7 @@ def _explained(report: UploadReport) -> str:
     """Says in a sentence or two what is not as it should be; empty when everything is."""
     if report.ok:
         return ""
-    broken = [str(verdict) for verdict in report.verdicts if not verdict.ok]
+    broken = [str(found) for found in report.verdicts if not found.ok]
     faults = _faults(report)
     sentences = []
     if faults or not broken:
@@ -390,7 +360,7 @@ def _counted_faults(report: UploadReport) -> list[tuple[str, int]]:
         ("are not accounted for in Criteo's answers (unreported)", report.unreported),
         ("were not sent (pending)", 0 if report.dry_run else report.pending),
         (f"were rejected, more than {report.max_rejected:.0%} of the rows", report.rejected_total * over_rejected),
-        (f"were refused by Criteo, more than {report.max_invalid:.0%}", report.invalid * over_invalid),
+        (f"are invalid, more than {report.max_invalid:.0%} of those sent", report.invalid * over_invalid),
     ]
 
 

@@ -14,12 +14,14 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.meter import CallMeter, steady
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
-from criteo_audiences.uploads.advice import Figures, hint, time_left
+from criteo_audiences.uploads.advice import Figures, hint
 from criteo_audiences.uploads.amendment import BatchResult, Outcome
-from criteo_audiences.uploads.lane import Lane
+from criteo_audiences.uploads.lane import Lane, LaneProgress
 from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.report import MOST_SAMPLED, Progress, UploadReport
+from criteo_audiences.uploads.progress import Progress
+from criteo_audiences.uploads.report import MOST_SAMPLED, UploadReport
 from criteo_audiences.uploads.slots import Slots
+from criteo_audiences.uploads.time_left import DISTINCT, Moment, TimeLeft
 from criteo_audiences.windows import live_from
 
 _PROGRESS_EVERY: Final = 0.25
@@ -50,6 +52,7 @@ class Tally:
         busy: seconds that batches were in flight, summed over the batches.
         delivering: seconds during which the lane waited for a sender to take its batch.
         elapsed: seconds that the upload took; `None` until it is over.
+        time_left: estimates how long the rest takes.
     """
 
     def __init__(self, lane: Lane, options: Options, slots: Slots, now: Callable[[], float] = steady) -> None:
@@ -73,6 +76,7 @@ class Tally:
         self.busy = 0.0
         self.delivering = 0.0
         self.elapsed: float | None = None
+        self.time_left = TimeLeft()
         self._sample_invalid: list[tuple[IdentifierType, str]] = []
         self._began = self._since = now()
         self._read_at: float | None = None
@@ -83,6 +87,7 @@ class Tally:
 
     def start(self) -> None:
         """Counts a batch that is about to be sent."""
+        self.time_left.begin(self._moment())
         self._change_in_flight(1)
 
     def finish(self, result: BatchResult) -> None:
@@ -95,6 +100,7 @@ class Tally:
         if result.error is not None:
             self.failures.append(result)
             return
+        self.time_left.note(self._moment())
         if result.ok:
             self._accept(dt.datetime.now(dt.UTC))
         sample = (result.receipt.sample_invalid or ()) if result.receipt else ()
@@ -115,6 +121,10 @@ class Tally:
         if sent:
             self.batches += 1
             self._add(kind, Outcome(unknown=batch.count))
+
+    def begin_reading(self) -> None:
+        """Notes that the source is about to be read."""
+        self.time_left.begin_reading(self._now())
 
     @contextmanager
     def handing_over(self) -> Iterator[None]:
@@ -156,33 +166,18 @@ class Tally:
             refused.setdefault(kind, set()).add(identifier)
         return refused
 
-    def remaining(self, share_read: float | None) -> float | None:
-        """Estimates the seconds that the upload still takes; `None` while nothing can be said.
-
-        Args:
-            share_read: how much of the source has been read, 0 to 1; `None` when the lane cannot say.
-        """
-        if not share_read or not self.accepted or self.accepted == self.resumed < self.ended:
-            return None
-        return time_left(
-            min(1.0, share_read) * self.ended / (self.ended + self.in_flight),
-            ended=self.ended,
-            resumed=self.resumed,
-            accepted=self.accepted,
-            waited=self.meter.waited(),
-            elapsed=self.seconds(),
-            window=self.meter.window,
-            waiting_for=self.meter.waiting_for(),
-        )
-
     def progress(self) -> Progress:
         """Returns how far the upload is."""
-        read, rows = self._lane.progress(), self._lane.rows
+        read, rows, sent = self._lane.progress(), self._lane.rows, self._outcome.sent
+        expected = self._expected(read)
+        before, prepared = 0.0, None
+        if read.staged and read.share is None:
+            before, prepared = self.time_left.before_first_batch(read.staged, self._now())
         return Progress(
             read=read.seen,
             rejected=rows.rejected.total(),
             duplicates=rows.duplicates or 0,
-            sent=self._outcome.sent,
+            sent=sent,
             valid=self._outcome.valid,
             in_flight=self.in_flight,
             limited_by=self.slots.limited_by,
@@ -192,7 +187,42 @@ class Tally:
             elapsed=self.seconds(),
             share_read=read.share,
             share_staged=read.staged,
-            remaining=self.remaining(read.share),
+            share_prepared=prepared,
+            share_sent=None if expected is None else min(1.0, sent / expected) if expected else 1.0,
+            remaining=None if expected is None else self._remaining(before, expected - sent),
+        )
+
+    def _expected(self, read: LaneProgress) -> float | None:
+        """Returns how many identifiers there are to send, as far as that is known or can be estimated."""
+        rows = self._lane.rows
+        kept = rows.read - rows.rejected.total() - (rows.duplicates or 0) - rows.suppressed
+        if self._read_at is not None or (read.staged and read.share is not None):  # all of it is read
+            return kept
+        if read.staged is None:
+            return kept / read.share if read.share else None
+        return DISTINCT * read.seen / read.staged if read.staged else None
+
+    def _remaining(self, before: float, left: float) -> float | None:
+        """Estimates the seconds that the upload still takes; `None` when all that came back has failed.
+
+        Args:
+            before: seconds until the first batch.
+            left: identifiers that have not come back.
+        """
+        if self.elapsed is not None:
+            return 0.0
+        if self.failures and len(self.failures) == self.ended - self.resumed:
+            return None
+        if self._options.dry_run:
+            return before
+        size = self._outcome.sent / self.batches if self._outcome.sent else self._options.batch_size
+        return before + self.time_left.for_batches(left / size, self._moment())
+
+    def _moment(self) -> Moment:
+        meter = self.meter
+        waited, waiting_for = meter.waited(), meter.waiting_for()
+        return Moment(
+            now=self._now(), waited=waited, waiting_for=waiting_for, window=meter.window, in_flight=self.in_flight
         )
 
     def show_progress(self) -> None:

@@ -1,6 +1,7 @@
 """Uploads a source to a contact list: as a stream of results, or as a report."""
 
 import importlib
+import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sized
 from contextlib import asynccontextmanager
@@ -18,11 +19,14 @@ from criteo_audiences.uploads.pipeline import Look, Pipeline, Reading
 from criteo_audiences.uploads.rejects import RejectsFile, kept_open
 from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.slots import Slots
+from criteo_audiences.uploads.summary import in_one_line
 from criteo_audiences.uploads.tasks import OwnTask, first_error, own_task
 from criteo_audiences.uploads.value_lane import ValueLane
 from criteo_audiences.uploads.window_check import NEXT_WINDOW, QuotaWait
 
 _TABLE_LANE: Final = "criteo_audiences.uploads.table_lane"
+
+_log = logging.getLogger("criteo_audiences.uploads")
 
 
 class UploadStream:
@@ -132,12 +136,13 @@ async def _running(
         # What refuses to start does so before there is a journal or a file of rejects.
         async with upload.opened(look), upload.recorder.opened(destination, source, options):
             async with kept_open(rejects):
-                await _carry_out(upload, entered, left)
+                await _carry_out(upload, destination, entered, left)
             upload.require_unchanged_source()
             if upload.reading is Reading.DONE:
                 await upload.recorder.complete()
         await upload.look_again()
 
+    upload.expect_window(destination.window)
     if rejects is not None:
         await to_thread.run_sync(rejects.require_new)
     async with own_task(run) as task:
@@ -145,9 +150,12 @@ async def _running(
 
 
 async def _carry_out(
-    upload: Pipeline, entered: Callable[[], Awaitable[None]], left: Awaitable[Exception | None]
+    upload: Pipeline,
+    destination: Destination,
+    entered: Callable[[], Awaitable[None]],
+    left: Awaitable[Exception | None],
 ) -> None:
-    """Runs the parts of an upload while the caller is in its block."""
+    """Runs the parts of an upload while the caller is in its block; in the end the log gets a line."""
     try:
         with first_error():
             async with anyio.create_task_group() as group:
@@ -162,6 +170,9 @@ async def _carry_out(
                     group.cancel_scope.cancel()
     finally:
         upload.close()
+        if _log.isEnabledFor(logging.INFO):
+            where = f"{destination.service} segment {destination.segment_id}"
+            _log.info("Upload %s to %s: %s", upload.upload_id, where, in_one_line(upload.report().to_dict()))
 
 
 async def upload(
@@ -221,9 +232,8 @@ async def upload_lane(
 
 def _how_far(report: UploadReport) -> str:
     return (
-        f"The upload stopped early: {report.read:,} rows read, {report.sent:,} sent, {report.valid:,} identifiers "
-        f"accepted by Criteo, {report.unknown:,} without an answer, {report.pending:,} not sent. Running it again is "
-        "safe."
+        f"The upload stopped early: {report.read:,} rows read, {report.sent:,} sent, {report.valid:,} valid, "
+        f"{report.unknown:,} unknown, {report.pending:,} pending. Running it again is safe."
     )
 
 

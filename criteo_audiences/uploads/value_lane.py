@@ -78,8 +78,9 @@ class ValueLane(Lane):
         return None if self._length is None else math.ceil(self._length / self._options.batch_size)
 
     def progress(self) -> LaneProgress:
-        """See `Lane.progress`; an iterable cannot say how much of it has been read."""
-        return LaneProgress(seen=self._preparation.read)
+        """See `Lane.progress`; an iterable that does not know its length cannot say how much has been read."""
+        read = self._preparation.read
+        return LaneProgress(seen=read, share=min(1.0, read / self._length) if self._length else None)
 
     @property
     def notes(self) -> tuple[str, ...]:

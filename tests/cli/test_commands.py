@@ -24,7 +24,7 @@ async def test_upload_sends_the_column_and_shows_where_every_row_went(cli, expor
     assert "column 'Email'" in done.out
     assert sandbox.contact_list(segment).identifiers == {ANNA, LI}
     shown = {line.split()[0]: line.split()[1] for line in done.out.splitlines() if len(line.split()) > 1}
-    assert (shown["rejected"], shown["duplicates"], shown["sent"], shown["accepted"]) == ("2", "1", "2", "2")
+    assert (shown["rejected"], shown["duplicates"], shown["sent"], shown["valid"]) == ("2", "1", "2", "2")
 
 
 async def test_rejects_are_written_to_a_file_of_their_own(cli, export: Path, sandbox: Sandbox, tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ async def test_the_report_says_where_the_rejects_are(cli, export: Path, sandbox:
     segment = sandbox.add_contact_list()
     options = ("upload", SERVICE, segment, str(export), "--hash", "none", "--dry-run", "--rejects")
     done = await cli(*options, str(tmp_path / "one.csv"))
-    assert done.out.splitlines()[-1] == f"What was rejected, and where it stands: {tmp_path / 'one.csv'}"
+    assert done.out.splitlines()[-2] == f"What was rejected, and where it stands: {tmp_path / 'one.csv'}"
     given = os.fsdecode(bytes(tmp_path) + b"/\xe9.csv")
     done = await cli(*options, given, "--json")
     assert json.loads(done.out)["rejects"] == f"{tmp_path}/\\udce9.csv"

@@ -41,8 +41,9 @@ async def test_without_a_login_it_says_what_it_assumes(
     done = await cli("upload", SERVICE, "1", str(export), "--hash", "sha256", "--dry-run")
     assert done.code == 0, done.err
     figures = {line.split()[0]: line.split()[1] for line in done.out.splitlines() if line.startswith("  ")}
-    assert figures == {"rejected": "2", "duplicates": "1", "to": "send"}
-    assert "  to send     2  distinct, would take 1 call: no wait under a quota of 250 a minute" in done.out
+    assert figures == {"rejected": "2", "duplicates": "1", "pending": "2"}
+    assert "  pending     2  distinct, 1 batch" in done.out
+    assert "It would take 1 call: no wait under a quota of 250 a minute." in done.out
     assert "at once: assuming 250 calls a minute, since no credentials are set." in done.out
     assert not sandbox.requests
 

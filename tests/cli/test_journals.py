@@ -49,7 +49,8 @@ async def test_an_upload_that_was_stopped_prints_the_command_that_finishes_it(
     _, err = await process.communicate()
     assert process.returncode == INTERRUPTED
 
-    line = err.decode().strip().splitlines()[-1]
+    line, verdict = err.decode().strip().splitlines()[-2:]
+    assert verdict == "FAILED (130): Interrupted. Running the same command again is safe."
     announced, _, command = line.partition("To send what is missing: ")
     words = shlex.split(command)
     assert announced == "criteo-audiences: "

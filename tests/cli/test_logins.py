@@ -40,14 +40,21 @@ async def test_a_profile_stands_before_the_command(cli, environment: dict[str, s
 
 @pytest.mark.usefixtures("profiles")
 async def test_an_unknown_profile_is_answered_with_those_there_are(cli) -> None:
-    """The code is that of usage; an empty name and one after the command are refused as well."""
+    """The code is that of usage; an empty name is refused as well."""
     done = await cli("--profile", "agnecy", "whoami", SERVICE)
     assert done.code == 2
     assert "known are 'own', 'agency'" in done.err
     assert "must not be empty" in (await cli("--profile", "", "whoami", SERVICE)).err
-    late = await cli("whoami", SERVICE, "--profile", "own")
-    assert late.code == 2
-    assert "--profile" in late.err
+
+
+@pytest.mark.usefixtures("profiles")
+async def test_a_profile_may_stand_anywhere(cli, sandbox: Sandbox) -> None:
+    """Before the command or after it; the one after it counts."""
+    assert (await cli("whoami", SERVICE, "--profile", "own")).code == 0
+    done = await cli("--profile", "agnecy", "whoami", "--profile", "own", SERVICE)
+    assert done.code == 0, done.err
+    assert (await cli("whoami", SERVICE, "--profile", "")).code == 2
+    assert sandbox.requests
 
 
 async def test_a_profile_that_others_can_read_is_refused(cli, profiles: Path, sandbox: Sandbox) -> None:

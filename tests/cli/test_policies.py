@@ -20,8 +20,8 @@ async def test_a_broken_policy_ends_as_incomplete(cli, export: Path, sandbox: Sa
     """Everything was sent all the same, and the last line says what was too much."""
     done = await upload(cli, sandbox, export, "--fail-on", "rejected>39%", "--fail-on", "duplicates>20%,invalid>5%")
     assert done.code == INCOMPLETE
-    assert done.err.splitlines()[-1] == "criteo-audiences: The upload fails by rejected>39%: 2 of 5 rows (40%)."
-    assert "    accepted  2" in done.out
+    assert done.err.splitlines()[-1] == "FAILED (7): The upload fails by rejected>39%: 2 of 5 rows (40%)."
+    assert "    valid     2" in done.out
 
 
 async def test_what_a_policy_bears_ends_well(cli, export: Path, sandbox: Sandbox) -> None:
@@ -61,4 +61,4 @@ def test_duplicates_must_be_looked_for(misuse, export: Path) -> None:
     """A policy about what nobody counts is refused."""
     done = misuse("upload", SERVICE, "1", str(export), "--hash", "sha256", "--no-dedupe", "--fail-on", "duplicates")
     assert done.code == USAGE
-    assert "needs dedupe=True" in done.err
+    assert "--fail-on duplicates needs --dedupe" in done.err

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from criteo_audiences import hash_email
+from criteo_audiences import IdentifierType, hash_email
 from criteo_audiences.cli.report import print_report
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.uploads import Outcome, SourceRow, UploadReport
@@ -32,7 +32,7 @@ async def test_rows_are_named_and_values_are_not(cli, files: list[Path], form: s
     command = ("upload", SERVICE, segment_id, *map(str, files), "--hash", form)
     told, document = await cli(*command), await cli(*command, "--json")
     assert (told.code, document.code) == (0, 0), told.err
-    assert "Criteo refused: crm.csv row 2 (Email); erp.csv row 2 (Email)." in told.out.splitlines()
+    assert "Invalid: crm.csv row 2 (Email); erp.csv row 2 (Email)." in told.out.splitlines()
     assert json.loads(document.out)["invalid_rows"] == [
         {"file": "crm.csv", "row": 2, "column": "Email"},
         {"file": "erp.csv", "row": 2, "column": "Email"},
@@ -54,7 +54,7 @@ def test_many_rows_are_cut_short(capsys: pytest.CaptureFixture[str]) -> None:
     """The first twenty, grouped; a list has neither file nor column."""
     rows = [SourceRow(file="crm.csv", row=row, column="Email") for row in (17, 2_345)]
     rows += [SourceRow(row=row) for row in range(1, 31)]
-    print_report(UploadReport(by_type={"email": Outcome(invalid=32)}, invalid_rows=tuple(rows)))
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Criteo refused")]
+    print_report(UploadReport(by_type={IdentifierType.EMAIL: Outcome(invalid=32)}, invalid_rows=tuple(rows)))
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("Invalid")]
     listed = ", ".join(map(str, range(1, 19)))
-    assert line == f"Criteo refused, among others: crm.csv rows 17, 2,345 (Email); rows {listed}."
+    assert line == f"Invalid, among others: crm.csv rows 17, 2,345 (Email); rows {listed}."

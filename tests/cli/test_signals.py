@@ -135,7 +135,7 @@ async def test_a_question_is_asked_on_standard_error(
     await cli("upload", SERVICE, segment, "-", "--hash", "none", stdin=b"email\na@example.com\n")
     terminal, stdin = pty.openpty()
     process = await start("clear", SERVICE, segment, "--json", stdin=stdin)
-    assert b"Remove every identifier" in await process.stderr.readuntil(b"[y/N]: ")
+    assert b"Remove all 1 identifiers from marketing-solutions" in await process.stderr.readuntil(b"[y/N]: ")
     if isinstance(answer, signal.Signals):
         process.send_signal(answer)
     else:

@@ -349,7 +349,7 @@ async def test_a_journal_that_cannot_be_written_any_more_ends_the_upload(
     monkeypatch.setattr(Store, "begin", full)
     with pytest.raises(JournalError, match="disk is full") as caught:
         await stage.upload(EMAILS[:50], drain_timeout=10.0)
-    assert "20 identifiers accepted" in caught.value.__notes__[0]
+    assert "20 valid" in caught.value.__notes__[0]
     assert stage.held == 20
     monkeypatch.undo()
     assert (await stage.upload(EMAILS[:50])).resumed == 2

@@ -126,7 +126,7 @@ async def test_a_wrong_secret_ends_the_upload_at_once(set_stage: SetStage) -> No
         assert len(stage.token_calls) <= 2
         assert stage.calls == []
     assert "client secret" in str(caught.value)
-    assert "0 identifiers accepted" in caught.value.__notes__[0]
+    assert "0 valid" in caught.value.__notes__[0]
 
 
 async def test_a_token_that_cannot_be_renewed_ends_the_upload_at_once(set_stage: SetStage) -> None:

@@ -163,7 +163,12 @@ async def segments(ms: MarketingSolutions) -> None:
         assert_type(segment, AudienceSegment)
     assert_type(await ms.ensure_contact_list(advertiser_id="1", name="crm"), AudienceSegment)
     await ms.upload_contact_list("1", ["a"], hash=None, advertiser_id="1")
-    await ms.upload_contact_list("1", ["a"], hash=None, account_id="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await ms.upload_contact_list("1", ["a"], identifier_type="madid")
+    await ms.upload_contact_list("1", ["a"], identifier_type=IdentifierType.MADID, dedupe=True)
+    await ms.upload_contact_list("1", ["a"])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await ms.upload_contact_list("1", ["a"], hash="sha1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    await ms.upload_contact_list("1", ["a"], identifier_type="email")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    await ms.upload_contact_list("1", ["a"], hash=None, account_id="1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 
 
 async def audiences(ms: MarketingSolutions) -> None:
@@ -299,7 +304,7 @@ async def uploads(ms: MarketingSolutions) -> None:
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=30.0, drain_timeout=5.0)
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
     await ms.upload_contact_list("1", ["a"], hash=None, deadline="next-window")
-    await ms.upload_contact_list("1", ["a"], hash=None, deadline="noon")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await ms.upload_contact_list("1", ["a"], hash=None, deadline="noon")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
     assert_type(report.partly_live_from, dt.datetime | None)
     assert_type(report.window_warning, str | None)
     await ms.upload_contact_list("1", ["a"], hash=None, fail_on="rejected>1%,any")
@@ -307,10 +312,10 @@ async def uploads(ms: MarketingSolutions) -> None:
     report = await ms.upload_contact_list("1", ["a"], hash=None, allow_empty=True, suppress=[], suppress_strict=False)
     assert_type(report.opt_outs, int | None)
     assert_type(report.unusable_opt_outs, int)
-    await ms.upload_contact_list("1", ["a"], hash=None, suppress_strict="no")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    await ms.upload_contact_list("1", ["a"], hash=None, fail_on=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await ms.upload_contact_list("1", ["a"], hash=None, suppress_strict="no")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    await ms.upload_contact_list("1", ["a"], hash=None, fail_on=1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     await ms.upload_contact_list("1", [1, 2], hash=None)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
-    await ms.upload_contact_list("1", ["a"], hash=None, batchsize=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    await ms.upload_contact_list("1", ["a"], hash=None, batchsize=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     stream = ms.stream_contact_list("1", ["a@example.com"], hash="sha256")
     assert_type(
         ms.stream_contact_list("1", Path("crm.csv"), hash=None), AbstractAsyncContextManager[UploadStream, bool | None]

@@ -346,7 +346,10 @@ def test_token_that_no_header_carries_is_refused(value: str) -> None:
     [
         (lambda: ClientCredentials(client_id="", client_secret="s"), "client_id must not be empty."),
         (lambda: ClientCredentials(client_id="i", client_secret=" "), "client_secret must not be empty."),
-        (lambda: ClientCredentials(client_id=5, client_secret="s"), "client_id must be a str, not int."),
+        (
+            lambda: ClientCredentials(client_id=5, client_secret="s"),
+            "client_id must be a str, not int: put it in quotes.",
+        ),
         (lambda: ClientCredentials(client_id="i", client_secret=None), "client_secret must be a str, not NoneType."),
         (
             lambda: ClientCredentials(client_id="planted\n", client_secret="s"),

@@ -1,12 +1,16 @@
+import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 import attrs
 import orjson
 import pytest
 
+from criteo_audiences import UploadReport
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment
+from tests.kit import LIST, options_of, run_in_virtual_time, upload
 
 Reply = Callable[[Amendment], "ContactListOperation | BaseException | Awaitable[ContactListOperation] | None"]
 
@@ -61,3 +65,23 @@ class FakeAmend:
 def fake_amend() -> type[FakeAmend]:
     """Makes a fake amend call: `fake_amend(reply=..., latency=...)`."""
     return FakeAmend
+
+
+@pytest.fixture
+def run_timed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., UploadReport]:
+    """Runs an upload in virtual time, by which its elapsed time and load are measured as well."""
+
+    def run(amend: Any, source: object, **options: Any) -> UploadReport:
+        async def main() -> UploadReport:
+            loop = asyncio.get_running_loop()
+            monkeypatch.setattr("time.monotonic", loop.time)
+            monkeypatch.setattr("time.clock_gettime", lambda _: loop.time())
+            settings = options_of(**{"batch_size": 10, **options})
+            try:
+                return await upload(amend, LIST, source, settings)
+            finally:
+                monkeypatch.undo()
+
+        return run_in_virtual_time(main())
+
+    return run

@@ -5,16 +5,15 @@ from typing import Any
 import attrs
 import pytest
 
-from criteo_audiences import BatchResult, IdentifierType, Progress, ServerError, UploadReport
+from criteo_audiences import IdentifierType, Progress, ServerError, UploadReport
 from criteo_audiences.batches import Batch
 from criteo_audiences.meter import CallMeter
-from criteo_audiences.uploads import Outcome
-from criteo_audiences.uploads.advice import Figures, hint, time_left
+from criteo_audiences.uploads.advice import Figures, hint
 from criteo_audiences.uploads.concurrency import LimitedBy
 from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.tally import Tally
 from criteo_audiences.uploads.value_lane import ValueLane
-from tests.kit import LIST, emails, options_of, run_in_virtual_time, upload
+from tests.kit import emails, options_of
 
 FIGURES = Figures(
     elapsed=100.0,
@@ -139,26 +138,6 @@ def test_tally_adds_up_what_the_parts_did() -> None:
     assert tally.reading == 17.0
 
 
-@pytest.fixture
-def run_timed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., UploadReport]:
-    """Runs an upload in virtual time, by which its elapsed time and load are measured as well."""
-
-    def run(amend: Any, source: object, **options: Any) -> UploadReport:
-        async def main() -> UploadReport:
-            loop = asyncio.get_running_loop()
-            monkeypatch.setattr("time.monotonic", loop.time)
-            monkeypatch.setattr("time.clock_gettime", lambda _: loop.time())
-            settings = options_of(**{"batch_size": 10, **options})
-            try:
-                return await upload(amend, LIST, source, settings)
-            finally:
-                monkeypatch.undo()
-
-        return run_in_virtual_time(main())
-
-    return run
-
-
 def test_upload_with_busy_senders_reports_the_hint(run_timed: Any, fake_amend: Any) -> None:
     """Forty calls of 2 s, four at a time, on a quota of 250 a minute: nine at a time would use it."""
 
@@ -226,11 +205,9 @@ def test_waits_and_the_whole_are_of_one_clock() -> None:
     """Also when the machine sleeps during a wait: no more was waited than went by, and no negative time is left."""
     moment = [0.0]
     tally = tally_of(lambda: moment[0])
-    tally.ended = tally.batches = 1
     with CallMeter(parent=tally.meter).waiting():
         moment[0] = 3_600.0
         assert (tally.progress().waited, tally.progress().elapsed) == (3_600.0, 3_600.0)
-        assert tally.remaining(0.5) == 0.0
     tally.close()
     assert (tally.report().waited, tally.report().elapsed) == (3_600.0, 3_600.0)
 
@@ -243,54 +220,3 @@ def test_hint_waits_for_the_end() -> None:
     assert tally.report().hint is None
     tally.close()
     assert tally.report().hint is not None
-
-
-def left(
-    share: float | None, *, ended: int, elapsed: float, in_flight: int = 0, failed: int = 0, **meter: Any
-) -> float | None:
-    """Returns the estimate after so many batches and seconds."""
-    tally = tally_of()
-    tally.ended, tally.elapsed, tally.in_flight = ended, elapsed, in_flight
-    tally.failures = [BatchResult(number=1, kind=IdentifierType.EMAIL, sent=0, outcome=Outcome())] * failed
-    tally.meter = CallMeter(**meter)
-    return tally.remaining(share)
-
-
-def test_time_left_follows_the_pace() -> None:
-    """A quarter done in 10 s leaves 30 s; time spent waiting for the quota is no pace; read is not yet sent."""
-    assert left(0.25, ended=10, elapsed=10.0) == pytest.approx(30.0)
-    assert left(0.25, ended=10, elapsed=70.0, waited=60.0) == pytest.approx(30.0)
-    assert left(0.5, ended=10, in_flight=10, elapsed=10.0) == pytest.approx(30.0)
-    assert left(1.0, ended=10, elapsed=10.0) == 0.0
-
-
-@pytest.mark.parametrize(
-    ("ended", "elapsed", "seconds"),
-    [(125, 5.0, 55.0), (125, 10.0, 50.0), (250, 10.0, 50.0), (250, 59.0, 59.0), (126, 5.0, 115.0)],
-)
-def test_time_left_counts_the_windows_to_come(ended: int, elapsed: float, seconds: float) -> None:
-    """Of twice so many batches, those beyond the window's 250 wait for the next one, whatever the pace."""
-    done = 0.25 if ended == 125 else 0.5 if ended == 250 else 126 / 501
-    assert left(done, ended=ended, elapsed=elapsed, window=(250, 60.0)) == pytest.approx(seconds)
-
-
-def test_time_left_does_not_take_failures_for_progress() -> None:
-    """Failing quickly makes nothing faster: of ten batches in 10 s, of which five failed, each good one took 2 s."""
-    assert left(0.25, ended=10, failed=5, elapsed=10.0) == pytest.approx(60.0)
-    assert left(1.0, ended=10, failed=5, elapsed=10.0) == 0.0
-    assert left(0.25, ended=10, failed=10, elapsed=10.0) is None
-
-
-@pytest.mark.parametrize(("share", "ended"), [(None, 5), (0.0, 5), (0.5, 0)])
-def test_time_left_is_unknown_at_first(share: float | None, ended: int) -> None:
-    """Nothing is said of a source that cannot tell its length, nor before a batch has come back."""
-    assert left(share, ended=ended, elapsed=1.0) is None
-
-
-@pytest.mark.parametrize(("waiting_for", "seconds"), [(None, 1.0), (0.0, 60.0), (45.0, 15.0), (70.0, 1.0)])
-def test_time_left_holds_the_rest_of_a_wait(waiting_for: float | None, seconds: float) -> None:
-    """Others may have used up the window, so a batch that waits can do so until it ends, whatever the pace."""
-    left = time_left(
-        0.9, ended=9, resumed=0, accepted=9, elapsed=9.0, waited=0.0, window=(250, 60.0), waiting_for=waiting_for
-    )
-    assert left == pytest.approx(seconds)

@@ -282,8 +282,7 @@ async def test_a_canceled_upload_says_how_far_it_came(lane: str, how: str, fake_
         error = late.value.__cause__
     (note,) = getattr(error, "__notes__", ())
     assert note == (
-        "The upload stopped early: 30 rows read, 20 sent, 10 identifiers accepted by Criteo, 10 without an answer, "
-        "10 not sent. Running it again is safe."
+        "The upload stopped early: 30 rows read, 20 sent, 10 valid, 10 unknown, 10 pending. Running it again is safe."
     )
 
 

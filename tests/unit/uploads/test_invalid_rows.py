@@ -275,7 +275,8 @@ async def test_a_file_that_changes_is_no_error(
     report = await upload(fake_amend(reply=reply), LIST, path, options_of())
     assert report.ok
     assert (report.valid, report.invalid_rows) == (2, ())
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "criteo_audiences.uploads"]
+    logged = [record for record in caplog.records if record.name == "criteo_audiences.uploads"]
+    (line,) = [record.getMessage() for record in logged if record.levelname == "WARNING"]
     assert line.startswith("The rows of refused identifiers are not known")
     assert "planted" not in caplog.text
     assert tmp_path.name not in caplog.text

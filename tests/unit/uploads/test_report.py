@@ -268,7 +268,21 @@ def test_a_report_shows_no_identifier() -> None:
     assert shown.sample_invalid == ("planted@example.com",)
     text = json.dumps(shown.to_dict())
     assert json.loads(text)["failures"] == [
-        {"batch": 2, "sent": 3, "error": "NotFoundError", "status": 404, "codes": ["x"], "trace_id": "t-1"}
+        {
+            "batch": 2,
+            "identifier_type": "email",
+            "sent": 3,
+            "valid": 0,
+            "invalid": 0,
+            "unreported": 0,
+            "failed": 3,
+            "unknown": 0,
+            "resumed": False,
+            "error": "NotFoundError",
+            "status": 404,
+            "codes": ["x"],
+            "trace_id": "t-1",
+        }
     ]
     assert json.loads(text)["live_from"] == "2026-01-01T00:00:00+00:00"
     assert "planted" not in text + repr(shown) + str(shown) + repr(receipt) + repr(result_of(amendment(2), receipt))

@@ -1,0 +1,153 @@
+"""`doctor`: whether this machine, the login and Criteo fit together; a line each, with what to do where they do not."""
+
+import importlib.util
+import platform
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import asdict, frozen
+
+from criteo_audiences import AuthenticationError, CriteoError, PermissionDeniedError, __version__
+from criteo_audiences.cli import login
+from criteo_audiences.cli.exit_codes import Exit, exit_for, one_line
+from criteo_audiences.cli.options import Service, service_of
+from criteo_audiences.cli.run import Run, run
+from criteo_audiences.cli.streams import print_json, print_marked, print_verdict
+
+if TYPE_CHECKING:
+    from criteo_audiences import CriteoClient
+
+_EXTRAS: Final = {
+    "files": ("duckdb", "files and tables cannot be read"),
+    "phone": ("phonenumbers", "phone numbers without a country code are rejected"),
+}
+_MOST_SKEW: Final = 5.0
+
+
+@frozen
+class Finding:
+    """What one look found.
+
+    Attributes:
+        ok: whether it is as it should be; `None` for what works and could be better.
+        subject: what was looked at.
+        text: what was found, and what to do about it.
+        code: with which the command ends when it is not.
+    """
+
+    ok: bool | None
+    subject: str
+    text: str
+    code: Exit = Exit.OK
+
+
+def doctor(state: Run) -> None:
+    """Check host, profile, login, permissions, quota, extras, versions, journals and clock: ok, or what to do.
+
+    It makes at most one call for each service, and sends no identifier.
+    """
+
+    async def command() -> None:
+        found: list[Finding] = []
+        async for finding in _findings():
+            found.append(finding)
+            if not state.json:
+                print_marked(finding.ok, f"{finding.subject:<12}  {finding.text}")
+        wrong = [finding for finding in found if finding.ok is False]
+        state.code = wrong[0].code if wrong else Exit.OK
+        if state.json:
+            print_json({"ok": not wrong, "findings": [asdict(finding) for finding in found]})
+        elif wrong:
+            subjects = ", ".join(finding.subject for finding in wrong)
+            print_verdict(f"FAILED ({state.code:d}): see {subjects} above.", failed=True)
+        else:
+            print_verdict("OK: uploads can begin.")
+
+    run(command, state)
+
+
+async def _findings() -> AsyncIterator[Finding]:
+    yield Finding(True, "version", f"criteo-audiences {__version__}, Python {platform.python_version()}")
+    for finding in (*_extras(), _journals()):
+        yield finding
+    try:
+        criteo = login.client()
+    except CriteoError as error:
+        yield Finding(False, "login", one_line(error), exit_for(error))
+        return
+    async with criteo:
+        yield Finding(True, "profile", f"{login.source()}, for {criteo.host}")
+        refused = await _failure(criteo.authenticate)
+        if refused is not None:
+            subject = "login" if isinstance(refused, AuthenticationError) else "host"
+            yield Finding(False, subject, one_line(refused), exit_for(refused))
+            return
+        yield Finding(True, "login", "accepted")
+        async for finding in _permissions(criteo):
+            yield finding
+        yield _quota(criteo)
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, (module, without) in _EXTRAS.items():
+        if importlib.util.find_spec(module):
+            yield Finding(True, f"extra {extra}", "installed")
+        else:
+            text = f"not installed, so {without}: pip install 'criteo-audiences[{extra}]'"
+            yield Finding(None, f"extra {extra}", text)
+
+
+def _journals() -> Finding:
+    from criteo_audiences import journals  # noqa: PLC0415 - slow to import
+
+    directory = journals.state_directory()
+    if directory is None:
+        return Finding(None, "journals", "no home directory to keep them in; XDG_STATE_HOME names another place")
+    try:
+        found = journals.list_journals(directory)
+    except CriteoError as error:
+        return Finding(False, "journals", one_line(error), exit_for(error))
+    unfinished = sum(each.state is journals.JournalState.UNFINISHED for each in found)
+    damaged = [each.path.name for each in found if each.state is journals.JournalState.DAMAGED]
+    if damaged:
+        return Finding(False, "journals", f"damaged: {', '.join(damaged)}; remove them from {directory}", Exit.FILE)
+    return Finding(True, "journals", f"{len(found)} in {directory}, {unfinished} of them of unfinished uploads")
+
+
+async def _permissions(criteo: "CriteoClient") -> AsyncIterator[Finding]:
+    """Asks each service who the application is: an application is made for some of them, and one is enough."""
+    refusals: list[tuple[Service, CriteoError]] = []
+    for service in Service:
+        error = await _failure(service_of(criteo, service).get_application)
+        if error is None:
+            yield Finding(True, "permission", f"{service.value} may be called")
+        else:
+            refusals.append((service, error))
+    for service, error in refusals:
+        passing = isinstance(error, PermissionDeniedError) and len(refusals) < len(Service)
+        yield Finding(None if passing else False, "permission", f"{service.value}: {one_line(error)}", exit_for(error))
+
+
+def _quota(criteo: "CriteoClient") -> Finding:
+    limit = criteo.rate_limit
+    if limit is None or limit.limit is None:
+        return Finding(None, "quota", "Criteo announced none")
+    text = f"{limit.remaining} of {limit.limit} calls of this window are left"
+    if limit.reset_at is not None and limit.reset_in is not None:
+        skew = limit.reset_at.timestamp() - limit.reset_in - time.time()
+        if abs(skew) > _MOST_SKEW:
+            side = "behind" if skew > 0 else "ahead"
+            return Finding(
+                False, "clock", f"this machine's is {abs(skew):,.0f} s {side} of Criteo's: set it by NTP", Exit.USAGE
+            )
+        text += "; the clock is right"
+    return Finding(True, "quota", text)
+
+
+async def _failure(call: Callable[[], Awaitable[Any]]) -> CriteoError | None:
+    try:
+        await call()
+    except CriteoError as error:
+        return error
+    return None

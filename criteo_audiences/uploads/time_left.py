@@ -1,0 +1,168 @@
+"""How long an upload still takes: by the pace of the batches that came back last, and by the windows of its quota."""
+
+import math
+from typing import Final
+
+from attrs import define, field, frozen
+
+_RECENT: Final = 16
+"""Batches by whose pace the others are judged, at least; later on a quarter of those that came back."""
+
+_PREPARING: Final = 1.0
+"""How long looking for duplicates takes, as a share of the seconds that reading the table took."""
+
+DISTINCT: Final = 0.8
+"""The share of a table's rows that is taken to be left for sending, before its duplicates are known."""
+
+_LATE: Final = 0.25
+"""How much longer something takes that has taken longer than was thought, as a share of the seconds so far."""
+
+_FIRST_CALL: Final = 0.25
+"""Seconds that a call is taken for, beyond an answer's way, before one has come back."""
+
+_SENDERS: Final = 4
+_WINDOWS: Final = 3
+_SLACK: Final = 1.1
+_MOSTLY: Final = 0.6  # a window and a call's seconds may hold fewer calls than a window
+_NOTICEABLE: Final = 2.0
+
+
+@frozen(kw_only=True)
+class Moment:
+    """What an estimate needs to know of the moment it is made at.
+
+    Attributes:
+        now: the time, seconds.
+        waited: seconds so far during which the quota held a batch back.
+        waiting_for: seconds that it has held a batch back by now; `None` when it holds none back.
+        window: calls that the quota allows within so many seconds; `None` when that is not known.
+        in_flight: batches in flight.
+    """
+
+    now: float
+    waited: float = 0.0
+    waiting_for: float | None = None
+    window: tuple[int, float] | None = None
+    in_flight: int = 0
+
+    @property
+    def active(self) -> float:
+        """The time without the waits for the quota."""
+        return self.now - self.waited
+
+
+@define
+class TimeLeft:
+    """Remembers when batches came back.
+
+    Attributes:
+        answers_after: seconds in which Criteo answered a small call, before the first batch.
+    """
+
+    answers_after: float = 0.0
+    _reading_began: float = 0.0
+    _reading_took: float | None = None
+    _began: Moment | None = None
+    _ends: list[Moment] = field(factory=list)
+
+    def begin_reading(self, now: float) -> None:
+        """Notes that the source is about to be read."""
+        self._reading_began = now
+
+    def before_first_batch(self, staged: float, now: float) -> tuple[float, float]:
+        """Returns the seconds until a table that is read to its end gives a batch, and how far its last step is.
+
+        Args:
+            staged: how much of it has been read, above 0.
+            now: the time, seconds.
+
+        Returns:
+            The seconds; and how much of the look for duplicates is done, 0 to 1, by the time it usually takes.
+        """
+        took = now - self._reading_began
+        if staged < 1:
+            return took / staged * (1 + _PREPARING) - took, 0.0
+        if self._reading_took is None:
+            self._reading_took = took
+        spent = took - self._reading_took
+        left = max(_PREPARING * self._reading_took - spent, _LATE * spent)
+        return left, spent / (spent + left) if spent else 0.0
+
+    def begin(self, moment: Moment) -> None:
+        """Notes that a batch is about to be sent; the first one counts."""
+        self._began = self._began or moment
+
+    def note(self, moment: Moment) -> None:
+        """Notes that a batch came back that Criteo took."""
+        self._ends.append(moment)
+
+    def for_batches(self, batches: float, moment: Moment) -> float:
+        """Returns the seconds until so many more batches have come back.
+
+        A batch that failed is not among those noted: it says nothing of the pace.
+
+        Args:
+            batches: still to come back, those in flight included; the last one may be a part of one.
+            moment: the present one.
+        """
+        if batches <= 0:
+            return 0.0
+        if self._ends:
+            each, idle = self._pace(moment)
+            left = max(0.0, batches * each - idle)
+        else:
+            left = self._first_guess(batches, moment)
+            each = left / batches
+        return left if moment.window is None else max(left, self._windows(batches, moment, each, *moment.window))
+
+    def _first_guess(self, batches: float, moment: Moment) -> float:
+        """Returns the seconds for all batches by what a call is taken for, or by how long the first ones are out."""
+        out = 0.0 if self._began is None else moment.active - self._began.active
+        call = max(self.answers_after + _FIRST_CALL, 1.25 * out)
+        return math.ceil(batches / _SENDERS) * call - out
+
+    def _pace(self, moment: Moment) -> tuple[float, float]:
+        """Returns the seconds from one batch to the next, and those that have gone by since the last."""
+        recent = min(len(self._ends), max(_RECENT, len(self._ends) // 4))
+        before = self._ends[-recent - 1] if recent < len(self._ends) else self._began or self._ends[0]
+        span = self._ends[-1].active - before.active
+        idle = max(0.0, moment.active - self._ends[-1].active)
+        if idle > _NOTICEABLE * span / recent * max(1, moment.in_flight):  # it has become slower
+            return (span + idle) / recent, 0.0
+        return span / recent, idle
+
+    def _windows(self, batches: float, moment: Moment, each: float, calls: int, period: float) -> float:
+        """Returns the seconds until the last batch comes back by the quota: one period after the one a window before.
+
+        Args:
+            batches: still to come back.
+            moment: the present one.
+            each: seconds from one batch to the next.
+            calls: that the quota allows in a window.
+            period: length of the window, seconds.
+        """
+        calls = self._allowed(moment, calls, period)
+        back = len(self._ends)
+        last = back + math.ceil(batches)
+        comes = -math.inf
+        for number in range((last - 1) % calls + 1, last + 1, calls):
+            paced = moment.now + (number - back) * each
+            comes = self._ends[number - 1].now if number <= back else max(comes + period, paced)
+        left = comes - moment.now
+        return left if moment.waiting_for is None else max(left, self._wait(batches, moment, calls, period))
+
+    def _wait(self, batches: float, moment: Moment, calls: int, period: float) -> float:
+        """Returns the seconds at least when others have used up the window: a wait may last a whole period."""
+        own = len(self._ends) + 1 - calls
+        if own >= 1 and self._ends[own - 1].now + _SLACK * period > moment.now:  # it is ours, and when it ends is known
+            return 0.0
+        return max(0.0, period - (moment.waiting_for or 0.0)) + (math.ceil(batches / calls) - 1) * period
+
+    def _allowed(self, moment: Moment, calls: int, period: float) -> int:
+        """Returns the calls of a window that are for this upload: while it waits, those it made in the last ones."""
+        windows = 0 if self._began is None else int((moment.now - self._began.now) // period)
+        if moment.waiting_for is None or not windows:
+            return calls
+        windows = min(windows, _WINDOWS)
+        lately = sum(1 for end in self._ends[-calls * windows :] if end.now > moment.now - windows * period)
+        return calls if lately > _MOSTLY * calls * windows else max(1, round(lately / windows))

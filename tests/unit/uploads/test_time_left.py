@@ -1,0 +1,207 @@
+"""How long an upload still takes, as its progress says, against what it takes."""
+
+import asyncio
+import heapq
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from attrs import frozen
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from criteo_audiences import Progress, ServerError
+from criteo_audiences.uploads.time_left import Moment, TimeLeft
+from tests.kit import emails
+
+MOST_OFF = 2.0
+
+
+@frozen
+class Upload:
+    """An upload of equal batches whose every call takes as long.
+
+    Attributes:
+        batches: how many there are.
+        seconds: that a call takes.
+        senders: calls at the same time.
+        calls: that a window of the quota holds.
+        period: length of the window, seconds.
+    """
+
+    batches: int
+    seconds: float
+    senders: int
+    calls: int
+    period: float
+
+    def run(self) -> list[tuple[float, float, float]]:
+        """Returns of each batch when a sender took it, when the quota let it go, and when it came back."""
+        free = [0.0] * self.senders
+        run: list[tuple[float, float, float]] = []
+        for number in range(self.batches):
+            taken = heapq.heappop(free)
+            opens = run[number - self.calls][2] + self.period if number >= self.calls else 0.0
+            gone = max(taken, opens)
+            run.append((taken, gone, gone + self.seconds))
+            heapq.heappush(free, gone + self.seconds)
+        return run
+
+
+def waits(run: list[tuple[float, float, float]], until: float) -> float:
+    """Returns the seconds during which the quota held at least one batch back."""
+    total, covered = 0.0, 0.0
+    for taken, gone, _ in sorted(run):
+        begin, end = max(taken, covered), min(gone, until)
+        if end > begin:
+            total, covered = total + end - begin, end
+    return total
+
+
+def estimate(upload: Upload, run: list[tuple[float, float, float]], now: float) -> float:
+    """Returns what is said at a moment of an upload."""
+    window = (upload.calls, upload.period)
+    left = TimeLeft(answers_after=upload.seconds)
+    left.begin(Moment(now=0.0))
+    ended = [end for _, _, end in run if end <= now]
+    for end in ended:
+        left.note(Moment(now=end, waited=waits(run, end), window=window))
+    held = [now - taken for taken, gone, _ in run if taken <= now < gone]
+    flying = sum(taken <= now < end for taken, _, end in run)
+    moment = Moment(
+        now=now, waited=waits(run, now), waiting_for=max(held, default=None), window=window, in_flight=flying
+    )
+    return left.for_batches(upload.batches - len(ended), moment)
+
+
+@given(
+    st.builds(
+        Upload,
+        st.integers(60, 300),
+        st.floats(0.05, 5.0),
+        st.integers(1, 8),
+        st.sampled_from([10, 25, 250]),
+        st.sampled_from([2.0, 10.0, 60.0]),
+    ).filter(lambda upload: upload.seconds <= upload.period / 3)  # Criteo's is a minute
+)
+@example(Upload(60, 0.5, 4, 250, 60.0))
+@example(Upload(300, 0.5, 4, 25, 10.0))
+@example(Upload(300, 2.0, 4, 250, 60.0))
+def test_it_is_at_most_twice_too_long_or_too_short(upload: Upload) -> None:
+    """At 20, 50 and 80 % of an upload, whether the network or the quota is its limit."""
+    run = upload.run()
+    took = run[-1][2]
+    for share in (0.2, 0.5, 0.8):
+        actual = (1 - share) * took
+        found = estimate(upload, run, share * took)
+        assert actual / MOST_OFF <= found <= actual * MOST_OFF, (share, found, actual)
+
+
+def test_it_follows_the_pace_of_late() -> None:
+    """A network that has become four times slower is believed, not the mean of all."""
+    left = TimeLeft()
+    left.begin(Moment(now=0.0))
+    ends = [0.25 * number for number in range(1, 41)] + [10.0 + number for number in range(1, 21)]
+    for end in ends:
+        left.note(Moment(now=end))
+    assert left.for_batches(40, Moment(now=30.0, in_flight=4)) == pytest.approx(40.0)
+
+
+def test_a_pause_is_no_pace() -> None:
+    """When nothing comes back for long, what is left grows."""
+    left = TimeLeft()
+    left.begin(Moment(now=0.0))
+    for end in range(1, 11):
+        left.note(Moment(now=float(end)))
+    assert left.for_batches(10, Moment(now=10.5, in_flight=1)) == pytest.approx(9.5)
+    assert left.for_batches(10, Moment(now=60.0, in_flight=1)) == pytest.approx(60.0)
+
+
+@pytest.mark.parametrize(("waiting_for", "seconds"), [(None, 1.0), (0.0, 60.0), (45.0, 15.0), (70.0, 1.0)])
+def test_it_holds_the_rest_of_a_wait(waiting_for: float | None, seconds: float) -> None:
+    """Others may have used up the window, so a batch that waits can do so until it ends, whatever the pace."""
+    left = TimeLeft()
+    left.begin(Moment(now=0.0))
+    for end in range(1, 10):
+        left.note(Moment(now=float(end)))
+    moment = Moment(now=9.0, waiting_for=waiting_for, window=(250, 60.0), in_flight=1)
+    assert left.for_batches(1, moment) == pytest.approx(seconds)
+
+
+def test_a_window_shared_with_others_counts_as_far_as_it_was_ours() -> None:
+    """Fifty calls a minute came through of 250: a hundred more take two minutes."""
+    left = TimeLeft()
+    left.begin(Moment(now=0.0))
+    ends = [minute * 60.0 + 0.1 * number for minute in range(3) for number in range(1, 51)]
+    for end in ends:
+        left.note(Moment(now=end, waited=55.0 * (end // 60)))
+    moment = Moment(now=130.0, waited=110.0, waiting_for=5.0, window=(250, 60.0), in_flight=4)
+    assert left.for_batches(100, moment) == pytest.approx(115.0, rel=0.1)
+
+
+def test_before_the_first_batch_the_whole_is_foreseen() -> None:
+    """A table half read in 4 s is read in another 4 s, then looked through for as long as it was read."""
+    left = TimeLeft()
+    left.begin_reading(10.0)
+    assert left.before_first_batch(0.5, 14.0) == (12.0, 0.0)
+    assert left.before_first_batch(1.0, 18.0) == (8.0, 0.0)
+    assert left.before_first_batch(1.0, 22.0) == (4.0, 0.5)
+    seconds, share = left.before_first_batch(1.0, 38.0)  # it takes longer than was thought
+    assert (seconds, share) == (5.0, 0.8)
+
+
+class Rows:
+    """Rows of known number that come slowly."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __len__(self) -> int:
+        return self._number
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        for row in emails(self._number):
+            await asyncio.sleep(0.1)
+            yield row
+
+
+def uploaded(run_timed: Any, amend: Any, source: object, **options: Any) -> tuple[float, list[Progress]]:
+    """Returns the seconds that an upload took, and all of its progress."""
+    told: list[Progress] = []
+    report = run_timed(amend, source, on_progress=told.append, **options)
+    return report.elapsed, told
+
+
+def offs(took: float, told: list[Progress]) -> Iterator[float]:
+    """Yields how far the estimates were off at 20, 50 and 80 % of the time."""
+    for share in (0.2, 0.5, 0.8):
+        progress = next(each for each in told if each.elapsed >= share * took)
+        actual = took - progress.elapsed
+        yield max((progress.remaining or 0.001) / actual, actual / (progress.remaining or 0.001))
+
+
+@pytest.mark.parametrize("source", [list(emails(400)), Rows(400)], ids=["list", "slow rows"])
+def test_an_upload_says_how_long_it_takes(run_timed: Any, fake_amend: Any, source: object) -> None:
+    """Of a source that knows its length, from the first call on."""
+    took, told = uploaded(run_timed, fake_amend(latency=1.0), source)
+    assert took >= 10.0
+    assert max(offs(took, told)) <= MOST_OFF
+    assert all(each.remaining is not None for each in told if each.read)
+    assert (told[-1].share_sent, told[-1].phase) == (1.0, "sending")
+    shares = [round(each.share or 0.0, 9) for each in told]
+    assert shares == sorted(shares)
+
+
+def test_a_source_without_a_length_has_no_end(run_timed: Any, fake_amend: Any) -> None:
+    """Nothing is said of what cannot be known, and nothing either when all that came back has failed."""
+    _, told = uploaded(run_timed, fake_amend(latency=1.0), iter(emails(100)))
+    assert {(each.remaining, each.share) for each in told if each.elapsed < 2} == {(None, None)}
+    _, told = uploaded(run_timed, fake_amend(latency=1.0, reply=lambda _: ServerError(503)), list(emails(400)))
+    assert {each.remaining for each in told if each.batches} <= {None, 0.0}
+
+
+def test_progress_is_safe_for_json(run_timed: Any, fake_amend: Any) -> None:
+    """With its phase and how much of it is done; the names are those of the report."""
+    _, told = uploaded(run_timed, fake_amend(latency=1.0), emails(40))
+    document = told[-1].to_dict()
+    assert (document["phase"], document["share"], document["valid"], document["read"]) == ("sending", 1.0, 40, 40)
