@@ -296,12 +296,17 @@ def _foreign(selection: Selection) -> str:
 def _take_back(engine: Any, selection: Selection, forms: str) -> None:
     """Takes back a removal and an addition that are of one person."""
     old = ", ".join(_forms(selection, "text"))
+    # By numbers first, which need little memory; those few that agree are then compared as they are.
     engine.execute(
-        "CREATE TEMP TABLE same AS SELECT DISTINCT a, r FROM ("
-        f"SELECT a.rowid AS a, b.rowid AS r FROM (SELECT rowid, unnest([{forms}]) AS form FROM additions "
-        f"WHERE code = {query.PREPARED}) a JOIN removals b ON a.form = {_WIRE_B} WHERE b.was = {HELD} "
-        f"UNION ALL SELECT a.rowid, b.rowid FROM (SELECT rowid, was, unnest([{old}]) AS form FROM removals "
-        f"WHERE text IS NOT NULL) b JOIN additions a ON b.form = a.p WHERE b.was = {HELD})"
+        f"CREATE TEMP TABLE alike AS SELECT a.r AS a, b.r AS r, form, true AS is_new FROM "
+        f"(SELECT rowid AS r, unnest([{forms}]) AS form FROM additions WHERE code = {query.PREPARED}) a "
+        f"JOIN (SELECT rowid AS r, hash({_WIRE}) AS h FROM removals WHERE was = {HELD}) b ON hash(form) = b.h;"
+        f"INSERT INTO alike SELECT a.r, b.r, form, false FROM "
+        f"(SELECT rowid AS r, unnest([{old}]) AS form FROM removals WHERE text IS NOT NULL AND was = {HELD}) b "
+        "JOIN (SELECT rowid AS r, hash(p) AS h FROM additions) a ON hash(form) = a.h;"
+        "CREATE TEMP TABLE same AS SELECT DISTINCT a.rowid AS a, b.rowid AS r FROM alike "
+        f"JOIN additions a ON a.rowid = alike.a JOIN removals b ON b.rowid = alike.r "
+        f"WHERE form = CASE WHEN is_new THEN {_WIRE_B} ELSE a.p END"
     )
     if _count(engine, "same"):
         engine.execute(
