@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from criteo_audiences import PermissionDeniedError, live_from
+from criteo_audiences.cli import login
 from criteo_audiences.cli.options import (
     AccountOption,
     SegmentArgument,
@@ -38,25 +39,28 @@ def clear(
     """
 
     def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
+        if account_id is not None:
+            in_account(criteo, service, account_id, "clear_contact_list")  # refuses one where there is none
         if not yes:
             # In an event loop of its own: a question is asked outside of any, where Ctrl-C answers it.
-            confirm(lambda: asyncio.run(_question(criteo, service, segment_id, account_id)))
+            confirm(lambda: asyncio.run(_question(service, segment_id, account_id)))
         return _clear(criteo, service, segment_id, state)
 
     run_connected(command, state)
 
 
-async def _question(criteo: "CriteoClient", service: Service, segment_id: str, account_id: str | None) -> str:
+async def _question(service: Service, segment_id: str, account_id: str | None) -> str:
     """Returns the question with the list's name and size, as far as calls can show them."""
     held, name = "how many it holds is not known", ""
     if account_id is not None or service is not Service.RETAIL_MEDIA:
-        with suppress(PermissionDeniedError):
-            found = await in_account(criteo, service, account_id, "get_contact_list_statistics")(segment_id)
-            if found.number_of_identifiers is not None:
-                held = f"it holds {found.number_of_identifiers:,}"
-            search: Any = in_account(criteo, service, account_id, "search_audience_segments")
-            page = await search(audience_segment_ids=[segment_id]).page(1)
-            name = "".join(f" {segment.name!r}" for segment in page.items if segment.name)
+        async with login.client() as criteo:
+            with suppress(PermissionDeniedError):
+                found = await in_account(criteo, service, account_id, "get_contact_list_statistics")(segment_id)
+                if found.number_of_identifiers is not None:
+                    held = f"it holds {found.number_of_identifiers:,}"
+                search: Any = in_account(criteo, service, account_id, "search_audience_segments")
+                page = await search(audience_segment_ids=[segment_id]).page(1)
+                name = "".join(f" {segment.name!r}" for segment in page.items if segment.name)
     return f"Remove every identifier from {service.value} segment {segment_id}{name} ({held})?"
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from criteo_audiences import HashAlgorithm
 from criteo_audiences.cli.options import Service, filled
 from criteo_audiences.cli.run import Run, run
 from criteo_audiences.cli.uploads import HashChoice, Sending, upload_table
@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
     from criteo_audiences import CriteoClient
     from criteo_audiences.sandbox import Sandbox
 
+_DIGEST: Final = re.compile("[0-9a-f]{64}")
 _GONE: Final = 20
 """Of so many people one leaves the second export, for whom another one comes."""
 
@@ -70,7 +71,7 @@ async def _demonstrate(files: list[str] | None, sending: Sending, state: Run) ->
                 raise RuntimeError("the server holds another number of identifiers than it accepted")
             state.facts["held"] = held
             state.remarks.append(f"The local Criteo holds {held:,} identifiers, as many as are valid.")
-            if not files and held and options.get("hash") is HashAlgorithm.SHA256:
+            if held and all(map(_DIGEST.fullmatch, server.contact_list(segment_id).identifiers)):
                 await _mirror(criteo, server, segment_id, state)
     state.afterwards += _next_commands()
 

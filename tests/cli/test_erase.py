@@ -194,7 +194,8 @@ async def test_clear_asks_with_the_number(
         os.write(terminal[0], answer)
         process = await start("clear", service, segment, *options, stdin=terminal[1])
         out, err = await process.communicate()
-        assert f"Remove every identifier from {service} segment {segment} ({count})? [y/N]: " in err.decode()
+        name = f" 'segment {segment}'" if count.startswith("it holds") else ""
+        assert f"Remove every identifier from {service} segment {segment}{name} ({count})? [y/N]: " in err.decode()
         assert len(sandbox.contact_list(segment)) == left
     assert b"For campaigns it is empty from about 20" in out
 

@@ -397,10 +397,10 @@ def crashing(function: Any, *, at: int) -> Any:
     """Returns a coroutine function that ends the process at one of its calls."""
     calls = itertools.count(1)
 
-    async def called(*arguments: Any) -> Any:
+    async def called(*arguments: Any, **keywords: Any) -> Any:
         if next(calls) == at:
             raise CrashError
-        return await function(*arguments)
+        return await function(*arguments, **keywords)
 
     return called
 

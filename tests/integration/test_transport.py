@@ -329,7 +329,9 @@ async def test_a_407_of_the_server_is_the_servers(serve: Serve, make: Any) -> No
 async def test_unknown_name_sent_nothing(make: Any) -> None:
     """A name that cannot be resolved is a `ConnectError`."""
     nowhere = Exchange(method="GET", url="https://nowhere.invalid/x", headers={"Content-Type": "x"}, body=())
-    with pytest.raises(ConnectError, match=r"name nowhere\.invalid cannot be resolved; no part of this request was sent"):
+    with pytest.raises(
+        ConnectError, match=r"name nowhere\.invalid cannot be resolved; no part of this request was sent"
+    ):
         await make(timeout=30.0).send(nowhere)
 
 

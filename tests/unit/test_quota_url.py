@@ -19,7 +19,7 @@ def _application(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def limiter_of(**options: object) -> RedisQuota:
     """Returns the limiter of a client that the environment describes."""
-    limiter = CriteoClient.from_env(**options)._session._limiter
+    limiter = CriteoClient.from_env(**options)._session.limiter
     assert isinstance(limiter, RedisQuota)
     return limiter
 
@@ -42,7 +42,7 @@ def test_quota_of_the_caller_is_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     monkeypatch.setenv("CRITEO_QUOTA_URL_FILE", str(file))
     client = CriteoClient.from_env(quota=Quota(100, period=30.0, share=0.5))
     assert client.quota == Quota(100, period=30.0, share=0.5)
-    assert client._session._limiter.window == (50, 30.0)
+    assert client._session.limiter.window == (50, 30.0)
     assert CriteoClient.from_env().quota == Quota(250)
 
 
@@ -50,7 +50,7 @@ def test_limiter_of_the_caller_goes_first(monkeypatch: pytest.MonkeyPatch) -> No
     """Who brings a limiter gets it, whatever the variable says."""
     monkeypatch.setenv("CRITEO_QUOTA_URL", "nonsense")
     mine = RedisQuota(URL, key="mine")
-    assert CriteoClient.from_env(rate_limiter=mine)._session._limiter is mine
+    assert CriteoClient.from_env(rate_limiter=mine)._session.limiter is mine
 
 
 def test_login_with_consent_must_name_its_account(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,7 @@ from criteo_audiences import (
     next_window,
 )
 from criteo_audiences.uploads import Outcome
+from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.tally import Tally
 from criteo_audiences.uploads.value_lane import ValueLane
 from criteo_audiences.uploads.window_check import straddle
@@ -194,7 +195,7 @@ def result(number: int) -> BatchResult:
 def report_of(*accepted: dt.datetime) -> UploadReport:
     """Returns the report of batches accepted at these moments."""
     options = options_of()
-    tally = Tally(ValueLane([], options), options, now=lambda: 0.0)
+    tally = Tally(ValueLane([], options), options, Slots(), now=lambda: 0.0)
     for number, moment in enumerate(accepted, start=1):
         tally.resume(result(number), moment)
     return tally.report()
