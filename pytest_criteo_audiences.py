@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from criteo_audiences import CriteoClient, Event
+    from criteo_audiences import CriteoClient, Event, blocking
     from criteo_audiences.sandbox import Sandbox
 
 _DIALECTS: Final = ("openapi", "guides")
@@ -110,6 +110,18 @@ def criteo_client(criteo_sandbox: Sandbox, criteo_client_options: Mapping[str, A
         loops[-1].run_until_complete(client.aclose())
     else:
         asyncio.run(client.aclose())
+
+
+@pytest.fixture
+def criteo_blocking_client(
+    criteo_sandbox: Sandbox, criteo_client_options: Mapping[str, Any]
+) -> Iterator[blocking.CriteoClient]:
+    """A blocking client of `criteo_sandbox`; it repeats failed calls at once."""
+    from criteo_audiences.blocking import CriteoClient  # noqa: PLC0415 - see above
+
+    options = _client_options(criteo_sandbox, criteo_client_options)
+    with CriteoClient(criteo_sandbox.credentials, **options) as client:
+        yield client
 
 
 def _client_options(sandbox: Sandbox, chosen: Mapping[str, Any]) -> dict[str, Any]:
