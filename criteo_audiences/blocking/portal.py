@@ -6,7 +6,16 @@ import inspect
 import os
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Generator, Iterable, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+)
 from concurrent.futures import CancelledError, Future
 from contextlib import ExitStack, closing
 from functools import partial
@@ -14,7 +23,8 @@ from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 from weakref import finalize
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
+import anyio
+from anyio.from_thread import BlockingPortal
 
 from criteo_audiences.errors import ConfigurationError
 
@@ -45,8 +55,8 @@ class Caller:
     def wait(self, call: "Future[T]", cancel: Callable[[], object], cancel_all: Callable[[], object]) -> T:
         """Does jobs until a call has ended, and returns its result.
 
-        What is raised here meanwhile (Ctrl-C, a job that fails) cancels the call, and is raised when the call has ended:
-        an upload's batches in flight get their `drain_timeout`. A second Ctrl-C cancels those, too.
+        What is raised here meanwhile (Ctrl-C, a job that fails) cancels the call, and is raised once it has ended: an
+        upload's batches in flight get their `drain_timeout`. A second Ctrl-C cancels those, too.
 
         Raises:
             BaseException: what the call raised, or a job.
@@ -164,8 +174,13 @@ class Portal:
         self._calls: set[_Call] = set()
         self._closed = False
 
-    def call(self, function: Callable[[], Any], caller: Caller | None = None) -> Any:
+    def call(self, function: Callable[[], Any], caller: Caller | None = None, *, interrupts: int = 0) -> Any:
         """Calls a function in the event loop, awaits what it returns, and gives the result to this thread.
+
+        Args:
+            function: what to call.
+            caller: the thread, where it must do something meanwhile.
+            interrupts: how often Ctrl-C was pressed before, where the call ends what that has interrupted.
 
         Raises:
             ConfigurationError: when the client is closed, or the process has been forked since.
@@ -176,11 +191,11 @@ class Portal:
         self._calls.add(call)
         try:
             future = portal.start_task_soon(call.run)
-            return (caller or Caller()).wait(
-                future,
-                partial(_soon, portal, call.cancel),
-                partial(_soon, portal, partial(self._cancel_all, call)),
-            )
+            cancel_all = partial(_soon, portal, partial(self._cancel_with, call))
+            cancel = cancel_all if interrupts else partial(_soon, portal, call.cancel)
+            if interrupts > 1:
+                cancel_all()
+            return (caller or Caller()).wait(future, cancel, cancel_all)
         except CancelledError:  # what is canceled here is raised as its cause, so this was `close`
             raise ConfigurationError(_CLOSED) from None
         except BaseException as error:  # Ctrl-C is another exception than that of the call
@@ -203,7 +218,7 @@ class Portal:
                     self.call(iterator.aclose)
 
     def close(self) -> None:
-        """Cancels the calls that still run, as Ctrl-C does, and ends the thread; harmless when repeated."""
+        """Cancels the calls that still run, and ends the thread; harmless when repeated."""
         is_running = self._portal is not None and not self._closed and self._process == os.getpid()
         if is_running:
             self.call(self._end)
@@ -218,31 +233,66 @@ class Portal:
             if self._process != os.getpid():
                 raise ConfigurationError(_FORKED)
             if self._portal is None:
-                manager = start_blocking_portal(name="criteo-audiences portal")
-                self._portal = manager.__enter__()
-                self._stop = partial(manager.__exit__, None, None, None)
+                self._portal, thread = _begin()
                 self._main = self._portal.call(asyncio.all_tasks)
-                # In a thread, because it waits for the portal's, in which objects are collected, too.
-                later = threading.Thread(target=self._stop, daemon=True, name="criteo-audiences end of portal")
-                finalize(self, later.start).atexit = False  # the portal's thread keeps no interpreter from ending
+                self._stop = finalize(self, _stop, self._portal, thread, self._main, self._process)
             return self._portal
 
     async def _end(self) -> None:
         self._closed = True
-        tasks = {call.task for call in list(self._calls) if call.task is not None} - {asyncio.current_task()}
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await _cancel_all(self._main)
         await self._close()
 
-    def _cancel_all(self, call: _Call) -> None:
+    async def _cancel_with(self, call: _Call) -> None:
         """Cancels a call with all that it has begun, unless that cannot be told from what other calls have."""
         if self._calls == {call}:
-            for task in asyncio.all_tasks() - self._main - {asyncio.current_task()}:
-                task.cancel()
+            await _cancel_all(self._main)
 
 
-def _soon(portal: BlockingPortal, function: Callable[[], object]) -> None:
+async def _cancel_all(main: "set[asyncio.Task[Any]]") -> None:
+    """Cancels whatever runs in the event loop, what is in flight included, and waits for its end.
+
+    Args:
+        main: the tasks of the loop itself, which go on.
+    """
+    tasks = asyncio.all_tasks() - main - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+
+
+def _begin() -> tuple[BlockingPortal, threading.Thread]:
+    """Begins an event loop in a thread, as `anyio.from_thread.start_blocking_portal` does.
+
+    That one is a generator, which waits for its thread when it is collected: for ever, as the interpreter ends and
+    after a fork.
+    """
+    started: Future[BlockingPortal] = Future()
+
+    async def serve() -> None:
+        async with BlockingPortal() as portal:
+            started.set_result(portal)
+            await portal.sleep_until_stopped()
+
+    thread = threading.Thread(target=anyio.run, args=(serve,), daemon=True, name="criteo-audiences portal")
+    thread.start()
+    return started.result(), thread
+
+
+def _stop(portal: BlockingPortal, thread: threading.Thread, main: "set[asyncio.Task[Any]]", process: int) -> None:
+    """Ends the event loop, which closes its connections: of a client that is closed, forgotten or left to the end."""
+    if process != os.getpid():
+        return  # it stayed with the process that this one was forked from
+    if thread is threading.current_thread():  # a client is collected wherever it happens
+        with contextlib.suppress(StopIteration):
+            portal.stop(cancel_remaining=True).send(None)  # it waits for nothing
+        return
+    portal.call(_cancel_all, main)
+    portal.call(partial(portal.stop, cancel_remaining=True))
+    thread.join()
+
+
+def _soon(portal: BlockingPortal, function: Callable[[], Any]) -> None:
     with contextlib.suppress(RuntimeError):  # a portal that has ended has nothing left to cancel
         portal.start_task_soon(function)

@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, closing, contextmanager
 from functools import partial, wraps
@@ -70,10 +71,10 @@ class UploadStream(Twin):
         upload_id: names the upload in events and logs.
     """
 
-    def __init__(self, portal: Portal, twin: uploads.UploadStream, caller: Caller) -> None:
+    def __init__(self, portal: Portal, twin: uploads.UploadStream, caller: Caller, over: threading.Event) -> None:
         super().__init__(portal, twin)
         self._caller = caller
-        self._over = False
+        self._over = over
         self.upload_id = twin.upload_id
 
     @property
@@ -116,10 +117,7 @@ class UploadStream(Twin):
     def _read(self, name: str) -> Any:
         """Reads a property where nothing changes meanwhile: in the event loop, as long as the upload runs."""
         read = partial(getattr, self._twin, name)
-        return read() if self._over else self._portal.call(read, self._caller)
-
-    def _end(self) -> None:
-        self._over = True
+        return read() if self._over.is_set() else self._portal.call(read, self._caller)
 
 
 class Method(Protocol[P, T_co]):
@@ -144,8 +142,8 @@ def blocking(method: Callable[Concatenate[Any, P], AsyncIterator[T]], /) -> Meth
 def blocking(method: Callable[..., Any], /) -> Any:
     """Returns the blocking twin of an async class's method.
 
-    It is written by hand nowhere, so that the two cannot differ. What a coroutine returns is returned; a search, an async
-    iterator and an `async with` become a search, an iterator and a `with` of this side.
+    Nothing of it is written by hand, so that the two cannot differ. What a coroutine returns is returned; a search, an
+    async iterator and an `async with` become a search, an iterator and a `with` of this side.
     """
     signature = inspect.signature(method)
 
@@ -191,19 +189,28 @@ def _streamed(
     portal: Portal, upload: AbstractAsyncContextManager[uploads.UploadStream], caller: Caller
 ) -> Iterator[UploadStream]:
     with closing(caller):
-        stream = UploadStream(portal, portal.call(upload.__aenter__, caller), caller)
+        over = threading.Event()
+        stream = UploadStream(portal, portal.call(upload.__aenter__, caller), caller, over)
         try:
             yield stream
         except BaseException as error:
-            if not portal.call(partial(upload.__aexit__, type(error), error, error.__traceback__), caller):
+            leave = partial(upload.__aexit__, type(error), error, error.__traceback__)
+            if not portal.call(leave, caller, interrupts=_interrupts(error)):
                 raise
         else:
             portal.call(partial(upload.__aexit__, None, None, None), caller)
         finally:
-            stream._end()
+            over.set()
 
 
-def _for_thread(caller: Caller, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def _interrupts(error: BaseException | None) -> int:
+    """Returns how many interrupts an error stands for: one that came while another was handled has that as context."""
+    return 0 if error is None or isinstance(error, Exception) else 1 + _interrupts(error.__context__)
+
+
+def _for_thread(
+    caller: Caller, args: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Has the caller's thread read the source and the opt-outs, and hear of progress."""
     options = dict(options)
     if "source" in options:
