@@ -1,7 +1,8 @@
 """Event loops: where a client is at home, and work that outlasts the cancellation of its caller."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, Final, TypeVar
 
@@ -42,6 +43,30 @@ async def _outlast(task: "asyncio.Task[T]", seconds: float | None) -> None:
             await asyncio.wait([task], timeout=None if ends_at is None else max(0.0, ends_at - loop.time()))
         except asyncio.CancelledError:
             continue  # the caller is on its way out already, and raises in the end
+
+
+def at_end_of_loop(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:
+    """Arranges that something is closed when the running event loop ends, before it is too late to wait for it.
+
+    `asyncio.run`, `anyio.run` and test runners close every unfinished async generator before they close their loop.
+
+    Args:
+        close: closes it; harmless when it has been closed.
+
+    Returns:
+        What must be kept as long as this holds: the loop knows it weakly.
+    """
+
+    async def closing() -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await close()
+
+    generator = closing()
+    with contextlib.suppress(StopIteration):
+        generator.__anext__().send(None)  # it runs to its `yield` and waits for nothing on the way
+    return generator
 
 
 MOVED: Final = (

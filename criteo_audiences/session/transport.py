@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 from urllib.request import getproxies, proxy_bypass
 from weakref import WeakSet
@@ -20,7 +20,7 @@ from criteo_audiences.errors import (
 )
 from criteo_audiences.session.clock import Clock
 from criteo_audiences.session.failures import PROXY_LOGIN_REQUIRED, refused_by_proxy, translated
-from criteo_audiences.session.loops import HomeLoop
+from criteo_audiences.session.loops import HomeLoop, at_end_of_loop
 from criteo_audiences.session.protocol import MOST_OF_MANY, Response
 from criteo_audiences.session.proxies import (
     check_base_url,
@@ -102,6 +102,7 @@ class AiohttpTransport:
         self._clock = clock
         self._borrowed = http
         self._own: aiohttp.ClientSession | None = None
+        self._closing: AsyncGenerator[None, None] | None = None
         self._home = HomeLoop()
         self._sockets: WeakSet[socket.socket] = WeakSet()
         self._closed = False
@@ -222,6 +223,7 @@ class AiohttpTransport:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 middlewares=(_once,),
             )
+            self._closing = at_end_of_loop(self._own.close)
         return self._own
 
     def _open_socket(self, where: Any) -> socket.socket:

@@ -4,8 +4,8 @@ Each public method of the client and of the services stands in an `assert_type` 
 """
 
 import datetime as dt
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from pathlib import Path
 from typing import assert_type
 
@@ -32,6 +32,7 @@ from criteo_audiences import (
     StaticToken,
     Table,
     UploadReport,
+    blocking,
     hash_email,
     hash_phone,
     live_from,
@@ -345,3 +346,31 @@ def functions() -> None:
     assert_type(hash_email("a@example.com", "md5"), str)
     assert_type(normalize_phone("01 23 45 67 89", region="FR"), str)
     assert_type(hash_phone("+33 1 23 45 67 89", keep_trunk_zero=True), str)
+
+
+def blocking_client(criteo: blocking.CriteoClient) -> None:
+    """Uses the blocking client: the types are those of the async one, without `await`."""
+    assert_type(criteo.authenticate(), None)
+    assert_type(criteo.host, str)
+    with blocking.CriteoClient.from_env() as another:
+        assert_type(another, blocking.CriteoClient)
+    lists = criteo.marketing_solutions
+    assert_type(lists.upload_contact_list("1", ["a"], hash=None, advertiser_id="1"), UploadReport)
+    assert_type(lists.delete_audience_segments(["1"]), BulkResult[str])
+    found = lists.search_audience_segments(advertiser_ids=["1"])
+    assert_type(found, blocking.Search[AudienceSegment])
+    assert_type(found.page(limit=10), Page[AudienceSegment])
+    for segment in found:
+        assert_type(segment, AudienceSegment)
+    stream = lists.stream_contact_list("1", Path("crm.csv"), hash=None)
+    assert_type(stream, AbstractContextManager[blocking.UploadStream, bool | None])
+    with stream as results:
+        for batch in results:
+            assert_type(batch, BatchResult)
+    assert_type(results.report, UploadReport)
+    assert_type(criteo.retail_media.list_accounts(), Iterator[rm.Account])
+    assert_type(criteo.commerce_grid.get_application(), Application)
+    lists.upload_contact_list("1", ["a"], hash=None, account_id="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    lists.upload_contact_list("1", ["a"], hash=None, batchsize=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    lists.upload_contact_list("1", [1, 2], hash=None)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    lists.delete_audience_segments(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -175,7 +175,7 @@ def test_table_of_layers_is_read() -> None:
     assert MAY_IMPORT["models"] == frozenset()
     assert MAY_IMPORT["batches"] == {"errors", "models"}
     assert {"journals", "tables", "meter"} <= MAY_IMPORT["contact_lists"]
-    assert len(MAY_IMPORT) >= 26
+    assert len(MAY_IMPORT) >= 28
 
 
 def test_client_uses_http_for_a_type_only() -> None:

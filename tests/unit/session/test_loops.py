@@ -1,7 +1,10 @@
 import asyncio
 import gc
+import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import aiohttp
@@ -39,6 +42,17 @@ def served() -> Iterator[tuple[Sandbox, str]]:
     parts["loop"].call_soon_threadsafe(parts["over"].set)
     thread.join()
     gc.collect()
+
+
+@contextmanager
+def unraisable() -> Iterator[list[object]]:
+    """Collects what objects raise as they are collected."""
+    raised: list[object] = []
+    before, sys.unraisablehook = sys.unraisablehook, raised.append
+    try:
+        yield raised
+    finally:
+        sys.unraisablehook = before
 
 
 def emails(prefix: str) -> list[str]:
@@ -198,3 +212,17 @@ def test_a_lock_is_free_in_the_next_event_loop() -> None:
             return True
 
     assert asyncio.run(asyncio.wait_for(take(), 1))
+
+
+def test_an_event_loop_that_ends_closes_the_connections(served: tuple[Sandbox, str]) -> None:
+    """Whoever runs one loop after the other leaves no open connection behind, and so no warning."""
+    sandbox, _ = served
+    criteo = client(sandbox)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with unraisable() as raised:
+            for _ in range(2):
+                asyncio.run(criteo.marketing_solutions.get_application())
+            del criteo
+            gc.collect()
+    assert raised == []

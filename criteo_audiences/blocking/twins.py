@@ -1,0 +1,264 @@
+"""Makes blocking methods out of those of the async classes: the same arguments, the same docstring, no `await`."""
+
+import inspect
+import os
+import threading
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, closing, contextmanager
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, get_args, get_origin, overload
+
+from criteo_audiences import results, uploads
+from criteo_audiences.blocking.portal import Caller, Portal
+from criteo_audiences.models import IdentifierType
+from criteo_audiences.results import Page
+from criteo_audiences.uploads import BatchResult, UploadReport
+from criteo_audiences.uploads.lane import refuse_lookalikes
+from criteo_audiences.uploads.options import opt_outs_of
+from criteo_audiences.validation import require_plain_function
+
+P = ParamSpec("P")
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Twin:
+    """The blocking twin of an object of an async class.
+
+    Args:
+        portal: where its coroutines run.
+        twin: the object.
+    """
+
+    def __init__(self, portal: Portal, twin: Any) -> None:
+        self._portal = portal
+        self._twin = twin
+
+
+class Service(Twin):
+    """What the blocking twins of the services have in common."""
+
+    @property
+    def identifier_types(self) -> frozenset[IdentifierType]:
+        """The kinds of identifier that its contact lists take."""
+        return frozenset(self._twin.identifier_types)
+
+
+class Search(Twin, Generic[T]):
+    """A search: iterate over it with `for` and it turns the pages by itself, or ask for one with `page`.
+
+    Nothing is sent before the first item is asked for; iterating again searches again.
+    """
+
+    def page(self, limit: int | None = None, offset: int = 0) -> Page[T]:
+        """Returns one page.
+
+        Args:
+            limit: items on it, at most the service's page maximum, which is also the default.
+            offset: position of the first item, from 0.
+
+        Raises:
+            ConfigurationError: when a bound is exceeded; nothing was sent.
+            CriteoError: when the call failed.
+        """
+        page: Page[T] = self._portal.call(partial(self._twin.page, limit, offset))
+        return page
+
+    def __iter__(self) -> Iterator[T]:
+        """Yields every item once, though pages shift when segments come and go between two calls.
+
+        Items without an identity cannot be compared, so each of them is yielded.
+        """
+        return self._portal.iterate(self._twin)
+
+
+class UploadStream(Twin):
+    """A running upload: iterate over it for a `BatchResult` as each batch comes back.
+
+    Attributes:
+        upload_id: names the upload in events and logs.
+    """
+
+    def __init__(self, portal: Portal, twin: uploads.UploadStream, caller: Caller, over: threading.Event) -> None:
+        super().__init__(portal, twin)
+        self._caller = caller
+        self._over = over
+        self.upload_id = twin.upload_id
+
+    @property
+    def report(self) -> UploadReport:
+        """What the upload has done so far; complete once the `with` block is left."""
+        report: UploadReport = self._read("report")
+        return report
+
+    @property
+    def journal(self) -> Path | None:
+        """The file of the journal, `None` for an upload that keeps none."""
+        path: Path | None = self._read("journal")
+        return path
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it continues an unfinished upload."""
+        return bool(self._read("resumes"))
+
+    @property
+    def set_aside(self) -> str | None:
+        """Why it does not continue the unfinished upload that the journal holds; `None` when there is none."""
+        reason: str | None = self._read("set_aside")
+        return reason
+
+    @property
+    def resumable(self) -> bool:
+        """Whether, as things stand, starting the same upload again would send only what is missing."""
+        return bool(self._read("resumable"))
+
+    def __iter__(self) -> Iterator[BatchResult]:
+        return self
+
+    def __next__(self) -> BatchResult:
+        result: BatchResult | None = self._portal.call(partial(anext, self._twin, None), self._caller)
+        if result is None:
+            raise StopIteration
+        return result
+
+    def _read(self, name: str) -> Any:
+        """Reads a property where nothing changes meanwhile: in the event loop, as long as the upload runs."""
+        read = partial(getattr, self._twin, name)
+        return read() if self._over.is_set() else self._portal.call(read, self._caller)
+
+
+class Method(Protocol[P, T_co]):
+    """A method, for type checkers: taken from an object it has one parameter less."""
+
+    @overload
+    def __get__(self, instance: None, owner: type, /) -> Callable[Concatenate[Any, P], T_co]: ...
+    @overload
+    def __get__(self, instance: object, owner: type, /) -> Callable[P, T_co]: ...
+
+
+@overload
+def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], /) -> Method[P, T]: ...
+@overload
+def blocking(method: Callable[Concatenate[Any, P], results.Search[T]], /) -> Method[P, Search[T]]: ...
+@overload
+def blocking(
+    method: Callable[Concatenate[Any, P], AbstractAsyncContextManager[uploads.UploadStream]], /
+) -> Method[P, AbstractContextManager[UploadStream]]: ...
+@overload
+def blocking(method: Callable[Concatenate[Any, P], AsyncIterator[T]], /) -> Method[P, Iterator[T]]: ...
+def blocking(method: Callable[..., Any], /) -> Any:
+    """Returns the blocking twin of an async class's method.
+
+    Nothing of it is written by hand, so that the two cannot differ. What a coroutine returns is returned; a search, an
+    async iterator and an `async with` become a search, an iterator and a `with` of this side.
+    """
+    signature = inspect.signature(method)
+
+    @wraps(method)
+    def twin(self: Twin, *args: Any, **options: Any) -> Any:
+        caller = Caller()
+        if "source" in signature.parameters:
+            signature.bind(self, *args, **options)  # raises for arguments that do not fit, as the method would
+            args, options = _for_thread(caller, args, options)
+        else:
+            args, options = tuple(map(_settled, args)), {name: _settled(value) for name, value in options.items()}
+        made = partial(method, self._twin, *args, **options)
+        if inspect.iscoroutinefunction(method):
+            with closing(caller):
+                return self._portal.call(made, caller)
+        return _wrapped(self._portal, made(), caller)
+
+    twin.__doc__ = inspect.cleandoc(method.__doc__ or "").replace("`async ", "`")
+    twin.__signature__ = signature.replace(return_annotation=_of_this_side(signature.return_annotation))  # type: ignore[attr-defined]
+    return twin
+
+
+def like(method: object) -> Callable[[F], F]:
+    """Gives a method the docstring of an async one."""
+
+    def documented(twin: F) -> F:
+        twin.__doc__ = inspect.getdoc(method)
+        return twin
+
+    return documented
+
+
+def _wrapped(portal: Portal, value: Any, caller: Caller) -> Any:
+    if isinstance(value, results.Search):
+        return Search(portal, value)
+    if isinstance(value, AsyncIterable):
+        return portal.iterate(value)
+    return _streamed(portal, value, caller)
+
+
+@contextmanager
+def _streamed(
+    portal: Portal, upload: AbstractAsyncContextManager[uploads.UploadStream], caller: Caller
+) -> Iterator[UploadStream]:
+    with closing(caller):
+        over = threading.Event()
+        stream = UploadStream(portal, portal.call(upload.__aenter__, caller), caller, over)
+        try:
+            yield stream
+        except BaseException as error:
+            leave = partial(upload.__aexit__, type(error), error, error.__traceback__)
+            if not portal.call(leave, caller, interrupts=_interrupts(error)):
+                raise
+        else:
+            portal.call(partial(upload.__aexit__, None, None, None), caller)
+        finally:
+            over.set()
+
+
+def _interrupts(error: BaseException | None) -> int:
+    """Returns how many interrupts an error stands for: one that came while another was handled has that as context."""
+    return 0 if error is None or isinstance(error, Exception) else 1 + _interrupts(error.__context__)
+
+
+def _for_thread(
+    caller: Caller, args: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Has the caller's thread read the source and the opt-outs, and hear of progress."""
+    options = dict(options)
+    if "source" in options:
+        options["source"] = _source_for(caller, options["source"])
+    else:
+        args = (args[0], _source_for(caller, args[1]), *args[2:])
+    if "suppress" in options:
+        options["suppress"] = opt_outs_of(options["suppress"])
+    if (on_progress := options.get("on_progress")) is not None:
+        require_plain_function(on_progress, "on_progress", "a Progress")
+        options["on_progress"] = caller.calls_back(on_progress)
+    return args, options
+
+
+def _settled(value: Any) -> Any:
+    """Returns what is given item by item (a generator, a query set) as a tuple, taken in the caller's thread."""
+    is_lazy = isinstance(value, Iterable) and not isinstance(value, Collection) and not hasattr(value, "read")
+    return tuple(value) if is_lazy else value
+
+
+def _source_for(caller: Caller, source: Any) -> Any:
+    """Returns the source as the event loop may read it: what is in memory, a file and a table as it is."""
+    is_known = isinstance(source, list | tuple | os.PathLike | AsyncIterable) or hasattr(source, "__arrow_c_stream__")
+    if is_known or not isinstance(source, Iterable):
+        return source
+    refuse_lookalikes(source, "a source")
+    return caller.values(source)
+
+
+_SIDES: Final[dict[Any, Any]] = {results.Search: Search, AsyncIterator: Iterator}
+
+
+def _of_this_side(annotation: Any) -> Any:
+    """Returns what a method's twin returns, for those who look at its signature at run time."""
+    if get_origin(annotation) is AbstractAsyncContextManager:
+        return AbstractContextManager[UploadStream]
+    side = _SIDES.get(get_origin(annotation))
+    return annotation if side is None else side[get_args(annotation)]
+
+
+__all__ = ["Method", "Search", "Service", "Twin", "UploadStream", "blocking", "like"]
