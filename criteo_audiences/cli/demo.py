@@ -117,7 +117,7 @@ def _next_commands() -> list[str]:
         program = os.path.relpath(called)
     return [
         "Next:",
-        f"  {program} sandbox                 # a local Criteo to try all of it with",
-        f"  {program} doctor                  # whether your own login works",
+        f"  {program} sandbox --segment 812345  # a local Criteo to try all of it with",
+        f"  {program} doctor                    # whether your own login works",
         f"  {program} upload marketing-solutions 812345 crm.csv --hash sha256 --dry-run",
     ]

@@ -17,10 +17,12 @@ from criteo_audiences import (
     ConfigurationError,
     MirrorRefusedError,
     MirrorReport,
+    Quota,
     SegmentMismatchError,
     SnapshotError,
     Table,
     UploadFailedError,
+    WindowMissedError,
 )
 from criteo_audiences.mirrors import describe_snapshot, forget, list_snapshots, remove_snapshot
 from criteo_audiences.mirrors import mirror as mirroring
@@ -647,3 +649,17 @@ async def sequence(path: Path, versions: list[set[int]], refused: list[int | Non
                         break
                 assert report.ok
                 assert mirror.held == sha256(source)
+
+
+async def test_the_next_computation_is_a_deadline_for_the_changes(set_stage: Any, tmp_path: Path) -> None:
+    """A source of many batches is fine when few of them have changed; changes that come too late are not sent at all."""
+    async with set_stage(client={"quota": Quota(8, period=86_400.0)}, rate_limit=(8, 86_400.0)) as stage:
+        mirror = Mirrored(stage, tmp_path / "crm.snapshot")
+        assert (await mirror(list(emails(100)), baseline="assume-current", deadline="next-window")).ok
+        report = await mirror(list(emails(105)), deadline="next-window")
+        assert (report.ok, report.added, report.calls) == (True, 5, 1)
+        before = stage.held
+        with pytest.raises(WindowMissedError, match="Nothing was sent"):
+            await mirror(list(emails(200)), deadline="next-window")
+        assert stage.held == before
+        assert describe_snapshot(mirror.path).identifiers == 105

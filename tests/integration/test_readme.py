@@ -122,8 +122,6 @@ async def test_commands_of_the_readme_are_understood(line: str, monkeypatch: pyt
     monkeypatch.setitem(os.environ, "COLUMNS", "80")
     shown = (await ran("-m", "criteo_audiences", *path, "--help")).stdout
     missing = [option for option in options if not re.search(rf"(?<![\w-]){option}(?![\w-])", shown)]
-    if path == ["sandbox"] and missing == ["--segment"]:
-        pytest.skip("the sandbox takes no --segment yet")
     assert not missing
 
 
