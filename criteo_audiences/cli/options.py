@@ -327,7 +327,7 @@ def keyword_meanings() -> dict[str, str]:
 
     It is read and not imported, which would take longer than all the rest of `--help`.
     """
-    source = pkgutil.get_data("criteo_audiences", "uploads/options.py") or b""
+    source = pkgutil.get_data("criteo_audiences", "uploads/keywords.py") or b""
     classes = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
     entries = re.findall(
         r"^    (\w+): (.*(?:\n {8}.*)*)", ast.get_docstring(classes["OtherOptions"]) or "", re.MULTILINE

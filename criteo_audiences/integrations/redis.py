@@ -56,8 +56,7 @@ class RedisQuota:
 
     Args:
         url: of the server: `redis://`, `rediss://` (TLS), `unix://`, or `redis+sentinel://host:26379,.../service/0`.
-        key: names the quota, the same for all that share it: one for each application, or for each consented account.
-            Use no secret.
+        key: names the quota that is shared: one for each application, or for each consented account; no secret.
         calls: calls per window, corrected by what the server announces.
         period: length of the window, seconds.
         share: how much of the window all workers of this key may use together, above 0 and up to 1.

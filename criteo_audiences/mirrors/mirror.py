@@ -1,6 +1,5 @@
 """Mirrors a source to a contact list: diff, guard, a look at the segment, removals, additions."""
 
-import datetime as dt
 import math
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -10,7 +9,7 @@ import anyio
 from anyio import to_thread
 from attrs import define, evolve, field
 
-from criteo_audiences.errors import ConfigurationError, WindowMissedError
+from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.mirrors.facts import Facts, Intent, MirroredList, changes_of
 from criteo_audiences.mirrors.guard import require_baseline, require_harmless
 from criteo_audiences.mirrors.lanes import ChangeLane, ComparedValues
@@ -29,7 +28,7 @@ from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.table_lane import TableLane
 from criteo_audiences.uploads.uploader import rejects_of, upload_lane
-from criteo_audiences.uploads.window_check import NEXT_WINDOW, QuotaWait, straddle
+from criteo_audiences.uploads.window_check import NEXT_WINDOW, QuotaWait, WindowCheck
 
 _SENDING: Final = (
     "identifier_type",
@@ -165,18 +164,14 @@ class _Mirror:
         return await self._change(difference, read) if changes else self._report(difference, read)
 
     def _require_in_time(self, difference: Difference) -> None:
-        """Refuses changes that the quota makes late for the computation that is their deadline.
+        """Warns of changes that the quota makes late for a computation; refuses them where that is their deadline.
 
         Raises:
             WindowMissedError: when it does.
         """
         options = self.settings.options
-        if options.deadline != NEXT_WINDOW:
-            return
         calls = sum(math.ceil(count / options.batch_size) for count in (difference.removed, difference.added))
-        seconds = self.quota_wait(calls)
-        if found := straddle(calls, seconds, dt.datetime.now(dt.UTC)):
-            raise WindowMissedError(str(found), seconds or 0.0, found.window)
+        WindowCheck(self.quota_wait, is_deadline=options.deadline == NEXT_WINDOW).make(calls)
 
     def compare(self, engine: Any, selection: Selection) -> int:
         """Compares the prepared rows with the snapshot, and writes down what that finds, in the reading thread."""

@@ -44,14 +44,12 @@ from criteo_audiences.session.transport import Exchange, Transport
 R = TypeVar("R")
 
 _TOKEN_CALL: Final = Request(method="POST", path="/oauth2/token", content_type=FORM, versioned=False, authorized=False)
-_TOKEN_CALLS: Final = Quota(20, period=10.0)
-"""Token calls use none of Criteo's quota; one token serves every call for a quarter of an hour."""
+_TOKEN_CALLS: Final = Quota(20, period=10.0)  # none of Criteo's quota; a token serves for a quarter of an hour
 _SECRETS: Final = frozenset({"client_id", "client_secret", "refresh_token", "code", "code_verifier"})
 _REFUSED: Final = 429
 _NOTICEABLE_WAIT: Final = 0.01
 _EARLIER: Final = "An earlier request of this call may have been applied."
-_MOST_REFUSALS: Final = 10
-"""Times that a call is answered 429 before it gives up, however long the server says to wait."""
+_MOST_REFUSALS: Final = 10  # 429s of a call before it gives up, however long the server says to wait
 
 
 @define

@@ -1,6 +1,5 @@
 """How the parts of an upload are connected: a reader, a sender per batch, the caller; slots bound what is in flight."""
 
-import datetime as dt
 import logging
 import math
 import uuid
@@ -14,7 +13,7 @@ from anyio.abc import TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from criteo_audiences.batches import Batch
-from criteo_audiences.errors import AuthenticationError, SourceChangedError, WindowMissedError
+from criteo_audiences.errors import AuthenticationError, SourceChangedError
 from criteo_audiences.journals.rows import Entry
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
@@ -26,7 +25,7 @@ from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.sender import Sender
 from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.tally import Tally
-from criteo_audiences.uploads.window_check import NEXT_WINDOW, QuotaWait, straddle
+from criteo_audiences.uploads.window_check import NEXT_WINDOW, QuotaWait, WindowCheck
 
 _log = logging.getLogger("criteo_audiences.uploads")
 
@@ -93,8 +92,7 @@ class Pipeline:
         self._ending = Ending.NONE
         self._options = options
         self._lane = lane
-        self._quota_wait = quota_wait
-        self._foreseen = False
+        self._window_check = WindowCheck(quota_wait, is_deadline=options.deadline == NEXT_WINDOW)
         self._tally = Tally(lane, options, slots)
         self._slots = self._tally.slots
         self._sender = Sender(amend, segment_id, self.upload_id, options, self._tally, self.recorder, self._slots)
@@ -172,7 +170,11 @@ class Pipeline:
     def report(self) -> UploadReport:
         """Returns what the upload has done so far."""
         cut = self._ending is Ending.DEADLINE and self.reading in {Reading.GOING_ON, Reading.CUT}
-        return self._tally.report(deadline_passed=cut or self._sender.cut_by_deadline, invalid_rows=self._invalid_rows)
+        return self._tally.report(
+            deadline_passed=cut or self._sender.cut_by_deadline,
+            invalid_rows=self._invalid_rows,
+            window_warning=self._window_check.warning,
+        )
 
     def wind_down(self) -> None:
         """Starts no more batches; those in flight get `drain_timeout` seconds."""
@@ -203,8 +205,8 @@ class Pipeline:
 
     async def _read(self, give_result: MemoryObjectSendStream[BatchResult]) -> None:
         async def hand_over(batch: Batch) -> None:
-            if not self._foreseen and self._lane.batches is not None:
-                self._foresee(self._lane.batches - self.recorder.acknowledged)
+            if not self._window_check.made and self._lane.batches is not None:
+                self._window_check.make(self._lane.batches - self.recorder.acknowledged)
             known = await self.recorder.write_begin(batch)
             with self._tally.handing_over():
                 await self._slots.enter(batch.size)
@@ -219,7 +221,7 @@ class Pipeline:
                         await self._lane.run(self._tally.plan if self._options.dry_run else hand_over)
                         reading = Reading.DONE
                         if self._options.dry_run:
-                            self._foresee(self._tally.planned)
+                            self._window_check.make(self._tally.planned)
             except SourceChangedError as error:  # all of it is read: what is in flight comes back first
                 self._changed, reading = error, Reading.CHANGED
             finally:  # however it ended, what was read of the source is in the report
@@ -227,22 +229,6 @@ class Pipeline:
         self.reading = reading
         self._tally.end_reading()
         self._tally.show_progress()
-
-    def _foresee(self, calls: int) -> None:
-        """Foretells, once and before anything is sent, that the quota makes the upload late for a computation.
-
-        Raises:
-            WindowMissedError: when the deadline is that computation.
-        """
-        self._foreseen = True
-        seconds = self._quota_wait(calls)
-        found = straddle(calls, seconds, dt.datetime.now(dt.UTC))
-        if found is None:
-            return
-        if self._options.deadline == NEXT_WINDOW:
-            raise WindowMissedError(str(found), seconds or 0.0, found.window)
-        self._tally.window_warning = found.warning
-        _log.warning(found.warning)
 
     async def _send(self, batch: Batch, known: Entry | None, results: MemoryObjectSendStream[BatchResult]) -> None:
         """Sends a batch, unless an earlier run knows what became of it, and hands its result on."""

@@ -48,7 +48,6 @@ class Tally:
         failures: the batches that failed.
         warnings: what Criteo warned of in its answers, by code.
         accepted_at: when Criteo first accepted a batch, and when it last did; `None` as long as it has accepted none.
-        window_warning: why it cannot end before the next computation, when that was foreseen.
         busy: seconds that batches were in flight, summed over the batches.
         delivering: seconds during which the lane waited for a sender to take its batch.
         elapsed: seconds that the upload took; `None` until it is over.
@@ -72,7 +71,6 @@ class Tally:
         self.failures: list[BatchResult] = []
         self.warnings: Counter[str] = Counter()
         self.accepted_at: tuple[dt.datetime, dt.datetime] | None = None
-        self.window_warning: str | None = None
         self.busy = 0.0
         self.delivering = 0.0
         self.elapsed: float | None = None
@@ -246,7 +244,13 @@ class Tally:
             self.show_progress()
             await anyio.sleep(_PROGRESS_EVERY)
 
-    def report(self, *, deadline_passed: bool = False, invalid_rows: Sequence[SourceRow] = ()) -> UploadReport:
+    def report(
+        self,
+        *,
+        deadline_passed: bool = False,
+        invalid_rows: Sequence[SourceRow] = (),
+        window_warning: str | None = None,
+    ) -> UploadReport:
         """Adds everything up; identifiers read that no call has carried are pending."""
         lane, rows, options = self._lane, self._lane.rows, self._options
         opt_outs = lane.opt_outs
@@ -275,7 +279,7 @@ class Tally:
             elapsed=self.seconds(),
             live_from=last,
             partly_live_from=None if first == last else first,
-            window_warning=self.window_warning,
+            window_warning=window_warning,
             hint=self._hint(),
             deadline_passed=deadline_passed,
             dry_run=options.dry_run,

@@ -1,12 +1,16 @@
 """Whether an upload ends before Criteo's next computation, by the arithmetic of the quota."""
 
 import datetime as dt
+import logging
 from collections.abc import Callable
 from typing import Final
 
 from attrs import frozen
 
+from criteo_audiences.errors import WindowMissedError
 from criteo_audiences.windows import next_window
+
+_log = logging.getLogger("criteo_audiences.uploads")
 
 NEXT_WINDOW: Final = "next-window"
 """The deadline that stands for Criteo's next computation."""
@@ -62,3 +66,38 @@ def straddle(calls: int, seconds: float | None, now: dt.datetime) -> Straddle | 
         return None
     last_call, window = now.astimezone(dt.UTC) + dt.timedelta(seconds=seconds), next_window(now)
     return Straddle(calls=calls, last_call=last_call, window=window) if last_call >= window else None
+
+
+class WindowCheck:
+    """Foretells, once and before anything is sent, whether the quota makes an upload late for a computation.
+
+    Args:
+        quota_wait: says how long the quota makes so many calls wait.
+        is_deadline: whether an upload that would be late is refused.
+
+    Attributes:
+        made: whether it has been.
+        warning: what it found; `None` when the quota leaves time enough.
+    """
+
+    def __init__(self, quota_wait: QuotaWait, *, is_deadline: bool) -> None:
+        self._quota_wait = quota_wait
+        self._is_deadline = is_deadline
+        self.made = False
+        self.warning: str | None = None
+
+    def make(self, calls: int) -> None:
+        """Foretells it of so many calls that are about to be made.
+
+        Raises:
+            WindowMissedError: when they would be late, and that is the deadline.
+        """
+        self.made = True
+        seconds = self._quota_wait(calls)
+        found = straddle(calls, seconds, dt.datetime.now(dt.UTC))
+        if found is None:
+            return
+        if self._is_deadline:
+            raise WindowMissedError(str(found), seconds or 0.0, found.window)
+        self.warning = found.warning
+        _log.warning(found.warning)
