@@ -73,7 +73,7 @@ def test_a_wait_for_the_quota_is_named(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_every_limit_has_words(capsys: pytest.CaptureFixture[str]) -> None:
-    """The line says what there would be more in flight without, by the option where there is one."""
+    """The line says what there would be more in flight without, by the keyword where there is one."""
     with bar() as show:
         for number, limit in enumerate(LimitedBy, start=1):
             show(attrs.evolve(at(10 * number), limited_by=limit))
@@ -81,9 +81,9 @@ def test_every_limit_has_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert ends == [
         "(limit: the quota)",
         "(limit: the round trips)",
-        "(limit: --max-in-flight-bytes)",
+        "(limit: max_in_flight_bytes)",
         "(limit: the source)",
-        "(limit: --max-concurrency)",
+        "(limit: max_concurrency)",
     ]
 
 

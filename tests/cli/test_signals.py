@@ -135,7 +135,9 @@ async def test_a_question_is_asked_on_standard_error(
     await cli("upload", SERVICE, segment, "-", "--hash", "none", stdin=b"email\na@example.com\n")
     terminal, stdin = pty.openpty()
     process = await start("clear", SERVICE, segment, "--json", stdin=stdin)
-    assert b"Remove all 1 identifiers from marketing-solutions" in await process.stderr.readuntil(b"[y/N]: ")
+    question = await process.stderr.readuntil(b"[y/N]: ")
+    assert b"Remove every identifier from marketing-solutions" in question
+    assert b"(it holds 1)" in question
     if isinstance(answer, signal.Signals):
         process.send_signal(answer)
     else:

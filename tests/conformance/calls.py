@@ -25,6 +25,7 @@ from .strategies import (
     arguments,
     cg_creations,
     cg_updates,
+    mirrors,
     ms_audience_creations,
     ms_audience_estimates,
     ms_audience_updates,
@@ -32,6 +33,7 @@ from .strategies import (
     ms_segment_estimates,
     ms_updates,
     optional,
+    replacements,
     rm_audience_creations,
     rm_audience_estimates,
     rm_audience_updates,
@@ -139,6 +141,8 @@ CALLS: Final = (
     Call(_MS, "get_contact_list_statistics", lambda it: arguments(it.segments)),
     Call(_MS, "upload_contact_list", lambda it: uploads(it, "advertiser_id")),
     Call(_MS, "stream_contact_list", lambda it: uploads(it, "advertiser_id")),
+    Call(_MS, "mirror_contact_list", lambda it: mirrors(it, "advertiser_id")),
+    Call(_MS, "replace_contact_list", lambda it: replacements(it, "advertiser_id")),
     Call(_MS, "compute_audience_segment_sizes", lambda it: arguments(some(it.segments, least=1))),
     Call(_MS, "estimate_audience_segment_size", lambda it: arguments(ms_segment_estimates(it))),
     Call(_MS, "list_in_market_brands", lambda it: arguments(it.owners, COUNTRIES)),
@@ -186,6 +190,8 @@ CALLS: Final = (
     Call(_RM, "get_contact_list_statistics", lambda it: arguments(it.owners, it.segments), BOTH),
     Call(_RM, "upload_contact_list", lambda it: uploads(it, "account_id"), BOTH),
     Call(_RM, "stream_contact_list", lambda it: uploads(it, "account_id"), BOTH),
+    Call(_RM, "mirror_contact_list", lambda it: mirrors(it, "account_id"), BOTH),
+    Call(_RM, "replace_contact_list", lambda it: replacements(it, "account_id"), BOTH),
     Call(
         _RM,
         "compute_audience_segment_sizes",
@@ -265,6 +271,8 @@ CALLS: Final = (
     Call(_CG, "get_contact_list_statistics", lambda it: arguments(it.segments)),
     Call(_CG, "upload_contact_list", lambda it: uploads(it, "data_provider_id")),
     Call(_CG, "stream_contact_list", lambda it: uploads(it, "data_provider_id")),
+    Call(_CG, "mirror_contact_list", lambda it: mirrors(it, "data_provider_id")),
+    Call(_CG, "replace_contact_list", lambda it: replacements(it, "data_provider_id")),
     Call(_CG, "get_application", lambda _: arguments()),
 )
 

@@ -1,6 +1,8 @@
 """Everything that a caller can hand to the client, as hypothesis strategies over its models."""
 
+import itertools
 from collections.abc import Callable
+from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
 from attrs import asdict, frozen, has
@@ -347,5 +349,27 @@ def uploads(world: World, owner: str) -> SearchStrategy[Arguments]:
         some(EMAILS, least=1),
         hash=optional(words(HashAlgorithm)),
         operation=words(Operation),
+        **{owner: optional(world.owners)},
+    )
+
+
+def replacements(world: World, owner: str) -> SearchStrategy[Arguments]:
+    """The arguments of an upload that begins with an empty list."""
+    hashed = optional(words(HashAlgorithm))
+    return arguments(world.segments, some(EMAILS, least=1), hash=hashed, **{owner: optional(world.owners)})
+
+
+_NUMBERS: Final = itertools.count()
+_SNAPSHOTS: Final = TemporaryDirectory(prefix="criteo-audiences-conformance-")
+
+
+def mirrors(world: World, owner: str) -> SearchStrategy[Arguments]:
+    """The arguments of a first mirror, each with a snapshot of its own."""
+    return arguments(
+        world.segments,
+        some(EMAILS, least=1),
+        hash=optional(words(HashAlgorithm)),
+        snapshot=st.builds(lambda: f"{_SNAPSHOTS.name}/{next(_NUMBERS)}/crm.snapshot"),
+        baseline=st.just("empty"),
         **{owner: optional(world.owners)},
     )
