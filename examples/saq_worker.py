@@ -1,7 +1,8 @@
 """A SAQ worker that runs uploads: `saq saq_worker.settings`; send a job with `await send(job)`.
 
-A worker that is told to end finishes its uploads. The job of one that was killed is swept up by another one when its
-heartbeat has stopped. Export SAQ_URL, CRITEO_CLIENT_ID, CRITEO_CLIENT_SECRET and CRITEO_QUOTA_URL.
+A worker that is told to end finishes its uploads. SAQ means the job of one that was killed to be swept up by another
+when its heartbeat has stopped, but SAQ 0.26 may leave such a job in the state "aborting": send it again then. Export
+SAQ_URL, CRITEO_CLIENT_ID, CRITEO_CLIENT_SECRET and CRITEO_QUOTA_URL.
 """
 
 import asyncio

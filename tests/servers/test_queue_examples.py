@@ -103,6 +103,7 @@ async def until(holds: Callable[[], bool], seconds: float = 120.0) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.parametrize("queue", ["celery"], indirect=True)
 async def test_killed_worker_is_replaced(queue: Queue, sandbox: Sandbox, job: UploadJob) -> None:
     """A job whose worker is killed half-way is finished by another one, and the list is exact."""
     held = sandbox.contact_list(job.segment_id)

@@ -327,7 +327,7 @@ async def test_environment_shares_the_quota(redis: RedisProcess, monkeypatch: py
         async with CriteoClient.from_env() as first, CriteoClient.from_env(max_quota_wait=1.0) as second:
             assert first.quota is not None
             assert first.quota.calls == 250
-            limiter = first._session._limiter
+            limiter = first._session.limiter
             for _ in range(250):
                 await limiter.acquire()
             with pytest.raises(QuotaWaitError):

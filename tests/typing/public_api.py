@@ -305,7 +305,7 @@ async def uploads(ms: MarketingSolutions) -> None:
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=30.0, drain_timeout=5.0)
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
     await ms.upload_contact_list("1", ["a"], hash=None, deadline="next-window")
-    await ms.upload_contact_list("1", ["a"], hash=None, deadline="noon")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType, reportCallIssue]
+    await ms.upload_contact_list("1", ["a"], hash=None, deadline="noon")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     assert_type(report.partly_live_from, dt.datetime | None)
     assert_type(report.window_warning, str | None)
     await ms.upload_contact_list("1", ["a"], hash=None, fail_on="rejected>1%,any")
