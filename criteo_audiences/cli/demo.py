@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
     from criteo_audiences import CriteoClient
     from criteo_audiences.sandbox import Sandbox
 
-_DIGEST: Final = re.compile("[0-9a-f]{64}")
+_DIGEST: Final = re.compile("[0-9a-f]{64}|[0-9a-f]{32}")
 _GONE: Final = 20
 """Of so many people one leaves the second export, for whom another one comes."""
 
