@@ -78,7 +78,7 @@ class Caller:
         return call.result()
 
     def close(self) -> None:
-        """Closes the sources that are generators, which are nobody else's, in their thread."""
+        """Closes generators given as sources, in the thread that read them."""
         self._sources.close()
 
     def calls_back(self, function: Callable[[T], object]) -> Callable[[T], None]:

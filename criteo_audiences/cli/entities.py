@@ -228,7 +228,7 @@ class _Reader:
     def _named(
         self, known: Mapping[str, Any], answer: type | None, given: Mapping[str, Any], way: tuple[str, ...]
     ) -> Iterator[tuple[str, Any]]:
-        """Yields each field that the model has, by the library's name; refuses one that nobody knows."""
+        """Yields the fields under the library's names; refuses a field that neither the library nor Criteo has."""
         wire = {_fold(field.metadata["wire"]): name for name, field in known.items() if "wire" in field.metadata}
         names = {**wire, **{_fold(name): name for name in known}}
         answered = {_fold(name): name for name in attrs.fields_dict(answer)} if answer is not None else {}
@@ -300,7 +300,7 @@ def _settled(known: Mapping[str, Any], answer: type | None, given: Mapping[str, 
 
 
 def _may_be_meant(name: str, value: Any) -> bool:
-    """Whether somebody may believe that a field is sent: not what only answers have, and nothing that is empty."""
+    """Whether a user may expect this field to be sent; empty fields and those that only answers have are not."""
     if isinstance(value, dict):
         return any(_may_be_meant(inner, each) for inner, each in value.items())
     return value is not None and _fold(name) not in _ANSWERED

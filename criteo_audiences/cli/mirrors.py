@@ -239,7 +239,7 @@ def list_snapshots(*, directory: DirectoryOption = None, state: Run) -> None:
 @snapshots.command()
 @grouped
 def show(name: NameArgument, *, directory: DirectoryOption = None, state: Run) -> None:
-    """Show what a snapshot is of, and hold it against its checksum; never an identifier."""
+    """Show which list a snapshot belongs to and verify its checksum; no identifier is shown."""
 
     async def command() -> None:
         from criteo_audiences import mirrors  # noqa: PLC0415 - slow to import

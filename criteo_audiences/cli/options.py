@@ -214,7 +214,7 @@ class Changes:
 
 
 def require_terminal() -> None:
-    """Refuses to go on where nobody can be asked.
+    """Refuses to continue when standard input is no terminal, so that the user cannot be asked.
 
     Raises:
         ConfigurationError: when standard input is no terminal.
@@ -229,7 +229,7 @@ def examples(*commands: str) -> str:
 
 
 def confirm(question: str | Callable[[], str]) -> None:
-    """Asks on standard error before something is lost.
+    """Asks the user, on standard error, to confirm a step that cannot be undone.
 
     Args:
         question: or what finds out how it reads, which is not called when nobody can answer.

@@ -16,7 +16,7 @@ _DRIFT: Final = 1 / 2000
 
 @define
 class OwnCalls:
-    """The calls of a worker that hold a place in the window.
+    """The calls of this worker that count in the quota's window.
 
     A call holds its place from its admission until one period after its answer, and at least until one period and
     `slack` after it was sent: by then Criteo has counted it, though nobody may have waited for its answer.
@@ -66,7 +66,7 @@ class OwnCalls:
             self._answers.append((now, sent, announced, pause))
 
     def abandon(self, now: float) -> None:
-        """Ends all calls in flight, whose ends nobody will say."""
+        """Counts all calls in flight as ended, because their answers will not be reported."""
         for _ in range(self.flying):
             self._note(now + self.hold)
         self.flying = 0
@@ -139,7 +139,7 @@ def _said(age: float, sent_age: float, announced: RateLimit | None, pause: float
 
 @define
 class LocalShare:
-    """What a worker may do on its own while Redis is gone: its part of the limit, and at first no more than it had.
+    """How many calls a worker may make while Redis is gone: its part of the limit, and at first no more than before.
 
     For one period the calls that the others made before hold their places still, so a worker may only use again the
     places of its own calls, and its part of those that were free.

@@ -275,7 +275,7 @@ def _merge_persons(engine: Any, selection: Selection) -> None:
 
 
 def _keep_persons(engine: Any, selection: Selection) -> None:
-    """Removes nobody whom the source names in clear and the list holds in another form than the source has now."""
+    """Drops removals of people who are still in the source in clear, but stand in the list in another form."""
     if not selection.rule.algorithms or not _count(engine, "removals"):
         return
     forms = ", ".join(_forms(selection, "p"))
