@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import aiohttp
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.meter import OnEvent
 from criteo_audiences.models import IdentifierType, RateLimit
 from criteo_audiences.session import (
     AiohttpTransport,
@@ -23,7 +24,6 @@ from criteo_audiences.session import (
     SystemClock,
     TokenSource,
 )
-from criteo_audiences.session.events import OnEvent
 from criteo_audiences.session.transport import check_base_url, check_proxy
 from criteo_audiences.validation import require_plain_function, require_range
 from criteo_audiences.version import __version__

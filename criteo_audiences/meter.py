@@ -1,12 +1,13 @@
-"""Counts what a piece of work costs: requests, and the time the quota held it back."""
+"""What is observed of calls: counted for an upload, told to a callback and to the log; no body, token or identifier."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum, auto
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
-from attrs import define
+from attrs import asdict, define, field, frozen
 
 # CLOCK_MONOTONIC stands still on Linux while a laptop sleeps; a token that expired meanwhile would look valid.
 _STEADY: Final = getattr(time, "CLOCK_BOOTTIME", None)
@@ -124,3 +125,74 @@ class CallMeter:
     def waited(self) -> float:
         """Returns the seconds so far during which at least one call waited."""
         return self._waited + (self.now() - self._since if self._waiting else 0.0)
+
+
+EventName = Literal["request.started", "request.completed", "request.retried", "request.failed", "quota.waited"]
+
+
+@frozen(kw_only=True)
+class Event:
+    """One step of a call.
+
+    Attributes:
+        name: what happened.
+        method: the HTTP method.
+        path: the path template, such as `/marketing-solutions/audience-segments/create`.
+        attempt: 1 for the first request of the call.
+        status: the HTTP status, once there is one.
+        seconds: how long the step took (`quota.waited`: the wait; `request.retried`: the delay before the repeat).
+        trace_id: Criteo's correlation id, where an answer had one.
+        error: the class of the error that ended the attempt.
+        upload_id: of an upload's batch: the upload.
+        segment_id: of an upload's batch: the contact list.
+        batch: of an upload's batch: its number, from 1.
+    """
+
+    name: EventName
+    method: str
+    path: str
+    attempt: int = 1
+    status: int | None = None
+    seconds: float | None = field(default=None, repr=lambda seconds: f"{seconds:.3f}" if seconds else repr(seconds))
+    trace_id: str | None = None
+    error: str | None = None
+    upload_id: str | None = None
+    segment_id: str | None = None
+    batch: int | None = None
+
+    def __str__(self) -> str:
+        shown = {key: value for key, value in asdict(self).items() if value is not None and key != "name"}
+        return f"{self.name} " + " ".join(f"{key}={_short(value)}" for key, value in shown.items())
+
+
+def _short(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+_LEVELS: Final = {
+    "request.started": logging.DEBUG,
+    "request.completed": logging.DEBUG,
+    "request.retried": logging.INFO,
+    "request.failed": logging.WARNING,
+    "quota.waited": logging.INFO,
+}
+_SESSION_LOG: Final = logging.getLogger("criteo_audiences.session")
+_QUOTA_LOG: Final = logging.getLogger("criteo_audiences.quota")
+
+logging.getLogger("criteo_audiences").addHandler(logging.NullHandler())
+
+OnEvent = Callable[[Event], object]
+
+
+def emit(event: Event, on_event: OnEvent | None) -> None:
+    """Logs an event and hands it to the callback, whose own errors are logged and end no call."""
+    log = _QUOTA_LOG if event.name == "quota.waited" else _SESSION_LOG
+    level = _LEVELS[event.name]
+    if log.isEnabledFor(level):
+        log.log(level, "%s", event)
+    if on_event is None:
+        return
+    try:
+        on_event(event)
+    except Exception as error:  # noqa: BLE001 - an observer must not break what it observes
+        log.error("on_event raised %s at %s", type(error).__name__, event.name)  # noqa: TRY400 - might show secrets

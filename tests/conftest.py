@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from criteo_audiences.session import neighbors, session
+from criteo_audiences.session import auth, session
 
 pytest.register_assert_rewrite("tests.kit")
 
@@ -136,4 +136,4 @@ def clock() -> FakeClock:
 @pytest.fixture(autouse=True)
 def _applications_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets no test meet the clients that an earlier one left behind."""
-    monkeypatch.setattr(session, "APPLICATIONS", neighbors.Applications())
+    monkeypatch.setattr(session, "APPLICATIONS", auth.Applications())

@@ -9,9 +9,9 @@ from criteo_audiences import CriteoClient as AsyncClient
 from criteo_audiences.blocking.portal import Portal
 from criteo_audiences.blocking.twins import blocking, like
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.meter import OnEvent
 from criteo_audiences.models import RateLimit
 from criteo_audiences.session import Quota, RateLimiter, RetryPolicy, TokenSource
-from criteo_audiences.session.events import OnEvent
 
 if TYPE_CHECKING:  # as in the async client, a service is imported when it is first asked for
     from criteo_audiences.blocking.commerce_grid import CommerceGrid

@@ -12,8 +12,7 @@ from criteo_audiences.errors import ConfigurationError, ConnectError, QuotaWaitE
 from criteo_audiences.integrations.own_calls import LocalShare, OwnCalls
 from criteo_audiences.integrations.redis_server import RedisGoneError, RedisServer, script_text
 from criteo_audiences.models import RateLimit
-from criteo_audiences.session.clock import Clock, SystemClock, Timer
-from criteo_audiences.session.loops import MOVED, HomeLoop
+from criteo_audiences.session.loops import MOVED, Clock, HomeLoop, SystemClock, Timer
 from criteo_audiences.session.quota import Quota
 from criteo_audiences.validation import require_range
 

@@ -23,13 +23,15 @@ from cattrs.gen import make_dict_unstructure_fn, override
 from criteo_audiences.errors import ConfigurationError, InvalidResponseError, PartialFailureError
 from criteo_audiences.models import UNSET, Problem, Unset, Word
 from criteo_audiences.results import BulkResult, Page
-from criteo_audiences.session.problems import MOST_OF_A_SINGLE_CALL, MOST_PROBLEMS, read_problems
 from criteo_audiences.session.values import (
+    MOST_OF_A_SINGLE_CALL,
+    MOST_PROBLEMS,
     UnreadableError,
     read_bool,
     read_datetime,
     read_float,
     read_int,
+    read_problems,
     read_text,
     read_word,
 )

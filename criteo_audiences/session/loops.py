@@ -1,14 +1,60 @@
-"""Event loops: where a client is at home, and work that outlasts the cancellation of its caller."""
+"""Event loops and time: where a client is at home, work that outlasts a cancellation, and a clock that tests move."""
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import anyio
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.meter import steady
+
+
+class Timer(Protocol):
+    """A callback that was scheduled and can be cancelled."""
+
+    def cancel(self) -> None:
+        """Makes the callback never run."""
+
+
+class Clock(Protocol):
+    """A source of time; tests give one that they move themselves."""
+
+    def now(self) -> float:
+        """Monotonic seconds; they include the time that the machine is suspended, where the system counts it."""
+
+    def time(self) -> float:
+        """Seconds since the Unix epoch, by this machine's clock."""
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """Runs a callback after `delay` seconds."""
+
+    async def sleep(self, delay: float) -> None:
+        """Returns after `delay` seconds."""
+
+
+class SystemClock:
+    """The real time."""
+
+    def now(self) -> float:
+        """See `Clock.now`."""
+        return steady()
+
+    def time(self) -> float:
+        """See `Clock.time`."""
+        return time.time()
+
+    def call_later(self, delay: float, callback: Callable[[], None]) -> Timer:
+        """See `Clock.call_later`."""
+        return asyncio.get_running_loop().call_later(delay, callback)
+
+    async def sleep(self, delay: float) -> None:
+        """See `Clock.sleep`."""
+        await asyncio.sleep(delay)
+
 
 T = TypeVar("T")
 

@@ -32,8 +32,8 @@ from criteo_audiences.errors import (
 from criteo_audiences.meter import CallEnd, CallMeter
 from criteo_audiences.models import Problem, ProblemType, RateLimit
 from criteo_audiences.session.echoes import IDENTIFIERS, Echoes
-from criteo_audiences.session.problems import MOST_OF_A_SINGLE_CALL, MOST_PROBLEMS, read_problems
 from criteo_audiences.session.quota import MOST_CALLS
+from criteo_audiences.session.values import MOST_OF_A_SINGLE_CALL, MOST_PROBLEMS, read_problems
 
 MOST_OF_ONE: Final = 2 * 1024 * 1024
 """Bytes of the answer to a call with a single result: a receipt may show 5,000 of the longest addresses."""

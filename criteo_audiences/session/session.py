@@ -20,12 +20,10 @@ from criteo_audiences.errors import (
     RequestTimeout,
     ResponseError,
 )
-from criteo_audiences.meter import CallEnd
+from criteo_audiences.meter import CallEnd, Event, EventName, OnEvent, emit
 from criteo_audiences.models import RateLimit, printable_trace_id
-from criteo_audiences.session.auth import TokenCache, TokenSource
-from criteo_audiences.session.clock import Clock, SystemClock
-from criteo_audiences.session.events import Event, EventName, OnEvent, emit
-from criteo_audiences.session.neighbors import APPLICATIONS
+from criteo_audiences.session.auth import APPLICATIONS, TokenCache, TokenSource
+from criteo_audiences.session.loops import Clock, SystemClock
 from criteo_audiences.session.protocol import (
     FORM,
     JSON,
@@ -46,6 +44,7 @@ R = TypeVar("R")
 _TOKEN_CALL: Final = Request(method="POST", path="/oauth2/token", content_type=FORM, versioned=False, authorized=False)
 _TOKEN_CALLS: Final = Quota(20, period=10.0)  # none of Criteo's quota; a token serves for a quarter of an hour
 _SECRETS: Final = frozenset({"client_id", "client_secret", "refresh_token", "code", "code_verifier"})
+_RETRY: Final = RetryPolicy()
 _REFUSED: Final = 429
 _NOTICEABLE_WAIT: Final = 0.01
 _EARLIER: Final = "An earlier request of this call may have been applied."
@@ -146,7 +145,7 @@ class Session:
         self._token_limiter = LocalRateLimiter(_TOKEN_CALLS, clock=self._clock)
         self._refusals = Refusals()
         self._token_refusals = Refusals()
-        self._retry = retry or RetryPolicy()
+        self._retry = retry or _RETRY
         self._max_quota_wait = max_quota_wait
         self._on_event = on_event
         self._credentials = credentials

@@ -16,7 +16,7 @@ from criteo_audiences.session import (
     Request,
     Session,
     StaticToken,
-    neighbors,
+    auth,
 )
 from criteo_audiences.session import session as session_module
 
@@ -187,7 +187,7 @@ async def test_registry_keeps_no_session_and_no_secret(make: MakeSession) -> Non
     await told(one, two)
     kept = repr(vars(registry)).encode() + b"".join(registry._in_use)
     assert not any(secret in kept for secret in (b"the-id", b"the-secret", b"planted-token"))
-    assert neighbors.Applications()._digest(one._credentials, "x") != registry._digest(one._credentials, "x")
+    assert auth.Applications()._digest(one._credentials, "x") != registry._digest(one._credentials, "x")
     await one.aclose()
     assert len(registry._in_use) == 1
     del two

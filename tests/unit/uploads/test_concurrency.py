@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from criteo_audiences import Quota, ServerError, UploadReport
 from criteo_audiences.meter import CallEnd
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.session.clock import SystemClock
+from criteo_audiences.session.loops import SystemClock
 from criteo_audiences.session.quota import LocalRateLimiter
 from criteo_audiences.uploads import Amendment
 from criteo_audiences.uploads.concurrency import MOST, START, Call, Level, LimitedBy, limit_in_silence, quota_bound
