@@ -12,7 +12,7 @@ from typing import Any, Final, ParamSpec, TypeVar
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables.files.paths import STDIN, given_paths, shown_paths
+from criteo_audiences.tables.files.paths import given_paths, is_read_once, name_of, shown_paths
 from criteo_audiences.validation import require_known, require_range
 
 P = ParamSpec("P")
@@ -100,7 +100,7 @@ class Table:
     """Rows to read identifiers from; opened when an upload reads it, never held in memory.
 
     Attributes:
-        paths: files, one after the other; `-` is standard input.
+        paths: files or pipes, one after the other; `-` is standard input.
         query: a query that the engine runs.
         stream: an object with `__arrow_c_stream__`.
         column: the column asked for, `None` to detect it by header and values.
@@ -143,8 +143,8 @@ class Table:
         """Describes files: CSV, TSV or other delimited text, JSON lines (plain, gzip or zstd), or Parquet.
 
         Args:
-            path: a file, a list of files, a pattern such as `exports/*.csv.gz`, a directory, or `"-"` for standard
-                input. A file that exists under a name is that file, whatever signs the name holds.
+            path: a file or a pipe, a list of them, a pattern such as `exports/*.csv.gz`, a directory, or `"-"` for
+                standard input. A file that exists under a name is that file, whatever signs the name holds.
             column: the header of the column; may be left out when one is unmistakable by its header and its values.
             where: a condition in DuckDB's SQL on the columns, such as `"consent = 'yes' AND country <> 'DE'"`; rows it
                 does not hold for are not read. Columns of text files are text.
@@ -254,8 +254,8 @@ class Table:
 
     @property
     def rereadable(self) -> bool:
-        """Whether it can be read a second time: standard input cannot, nor an object that knows no length."""
-        return STDIN not in self.paths if self.stream is None else isinstance(self.stream, Sized)
+        """Whether it can be read a second time: standard input or a pipe cannot, nor an object of no length."""
+        return not any(map(is_read_once, self.paths)) if self.stream is None else isinstance(self.stream, Sized)
 
     @property
     def has_sql(self) -> bool:
@@ -269,6 +269,6 @@ class Table:
             return "the query"
         if self.stream is not None:
             return f"the {type(self.stream).__name__}"
-        path = Path(self.paths[0])
-        first = "standard input" if self.paths[0] == STDIN else path.name or path.resolve().name or str(path)
+        path = self.paths[0]
+        first = name_of(path) or Path(path).resolve().name or path
         return first if len(self.paths) == 1 else f"{first} and {len(self.paths) - 1} more"

@@ -116,14 +116,40 @@ async def test_two_signals_end_whatever_waits(
     process.stdin.close()
 
 
-async def test_a_pipe_with_a_name_is_refused_at_once(start, sandbox: Sandbox, tmp_path: Path) -> None:
-    """Opening it would wait for whoever writes into it."""
-    os.mkfifo(tmp_path / "rows")
-    process = await start("upload", SERVICE, sandbox.add_contact_list(), str(tmp_path / "rows"), "--hash", "sha256")
+@pytest.mark.parametrize("role", ["source", "opt-outs", "erasure"])
+async def test_a_pipe_that_nobody_writes_into_can_be_left(
+    start, environment: dict[str, str], export: Path, sandbox: Sandbox, tmp_path: Path, role: str
+) -> None:
+    """One Ctrl-C ends the command, which has sent nothing and leaves no temporary file."""
+    os.mkfifo(pipe := tmp_path / "rows")
+    (temporary := tmp_path / "tmp").mkdir()
+    environment["TMPDIR"] = str(temporary)
+    upload = ("upload", SERVICE, sandbox.add_contact_list())
+    process = await start(
+        *{
+            "source": (*upload, str(pipe), "--hash", "sha256"),
+            "opt-outs": (*upload, str(export), "--hash", "sha256", "--suppress", str(pipe)),
+            "erasure": ("erase", str(pipe), "--identifier-type", "email", "--yes"),
+        }[role]
+    )
     async with asyncio.timeout(10):
-        _, err = await process.communicate()
-    assert process.returncode == 2
-    assert b"standard input" in err
+        while (writer := opened(pipe)) is None:  # noqa: ASYNC110 - of another process
+            await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(2):
+        await process.communicate()
+    os.close(writer)
+    assert process.returncode == 130
+    assert not any("contact-list" in str(request) for request in sandbox.requests)
+    assert list(temporary.iterdir()) == []
+
+
+def opened(pipe: Path) -> int | None:
+    """Opens a pipe to write into it, as soon as somebody reads it."""
+    try:
+        return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError:
+        return None
 
 
 @pytest.mark.parametrize(("answer", "code", "left"), [(b"y\n", 0, 0), (b"no\n", 2, 1), (signal.SIGINT, 130, 1)])

@@ -57,6 +57,18 @@ async def test_the_reader_of_an_upload_may_leave_before_its_end(shell, sandbox: 
     assert len(sandbox.contact_list(segment)) == 2
 
 
+@pytest.mark.parametrize("source", ["<(gzip -c {export})", "/dev/stdin <{export}", "/dev/stdin < <(cat {export})"])
+async def test_what_a_shell_makes_of_a_command_is_a_source(shell, sandbox: Sandbox, export: Path, source: str) -> None:
+    """Without a file in between; opt-outs come the same way."""
+    segment = sandbox.add_contact_list()
+    suppress = "<(printf 'email\\nli.wei@example.org\\n')"
+    line = f"$cli upload {SERVICE} {segment} {source.format(export=export)} --hash none --suppress {suppress} --json"
+    done = await shell(line)
+    assert done.returncode == 0, done.stderr
+    assert (json.loads(done.stdout)["valid"], json.loads(done.stdout)["suppressed"]) == (1, 1)
+    assert sandbox.contact_list(segment).identifiers == {"anna@example.com"}
+
+
 async def test_a_closed_standard_input_is_an_empty_one(shell) -> None:
     """`<&-` is answered like an empty file."""
     done = await shell(f"$cli upload {SERVICE} 1 - --hash sha256 --dry-run <&-")

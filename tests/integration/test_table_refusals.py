@@ -105,7 +105,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: path.write_text(JSON * 2_000 + '{"email": "planted@example.com", "email": "b"}\n'),
         "line 2,001 with a key twice; expected each key once",
     ),
-    "fifo": (os.mkfifo, "pipe it to standard input"),
+    "null device": (lambda path: path.symlink_to(os.devnull), "crm.csv is empty"),
     "broken link": (lambda path: path.symlink_to(f"/nowhere/{PLANTED}"), "There is no file 'crm.csv'"),
     "link to itself": (lambda path: path.symlink_to(path), "Too many levels"),
 }

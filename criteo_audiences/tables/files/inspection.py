@@ -13,9 +13,10 @@ from criteo_audiences.tables.files import delimited, json_lines, parquet
 from criteo_audiences.tables.files.compression import CHUNK, Content, write_copy
 from criteo_audiences.tables.files.encoding import Guess, narrow_encoding, transcoded, wide_encoding
 from criteo_audiences.tables.files.layout import Layout
-from criteo_audiences.tables.files.paths import STDIN, no_file, require_no_lake
+from criteo_audiences.tables.files.paths import is_read_once, name_of, no_file, require_no_lake
+from criteo_audiences.tables.files.pipes import arriving
 from criteo_audiences.tables.files.scan import HEAD, Scan
-from criteo_audiences.tables.files.workspace import Interruption, read_standard_input
+from criteo_audiences.tables.files.workspace import Interruption
 
 EXPECTED: Final = "CSV, TSV or JSON lines (plain, gzip or zstd), or Parquet"
 
@@ -132,7 +133,7 @@ def inspect(path: str, workspace: Path, interruption: Interruption | None = None
     """Looks at a whole file: its format, compression, encoding, header and first rows. Blocks; hashes nothing.
 
     Args:
-        path: a file, or `-` for standard input.
+        path: a file, a pipe, or `-` for standard input.
         workspace: a directory only its owner can read, for a copy of what the engine cannot read as it is.
         interruption: stops it early.
         asked: what the caller says of it.
@@ -142,7 +143,7 @@ def inspect(path: str, workspace: Path, interruption: Interruption | None = None
         OSError: when it cannot be read, or is damaged or cut: in its compressed data or within a quoted cell.
         ConfigurationError: when it is no list of rows with a header.
     """
-    name = "standard input" if path == STDIN else Path(path).name or "The path"
+    name = name_of(path) or "The path"
     try:
         return _inspected(path, name, workspace, interruption or Interruption(), asked or Asked())
     except OSError as error:
@@ -157,7 +158,9 @@ def inspect(path: str, workspace: Path, interruption: Interruption | None = None
 
 
 def _inspected(path: str, name: str, workspace: Path, interruption: Interruption, asked: Asked) -> Layout:
-    file = write_copy(workspace / "input", _input(interruption)) if path == STDIN else Path(path)
+    file = Path(path)
+    if is_read_once(path):
+        file = write_copy(workspace / "input", arriving(path, CHUNK, interruption))
     _require_regular(file, name)
     with file.open("rb") as opened:
         start = opened.read(_PEEK)
@@ -171,13 +174,8 @@ def _inspected(path: str, name: str, workspace: Path, interruption: Interruption
 
 
 def _require_regular(file: Path, name: str) -> None:
-    # A pipe can be read only once, and a device may never end.
     if not stat.S_ISREG(file.stat().st_mode):
-        raise ConfigurationError(f"{name} is no regular file; pipe it to standard input and name it '-'.")
-
-
-def _input(interruption: Interruption) -> Iterator[bytes]:
-    return iter(lambda: read_standard_input(CHUNK, interruption), b"")
+        raise ConfigurationError(f"{name} is a directory, a disk or a socket; expected a file or a pipe.")
 
 
 def _text(content: Content, workspace: Path, asked: Asked) -> Layout:

@@ -6,6 +6,7 @@ import glob
 import itertools
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -16,6 +17,8 @@ from criteo_audiences.tables.header_words import looks_like_data, shown
 
 STDIN: Final = "-"
 """The path that stands for standard input."""
+
+_DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/self)/fd/[0-9]+")
 
 LiteralPath = NewType("LiteralPath", str)
 """A path that the engine takes for the one file of that name; only `literal_path` makes one."""
@@ -351,6 +354,24 @@ def _looks_like_a_path(path: str) -> bool:
     if parent and os.path.isdir(parent):  # noqa: PTH112 - see above
         return True
     return bool(_SUFFIXES.fullmatch(Path(name).suffix)) and not any(map(looks_like_data, Path(parent).parts))
+
+
+def is_read_once(path: str) -> bool:
+    """Whether a path names standard input, a pipe or a character device, which have no second reading."""
+    if path == STDIN:
+        return True
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - takes a name that is no path, too
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+def name_of(path: str) -> str:
+    """Returns what messages call a file: its name, never its path; empty where it has none."""
+    if path == STDIN:
+        return "standard input"
+    return path if _DESCRIPTOR.fullmatch(path) else Path(path).name
 
 
 def shown_paths(paths: Iterable[str]) -> str:

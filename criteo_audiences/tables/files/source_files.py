@@ -15,7 +15,7 @@ from criteo_audiences.tables.files import json_lines, parquet
 from criteo_audiences.tables.files.compression import Content
 from criteo_audiences.tables.files.inspection import Asked, inspect
 from criteo_audiences.tables.files.layout import Layout
-from criteo_audiences.tables.files.paths import STDIN, is_hidden, require_no_lake, require_no_log
+from criteo_audiences.tables.files.paths import is_hidden, is_read_once, require_no_lake, require_no_log
 from criteo_audiences.tables.files.workspace import Interruption
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ class SourceFiles:
             ConfigurationError: when a directory cannot be read as files.
             OSError: when it cannot be listed.
         """
-        paths = [path for table in tables for path in table.paths if path != STDIN]
+        paths = [path for table in tables for path in table.paths if not is_read_once(path)]
         listings = {path: listing(Path(path)) for path in paths if Path(path).is_dir()}
         files = [file for path in paths for file in (listings[path].files if path in listings else [Path(path)])]
         return cls(listings, {file: _state(file) for file in files})

@@ -1,8 +1,6 @@
 """A run's own resources: a directory for what does not fit into memory, and a flag that asks it to stop."""
 
-import io
 import os
-import select
 import shutil
 import stat
 import sys
@@ -14,7 +12,7 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from criteo_audiences.validation import require_unicode
 
@@ -95,23 +93,6 @@ def result_of(made: Future[R], interruption: Interruption) -> R:
         interruption.check()
         wait([made], _LISTEN_EVERY)
     return made.result()
-
-
-def read_standard_input(size: int, interruption: Interruption) -> bytes:
-    """Returns what has arrived on standard input, at most so many bytes; nothing at its end.
-
-    Raises:
-        OSError: when it cannot be read, or the wait was interrupted.
-    """
-    reader: Any = sys.stdin.buffer
-    try:
-        descriptor = reader.fileno()
-    except io.UnsupportedOperation:
-        return bytes(reader.read1(size))
-    if sys.platform != "win32":  # where select knows sockets only
-        while not select.select([descriptor], [], [], _LISTEN_EVERY)[0]:
-            interruption.check()
-    return os.read(descriptor, size)
 
 
 if sys.platform != "win32":

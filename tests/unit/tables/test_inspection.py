@@ -1,7 +1,6 @@
 import contextlib
 import gzip
 import io
-import os
 import sys
 import zipfile
 from collections.abc import Callable
@@ -235,14 +234,6 @@ def test_a_copy_that_cannot_be_written_is_not_mistaken_for_the_file(desk: Any) -
     with pytest.raises(FileNotFoundError) as caught:
         inspect(str(path), desk.workspace / "nowhere")
     assert str(caught.value) == "[Errno 2] No such file or directory: 'a temporary copy'"
-
-
-def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
-    """A named pipe is not waited for: it belongs on standard input."""
-    os.mkfifo(tmp_path / "pipe")
-    for path in (tmp_path / "pipe", Path(os.devnull)):
-        with pytest.raises(ConfigurationError, match=r"is no regular file; pipe it to standard input and name it '-'"):
-            inspect(str(path), tmp_path)
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
