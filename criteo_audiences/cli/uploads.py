@@ -58,7 +58,7 @@ FilesArgument = Annotated[
     typer.Argument(
         parser=filled,
         metavar="FILE...",
-        help="CSV or other text with a header, JSON lines (plain, gzip, zstd) or Parquet; may be a pipe; - is standard input.",
+        help="CSV or other text with a header, JSON lines (plain, gzip, zstd) or Parquet; a pipe, or - for standard input.",
     ),
 ]
 
