@@ -19,10 +19,12 @@ from criteo_audiences.errors import (
 from criteo_audiences.journals.directory import Witness
 from criteo_audiences.mirrors import MirrorOptions, MirrorReport, MirrorSettings
 from criteo_audiences.models import ContactListOperation, IdentifierType, Operation
+from criteo_audiences.segment_match import SegmentCheck
 from criteo_audiences.session.endpoints import send_for_nothing, send_for_one
 from criteo_audiences.session.protocol import Request
 from criteo_audiences.session.quota import quota_wait
 from criteo_audiences.session.session import Session
+from criteo_audiences.tables.table import is_table
 from criteo_audiences.uploads import (
     Amend,
     Amendment,
@@ -36,7 +38,6 @@ from criteo_audiences.uploads import (
 )
 from criteo_audiences.uploads.options import Options, gum_caller_id_of
 from criteo_audiences.uploads.pipeline import Look
-from criteo_audiences.uploads.segment_check import SegmentCheck
 from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.uploader import stream, upload
 from criteo_audiences.validation import choose, require_known, require_text
@@ -322,8 +323,12 @@ def _settings(method: str, vocabulary: Vocabulary, options: UploadOptions) -> Op
 
 
 def _look(check: SegmentCheck | None, source: Source, settings: Options) -> Look | None:
-    """Returns what looks at the segment first, `None` when nothing does."""
-    if check is None or not check.is_due(source, settings):
+    """Returns what looks at the segment first, `None` when nothing does.
+
+    An iterable's first batch finds out at once and calls are scarce, so its upload looks only when asked to: by naming
+    the owner, or by a dry run.
+    """
+    if check is None or not (check.owner or settings.dry_run or is_table(source)):
         return None
     return partial(check.run, settings.kinds)
 

@@ -1,5 +1,6 @@
-"""Whether a contact list is the one that was asked for, and how a service makes sure that there is one."""
+"""Whether a contact list is the one that was asked for: looked at before an upload, and made where there is none."""
 
+import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
@@ -8,11 +9,14 @@ from attrs import field, frozen
 from criteo_audiences.errors import (
     InvalidRequestError,
     PartialFailureError,
+    PermissionDeniedError,
     SegmentMismatchError,
     TransportError,
 )
 from criteo_audiences.models import IdentifierType, Word
 from criteo_audiences.results import BulkResult, Search
+
+_log = logging.getLogger("criteo_audiences.uploads")
 
 _NAME_TAKEN: Final = "name-must-be-unique"
 _CONTACT_LIST: Final = "ContactList"
@@ -141,3 +145,47 @@ async def _created(create: Callable[[], Awaitable[BulkResult[S]]]) -> BulkResult
         return await create()
     except TransportError:
         return await create()
+
+
+@frozen
+class SegmentCheck:
+    """A look at a contact list before an upload to it: whether it is there, whose it is, and what it takes.
+
+    Attributes:
+        found: a search for the segment by its id.
+        segment_id: the segment.
+        owner: the fields that say whose it should be, such as `advertiser_id`; none when the caller did not say.
+        confirm: asks the list itself, when the search does not show it and no owner was named.
+    """
+
+    found: Search[Any]
+    segment_id: str
+    owner: Mapping[str, str]
+    confirm: Callable[[], Awaitable[object]] | None = None
+
+    async def run(self, kinds: Sequence[IdentifierType]) -> None:
+        """Searches for the segment once, and refuses one that the upload cannot use.
+
+        An application that may write but not search skips the check, unless the caller named the owner. When the
+        search does not show the segment, a second call decides, because the search may be out of date.
+
+        Raises:
+            SegmentMismatchError: when there is no such segment of that owner, it is no contact list, may not be
+                written, or takes another kind of identifier.
+            NotFoundError: when there is no such segment.
+            CriteoError: when a call failed.
+        """
+        try:
+            page = await self.found.page()
+        except PermissionDeniedError:
+            if self.owner:
+                raise
+            _log.info("Segment %s was not looked at first: the application may not search.", self.segment_id)
+            return
+        segment = next((entry for entry in page.items if entry.id == self.segment_id), None)
+        if segment is None and not self.owner and self.confirm is not None:
+            await self.confirm()
+        wanted = Wanted(owner=self.owner, kinds=kinds, is_exact=False)
+        missing = [wanted.missing()] if self.owner else []
+        if differences := missing if segment is None else wanted.differences(segment):
+            raise SegmentMismatchError(self.segment_id, differences, way_out="Check the ids; nothing was sent.")

@@ -11,8 +11,8 @@ from attrs import define
 from criteo_audiences.errors import ConfigurationError, ConnectError, QuotaWaitError
 from criteo_audiences.integrations.own_calls import LocalShare, OwnCalls
 from criteo_audiences.integrations.redis_server import RedisGoneError, RedisServer, script_text
+from criteo_audiences.loops import MOVED, Clock, HomeLoop, SystemClock, Timer
 from criteo_audiences.models import RateLimit
-from criteo_audiences.session.loops import MOVED, Clock, HomeLoop, SystemClock, Timer
 from criteo_audiences.session.quota import Quota
 from criteo_audiences.validation import require_range
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 import orjson
 
 from criteo_audiences.errors import ConfigurationError, CriteoError
-from criteo_audiences.session.loops import completed
+from criteo_audiences.loops import completed
 
 _PATIENCE: Final = 1.0
 """Seconds for a connection and for an answer, unless the URL says otherwise (`?socket_timeout=5`)."""

@@ -22,13 +22,14 @@ from criteo_audiences.tables.changes import Changes
 from criteo_audiences.tables.engine import comparison
 from criteo_audiences.tables.engine.comparison import Difference
 from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Selection
+from criteo_audiences.tables.table import as_table
 from criteo_audiences.uploads import Amend, Destination, UploadReport
-from criteo_audiences.uploads.lane import Lane, as_table
+from criteo_audiences.uploads.lane import Lane
 from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.table_lane import TableLane
 from criteo_audiences.uploads.uploader import rejects_of, upload_lane
-from criteo_audiences.uploads.window_check import NEXT_WINDOW, QuotaWait, WindowCheck
+from criteo_audiences.windows import NEXT_WINDOW, QuotaWait, WindowCheck
 
 _SENDING: Final = (
     "identifier_type",

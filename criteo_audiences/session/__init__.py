@@ -1,8 +1,8 @@
 """The session core: knows HTTP and Criteo's conventions, not one endpoint."""
 
+from criteo_audiences.loops import Clock, SystemClock
 from criteo_audiences.meter import Event
 from criteo_audiences.session.auth import AccessToken, ClientCredentials, Grant, StaticToken, TokenSource
-from criteo_audiences.session.loops import Clock, SystemClock
 from criteo_audiences.session.protocol import Request, Response
 from criteo_audiences.session.quota import LocalRateLimiter, Quota, RateLimiter
 from criteo_audiences.session.retry import RetryPolicy

@@ -27,7 +27,7 @@ from criteo_audiences.errors import (
     ServerError,
     TransportError,
 )
-from criteo_audiences.session.loops import Clock, LoopLock
+from criteo_audiences.loops import Clock, LoopLock
 from criteo_audiences.session.quota import Quota, RateLimiter
 from criteo_audiences.validation import require_text
 

@@ -18,6 +18,7 @@ from criteo_audiences.errors import (
     CriteoError,
     InvalidResponseError,
 )
+from criteo_audiences.loops import LoopLock, completed
 from criteo_audiences.session.auth import (
     AccessToken,
     Grant,
@@ -26,7 +27,6 @@ from criteo_audiences.session.auth import (
     read_token,
     require_secret,
 )
-from criteo_audiences.session.loops import LoopLock, completed
 from criteo_audiences.session.proxies import read_url
 from criteo_audiences.session.quota import Quota
 from criteo_audiences.validation import require_range

@@ -12,8 +12,8 @@ from typing import Final, Protocol
 from attrs import define, field, frozen
 
 from criteo_audiences.errors import ConfigurationError, QuotaWaitError
+from criteo_audiences.loops import MOVED, Clock, HomeLoop, SystemClock, Timer
 from criteo_audiences.models import RateLimit
-from criteo_audiences.session.loops import MOVED, Clock, HomeLoop, SystemClock, Timer
 from criteo_audiences.validation import require_range
 
 MOST_CALLS: Final = 1_000_000

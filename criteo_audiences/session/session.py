@@ -20,10 +20,10 @@ from criteo_audiences.errors import (
     RequestTimeout,
     ResponseError,
 )
+from criteo_audiences.loops import Clock, SystemClock
 from criteo_audiences.meter import CallEnd, Event, EventName, OnEvent, emit
 from criteo_audiences.models import RateLimit, printable_trace_id
 from criteo_audiences.session.auth import APPLICATIONS, TokenCache, TokenSource
-from criteo_audiences.session.loops import Clock, SystemClock
 from criteo_audiences.session.protocol import (
     FORM,
     JSON,

@@ -18,8 +18,8 @@ from criteo_audiences.errors import (
     CriteoError,
     InvalidResponseError,
 )
+from criteo_audiences.loops import Clock, HomeLoop, at_end_of_loop
 from criteo_audiences.session.failures import PROXY_LOGIN_REQUIRED, refused_by_proxy, translated
-from criteo_audiences.session.loops import Clock, HomeLoop, at_end_of_loop
 from criteo_audiences.session.protocol import MOST_OF_MANY, Response
 from criteo_audiences.session.proxies import (
     check_base_url,

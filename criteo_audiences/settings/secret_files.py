@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Final
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.loops import LoopLock
 from criteo_audiences.session import AccessToken, Quota
 from criteo_audiences.session.auth import Grant
 from criteo_audiences.session.consent import RefreshToken
-from criteo_audiences.session.loops import LoopLock
 
 _LARGEST: Final = 64 * 1024
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sized
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables.files.paths import given_paths, is_read_once, name_of, shown_paths
@@ -272,3 +272,27 @@ class Table:
         path = self.paths[0]
         first = name_of(path) or Path(path).resolve().name or path
         return first if len(self.paths) == 1 else f"{first} and {len(self.paths) - 1} more"
+
+
+def is_table(source: object) -> bool:
+    """Whether a source has rows and columns: a file, a table, or what exports its rows as Arrow."""
+    return isinstance(source, (os.PathLike, Table)) or hasattr(source, "__arrow_c_stream__")
+
+
+def as_table(source: object, columns: tuple[str, ...] = (), *, hive_partitioning: bool = False) -> Table | None:
+    """Returns a source of rows and columns as a table, `None` when it is none.
+
+    Args:
+        source: what the caller gave.
+        columns: the columns that the upload names; they must not contradict the table's own.
+        hive_partitioning: see `Table.from_file`; either may ask for it.
+    """
+    if not is_table(source):
+        return None
+    if isinstance(source, os.PathLike):
+        return Table.from_file(source, hive_partitioning=hive_partitioning)
+    if not isinstance(source, Table):
+        return Table.from_arrow(source)
+    if source.column is not None and columns not in {(), (source.column,)}:
+        raise ConfigurationError("column names another column than the table does; give it once.")
+    return evolve(source, hive_partitioning=True) if hive_partitioning and source.paths else source

@@ -2,12 +2,12 @@
 
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import Amend, Amendment, BatchResult, Destination, Outcome
-from criteo_audiences.uploads.concurrency import LimitedBy
 from criteo_audiences.uploads.keywords import HashedUpload, PlainUpload, UploadOptions
 from criteo_audiences.uploads.lane import Source
 from criteo_audiences.uploads.policies import Policy, Verdict
 from criteo_audiences.uploads.progress import Phase, Progress
 from criteo_audiences.uploads.report import UploadReport
+from criteo_audiences.uploads.slots import LimitedBy
 from criteo_audiences.uploads.uploader import UploadStream, upload
 
 __all__ = [

@@ -9,10 +9,9 @@ from contextlib import closing, nullcontext
 from typing import Any, Final, Protocol
 
 import anyio
-from attrs import evolve, frozen
+from attrs import frozen
 
 from criteo_audiences.batches import Batch
-from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import OptOutCount, RowCounts
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
@@ -127,23 +126,6 @@ class Reading(Protocol):
             arrived: is called when the first value comes into an empty buffer that will not be emptied at once.
             room: returns how many values the buffer should be given before it is emptied.
         """
-
-
-def as_table(source: object, columns: tuple[str, ...] = (), *, hive_partitioning: bool = False) -> Table | None:
-    """Returns a source of rows and columns as a table, `None` when it is none.
-
-    Args:
-        source: what the caller gave.
-        columns: the columns that the upload names; they must not contradict the table's own.
-        hive_partitioning: see `Table.from_file`; either may ask for it.
-    """
-    if isinstance(source, os.PathLike):
-        return Table.from_file(source, hive_partitioning=hive_partitioning)
-    if not isinstance(source, Table):
-        return Table.from_arrow(source) if hasattr(source, "__arrow_c_stream__") else None
-    if source.column is not None and columns not in {(), (source.column,)}:
-        raise ConfigurationError("column names another column than the table does; give it once.")
-    return evolve(source, hive_partitioning=True) if hive_partitioning and source.paths else source
 
 
 def open_source(source: object) -> Reading:

@@ -20,12 +20,11 @@ from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import Amend, BatchResult, ends_upload
 from criteo_audiences.uploads.lane import Lane
 from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.recorder import Recorder
 from criteo_audiences.uploads.report import UploadReport
-from criteo_audiences.uploads.sender import Sender
+from criteo_audiences.uploads.sender import Recorder, Sender
 from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.tally import Tally
-from criteo_audiences.uploads.window_check import NEXT_WINDOW, QuotaWait, WindowCheck
+from criteo_audiences.windows import NEXT_WINDOW, QuotaWait, WindowCheck
 
 _log = logging.getLogger("criteo_audiences.uploads")
 
@@ -225,7 +224,8 @@ class Pipeline:
             except SourceChangedError as error:  # all of it is read: what is in flight comes back first
                 self._changed, reading = error, Reading.CHANGED
             finally:  # however it ended, what was read of the source is in the report
-                self._lane.count_rest()
+                if reading is not Reading.DONE:
+                    self._lane.count_rest()
         self.reading = reading
         self._tally.end_reading()
         self._tally.show_progress()

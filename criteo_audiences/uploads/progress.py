@@ -5,7 +5,7 @@ from typing import Any
 
 from attrs import asdict, frozen
 
-from criteo_audiences.uploads.concurrency import LimitedBy
+from criteo_audiences.uploads.slots import LimitedBy
 
 
 class Phase(StrEnum):

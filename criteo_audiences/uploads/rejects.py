@@ -155,6 +155,21 @@ class RejectsFile:
         finally:
             os.close(self._descriptor)
 
+    @asynccontextmanager
+    async def kept_open(self) -> AsyncIterator[None]:
+        """Opens the file and, whatever happens in the block, writes and closes it to the end.
+
+        Raises:
+            ConfigurationError: when it cannot be created.
+            OSError: when it cannot be written.
+        """
+        await to_thread.run_sync(self.open)
+        try:
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(self.close)
+
     def _clear(self) -> None:
         self._text = io.StringIO(newline="")
         self._rows = csv.writer(self._text)
@@ -170,22 +185,3 @@ class RejectsFile:
 def _uncreatable(error: OSError) -> ConfigurationError:
     reason = error.strerror or type(error).__name__
     return ConfigurationError(f"rejects must name a file that can be created: {reason}.")
-
-
-@asynccontextmanager
-async def kept_open(rejects: RejectsFile | None) -> AsyncIterator[None]:
-    """Opens a file of rejects and, whatever happens, writes and closes it to the end; does nothing without one.
-
-    Raises:
-        ConfigurationError: when it cannot be created.
-        OSError: when it cannot be written.
-    """
-    if rejects is None:
-        yield
-        return
-    await to_thread.run_sync(rejects.open)
-    try:
-        yield
-    finally:
-        with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(rejects.close)

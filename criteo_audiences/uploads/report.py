@@ -11,8 +11,8 @@ from criteo_audiences.errors import CriteoError, ResponseError, UploadFailedErro
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import BatchResult, Outcome
-from criteo_audiences.uploads.concurrency import LimitedBy
 from criteo_audiences.uploads.policies import Policy, Verdict, added
+from criteo_audiences.uploads.slots import LimitedBy
 from criteo_audiences.uploads.summary import summary, summary_html, verdict
 
 MOST_SAMPLED: Final = 100

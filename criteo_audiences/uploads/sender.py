@@ -1,27 +1,258 @@
-"""Sends batches, one call each, and says what became of every one."""
+"""Sends batches, one call each, says what became of every one, and writes that down in a journal where one is kept."""
 
+import contextlib
 import datetime as dt
+import logging
+import math
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
 
 import anyio
+from anyio import to_thread
 from anyio.lowlevel import checkpoint
+from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from criteo_audiences.batches import Batch
-from criteo_audiences.errors import AuthenticationError, ConfigurationError, CriteoError, RequestTimeout
-from criteo_audiences.journals.rows import Entry
+from criteo_audiences.errors import AuthenticationError, ConfigurationError, CriteoError, JournalError, RequestTimeout
+from criteo_audiences.journals.directory import JournalDirectory, keyed_digest
+from criteo_audiences.journals.journal import Job, Journal
+from criteo_audiences.journals.rows import JOURNAL_SUFFIX, BatchState, Entry
 from criteo_audiences.meter import CallMeter, CallWatch
 from criteo_audiences.models import ContactListOperation, IdentifierType
+from criteo_audiences.tables import Table
 from criteo_audiences.uploads.amendment import (
     Amend,
     Amendment,
     BatchResult,
+    Destination,
     Outcome,
     failure_of,
     is_hopeless,
     result_of,
 )
 from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.recorder import Recorder
 from criteo_audiences.uploads.tally import Tally
+
+_log = logging.getLogger("criteo_audiences.uploads")
+
+_BETWEEN_SYNCS: Final = 0.2
+"""Minimum seconds between two fsyncs. Each costs the event loop a thread switch, so results in between share one."""
+
+_UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
+
+
+class Recorder:
+    """What an upload writes down about its batches.
+
+    It records nothing but between `opened` and `close` of an upload with a journal.
+
+    Attributes:
+        completed: whether the journal has the whole upload as finished.
+    """
+
+    def __init__(self) -> None:
+        self._journal: Journal | None = None
+        self._turns = anyio.CapacityLimiter(1)
+        self._unsent: set[int] = set()  # begun, and not taken by a sender yet
+        self.completed = False
+
+    @asynccontextmanager
+    async def opened(self, destination: Destination, source: object, options: Options) -> AsyncIterator[None]:
+        """Opens the journal that an upload asks for, and closes it whatever happens.
+
+        Raises:
+            JournalError: when it cannot be used; nothing has been sent then.
+        """
+        if options.journal is None or options.dry_run:
+            yield
+            return
+        job, resume, path = job_of(destination, source, options), options.resume, options.journal
+        self._journal = await to_thread.run_sync(lambda: Journal.open(_file_of(path, job, source), job, resume=resume))
+        if self.set_aside:
+            _log.warning(self.set_aside)
+        try:
+            yield
+        finally:
+            await self.close()
+
+    @property
+    def path(self) -> Path | None:
+        """Of the journal."""
+        return None if self._journal is None else self._journal.path
+
+    @property
+    def acknowledged(self) -> int:
+        """Batches that the journal has as acknowledged, those of earlier runs included."""
+        return 0 if self._journal is None else self._journal.acknowledged
+
+    @property
+    def resumes(self) -> bool:
+        """Whether an unfinished upload is being continued."""
+        return self._journal is not None and self._journal.resumed
+
+    @property
+    def set_aside(self) -> str | None:
+        """Why an unfinished upload is not being continued, `None` when there was none."""
+        return None if self._journal is None else self._journal.set_aside
+
+    async def write_begin(self, batch: Batch) -> Entry | None:
+        """Records a batch before it is sent, in the order of the source; returns what is known if it need not be.
+
+        Raises:
+            JournalError: when it cannot be recorded; it must not be sent then.
+        """
+        journal = self._journal
+        if journal is None:
+            return None
+        if journal.waits_for_disk:
+            known = await to_thread.run_sync(journal.begin, batch, limiter=self._turns)
+        else:
+            known = journal.begin(batch)
+        if known is None:
+            self._unsent.add(batch.number)
+        return known
+
+    def taken(self, number: int) -> None:
+        """Notes that a sender has taken a batch; one that none has taken by `close` goes back as pending."""
+        self._unsent.discard(number)
+
+    async def write_end(self, result: BatchResult) -> None:
+        """Records what became of a batch that was sent: outlives the process at once, and a loss of power after `sync`.
+
+        Raises:
+            JournalError: when it cannot be recorded.
+        """
+        state, outcome = _state_of(result), result.outcome
+        trace_id = getattr(result.error, "trace_id", None)
+        await self._end(
+            result.number,
+            state,
+            valid=outcome.valid,
+            invalid=outcome.invalid,
+            unreported=outcome.unreported,
+            trace_id=trace_id,
+        )
+
+    async def sync(self) -> None:
+        """Returns when all that was recorded is on the disk.
+
+        Raises:
+            JournalError: when the disk cannot take it.
+        """
+        if self._journal is not None:
+            await to_thread.run_sync(self._journal.sync)
+
+    async def keep_results(
+        self, results: MemoryObjectReceiveStream[BatchResult], give_kept: MemoryObjectSendStream[BatchResult]
+    ) -> None:
+        """Hands results on when a loss of power would not undo them; those that follow closely share one fsync.
+
+        Raises:
+            JournalError: when the disk cannot take them.
+        """
+        not_before = -math.inf
+        async with results, give_kept:
+            async for result in results:
+                together = [result]
+                with contextlib.suppress(anyio.EndOfStream), anyio.CancelScope(deadline=not_before):
+                    while True:
+                        together.append(await results.receive())
+                await self.sync()
+                not_before = anyio.current_time() + _BETWEEN_SYNCS
+                for kept in together:
+                    await give_kept.send(kept)
+
+    async def give_up(self, number: int, *, sent: bool) -> None:
+        """Records that a batch was given up before an answer came, as far as that can be; it is sent again anyway."""
+        with contextlib.suppress(JournalError):
+            await self._end(number, BatchState.UNKNOWN if sent else BatchState.PENDING)
+
+    async def complete(self) -> None:
+        """Records that the source has been read to its end; if every batch is acknowledged, the upload is finished.
+
+        Raises:
+            JournalError: when it cannot be recorded.
+        """
+        if self._journal is not None:
+            with anyio.CancelScope(shield=True):
+                self.completed = await to_thread.run_sync(self._journal.complete, limiter=self._turns)
+
+    async def close(self) -> None:
+        """Closes and unlocks the journal; what was begun and never sent is pending again.
+
+        Raises:
+            JournalError: when that could not be written down.
+        """
+        if self._journal is not None:
+            for number in sorted(self._unsent):
+                await self.give_up(number, sent=False)
+            with anyio.CancelScope(shield=True):
+                await to_thread.run_sync(self._journal.close, limiter=self._turns)
+
+    async def _end(self, number: int, state: BatchState, **receipt: Any) -> None:
+        journal = self._journal
+        # At once nearly always, since it does not wait for the disk.
+        if journal is None or journal.end(number, state, wait=False, **receipt):
+            return
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(partial(journal.end, number, state, **receipt), limiter=self._turns)
+
+
+def _state_of(result: BatchResult) -> BatchState:
+    if result.ok:
+        return BatchState.ACKNOWLEDGED
+    if not result.sent:
+        return BatchState.PENDING
+    return BatchState.FAILED if result.outcome.failed else BatchState.UNKNOWN
+
+
+def job_of(destination: Destination, source: object, options: Options) -> Job:
+    """Returns what an upload is to do: whatever is in it, another value makes another upload."""
+    table = source if isinstance(source, Table) else Table()
+    region_column = options.region_column or table.region_column
+    return Job(
+        service=destination.service,
+        host=destination.host,
+        segment_id=destination.segment_id,
+        operation=options.operation.value,
+        configuration={
+            "application": destination.application,
+            "kinds": [[each.kind, each.algorithm, *each.columns] for each in options.selections],
+            "region": [options.region, region_column, *["trunk zero"] * options.keep_trunk_zero],
+            "table": [table.query, table.column, table.where, options.where, *_layout_of(table, options)],
+            "dedupe": options.dedupe,
+            "suppress": options.suppress is not None,
+            "gum_caller_id": options.gum_caller_id,
+            "batches": [options.batch_size, options.max_body_bytes],
+        },
+    )
+
+
+def _layout_of(table: Table, options: Options) -> list[object]:
+    """Returns what the caller says of the files; nothing when nothing was said, as in journals of earlier releases."""
+    said: list[object] = [table.skip_rows or options.skip_rows, table.encoding or options.encoding]
+    return said if any(said) else []
+
+
+def _file_of(path: Path, job: Job, source: object) -> Path:
+    """Returns the journal's file; in a directory, one for each job and for each file or list of files.
+
+    Raises:
+        JournalError: when the directory cannot be used.
+    """
+    if not path.is_dir():
+        return path
+    with JournalDirectory(path) as ledger:
+        key = ledger.key()
+    paths = source.paths if isinstance(source, Table) else ()
+    files = "\0".join(str(Path(each).absolute()) for each in paths)
+    digest = keyed_digest(key, b"file", job.digest(key) + files.encode("utf-8", "surrogateescape"), size=6).hex()
+    words = (job.service, job.segment_id, job.operation, digest)
+    return path / ("-".join(_UNFIT.sub("", word) for word in words) + JOURNAL_SUFFIX)
 
 
 class Sender:

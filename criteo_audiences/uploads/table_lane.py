@@ -19,11 +19,10 @@ from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Compare, Plan, Se
 from criteo_audiences.tables.reader import Chunk
 from criteo_audiences.tables.run import TableRun, refused_rows
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
-from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads.options import Options, require_region_column_fits
 from criteo_audiences.uploads.policies import require_counted
 from criteo_audiences.uploads.rejects import RejectsFile
-from criteo_audiences.uploads.selections import require_region_column_fits
-from criteo_audiences.uploads.window_check import NEXT_WINDOW
+from criteo_audiences.windows import NEXT_WINDOW
 
 
 class TableLane(Lane):

@@ -14,14 +14,13 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.meter import CallMeter, steady
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
-from criteo_audiences.uploads.advice import Figures, hint
 from criteo_audiences.uploads.amendment import BatchResult, Outcome
 from criteo_audiences.uploads.lane import Lane, LaneProgress
 from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads.pace import DISTINCT, Figures, Moment, TimeLeft, hint
 from criteo_audiences.uploads.progress import Progress
 from criteo_audiences.uploads.report import MOST_SAMPLED, UploadReport
 from criteo_audiences.uploads.slots import Slots
-from criteo_audiences.uploads.time_left import DISTINCT, Moment, TimeLeft
 from criteo_audiences.windows import live_from
 
 _PROGRESS_EVERY: Final = 0.25

@@ -4,7 +4,7 @@ import importlib
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sized
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -12,17 +12,18 @@ import anyio
 from anyio import to_thread
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.loops import OwnTask, first_error, own_task
+from criteo_audiences.tables.table import as_table
 from criteo_audiences.uploads.amendment import Amend, BatchResult, Destination
-from criteo_audiences.uploads.lane import Lane, as_table
+from criteo_audiences.uploads.lane import Lane
 from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.pipeline import Look, Pipeline, Reading
-from criteo_audiences.uploads.rejects import RejectsFile, kept_open
+from criteo_audiences.uploads.rejects import RejectsFile
 from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.summary import in_one_line
-from criteo_audiences.uploads.tasks import OwnTask, first_error, own_task
 from criteo_audiences.uploads.value_lane import ValueLane
-from criteo_audiences.uploads.window_check import NEXT_WINDOW, QuotaWait
+from criteo_audiences.windows import NEXT_WINDOW, QuotaWait
 
 _TABLE_LANE: Final = "criteo_audiences.uploads.table_lane"
 
@@ -135,7 +136,7 @@ async def _running(
     async def run(entered: Callable[[], Awaitable[None]], left: Awaitable[Exception | None]) -> None:
         # What refuses to start does so before there is a journal or a file of rejects.
         async with upload.opened(look), upload.recorder.opened(destination, source, options):
-            async with kept_open(rejects):
+            async with nullcontext() if rejects is None else rejects.kept_open():
                 await _carry_out(upload, destination, entered, left)
             upload.require_unchanged_source()
             if upload.reading is Reading.DONE:

@@ -15,6 +15,7 @@ from attrs import field, frozen
 from criteo_audiences.batches import Batcher
 from criteo_audiences.errors import SourceChangedError
 from criteo_audiences.identifiers import Fingerprints, OptOutCount, OptOuts, Preparation, RowCounts
+from criteo_audiences.loops import first_error
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.origins import SourceRow
@@ -23,7 +24,6 @@ from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress, open_sour
 from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.policies import require_counted
 from criteo_audiences.uploads.rejects import RejectsFile
-from criteo_audiences.uploads.tasks import first_error
 
 SLICE: Final = 256
 """Values read at once, at most, and prepared at once where the rule does not ask for fewer."""

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from criteo_audiences import ConfigurationError, Table
-from criteo_audiences.uploads.recorder import job_of
+from criteo_audiences.uploads.sender import job_of
 from tests.kit import LIST, options_of
 
 REPORT = 'Report: "Customers\n\nsep=;;;\nid;email;name\n1;a@b.co;Ann\n2;b@b.co;Bob\n'

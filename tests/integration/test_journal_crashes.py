@@ -21,7 +21,7 @@ from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory
 from criteo_audiences.journals.journal import Job, Journal
 from criteo_audiences.journals.sqlite_file import InUseError
 from criteo_audiences.sandbox import Sandbox
-from criteo_audiences.uploads.concurrency import MOST
+from criteo_audiences.uploads.slots import MOST
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 

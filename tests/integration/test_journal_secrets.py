@@ -31,7 +31,7 @@ from criteo_audiences.journals.sqlite_file import log_of
 from criteo_audiences.models import IdentifierType, Operation
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.uploads import Amendment, Destination
-from criteo_audiences.uploads.recorder import job_of
+from criteo_audiences.uploads.sender import job_of
 from tests.kit import options_of
 
 CLIENT_ID, SECRET, SEGMENT_NAME = "planted-client-id", "planted-client-secret", "planted-segment-name"

@@ -16,7 +16,7 @@ from criteo_audiences.journals import directory
 from criteo_audiences.journals.directory import JournalDirectory
 from criteo_audiences.journals.store import Store
 from criteo_audiences.sandbox import Sandbox
-from criteo_audiences.uploads import recorder
+from criteo_audiences.uploads import sender
 from tests.kit import assert_adds_up, emails
 
 EMAILS = list(emails(100))
@@ -402,7 +402,7 @@ async def test_results_that_follow_closely_wait_for_the_disk_together(
     stage: Stage, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The first one by itself, the others once, in a thread, and not longer than until the last one is there."""
-    monkeypatch.setattr(recorder, "_BETWEEN_SYNCS", 3_600.0)
+    monkeypatch.setattr(sender, "_BETWEEN_SYNCS", 3_600.0)
     assert (await stage.upload(EMAILS[:80])).ok
     opening, *waited = disk.waited
     assert len(waited) == 2
@@ -413,7 +413,7 @@ async def test_a_result_that_no_other_follows_does_not_wait(
     stage: Stage, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A source that goes on only after its first batch has come back gets that result at once."""
-    monkeypatch.setattr(recorder, "_BETWEEN_SYNCS", 3_600.0)
+    monkeypatch.setattr(sender, "_BETWEEN_SYNCS", 3_600.0)
     await _go_on_after(1, stage, disk)
 
 

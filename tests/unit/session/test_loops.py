@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 
 from criteo_audiences import ConfigurationError, CriteoClient, Quota, StaticToken
+from criteo_audiences.loops import LoopLock
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.session import LocalRateLimiter
-from criteo_audiences.session.loops import LoopLock
 
 # The connections of an event loop that ended unclosed are its own doing, and Python says so.
 pytestmark = [

@@ -4,7 +4,7 @@ from typing import Any
 import anyio
 import pytest
 
-from criteo_audiences.session.loops import completed
+from criteo_audiences.loops import completed
 
 
 class Work:

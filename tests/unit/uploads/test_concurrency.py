@@ -12,13 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import Quota, ServerError, UploadReport
+from criteo_audiences.loops import SystemClock
 from criteo_audiences.meter import CallEnd
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.session.loops import SystemClock
 from criteo_audiences.session.quota import LocalRateLimiter
 from criteo_audiences.uploads import Amendment
-from criteo_audiences.uploads.concurrency import MOST, START, Call, Level, LimitedBy, limit_in_silence, quota_bound
-from criteo_audiences.uploads.slots import Slots
+from criteo_audiences.uploads.slots import MOST, START, Call, Level, LimitedBy, Slots, limit_in_silence, quota_bound
 from tests.kit import LIST, assert_adds_up, emails, options_of, run_in_virtual_time, upload
 
 SECONDS = st.floats(0.001, 60.0)

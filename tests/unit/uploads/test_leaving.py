@@ -13,7 +13,7 @@ from criteo_audiences.journals.journal import Journal
 from criteo_audiences.journals.rows import BatchState
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment, UploadStream
-from criteo_audiences.uploads.recorder import Recorder
+from criteo_audiences.uploads.sender import Recorder
 from tests.kit import LIST, assert_adds_up, options_of, stream, upload
 
 ROWS = [f"{number}@example.com" for number in range(8)]

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from criteo_audiences.meter import CallEnd, CallMeter
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment
-from criteo_audiences.uploads.concurrency import START, LimitedBy
-from criteo_audiences.uploads.slots import Slots, UploadSlots
+from criteo_audiences.uploads.slots import START, LimitedBy, Slots, UploadSlots
 from tests.kit import LIST, emails, options_of, run_in_virtual_time, settle, upload
 
 PLENTY = 10**9

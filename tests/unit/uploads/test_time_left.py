@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from criteo_audiences import Progress, ServerError
-from criteo_audiences.uploads.time_left import Moment, TimeLeft
+from criteo_audiences.uploads.pace import Moment, TimeLeft
 from tests.kit import emails
 
 MOST_OFF = 2.0
