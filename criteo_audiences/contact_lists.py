@@ -192,8 +192,9 @@ class ContactLists:
         """See a service's `replace_contact_list`."""
         destination = self._destination(segment_id)
         settings = _settings("replace_contact_list", self.vocabulary, options)
-        if settings.journal is not None or settings.operation is not Operation.ADD:
-            name = "journal" if settings.journal is not None else "operation"
+        kept = next((name for name in ("journal", "ledger") if getattr(settings, name) is not None), None)
+        if kept is not None or settings.operation is not Operation.ADD:
+            name = kept or "operation"
             raise ConfigurationError(f"{name} does not go with replace_contact_list, which begins with an empty list.")
         cleared = partial(send_for_nothing, self.session, self.calls.request(self.calls.clear, segment_id))
         amend = _after(cleared, self._send)

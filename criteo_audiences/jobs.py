@@ -1,14 +1,13 @@
 """Uploads as jobs of a queue: a description that travels, and what runs it in any worker."""
 
 import asyncio
-import concurrent.futures
 import contextlib
 import hashlib
 import json
 import os
-import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 from weakref import WeakKeyDictionary
 
@@ -16,6 +15,7 @@ from attrs import define, field, fields, frozen
 
 from criteo_audiences.client import CriteoClient
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.loops import run_apart
 from criteo_audiences.models import Operation
 from criteo_audiences.settings import read_shared_quota
 from criteo_audiences.uploads import Progress, UploadOptions, UploadReport
@@ -30,7 +30,7 @@ _OWNERS: Final = {
     "retail-media": "account_id",
     "commerce-grid": "data_provider_id",
 }
-_OWN_FIELDS: Final = frozenset({"operation", "on_progress"})
+_OWN_FIELDS: Final = frozenset({"operation", "on_progress", "ledger"})
 
 
 def _sources(value: object) -> tuple[str, ...]:
@@ -273,28 +273,4 @@ def run_upload_job_blocking(job: UploadJob, *, on_progress: Callable[[Progress],
         job: what to upload.
         on_progress: as for `run_upload_job`; it is called in that thread.
     """
-    started: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]]
-    started, ended = concurrent.futures.Future(), concurrent.futures.Future[UploadReport]()
-
-    async def main() -> UploadReport:
-        started.set_result((asyncio.get_running_loop(), asyncio.current_task()))
-        return await run_upload_job(job, on_progress=on_progress)
-
-    def body() -> None:
-        try:
-            ended.set_result(asyncio.run(main()))
-        except BaseException as error:  # noqa: BLE001 - raised where the job was started
-            ended.set_exception(error)
-
-    thread = threading.Thread(target=body, name="criteo-audiences-job")
-    thread.start()
-    try:
-        return ended.result()
-    except BaseException:
-        if not ended.done():
-            loop, task = started.result()
-            with contextlib.suppress(RuntimeError):  # it has ended at this very moment
-                loop.call_soon_threadsafe(task.cancel if task is not None else lambda: None)
-        raise
-    finally:
-        thread.join()
+    return run_apart(partial(run_upload_job, job, on_progress=on_progress), "criteo-audiences-job")

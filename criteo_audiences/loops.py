@@ -1,7 +1,9 @@
 """Event loops, tasks and time: work that outlasts a cancellation, work of a block, and a clock that tests move."""
 
 import asyncio
+import concurrent.futures
 import contextlib
+import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -113,6 +115,43 @@ def at_end_of_loop(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None,
     with contextlib.suppress(StopIteration):
         generator.__anext__().send(None)  # it runs to its `yield` and waits for nothing on the way
     return generator
+
+
+def run_apart(main: Callable[[], Coroutine[Any, Any, T]], name: str) -> T:
+    """Runs a coroutine in an event loop of its own, in a thread of its own, whatever runs in the caller's.
+
+    An exception that reaches the caller meanwhile, such as `KeyboardInterrupt` or a queue's time limit, cancels the
+    coroutine and is raised once that has ended.
+
+    Args:
+        main: makes the coroutine, in that thread.
+        name: of the thread.
+    """
+    started: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]]
+    started, ended = concurrent.futures.Future(), concurrent.futures.Future[T]()
+
+    async def observed() -> T:
+        started.set_result((asyncio.get_running_loop(), asyncio.current_task()))
+        return await main()
+
+    def body() -> None:
+        try:
+            ended.set_result(asyncio.run(observed()))
+        except BaseException as error:  # noqa: BLE001 - raised where the coroutine was started
+            ended.set_exception(error)
+
+    thread = threading.Thread(target=body, name=name)
+    thread.start()
+    try:
+        return ended.result()
+    except BaseException:
+        if not ended.done():
+            loop, task = started.result()
+            with contextlib.suppress(RuntimeError):  # it has ended at this very moment
+                loop.call_soon_threadsafe(task.cancel if task is not None else lambda: None)
+        raise
+    finally:
+        thread.join()
 
 
 MOVED: Final = (

@@ -58,7 +58,8 @@ FilesArgument = Annotated[
     typer.Argument(
         parser=filled,
         metavar="FILE...",
-        help="CSV or other text with a header, JSON lines (plain, gzip, zstd) or Parquet; a pipe, or - for standard input.",
+        help="CSV or other text with a header, JSON lines (plain, gzip, zstd) or Parquet; a pipe, or - for standard "
+        "input.",
     ),
 ]
 

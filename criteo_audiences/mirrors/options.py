@@ -19,6 +19,7 @@ _UPLOADS_ONLY: Final = {
     "columns": "a list holds one kind of identifier: name it with identifier_type, and its column with column",
     "dedupe": "a mirror always sends each identifier once",
     "resume": "a mirror always goes on from what was acknowledged",
+    "ledger": "a mirror keeps journals of its changes",
     "flush_after": "a mirror sends nothing before its source has ended",
 }
 
@@ -37,9 +38,9 @@ class Baseline(StrEnum):
 class MirrorOptions(UploadOptions, total=False):
     """The keywords of `mirror_contact_list`: those of an upload, and these.
 
-    `operation`, `columns`, `dedupe`, `resume` and `flush_after` are of uploads only. `journal` is a directory here:
-    where the journals of the two uploads are while it runs (default: next to the snapshot). Its ledger is asked, too,
-    which snapshot of the list is the newest.
+    `operation`, `columns`, `dedupe`, `resume`, `ledger` and `flush_after` are of uploads only. `journal` is a directory
+    here: where the journals of the two uploads are while it runs (default: next to the snapshot). Its hidden ledger is
+    asked, too, which snapshot of the list is the newest.
 
     Attributes:
         snapshot: file that says what the list holds, as far as Criteo has acknowledged it. A mirror compares its

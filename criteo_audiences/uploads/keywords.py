@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, Required, TypedDict
 
+from criteo_audiences.journals.acknowledged import BatchLedger
 from criteo_audiences.models import HashAlgorithm, IdentifierType, Operation
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.table import FilePath
@@ -84,6 +85,8 @@ class OtherOptions(TypedDict, total=False):
         resume: whether to finish an unfinished upload of the journal (default: if it is recent and safe). That is: its
             last batch is less than 24 hours old, and nothing else has operated on the list since. `True` finishes it
             in any case, `False` starts over.
+        ledger: remembers outside of this machine which batches were acknowledged, so that a retry on another one
+            sends only the others. Such as a `RedisLedger`; it goes without `journal`.
         rejects: new CSV file that says where each rejected value is, and why. Only its owner can read it. A table is
             then read to its end before the first call.
         rejects_plain: also write the rejected values themselves to the `rejects` file.
@@ -119,6 +122,7 @@ class OtherOptions(TypedDict, total=False):
     on_progress: Callable[[Progress], object] | None
     journal: FilePath | None
     resume: bool | None
+    ledger: BatchLedger | None
     rejects: FilePath | None
     rejects_plain: bool
 

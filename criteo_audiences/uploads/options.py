@@ -4,14 +4,16 @@ import datetime as dt
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import attrs
 from attrs import field, frozen
 
 from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE, least_size
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import Rule, require_numbering_plans, require_region, rule_for
 from criteo_audiences.identifiers.preparation import is_missing
+from criteo_audiences.journals.acknowledged import BatchLedger
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.files.paths import ends_as_directory, written_path
@@ -223,6 +225,13 @@ def _journal_path(value: object) -> Path | None:
     return path
 
 
+def _ledger_field(_options: object, _field: "attrs.Attribute[Any]", value: object) -> None:
+    if value is not None and not all(callable(getattr(value, name, None)) for name in ("find", "note")):
+        raise ConfigurationError(
+            f"ledger must have find() and note(), as RedisLedger has, not be {type(value).__name__}."
+        )
+
+
 def _operation(value: Operation | str) -> Operation:
     return choose(Operation, value, "operation")
 
@@ -268,6 +277,7 @@ class Options:
     on_progress: Callable[[Progress], object] | None = field(default=None, repr=False)
     journal: Path | None = field(default=None, converter=_journal_path)
     resume: bool | None = None
+    ledger: BatchLedger | None = field(default=None, validator=_ledger_field, repr=False)
     rejects: Path | None = field(default=None, converter=_rejects_path)
     rejects_plain: bool = False
     selections: tuple[Selection, ...] = field(init=False, repr=False)
@@ -317,6 +327,10 @@ class Options:
             raise ConfigurationError("gum_caller_id goes with identifier_type='gum' only.")
         if self.rejects_plain and self.rejects is None:
             raise ConfigurationError("rejects_plain goes with rejects, which names the file.")
+        if self.ledger is not None and self.journal is not None:
+            raise ConfigurationError(
+                "Give journal or ledger, not both: each remembers which batches were acknowledged."
+            )
         if self.resume is not None and self.journal is None:
             raise ConfigurationError("resume goes with journal, which names the file.")
 

@@ -19,6 +19,7 @@ from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import Amend, BatchResult, ends_upload
 from criteo_audiences.uploads.lane import Lane
+from criteo_audiences.uploads.ledger_recorder import LedgerRecorder
 from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.sender import Recorder, Sender
@@ -86,7 +87,7 @@ class Pipeline:
         self, amend: Amend, segment_id: str, lane: Lane, options: Options, quota_wait: QuotaWait, slots: Slots
     ) -> None:
         self.upload_id: Final = uuid.uuid4().hex[:12]
-        self.recorder: Final = Recorder()
+        self.recorder: Final = Recorder() if options.ledger is None else LedgerRecorder(options.ledger)
         self.reading = Reading.GOING_ON
         self._ending = Ending.NONE
         self._options = options

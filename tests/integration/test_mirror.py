@@ -7,6 +7,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from attrs import define
@@ -601,8 +602,10 @@ async def test_replace_clears_right_before_the_first_batch(mirror: Mirrored) -> 
     assert (report.ok, mirror.held) == (False, {"old@example.com"})
     report = await lists.replace_contact_list(segment_id, list(emails(30)), hash=None, batch_size=10)
     assert (report.ok, mirror.held) == (True, set(emails(30)))
-    with pytest.raises(ConfigurationError, match="journal does not go with replace_contact_list"):
-        await lists.replace_contact_list(segment_id, ["a@b.co"], hash=None, journal=mirror.path)
+    kept: Any
+    for kept in ({"journal": mirror.path}, {"ledger": Mock(find=Mock(), note=Mock())}):
+        with pytest.raises(ConfigurationError, match=f"{min(kept)} does not go with replace_contact_list"):
+            await lists.replace_contact_list(segment_id, ["a@b.co"], hash=None, **kept)
     mirror.stage.sandbox.fail_next(status=403, on=AMENDING)
     report = await lists.replace_contact_list(segment_id, ["a@b.co"], hash=None)
     assert (report.ok, mirror.held) == (False, set(emails(30)))
