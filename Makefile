@@ -15,10 +15,11 @@ WORKERS := logical
 COVERAGE :=
 PYTEST := pytest --quiet --numprocesses=$(WORKERS) $(TESTS)
 
-.PHONY: help demo picture dist test test-integrations soak lint audit format bench bench-scaling bench-imports bench-quota bench-floor bench-upload bench-journal bench-mirror bench-time_left clean
+.PHONY: help demo picture docs docs-serve dist test test-integrations soak lint audit format bench bench-scaling bench-imports bench-quota bench-floor bench-upload bench-journal bench-mirror bench-time_left clean
 
 help:
 	@echo "make demo    upload a CRM export to a local Criteo and show the report"
+	@echo "make docs    build the documentation site in site/; make docs-serve shows it while pages are written"
 	@echo "make picture draw docs/demo.svg anew: the demo in a terminal"
 	@echo "make test    run the tests on all cores; PYTHON=python3.13 for another Python, TESTS=... for a part of them"
 	@echo "make test-integrations   the tests that need a redis-server, which is installed where apt-get can"
@@ -53,11 +54,24 @@ $(VENV)/.dev: $(VENV)/.test
 	@$(INSTALL) '.[dev]'
 	@touch $@
 
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	@echo "Installing what the documentation site needs into $(VENV) ..."
+	@$(INSTALL) '.[docs]'
+	@touch $(VENV)/.cli $@
+
 demo: $(VENV)/.cli
 	@$(BIN)/criteo-audiences demo
 
 picture: $(VENV)/.cli
 	@$(BIN)/python .ci/picture.py >/dev/null
+
+# The builders' own notice about their successors is no warning about these pages.
+docs docs-serve: export NO_MKDOCS_2_WARNING := 1
+docs: $(VENV)/.docs
+	@$(BIN)/mkdocs build --quiet --strict
+
+docs-serve: $(VENV)/.docs
+	@$(BIN)/mkdocs serve
 
 # Builds what would be published and checks it, where the package index can be reached.
 dist: $(VENV)/.dev
@@ -107,4 +121,4 @@ bench-scaling bench-imports bench-quota bench-floor bench-upload bench-journal b
 	$(BIN)/python benchmarks/$*.py
 
 clean:
-	rm -rf .venv .venv-* dist build .coverage .coverage.*
+	rm -rf .venv .venv-* dist build site .coverage .coverage.*

@@ -35,7 +35,7 @@ _UNKNOWN: Final = ("-not-found", "-has-not-been-found")
 
 
 class Exit(IntEnum):
-    """The exit codes, documented in the README."""
+    """The exit codes, explained in docs/reference/errors.md."""
 
     OK = 0
     BUG = 1

@@ -98,7 +98,9 @@ def test_the_readme_is_for_a_person() -> None:
     assert README.count("\n") <= 130
     pages = {path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")}
     linked = set(re.findall(r"\]\(([^)#:]+)\)", README))
+    site = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert pages <= linked
+    assert pages <= {f"docs/{page}" for page in re.findall(r"- (\S+\.md)$", site, flags=re.MULTILINE)}
     assert all((ROOT / path).exists() for path in linked)
 
 
