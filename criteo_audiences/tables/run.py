@@ -29,6 +29,7 @@ _NAME: Final = "criteo-audiences-table"
 _INTERRUPT_EVERY: Final = 0.05
 _PATIENCE: Final = 1.0
 """Seconds in which a reader ends that listens, however busy the machine is."""
+_LAST_PATIENCE: Final = 0.5
 
 
 class TableRun(RowCounts):
@@ -228,6 +229,7 @@ def _finish_all() -> None:
 
     The system may hold a thread in a read that does not return. The engine must not wait for that one either.
     """
+    ends_by = time.monotonic() + _PATIENCE
     running = tuple(_Thread.running)
     for thread in running:
         thread.end()
@@ -235,6 +237,7 @@ def _finish_all() -> None:
         thread.finish()
     if any(thread.is_late() for thread in running):
         leave_at_exit()
+    Worker.stop_all(max(_LAST_PATIENCE, ends_by - time.monotonic()))
 
 
 def _finish_before_the_engine() -> None:

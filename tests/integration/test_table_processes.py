@@ -136,6 +136,8 @@ def batches():
     yield pa.record_batch({"email": ["a@b.co"] * 5_000})
     if where == "rows":
         wait_for_ever()
+    while where == "busy":
+        stuck.set()
     yield pa.record_batch({"email": ["\u00e4@b.co"] * 5_000})
 
 class Table_:
@@ -174,13 +176,15 @@ asyncio.run(main())
         ("export", "exit", "False"),
         ("rows", "cancelled", "False"),
         ("rows", "exit", "True"),
+        ("busy", "cancelled", "True"),
+        ("busy", "exit", "False"),
         ("engine", "cancelled", "True"),
         ("engine", "cancelled", "False"),
         ("engine", "exit", "True"),
     ],
 )
 def test_a_program_ends_whatever_its_rows_wait_for(tmp_path: Path, where: str, end: str, dedupe: str) -> None:
-    """The producer of the rows never answers, or the engine's thread does not return, as one that the system holds."""
+    """The producer of the rows never answers or never rests, or the engine's thread does not return, as a held one."""
     began = time.monotonic()
     ended = subprocess.run(  # noqa: S603
         [sys.executable, "-c", STUCK, where, end, dedupe],

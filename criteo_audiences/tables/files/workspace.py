@@ -1,5 +1,6 @@
 """A run's own resources: a directory for what does not fit into memory, and a flag that asks it to stop."""
 
+import ctypes
 import os
 import shutil
 import stat
@@ -12,7 +13,8 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Final, ParamSpec, TypeVar
+from typing import ClassVar, Final, ParamSpec, TypeVar
+from weakref import WeakSet
 
 from criteo_audiences.validation import require_unicode
 
@@ -20,6 +22,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 _LISTEN_EVERY: Final = 0.1
+_STOP_EVERY: Final = 0.05
+
+_raise_in: Final = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
 
 class Interruption:
@@ -45,10 +50,36 @@ class Interruption:
 class Worker:
     """A daemon thread that makes one call after the other; the interpreter ends without waiting for it."""
 
+    _every: ClassVar["WeakSet[Worker]"] = WeakSet()
+
     def __init__(self, name: str) -> None:
         self._calls: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=_make_all, args=(self._calls,), name=name, daemon=True)
+        self._thread = threading.Thread(target=self._make_all, name=name, daemon=True)
         self._thread.start()
+        self._every.add(self)
+
+    @classmethod
+    def stop_all(cls, seconds: float) -> None:
+        """Stops all threads that run Python's code, for which the interpreter's end is too late.
+
+        Before Python 3.14, a thread that then wants to go on is ended where it stands. With frames of C++ on its stack,
+        as of pyarrow calling a generator, that aborts the process. A thread that the system holds does not want to.
+
+        Args:
+            seconds: how long those are waited for that do not end.
+        """
+        ends_by = time.monotonic() + seconds
+        workers = list(cls._every)
+        for each in workers:
+            each.end()
+        while (running := [each for each in workers if each.is_alive]) and time.monotonic() < ends_by:
+            for each in running:
+                each.stop()
+                each.join(_STOP_EVERY / len(running))
+
+    def stop(self) -> None:
+        """Raises `SystemExit` in the call in progress, as soon as that runs Python's code."""
+        _raise_in(ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(SystemExit))
 
     @property
     def is_alive(self) -> bool:
@@ -77,10 +108,9 @@ class Worker:
         """Waits until it has ended, but not for longer than that."""
         self._thread.join(seconds)
 
-
-def _make_all(calls: "SimpleQueue[Callable[[], object] | None]") -> None:
-    while (call := calls.get()) is not None:
-        call()
+    def _make_all(self) -> None:
+        while (call := self._calls.get()) is not None:
+            call()
 
 
 def result_of(made: Future[R], interruption: Interruption) -> R:
