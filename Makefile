@@ -15,7 +15,7 @@ WORKERS := logical
 COVERAGE :=
 PYTEST := pytest --quiet --numprocesses=$(WORKERS) $(TESTS)
 
-.PHONY: help demo picture docs docs-serve dist test test-integrations soak lint audit format bench bench-scaling bench-imports bench-quota bench-floor bench-upload bench-journal bench-mirror bench-time_left clean
+.PHONY: help demo picture docs docs-serve dist test test-integrations soak lint audit format bench bench-scaling bench-imports bench-quota bench-floor bench-upload bench-journal bench-mirror bench-time_left bench-scale clean
 
 help:
 	@echo "make demo    upload a CRM export to a local Criteo and show the report"
@@ -28,7 +28,7 @@ help:
 	@echo "make audit   known vulnerabilities of what is installed, where their list can be reached"
 	@echo "make format  let ruff format the code"
 	@echo "make bench   compare an upload of two million e-mails with a plain script and Criteo's own SDK"
-	@echo "             bench-scaling, bench-imports, bench-quota, bench-floor, bench-upload, bench-journal, bench-mirror: see docs/explanation/performance.md"
+	@echo "             bench-scaling, bench-imports, bench-quota, bench-floor, bench-upload, bench-journal, bench-mirror, bench-scale: see docs/explanation/performance.md"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11")'
@@ -117,7 +117,7 @@ format: $(VENV)/.dev
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/compare.py
 
-bench-scaling bench-imports bench-quota bench-floor bench-upload bench-journal bench-mirror bench-time_left: bench-%: $(VENV)/.test
+bench-scaling bench-imports bench-quota bench-floor bench-upload bench-journal bench-mirror bench-time_left bench-scale: bench-%: $(VENV)/.test
 	$(BIN)/python benchmarks/$*.py
 
 clean:

@@ -73,3 +73,20 @@ def test_a_bar_includes_its_bound(value: float, bounds: dict[str, float], holds:
     bar = benchmarks("bars").Bar("figure", value, **bounds)
     assert bar.holds is holds
     assert str(bar).startswith("PASS" if holds else "FAIL")
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("ledger", [True, False])
+def test_simulated_workers_keep_to_the_quota_and_lose_nothing(benchmarks: Any, *, ledger: bool, seed: int) -> None:
+    """No window holds more calls than the quota, every batch is acknowledged, and only failures and deaths waste calls."""
+    scale = benchmarks("scale")
+    plan = scale.Plan(
+        rows=10_000_000, workers=7, partition=1_000_000, calls=20, failures=0.05, deaths=60, ledger=ledger, seed=seed
+    )
+    outcome = scale.Simulation(plan).run()
+    assert outcome.calls >= plan.batches == 200
+    assert outcome.seconds >= plan.floor
+    admitted = outcome.admitted
+    assert all(later - first > plan.period for first, later in zip(admitted, admitted[plan.calls :], strict=False))
+    quiet = scale.Simulation(scale.Plan(rows=10_000_000, calls=20, failures=0, seed=seed)).run()
+    assert quiet.calls == 200
