@@ -99,7 +99,7 @@ FILES: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: path.write_text(f'{JSON}{{"x": "{"x" * 40_000_000}"}}\n'),
         "object, or a line, is too",
     ),
-    "no object later": (lambda path: path.write_text(JSON * 2_000 + "{\n" + JSON), "line 2,002 that is no JSON object"),
+    "no object later": (lambda path: path.write_text(JSON * 2_000 + "{\n" + JSON), "line 2,001 that is no JSON object"),
     "a list later": (lambda path: path.write_text(JSON * 2_000 + "[1]\n" + JSON), "line 2,001 that is no JSON object"),
     "a key twice": (
         lambda path: path.write_text(JSON * 2_000 + '{"email": "planted@example.com", "email": "b"}\n'),

@@ -15,6 +15,7 @@ _DATUM = re.compile(r"""[^\s"']*@[^\s"']*|[0-9a-fA-F]{32,}|\+?\d[\d\s()./-]{5,}\
 _UNFIT = re.compile(f"{query.UNFIT}(fractions|lists or structures): (.+)")
 _NOT_UNDERSTOOD: Final = {"Parser Error", "Binder Error", "Catalog Error", "Syntax Error"}
 _UNCONVERTIBLE: Final = {"Conversion Error", "Out of Range Error", "Invalid Input Error"}
+_MALFORMED: Final = r"Malformed JSON in file .*, at .* in line (\d+):"
 # What the engine says of a file, and the same in a sentence that shows nothing of it but a line's number.
 _OF_A_FILE: Final = (
     (r"CSV Error on Line: (\d+)\n(?s:.*)Maximum line size", "{name}: line {line} " + TOO_LONG),
@@ -22,7 +23,7 @@ _OF_A_FILE: Final = (
     (r"CSV (?:Error|Reader)", "{name}: a line " + TOO_LONG),
     (r"maximum_object_size", "{name}: an object, or a line, " + TOO_LONG),
     (
-        r"Malformed JSON in file .*, at .* in line (\d+):",
+        _MALFORMED,
         "{name} holds something near line {line} that is no JSON object; expected one object a line. Correct the line.",
     ),
     (
@@ -79,7 +80,8 @@ def failure(message: str, name: str, *, has_sql: bool) -> Exception:
         )
     for pattern, meant in _OF_A_FILE:
         if found := re.search(pattern, message):
-            line = f"{int(found[1]):,}" if found.re.groups else ""
+            # The engine has counted a line already that it then finds to be malformed.
+            line = f"{int(found[1]) - (pattern == _MALFORMED):,}" if found.re.groups else ""
             return OSError(meant.format(name=name, line=line))
     if kind in _NOT_UNDERSTOOD:
         return ConfigurationError(f"The query, or where, on {name} is not understood: {said(message)}")
