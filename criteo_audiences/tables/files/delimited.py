@@ -117,20 +117,21 @@ def _hiding(scan: Scan, delimiter: str, sample: Sequence[Row]) -> int | None:
     for row, before, line in scan.continued:
         found: list[tuple[int, str]] = []
         if row != last:
-            last, opened_at, found = row, *_opened(before.decode(errors="replace"), delimiter)
+            last, opened_at, found = row, *_opened(before.decode(errors="replace"), delimiter, len(columns))
         found += _continued(line.decode(errors="replace"), delimiter, opened_at, len(columns))
         if any(looks_like_data(cell.strip(' "')) and with_data(at) for at, cell in found):
             return row
     return None
 
 
-def _opened(line: str, delimiter: str) -> tuple[int, list[tuple[int, str]]]:
+def _opened(line: str, delimiter: str, width: int) -> tuple[int, list[tuple[int, str]]]:
     """Returns which cell of a line goes on in the next one, and the cells in it, if quotes meant nothing."""
     opening = re.search(rf'(?:^|{re.escape(delimiter)})"({_QUOTED.pattern})$', line)
     if opening is None:
         return 0, []
     at = _without_delimiters(line[: opening.start(1) - 1], delimiter).count(delimiter)
-    return at, list(enumerate(opening[1].split(delimiter), at))[1:]
+    _, *hidden = enumerate(opening[1].split(delimiter), at)
+    return at, [*hidden, *_from_the_right(hidden, at + 1 + len(hidden), width)]
 
 
 def _continued(line: str, delimiter: str, opened_at: int, width: int) -> list[tuple[int, str]]:
@@ -144,7 +145,16 @@ def _continued(line: str, delimiter: str, opened_at: int, width: int) -> list[tu
     beyond = list(enumerate(after, len(found)))[max(0, width - opened_at - 1) :]
     if len(found) == 1 < width and not any(cell.strip(' "') for _, cell in beyond):
         return []
-    return [*enumerate(found), *beyond]
+    cells = list(enumerate(found))
+    return [*cells, *beyond, *_from_the_right(cells, len(found) + len(after), width)]
+
+
+def _from_the_right(cells: list[tuple[int, str]], total: int, width: int) -> list[tuple[int, str]]:
+    """Returns cells of a line that has more than the header as they are counted from its end.
+
+    One of its cells may hold the delimiter, as `"15, 16" TV` does.
+    """
+    return [(at - (total - width), cell) for at, cell in cells if at >= total - width > 0]
 
 
 def _without_delimiters(text: str, delimiter: str) -> str:
@@ -160,7 +170,8 @@ def _mended_names(beginning: Beginning, name: str) -> tuple[str, ...]:
     """Returns the names in a header, read like a row with broken quotes.
 
     Its width is not known beforehand, so what follows a closing quote up to the next delimiter belongs to the cell if
-    the line's other quotes pair up, and a backslash before a quote that seems to close a cell leaves it in doubt.
+    the line's other quotes pair up. A backslash before a quote that seems to close a cell leaves it in doubt, and so
+    does a name with both a quote and a delimiter, unless every quote is in its place.
 
     Raises:
         OSError: when its cells are in doubt.
@@ -172,12 +183,14 @@ def _mended_names(beginning: Beginning, name: str) -> tuple[str, ...]:
     text = re.sub(after_quote, r'\1"\2""\3"', beginning.text).encode()
     scan = Scan()
     scan.read([text])
-    is_doubtful = f'\\"{delimiter}'.encode() in text and not scan.has_clean_quotes(delimiter)
+    is_clean = scan.has_clean_quotes(delimiter)
+    is_doubtful = f'\\"{delimiter}'.encode() in text and not is_clean
     for least in (1, width):
         mender = Mender(delimiter, least)
         rows = b"".join(mender.mended([text], 0)).decode()
         names = tuple(cell.strip(BLANKS) for cell in list(parsed(split(rows), delimiter))[-1])
-        if not mender.broken and not is_doubtful and len(names) == width:
+        may_be_several = not is_clean and any(delimiter in name and '"' in name for name in names)
+        if not mender.broken and not is_doubtful and len(names) == width and not may_be_several:
             return names
     line = next(iter(mender.broken_lines), beginning.skip)
     raise OSError(

@@ -165,6 +165,8 @@ def test_rows_that_two_stray_quotes_may_have_hidden_are_noted(tmp_path: Path) ->
         'email\n"a@example.com\nb@example.com"\nc@example.com\nd@example.com\n',
         'n,email,note\n1,a@example.com,"x\n",b@example.com,y\n3,c@example.com,z\n',
         'email,note\na@example.com,"""\nb@example.com",y\nc@example.com,z\n',
+        'note,email\n"15, 16,a@example.com\n""",b@example.com\nx,c@example.com\n',
+        'note,email\n"15\n16, 17,a@example.com\n18",b@example.com\nx,c@example.com\n',
     ],
 )
 def test_rows_are_noted_wherever_they_are_hidden(tmp_path: Path, text: str, end: str) -> None:
@@ -379,7 +381,7 @@ def test_a_quote_in_a_header_is_part_of_a_name(
     assert inspect(str(path), tmp_path).names == ((name, "email") if first else ("email", name))
 
 
-@pytest.mark.parametrize("cell", ['"na"me,x"', '"na\\",me"', '"na', '"na""', '"na" me,"x'])
+@pytest.mark.parametrize("cell", ['"na"me,x"', '"na\\",me"', '"na', '"na""', '"na" me,"x', '"na,me,"x"', '"na,"me" x"'])
 @pytest.mark.parametrize("first", [False, True])
 def test_a_header_whose_cells_are_in_doubt_is_refused_with_its_line(
     cell: str,
