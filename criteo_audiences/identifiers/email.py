@@ -19,6 +19,9 @@ PLAIN_ADDRESS: Final = re.compile(r"(?!.{65})[a-z0-9._+-]++@[a-z0-9]++(?:[.-][a-
 # An address may hold these signs, and they may be delimiters that a file's header lacks: `12|ann@example.com`.
 ADDRESS_AFTER_A_SIGN: Final = re.compile(r"[^@]*[!#$*/=^`{|}~]([^@]+@[^@]+)")
 
+# Of these few signs, in delimited text, a delimiter is far more likely than an address that holds them itself.
+_DIVIDED = re.compile(rf"[^@]*[^\W_][^@]*[|^~]{PLAIN_ADDRESS.pattern}")
+
 _INSIDE = re.compile(f"[{re.escape(BLANKS)}]")
 _WRAPPED = re.compile(r"[^<>]*<([^<>]*)>")
 _INTRODUCTION = re.compile(r"(?:e-?mail|mail|smtp|courriel|correo)(?:[ -]?(?:address|adresse))?\s*:\s*")
@@ -82,6 +85,11 @@ def hash_email(value: str, algorithm: HashAlgorithm | str = HashAlgorithm.SHA256
     chosen = choose(HashAlgorithm, algorithm, "algorithm")
     text = normalize_email(value)
     return text if is_hashed(text) else digest(text, chosen)
+
+
+def may_be_several_cells(address: str) -> bool:
+    """Whether a normalized address is a usual one after something else and a delimiter, as `12|ann@example.com` is."""
+    return _DIVIDED.fullmatch(address) is not None
 
 
 def _tidy(text: str) -> str:

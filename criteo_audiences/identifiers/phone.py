@@ -33,6 +33,7 @@ _LABEL = re.compile(
 _SEPARATOR = re.compile(r"[,;|&\n/]|\b(?:or|and|ou|et|oder|und|o|y)\b")
 _ALLOWED = re.compile(r"[(\[ ]*\+?[0-9 .()\[\]/~-]+")
 _ONE_NUMBER = re.compile(r"[( ]*\+?[0-9 .()-]*[0-9][0-9 .()-]*")  # these the rest of the rule leaves as they are
+_DELIMITERS = re.compile(r"[\t~]")  # that nobody writes between the digits of one number
 _WHOLE_NUMBER: Final = 7
 """Digits that make a number on their own."""
 _WITH_AN_ALTERNATIVE: Final = 9
@@ -118,6 +119,7 @@ def normalized_phone(
         unlocated: why a number that needs a region is rejected without one.
         keep_trunk_zero: as for `normalize_phone`.
     """
+    _require_one_cell(value)
     text = without_guards(fold(value))
     if is_hashed(text):
         return _digest(text.lower())
@@ -157,6 +159,15 @@ def _digest(text: str) -> str:
     if len(text) == _MD5_LENGTH:
         raise InvalidIdentifierError(RejectReason.MD5_OF_PHONE)
     return text
+
+
+def _require_one_cell(value: str) -> None:
+    """Refuses a number and something else, divided by a tab or a tilde: their digits would become another number."""
+    if "\t" not in value and "~" not in value:
+        return
+    filled = [part for part in _DELIMITERS.split(value) if part.strip()]
+    if len(filled) > 1 and any(_digits_of(part) >= _WHOLE_NUMBER for part in filled):
+        raise InvalidIdentifierError(RejectReason.SEVERAL_CELLS)
 
 
 def close_up(text: str) -> str:

@@ -32,3 +32,4 @@ class RejectReason(StrEnum):
     NOT_AN_IP_ADDRESS = "not_an_ip_address"
     BROKEN_QUOTES = "broken_quotes"
     NO_CELL = "no_cell"
+    SEVERAL_CELLS = "several_cells"

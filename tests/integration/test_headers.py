@@ -129,6 +129,26 @@ async def test_a_delimiter_below_a_title_is_refused_in_sources_and_opt_outs(stag
     assert stage.held == set()
 
 
+@pytest.mark.parametrize("dedupe", [False, True])
+@pytest.mark.parametrize("sign", "|^~")
+async def test_a_row_with_another_delimiter_than_most_is_rejected(
+    stage: Any,
+    tmp_path: Path,
+    sign: str,
+    dedupe: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    """Its address is not sent as part of a longer one; a list says what its values are, and such an opt-out is heeded."""
+    odd = f"12{sign}ann@b.co"
+    crm = tmp_path / "crm.csv"
+    crm.write_text("email,note\n" + "".join(f"{row}@b.co,x\n" for row in range(9)) + f"{odd},x\n")
+    report = await stage.upload(crm, dedupe=dedupe)
+    assert (report.read, report.rejected) == (10, {"several_cells": 1})
+    assert stage.held == {f"{row}@b.co" for row in range(9)}
+    assert (await stage.upload([odd])).ok
+    report = await stage.upload(["ann@b.co", "bob@b.co"], suppress=crm)
+    assert (report.suppressed, report.sent) == (1, 1)
+
+
 @pytest.mark.parametrize(
     ("options", "read", "held"),
     [

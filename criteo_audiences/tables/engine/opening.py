@@ -50,6 +50,8 @@ class Relation:
         rows: how many rows a text file has, counted without the engine; `None` for what is no text file.
         broken: a column that marks the rows that cannot be read; `None` where all can.
         recount: counts the rows more carefully; `None` where `rows` is exact.
+        hiding: the first row with a quoted cell in which whole rows may be hidden, `None` without one.
+        is_divided: whether its cells stand between delimiters, of which a row may have others.
     """
 
     sql: str
@@ -61,6 +63,7 @@ class Relation:
     broken: str | None = None
     recount: Callable[[], int] | None = None
     hiding: int | None = None
+    is_divided: bool = False
 
 
 @frozen(kw_only=True)
@@ -199,6 +202,7 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
                 broken=broken,
                 recount=layout.recount,
                 hiding=layout.hiding,
+                is_divided=layout.format == "csv",
             )
         )
         chosen = chosen or tuple(columns)

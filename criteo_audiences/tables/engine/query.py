@@ -6,6 +6,7 @@ case and white space. A function of ours judges all others by the same rule as e
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from attrs import frozen
@@ -156,6 +157,11 @@ def function(selection: int) -> str:
     return f"prepare_{selection}"
 
 
+def function_of_opt_outs(_: int) -> str:
+    """Names our function that judges opt-outs."""
+    return "prepare_opt_outs"
+
+
 def rows(
     relation: str, fields: Sequence[Field], where: str | None, origin: int | None = None, broken: str | None = None
 ) -> str:
@@ -198,12 +204,17 @@ def _cell(selection: int, at: int, value: str, region: str) -> str:
     return f"{{'k': {selection}::UTINYINT, 'v': {value}, 'r': {region}, 'field': {at}::USMALLINT}}"
 
 
-def prepared(source: str, kinds: Sequence[IdentifierType]) -> str:
+def prepared(source: str, kinds: Sequence[IdentifierType], judge: Callable[[int], str] = function) -> str:
     """Normalizes raw values: `p` is the identifier in clear, its digest as it came, or the mark and a reason.
 
     What is `usual` needs no other test: it is an identifier in clear, but for its case.
+
+    Args:
+        source: the values.
+        kinds: of the selections.
+        judge: names our function that judges the values of a selection.
     """
-    usual, others = _by_kind(kinds, _is_usual), _by_kind(kinds, _judged)
+    usual, others = _by_kind(kinds, _is_usual), _by_kind(kinds, partial(_judged, judge))
     lowered = f"SELECT *, lower(v) AS l FROM ({source})"
     told_apart = f"SELECT *, coalesce({usual}, false) AS usual FROM ({lowered})"
     return f"SELECT *, CASE WHEN usual THEN l ELSE {others} END AS p FROM ({told_apart})"
@@ -261,7 +272,7 @@ def _is_usual(_: int, kind: IdentifierType) -> str:
     return "false"
 
 
-def _judged(selection: int, kind: IdentifierType) -> str:
+def _judged(judge: Callable[[int], str], selection: int, kind: IdentifierType) -> str:
     """Judges what is not usual, by our own function where SQL cannot be sure."""
     sure = ""
     if kind is IdentifierType.EMAIL:
@@ -273,7 +284,7 @@ def _judged(selection: int, kind: IdentifierType) -> str:
             f"WHEN strlen(v) < 32 AND regexp_full_match(v, '{_WORDS}') THEN {literal(MARK + RejectReason.NO_AT_SIGN)} "
         )
     empty = literal(MARK + RejectReason.EMPTY)
-    return f"CASE WHEN v IS NULL OR v = '' THEN {empty} {sure}ELSE {function(selection)}(v, r) END"
+    return f"CASE WHEN v IS NULL OR v = '' THEN {empty} {sure}ELSE {judge(selection)}(v, r) END"
 
 
 def is_hashed(kind: IdentifierType) -> str:

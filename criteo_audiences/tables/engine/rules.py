@@ -12,6 +12,8 @@ from attrs import evolve
 
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
 from criteo_audiences.identifiers import BLANKS, MOST_PLACES, OptOutCount, RejectReason, Rule, find_region, rule_for
+from criteo_audiences.identifiers.email import may_be_several_cells
+from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.columns import opt_out_error
 from criteo_audiences.tables.engine import query
 from criteo_audiences.tables.engine.conditions import require_condition
@@ -47,11 +49,9 @@ def prepared_rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Pla
         plan: what the upload takes from it.
         traced: with the origin of each value.
     """
-    special: Any = "special"  # it is called for missing values too
+    is_divided = any(relation.is_divided for relation in opened.relations)
     for at, selection in enumerate(plan.selections):
-        engine.create_function(
-            query.function(at), _judge(selection), ["VARCHAR", "VARCHAR"], "VARCHAR", null_handling=special
-        )
+        _register(engine, query.function(at), selection, is_divided=is_divided and not selection.is_opt_out)
     rows = _rows(engine, opened, plan.where, traced=traced)
     return query.prepared(rows, [selection.kind for selection in plan.selections])
 
@@ -92,7 +92,8 @@ def load_opt_outs(
         places = [row_of(plan.suppress, relation.file) for relation in opened.relations]
     else:
         _list(engine, plan.suppress or ())
-    coded = query.coded(query.prepared(rows, [first.kind]), [first.kind], traced=True)
+    _register(engine, query.function_of_opt_outs(0), first, is_divided=False)
+    coded = query.coded(query.prepared(rows, [first.kind], query.function_of_opt_outs), [first.kind], traced=True)
     engine.execute(f"CREATE TEMP TABLE opted_out AS SELECT p, code, relation, number FROM ({coded})")
     if opened is not None:
         require_all_rows(opened, files, scanned_rows(engine))
@@ -156,8 +157,20 @@ def _list(engine: "duckdb.DuckDBPyConnection", values: Sequence[str]) -> None:
         engine.execute("INSERT INTO listed SELECT unnest(?::VARCHAR[]), unnest(range(?, ?))", [part, *numbers])
 
 
-def _judge(selection: Selection) -> Callable[[str | None, str | None], str]:
-    """Makes the function that the engine calls for values of an unusual form."""
+def _register(engine: "duckdb.DuckDBPyConnection", name: str, selection: Selection, *, is_divided: bool) -> None:
+    special: Any = "special"  # it is called for missing values too
+    judge = _judge(selection, is_divided=is_divided)
+    engine.create_function(name, judge, ["VARCHAR", "VARCHAR"], "VARCHAR", null_handling=special)
+
+
+def _judge(selection: Selection, *, is_divided: bool) -> Callable[[str | None, str | None], str]:
+    """Makes the function that the engine calls for values of an unusual form.
+
+    Args:
+        selection: what they are.
+        is_divided: whether another delimiter than the file's may have been left in them.
+    """
+    may_be_several = is_divided and selection.kind is IdentifierType.EMAIL
     asked = count(1)
     local = cache(partial(_local, selection))
 
@@ -171,9 +184,12 @@ def _judge(selection: Selection) -> Callable[[str | None, str | None], str]:
         try:
             cell = country.strip(BLANKS) if country else ""
             rule = local(find_region(cell)) if cell else selection.rule
-            return rule.normalize(value)
+            normalized = rule.normalize(value)
         except InvalidIdentifierError as error:
             return query.MARK + error.reason
+        if may_be_several and may_be_several_cells(normalized):
+            return query.MARK + RejectReason.SEVERAL_CELLS
+        return normalized
 
     return prepare
 

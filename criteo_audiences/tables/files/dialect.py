@@ -283,7 +283,7 @@ def _require_one_delimiter(
         hidden = [line for line in rows if _hides(line.text, other, delimiter, is_phone=is_phone)]
         if hidden and len(hidden) >= max(len(hidden), holding) * _DELIMITED:
             way = header_hint(likely()) or (
-                " Name every column in the header, or put values that hold the character themselves in double quotes."
+                " Name every column in the header, or give values that hold the character themselves as a list."
             )
             raise ConfigurationError(
                 f"Line {hidden[0].number:,} of {name} divides its cells by {_sign(other)}, which line "

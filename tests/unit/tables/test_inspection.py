@@ -303,7 +303,7 @@ def test_the_longest_line_that_is_taken(desk: Any, length: int) -> None:
 # A delimiter that the header lacks, and lines above the header
 
 HEADER = "Line {} looks like the header: give skip_rows={} (--skip-rows on the command line)."
-BY_QUOTES = "Name every column in the header, or put values that hold the character themselves in double quotes."
+BY_A_LIST = "Name every column in the header, or give values that hold the character themselves as a list."
 
 
 @pytest.mark.parametrize(
@@ -312,13 +312,13 @@ BY_QUOTES = "Name every column in the header, or put values that hold the charac
         ("Email export\nid|email\n1|planted@b.co\n", ("3", "'|'", "1", HEADER.format(2, 1))),
         ("E-mail list\n\nid~name~email\n1~Ann~planted@b.co\n", ("4", "'~'", "1", HEADER.format(3, 2))),
         ("Emails; all\nid^email\n1^planted@b.co\n", ("3", "'^'", "1", HEADER.format(2, 1))),
-        ("\n\nemail\nplanted@b.co|Ann", ("4", "'|'", "3", BY_QUOTES)),
-        ("id;email\n1,planted@b.co\n2,c@d.co\n", ("2", "','", "1", BY_QUOTES)),
-        ("phone\nAnn|+33 6 12 34 56 78\n", ("2", "'|'", "1", BY_QUOTES)),
-        ("email\nAnn\tplanted@b.co\n", ("2", "a tab", "1", BY_QUOTES)),
-        ("email\nAnn\x01planted@b.co\n", ("2", "the character U+0001", "1", BY_QUOTES)),
-        ('email\n5" tall|planted@b.co\n"Bob"|c@d.co\n', ("2", "'|'", "1", BY_QUOTES)),
-        *((f"email\nAnn{sign}planted@b.co\nBob{sign}c@d.co\n", ("2", f"'{sign}'", "1", BY_QUOTES)) for sign in "|^~;,"),
+        ("\n\nemail\nplanted@b.co|Ann", ("4", "'|'", "3", BY_A_LIST)),
+        ("id;email\n1,planted@b.co\n2,c@d.co\n", ("2", "','", "1", BY_A_LIST)),
+        ("phone\nAnn|+33 6 12 34 56 78\n", ("2", "'|'", "1", BY_A_LIST)),
+        ("email\nAnn\tplanted@b.co\n", ("2", "a tab", "1", BY_A_LIST)),
+        ("email\nAnn\x01planted@b.co\n", ("2", "the character U+0001", "1", BY_A_LIST)),
+        ('email\n5" tall|planted@b.co\n"Bob"|c@d.co\n', ("2", "'|'", "1", BY_A_LIST)),
+        *((f"email\nAnn{sign}planted@b.co\nBob{sign}c@d.co\n", ("2", f"'{sign}'", "1", BY_A_LIST)) for sign in "|^~;,"),
     ],
 )
 def test_a_delimiter_that_the_header_lacks_is_refused(content: str, found: tuple[str, ...], desk: Any) -> None:
