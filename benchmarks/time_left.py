@@ -76,13 +76,16 @@ def written(rows: int, distinct: int) -> Callable[[Path], Any]:
     return write
 
 
+CRITEO = (250, 60.0)  # which 240 batches do not reach
 PLAIN = {"hash": None, "batch_size": 500}
 CASES = {
     "quota, list": Case(source=listed(25_000), quota=(10, 3.0), options=PLAIN),
     "quota, de-duplicated": Case(source=written(60_000, 30_000), quota=(20, 5.0), options=PLAIN),
-    "network, list": Case(source=listed(30_000), latency=0.5, options=PLAIN),
-    "network, de-duplicated": Case(source=written(60_000, 30_000), latency=0.5, options=PLAIN),
-    "network, file": Case(source=written(30_000, 30_000), latency=0.5, options={**PLAIN, "dedupe": False}),
+    "network, list": Case(source=listed(120_000), latency=1.0, quota=CRITEO, options=PLAIN),
+    "network, de-duplicated": Case(source=written(240_000, 120_000), latency=1.0, quota=CRITEO, options=PLAIN),
+    "network, file": Case(
+        source=written(120_000, 120_000), latency=1.0, quota=CRITEO, options={**PLAIN, "dedupe": False}
+    ),
     "source, rows that come slowly": Case(source=lambda _: SlowRows(30_000, 0.03), options=PLAIN),
     "source, hashed": Case(source=listed(1_500_000), options={"hash": "sha256_of_md5"}),
     "de-duplicated, hashed": Case(source=written(5_000_000, 3_000_000), options={"hash": "sha256"}),

@@ -1,7 +1,12 @@
-"""An upload's pace: how long the rest still takes, and what kept it from being faster."""
+"""An upload's pace: how long the rest still takes, and what kept it from being faster.
+
+A batch comes back a round trip after it went out, so the estimate goes by what goes out: while more and more batches
+are in flight, the pace of the answers would be that of a round trip ago.
+"""
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from attrs import define, field, frozen
@@ -9,7 +14,7 @@ from attrs import define, field, frozen
 from criteo_audiences.uploads.slots import MOST, LimitedBy
 
 _RECENT: Final = 16
-"""Batches by whose pace the others are judged, at least; later on a quarter of those that came back."""
+"""Batches by whose pace the others are judged, at least; later on a part of those that went out."""
 
 _PREPARING: Final = 1.0
 """How long looking for duplicates takes, as a share of the seconds that reading the table took."""
@@ -23,7 +28,6 @@ _LATE: Final = 0.25
 _FIRST_CALL: Final = 0.25
 """Seconds that a call is taken for, beyond an answer's way, before one has come back."""
 
-_SENDERS: Final = 4
 _WINDOWS: Final = 3
 _SLACK: Final = 1.1
 _MOSTLY: Final = 0.6  # a window and a call's seconds may hold fewer calls than a window
@@ -39,7 +43,10 @@ class Moment:
         waited: seconds so far during which the quota held a batch back.
         waiting_for: seconds that it has held a batch back by now; `None` when it holds none back.
         window: calls that the quota allows within so many seconds; `None` when that is not known.
-        in_flight: batches in flight.
+        in_flight: batches in flight, those included that the quota holds back.
+        held_back: how many it holds back.
+        round_trip: seconds that a call takes; `None` before one has come back.
+        is_full: whether the next batch is ready and waits for one of those in flight.
     """
 
     now: float
@@ -47,6 +54,9 @@ class Moment:
     waiting_for: float | None = None
     window: tuple[int, float] | None = None
     in_flight: int = 0
+    held_back: int = 0
+    round_trip: float | None = None
+    is_full: bool = False
 
     @property
     def active(self) -> float:
@@ -56,17 +66,20 @@ class Moment:
 
 @define
 class TimeLeft:
-    """Remembers when batches came back.
+    """Remembers when batches went out and came back.
 
     Attributes:
+        room: returns how many batches may be in flight when a call takes so many seconds.
         answers_after: seconds in which Criteo answered a small call, before the first batch.
     """
 
+    room: Callable[[float], float]
     answers_after: float = 0.0
     _reading_began: float = 0.0
     _reading_took: float | None = None
-    _began: Moment | None = None
-    _ends: list[Moment] = field(factory=list)
+    _began: float | None = None
+    _begins: list[float] = field(factory=list)  # waits for the quota left out
+    _ends: list[float] = field(factory=list)
 
     def begin_reading(self, now: float) -> None:
         """Notes that the source is about to be read."""
@@ -92,17 +105,16 @@ class TimeLeft:
         return left, spent / (spent + left) if spent else 0.0
 
     def begin(self, moment: Moment) -> None:
-        """Notes that a batch is about to be sent; the first one counts."""
-        self._began = self._began or moment
+        """Notes that a batch goes out, or waits for the quota only."""
+        self._began = moment.now if self._began is None else self._began
+        self._begins.append(moment.active)
 
     def note(self, moment: Moment) -> None:
         """Notes that a batch came back that Criteo took."""
-        self._ends.append(moment)
+        self._ends.append(moment.now)
 
     def for_batches(self, batches: float, moment: Moment) -> float:
         """Returns the seconds until so many more batches have come back.
-
-        A batch that failed is not among those noted: it says nothing of the pace.
 
         Args:
             batches: still to come back, those in flight included; the last one may be a part of one.
@@ -110,64 +122,87 @@ class TimeLeft:
         """
         if batches <= 0:
             return 0.0
-        if self._ends:
-            each, idle = self._pace(moment)
-            left = max(0.0, batches * each - idle)
-        else:
-            left = self._first_guess(batches, moment)
-            each = left / batches
-        return left if moment.window is None else max(left, self._windows(batches, moment, each, *moment.window))
+        call = self._call(moment)
+        each, idle = self._pace(call, moment)
+        to_go_out = max(0.0, max(0.0, batches - moment.in_flight) * each - idle)
+        left = to_go_out + max(call - (0.0 if to_go_out else idle), _LATE * idle)
+        return left if moment.window is None else max(left, self._windows(batches, moment, each, call))
 
-    def _first_guess(self, batches: float, moment: Moment) -> float:
-        """Returns the seconds for all batches by what a call is taken for, or by how long the first ones are out."""
-        out = 0.0 if self._began is None else moment.active - self._began.active
-        call = max(self.answers_after + _FIRST_CALL, 1.25 * out)
-        return math.ceil(batches / _SENDERS) * call - out
+    def _call(self, moment: Moment) -> float:
+        """Returns the seconds that a call takes, or is taken for as long as none has come back."""
+        if moment.round_trip is not None:
+            return moment.round_trip
+        out = moment.active - self._begins[0] if self._begins else 0.0
+        return max(self.answers_after + _FIRST_CALL, (1 + _LATE) * out)
 
-    def _pace(self, moment: Moment) -> tuple[float, float]:
-        """Returns the seconds from one batch to the next, and those that have gone by since the last."""
-        recent = min(len(self._ends), max(_RECENT, len(self._ends) // 4))
-        before = self._ends[-recent - 1] if recent < len(self._ends) else self._began or self._ends[0]
-        span = self._ends[-1].active - before.active
-        idle = max(0.0, moment.active - self._ends[-1].active)
-        if idle > _NOTICEABLE * span / recent * max(1, moment.in_flight):  # it has become slower
+    def _pace(self, call: float, moment: Moment) -> tuple[float, float]:
+        """Returns the seconds from one batch that goes out to the next, and those that have gone by since the last.
+
+        Args:
+            call: seconds that a call takes. Batches go out as others come back, many at a time, so a shorter time than
+                this shows no pace.
+            moment: the present one.
+        """
+        begins = self._begins
+        if not begins:
+            return call / self.room(call), 0.0
+        idle = max(0.0, moment.active - begins[-1])
+        share = 4 if moment.is_full else 2  # a source may have bursts
+        recent = min(len(begins) - 1, max(_RECENT, len(begins) // share))
+        span = begins[-1] - begins[-1 - recent]
+        if not recent or span < call:
+            span, recent = call, len(begins) - bisect_right(begins, begins[-1] - call)
+            if moment.is_full and recent == len(begins):  # none has come back yet
+                recent = max(recent, round(self.room(call)))
+        if idle > _NOTICEABLE * max(span / recent * moment.in_flight, call):  # it has become slower
             return (span + idle) / recent, 0.0
         return span / recent, idle
 
-    def _windows(self, batches: float, moment: Moment, each: float, calls: int, period: float) -> float:
-        """Returns the seconds until the last batch comes back by the quota: one period after the one a window before.
+    def _windows(self, batches: float, moment: Moment, each: float, call: float) -> float:
+        """Returns the seconds until the last batch comes back by the quota.
+
+        A call counts for a period after it came back. So a batch comes back a period and a call after the one a window
+        before.
 
         Args:
             batches: still to come back.
             moment: the present one.
-            each: seconds from one batch to the next.
-            calls: that the quota allows in a window.
-            period: length of the window, seconds.
+            each: seconds from one batch that goes out to the next.
+            call: seconds that a call takes.
         """
-        calls = self._allowed(moment, calls, period)
+        if moment.window is None:
+            return 0.0
+        calls, period = moment.window
+        calls = self._allowed(moment, calls, period + call)
         back = len(self._ends)
         last = back + math.ceil(batches)
         comes = -math.inf
         for number in range((last - 1) % calls + 1, last + 1, calls):
-            paced = moment.now + (number - back) * each
-            comes = self._ends[number - 1].now if number <= back else max(comes + period, paced)
+            paced = moment.now + max(0, number - back - moment.in_flight) * each
+            comes = self._ends[number - 1] if number <= back else max(comes + period + call, paced)
         left = comes - moment.now
         return left if moment.waiting_for is None else max(left, self._wait(batches, moment, calls, period))
 
     def _wait(self, batches: float, moment: Moment, calls: int, period: float) -> float:
         """Returns the seconds at least when others have used up the window: a wait may last a whole period."""
-        own = len(self._ends) + 1 - calls
-        if own >= 1 and self._ends[own - 1].now + _SLACK * period > moment.now:  # it is ours, and when it ends is known
-            return 0.0
+        own = len(self._ends) + moment.in_flight - moment.held_back + 1 - calls  # what the first held back waits for
+        if own > len(self._ends) or (own >= 1 and self._ends[own - 1] + _SLACK * period > moment.now):
+            return 0.0  # it is ours, and when it ends is known
         return max(0.0, period - (moment.waiting_for or 0.0)) + (math.ceil(batches / calls) - 1) * period
 
-    def _allowed(self, moment: Moment, calls: int, period: float) -> int:
-        """Returns the calls of a window that are for this upload: while it waits, those it made in the last ones."""
-        windows = 0 if self._began is None else int((moment.now - self._began.now) // period)
+    def _allowed(self, moment: Moment, calls: int, cycle: float) -> int:
+        """Returns the calls of a window that are for this upload: while it waits, those it made in the last ones.
+
+        Args:
+            moment: the present one.
+            calls: that the quota allows in a window.
+            cycle: seconds from a call to the one that takes its place in the window.
+        """
+        windows = 0 if self._began is None else int((moment.now - self._began) // cycle)
         if moment.waiting_for is None or not windows:
             return calls
         windows = min(windows, _WINDOWS)
-        lately = sum(1 for end in self._ends[-calls * windows :] if end.now > moment.now - windows * period)
+        lately = sum(1 for end in self._ends[-calls * windows :] if end > moment.now - windows * cycle)
         return calls if lately > _MOSTLY * calls * windows else max(1, round(lately / windows))
 
 

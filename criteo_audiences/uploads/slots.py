@@ -220,6 +220,15 @@ class Slots:
             return math.floor(bound), LimitedBy.QUOTA
         return math.floor(level), LimitedBy.ROUND_TRIPS
 
+    def room(self, round_trip: float, window: tuple[int, float] | None) -> float:
+        """Returns how many calls will be under way when the first one comes back, if that takes so many seconds."""
+        return min(limit_in_silence(round_trip), quota_bound(window, round_trip))
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds that a call takes, smoothed; `None` before the first answer."""
+        return self._level.round_trip
+
     @property
     def grows_with_time(self) -> bool:
         """Whether calls are under way and none has come back yet."""
@@ -264,6 +273,7 @@ class UploadSlots:
         held: batches in flight, also those that wait for the quota, a retry, or the caller to take their result.
         most_held: the most there have been.
         limited_by: what there would be more of them without.
+        is_full: whether the last batch had to wait for its slot, or waits for it.
     """
 
     _slots: Slots
@@ -273,6 +283,7 @@ class UploadSlots:
     held: int = 0
     most_held: int = 0
     limited_by: LimitedBy = LimitedBy.SOURCE
+    is_full: bool = False
     _bytes: int = 0
     _resting: set[CallMeter] = field(factory=set)
     _wanted: int | None = None
@@ -291,6 +302,7 @@ class UploadSlots:
         self._slots.enter(self)
         try:
             self._slots.admit()
+            self.is_full = not self._turn.done()
             while not self._turn.done():
                 later = _LOOK_AGAIN if self._slots.grows_with_time else None
                 await asyncio.wait([self._turn], timeout=later)
@@ -312,6 +324,15 @@ class UploadSlots:
         finally:
             self._give_back(size)
             self._slots.admit()
+
+    def room(self, round_trip: float) -> float:
+        """Returns how many batches will be in flight when the first one comes back, if that takes so many seconds."""
+        return self._ceiling or self._slots.room(round_trip, self._meter.window)
+
+    @property
+    def round_trip(self) -> float | None:
+        """Seconds that a call takes, smoothed; `None` before the first answer."""
+        return self._slots.round_trip
 
     def seconds(self) -> dict[LimitedBy, float]:
         """Returns for how long it has been limited by what."""

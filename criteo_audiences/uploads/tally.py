@@ -73,7 +73,7 @@ class Tally:
         self.busy = 0.0
         self.delivering = 0.0
         self.elapsed: float | None = None
-        self.time_left = TimeLeft()
+        self.time_left = TimeLeft(self.slots.room)
         self._sample_invalid: list[tuple[IdentifierType, str]] = []
         self._began = self._since = now()
         self._read_at: float | None = None
@@ -219,7 +219,14 @@ class Tally:
         meter = self.meter
         waited, waiting_for = meter.waited(), meter.waiting_for()
         return Moment(
-            now=self._now(), waited=waited, waiting_for=waiting_for, window=meter.window, in_flight=self.in_flight
+            now=self._now(),
+            waited=waited,
+            waiting_for=waiting_for,
+            window=meter.window,
+            in_flight=self.in_flight,
+            held_back=meter.waits,
+            round_trip=self.slots.round_trip,
+            is_full=self.slots.is_full,
         )
 
     def show_progress(self) -> None:

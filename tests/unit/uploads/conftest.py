@@ -8,8 +8,10 @@ import orjson
 import pytest
 
 from criteo_audiences import UploadReport
+from criteo_audiences.meter import CallEnd
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment
+from criteo_audiences.uploads.slots import Slots
 from tests.kit import LIST, options_of, run_in_virtual_time, upload
 
 Reply = Callable[[Amendment], "ContactListOperation | BaseException | Awaitable[ContactListOperation] | None"]
@@ -45,6 +47,7 @@ class FakeAmend:
                 answer = await answer
         finally:
             self.in_flight -= 1
+            amendment.meter.count_end(CallEnd.ANSWERED)
         if isinstance(answer, BaseException):
             raise answer
         return answer if isinstance(answer, ContactListOperation) else accept(amendment)
@@ -71,14 +74,14 @@ def fake_amend() -> type[FakeAmend]:
 def run_timed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., UploadReport]:
     """Runs an upload in virtual time, by which its elapsed time and load are measured as well."""
 
-    def run(amend: Any, source: object, **options: Any) -> UploadReport:
+    def run(amend: Any, source: object, *, slots: Slots | None = None, **options: Any) -> UploadReport:
         async def main() -> UploadReport:
             loop = asyncio.get_running_loop()
             monkeypatch.setattr("time.monotonic", loop.time)
             monkeypatch.setattr("time.clock_gettime", lambda _: loop.time())
             settings = options_of(**{"batch_size": 10, **options})
             try:
-                return await upload(amend, LIST, source, settings)
+                return await upload(amend, LIST, source, settings, slots=slots)
             finally:
                 monkeypatch.undo()
 

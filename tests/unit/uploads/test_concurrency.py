@@ -1,9 +1,7 @@
 """The rule for how much is in flight: its bounds, and what it makes of servers whose service time is a formula."""
 
-import asyncio
 import itertools
 import math
-from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -12,73 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import Quota, ServerError, UploadReport
-from criteo_audiences.loops import SystemClock
 from criteo_audiences.meter import CallEnd
 from criteo_audiences.models import ContactListOperation
-from criteo_audiences.session.quota import LocalRateLimiter
 from criteo_audiences.uploads import Amendment
 from criteo_audiences.uploads.slots import MOST, START, Call, Level, LimitedBy, Slots, limit_in_silence, quota_bound
 from tests.kit import LIST, assert_adds_up, emails, options_of, run_in_virtual_time, upload
+from tests.unit.uploads.servers import LoopClock, Server
 
 SECONDS = st.floats(0.001, 60.0)
-
-
-class LoopClock(SystemClock):
-    """The time of the running loop."""
-
-    def now(self) -> float:
-        """See `Clock.now`."""
-        return asyncio.get_running_loop().time()
-
-
-@attrs.define
-class Server:
-    """Amend calls under a quota, to a server whose answers take as long as a formula says.
-
-    Attributes:
-        seconds: of an answer, by the calls that are in flight when one arrives.
-        quota: of the client.
-        fails: whether a call fails for a passing reason, by its number; it is then made again after `retry_after`.
-        retry_after: seconds.
-    """
-
-    seconds: Callable[[int], float]
-    quota: Quota = attrs.field(factory=lambda: Quota(1_000_000))
-    fails: Callable[[int], bool] = lambda _: False
-    retry_after: float = 1.0
-    calls: int = 0
-    in_flight: int = 0
-    most: int = 0
-    _limiter: LocalRateLimiter = attrs.field(init=False)
-
-    @_limiter.default
-    def _limiter_of_the_loop(self) -> LocalRateLimiter:
-        return LocalRateLimiter(self.quota, clock=LoopClock())
-
-    async def __call__(self, amendment: Amendment) -> ContactListOperation:
-        """Makes a call until it succeeds."""
-        if await self._fails(amendment):
-            await asyncio.sleep(self.retry_after)
-            return await self(amendment)
-        return ContactListOperation(valid=amendment.batch.count, invalid=0)
-
-    async def _fails(self, amendment: Amendment) -> bool:
-        meter = amendment.meter
-        assert meter is not None
-        with meter.waiting():
-            await self._limiter.acquire(background=True)
-        meter.note_window(self._limiter.window)
-        meter.count_call()
-        self.calls += 1
-        failed = self.fails(self.calls)
-        self.in_flight += 1
-        self.most = max(self.most, self.in_flight)
-        sent_at = LoopClock().now()
-        await asyncio.sleep(self.seconds(self.in_flight))
-        self.in_flight -= 1
-        meter.count_end(CallEnd.FAILED if failed else CallEnd.ANSWERED)
-        self._limiter.settle(sent_at=sent_at)
-        return failed
 
 
 def uploaded(server: Server, batches: int, **options: Any) -> tuple[float, UploadReport]:

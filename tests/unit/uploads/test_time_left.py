@@ -10,9 +10,11 @@ from attrs import frozen
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from criteo_audiences import Progress, ServerError
+from criteo_audiences import Progress, Quota, ServerError
 from criteo_audiences.uploads.pace import Moment, TimeLeft
+from criteo_audiences.uploads.slots import Slots
 from tests.kit import emails
+from tests.unit.uploads.servers import LoopClock, Server
 
 MOST_OFF = 2.0
 
@@ -61,15 +63,23 @@ def waits(run: list[tuple[float, float, float]], until: float) -> float:
 def estimate(upload: Upload, run: list[tuple[float, float, float]], now: float) -> float:
     """Returns what is said at a moment of an upload."""
     window = (upload.calls, upload.period)
-    left = TimeLeft(answers_after=upload.seconds)
-    left.begin(Moment(now=0.0))
+    left = TimeLeft(lambda _: upload.senders, answers_after=upload.seconds)
+    for taken in sorted(taken for taken, _, _ in run if taken <= now):
+        left.begin(Moment(now=taken, waited=waits(run, taken), window=window))
     ended = [end for _, _, end in run if end <= now]
     for end in ended:
         left.note(Moment(now=end, waited=waits(run, end), window=window))
     held = [now - taken for taken, gone, _ in run if taken <= now < gone]
     flying = sum(taken <= now < end for taken, _, end in run)
     moment = Moment(
-        now=now, waited=waits(run, now), waiting_for=max(held, default=None), window=window, in_flight=flying
+        now=now,
+        waited=waits(run, now),
+        waiting_for=max(held, default=None),
+        window=window,
+        in_flight=flying,
+        held_back=len(held),
+        round_trip=upload.seconds if ended else None,
+        is_full=True,
     )
     return left.for_batches(upload.batches - len(ended), moment)
 
@@ -97,51 +107,74 @@ def test_it_is_at_most_twice_too_long_or_too_short(upload: Upload) -> None:
         assert actual / MOST_OFF <= found <= actual * MOST_OFF, (share, found, actual)
 
 
+def left_after(begins: list[float], ends: list[float] = [], *, waited: float = 0.0) -> TimeLeft:  # noqa: B006 - is read
+    """Returns what knows when batches went out and came back."""
+    left = TimeLeft(lambda _: 4)
+    for begin in begins:
+        left.begin(Moment(now=begin, waited=waited))
+    for end in ends:
+        left.note(Moment(now=end, waited=waited))
+    return left
+
+
 def test_it_follows_the_pace_of_late() -> None:
     """A network that has become four times slower is believed, not the mean of all."""
-    left = TimeLeft()
-    left.begin(Moment(now=0.0))
-    ends = [0.25 * number for number in range(1, 41)] + [10.0 + number for number in range(1, 21)]
-    for end in ends:
-        left.note(Moment(now=end))
-    assert left.for_batches(40, Moment(now=30.0, in_flight=4)) == pytest.approx(40.0)
+    left = left_after([0.25 * number for number in range(41)] + [10.0 + number for number in range(1, 21)])
+    moment = Moment(now=30.0, in_flight=1, round_trip=1.0, is_full=True)
+    assert left.for_batches(40, moment) == pytest.approx(40.0)
+
+
+def test_it_knows_that_more_are_in_flight_before_they_come_back() -> None:
+    """Four went out at a time, now twenty do: ninety more take a fifth of the time."""
+    left = left_after([0.0] * 4 + [1.0] * 20, ends=[1.0] * 4)
+    moment = Moment(now=1.0, in_flight=20, round_trip=1.0, is_full=True)
+    assert left.for_batches(100, moment) == pytest.approx(5.0)
+
+
+def test_bursts_of_a_source_are_no_pace() -> None:
+    """Twenty rows every two seconds are ten a second, also right after they came."""
+    left = left_after([2.0 * burst for burst in range(1, 6) for _ in range(20)])
+    moment = Moment(now=10.0, in_flight=20, round_trip=0.1)
+    assert left.for_batches(120, moment) == pytest.approx(10.0, rel=0.3)
 
 
 def test_a_pause_is_no_pace() -> None:
-    """When nothing comes back for long, what is left grows."""
-    left = TimeLeft()
-    left.begin(Moment(now=0.0))
-    for end in range(1, 11):
-        left.note(Moment(now=float(end)))
-    assert left.for_batches(10, Moment(now=10.5, in_flight=1)) == pytest.approx(9.5)
-    assert left.for_batches(10, Moment(now=60.0, in_flight=1)) == pytest.approx(60.0)
+    """When nothing goes out for long, what is left grows."""
+    left = left_after([float(begin) for begin in range(11)])
+    assert left.for_batches(10, Moment(now=10.5, in_flight=1, round_trip=1.0)) == pytest.approx(9.5)
+    assert left.for_batches(10, Moment(now=60.0, in_flight=1, round_trip=1.0)) > 50.0
 
 
 @pytest.mark.parametrize(("waiting_for", "seconds"), [(None, 1.0), (0.0, 60.0), (45.0, 15.0), (70.0, 1.0)])
 def test_it_holds_the_rest_of_a_wait(waiting_for: float | None, seconds: float) -> None:
     """Others may have used up the window, so a batch that waits can do so until it ends, whatever the pace."""
-    left = TimeLeft()
-    left.begin(Moment(now=0.0))
-    for end in range(1, 10):
-        left.note(Moment(now=float(end)))
-    moment = Moment(now=9.0, waiting_for=waiting_for, window=(250, 60.0), in_flight=1)
+    left = left_after([float(begin) for begin in range(10)], [float(end) for end in range(1, 10)])
+    moment = Moment(
+        now=9.0,
+        waiting_for=waiting_for,
+        window=(250, 60.0),
+        in_flight=1,
+        held_back=waiting_for is not None,
+        round_trip=1.0,
+    )
     assert left.for_batches(1, moment) == pytest.approx(seconds)
 
 
 def test_a_window_shared_with_others_counts_as_far_as_it_was_ours() -> None:
     """Fifty calls a minute came through of 250: a hundred more take two minutes."""
-    left = TimeLeft()
-    left.begin(Moment(now=0.0))
-    ends = [minute * 60.0 + 0.1 * number for minute in range(3) for number in range(1, 51)]
-    for end in ends:
-        left.note(Moment(now=end, waited=55.0 * (end // 60)))
-    moment = Moment(now=130.0, waited=110.0, waiting_for=5.0, window=(250, 60.0), in_flight=4)
+    left = TimeLeft(lambda _: 4)
+    for end in (minute * 60.0 + 0.1 * number for minute in range(3) for number in range(1, 51)):
+        left.begin(Moment(now=end - 0.1, waited=55.0 * (end // 60)))
+        left.note(Moment(now=end))
+    moment = Moment(
+        now=130.0, waited=110.0, waiting_for=5.0, window=(250, 60.0), in_flight=4, held_back=4, round_trip=0.1
+    )
     assert left.for_batches(100, moment) == pytest.approx(115.0, rel=0.1)
 
 
 def test_before_the_first_batch_the_whole_is_foreseen() -> None:
     """A table half read in 4 s is read in another 4 s, then looked through for as long as it was read."""
-    left = TimeLeft()
+    left = TimeLeft(lambda _: 4)
     left.begin_reading(10.0)
     assert left.before_first_batch(0.5, 14.0) == (12.0, 0.0)
     assert left.before_first_batch(1.0, 18.0) == (8.0, 0.0)
@@ -163,6 +196,16 @@ class Rows:
         for row in emails(self._number):
             await asyncio.sleep(0.1)
             yield row
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize("batches", [60, 200, 600])
+@pytest.mark.parametrize("service", ["at any load", "slower with each"])
+def test_the_number_in_flight_may_find_itself(run_timed: Any, seconds: float, batches: int, service: str) -> None:
+    """With Criteo's quota, whether it is reached or not, and servers at which more calls at once do or do not pay."""
+    server = Server(lambda beside: seconds * (1.0 if service == "at any load" else max(1.0, beside / 20)), Quota(250))
+    took, told = uploaded(run_timed, server, list(emails(10 * batches)), slots=Slots(LoopClock().now))
+    assert max(offs(took, told)) <= MOST_OFF
 
 
 def uploaded(run_timed: Any, amend: Any, source: object, **options: Any) -> tuple[float, list[Progress]]:
