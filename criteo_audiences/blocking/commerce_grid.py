@@ -1,7 +1,7 @@
 """Commerce Grid without `await`: one line a method, which is typed and explained where its async one is."""
 
 from criteo_audiences import commerce_grid as api
-from criteo_audiences.blocking.twins import Service, blocking
+from criteo_audiences.blocking.twins import Service, blocking, blocking_upload
 
 
 class CommerceGrid(Service):
@@ -15,7 +15,7 @@ class CommerceGrid(Service):
     amend_contact_list = blocking(api.CommerceGrid.amend_contact_list)
     clear_contact_list = blocking(api.CommerceGrid.clear_contact_list)
     get_contact_list_statistics = blocking(api.CommerceGrid.get_contact_list_statistics)
-    upload_contact_list = blocking(api.CommerceGrid.upload_contact_list)
+    upload_contact_list = blocking_upload(api.CommerceGrid.upload_contact_list)
     stream_contact_list = blocking(api.CommerceGrid.stream_contact_list)
     mirror_contact_list = blocking(api.CommerceGrid.mirror_contact_list)
     replace_contact_list = blocking(api.CommerceGrid.replace_contact_list)

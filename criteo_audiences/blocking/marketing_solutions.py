@@ -1,7 +1,7 @@
 """Marketing Solutions without `await`: one line a method, which is typed and explained where its async one is."""
 
 from criteo_audiences import marketing_solutions as api
-from criteo_audiences.blocking.twins import Service, blocking
+from criteo_audiences.blocking.twins import Service, blocking, blocking_upload
 
 
 class MarketingSolutions(Service):
@@ -15,7 +15,7 @@ class MarketingSolutions(Service):
     amend_contact_list = blocking(api.MarketingSolutions.amend_contact_list)
     clear_contact_list = blocking(api.MarketingSolutions.clear_contact_list)
     get_contact_list_statistics = blocking(api.MarketingSolutions.get_contact_list_statistics)
-    upload_contact_list = blocking(api.MarketingSolutions.upload_contact_list)
+    upload_contact_list = blocking_upload(api.MarketingSolutions.upload_contact_list)
     stream_contact_list = blocking(api.MarketingSolutions.stream_contact_list)
     mirror_contact_list = blocking(api.MarketingSolutions.mirror_contact_list)
     replace_contact_list = blocking(api.MarketingSolutions.replace_contact_list)

@@ -1,7 +1,7 @@
 """Retail Media without `await`: one line a method, which is typed and explained where its async one is."""
 
 from criteo_audiences import retail_media as api
-from criteo_audiences.blocking.twins import Service, blocking
+from criteo_audiences.blocking.twins import Service, blocking, blocking_upload
 
 
 class RetailMedia(Service):
@@ -15,7 +15,7 @@ class RetailMedia(Service):
     amend_contact_list = blocking(api.RetailMedia.amend_contact_list)
     clear_contact_list = blocking(api.RetailMedia.clear_contact_list)
     get_contact_list_statistics = blocking(api.RetailMedia.get_contact_list_statistics)
-    upload_contact_list = blocking(api.RetailMedia.upload_contact_list)
+    upload_contact_list = blocking_upload(api.RetailMedia.upload_contact_list)
     stream_contact_list = blocking(api.RetailMedia.stream_contact_list)
     mirror_contact_list = blocking(api.RetailMedia.mirror_contact_list)
     replace_contact_list = blocking(api.RetailMedia.replace_contact_list)

@@ -13,7 +13,7 @@ from criteo_audiences import results, uploads
 from criteo_audiences.blocking.portal import Caller, Portal
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.results import Page
-from criteo_audiences.uploads import BatchResult, UploadReport
+from criteo_audiences.uploads import BatchResult, Lookalike, NotASource, Source, UploadReport
 from criteo_audiences.uploads.lane import refuse_lookalikes
 from criteo_audiences.uploads.options import opt_outs_of
 from criteo_audiences.validation import require_plain_function
@@ -176,6 +176,25 @@ def blocking(method: Callable[..., Any], /) -> Any:
     return twin
 
 
+class UploadMethod(Protocol[P]):
+    """A method that uploads a source, for type checkers, which are told what is none."""
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self, segment_id: str, source: Lookalike, *args: P.args, **options: P.kwargs
+    ) -> NotASource: ...
+    @overload
+    def __call__(self, segment_id: str, source: Source, *args: P.args, **options: P.kwargs) -> UploadReport: ...
+
+
+def blocking_upload(
+    method: Callable[Concatenate[Any, str, Source, P], Coroutine[Any, Any, UploadReport]], /
+) -> UploadMethod[P]:
+    """Returns what `blocking` does, for a method with several signatures: mypy would take the first one for all."""
+    upload: Any = blocking(method)
+    return upload  # type: ignore[no-any-return]
+
+
 def like(method: object) -> Callable[[F], F]:
     """Gives a method the docstring of an async one."""
 
@@ -261,4 +280,4 @@ def _of_this_side(annotation: Any) -> Any:
     return annotation if side is None else side[get_args(annotation)]
 
 
-__all__ = ["Method", "Search", "Service", "Twin", "UploadStream", "blocking", "like"]
+__all__ = ["Method", "Search", "Service", "Twin", "UploadStream", "blocking", "blocking_upload", "like"]

@@ -1,23 +1,19 @@
 """Commerce Grid: one coroutine an endpoint (OpenAPI 2026-07)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final, Unpack, overload
 
-from criteo_audiences.commerce_grid.models import (
-    AudienceSegment,
-    AudienceSegmentCreate,
-    AudienceSegmentUpdate,
-    ContactListCreate,
-    SegmentType,
-)
+from criteo_audiences.commerce_grid.segment_api import Segments
 from criteo_audiences.contact_lists import (
     Calls,
     ContactLists,
     HashedUpload,
+    Lookalike,
     MirrorOptions,
     MirrorReport,
+    NotASource,
     PlainUpload,
     SegmentCheck,
     Source,
@@ -26,29 +22,14 @@ from criteo_audiences.contact_lists import (
     UploadStream,
     Vocabulary,
 )
-from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import Application, ContactListOperation, ContactListStatistics, IdentifierType, Operation
-from criteo_audiences.results import BulkResult, Search
-from criteo_audiences.segment_match import Wanted, ensure_contact_list
 from criteo_audiences.session.endpoints import (
-    entities,
-    id_list,
-    identities,
-    search,
-    send_bulk,
-    send_deletion,
     send_for_one,
-    words_of,
 )
-from criteo_audiences.session.protocol import Request, json_request
-from criteo_audiences.session.session import Session
-from criteo_audiences.validation import require_ids, require_models, require_text
+from criteo_audiences.session.protocol import Request
+from criteo_audiences.validation import require_text
 
-_ENTITY: Final = "AudienceSegment"
-_FIRST_VERSION: Final = "2026-01"
-_PAGE_MAXIMUM: Final = 100
-_SEGMENTS: Final = "/commerce-grid/audience-segments"
-_CONTACT_LIST: Final = f"{_SEGMENTS}/{{segment_id}}/contact-list"
+_CONTACT_LIST: Final = "/commerce-grid/audience-segments/{segment_id}/contact-list"
 
 _VOCABULARY: Final = Vocabulary(
     "Commerce Grid",
@@ -76,127 +57,8 @@ _CALLS: Final = Calls(
 )
 
 
-class CommerceGrid:
+class CommerceGrid(Segments):
     """Criteo's Commerce Grid; reached as `client.commerce_grid`."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-
-    async def create_audience_segments(self, segments: Iterable[AudienceSegmentCreate]) -> BulkResult[AudienceSegment]:
-        """Creates audience segments; never repeated after a lost answer, because names are unique.
-
-        Args:
-            segments: what to create.
-
-        Returns:
-            The segments created, and in `.failures` each that was not, with its problems.
-
-        Raises:
-            ConfigurationError: when there is nothing to create.
-            CriteoError: when the call as a whole failed.
-        """
-        self._require_version()
-        wanted = require_models(segments, AudienceSegmentCreate, "segments")
-        body = entities(wanted, _ENTITY, "segments")
-        request = json_request("POST", f"{_SEGMENTS}/create", body, repeatable=False)
-        return await send_bulk(self._session, request, AudienceSegment, wanted)
-
-    async def update_audience_segments(self, segments: Iterable[AudienceSegmentUpdate]) -> BulkResult[AudienceSegment]:
-        """Changes audience segments: what an update leaves out stays, what it sets to `None` is taken away.
-
-        Args:
-            segments: the changes.
-
-        Returns:
-            The segments changed, and in `.failures` each that was not, with its problems.
-
-        Raises:
-            ConfigurationError: when there is nothing to change.
-            CriteoError: when the call as a whole failed.
-        """
-        self._require_version()
-        wanted = require_models(segments, AudienceSegmentUpdate, "segments")
-        body = entities(wanted, _ENTITY, "segments")
-        request = json_request("PATCH", _SEGMENTS, body)
-        return await send_bulk(self._session, request, AudienceSegment, wanted)
-
-    async def delete_audience_segments(self, ids: Iterable[str]) -> BulkResult[str]:
-        """Deletes audience segments; one that an audience uses stays, with a problem that says so.
-
-        Args:
-            ids: the segments.
-
-        Returns:
-            The ids deleted, and in `.failures` each that was not, with its problems.
-
-        Raises:
-            ConfigurationError: when there is none.
-            CriteoError: when the call as a whole failed.
-        """
-        self._require_version()
-        wanted = require_ids(ids, "ids")
-        request = json_request("POST", f"{_SEGMENTS}/delete", identities(wanted, _ENTITY))
-        return await send_deletion(self._session, request, wanted)
-
-    def search_audience_segments(
-        self,
-        *,
-        audience_segment_ids: Iterable[str] | None = None,
-        data_provider_ids: Iterable[str] | None = None,
-        remote_ids: Iterable[str] | None = None,
-        audience_segment_types: Iterable[SegmentType | str] | None = None,
-    ) -> Search[AudienceSegment]:
-        """Searches audience segments that match all given filters.
-
-        Args:
-            audience_segment_ids: only these.
-            data_provider_ids: only segments of these data providers.
-            remote_ids: only segments that the data provider knows by these ids.
-            audience_segment_types: only segments of these kinds.
-
-        Returns:
-            A search to iterate over with `async for`, or to take one `page` of; nothing is sent before.
-
-        Raises:
-            ConfigurationError: when a filter is no list of its kind.
-        """
-        self._require_version()
-        filters = {
-            "audienceSegmentIds": id_list(audience_segment_ids, "audience_segment_ids"),
-            "dataProviderIds": id_list(data_provider_ids, "data_provider_ids"),
-            "remoteIds": id_list(remote_ids, "remote_ids"),
-            "audienceSegmentTypes": words_of(SegmentType, audience_segment_types, "audience_segment_types"),
-        }
-        path = Request(method="POST", path=f"{_SEGMENTS}/search")
-        return search(self._session, path, filters, AudienceSegment, page_maximum=_PAGE_MAXIMUM)
-
-    async def ensure_contact_list(
-        self, *, data_provider_id: str, name: str, description: str | None = None, remote_id: str | None = None
-    ) -> AudienceSegment:
-        """Returns the contact list of that name, creating it when there is none; right when two run at once.
-
-        It creates first and searches only when the name is taken, since there is no search by name.
-
-        Args:
-            data_provider_id: its owner.
-            name: unique among the data provider's segments.
-            description: for a list that is created; one that exists keeps its own.
-            remote_id: the data provider's own id of a list that is created.
-
-        Raises:
-            ConfigurationError: when an argument is missing or empty.
-            SegmentMismatchError: when the name belongs to another segment than was asked for; naming each difference.
-            CriteoError: when a call failed.
-        """
-        create = AudienceSegmentCreate(
-            data_provider_id=data_provider_id,
-            name=name,
-            description=description,
-            contact_list=ContactListCreate(remote_id=remote_id),
-        )
-        found = self.search_audience_segments(data_provider_ids=[data_provider_id])
-        wanted = Wanted(owner={"data_provider_id": data_provider_id}, remote_id=remote_id)
-        return await ensure_contact_list(lambda: self.create_audience_segments([create]), found, name, wanted)
 
     async def amend_contact_list(
         self,
@@ -255,6 +117,21 @@ class CommerceGrid:
         return await send_for_one(self._session, request, ContactListStatistics)
 
     @overload
+    def upload_contact_list(  # type: ignore[overload-overlap]
+        self,
+        segment_id: str,
+        source: Lookalike,
+        *,
+        data_provider_id: str | None = None,
+        **options: Unpack[HashedUpload],
+    ) -> NotASource: ...
+
+    @overload
+    def upload_contact_list(  # type: ignore[overload-overlap]
+        self, segment_id: str, source: Lookalike, *, data_provider_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> NotASource: ...
+
+    @overload
     async def upload_contact_list(
         self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[HashedUpload]
     ) -> UploadReport: ...
@@ -264,8 +141,13 @@ class CommerceGrid:
         self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[PlainUpload]
     ) -> UploadReport: ...
 
-    async def upload_contact_list(
-        self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[UploadOptions]
+    async def upload_contact_list(  # type: ignore[misc]  # pyright: ignore[reportInconsistentOverload]
+        self,
+        segment_id: str,
+        source: Source,
+        *,
+        data_provider_id: str | None = None,
+        **options: Unpack[UploadOptions],
     ) -> UploadReport:
         """Uploads identifiers of any number to a contact list: normalized, hashed as chosen, in concurrent batches.
 
@@ -368,18 +250,6 @@ class CommerceGrid:
         """
         check = self._segment_check(segment_id, data_provider_id)
         return self._contact_lists.stream(segment_id, source, check, options)
-
-    def _require_version(self) -> None:
-        """Refuses versions before `2026-01`, which have no audience segments and would answer every call with 404.
-
-        Raises:
-            ConfigurationError: under such a version.
-        """
-        if self._session.api_version < _FIRST_VERSION:  # "experimental" comes after the digits
-            raise ConfigurationError(
-                f'Commerce Grid has audiences since api_version="{_FIRST_VERSION}", not under '
-                f"{self._session.api_version}."
-            )
 
     @property
     def identifier_types(self) -> frozenset[IdentifierType]:

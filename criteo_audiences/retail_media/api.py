@@ -1,6 +1,6 @@
 """Retail Media: audience segments and contact lists, one coroutine an endpoint (OpenAPI 2026-07)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Final, Unpack, overload
 
@@ -8,8 +8,10 @@ from criteo_audiences.contact_lists import (
     Calls,
     ContactLists,
     HashedUpload,
+    Lookalike,
     MirrorOptions,
     MirrorReport,
+    NotASource,
     PlainUpload,
     SegmentCheck,
     Source,
@@ -20,34 +22,17 @@ from criteo_audiences.contact_lists import (
 )
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import ContactListOperation, ContactListStatistics, IdentifierType, Operation
-from criteo_audiences.results import BulkResult, Search
-from criteo_audiences.retail_media.audience_api import Audiences
 from criteo_audiences.retail_media.models import (
     WIRE_TYPES,
-    AudienceSegment,
-    AudienceSegmentCreate,
-    AudienceSegmentUpdate,
-    ContactListCreate,
-    SegmentType,
 )
-from criteo_audiences.segment_match import Wanted, ensure_contact_list
+from criteo_audiences.retail_media.segment_api import Segments, account_path
 from criteo_audiences.session.endpoints import (
-    entities,
-    id_list,
-    identities,
-    search,
-    send_bulk,
-    send_deletion,
     send_for_one,
-    words_of,
 )
-from criteo_audiences.session.protocol import Request, json_request
-from criteo_audiences.validation import require_ids, require_models, require_text
+from criteo_audiences.session.protocol import Request
+from criteo_audiences.validation import require_text
 
-_ENTITY: Final = "AudienceSegment"
-_PAGE_MAXIMUM: Final = 500
-_SEGMENTS: Final = "/retail-media/accounts/{account_id}/audience-segments"
-_STATISTICS: Final = f"{_SEGMENTS}/{{segment_id}}/contact-list"
+_STATISTICS: Final = "/retail-media/accounts/{account_id}/audience-segments/{segment_id}/contact-list"
 _CONTACT_LIST: Final = "/retail-media/audience-segments/{segment_id}/contact-list"
 _VOCABULARY: Final = Vocabulary("Retail Media", WIRE_TYPES)
 _CALLS: Final = Calls(
@@ -58,143 +43,8 @@ _CALLS: Final = Calls(
 )
 
 
-class RetailMedia(Audiences):
+class RetailMedia(Segments):
     """Criteo's Retail Media; reached as `client.retail_media`. Where the path has an account, it comes first."""
-
-    async def create_audience_segments(
-        self, account_id: str, segments: Iterable[AudienceSegmentCreate]
-    ) -> BulkResult[AudienceSegment]:
-        """Creates audience segments; never repeated after a lost answer, because names are unique.
-
-        Criteo's pages say that only contact lists can be created in a stable version, and events segments under
-        `api_version="experimental"`; its OpenAPI document declares both in either.
-
-        Args:
-            account_id: the account.
-            segments: what to create.
-
-        Returns:
-            The segments created, and in `.failures` each that was not, with its problems.
-
-        Raises:
-            ConfigurationError: when there is nothing to create.
-            CriteoError: when the call as a whole failed.
-        """
-        wanted = require_models(segments, AudienceSegmentCreate, "segments")
-        body = entities(wanted, _ENTITY, "segments")
-        path = _account(account_id)
-        request = json_request("POST", f"{_SEGMENTS}/create", body, path_parameters=path, repeatable=False)
-        return await send_bulk(self._session, request, AudienceSegment, wanted)
-
-    async def update_audience_segments(
-        self, account_id: str, segments: Iterable[AudienceSegmentUpdate]
-    ) -> BulkResult[AudienceSegment]:
-        """Changes audience segments: what an update leaves out stays, what it sets to `None` is taken away.
-
-        Args:
-            account_id: the account.
-            segments: the changes.
-
-        Returns:
-            The segments changed, and in `.failures` each that was not, with its problems.
-
-        Raises:
-            ConfigurationError: when there is nothing to change.
-            CriteoError: when the call as a whole failed.
-        """
-        wanted = require_models(segments, AudienceSegmentUpdate, "segments")
-        body = entities(wanted, _ENTITY, "segments")
-        request = json_request("PATCH", _SEGMENTS, body, path_parameters=_account(account_id))
-        return await send_bulk(self._session, request, AudienceSegment, wanted)
-
-    async def delete_audience_segments(self, account_id: str, ids: Iterable[str]) -> BulkResult[str]:
-        """Deletes audience segments; one that an audience uses stays, with a problem that says so.
-
-        Args:
-            account_id: the account.
-            ids: the segments.
-
-        Returns:
-            The ids deleted, and in `.failures` each that was not, with its problems.
-
-        Raises:
-            ConfigurationError: when there is none.
-            CriteoError: when the call as a whole failed.
-        """
-        wanted = require_ids(ids, "ids")
-        body = identities(wanted, _ENTITY)
-        request = json_request("POST", f"{_SEGMENTS}/delete", body, path_parameters=_account(account_id))
-        return await send_deletion(self._session, request, wanted)
-
-    def search_audience_segments(
-        self,
-        account_id: str,
-        *,
-        audience_segment_ids: Iterable[str] | None = None,
-        retailer_ids: Iterable[str] | None = None,
-        audience_segment_types: Iterable[SegmentType | str] | None = None,
-    ) -> Search[AudienceSegment]:
-        """Searches an account's audience segments that match all given filters.
-
-        Args:
-            account_id: the account.
-            audience_segment_ids: only these.
-            retailer_ids: only segments of these retailers.
-            audience_segment_types: only segments of these kinds.
-
-        Returns:
-            A search to iterate over with `async for`, or to take one `page` of; nothing is sent before.
-
-        Raises:
-            ConfigurationError: when a filter is no list of its kind.
-        """
-        filters = {
-            "audienceSegmentIds": id_list(audience_segment_ids, "audience_segment_ids"),
-            "retailerIds": id_list(retailer_ids, "retailer_ids"),
-            "audienceSegmentTypes": words_of(SegmentType, audience_segment_types, "audience_segment_types"),
-        }
-        path = Request(method="POST", path=f"{_SEGMENTS}/search", path_parameters=_account(account_id))
-        return search(self._session, path, filters, AudienceSegment, page_maximum=_PAGE_MAXIMUM)
-
-    async def ensure_contact_list(
-        self,
-        account_id: str,
-        *,
-        retailer_id: str,
-        name: str,
-        identifier_type: IdentifierType | str = IdentifierType.EMAIL,
-        description: str | None = None,
-    ) -> AudienceSegment:
-        """Returns the contact list of that name, creating it when there is none; right when two run at once.
-
-        It creates first and searches only when the name is taken, since there is no search by name.
-
-        Args:
-            account_id: the account.
-            retailer_id: the retailer whose shoppers it holds.
-            name: unique among the account's segments.
-            identifier_type: the one kind of identifier a new list takes.
-            description: for a list that is created; one that exists keeps its own.
-
-        Raises:
-            ConfigurationError: when an argument is missing or empty.
-            SegmentMismatchError: when the name belongs to another segment than was asked for, such as another
-                retailer's, or one of another kind of identifier; naming each difference.
-            CriteoError: when a call failed.
-        """
-        create = AudienceSegmentCreate(
-            retailer_id=retailer_id,
-            name=name,
-            description=description,
-            contact_list=ContactListCreate(identifier_type=identifier_type),
-        )
-        found = self.search_audience_segments(account_id)
-        owner = {"account_id": account_id, "retailer_id": retailer_id}
-        kinds = [ContactListCreate(identifier_type=identifier_type).identifier_type]
-        wanted = Wanted(owner=owner, kinds=kinds)
-        return await ensure_contact_list(
-            lambda: self.create_audience_segments(account_id, [create]), found, name, wanted
-        )
 
     async def amend_contact_list(
         self,
@@ -247,9 +97,19 @@ class RetailMedia(Audiences):
         Raises:
             CriteoError: when the call failed.
         """
-        path = {**_account(account_id), **_segment(segment_id)}
+        path = {**account_path(account_id), **_segment(segment_id)}
         request = Request(method="GET", path=_STATISTICS, path_parameters=path)
         return await send_for_one(self._session, request, ContactListStatistics)
+
+    @overload
+    def upload_contact_list(  # type: ignore[overload-overlap]
+        self, segment_id: str, source: Lookalike, *, account_id: str | None = None, **options: Unpack[HashedUpload]
+    ) -> NotASource: ...
+
+    @overload
+    def upload_contact_list(  # type: ignore[overload-overlap]
+        self, segment_id: str, source: Lookalike, *, account_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> NotASource: ...
 
     @overload
     async def upload_contact_list(
@@ -261,7 +121,7 @@ class RetailMedia(Audiences):
         self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[PlainUpload]
     ) -> UploadReport: ...
 
-    async def upload_contact_list(
+    async def upload_contact_list(  # type: ignore[misc]  # pyright: ignore[reportInconsistentOverload]
         self,
         segment_id: str,
         source: Source,
@@ -410,10 +270,6 @@ class RetailMedia(Audiences):
         found = self.search_audience_segments(account_id, audience_segment_ids=[require_text(segment_id, "segment_id")])
         owner = {"account_id": account_id} | ({} if retailer_id is None else {"retailer_id": retailer_id})
         return SegmentCheck(found, segment_id, owner)
-
-
-def _account(account_id: str) -> dict[str, str]:
-    return {"account_id": require_text(account_id, "account_id")}
 
 
 def _segment(segment_id: str) -> dict[str, str]:

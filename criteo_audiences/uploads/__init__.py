@@ -3,7 +3,7 @@
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import Amend, Amendment, BatchResult, Destination, Outcome
 from criteo_audiences.uploads.keywords import HashedUpload, PlainUpload, UploadOptions
-from criteo_audiences.uploads.lane import Source
+from criteo_audiences.uploads.lane import Lookalike, NotASource, Source
 from criteo_audiences.uploads.policies import Policy, Verdict
 from criteo_audiences.uploads.progress import Phase, Progress
 from criteo_audiences.uploads.report import UploadReport
@@ -17,6 +17,8 @@ __all__ = [
     "Destination",
     "HashedUpload",
     "LimitedBy",
+    "Lookalike",
+    "NotASource",
     "Outcome",
     "Phase",
     "PlainUpload",

@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
-from typing import Any, Final, Protocol
+from typing import IO, Any, Final, Protocol
 
 import anyio
 from attrs import frozen
@@ -111,6 +111,17 @@ class ArrowStream(Protocol):
 
 Source = Iterable[str | None] | AsyncIterable[str | None] | os.PathLike[str] | Table | ArrowStream
 """What an upload reads from: any iterable or async iterable of text, a file, or a table."""
+
+
+Lookalike = str | Mapping[Any, Any] | IO[Any]
+"""What can be iterated like a source and is none; text is a sequence of texts, too."""
+
+
+class NotASource:
+    """What type checkers are told that an upload of a `Lookalike` gives, since it cannot be awaited; there are none.
+
+    To read a file, pass a `pathlib.Path` or `Table.from_file(path)`; of a mapping, pass its keys or values.
+    """
 
 
 class Reading(Protocol):

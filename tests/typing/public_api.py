@@ -6,6 +6,7 @@ Each public method of the client and of the services stands in an `assert_type` 
 import datetime as dt
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import assert_type
 
@@ -59,7 +60,7 @@ from criteo_audiences.results import Page, Search
 from criteo_audiences.retail_media import RetailMedia
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.session import Event
-from criteo_audiences.uploads import SourceRow, UploadStream, Verdict
+from criteo_audiences.uploads import NotASource, SourceRow, UploadStream, Verdict
 
 
 def observe(event: Event) -> None:
@@ -167,8 +168,8 @@ async def segments(ms: MarketingSolutions) -> None:
     await ms.upload_contact_list("1", ["a"], identifier_type="madid")
     await ms.upload_contact_list("1", ["a"], identifier_type=IdentifierType.MADID, dedupe=True)
     await ms.upload_contact_list("1", ["a"])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    await ms.upload_contact_list("1", ["a"], hash="sha1")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
-    await ms.upload_contact_list("1", ["a"], identifier_type="email")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    await ms.upload_contact_list("1", ["a"], hash="sha1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await ms.upload_contact_list("1", ["a"], identifier_type="email")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     await ms.upload_contact_list("1", ["a"], hash=None, account_id="1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 
 
@@ -305,7 +306,7 @@ async def uploads(ms: MarketingSolutions) -> None:
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=30.0, drain_timeout=5.0)
     await ms.upload_contact_list("1", ["a"], hash=None, deadline=dt.datetime(2030, 1, 1, tzinfo=dt.UTC))
     await ms.upload_contact_list("1", ["a"], hash=None, deadline="next-window")
-    await ms.upload_contact_list("1", ["a"], hash=None, deadline="noon")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
+    await ms.upload_contact_list("1", ["a"], hash=None, deadline="noon")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     assert_type(report.partly_live_from, dt.datetime | None)
     assert_type(report.window_warning, str | None)
     await ms.upload_contact_list("1", ["a"], hash=None, fail_on="rejected>1%,any")
@@ -313,9 +314,9 @@ async def uploads(ms: MarketingSolutions) -> None:
     report = await ms.upload_contact_list("1", ["a"], hash=None, allow_empty=True, suppress=[], suppress_strict=False)
     assert_type(report.opt_outs, int | None)
     assert_type(report.unusable_opt_outs, int)
-    await ms.upload_contact_list("1", ["a"], hash=None, suppress_strict="no")  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
-    await ms.upload_contact_list("1", ["a"], hash=None, fail_on=1)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
-    await ms.upload_contact_list("1", [1, 2], hash=None)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    await ms.upload_contact_list("1", ["a"], hash=None, suppress_strict="no")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await ms.upload_contact_list("1", ["a"], hash=None, fail_on=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await ms.upload_contact_list("1", [1, 2], hash=None)  # type: ignore[list-item]  # pyright: ignore[reportCallIssue, reportArgumentType]
     await ms.upload_contact_list("1", ["a"], hash=None, batchsize=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     stream = ms.stream_contact_list("1", ["a@example.com"], hash="sha256")
     assert_type(
@@ -325,6 +326,23 @@ async def uploads(ms: MarketingSolutions) -> None:
         async for batch in results:
             assert_type(batch, BatchResult)
     assert_type(results.report, UploadReport)
+
+
+async def lookalikes(
+    ms: MarketingSolutions, lists: RetailMedia, grid: CommerceGrid, rows: dict[str, str], file: TextIOWrapper
+) -> None:
+    """Passes what can be iterated like a source and is none: a path as text, an open file, a mapping."""
+    await ms.upload_contact_list("1", "crm.csv", hash="sha256")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    await ms.upload_contact_list("1", "crm.csv", identifier_type="madid")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    await ms.upload_contact_list("1", file, hash="sha256", advertiser_id="1")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    await ms.upload_contact_list("1", StringIO("a@example.com"), hash="sha256")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    await ms.upload_contact_list("1", rows, hash="sha256")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    await lists.upload_contact_list("1", "crm.csv", hash="sha256", account_id="7")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    await grid.upload_contact_list("1", rows, identifier_type="madid")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    await ms.upload_contact_list("1", b"crm.csv", hash=None)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    assert_type(await ms.upload_contact_list("1", rows.values(), hash=None), UploadReport)
+    assert_type(await ms.upload_contact_list("1", rows.keys(), hash=None), UploadReport)
+    assert_type(await ms.upload_contact_list("1", (row for row in rows), hash=None), UploadReport)
 
 
 async def sandbox() -> None:
@@ -370,7 +388,9 @@ def blocking_client(criteo: blocking.CriteoClient) -> None:
     assert_type(results.report, UploadReport)
     assert_type(criteo.retail_media.list_accounts(), Iterator[rm.Account])
     assert_type(criteo.commerce_grid.get_application(), Application)
-    lists.upload_contact_list("1", ["a"], hash=None, account_id="1")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    lists.upload_contact_list("1", ["a"], hash=None, batchsize=1)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    lists.upload_contact_list("1", [1, 2], hash=None)  # type: ignore[list-item]  # pyright: ignore[reportArgumentType]
+    lists.upload_contact_list("1", ["a"], hash=None, account_id="1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    lists.upload_contact_list("1", ["a"], hash=None, batchsize=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    assert_type(lists.upload_contact_list("1", "crm.csv", hash=None), NotASource)
+    assert_type(lists.upload_contact_list("1", {"a@example.com": "Anna"}, hash=None), NotASource)
+    lists.upload_contact_list("1", [1, 2], hash=None)  # type: ignore[list-item]  # pyright: ignore[reportCallIssue, reportArgumentType]
     lists.delete_audience_segments(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
