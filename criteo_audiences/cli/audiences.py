@@ -12,6 +12,8 @@ from criteo_audiences.cli.bulk import (
     IdsArgument,
     Reach,
     delete_all,
+    missing_ids,
+    reading,
     send_all,
     send_one,
     show_estimate,
@@ -109,15 +111,16 @@ def list_audiences(service: ServiceArgument, owner: Buyer, filters: Filters, sta
     """List the audiences of an owner, each with the segments it combines."""
 
     def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
-        return _list(filters.search(criteo, service, owner), state)
+        return _list(filters.search(criteo, service, owner), filters, state)
 
     run_connected(command, state)
 
 
-async def _list(search: Any, state: Run) -> None:
+async def _list(search: Any, filters: Filters, state: Run) -> None:
     found = [audience async for audience in search]
+    problems = missing_ids(state, "audience", filters.id, found)
     if state.json:
-        print_json({"ok": True, "audiences": [shown(each) for each in found]})
+        print_json({"ok": not problems, "audiences": [shown(each) for each in found], "problems": problems})
         return
     rows = ((each.id, each.name, None if each.algebra is None else repr(each.algebra)) for each in found)
     print_table(("id", "name", "algebra"), *rows)
@@ -150,16 +153,16 @@ def create(
             raise ConfigurationError(f"{service.value} has no --retailer-id.")
         whose = {service.owner: owner.of(service), "retailer_id": retailer_id}
         send = in_account(criteo, service, owner.account_id, "create_audiences")
+        read = reading(criteo, service, owner.account_id, "audience")
         if from_file is not None:
             if (name, algebra, description) != (None, None, None):
                 raise ConfigurationError("--from-file says what to create; of the options only owners go with it.")
             wanted = _definitions(service, "Create", whose).read(from_file)
-            return send_all(send(wanted), state, "audience", [each.name for each in wanted])
+            return send_all(send(wanted), state, "audience", [each.name for each in wanted], read)
         if name is None or algebra is None:
             raise ConfigurationError("Give NAME and --algebra, or --from-file with the audiences to create.")
-        return send_one(
-            _sent_one(send([_new(service, owner, retailer_id, name, algebra, description)])), state, "audience"
-        )
+        wanted = _new(service, owner, retailer_id, name, algebra, description)
+        return send_one(_sent_one(send([wanted])), state, "audience", read)
 
     run_connected(command, state)
 
@@ -207,18 +210,19 @@ def update(
     def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         _require_audiences(service)
         send = in_account(criteo, service, account_id, "update_audiences")
+        read = reading(criteo, service, account_id, "audience")
         if from_file is not None:
             if audience_id is not None or algebra is not None or changes.given:
                 raise ConfigurationError(
                     "--from-file says what to change; no AUDIENCE_ID or other change goes with it."
                 )
             wanted = _definitions(service, "Update", {"account_id": account_id}).read(from_file)
-            return send_all(send(wanted), state, "audience", [each.id for each in wanted])
+            return send_all(send(wanted), state, "audience", [each.id for each in wanted], read)
         if audience_id is None:
             raise ConfigurationError("Give AUDIENCE_ID, or --from-file with the changes.")
         new = changes.keywords() | ({} if algebra is None else {"algebra": read_algebra(algebra)})
         change = models_of(service).AudienceUpdate(id=audience_id, **new)
-        return send_one(_sent_one(send([change])), state, "audience")
+        return send_one(_sent_one(send([change])), state, "audience", read)
 
     run_connected(command, state)
 

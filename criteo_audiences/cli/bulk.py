@@ -1,22 +1,25 @@
 """What `segments` and `audiences` both do with many at once: create and update from a file, delete, size."""
 
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Coroutine, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import attrs
 import typer
 
-from criteo_audiences import BulkResult, ConfigurationError
-from criteo_audiences.cli.entities import shown
+from criteo_audiences import BulkResult, ConfigurationError, CriteoError
+from criteo_audiences.cli.entities import has_settings, shown
+from criteo_audiences.cli.exit_codes import Exit, one_line
 from criteo_audiences.cli.options import Buyer, RetailerOption, Service, confirm, filled, in_account
 from criteo_audiences.cli.run import Run, print_problems
-from criteo_audiences.cli.streams import print_json, print_result
+from criteo_audiences.cli.streams import print_error, print_json, print_result
 
 if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
     from criteo_audiences import CriteoClient
 
 IdsArgument = Annotated[list[str], typer.Argument(parser=filled, metavar="ID...", help="Ids, separated by spaces.")]
 ChannelOption = Annotated[str | None, typer.Option(metavar="TEXT", help="Onsite or Offsite, for Retail Media.")]
+Reading = Callable[[Sequence[str]], AsyncIterable[Any]]
+"""Searches what has one of these ids."""
 
 
 @attrs.frozen(kw_only=True)
@@ -55,7 +58,25 @@ class Reach(Buyer):
         return {name: str(value) for name, value in given.items() if name != "account_id"}
 
 
-async def send_all(call: Coroutine[Any, Any, BulkResult[Any]], state: Run, noun: str, names: Sequence[str]) -> None:
+def reading(criteo: "CriteoClient", service: Service, account_id: str | None, noun: str) -> Reading:
+    """Returns the search by id of a service.
+
+    Args:
+        criteo: the client.
+        service: the service.
+        account_id: Retail Media's account.
+        noun: what is searched, as the method's name has it.
+
+    Raises:
+        ConfigurationError: when an option does not fit.
+    """
+    search: Callable[..., Any] = in_account(criteo, service, account_id, f"search_{noun}s")
+    return lambda ids: search(**{f"{noun}_ids": ids})
+
+
+async def send_all(
+    call: Coroutine[Any, Any, BulkResult[Any]], state: Run, noun: str, names: Sequence[str], read: Reading
+) -> None:
     """Prints what became of each definition of a file: the ids of those that Criteo took, and the problems of others.
 
     Args:
@@ -63,23 +84,82 @@ async def send_all(call: Coroutine[Any, Any, BulkResult[Any]], state: Run, noun:
         state: of the command.
         noun: what they are: `segment` or `audience`.
         names: what to call each in a message.
+        read: searches those whose settings the answer does not have.
     """
     result = await call
     problems = print_problems(state, result, names)
     if state.json:
-        print_json({"ok": not problems, f"{noun}s": [shown(each) for each in result.items], "problems": problems})
+        whole = await _completed(result.items, noun, read)
+        print_json({"ok": not problems, f"{noun}s": [shown(each) for each in whole], "problems": problems})
         return
     for each in result.items:
         print_result(each.id)
 
 
-async def send_one(call: Coroutine[Any, Any, Any], state: Run, noun: str) -> None:
-    """Prints the id of what was created or changed, with `--json` all that Criteo said about it."""
+async def send_one(call: Coroutine[Any, Any, Any], state: Run, noun: str, read: Reading) -> None:
+    """Prints the id of what was created or changed, with `--json` all that Criteo said about it; see `send_all`."""
     found = await call
     if state.json:
-        print_json({"ok": True, noun: shown(found)})
+        (whole,) = await _completed([found], noun, read)
+        print_json({"ok": True, noun: shown(whole)})
     else:
         print_result(found.id)
+
+
+async def _completed(answered: Sequence[Any], noun: str, read: Reading) -> list[Any]:
+    """Reads again what Criteo answered without its settings, so that what is printed can be fed back.
+
+    That costs one search at most. The call was made whatever becomes of it, so a search that fails is only mentioned.
+    """
+    lacking = [each.id for each in answered if each.id is not None and not has_settings(each)]
+    found: dict[str, Any] = {}
+    failure = ""
+    if lacking:
+        try:
+            found = {each.id: each async for each in read(lacking)}
+        except CriteoError as error:
+            failure = f" Reading it again failed: {one_line(error)}"
+    whole = [_joined(each, found.get(each.id)) for each in answered]
+    incomplete = [each.id for each in whole if each.id in lacking and not has_settings(each)]
+    if incomplete:
+        print_error(
+            f"Criteo answered without the settings of {noun} {', '.join(incomplete)}, so that --from-file cannot make"
+            f" a copy of it: take it from `{noun}s list --id` later.{failure}"
+        )
+    return whole
+
+
+def _joined(answered: Any, found: Any) -> Any:
+    """Returns an answer in which what it did not say comes from a second one."""
+    if found is None:
+        return answered
+    missing = [name for name, value in attrs.asdict(answered, recurse=False).items() if value is None]
+    return attrs.evolve(answered, **{name: getattr(found, name) for name in missing})
+
+
+def missing_ids(state: Run, noun: str, wanted: Sequence[str] | None, found: Sequence[Any]) -> list[dict[str, str]]:
+    """Says which of the ids that a list was asked for are not in it, and lets the command end with the code for that.
+
+    Args:
+        state: of the command.
+        noun: what is listed: `segment` or `audience`.
+        wanted: the ids.
+        found: what Criteo found.
+
+    Returns:
+        The problems, as `--json` prints them.
+    """
+    known = {each.id for each in found}
+    missing = {
+        each: f"There is no {noun} {each} that this login may see and that the other options fit."
+        for each in wanted or ()
+        if each not in known
+    }
+    for problem in missing.values():
+        print_error(problem)
+    if missing:
+        state.code = Exit.SEGMENT
+    return [{"id": each, "problem": problem} for each, problem in missing.items()]
 
 
 async def show_estimate(call: Coroutine[Any, Any, Any], state: Run) -> None:

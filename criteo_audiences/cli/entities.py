@@ -1,9 +1,12 @@
 """Segments and audiences as JSON: what `--json` prints, and what `--from-file` and `--algebra` read."""
 
+import codecs
 import datetime as dt
 import difflib
+import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import Enum
 from pathlib import Path
@@ -29,6 +32,10 @@ _LARGEST: Final = 16_000_000
 
 _FIELD: Final = re.compile(r"[A-Za-z_]{1,40}")
 """What may be repeated of a file: the name of a field, and nothing that could be an identifier."""
+
+_WITHOUT_SETTINGS: Final = (
+    "is an answer of Criteo's without the settings of the segment; take it from `segments list --id ... --json`."
+)
 
 _ANSWERED: Final = frozenset(
     {"id", "type", "createdat", "updatedat", "createdbyid", "channels", "adsetids", "isreadonly", "sharingstatus"}
@@ -63,16 +70,28 @@ def _shown(value: Any) -> Any:
     return value.to_wire() if hasattr(value, "to_wire") else value
 
 
+def has_settings(model: Any) -> bool:
+    """Whether a segment says the settings of its kind, or an audience its algebra; some of Criteo's answers do not."""
+    return any(getattr(model, field.name) is not None for field in attrs.fields(type(model)) if _model(field.type))
+
+
 def read_algebra(text: str) -> Any:
-    """Reads the node that Criteo uses, and that `audiences list --json` prints.
+    """Reads the node that Criteo uses, also in the document about one audience that `audiences … --json` prints.
 
     Raises:
         ConfigurationError: when it is no such node.
     """
     from criteo_audiences.algebra import Expression  # noqa: PLC0415 - no other command needs it
 
+    given = _parsed(text.encode(errors="surrogateescape"), "--algebra")
+    if isinstance(given, dict):
+        given = next((given[each] for each in ("audience", "audiences") if each in given), given)
+    if isinstance(given, list) and len(given) == 1:
+        (given,) = given
+    if isinstance(given, dict):
+        given = given.get("algebra", given)
     try:
-        return Expression.from_wire(orjson.loads(text))
+        return Expression.from_wire(given)
     except ValueError:
         raise ConfigurationError("--algebra must be a node of audienceSegmentId, and, or, not, as JSON.") from None
 
@@ -129,6 +148,8 @@ class Definitions:
         """Takes the definitions out of Criteo's envelope, or of a document that `--json` has printed."""
         wrappers = ("data", self.noun, f"{self.noun}s")
         if isinstance(document, dict):
+            if document.get("ok") is False and "error" in document:
+                raise ConfigurationError(f"{name} holds the error of a command, and no {self.noun}.")
             document = next((document[each] for each in wrappers if each in document), document)
         found = document if isinstance(document, list) else [document]
         if not found or found == [{}]:
@@ -161,12 +182,32 @@ def _document(path: str, name: str) -> Any:
             data = file.read(_LARGEST + 1)
     if len(data) > _LARGEST:
         raise ConfigurationError(f"{name} is larger than {_LARGEST // 1_000_000} MB, which no file of definitions is.")
+    data = data.removeprefix(codecs.BOM_UTF8)
     if not data.strip():
         raise ConfigurationError(f"{name} is empty; expected JSON.")
+    return _parsed(data, name)
+
+
+def _parsed(data: bytes, name: str) -> Any:
+    """Reads JSON as RFC 8259 has it: UTF-8, no NaN, and no object that says something twice."""
     try:
-        return orjson.loads(data)
+        data.decode()
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{name} is no UTF-8, which JSON is written in; save it again as UTF-8.") from None
+    try:
+        orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise ConfigurationError(f"{name} is no JSON, from line {error.lineno} column {error.colno} on.") from None
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        said = dict(pairs)
+        if len(said) < len(pairs):
+            twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+            named = f" {twice!r}" if _FIELD.fullmatch(twice) else ""
+            raise ConfigurationError(f"{name} says a field{named} twice in one object.")
+        return said
+
+    return json.loads(data, object_pairs_hook=unique)  # where orjson would take the last without a word
 
 
 def _attributes(entity: Any) -> Any:
@@ -232,8 +273,12 @@ class _Reader:
         wire = {_fold(field.metadata["wire"]): name for name, field in known.items() if "wire" in field.metadata}
         names = {**wire, **{_fold(name): name for name in known}}
         answered = {_fold(name): name for name in attrs.fields_dict(answer)} if answer is not None else {}
+        said: set[str] = set()
         for key, value in given.items():
             if name := names.get(_fold(key)):
+                if name in said:
+                    raise self.wrong(f"says {name} twice, in two spellings.", way)
+                said.add(name)
                 yield name, value
             elif name := answered.get(_fold(key)):
                 if name not in self.owners and _may_be_meant(name, value):
@@ -267,9 +312,14 @@ class _Reader:
     ) -> dict[str, Any]:
         """Returns the settings that a definition names by its `type` alone; refuses a type that does not fit them."""
         kinds = {_fold(name): name for name, field in known.items() if _model(field.type) is not None}
-        types = attrs.fields_dict(answer).get("type") if answer is not None else None
         word = next((value for key, value in given.items() if _fold(key) == "type"), None)
-        if types is None or word is None or "id" in known:  # the type of what exists is no news
+        if answer is None or not hasattr(attrs.fields(answer), "type") or "id" in known:
+            return {}  # an audience has no type, and that of a segment which exists is no news
+        if any(_fold(key) == "id" for key in given) and all(values.get(name) is None for name in kinds.values()):
+            possible = kinds.values() if word is None else [kinds.get(_fold(str(word)))]
+            if any(_settings_in_common(known, attrs.fields_dict(answer), name) for name in possible if name):
+                raise self.wrong(_WITHOUT_SETTINGS)
+        if word is None:
             return {}
         if not isinstance(word, str) or _fold(word) not in kinds:
             raise self.wrong(f"has a type that cannot be used here.{_hint(str(word), kinds.values())}")
@@ -280,6 +330,12 @@ class _Reader:
         if values.get(name) is not None:
             return {}
         return {name: self._value(known[name], None, {}, (name,))}
+
+
+def _settings_in_common(known: Mapping[str, Any], answered: Mapping[str, Any], name: str) -> Collection[str]:
+    """Returns the settings of a kind that an answer says and a request takes, so that a copy would need them."""
+    given, taken = (_model(fields[name].type) if name in fields else None for fields in (answered, known))
+    return attrs.fields_dict(given).keys() & attrs.fields_dict(taken).keys() if given and taken else ()
 
 
 def _settled(known: Mapping[str, Any], answer: type | None, given: Mapping[str, Any]) -> Mapping[str, Any]:

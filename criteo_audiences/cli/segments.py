@@ -1,7 +1,7 @@
 """`segments`: list, create, update, delete, size and estimate the segments of a service."""
 
 from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
 import typer
@@ -12,6 +12,8 @@ from criteo_audiences.cli.bulk import (
     IdsArgument,
     Reach,
     delete_all,
+    missing_ids,
+    reading,
     send_all,
     send_one,
     show_estimate,
@@ -49,6 +51,8 @@ NameArgument = Annotated[
 SegmentArgument = Annotated[
     str | None, typer.Argument(parser=filled, metavar="SEGMENT_ID", help="Id of the segment; a file has its own.")
 ]
+
+_NOUN: Final = "audience_segment"
 
 _LISTS: Mapping[Service, frozenset[str]] = {
     Service.MARKETING_SOLUTIONS: frozenset({"description"}),
@@ -158,9 +162,11 @@ def list_segments(service: ServiceArgument, owner: Owner, filters: Filters, stat
 
 
 async def _list(search: Any, filters: Filters, state: Run) -> None:
-    found = [segment async for segment in search if filters.fit(segment)]
+    known = [segment async for segment in search]
+    problems = missing_ids(state, "segment", filters.id, known)
+    found = [segment for segment in known if filters.fit(segment)]
     if state.json:
-        print_json({"ok": True, "segments": [shown(each) for each in found]})
+        print_json({"ok": not problems, "segments": [shown(each) for each in found], "problems": problems})
         return
     print_table(("id", "name", "type", "updated", "notes"), *map(_row, found))
 
@@ -213,9 +219,10 @@ def create(
         if name is None:
             raise ConfigurationError("Give NAME, or --from-file with the segments to create.")
         chosen, whose = settings.for_creation(service), owner.required(service)
+        given, read = new.keywords(service), reading(criteo, service, owner.account_id, _NOUN)
         if chosen is None:
-            return send_one(_ensure(criteo, service, whose, name, new.keywords(service)), state, "segment")
-        return send_one(_create(criteo, service, whose, name, new.keywords(service), chosen), state, "segment")
+            return send_one(_ensure(criteo, service, whose, name, given), state, "segment", read)
+        return send_one(_create(criteo, service, whose, name, given, chosen), state, "segment", read)
 
     run_connected(command, state)
 
@@ -257,7 +264,8 @@ def _create_all(
     send = in_account(criteo, service, owner.account_id, "create_audience_segments")
     definitions = _definitions(service, "Create", {service.owner: whose, "retailer_id": retailer_id})
     wanted = definitions.read(path)
-    return send_all(send(wanted), state, "segment", [each.name for each in wanted])
+    read = reading(criteo, service, owner.account_id, _NOUN)
+    return send_all(send(wanted), state, "segment", [each.name for each in wanted], read)
 
 
 def _definitions(service: Service, action: str, owner: Mapping[str, str | None]) -> Definitions:
@@ -291,16 +299,17 @@ def update(
 
     def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         send = in_account(criteo, service, account_id, "update_audience_segments")
+        read = reading(criteo, service, account_id, _NOUN)
         if from_file is not None:
             if segment_id is not None or settings.given or changes.given:
                 raise ConfigurationError("--from-file says what to change; no SEGMENT_ID or other change goes with it.")
             wanted = _definitions(service, "Update", {"account_id": account_id}).read(from_file)
-            return send_all(send(wanted), state, "segment", [each.id for each in wanted])
+            return send_all(send(wanted), state, "segment", [each.id for each in wanted], read)
         if segment_id is None:
             raise ConfigurationError("Give SEGMENT_ID, or --from-file with the changes.")
         new = {**changes.keywords(), **settings.for_update(service)}
         change = models_of(service).AudienceSegmentUpdate(id=segment_id, **new)
-        return send_one(_sent_one(send([change])), state, "segment")
+        return send_one(_sent_one(send([change])), state, "segment", read)
 
     run_connected(command, state)
 
@@ -313,7 +322,7 @@ def delete(
     """Delete segments; one that an audience uses stays."""
 
     def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
-        deleting = delete_all(criteo, state, service, account_id, "audience_segment", ids, yes=yes)
+        deleting = delete_all(criteo, state, service, account_id, _NOUN, ids, yes=yes)
         for segment_id in ids:
             note_operation(criteo, service, segment_id)
         return deleting
@@ -336,7 +345,7 @@ def size(
     def command(criteo: "CriteoClient") -> Coroutine[Any, Any, None]:
         if service is Service.COMMERCE_GRID:
             raise ConfigurationError("commerce-grid computes no sizes; see stats.")
-        return size_all(criteo, state, service, account_id, "audience_segment", ids, channel)
+        return size_all(criteo, state, service, account_id, _NOUN, ids, channel)
 
     run_connected(command, state)
 

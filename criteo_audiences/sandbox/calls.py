@@ -53,7 +53,7 @@ class Reach(Generic[E]):
 
     def __iter__(self) -> Iterator[E]:
         """Yields every entity that the application may see, in the order of their creation."""
-        return (each for each in self.store if self.find(each.id) is not None and not each.denied)
+        return (each for each in self.store if self.find(each.id) is each and not each.denied)
 
     def violation(self, entity_id: object) -> Violation | None:
         """Returns why an item of a bulk call cannot mean an entity of that id, if it cannot."""

@@ -57,7 +57,7 @@ async def test_whoami(cli, service: str) -> None:
     [
         (("audiences", "list", "commerce-grid"), "no audiences"),
         (("audiences", "create", MS, "n", "--algebra", "{}", "--advertiser-id", "1"), "--algebra must be a node"),
-        (("audiences", "create", MS, "n", "--algebra", "[", "--advertiser-id", "1"), "--algebra must be a node"),
+        (("audiences", "create", MS, "n", "--algebra", "[", "--advertiser-id", "1"), "--algebra is no JSON"),
         (("audiences", "size", "retail-media", "1", "--account-id", "1"), "--channel"),
         (("audiences", "size", MS, "1", "--channel", "Onsite"), "--channel"),
         (("audiences", "size", "retail-media", "1", "--account-id", "1", "--channel", "Onsite"), "experimental"),

@@ -126,3 +126,15 @@ async def test_any_owner_is_accepted(connect: Callable[..., Any]) -> None:
         path = "/2026-07/retail-media/accounts/987654/audience-segments/search"
         reply = await connect(sandbox)("POST", path, json={})
         assert (reply.status, reply.body["data"], reply.body["meta"]["totalItems"]) == (200, [], 0)
+
+
+async def test_a_search_finds_only_its_service_where_three_have_one_id(sandbox: Sandbox, call: Any) -> None:
+    """Criteo numbers each service on its own; the lists of the others are no part of the answer."""
+    for service in SERVICES:
+        sandbox.add_contact_list(f"of {service}", service=service, segment_id="812345")
+    for service in SERVICES:
+        for filters in (None, {"audienceSegmentIds": ["812345"]}):
+            reply = await call.search(service, filters)
+            assert (names(reply), reply.body["meta"]["totalItems"]) == ([f"of {service}"], 1)
+    filtered = await call.search(MS, {"advertiserIds": ["1"]})
+    assert names(filtered) == [f"of {MS}"]
