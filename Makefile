@@ -94,7 +94,15 @@ test-integrations: $(VENV)/.test
 		install="$$SUDO apt-get install -qq --yes --no-install-recommends redis-server"; \
 		$$install >/dev/null 2>&1 || { $$SUDO apt-get update -qq && $$install >/dev/null; }; } || { \
 		echo "redis-server could not be installed: install Redis 5 or newer and run this again." >&2; exit 1; }
+	@$(MAKE) --no-print-directory $(VENV)/airflow/.done
 	@$(BIN)/python -m pytest --quiet tests/servers
+
+# Airflow has an environment of its own: it pins versions of much that the tests need in others.
+$(VENV)/airflow/.done: pyproject.toml | $(BIN)/python
+	@echo "Installing Airflow into $(VENV)/airflow ..."
+	@$(BIN)/python -m venv $(VENV)/airflow
+	@$(VENV)/airflow/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[files]' 'apache-airflow>=3.2'
+	@touch $@
 
 soak: $(VENV)/.test
 	$(BIN)/python tests/faults/soak.py

@@ -78,4 +78,5 @@ class Progress:
 
     def to_dict(self) -> dict[str, Any]:
         """Returns JSON-safe values; the names are those of the report."""
-        return {"phase": self.phase.value, "share": self.share, **asdict(self)}
+        plain = {**asdict(self), "limited_by": self.limited_by.value if self.limited_by else None}
+        return {"phase": self.phase.value, "share": self.share, **plain}

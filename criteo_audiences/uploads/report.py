@@ -220,7 +220,7 @@ class UploadReport:
             "elapsed": round(self.elapsed, 3),
             "waited": round(self.waited, 3),
             "most_in_flight": self.most_in_flight,
-            "limited_by": self.limited_by,
+            "limited_by": self.limited_by.value if self.limited_by else None,
             "live_from": self.live_from.isoformat() if self.live_from else None,
             "partly_live_from": self.partly_live_from.isoformat() if self.partly_live_from else None,
             "window_warning": self.window_warning,
