@@ -13,12 +13,11 @@ from criteo_audiences.identifiers import OptOutCount, RowCounts
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.changes import ChangeReader, Changes
 from criteo_audiences.tables.engine import comparison
-from criteo_audiences.tables.engine.connection import connect
-from criteo_audiences.tables.engine.failures import translated
+from criteo_audiences.tables.engine.connection import connect, translated
 from criteo_audiences.tables.files.workspace import workspace
 from criteo_audiences.tables.origins import SourceRow
-from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Compare, Selection
 from criteo_audiences.tables.run import drawn
+from criteo_audiences.tables.table import DEFAULT_MEMORY_LIMIT, Compare, Selection
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
 from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.rejects import RejectsFile

@@ -21,8 +21,7 @@ from criteo_audiences.models import Operation
 from criteo_audiences.tables.changes import Changes
 from criteo_audiences.tables.engine import comparison
 from criteo_audiences.tables.engine.comparison import Difference
-from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Selection
-from criteo_audiences.tables.table import as_table
+from criteo_audiences.tables.table import DEFAULT_MEMORY_LIMIT, Selection, as_table
 from criteo_audiences.uploads import Amend, Destination, UploadReport
 from criteo_audiences.uploads.lane import Lane
 from criteo_audiences.uploads.options import Options

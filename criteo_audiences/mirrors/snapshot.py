@@ -30,11 +30,10 @@ from criteo_audiences.mirrors.ledgers import Ledgers
 from criteo_audiences.mirrors.sealed import is_sealed, note_of, publish, read_note, seal
 from criteo_audiences.models import Operation
 from criteo_audiences.tables.engine import comparison
-from criteo_audiences.tables.engine.connection import connect, workspace_of
-from criteo_audiences.tables.engine.failures import translated
+from criteo_audiences.tables.engine.connection import connect, translated, workspace_of
 from criteo_audiences.tables.files.paths import literal_path
 from criteo_audiences.tables.files.workspace import workspace
-from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT
+from criteo_audiences.tables.table import DEFAULT_MEMORY_LIMIT
 
 _STATES: Final = {
     BatchState.ACKNOWLEDGED: comparison.DONE,

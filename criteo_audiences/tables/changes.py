@@ -12,13 +12,12 @@ from attrs import frozen
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.models import HashAlgorithm, IdentifierType
-from criteo_audiences.tables.cutter import Cutter, framing_of
 from criteo_audiences.tables.engine import comparison, query
 from criteo_audiences.tables.engine.arrow import read_stream
-from criteo_audiences.tables.engine.connection import connect
-from criteo_audiences.tables.engine.failures import failure, translated
+from criteo_audiences.tables.engine.connection import connect, failure, translated
 from criteo_audiences.tables.files.paths import literal_path
 from criteo_audiences.tables.files.workspace import workspace
+from criteo_audiences.tables.reader import Cutter, framing_of
 
 _LABEL: Final = "the file of changes"
 

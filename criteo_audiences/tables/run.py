@@ -15,9 +15,8 @@ from criteo_audiences.tables.engine.connection import import_duckdb, leave_at_ex
 from criteo_audiences.tables.files.source_files import SourceFiles
 from criteo_audiences.tables.files.workspace import Worker
 from criteo_audiences.tables.origins import SourceRow
-from criteo_audiences.tables.plan import Plan
-from criteo_audiences.tables.reader import Chunk, Reader
-from criteo_audiences.tables.table import Table
+from criteo_audiences.tables.reader import Reader
+from criteo_audiences.tables.table import Chunk, Plan, Table
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -15,9 +15,8 @@ from criteo_audiences.tables import Table
 from criteo_audiences.tables.columns import opt_out_error
 from criteo_audiences.tables.engine.rules import row_of
 from criteo_audiences.tables.origins import Reject, SourceRow
-from criteo_audiences.tables.plan import DEFAULT_MEMORY_LIMIT, Compare, Plan, Selection, default_threads
-from criteo_audiences.tables.reader import Chunk
 from criteo_audiences.tables.run import TableRun, refused_rows
+from criteo_audiences.tables.table import DEFAULT_MEMORY_LIMIT, Chunk, Compare, Plan, Selection, default_threads
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
 from criteo_audiences.uploads.options import Options, require_region_column_fits
 from criteo_audiences.uploads.policies import require_counted

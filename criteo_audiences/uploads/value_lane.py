@@ -19,7 +19,7 @@ from criteo_audiences.loops import first_error
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.origins import SourceRow
-from criteo_audiences.tables.plan import Selection
+from criteo_audiences.tables.table import Selection
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress, open_source
 from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.policies import require_counted

@@ -123,7 +123,7 @@ from attrs import evolve
 from criteo_audiences.identifiers import rule_for
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
-from criteo_audiences.tables.plan import Plan, Selection
+from criteo_audiences.tables.table import Plan, Selection
 from criteo_audiences.tables.run import TableRun
 
 stuck = threading.Event()
@@ -205,7 +205,7 @@ import asyncio, sys
 from criteo_audiences.identifiers import rule_for
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
-from criteo_audiences.tables.plan import Plan, Selection
+from criteo_audiences.tables.table import Plan, Selection
 from criteo_audiences.tables.run import TableRun
 
 async def main(query):

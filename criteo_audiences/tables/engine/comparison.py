@@ -14,7 +14,7 @@ from attrs import frozen
 
 from criteo_audiences.models import HashAlgorithm
 from criteo_audiences.tables.engine import query
-from criteo_audiences.tables.plan import Selection
+from criteo_audiences.tables.table import Selection
 
 ABSENT, HELD, UNCERTAIN = 0, 1, 2
 """What a snapshot has of an identifier."""

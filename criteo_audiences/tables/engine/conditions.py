@@ -12,8 +12,7 @@ from attrs import frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables.engine import query
-from criteo_audiences.tables.engine.connection import import_duckdb
-from criteo_audiences.tables.engine.failures import said
+from criteo_audiences.tables.engine.connection import import_duckdb, said
 from criteo_audiences.tables.header_words import fold, listed, written
 
 if TYPE_CHECKING:

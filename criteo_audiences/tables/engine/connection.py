@@ -1,13 +1,20 @@
-"""The columnar engine: one DuckDB of our own a run, that downloads nothing and writes only into its own directory."""
+"""The engine's outer side: a connection that is closed to all files but those named, how it scans them, its errors."""
 
 import atexit
 import json
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables.files.paths import literal_path
+from criteo_audiences.errors import NO_DESCRIPTORS, ConfigurationError, has_descriptors
+from criteo_audiences.tables.engine import query
+from criteo_audiences.tables.engine.query import OBJECT, SURPLUS, literal, name, text_of_json
+from criteo_audiences.tables.files.dialect import TOO_LONG
+from criteo_audiences.tables.files.layout import LONGEST_LINE
+from criteo_audiences.tables.files.paths import LiteralPath, literal_path
+from criteo_audiences.tables.header_words import shown
 from criteo_audiences.tables.table import MEMORY_SIZE
 
 if TYPE_CHECKING:
@@ -155,3 +162,233 @@ class _AtExit:
     def __eq__(self, callback: object) -> bool:
         native = type(import_duckdb().connect)
         return isinstance(callback, native) and not getattr(callback, "__name__", "")
+
+
+_NOWHERE: Final = "second column of criteo_audiences"
+"""A name that no column of a table has."""
+
+_NOT_NULL: Final = "\x02"  # with a text that no cell holds for NULL, only a cell that is not there is NULL
+_READ_AT_ONCE: Final = 8_000_000
+_LARGEST_OBJECT: Final = 16_777_216
+
+# The engine guesses nothing: docs/architecture.md says why each option is as it is.
+_OF_ANY_FILE: Final[Mapping[str, str]] = {
+    "hive_partitioning": "false",
+    "hive_types_autocast": "false",
+    "filename": "false",
+    "file_row_number": "false",
+}
+
+
+def read_csv(
+    path: LiteralPath,
+    columns: Sequence[str],
+    delimiter: str,
+    *,
+    skip: int,
+    compression: str,
+    parallel: bool,
+    keeps_blanks: bool = False,
+) -> str:
+    """Reads delimited text, with nothing left to guess; a short row lacks its last cells, a long one keeps the first.
+
+    Args:
+        path: the file.
+        columns: a name for each column.
+        delimiter: between cells.
+        skip: lines before the first row.
+        compression: `none`, `gzip` or `zstd`.
+        parallel: in several threads, which a cell with a line break in it forbids; otherwise what was read stays in
+            memory, up to its limit.
+        keeps_blanks: only a cell that is not there is NULL, and the first one beyond the header is read as `SURPLUS`.
+    """
+    # Of rows with several cells the engine skips empty lines by itself; a last column that is nowhere makes them such.
+    further = [SURPLUS] if keeps_blanks else [_NOWHERE] * (len(columns) == 1)
+    types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in (*columns, *further))
+    options: Mapping[str, str] = {
+        "auto_detect": "false",
+        "header": "false",
+        "skip": str(skip),
+        "delim": literal(delimiter),
+        "quote": "'\"'",
+        "escape": "'\"'",
+        "columns": "{" + types + "}",
+        "null_padding": "true",
+        "strict_mode": "false",
+        "compression": literal(compression),
+        "parallel": str(parallel).lower(),
+        "max_line_size": str(LONGEST_LINE),
+        "buffer_size": str(_READ_AT_ONCE),
+        "encoding": "'utf-8'",
+        "nullstr": literal(_NOT_NULL if keeps_blanks else ""),
+        "allow_quoted_nulls": "true",
+        "comment": "''",
+        "thousands": "''",
+        "normalize_names": "false",
+        "ignore_errors": "false",
+        "store_rejects": "false",
+        "union_by_name": "false",
+    }
+    return _read("read_csv", literal(path), options)
+
+
+def read_parquet(paths: Sequence[LiteralPath], *, partitioned: bool = False) -> str:
+    """Reads Parquet files as one table, by the names of their columns.
+
+    Args:
+        paths: the files.
+        partitioned: whether directories named `column=value` are columns of text, too.
+    """
+    options = {
+        "union_by_name": "true",
+        "hive_partitioning": str(partitioned).lower(),
+        "binary_as_string": "false",
+        "utf8_validation": "'replace'",
+    }
+    return _read("read_parquet", f"[{', '.join(map(literal, paths))}]", options)
+
+
+def read_json(path: LiteralPath, columns: Sequence[str], compression: str, whole: Collection[str] = frozenset()) -> str:
+    """Reads JSON objects, one a line; a value that is no text is taken as it is written.
+
+    Args:
+        path: the file.
+        columns: keys.
+        compression: `none`, `gzip` or `zstd`.
+        whole: keys of which a number that is not whole begins with `FRACTION`.
+    """
+    read = _read_lines(path, {column: "JSON" if column in whole else "VARCHAR" for column in columns}, compression)
+    if not whole:
+        return read
+    texts = ", ".join(f"{text_of_json(name(column))} AS {name(column)}" for column in columns if column in whole)
+    return f"(SELECT * REPLACE ({texts}) FROM {read})"
+
+
+def read_objects(path: LiteralPath, compression: str) -> str:
+    """Reads JSON objects as a whole, one a line, as `OBJECT`."""
+    return _read_lines(path, {OBJECT: "JSON"}, compression, records=False)
+
+
+def _read_lines(path: LiteralPath, columns: Mapping[str, str], compression: str, *, records: bool = True) -> str:
+    types = ", ".join(f"{literal(column)}: '{kind}'" for column, kind in columns.items())
+    options = {
+        "format": "'newline_delimited'",
+        "records": str(records).lower(),
+        "auto_detect": "false",
+        "columns": "{" + types + "}",
+        "compression": literal(compression),
+        "maximum_object_size": str(_LARGEST_OBJECT),
+        "case_insensitive_keys": "false",
+        "convert_strings_to_integers": "false",
+        "ignore_errors": "false",
+        "union_by_name": "false",
+    }
+    return _read("read_json", literal(path), options)
+
+
+def _read(function: str, path: str, options: Mapping[str, str]) -> str:
+    return f"{function}({path}, {', '.join(f'{key} = {value}' for key, value in {**_OF_ANY_FILE, **options}.items())})"
+
+
+_DATUM = re.compile(r"""[^\s"']*@[^\s"']*|[0-9a-fA-F]{32,}|\+?\d[\d\s()./-]{5,}\d""")
+_UNFIT = re.compile(f"{query.UNFIT}(fractions|lists or structures): (.+)")
+_NOT_UNDERSTOOD: Final = {"Parser Error", "Binder Error", "Catalog Error", "Syntax Error"}
+_UNCONVERTIBLE: Final = {"Conversion Error", "Out of Range Error", "Invalid Input Error"}
+_MALFORMED: Final = r"Malformed JSON in file .*, at .* in line (\d+):"
+# What the engine says of a file, and the same in a sentence that shows nothing of it but a line's number.
+_OF_A_FILE: Final = (
+    (r"CSV Error on Line: (\d+)\n(?s:.*)Maximum line size", "{name}: line {line} " + TOO_LONG),
+    (r"CSV Error on Line: (\d+)", "{name} cannot be read as CSV from line {line} on; export it again."),
+    (r"CSV (?:Error|Reader)", "{name}: a line " + TOO_LONG),
+    (r"maximum_object_size", "{name}: an object, or a line, " + TOO_LONG),
+    (
+        _MALFORMED,
+        "{name} holds something near line {line} that is no JSON object; expected one object a line. Correct the line.",
+    ),
+    (
+        r"JSON transform error in file .*, in line (\d+): Object .* has duplicate key",
+        "{name} has an object near line {line} with a key twice; expected each key once. Leave out one of them.",
+    ),
+    (
+        r"JSON transform error in file .*, in line (\d+):",
+        "{name} holds something near line {line} that is no JSON object; expected one object a line. Correct the line.",
+    ),
+    (r"Too many open files", f"{{name}} cannot be read: {NO_DESCRIPTORS}."),
+)
+# The engine is closed to all files but those of the table, which it knows again only while it can open them.
+_UNREACHABLE = re.compile(r"^Permission Error: Cannot access file|^IO Error: (?:No files found|Cannot open file)")
+
+
+@contextmanager
+def translated(name: str, *, has_sql: bool) -> Iterator[None]:
+    """Raises the engine's failures as ours, in one sentence each.
+
+    Args:
+        name: the table's.
+        has_sql: whether it has a query or a condition of the caller's.
+
+    Raises:
+        ConfigurationError: for a query that does not parse, and for what fails on a row.
+        OSError: for what cannot be read or written.
+    """
+    duckdb = import_duckdb()
+    try:
+        yield
+    except duckdb.Error as error:
+        meant = failure(str(error), name, has_sql=has_sql)
+        try:
+            raise meant from None
+        finally:
+            meant.__context__ = None  # its message may show values
+
+
+def failure(message: str, name: str, *, has_sql: bool) -> Exception:
+    """Returns what to raise when the engine fails.
+
+    Args:
+        message: what the engine says, which may hold values.
+        name: the table's.
+        has_sql: whether it has a query or a condition of the caller's.
+    """
+    kind = message.partition(":")[0]
+    if unfit := _UNFIT.search(message):
+        return ConfigurationError(
+            f"Column {shown(unfit[2])} of {name} holds {unfit[1]} in some rows, not text"
+            f"{' or whole numbers' if unfit[1] == 'fractions' else ''}; "
+            "name the column that holds the identifiers with column=, or convert it."
+        )
+    for pattern, meant in _OF_A_FILE:
+        if found := re.search(pattern, message):
+            # The engine has counted a line already that it then finds to be malformed.
+            line = f"{int(found[1]) - (pattern == _MALFORMED):,}" if found.re.groups else ""
+            return OSError(meant.format(name=name, line=line))
+    if kind in _NOT_UNDERSTOOD:
+        return ConfigurationError(f"The query, or where, on {name} is not understood: {said(message)}")
+    if has_sql and kind in _UNCONVERTIBLE:
+        return ConfigurationError(
+            f"where, or the query, fails on a row of {name}, because a value cannot be converted; "
+            "columns of a text file are text: use TRY_CAST(column AS type), or TRY(...) around other functions."
+        )
+    return OSError(f"{name} {_unread(message, kind)}")
+
+
+def _unread(message: str, kind: str) -> str:
+    """Says why rows cannot be read that nothing is wrong with."""
+    if kind == "Out of Memory Error":
+        return (
+            "does not fit into memory_limit and the free space of the temporary directory; raise memory_limit, or let "
+            "TMPDIR name a larger disk."
+        )
+    if _UNREACHABLE.search(message):
+        gone = "is not there any more, or a file that it reads."
+        return gone if has_descriptors() else f"cannot be read: {NO_DESCRIPTORS}."
+    return f"cannot be read further ({kind})."
+
+
+def said(message: object) -> str:
+    """Returns what the engine says of SQL it does not understand: its first line, which shows no row.
+
+    Its words may be an identifier, as when a text stands in double quotes, which are for columns.
+    """
+    first = str(message).partition("\n")[0].partition(": ")[2]
+    return _DATUM.sub("…", first.strip().rstrip(".!")) + "."

@@ -12,9 +12,10 @@ from attrs import evolve, frozen
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.columns import choose_column, choose_columns, doubts, has_column, no_identifiers
-from criteo_audiences.tables.engine import query, scans
+from criteo_audiences.tables.engine import query
 from criteo_audiences.tables.engine.arrow import Stream, column_names, is_empty, needed, register, with_columns
 from criteo_audiences.tables.engine.conditions import Shape, require_select, used_columns
+from criteo_audiences.tables.engine.connection import read_csv, read_json, read_objects, read_parquet
 from criteo_audiences.tables.engine.query_process import RESULT, run_query
 from criteo_audiences.tables.files.inspection import Asked, inspect
 from criteo_audiences.tables.files.layout import Layout
@@ -22,7 +23,7 @@ from criteo_audiences.tables.files.paths import literal_path
 from criteo_audiences.tables.files.source_files import SourceFiles, layouts_of, own_place
 from criteo_audiences.tables.files.workspace import Interruption
 from criteo_audiences.tables.header_words import engine_names, listed
-from criteo_audiences.tables.plan import Plan, Selection
+from criteo_audiences.tables.table import Plan, Selection
 
 if TYPE_CHECKING:
     import duckdb
@@ -310,7 +311,7 @@ def _with_late_keys(
     if not late:
         return layout
     counts = ", ".join(f"count({query.name(key)})" for key in late.values())
-    source = scans.read_json(literal_path(Path(layout.path), directory), tuple(late.values()), layout.compression)
+    source = read_json(literal_path(Path(layout.path), directory), tuple(late.values()), layout.compression)
     found = engine.execute(f"SELECT {counts} FROM {source}").fetchall()
     names = tuple(key for key, rows in zip(late.values(), *found, strict=True) if rows)
     nothing = (None,) * len(names)
@@ -335,17 +336,17 @@ def _require_distinct(layout: Layout) -> None:
 def _read(layout: Layout, directory: Path, plan: Plan) -> str:
     columns = engine_names(layout.names)
     if layout.format == "parquet":
-        read = scans.read_parquet(layout.files, partitioned=layout.partitioned)
+        read = read_parquet(layout.files, partitioned=layout.partitioned)
         return f"{read} AS t({', '.join(map(query.name, columns))})"
     path = literal_path(Path(layout.path), directory)
     if layout.format == "json":
         _require_distinct(layout)
         if plan.selections[0].is_opt_out:
-            return scans.read_objects(path, layout.compression)
+            return read_objects(path, layout.compression)
         chosen = [_positions(layout, each) for each in plan.selections if each.kind not in _FRACTIONAL]
         whole = {layout.names[position] for positions in chosen for position in positions}
-        return scans.read_json(path, layout.names, layout.compression, whole)
-    return scans.read_csv(
+        return read_json(path, layout.names, layout.compression, whole)
+    return read_csv(
         path,
         columns,
         layout.delimiter,

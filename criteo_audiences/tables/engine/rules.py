@@ -23,8 +23,7 @@ from criteo_audiences.tables.files.quotes import BROKEN, NO_CELL
 from criteo_audiences.tables.files.source_files import SourceFiles
 from criteo_audiences.tables.files.workspace import Interruption
 from criteo_audiences.tables.origins import Reject, SourceRow
-from criteo_audiences.tables.plan import Plan, Selection
-from criteo_audiences.tables.table import Table
+from criteo_audiences.tables.table import Plan, Selection, Table
 
 if TYPE_CHECKING:
     import duckdb

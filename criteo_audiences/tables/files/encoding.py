@@ -13,14 +13,6 @@ from criteo_audiences.errors import ConfigurationError
 REPLACEMENT: Final = "\ufffd"
 """Stands for what could not be decoded; no identifier may hold it."""
 
-# Longer marks stand before the shorter ones that they begin with.
-_MARKS: Final = (
-    (b"\xff\xfe\x00\x00", "utf-32-le"),
-    (b"\x00\x00\xfe\xff", "utf-32-be"),
-    (b"\xff\xfe", "utf-16-le"),
-    (b"\xfe\xff", "utf-16-be"),
-)
-_PEEK: Final = 4096
 _ASCII: Final = bytes(range(0x80))
 # Of the bytes beyond ASCII, how many must be well-formed UTF-8 for the others to be damage and not another encoding.
 # Text of a code page hardly ever is, by accident.
@@ -69,19 +61,6 @@ _POLISH = re.compile(rb"[A-Za-z][\xb3\xb9\xbf][A-Za-z]")
 _CENTRAL: Final = tuple(frozenset(letters.encode("cp1250")) for letters in ("řšč", "řžě", "őűö", "čćšž"))
 # Bytes decoded at a time: damaged and foreign text takes long to decode, and Python's lock is held meanwhile.
 _PIECE: Final = 32 * 1024
-
-
-def wide_encoding(start: bytes) -> str | None:
-    """Returns UTF-16 or UTF-32 when a file begins with its mark, or like UTF-16 without one; `None` otherwise."""
-    for mark, encoding in _MARKS:
-        if start.startswith(mark):
-            return encoding
-    even, odd = start[:_PEEK:2], start[1:_PEEK:2]
-    # Half of the bytes of Western text in UTF-16 are zero, all on the same side.
-    for zeros, letters, encoding in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
-        if zeros.count(0) > len(zeros) // 2 and not letters.count(0):
-            return encoding
-    return None
 
 
 @frozen

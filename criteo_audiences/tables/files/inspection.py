@@ -9,14 +9,13 @@ from typing import Final
 from attrs import evolve, frozen
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables.files import delimited, json_lines, parquet
-from criteo_audiences.tables.files.compression import CHUNK, Content, write_copy
-from criteo_audiences.tables.files.encoding import Guess, narrow_encoding, transcoded, wide_encoding
+from criteo_audiences.tables.files.encoding import Guess, narrow_encoding, transcoded
+from criteo_audiences.tables.files.formats import delimited_layout, is_json, is_parquet, json_layout, parquet_layout
 from criteo_audiences.tables.files.layout import Layout
 from criteo_audiences.tables.files.paths import is_read_once, name_of, no_file, require_no_lake
 from criteo_audiences.tables.files.pipes import arriving
 from criteo_audiences.tables.files.scan import HEAD, Scan
-from criteo_audiences.tables.files.workspace import Interruption
+from criteo_audiences.tables.files.workspace import CHUNK, Content, Interruption, write_copy
 
 EXPECTED: Final = "CSV, TSV or JSON lines (plain, gzip or zstd), or Parquet"
 
@@ -102,6 +101,13 @@ def _reads_on(rest: bytes) -> bool:
 
 
 _PEEK: Final = 4096
+# Longer marks stand before the shorter ones that they begin with.
+_MARKS: Final = (
+    (b"\xff\xfe\x00\x00", "utf-32-le"),
+    (b"\x00\x00\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
 
 
 @frozen
@@ -164,10 +170,10 @@ def _inspected(path: str, name: str, workspace: Path, interruption: Interruption
     _require_regular(file, name)
     with file.open("rb") as opened:
         start = opened.read(_PEEK)
-    if parquet.begins(start):
+    if is_parquet(start):
         asked.refuse(name, "Parquet")
         require_no_lake(file.absolute().parent)
-        return parquet.layout([file], name, workspace, partitioned=asked.partitioned)
+        return parquet_layout([file], name, workspace, partitioned=asked.partitioned)
     if asked.partitioned:
         raise ConfigurationError(f"hive_partitioning is about Parquet files; {name} is none.")
     return _text(Content.of(file, name, start, interruption), workspace, asked)
@@ -181,10 +187,10 @@ def _require_regular(file: Path, name: str) -> None:
 def _text(content: Content, workspace: Path, asked: Asked) -> Layout:
     content, scan, guess = _clean(content, workspace, asked)
     head = codecs.getincrementaldecoder("utf-8-sig")().decode(scan.head, final=scan.whole)
-    if json_lines.begins(head):
+    if is_json(head):
         asked.refuse(content.name, "JSON lines")  # in UTF-16, it shows only now
-        return json_lines.layout(content, scan, head)
-    return evolve(delimited.layout(content, scan, head, workspace, asked.skip_rows or 0), guess=guess)
+        return json_layout(content, scan, head)
+    return evolve(delimited_layout(content, scan, head, workspace, asked.skip_rows or 0), guess=guess)
 
 
 def _clean(content: Content, workspace: Path, asked: Asked) -> tuple[Content, Scan, str]:
@@ -193,10 +199,10 @@ def _clean(content: Content, workspace: Path, asked: Asked) -> tuple[Content, Sc
     The third is the encoding where it was guessed and may be another one.
     """
     start = next(content.chunks(), b"")
-    encoding = asked.encoding or wide_encoding(start)
+    encoding = asked.encoding or _wide_encoding(start)
     skip_rows = asked.skip_rows or 0
     guess = ""
-    if json_lines.begins(start.decode("utf-8-sig", "replace")):
+    if is_json(start.decode("utf-8-sig", "replace")):
         asked.refuse(content.name, "JSON lines")
     if encoding is None:
         require_rows(start[:_PEEK], content.name)
@@ -214,6 +220,19 @@ def _clean(content: Content, workspace: Path, asked: Asked) -> tuple[Content, Sc
     if scan.has_nul:
         raise _not_text(transcoded(content.chunks(), encoding), content.name)
     return Content(copy, content.name, "none", content.interruption), scan, guess
+
+
+def _wide_encoding(start: bytes) -> str | None:
+    """Returns UTF-16 or UTF-32 when a file begins with its mark, or like UTF-16 without one; `None` otherwise."""
+    for mark, encoding in _MARKS:
+        if start.startswith(mark):
+            return encoding
+    even, odd = start[:_PEEK:2], start[1:_PEEK:2]
+    # Half of the bytes of Western text in UTF-16 are zero, all on the same side.
+    for zeros, letters, encoding in ((odd, even, "utf-16-le"), (even, odd, "utf-16-be")):
+        if zeros.count(0) > len(zeros) // 2 and not letters.count(0):
+            return encoding
+    return None
 
 
 def _quoted_above(head: bytes, skip_rows: int) -> bool:

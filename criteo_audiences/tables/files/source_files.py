@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Final
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError, CriteoError, SourceChangedError
-from criteo_audiences.tables.files import json_lines, parquet
-from criteo_audiences.tables.files.compression import Content
+from criteo_audiences.tables.files.formats import is_json, is_parquet, parquet_layout
 from criteo_audiences.tables.files.inspection import Asked, inspect
 from criteo_audiences.tables.files.layout import Layout
 from criteo_audiences.tables.files.paths import is_hidden, is_read_once, require_no_lake, require_no_log
-from criteo_audiences.tables.files.workspace import Interruption
+from criteo_audiences.tables.files.workspace import Content, Interruption
 
 if TYPE_CHECKING:
     from criteo_audiences.tables.table import Table
@@ -120,7 +119,7 @@ def layouts_of(
     if "Parquet" in formats:
         asked = asked or Asked()
         asked.refuse(found.name, "Parquet")
-        return [parquet.layout(found.files, found.name, own_place(workspace), partitioned=asked.partitioned)]
+        return [parquet_layout(found.files, found.name, own_place(workspace), partitioned=asked.partitioned)]
     try:
         layouts = [inspect(str(file), own_place(workspace), interruption, asked) for file in found.files]
     except ConfigurationError as error:
@@ -159,9 +158,9 @@ def _require_one_header(name: str, layouts: Sequence[Layout]) -> None:
 def _format(file: Path) -> str:
     with file.open("rb") as opened:
         start = opened.read(_PEEK)
-    if parquet.begins(start) or file.suffix.lower() in _PARQUET_NAMES:
+    if is_parquet(start) or file.suffix.lower() in _PARQUET_NAMES:
         return "Parquet"
-    return _JSON if json_lines.begins(_text_of(file, start)) else _TEXT
+    return _JSON if is_json(_text_of(file, start)) else _TEXT
 
 
 def _text_of(file: Path, start: bytes) -> str:

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences.models import HashAlgorithm, IdentifierType
-from criteo_audiences.tables.cutter import Cutter, framing_of
 from criteo_audiences.tables.engine.arrow import Texts
 from criteo_audiences.tables.engine.query import FRAME, HASHED
+from criteo_audiences.tables.reader import Cutter, framing_of
 
 CODES = st.integers(0, HASHED + 3)
 ROWS = st.lists(

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
-from criteo_audiences.tables.engine import scans
+from criteo_audiences.tables.engine.connection import read_csv
 from criteo_audiences.tables.files.inspection import inspect
 from criteo_audiences.tables.files.scan import HEAD, Scan
 
@@ -472,7 +472,7 @@ def test_lines_above_the_header_change_nothing_below_it(
     body = end.join(["id,email", *(f"{number},{cell}" for number, cell in enumerate(quoted)), "9,a@b.co", ""])
     text = "".join(line + end for line in above) + body
     layout = desks().inspect(text.encode(encoding or "utf-8"), skip_rows=len(above), encoding=encoding)
-    source = scans.read_csv(
+    source = read_csv(
         layout.path, layout.names, layout.delimiter, skip=layout.skip, compression="none", parallel=not layout.quotes
     )
     with duckdb.connect() as engine:

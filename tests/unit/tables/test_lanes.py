@@ -12,8 +12,8 @@ from criteo_audiences.identifiers import DIGESTS_OF_NOTHING, Fingerprints, OptOu
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.engine import query
-from criteo_audiences.tables.plan import Plan, Selection
 from criteo_audiences.tables.reader import Reader
+from criteo_audiences.tables.table import Plan, Selection
 
 COLUMN = "value"
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

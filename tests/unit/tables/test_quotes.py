@@ -19,8 +19,8 @@ from criteo_audiences.tables.engine import query
 from criteo_audiences.tables.files.inspection import inspect
 from criteo_audiences.tables.files.quotes import Mender
 from criteo_audiences.tables.files.scan import Scan
-from criteo_audiences.tables.plan import Plan, Selection
-from criteo_audiences.tables.reader import Chunk, Reader
+from criteo_audiences.tables.reader import Reader
+from criteo_audiences.tables.table import Chunk, Plan, Selection
 
 Read = Callable[..., tuple[int, dict[str, int], list[str]]]
 

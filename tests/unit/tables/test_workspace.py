@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from criteo_audiences.tables.files import compression
+from criteo_audiences.tables.files import workspace as workspaces
 from criteo_audiences.tables.files.workspace import workspace
 
 if sys.version_info >= (3, 14):
@@ -69,10 +69,10 @@ def test_a_file_that_holds_implausibly_much_is_refused(
     desk: Any, monkeypatch: pytest.MonkeyPatch, letter: bytes
 ) -> None:
     """It is neither read to its end nor written; a file that is packed well is read."""
-    monkeypatch.setattr(compression, "_SURELY", 1_000_000)
+    monkeypatch.setattr(workspaces, "_SURELY", 1_000_000)
     bomb = zstd.compress(b"email\n" + letter * 100 + b"\n" * 30_000_000)
     with pytest.raises(OSError, match=r"crm\.csv holds more than 5,000 times its size, which no list does"):
         desk.inspect(bomb)
     assert sum(path.stat().st_size for path in desk.workspace.rglob("copy")) < 10_000_000
-    monkeypatch.setattr(compression, "_SURELY", 100_000_000)
+    monkeypatch.setattr(workspaces, "_SURELY", 100_000_000)
     assert desk.inspect(zstd.compress(b"email\n" + b"a@b.co\n" * 3_000_000), "well.csv").rows == 3_000_000
