@@ -368,7 +368,7 @@ async def upload_table(
     finally:
         if results is not None:
             state.report = results.report
-            for note in results.report.notes:
+            for note in (*results.report.notes, *(_about_the_opt_outs(results.report) if state.quiet else ())):
                 print_error(note)
             state.resume = resume_command(sys.argv) if results.resumable else None
 

@@ -208,20 +208,32 @@ def _rejects_path(value: object) -> Path | None:
     return path
 
 
-def _journal_path(value: object) -> Path | None:
-    """Returns the journal's path; one that ends with a slash is a directory, made if need be.
+@frozen
+class JournalPlace:
+    """Where an upload keeps its journal.
+
+    Attributes:
+        path: a file; or a directory, in which each upload has a file of its own.
+        is_directory: whether it must be a directory, which is made when the upload begins.
+    """
+
+    path: Path
+    is_directory: bool
+
+
+def _journal_place(value: object) -> JournalPlace | None:
+    """Returns where the journal is; a path that ends with a slash is a directory.
 
     Raises:
-        ConfigurationError: when it is none, or the directory cannot be made.
+        ConfigurationError: when it is no path, or the directory cannot be made because a file has its name.
     """
     path = _path_of(value, "journal")
-    if path is not None and ends_as_directory(value):
-        try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise ConfigurationError(f"journal names a directory that cannot be made: {reason}.") from None
-    return path
+    if path is None:
+        return None
+    is_directory = path.is_dir() or ends_as_directory(value)
+    if is_directory and path.exists() and not path.is_dir():
+        raise ConfigurationError("journal names a directory that cannot be made: File exists.")
+    return JournalPlace(path, is_directory)
 
 
 def _ledger_field(_options: object, _field: "attrs.Attribute[Any]", value: object) -> None:
@@ -274,7 +286,7 @@ class Options:
     drain_timeout: float = 0.0
     dry_run: bool = False
     on_progress: Callable[[Progress], object] | None = field(default=None, repr=False)
-    journal: Path | None = field(default=None, converter=_journal_path)
+    journal: JournalPlace | None = field(default=None, converter=_journal_place)
     resume: bool | None = None
     ledger: BatchLedger | None = field(default=None, validator=_ledger_field, repr=False)
     rejects: Path | None = field(default=None, converter=_rejects_path)

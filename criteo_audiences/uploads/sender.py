@@ -34,7 +34,7 @@ from criteo_audiences.uploads.amendment import (
     is_hopeless,
     result_of,
 )
-from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads.options import JournalPlace, Options
 from criteo_audiences.uploads.tally import Tally
 
 _log = logging.getLogger("criteo_audiences.uploads")
@@ -70,8 +70,8 @@ class Recorder:
         if options.journal is None or options.dry_run:
             yield
             return
-        job, resume, path = job_of(destination, source, options), options.resume, options.journal
-        self._journal = await to_thread.run_sync(lambda: Journal.open(_file_of(path, job, source), job, resume=resume))
+        job, resume, place = job_of(destination, source, options), options.resume, options.journal
+        self._journal = await to_thread.run_sync(lambda: Journal.open(_file_of(place, job, source), job, resume=resume))
         if self.set_aside:
             _log.warning(self.set_aside)
         try:
@@ -238,21 +238,21 @@ def _layout_of(table: Table, options: Options) -> list[object]:
     return said if any(said) else []
 
 
-def _file_of(path: Path, job: Job, source: object) -> Path:
+def _file_of(place: JournalPlace, job: Job, source: object) -> Path:
     """Returns the journal's file; in a directory, one for each job and for each file or list of files.
 
     Raises:
-        JournalError: when the directory cannot be used.
+        JournalError: when the directory cannot be made or used.
     """
-    if not path.is_dir():
-        return path
-    with JournalDirectory(path) as ledger:
+    if not place.is_directory:
+        return place.path
+    with JournalDirectory(place.path) as ledger:
         key = ledger.key()
     paths = source.paths if isinstance(source, Table) else ()
     files = "\0".join(str(Path(each).absolute()) for each in paths)
     digest = keyed_digest(key, b"file", job.digest(key) + files.encode("utf-8", "surrogateescape"), size=6).hex()
     words = (job.service, job.segment_id, job.operation, digest)
-    return path / ("-".join(_UNFIT.sub("", word) for word in words) + JOURNAL_SUFFIX)
+    return place.path / ("-".join(_UNFIT.sub("", word) for word in words) + JOURNAL_SUFFIX)
 
 
 class Sender:

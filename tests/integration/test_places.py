@@ -5,6 +5,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -540,12 +541,15 @@ async def test_the_engine_reads_no_other_file(tmp_path: Path) -> None:
 async def test_a_path_that_ends_with_a_slash_is_a_directory(
     stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For a journal it is made, for its owner only; a file of rejects needs a name."""
+    """For a journal it is made, for its owner only, when the upload begins; a file of rejects needs a name."""
     monkeypatch.setenv("HOME", str(tmp_path))
     for given_path, place in ((f"{tmp_path}/a/b/", tmp_path / "a" / "b"), ("~/c/", tmp_path / "c")):
         await stage.upload([MINE], journal=given_path)
         assert [path.suffix for path in place.iterdir() if not path.name.startswith(".")] == [".journal"]
         assert place.stat().st_mode & 0o777 == 0o700
+    for refused in ({"suppress": ["no address"]}, {"suppress": tmp_path / "nowhere.csv"}, {"dry_run": True}):
+        with suppress(ConfigurationError, FileNotFoundError):
+            await stage.upload([MINE], journal=f"{tmp_path}/new/", **refused)
     for path in (f"{tmp_path}/new/", tmp_path, f"{tmp_path}/"):
         with pytest.raises(ConfigurationError, match="rejects must name a new file, not a directory"):
             await stage.upload([MINE], rejects=path)
