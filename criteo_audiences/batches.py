@@ -47,7 +47,7 @@ class Batch:
     count: int
     full: bool
     kind: IdentifierType | None = None
-    pieces: tuple[bytes, ...] = field(repr=False)
+    pieces: tuple[bytes | memoryview, ...] = field(repr=False)
     _checksum: bytes | None = field(default=None, repr=False, eq=False)
 
     @property

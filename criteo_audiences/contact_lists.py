@@ -338,7 +338,7 @@ def _look(check: SegmentCheck | None, source: Source, settings: Options) -> Look
     return partial(check.run, settings.kinds)
 
 
-def amend_body(entity_type: str, attributes: Mapping[str, Any], batch: Batch) -> tuple[bytes, ...]:
+def amend_body(entity_type: str, attributes: Mapping[str, Any], batch: Batch) -> tuple[bytes | memoryview, ...]:
     """Wraps a batch into the body of an amend call, in pieces."""
     opening = orjson.dumps({"data": {"type": entity_type, "attributes": attributes}})
     return (opening.removesuffix(b"}}}") + b',"identifiers":[', *batch.pieces, b"]}}}")

@@ -5,13 +5,17 @@ from typing import Any
 
 import anyio._backends._asyncio  # noqa: F401 - loaded by whoever has awaited anything of anyio
 
-import criteo_audiences.marketing_solutions  # noqa: F401 - an idle client has it loaded
+import criteo_audiences.marketing_solutions
 from criteo_audiences import ClientCredentials, CriteoClient, Quota
 from exports import Export
 from null_server import Server
 
-with contextlib.suppress(ImportError):
-    import numpy as np  # noqa: F401 - so has one that has read a table before
+with contextlib.suppress(ImportError):  # so has one that has read a table before; the value lane needs none of it
+    import duckdb  # noqa: F401
+    import numpy as np  # noqa: F401
+
+    import criteo_audiences.uploads.table_lane
+    import criteo_audiences.uploads.uploader  # noqa: F401
 
 NO_QUOTA = Quota(1_000_000)
 

@@ -245,7 +245,9 @@ class Echoes:
         has_prose: whether the sentences of the answer may be shown as well, since the call carries no identifiers.
     """
 
-    def __init__(self, body: Sequence[bytes], secrets: Collection[str], *, has_prose: bool = False) -> None:
+    def __init__(
+        self, body: Sequence[bytes | memoryview], secrets: Collection[str], *, has_prose: bool = False
+    ) -> None:
         self._body = body
         self._secrets = list(secrets)
         self._has_prose = has_prose
@@ -311,12 +313,13 @@ def _hidden(text: str) -> str:
     return f"{item[0]}/{HIDDEN}" if item else HIDDEN
 
 
-def _identifiers(body: Sequence[bytes]) -> Iterator[list[str]]:
+def _identifiers(body: Sequence[bytes | memoryview]) -> Iterator[list[str]]:
     """Yields the identifiers of an amendment, some at a time; other calls carry none."""
-    if not body or IDENTIFIERS not in body[0]:
+    opening = b"".join(body[:1])
+    if IDENTIFIERS not in opening:
         return
-    _, _, first = body[0].partition(IDENTIFIERS)
-    for piece in (first, *body[1:]):
+    _, _, first = opening.partition(IDENTIFIERS)
+    for piece in (first, *map(bytes, body[1:])):
         inside = piece.strip(b",").removesuffix(b"]}}}")
         try:
             found: list[Any] = orjson.loads(b"[%b]" % inside)

@@ -88,7 +88,7 @@ class Request:
     path: str
     path_parameters: Mapping[str, str] = field(factory=dict)
     query: Mapping[str, str | Sequence[str]] = field(factory=dict)
-    body: Sequence[bytes] = field(default=(), repr=False)
+    body: Sequence[bytes | memoryview] = field(default=(), repr=False)
     content_type: str = JSON
     repeatable: bool = True
     versioned: bool = True

@@ -57,7 +57,7 @@ class Exchange:
     method: str
     url: str
     headers: Mapping[str, str] = field(repr=False)
-    body: Sequence[bytes] = field(repr=False)
+    body: Sequence[bytes | memoryview] = field(repr=False)
     most_bytes: int = MOST_OF_MANY
 
 
@@ -267,7 +267,7 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
 class _Pieces(aiohttp.Payload):
     """A body written piece by piece, giving way to the event loop after each."""
 
-    def __init__(self, pieces: Sequence[bytes], content_type: str, progress: _Progress) -> None:
+    def __init__(self, pieces: Sequence[bytes | memoryview], content_type: str, progress: _Progress) -> None:
         super().__init__(None, content_type=content_type)
         self._pieces = pieces
         self._progress = progress

@@ -12,12 +12,12 @@ from attrs import frozen
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.models import HashAlgorithm, IdentifierType
+from criteo_audiences.tables.cutter import Cutter, framing_of
 from criteo_audiences.tables.engine import comparison, query
 from criteo_audiences.tables.engine.arrow import read_stream
 from criteo_audiences.tables.engine.connection import connect, failure, translated
 from criteo_audiences.tables.files.paths import literal_path
 from criteo_audiences.tables.files.workspace import workspace
-from criteo_audiences.tables.reader import Cutter, framing_of
 
 _LABEL: Final = "the file of changes"
 
@@ -82,7 +82,7 @@ class ChangeReader:
         )
         with workspace() as directory, translated(_LABEL, has_sql=False):
             engine = connect(directory, threads=1, memory_limit=changes.memory_limit, files=[changes.path])
-            with closing(engine):
+            with closing(engine), closing(cutter):
                 self._engine = engine
                 try:
                     path = literal_path(changes.path, directory)

@@ -85,9 +85,12 @@ class Texts:
         """Returns a copy of some of the bytes."""
         return c.string_at(self.address + start, stop - start) if stop > start else b""
 
-    def view(self, start: int, stop: int) -> Any:
-        """Returns some of the bytes as they lie there, for as long as they do."""
-        return (c.c_char * (stop - start)).from_address(self.address + start)
+    def array(self, start: int, count: int, kind: str) -> Any:
+        """Returns some of the bytes as a numpy array of so many items, as they lie there and for as long as they do."""
+        import numpy as np  # noqa: PLC0415 - of the extra `files`, as the engine is
+
+        taken: Any = (c.c_char * (np.dtype(kind).itemsize * count)).from_address(self.address + start)
+        return np.frombuffer(taken, kind)
 
 
 def read_stream(capsule: Any, failure: Callable[[str], Exception]) -> Iterator[tuple[bytes, Texts]]:

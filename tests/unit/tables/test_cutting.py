@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences.models import HashAlgorithm, IdentifierType
+from criteo_audiences.tables.cutter import Cutter, Digests, Shelf, framing_of
 from criteo_audiences.tables.engine.arrow import Texts
 from criteo_audiences.tables.engine.query import FRAME, HASHED
-from criteo_audiences.tables.reader import Cutter, framing_of
 
 CODES = st.integers(0, HASHED + 3)
 ROWS = st.lists(
@@ -64,6 +64,38 @@ def test_digests_beyond_one_piece_keep_their_order(short: tuple[int, ...]) -> No
     digests = [f"{row:032x}" if row in short else f"{row:064x}" for row in range(10_000)]
     rows = [(HASHED + 1 if row % 7 == 3 else row % 2, digest) for row, digest in enumerate(digests)]
     check([rows], 6_000, 1_000_000, HashAlgorithm.SHA256)
+
+
+@given(rounds=st.lists(st.tuples(st.integers(1, 3), st.sets(st.integers(0, 9))), max_size=8))
+def test_a_batch_keeps_its_bytes_as_long_as_anyone_holds_a_piece(rounds: list[tuple[int, set[int]]]) -> None:
+    """Whichever batches are let go of, the memory of the others is not used for those that come after."""
+    numbers = itertools.count(1)
+    cutter = Cutter(IdentifierType.EMAIL, Digests(), size=5, max_bytes=10_000, number=numbers.__next__)
+    held: list[tuple[memoryview | bytes, list[str]]] = []
+    for number, (batches, dropped) in enumerate(rounds):
+        digests = [f"{number:032x}{row:032x}" for row in range(5 * batches)]
+        codes, texts, _held = column([(0, digest) for digest in digests], "")
+        for at, batch in enumerate(cutter.feed(codes, texts)):
+            held.append((batch.pieces[1], digests[5 * at : 5 * at + 5]))
+        held = [each for at, each in enumerate(held) if at not in dropped]
+    cutter.close()
+    assert all(orjson.loads(b'["' + piece + b"]") == digests for piece, digests in held)
+
+
+def test_memory_is_used_again_once_no_piece_of_it_is_held() -> None:
+    """That of a batch that is held is not, and after the end none is kept."""
+    shelf = Shelf(1_000)
+    first, second = shelf.take(10), shelf.take(1_000)
+    places = {first.ctypes.data, second.ctypes.data}
+    piece = first.data[:10]
+    del first, second
+    third, fourth = shelf.take(10), shelf.take(10)
+    assert third.ctypes.data in places
+    assert fourth.ctypes.data not in places
+    assert len(shelf.take(2_000)) == 2_000  # one batch larger than all
+    shelf.close()
+    piece[:3] = b"abc"
+    assert piece[:3] == b"abc"
 
 
 def check(chunks: list[list[tuple[int, str]]], size: int, max_bytes: int, algorithm: HashAlgorithm | None) -> None:
