@@ -13,7 +13,8 @@ from bars import Bar, conclude
 DEPENDENCIES = "import aiohttp, anyio, attrs, cattrs, orjson"
 PACKAGE = "import criteo_audiences"
 UPLOAD = "import criteo_audiences.marketing_solutions"
-STATEMENTS = (DEPENDENCIES, PACKAGE, UPLOAD)
+TABLES = f"{UPLOAD}, criteo_audiences.uploads.table_lane, duckdb"
+STATEMENTS = (DEPENDENCIES, PACKAGE, UPLOAD, TABLES)
 UNLOADED = ("duckdb", "pyarrow", "rich", "typer")
 SERVICES = ("marketing_solutions", "retail_media", "commerce_grid")
 
@@ -45,7 +46,7 @@ def main() -> None:
     rounds = [[seconds(statement) for statement in STATEMENTS] for _ in range(chosen.runs)]
     medians = dict(zip(STATEMENTS, map(statistics.median, zip(*rounds, strict=True)), strict=True))
     for statement, median in medians.items():
-        print(f"{statement:45}{median * 1e3:8.0f} ms  {median / medians[DEPENDENCIES]:.2f}")
+        print(f"{statement:93}{median * 1e3:8.0f} ms  {median / medians[DEPENDENCIES]:.2f}")
     unwanted = loaded()
     print("loaded before their first use:", ", ".join(unwanted) or "nothing")
     bars = [
