@@ -20,7 +20,7 @@ _PANELS: Final = {
     "drain_timeout",
     "Limits": "max_rejected max_invalid fail_on allow_empty",
     "Resuming": "journal no_journal resume",
-    "Owner": "advertiser_id account_id data_provider_id",
+    "Owner": "advertiser_id account_id retailer_id data_provider_id",
     _OTHERS: "",
     "Output": "rejects rejects_plain json quiet no_progress verbose debug profile help version",
 }

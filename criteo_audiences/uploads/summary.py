@@ -13,9 +13,9 @@ _MOST_ROWS: Final = 20
 LIMITS: Final[Mapping[str, str]] = {
     "quota": "the quota",
     "round_trips": "the round trips",
-    "memory": "max_in_flight_bytes",
+    "memory": "the bytes in flight",
     "source": "the source",
-    "max_concurrency": "max_concurrency",
+    "max_concurrency": "the chosen number",
 }
 """What there would be more in flight without."""
 

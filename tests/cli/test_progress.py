@@ -73,7 +73,7 @@ def test_a_wait_for_the_quota_is_named(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_every_limit_has_words(capsys: pytest.CaptureFixture[str]) -> None:
-    """The line says what there would be more in flight without, by the keyword where there is one."""
+    """The line says what there would be more in flight without, in words that are the same for a program and a command."""
     with bar() as show:
         for number, limit in enumerate(LimitedBy, start=1):
             show(attrs.evolve(at(10 * number), limited_by=limit))
@@ -81,9 +81,9 @@ def test_every_limit_has_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert ends == [
         "(limit: the quota)",
         "(limit: the round trips)",
-        "(limit: max_in_flight_bytes)",
+        "(limit: the bytes in flight)",
         "(limit: the source)",
-        "(limit: max_concurrency)",
+        "(limit: the chosen number)",
     ]
 
 

@@ -127,6 +127,16 @@ async def test_commands_of_the_readme_are_understood(line: str, monkeypatch: pyt
     assert not missing
 
 
+def test_every_link_to_the_repository_names_the_same_one() -> None:
+    """The address of the source stands in several files that cannot share it; moving it means all of them."""
+    files = [ROOT / name for name in ("pyproject.toml", "mkdocs.yml", "README.md")]
+    found = [
+        set(re.findall(r"(?:github|raw.githubusercontent).com/([\w-]+/criteo-audiences)", each.read_text()))
+        for each in files
+    ]
+    assert found[0] | found[1] | found[2] == {"criteo-audiences/criteo-audiences"}
+
+
 async def test_the_page_on_journals_begins_and_finishes_an_upload(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
