@@ -1,7 +1,8 @@
 """One look at all of a text's bytes: its encoding, its rows, and whether its quotes are as RFC 4180 wants them."""
 
 import codecs
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from attrs import define, field
@@ -11,14 +12,18 @@ if TYPE_CHECKING:
 
     _Letters = np.ndarray[Any, np.dtype[np.uint8]]
     _Flags = np.ndarray[Any, np.dtype[np.bool_]]
+    _Places = np.ndarray[Any, np.dtype[np.intp]]
 
 HEAD: Final = 512 * 1024
 """Bytes kept from the beginning: the header and the first rows lie in them. Fewer than a cell may have."""
 
-_FEED, _RETURN, _QUOTE = b'\n\r"'
+_FEED, _RETURN, _QUOTE, _AT_SIGN, _ZERO = b'\n\r"@0'
 _EXPECTED: Final = b'\n\r",;\t|'  # around quotes; the delimiter is one of these nearly always
 _PIECE: Final = 64 * 1024  # larger arrays than it needs come from the system anew each time, page by page
-_MOST_KEPT: Final = 1_000
+_FIRST_KEPT: Final = 1_000
+_MOST_KEPT: Final = 10_000
+_LINE: Final = re.compile(rb"[^\r\n]*")
+_DIGITS: Final = 7  # of a phone number; digests and device ids have more
 
 
 @define
@@ -38,8 +43,8 @@ class Scan:
         rows: lines that are not empty and do not continue a quoted cell.
         quotes: double quotes.
         longest: bytes of the longest line, where that is longer than a piece; the last one without an end counts.
-        continued: the first lines that continue a quoted cell, each with the number of its row, the first being 1, and
-            the line before it.
+        continued: lines that continue a quoted cell, each with the number of its row, the first being 1, and the line
+            before it: the first thousand, and of those after them some thousands in a part that may hold an identifier.
     """
 
     head: bytes = field(default=b"", repr=False)
@@ -55,6 +60,8 @@ class Scan:
     _has_returns: bool = False  # of those that no line feed follows
     _since_line_end: int = 0
     _around: bytes = b""  # the last two bytes so far; the second has not been looked at, since its successor is unknown
+    _last_line: bytes = field(default=b"", repr=False)  # so far, and its end if nothing has come after it
+    _is_cut: bool = False  # whether the line kept last goes on in the next piece
     _in_quotes: int = 0
     _may_quote_all: bool = True  # whether every cell may be quoted, so that a quicker look at quotes may do
     _neighbors: set[int] = field(factory=set)  # bytes before quotes that open and after quotes that close
@@ -121,7 +128,10 @@ class Scan:
         import numpy as np  # noqa: PLC0415 - of the extra `files`, as the engine is
 
         window = self._around + chunk
+        ahead = len(self._last_line) - len(self._around)
         self._around = window[-2:]
+        if self._is_cut:
+            self._complete(chunk)
         letters = np.frombuffer(window, np.uint8)
         ends = feeds = letters == _FEED
         if b"\r" in window:
@@ -131,15 +141,20 @@ class Scan:
         flags = ends.view(np.uint8)  # which numpy compares faster than truth values
         begins = flags[1:-1] > flags[2:]  # where a line ends and one follows that is not empty
         begun = int(np.count_nonzero(begins))
+        inside = parts = quotes = np.empty(0, np.intp)
         if window.find(b'"', 1, -1) < 0:
-            inside = np.flatnonzero(begins) if self._in_quotes else ()
-        elif self._quotes_all_cells(window, letters, feeds, begun):
-            inside = ()
-        else:
-            inside = self._follow_quotes(letters, begins)
-        for before, end in enumerate(inside[: _MOST_KEPT - len(self.continued)]):
+            if self._in_quotes:
+                inside = np.flatnonzero(begins)
+                parts = np.zeros_like(inside)
+        elif not self._quotes_all_cells(window, letters, feeds, begun):
+            inside, parts, quotes = self._follow_quotes(letters, begins)
+        kept = self._worth_keeping(letters[1:-1], parts, quotes) if len(inside) else ()
+        text = self._last_line + chunk if kept else chunk
+        for before in kept:
+            end = int(inside[before])
             row = self.rows + int(np.count_nonzero(begins[:end])) - before
-            self._keep(row, window, int(end) + 2)
+            self._keep(row, text, end + 2 + ahead)
+        self._last_line = _last_line(self._last_line, chunk)
         self.lines += begun
         self.rows += begun - len(inside)
 
@@ -177,8 +192,12 @@ class Scan:
         self._in_quotes = (self._in_quotes + quotes) % 2
         return True
 
-    def _follow_quotes(self, letters: "_Letters", begins: "_Flags") -> Any:
-        """Looks at the neighbors of quotes, and returns which of the lines that begin do so within a quoted cell."""
+    def _follow_quotes(self, letters: "_Letters", begins: "_Flags") -> tuple["_Places", "_Places", "_Places"]:
+        """Looks at the neighbors of quotes.
+
+        Returns:
+            Which of the lines that begin do so within a quoted cell, how many quotes come before each, and all quotes.
+        """
         import numpy as np  # noqa: PLC0415 - see above
 
         # Quotes and line ends in one list: a line that begins within a cell follows an odd number of quotes in it.
@@ -192,16 +211,49 @@ class Scan:
             self._neighbors.update(byte for byte in _EXPECTED if byte in found)
             self._neighbors.update(found.translate(None, _EXPECTED))
         begin = np.flatnonzero(~is_quote)
-        quotes_before = begin - np.arange(len(begin)) + self._in_quotes
+        quotes_before = begin - np.arange(len(begin))
+        is_inside = (quotes_before + self._in_quotes) % 2 == 1
         self.quotes += len(quotes)
         self._in_quotes = (self._in_quotes + len(quotes)) % 2
-        return events[begin[quotes_before % 2 == 1]]
+        return events[begin[is_inside]], quotes_before[is_inside], quotes
 
-    def _keep(self, row: int, window: bytes, start: int) -> None:
-        """Keeps a line that continues a quoted cell and the line before it, as far as they lie in this piece."""
-        before = window[:start].rstrip(b"\r\n")
-        before = before[max(before.rfind(b"\n"), before.rfind(b"\r")) + 1 :]
-        self.continued.append((row, before, window[start:].partition(b"\n")[0].partition(b"\r")[0]))
+    def _worth_keeping(self, inner: "_Letters", parts: "_Places", quotes: "_Places") -> Sequence[int]:
+        """Returns which lines that continue a quoted cell to keep, by their order.
+
+        Of many, only those next to whose line end there is an at sign, or digits of a phone number, before the next
+        quote on either side; where that is in another piece, they may be there.
+
+        Args:
+            inner: the piece.
+            parts: how many quotes come before each of the lines.
+            quotes: where they are.
+        """
+        import numpy as np  # noqa: PLC0415 - see above
+
+        if len(self.continued) + len(parts) <= _FIRST_KEPT:
+            return range(len(parts))
+        bounds = np.concatenate(([0], quotes, [len(inner)]))
+        places = np.stack((bounds[parts], bounds[parts + 1]), axis=1).ravel()
+        inner = np.append(inner, np.uint8(0))  # so that the last part has an end
+        is_digit, is_sign = inner - np.uint8(_ZERO) < 10, inner == _AT_SIGN  # noqa: PLR2004
+        marks = is_digit.view(np.uint8) + is_sign.view(np.uint8) * np.uint8(_DIGITS)
+        told = np.add.reduceat(marks, places, dtype=np.uint32)[::2] >= _DIGITS
+        found = np.flatnonzero(told | (parts == 0) | (parts == len(quotes)))
+        return [int(at) for at in found[: _MOST_KEPT - len(self.continued)]]
+
+    def _keep(self, row: int, text: bytes, start: int) -> None:
+        """Keeps a line that continues a quoted cell and the line before it."""
+        before = _last_line(b"", text[:start]).rstrip(b"\r\n")
+        line = _LINE.match(text, start)[0]  # type: ignore[index]  # it matches anything
+        self._is_cut = start + len(line) == len(text)
+        self.continued.append((row, before, line))
+
+    def _complete(self, chunk: bytes) -> None:
+        """Keeps what follows of the line kept last; of one that is longer than a piece, only its beginning."""
+        row, before, line = self.continued[-1]
+        rest = _LINE.match(chunk)[0]  # type: ignore[index]  # see above
+        self.continued[-1] = (row, before, line + rest)
+        self._is_cut = len(rest) == len(chunk) and len(line) < _PIECE
 
     def _measure_lines(self, chunk: bytes) -> None:
         """Only lines that reach beyond a piece are measured: the engine bears all that are shorter."""
@@ -219,3 +271,19 @@ class Scan:
             self._decoder.decode(chunk)
         except UnicodeDecodeError:
             self.is_utf8 = False
+
+
+def _last_line(begun: bytes, chunk: bytes) -> bytes:
+    """Returns the last line with its end, which may have begun before a chunk; of a long one, only its end.
+
+    Args:
+        begun: the last line before the chunk.
+        chunk: what comes next.
+    """
+    filled = chunk.rstrip(b"\r\n")
+    start = max(filled.rfind(b"\n"), filled.rfind(b"\r") if b"\r" in filled else -1) + 1
+    if start:
+        return chunk[start:]
+    if not filled or not begun.endswith((b"\n", b"\r")):
+        return (begun + chunk)[-_PIECE:]
+    return chunk

@@ -177,6 +177,32 @@ def test_rows_are_noted_wherever_they_are_hidden(tmp_path: Path, text: str, end:
     assert notes[-1].startswith("crm.csv: the quoted cell in row 1 has several lines that look like rows of their own;")
 
 
+@given(
+    before=st.lists(st.sampled_from(["London", "UK", "near\nthe station", "x" * 40]), min_size=1, max_size=12),
+    item=st.sampled_from(["15\nc@example.com,21", "15\ny\nc@example.com,21", '""15""\nc@example.com,21']),
+    size=st.integers(8, 80),
+)
+def test_rows_are_noted_after_any_number_of_cells_of_several_lines(
+    before: list[str], item: str, size: int, desks: Any
+) -> None:
+    """Wherever pieces of the text end, when only lines are kept that may hold an identifier."""
+    rows = [f'p{number}@example.com,"1 High St\n{line}"' for number, line in enumerate(before)]
+    text = "\n".join(["email,note", *rows, f'b@example.com,"{item}"', *rows, ""])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("criteo_audiences.tables.files.scan._PIECE", size)
+        patch.setattr("criteo_audiences.tables.files.scan._FIRST_KEPT", 0)
+        assert desks().inspect(text).hiding == len(rows) + 1
+
+
+def test_a_row_is_noted_after_thousands_of_cells_of_several_lines(tmp_path: Path) -> None:
+    """Exports with notes have many."""
+    rows = [f'p{number}@example.com,"1 High St\nLondon\nUK"\n' for number in range(5_000)]
+    rows.insert(4_000, 'b@example.com,"15\nc@example.com,21"\n')
+    path = tmp_path / "crm.csv"
+    path.write_text("email,note\n" + "".join(rows))
+    assert inspect(str(path), tmp_path).hiding == 4_001
+
+
 def test_a_cell_of_several_lines_is_nothing_to_note(tmp_path: Path) -> None:
     """Addresses have commas as well."""
     for number, text in enumerate(
