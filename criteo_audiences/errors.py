@@ -243,7 +243,8 @@ class PartialFailureError(CriteoError):
     Attributes:
         problems: the problems the answer listed.
         trace_id: Criteo's correlation id, or `None`.
-        receipt: the result that came with the problems, such as a `ContactListOperation`; `None` without one.
+        receipt: the result that came with the problems, such as a `ContactListOperation` or the `Page` of a search;
+            `None` without one.
     """
 
     def __init__(

@@ -128,17 +128,15 @@ def read_page(document: Any, kind: type[T]) -> Page[T]:
     """Reads a page of a search.
 
     Raises:
-        PartialFailureError: when it lists problems.
+        PartialFailureError: when it lists problems, with what the page has nevertheless (its `.receipt`) or without.
         InvalidResponseError: when it cannot be read; names paths, never values.
     """
     found = read_bulk(document, kind)
     errors = tuple(problem for problem in found.errors if problem.is_failure)
-    if errors:
-        raise PartialFailureError(errors)
     envelope = _envelope(document)
     meta, places = envelope.get("meta"), len(envelope.get("data") or ())
     said = structure(meta if isinstance(meta, dict) else {}, _Meta, "$.meta")
-    return Page(
+    page = Page(
         items=found.items,
         total_items=said.total_items,
         limit=said.limit,
@@ -146,6 +144,9 @@ def read_page(document: Any, kind: type[T]) -> Page[T]:
         places=places,
         warnings=(*(problem for problem in found.errors if not problem.is_failure), *found.warnings),
     )
+    if errors:
+        raise PartialFailureError(errors, receipt=page if page.items else None)
+    return page
 
 
 @attrs.frozen(kw_only=True)

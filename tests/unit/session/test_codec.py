@@ -580,3 +580,14 @@ def test_any_document_is_read_or_refused_without_its_values(attributes: dict[str
         assert LEAK not in str(error)  # noqa: PT017 - either outcome is right
     else:
         assert segment.id == "7"
+
+
+def test_a_page_with_problems_is_not_lost() -> None:
+    """What a search found next to an error is the receipt of the exception; a page without anything is none."""
+    document = {"data": [{"id": "1", "attributes": {}}], "meta": {"totalItems": 9}, "errors": [{"code": "c"}]}
+    with pytest.raises(PartialFailureError) as caught:
+        read_page(document, AudienceSegment)
+    assert ([each.id for each in caught.value.receipt.items], caught.value.receipt.total_items) == (["1"], 9)
+    with pytest.raises(PartialFailureError) as caught:
+        read_page({**document, "data": []}, AudienceSegment)
+    assert caught.value.receipt is None
