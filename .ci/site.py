@@ -63,7 +63,12 @@ API: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "commerce-grid": ("Commerce Grid", ("criteo_audiences.commerce_grid",)),
     "blocking": ("Without async", ("criteo_audiences.blocking",)),
     "sandbox": ("Sandbox", ("criteo_audiences.sandbox",)),
-    "integrations": ("Integrations", ("criteo_audiences.integrations.redis:RedisQuota",)),
+    "integrations": ("Integrations", (
+        "criteo_audiences.integrations.redis:RedisQuota",
+        "criteo_audiences.integrations.opentelemetry:opentelemetry",
+        "criteo_audiences.integrations.partitions:upload_partition PartitionConfig PartitionReport PartitionTotals",
+        "criteo_audiences.integrations.ledger:RedisLedger",
+    )),
 }  # fmt: skip
 
 

@@ -271,6 +271,7 @@ class ContactLists:
             application=self.session.application,
             segment_id=require_text(segment_id, "segment_id"),
             window=getattr(self.session.limiter, "window", None),
+            on_event=self.session.on_event,
         )
 
 

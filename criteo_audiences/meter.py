@@ -2,12 +2,12 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum, auto
 from typing import Final, Literal, Protocol
 
-from attrs import asdict, define, field, frozen
+from attrs import define, field, frozen
 
 # CLOCK_MONOTONIC stands still on Linux while a laptop sleeps; a token that expired meanwhile would look valid.
 _STEADY: Final = getattr(time, "CLOCK_BOOTTIME", None)
@@ -127,31 +127,47 @@ class CallMeter:
         return self._waited + (self.now() - self._since if self._waiting else 0.0)
 
 
-EventName = Literal["request.started", "request.completed", "request.retried", "request.failed", "quota.waited"]
+EventName = Literal[
+    "request.started",
+    "request.completed",
+    "request.retried",
+    "request.failed",
+    "request.canceled",
+    "quota.waited",
+    "upload.started",
+    "upload.ended",
+]
 
 
 @frozen(kw_only=True)
 class Event:
-    """One step of a call.
+    """One step of a call, or the beginning or the end of an upload.
 
     Attributes:
         name: what happened.
-        method: the HTTP method.
-        path: the path template, such as `/marketing-solutions/audience-segments/create`.
+        host: of the API.
+        method: of a call: the HTTP method.
+        path: of a call: the path template, such as `/marketing-solutions/audience-segments/create`.
         attempt: 1 for the first request of the call.
+        size: of `request.started`: the bytes of the body.
         status: the HTTP status, once there is one.
         seconds: how long the step took (`quota.waited`: the wait; `request.retried`: the delay before the repeat).
         trace_id: Criteo's correlation id, where an answer had one.
         error: the class of the error that ended the attempt.
-        upload_id: of an upload's batch: the upload.
-        segment_id: of an upload's batch: the contact list.
+        upload_id: of an upload and its batches: the upload.
+        segment_id: of an upload and its batches: the contact list.
         batch: of an upload's batch: its number, from 1.
+        counts: of `upload.ended`: identifiers by outcome, in the words of the report.
+        headers: of `request.started`: what the function puts here goes out with the request, if it is the context of a
+            trace (`traceparent`, `tracestate`, `baggage`); anything else is left out.
     """
 
     name: EventName
-    method: str
-    path: str
+    host: str = ""
+    method: str = ""
+    path: str = ""
     attempt: int = 1
+    size: int | None = None
     status: int | None = None
     seconds: float | None = field(default=None, repr=lambda seconds: f"{seconds:.3f}" if seconds else repr(seconds))
     trace_id: str | None = None
@@ -159,10 +175,27 @@ class Event:
     upload_id: str | None = None
     segment_id: str | None = None
     batch: int | None = None
+    counts: Mapping[str, int] | None = None
+    headers: dict[str, str] = field(factory=dict, repr=False, eq=False)
 
     def __str__(self) -> str:
-        shown = {key: value for key, value in asdict(self).items() if value is not None and key != "name"}
+        shown = {key: value for key in _SHOWN if (value := getattr(self, key)) is not None and value != ""}
         return f"{self.name} " + " ".join(f"{key}={_short(value)}" for key, value in shown.items())
+
+
+_SHOWN: Final = (
+    "method",
+    "path",
+    "attempt",
+    "status",
+    "seconds",
+    "trace_id",
+    "error",
+    "upload_id",
+    "segment_id",
+    "batch",
+)
+"""What the log has of an event."""
 
 
 def _short(value: object) -> str:
@@ -174,7 +207,10 @@ _LEVELS: Final = {
     "request.completed": logging.DEBUG,
     "request.retried": logging.INFO,
     "request.failed": logging.WARNING,
+    "request.canceled": logging.DEBUG,
     "quota.waited": logging.INFO,
+    "upload.started": logging.DEBUG,
+    "upload.ended": logging.DEBUG,  # the line of the upload is another, with its counts
 }
 _SESSION_LOG: Final = logging.getLogger("criteo_audiences.session")
 _QUOTA_LOG: Final = logging.getLogger("criteo_audiences.quota")

@@ -1,10 +1,11 @@
-"""Whether and when a failed call is repeated: a pure policy around which the session loops."""
+"""Where a call stands, and whether and when it is repeated: a pure policy around which the session loops."""
 
+import math
 import random
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from criteo_audiences.errors import (
     ConnectError,
@@ -89,3 +90,40 @@ def end_of(error: CriteoError) -> CallEnd:
         return CallEnd.SILENT  # the limiter holds everybody back already
     is_passing = isinstance(error, TransportError) or (isinstance(error, ResponseError) and error.status in _PASSING)
     return CallEnd.FAILED if is_passing else CallEnd.ANSWERED
+
+
+@define
+class Call:
+    """Where one call stands.
+
+    Attributes:
+        request: what is asked.
+        attempt: requests made so far.
+        failures: those that used up an attempt of the policy.
+        refusals: those that were answered 429 with a wait.
+        delay: seconds before the next one, `None` when there is to be none.
+        ends_at: when the deadline passes.
+        token: the token the last request carried.
+        tokens: those that any of its requests carried.
+        read: makes the result out of the answer's document.
+        renewed: whether a refused token was replaced already.
+        is_final: whether no repeat would change the answer.
+        unknown: whether Criteo may have applied a request of it.
+        sent_at: when the last request started, `None` before it did.
+        status: of the last answer.
+    """
+
+    request: Request
+    read: Callable[[Any], Any] = field(default=lambda document: document)
+    attempt: int = 0
+    failures: int = 0
+    refusals: int = 0
+    delay: float | None = None
+    ends_at: float = math.inf
+    token: str | None = field(default=None, repr=False)
+    tokens: set[str] = field(factory=set, repr=False)
+    renewed: bool = False
+    is_final: bool = False
+    unknown: bool = False
+    sent_at: float | None = None
+    status: int | None = None

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 from anyio import CapacityLimiter, to_thread
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field, frozen
 from yarl import URL
 
 from criteo_audiences.errors import (
@@ -36,56 +36,20 @@ from criteo_audiences.session.protocol import (
     read_rate_limit,
 )
 from criteo_audiences.session.quota import LocalRateLimiter, Quota, RateLimiter, Refusals, floor_of
-from criteo_audiences.session.retry import RetryPolicy, end_of
+from criteo_audiences.session.retry import Call, RetryPolicy, end_of
 from criteo_audiences.session.transport import Exchange, Transport
 
 R = TypeVar("R")
 
 _TOKEN_CALL: Final = Request(method="POST", path="/oauth2/token", content_type=FORM, versioned=False, authorized=False)
 _TOKEN_CALLS: Final = Quota(20, period=10.0)  # none of Criteo's quota; a token serves for a quarter of an hour
+_OF_TRACES: Final = frozenset({"traceparent", "tracestate", "baggage"})
 _SECRETS: Final = frozenset({"client_id", "client_secret", "refresh_token", "code", "code_verifier"})
 _RETRY: Final = RetryPolicy()
 _REFUSED: Final = 429
 _NOTICEABLE_WAIT: Final = 0.01
 _EARLIER: Final = "An earlier request of this call may have been applied."
 _MOST_REFUSALS: Final = 10  # 429s of a call before it gives up, however long the server says to wait
-
-
-@define
-class _Call:
-    """Where one call stands.
-
-    Attributes:
-        request: what is asked.
-        attempt: requests made so far.
-        failures: those that used up an attempt of the policy.
-        refusals: those that were answered 429 with a wait.
-        delay: seconds before the next one, `None` when there is to be none.
-        ends_at: when the deadline passes.
-        token: the token the last request carried.
-        tokens: those that any of its requests carried.
-        read: makes the result out of the answer's document.
-        renewed: whether a refused token was replaced already.
-        is_final: whether no repeat would change the answer.
-        unknown: whether Criteo may have applied a request of it.
-        sent_at: when the last request started, `None` before it did.
-        status: of the last answer.
-    """
-
-    request: Request
-    read: Callable[[Any], Any] = field(default=lambda document: document)
-    attempt: int = 0
-    failures: int = 0
-    refusals: int = 0
-    delay: float | None = None
-    ends_at: float = math.inf
-    token: str | None = field(default=None, repr=False)
-    tokens: set[str] = field(factory=set, repr=False)
-    renewed: bool = False
-    is_final: bool = False
-    unknown: bool = False
-    sent_at: float | None = None
-    status: int | None = None
 
 
 @frozen
@@ -95,7 +59,7 @@ class _Holder:
     content: tuple[Any, Any] = field(repr=False)
 
 
-def _understood(call: _Call, response: Response, secrets: Collection[str]) -> tuple[Any, Any]:
+def _understood(call: Call, response: Response, secrets: Collection[str]) -> tuple[Any, Any]:
     """Decodes, compares and reads; a document that cannot be read would be no better the next time."""
     document = decipher(response, call.request, secrets)
     try:
@@ -147,7 +111,7 @@ class Session:
         self._token_refusals = Refusals()
         self._retry = retry or _RETRY
         self._max_quota_wait = max_quota_wait
-        self._on_event = on_event
+        self.on_event: Final = on_event
         self._credentials = credentials
         self._tokens = TokenCache(credentials, self._grant, self._clock)
         self._secrets: set[str] = set()
@@ -202,7 +166,7 @@ class Session:
             CriteoError: of the class that says what the caller can do; `outcome_unknown` is true when Criteo may have
                 applied a request of the call.
         """
-        return await self._within_deadline(_Call(request))
+        return await self._within_deadline(Call(request))
 
     async def ask(self, request: Request, read: Callable[[Any], R]) -> R:
         """Makes a call like `send` and reads its document.
@@ -212,10 +176,10 @@ class Session:
         Raises:
             CriteoError: as `send`; for what `read` cannot read with the status of the answer.
         """
-        result: R = await self._within_deadline(_Call(request, read))
+        result: R = await self._within_deadline(Call(request, read))
         return result
 
-    async def _within_deadline(self, call: _Call) -> Any:
+    async def _within_deadline(self, call: Call) -> Any:
         """Makes the call once there is a slot of the quota, and tells how it ended when that is badly."""
         self._enter(call.request)
         await self._acquire(call)
@@ -226,6 +190,9 @@ class Session:
                 return await self._send_until_settled(call)
         except CriteoError as error:
             self._conclude(call, error)
+            raise
+        except asyncio.CancelledError:
+            self._tell("request.canceled", call, seconds=self._since_sent(call))
             raise
         except TimeoutError:
             if not alarm.expired():
@@ -241,7 +208,7 @@ class Session:
             self._in_use = True
             APPLICATIONS.enter(self, self._credentials, self._base_url, self.limiter)
 
-    async def _send_until_settled(self, call: _Call) -> Any:
+    async def _send_until_settled(self, call: Call) -> Any:
         """Repeats requests until one succeeds or the policy gives up; a slot of the quota is held at each start."""
         while True:
             call.attempt += 1
@@ -252,7 +219,7 @@ class Session:
             call.sent_at = None
             await self._acquire(call)
 
-    async def _request_once(self, call: _Call) -> Any:
+    async def _request_once(self, call: Call) -> Any:
         """Makes one request with the slot held, and always gives the slot back."""
         announced, pause, end = None, 0.0, CallEnd.SILENT
         try:
@@ -279,7 +246,7 @@ class Session:
             call.request.count_end(end)
             self._limiter_of(call.request).settle(announced, pause=pause, sent_at=call.sent_at)
 
-    async def _understand(self, call: _Call, response: Response) -> tuple[Any, Any]:
+    async def _understand(self, call: Call, response: Response) -> tuple[Any, Any]:
         """Returns the document of an answer and what was read from it; a large one is read in a thread."""
         secrets = self._secrets | call.tokens
         if is_quickly_read(response, call.request):
@@ -289,7 +256,7 @@ class Session:
         )
         return done.content
 
-    async def _exchange(self, call: _Call) -> Response:
+    async def _exchange(self, call: Call) -> Response:
         request = call.request
         headers = {"Accept": JSON, "Content-Type": request.content_type, "User-Agent": self._user_agent}
         if call.token is not None:
@@ -298,17 +265,18 @@ class Session:
         if request.meter is not None:
             request.meter.count_call()
         call.sent_at = self._clock.now()
-        self._tell("request.started", call)
+        trace = self._tell("request.started", call, size=sum(map(len, request.body))).headers
+        headers |= {name: trace[name] for name in _OF_TRACES & trace.keys()}
         return await self._transport.send(
             Exchange(method=request.method, url=url, headers=headers, body=request.body, most_bytes=request.most_bytes)
         )
 
-    def _note_rate_limit(self, call: _Call, response: Response) -> RateLimit | None:
+    def _note_rate_limit(self, call: Call, response: Response) -> RateLimit | None:
         announced = read_rate_limit(response) if call.request.authorized else None
         self._rate_limit = announced or self._rate_limit
         return announced
 
-    def _delay_after(self, call: _Call, error: CriteoError) -> float | None:
+    def _delay_after(self, call: Call, error: CriteoError) -> float | None:
         """Returns the delay before a repeat; a wait the server announced uses up no attempt."""
         if call.sent_at is None or call.is_final:
             return None  # there is no token, and its source has had repeats of its own; or a repeat is no use
@@ -322,7 +290,7 @@ class Session:
             delay = max(delay, floor_of(call.refusals or call.failures))
         return None if self._clock.now() + delay > call.ends_at else delay
 
-    def _pause_after(self, call: _Call, error: CriteoError) -> float:
+    def _pause_after(self, call: Call, error: CriteoError) -> float:
         """Returns how long all calls must wait: after a 429 the server would refuse any of them.
 
         A call that waits already is held no longer than the deadline of a call; a later one is refused at once.
@@ -344,7 +312,7 @@ class Session:
     def _refusals_of(self, request: Request) -> Refusals:
         return self._refusals if request.authorized else self._token_refusals
 
-    async def _prepare_repeat(self, call: _Call, error: CriteoError) -> None:
+    async def _prepare_repeat(self, call: Call, error: CriteoError) -> None:
         """Prepares the next request, or raises the error if there is to be none."""
         call.unknown = call.unknown or (call.sent_at is not None and error.outcome_unknown)
         if isinstance(error, AuthenticationError) and await self._has_other_token(call):
@@ -356,13 +324,13 @@ class Session:
         if not isinstance(error, RateLimitExceeded):  # there the limiter holds it back
             await self._clock.sleep(call.delay)
 
-    async def _has_other_token(self, call: _Call) -> bool:
+    async def _has_other_token(self, call: Call) -> bool:
         """After a 401: whether to ask once more, with a fresh token; a token call itself is just asked once more."""
         if call.renewed or call.sent_at is None:
             return False
         return call.token is None or await self._tokens.replace(call.token) is not None
 
-    async def _acquire(self, call: _Call) -> None:
+    async def _acquire(self, call: Call) -> None:
         """Waits for a slot of the quota, which single calls get before an upload's batches.
 
         Raises:
@@ -380,38 +348,42 @@ class Session:
         if waited > _NOTICEABLE_WAIT:
             self._tell("quota.waited", call, seconds=waited)
 
-    def _conclude(self, call: _Call, error: CriteoError) -> None:
+    def _conclude(self, call: Call, error: CriteoError) -> None:
         """Marks and reports the error that the call ends with."""
         if call.unknown and isinstance(error, ConnectError) and _EARLIER not in str(error):
             error.args = (f"{error} {_EARLIER}",)
         error.outcome_unknown = call.unknown
         self._tell("request.failed", call, error=error, seconds=self._since_sent(call))
 
-    def _since_sent(self, call: _Call) -> float | None:
+    def _since_sent(self, call: Call) -> float | None:
         return None if call.sent_at is None else self._clock.now() - call.sent_at
 
     def _tell(
         self,
         name: EventName,
-        call: _Call,
+        call: Call,
         *,
+        size: int | None = None,
         seconds: float | None = None,
         status: int | None = None,
         error: CriteoError | None = None,
-    ) -> None:
+    ) -> Event:
         answered = error if isinstance(error, ResponseError) else None
         event = Event(
             name=name,
+            host=self.host,
             method=call.request.method,
             path=call.request.path,
             attempt=max(1, call.attempt),
+            size=size,
             status=answered.status if answered else status,
             seconds=seconds,
             trace_id=printable_trace_id(answered.trace_id) if answered else None,
             error=type(error).__name__ if error else None,
             **call.request.labels,
         )
-        emit(event, self._on_event)
+        emit(event, self.on_event)
+        return event
 
     async def _grant(self, form: Mapping[str, str]) -> Any:
         """Posts to the token endpoint, with the same retries as any call."""

@@ -15,7 +15,7 @@ from criteo_audiences.errors import (
     PartialFailureError,
     PermissionDeniedError,
 )
-from criteo_audiences.meter import CallMeter
+from criteo_audiences.meter import CallMeter, OnEvent
 from criteo_audiences.models import ContactListOperation, IdentifierType, Operation, printable_trace_id
 from criteo_audiences.rendering import html_table
 from criteo_audiences.uploads.summary import batch_rows
@@ -31,6 +31,7 @@ class Destination:
         application: the id of the application that makes the calls, where it is known.
         segment_id: the contact list.
         window: calls that the quota allows within so many seconds; `None` when that is not known.
+        on_event: is told when an upload begins and ends.
     """
 
     service: str
@@ -38,6 +39,7 @@ class Destination:
     application: str = field(default="", repr=False)
     segment_id: str
     window: tuple[int, float] | None = None
+    on_event: OnEvent | None = field(default=None, eq=False, repr=False)
 
 
 @frozen(kw_only=True)

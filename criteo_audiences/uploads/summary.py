@@ -19,7 +19,7 @@ LIMITS: Final[Mapping[str, str]] = {
 }
 """What there would be more in flight without."""
 
-_FATES: Final = ("valid", "invalid", "unreported", "failed", "unknown")
+FATES: Final = ("valid", "invalid", "unreported", "failed", "unknown")
 
 
 def summary(document: Document) -> list[str]:
@@ -47,7 +47,7 @@ def summary_html(document: Document) -> str:
 def in_one_line(document: Document) -> str:
     """Returns a report for a log: whether it is well, and the figures that are not zero."""
     counts = {**document, "rejected": sum(document["rejected"].values())}
-    names = ("read", "rejected", "suppressed", "duplicates", "pending", "sent", *_FATES, "calls", "retries", "resumed")
+    names = ("read", "rejected", "suppressed", "duplicates", "pending", "sent", *FATES, "calls", "retries", "resumed")
     figures = [f"{name} {counts[name]:,}" for name in names if counts[name]]
     word = "ok" if document["ok"] else "not ok"
     return ", ".join((word, *figures, f"{document['elapsed']:.1f} s"))
@@ -101,7 +101,7 @@ def _outcome(document: Document) -> Iterator[Row]:
 def batch_rows(document: Document) -> Iterator[Row]:
     """Yields the figures of one batch, by its own document."""
     yield Row("sent", document["sent"], "by an earlier run" if document["resumed"] else "")
-    yield from (Row(f"  {name}", document[name]) for name in _FATES)
+    yield from (Row(f"  {name}", document[name]) for name in FATES)
 
 
 def _opt_outs(document: Document) -> str:

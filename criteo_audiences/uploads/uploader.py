@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sized
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,7 @@ from anyio import to_thread
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.loops import OwnTask, first_error, own_task
+from criteo_audiences.meter import Event, emit
 from criteo_audiences.tables.table import as_table
 from criteo_audiences.uploads.amendment import Amend, BatchResult, Destination
 from criteo_audiences.uploads.lane import Lane
@@ -21,7 +23,7 @@ from criteo_audiences.uploads.pipeline import Look, Pipeline, Reading
 from criteo_audiences.uploads.rejects import RejectsFile
 from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.slots import Slots
-from criteo_audiences.uploads.summary import in_one_line
+from criteo_audiences.uploads.summary import FATES, in_one_line
 from criteo_audiences.uploads.value_lane import ValueLane
 from criteo_audiences.windows import NEXT_WINDOW, QuotaWait
 
@@ -157,6 +159,8 @@ async def _carry_out(
     left: Awaitable[Exception | None],
 ) -> None:
     """Runs the parts of an upload while the caller is in its block; in the end the log gets a line."""
+    told = partial(Event, host=destination.host, upload_id=upload.upload_id, segment_id=destination.segment_id)
+    emit(told(name="upload.started"), destination.on_event)
     try:
         with first_error():
             async with anyio.create_task_group() as group:
@@ -171,9 +175,11 @@ async def _carry_out(
                     group.cancel_scope.cancel()
     finally:
         upload.close()
+        document = upload.report().to_dict()
+        emit(told(name="upload.ended", counts={name: document[name] for name in FATES}), destination.on_event)
         if _log.isEnabledFor(logging.INFO):
             where = f"{destination.service} segment {destination.segment_id}"
-            _log.info("Upload %s to %s: %s", upload.upload_id, where, in_one_line(upload.report().to_dict()))
+            _log.info("Upload %s to %s: %s", upload.upload_id, where, in_one_line(document))
 
 
 async def upload(

@@ -190,9 +190,9 @@ async def test_events_of_a_call(transport: Any, make_session: Any, finish: Any) 
     session = make_session(StaticToken("abc"), on_event=events.append)
     await finish(session.send(READ))
     path = "/lists/{segment_id}/statistics"
-    common = {"method": "GET", "path": path}
+    common: dict[str, Any] = {"host": session.host, "method": "GET", "path": path}
     assert events == [
-        Event(name="request.started", attempt=1, **common),
+        Event(name="request.started", attempt=1, size=0, **common),
         Event(
             name="request.retried",
             attempt=1,
@@ -202,9 +202,9 @@ async def test_events_of_a_call(transport: Any, make_session: Any, finish: Any) 
             error="ServerError",
             **common,
         ),
-        Event(name="request.started", attempt=2, **common),
+        Event(name="request.started", attempt=2, size=0, **common),
         Event(name="request.retried", attempt=2, seconds=2.0, error="ConnectError", **common),
-        Event(name="request.started", attempt=3, **common),
+        Event(name="request.started", attempt=3, size=0, **common),
         Event(name="request.completed", attempt=3, status=200, seconds=0.25, **common),
     ]
     assert all("812345" not in f"{event} {event!r}" for event in events)

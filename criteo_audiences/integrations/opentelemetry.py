@@ -1,0 +1,160 @@
+"""Traces and metrics of uploads, batches and calls: `CriteoClient(..., on_event=opentelemetry())`.
+
+It speaks to OpenTelemetry's API only: where a program has set up no SDK, nothing is recorded. No attribute holds an
+identifier, a token or the name of a segment.
+"""
+
+import time
+from contextvars import ContextVar
+from typing import Final
+
+from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.meter import Event, OnEvent
+from criteo_audiences.version import __version__
+
+try:
+    from opentelemetry import propagate
+    from opentelemetry.context import Context
+    from opentelemetry.metrics import Meter, MeterProvider, get_meter
+    from opentelemetry.trace import (
+        Span,
+        SpanKind,
+        StatusCode,
+        Tracer,
+        TracerProvider,
+        get_tracer,
+        set_span_in_context,
+    )
+except ImportError as error:
+    raise ConfigurationError("OpenTelemetry needs: pip install 'criteo-audiences[opentelemetry]'.") from error
+
+_NAME: Final = "criteo_audiences"
+
+# The request that the task at hand has under way: a task makes one call after the other.
+_REQUEST: Final[ContextVar[Span | None]] = ContextVar("criteo_audiences_request", default=None)
+
+
+def opentelemetry(
+    *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
+) -> OnEvent:
+    """Returns what makes spans and metrics of a client's events.
+
+    There is a span for each upload, for each of its batches, and for each request, by the semantic conventions for HTTP
+    clients (https://opentelemetry.io/docs/specs/semconv/http/), below the span that is current where the caller is. Of
+    a URL it has the template, as a whole URL holds ids of owners. Requests carry the trace's context to Criteo.
+
+    Args:
+        tracer_provider: makes the tracer (default: the program's).
+        meter_provider: makes the meter (default: the program's).
+    """
+    tracer = get_tracer(_NAME, __version__, tracer_provider)
+    return _Observer(tracer, get_meter(_NAME, __version__, meter_provider)).observe
+
+
+class _Observer:
+    def __init__(self, tracer: Tracer, meter: Meter) -> None:
+        self._tracer = tracer
+        self._uploads: dict[str, Span] = {}
+        self._batches: dict[str, dict[int, Span]] = {}
+        self._seconds = meter.create_histogram("http.client.request.duration", "s", "How long requests take.")
+        self._active = meter.create_up_down_counter("http.client.active_requests", "{request}", "Requests in flight.")
+        self._bytes = meter.create_histogram("http.client.request.body.size", "By", "The size of request bodies.")
+        self._identifiers = meter.create_counter("criteo.identifiers", "{identifier}", "Identifiers by outcome.")
+        self._waits = meter.create_histogram("criteo.quota.wait", "s", "How long calls wait for the quota.")
+        self._retries = meter.create_counter("criteo.retries", "{request}", "Requests that are repeated.")
+
+    def observe(self, event: Event) -> None:
+        """Is called with every event."""
+        match event.name:
+            case "upload.started":
+                self._begin_upload(event)
+            case "upload.ended":
+                self._end_upload(event)
+            case "quota.waited":
+                self._waits.record(event.seconds or 0.0, _server(event))
+                self._context_of(event, ago=event.seconds or 0.0)  # a batch begins with its wait
+            case "request.started":
+                self._begin_request(event)
+            case _:
+                self._end_request(event)
+
+    def _begin_upload(self, event: Event) -> None:
+        about = {"criteo.upload.id": event.upload_id or "", "criteo.segment.id": event.segment_id or ""}
+        self._uploads[about["criteo.upload.id"]] = self._tracer.start_span("upload", attributes=about)
+
+    def _end_upload(self, event: Event) -> None:
+        span, counts = self._uploads.pop(event.upload_id or "", None), event.counts or {}
+        for batch in self._batches.pop(event.upload_id or "", {}).values():
+            batch.end()
+        for outcome, count in counts.items():
+            if count:
+                self._identifiers.add(count, {"criteo.outcome": outcome})
+        if span is not None:
+            span.set_attributes({f"criteo.identifiers.{outcome}": count for outcome, count in counts.items()})
+            if counts.get("failed") or counts.get("unknown"):
+                span.set_status(StatusCode.ERROR)
+            span.end()
+
+    def _context_of(self, event: Event, *, ago: float = 0.0) -> Context | None:
+        """Returns what a request is part of: its batch, whose span may begin so many seconds ago, or the caller's."""
+        if event.upload_id is None or event.batch is None:
+            return None
+        batches = self._batches.setdefault(event.upload_id, {})
+        if event.batch not in batches:
+            upload = self._uploads.get(event.upload_id)
+            around = None if upload is None else set_span_in_context(upload)
+            began = time.time_ns() - round(ago * 1e9)
+            about = {"criteo.batch": event.batch}
+            batches[event.batch] = self._tracer.start_span("batch", around, attributes=about, start_time=began)
+        return set_span_in_context(batches[event.batch])
+
+    def _begin_request(self, event: Event) -> None:
+        about: dict[str, str | int] = {
+            **_server(event),
+            "http.request.method": event.method,
+            "url.template": event.path,
+            "http.request.body.size": event.size or 0,
+        }
+        if event.attempt > 1:
+            about["http.request.resend_count"] = event.attempt - 1
+        name = f"{event.method} {event.path}"
+        span = self._tracer.start_span(name, self._context_of(event), SpanKind.CLIENT, attributes=about)
+        _REQUEST.set(span)
+        propagate.inject(event.headers, set_span_in_context(span))
+        measured = {"http.request.method": event.method} | _server(event)
+        self._active.add(1, measured)
+        self._bytes.record(event.size or 0, measured)
+
+    def _end_request(self, event: Event) -> None:
+        span = _REQUEST.get()
+        if span is not None:  # otherwise no request of the call was under way
+            _REQUEST.set(None)
+            measured = {"http.request.method": event.method} | _server(event)
+            self._active.add(-1, measured)
+            self._seconds.record(event.seconds or 0.0, measured | _answer(event) | {"url.template": event.path})
+            span.set_attributes(_answer(event) | ({"criteo.trace_id": event.trace_id} if event.trace_id else {}))
+            if event.name != "request.completed":
+                span.set_status(StatusCode.ERROR)
+            span.end()
+        if event.name == "request.retried":
+            self._retries.add(1, {"error.type": event.error or ""})
+        elif event.upload_id is not None and event.batch is not None:
+            batch = self._batches.get(event.upload_id, {}).pop(event.batch, None)
+            if batch is not None:
+                if event.name != "request.completed":
+                    batch.set_status(StatusCode.ERROR)
+                batch.end()
+
+
+def _server(event: Event) -> dict[str, str | int]:
+    address, _, port = event.host.rpartition(":")
+    return {"server.address": address, "server.port": int(port)} if port.isdigit() else {"server.address": event.host}
+
+
+def _answer(event: Event) -> dict[str, str | int]:
+    """Returns how a request was answered, in the words of the conventions."""
+    error = str(event.status) if event.status and event.error else event.error
+    error = "canceled" if event.name == "request.canceled" else error
+    return ({"http.response.status_code": event.status} if event.status else {}) | (
+        {"error.type": error} if error else {}
+    )
