@@ -135,6 +135,16 @@ def require_list(values: Iterable[object], name: str) -> list[Any]:
     return list(values)
 
 
+def no_text(value: object) -> str:
+    """Returns what a message says of a value where a text belongs: what it is, and what to pass; never the value."""
+    found = f"expected a str, found {type(value).__name__}"
+    if isinstance(value, Mapping | list | tuple):
+        return f"{found}: pass one field of each row, such as row['email'] for row in rows"
+    if isinstance(value, int):
+        return f"{found}: put it in quotes, or pass map(str, ...)"
+    return f"{found}: decode it" if isinstance(value, bytes | bytearray) else found
+
+
 def require_ids(ids: Iterable[object], name: str) -> list[str]:
     """Returns ids as a list, at least one.
 
@@ -142,8 +152,7 @@ def require_ids(ids: Iterable[object], name: str) -> list[str]:
         ConfigurationError: when it is no list, is empty, or holds anything but text; naming the argument.
     """
     listed = require_list(ids, name)
-    if not all(map(_is_id, listed)):
-        raise ConfigurationError(f"{name} must hold ids as non-empty str.")
+    _refuse_other_ids(listed, name)
     if not listed:
         raise ConfigurationError(f"{name} must hold at least one id; found none.")
     return listed
@@ -260,8 +269,7 @@ def id_field(_model: object, field: "attrs.Attribute[Any]", value: object) -> No
         return
     if not isinstance(value, tuple):
         raise ConfigurationError(f"{field.name} must be a list of ids, not a single {type(value).__name__}.")
-    if not all(map(_is_id, value)):
-        raise ConfigurationError(f"{field.name} must hold ids as non-empty str.")
+    _refuse_other_ids(value, field.name)
 
 
 def text_field(_model: object, field: "attrs.Attribute[Any]", value: object) -> None:
@@ -322,6 +330,13 @@ def require_order(model: object, low: str, high: str, *, apart: bool = False) ->
 
 def _is_left_out(field: "attrs.Attribute[Any]", value: object) -> bool:
     return isinstance(value, Unset) or (value is None and field.default is not attrs.NOTHING)
+
+
+def _refuse_other_ids(ids: Iterable[object], name: str) -> None:
+    for value in ids:
+        if not _is_id(value):
+            found = "an empty one" if isinstance(value, str) else f"{type(value).__name__}: put it in quotes"
+            raise ConfigurationError(f"{name} must hold ids as non-empty str, not {found}.")
 
 
 def _is_id(value: object) -> bool:

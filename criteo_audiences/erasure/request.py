@@ -11,7 +11,7 @@ from criteo_audiences.identifiers import is_hashed, require_region
 from criteo_audiences.identifiers.characters import fold
 from criteo_audiences.identifiers.forms import all_forms, kinds_of
 from criteo_audiences.models import IdentifierType
-from criteo_audiences.validation import choose, require_list, require_text
+from criteo_audiences.validation import choose, no_text, require_list, require_text
 
 Fingerprint = Callable[[str], str]
 """Returns what stands for an identifier in a receipt, from which nobody can find it without a key."""
@@ -146,7 +146,7 @@ def _entries(
         for position, value in enumerate(require_list(values, name), start=1):
             place = f"{name}, entry {position:,}"
             if not isinstance(value, str):
-                raise ConfigurationError(f"{place}: expected a str, found {type(value).__name__}.")
+                raise ConfigurationError(f"{place}: {no_text(value)}.")
             yield place, known, value
 
 

@@ -13,6 +13,7 @@ from criteo_audiences.identifiers.opt_outs import OptOuts
 from criteo_audiences.identifiers.reasons import RejectReason
 from criteo_audiences.identifiers.rules import EMAIL_RULE, Rule
 from criteo_audiences.models import HashAlgorithm
+from criteo_audiences.validation import no_text
 
 
 def is_missing(value: object) -> bool:
@@ -100,7 +101,7 @@ class Preparation(RowCounts):
             elif is_missing(value):
                 present.append("")
             else:
-                raise TypeError(f"row {self.read + 1:,} of the source: expected a str, found {type(value).__name__}")
+                raise TypeError(f"row {self.read + 1:,} of the source: {no_text(value)}")
             self.read += 1
         return present
 

@@ -108,7 +108,7 @@ class MirrorSettings:
         return Options(**self.upload)
 
     def __attrs_post_init__(self) -> None:
-        require_range(self.max_removals, "max_removals", least=0, most=1)
+        require_range(self.max_removals, "max_removals", least=0, most=1, hint="It is a share: 0.05 is 5 %.")
 
     @classmethod
     def of(cls, keywords: Mapping[str, Any]) -> "MirrorSettings":

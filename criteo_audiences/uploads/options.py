@@ -22,7 +22,14 @@ from criteo_audiences.uploads.lane import refuse_lookalikes
 from criteo_audiences.uploads.policies import Policy, policies_of
 from criteo_audiences.uploads.progress import Progress
 from criteo_audiences.uploads.slots import MOST
-from criteo_audiences.validation import choose, require_plain_function, require_range, require_text, require_unicode
+from criteo_audiences.validation import (
+    choose,
+    no_text,
+    require_plain_function,
+    require_range,
+    require_text,
+    require_unicode,
+)
 from criteo_audiences.windows import NEXT_WINDOW, next_window
 
 Columns = str | Sequence[str]
@@ -185,7 +192,7 @@ def opt_outs_of(value: object) -> Table | tuple[str, ...] | None:
         )
     for position, opt_out in enumerate(listed, start=1):
         if not isinstance(opt_out, str) and not is_missing(opt_out):
-            raise TypeError(f"suppress, entry {position:,}: expected a str, found {type(opt_out).__name__}")
+            raise TypeError(f"suppress, entry {position:,}: {no_text(opt_out)}")
     return tuple("" if is_missing(opt_out) else opt_out for opt_out in listed)
 
 
@@ -326,8 +333,8 @@ class Options:
         require_range(self.batch_size, "batch_size", least=1, most=MAX_BATCH_SIZE, hint=hint)
         require_range(self.max_body_bytes, "max_body_bytes", least=_LEAST_BODY)
         self._check_in_flight()
-        require_range(self.max_rejected, "max_rejected", least=0, most=1)
-        require_range(self.max_invalid, "max_invalid", least=0, most=1)
+        for name in ("max_rejected", "max_invalid"):
+            require_range(getattr(self, name), name, least=0, most=1, hint="It is a share: 0.05 is 5 %.")
         _check_deadline(self.deadline)
         require_range(self.drain_timeout, "drain_timeout", least=0, most=3_600)
         if self.flush_after is not None:

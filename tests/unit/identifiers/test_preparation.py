@@ -14,6 +14,23 @@ def test_missing_values_are_rejected_as_empty() -> None:
     assert preparation.read == 4
 
 
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        ({"email": "a@b.co"}, "pass one field of each row, such as row['email'] for row in rows"),
+        (("a@b.co",), "pass one field of each row, such as row['email'] for row in rows"),
+        (5, "put it in quotes, or pass map(str, ...)"),
+        (b"a@b.co", "decode it"),
+    ],
+    ids=repr,
+)
+def test_what_rows_are_taken_for_by_mistake_has_a_way_out(value: object, advice: str) -> None:
+    """Of a CSV reader, of numbers in a data base, of a file in bytes."""
+    with pytest.raises(TypeError) as caught:
+        Preparation(algorithm=None).prepare([value])
+    assert str(caught.value).endswith(f": {advice}")
+
+
 @pytest.mark.parametrize("value", [5, 0, 1.5, True, b"a@b.co", ("a@b.co",), {"email": "a@b.co"}], ids=repr)
 def test_any_other_value_names_its_row_and_type_only(value: object) -> None:
     """A row that is no text stops with its number in the whole source, and never shows its value."""
@@ -22,7 +39,7 @@ def test_any_other_value_names_its_row_and_type_only(value: object) -> None:
     with pytest.raises(TypeError) as caught:
         preparation.prepare(["e@f.co", value, "g@h.co"])
     name = type(value).__name__
-    assert str(caught.value) == f"row 5 of the source: expected a str, found {name}"
+    assert str(caught.value).startswith(f"row 5 of the source: expected a str, found {name}")
     assert "b.co" not in "".join(traceback.format_exception(caught.value))
     assert preparation.read == 4
 

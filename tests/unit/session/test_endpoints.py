@@ -117,8 +117,8 @@ def test_words_are_spelled_as_on_the_wire() -> None:
     [
         (lambda: identities([], "X"), "ids must hold at least one id; found none."),
         (lambda: identities("812", "X"), "ids must be a list, not a single str."),
-        (lambda: identities([812], "X"), "ids must hold ids as non-empty str."),
-        (lambda: identities([""], "X"), "ids must hold ids as non-empty str."),
+        (lambda: identities([812], "X"), "ids must hold ids as non-empty str, not int: put it in quotes."),
+        (lambda: identities([""], "X"), "ids must hold ids as non-empty str, not an empty one."),
         (lambda: id_list("812", "advertiser_ids"), "advertiser_ids must be a list, not a single str."),
         (lambda: id_list(812, "advertiser_ids"), "advertiser_ids must be a list, not a single int."),
         (lambda: id_list({"812": 1}, "advertiser_ids"), "advertiser_ids must be a list, not a single dict."),
