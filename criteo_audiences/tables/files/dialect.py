@@ -80,6 +80,19 @@ def unclosed(lines: Lines, row: list[str], name: str) -> OSError:
     return OSError(f"{name} ends inside a quoted cell: a quote in line {opened:,} was never closed.")
 
 
+def header_in_doubt(name: str, line: int) -> OSError:
+    """Returns the error for a header whose quotes leave its cells in doubt.
+
+    Args:
+        name: the file's name.
+        line: where.
+    """
+    return OSError(
+        f"{name}, line {line:,}: a quote in the header, or above it, is never closed, or stands within a cell. Correct "
+        "the header, or export the file again."
+    )
+
+
 def too_long(name: str) -> ConfigurationError:
     """Returns the error for a first line that does not end within what is looked at."""
     return ConfigurationError(f"The first line of {name} is longer than 512 KiB; expected column names, or one object.")
@@ -157,6 +170,8 @@ def read_beginning(head: str, name: str, *, whole: bool, skip_rows: int = 0) -> 
     read = "".join(itertools.islice(split(text), lines.taken))
     following = _following(text, lines.taken)
     likely = functools.partial(_likely_header, header, following)  # it takes long, and is for messages only
+    if any(looks_like_data(cell) and len(cell.splitlines()) > 1 for cell in header):
+        raise header_in_doubt(name, skip)
     names = _names(header, name, likely)
     written = _Line(lines.taken, "".join(itertools.islice(split(text), before, lines.taken)))
     _require_bare_lines(header, following, name)

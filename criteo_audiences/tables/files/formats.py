@@ -16,6 +16,7 @@ from criteo_audiences.tables.engine.connection import connect, import_duckdb, re
 from criteo_audiences.tables.files.dialect import (
     TOO_LONG,
     Beginning,
+    header_in_doubt,
     parsed,
     read_beginning,
     read_sample,
@@ -187,7 +188,7 @@ def _mended_names(beginning: Beginning, name: str) -> tuple[str, ...]:
 
     Its width is not known beforehand, so what follows a closing quote up to the next delimiter belongs to the cell if
     the line's other quotes pair up. A backslash before a quote that seems to close a cell leaves it in doubt, and so
-    does a name with both a quote and a delimiter, unless every quote is in its place.
+    does a delimiter within a name, unless every quote is in its place.
 
     Raises:
         OSError: when its cells are in doubt.
@@ -205,14 +206,10 @@ def _mended_names(beginning: Beginning, name: str) -> tuple[str, ...]:
         mender = Mender(delimiter, least)
         rows = b"".join(mender.mended([text], 0)).decode()
         names = tuple(cell.strip(BLANKS) for cell in list(parsed(split(rows), delimiter))[-1])
-        may_be_several = not is_clean and any(delimiter in name and '"' in name for name in names)
+        may_be_several = not is_clean and any(delimiter in name for name in names)
         if not mender.broken and not is_doubtful and len(names) == width and not may_be_several:
             return names
-    line = next(iter(mender.broken_lines), beginning.skip)
-    raise OSError(
-        f"{name}, line {line:,}: a quote in the header, or above it, is never closed, or stands within a cell. Correct "
-        "the header, or export the file again."
-    )
+    raise header_in_doubt(name, next(iter(mender.broken_lines), beginning.skip))
 
 
 _BEGINS = re.compile(r'\s*(?:\{\s*["}]|\[\s*[\[{"\]])')

@@ -222,6 +222,14 @@ def test_a_cell_of_several_lines_is_nothing_to_note(tmp_path: Path) -> None:
         assert sum(chunk.codes.total() for chunk in others) == 2
 
 
+def test_a_header_with_a_quote_that_the_first_row_closes_is_refused_with_its_line(tmp_path: Path) -> None:
+    """It holds data then, but a line of names is what it lacks least."""
+    path = tmp_path / "crm.csv"
+    path.write_text('email;"item\na@example.com;"""\nb@example.com;x\n')
+    with pytest.raises(OSError, match=r"^crm\.csv, line 1: a quote in the header, or above it, is never closed"):
+        inspect(str(path), tmp_path)
+
+
 @pytest.mark.parametrize("text", ['address,email\n"1 High St\nLondon",a@example.com\n"x"y,b@example.com\n'])
 def test_a_cell_of_several_lines_is_read_beside_broken_quotes(text: str, read: Read) -> None:
     """Its last line has as many cells as the header, too."""
@@ -407,7 +415,9 @@ def test_a_quote_in_a_header_is_part_of_a_name(
     assert inspect(str(path), tmp_path).names == ((name, "email") if first else ("email", name))
 
 
-@pytest.mark.parametrize("cell", ['"na"me,x"', '"na\\",me"', '"na', '"na""', '"na" me,"x', '"na,me,"x"', '"na,"me" x"'])
+@pytest.mark.parametrize(
+    "cell", ['"na"me,x"', '"na\\",me"', '"na', '"na""', '"na" me,"x', '"na,me,"x"', '"na,"me" x"', '"na,me","x" y"']
+)
 @pytest.mark.parametrize("first", [False, True])
 def test_a_header_whose_cells_are_in_doubt_is_refused_with_its_line(
     cell: str,
