@@ -51,8 +51,8 @@ class Wanted:
         owner: the fields that say whose it is, such as `advertiser_id`, and their values.
         remote_id: the data provider's own id of it; `None` for any.
         kinds: the kinds of identifier that it must take.
-        is_exact: whether a list of a kind of identifier that this release does not know is another one; an upload to
-            such a list leaves that to Criteo.
+        is_exact: whether a list is another one when its kind of identifier is not said, or is one that this release
+            does not know; an upload to such a list leaves that to Criteo.
     """
 
     owner: Mapping[str, str] = field(factory=dict)
@@ -67,7 +67,8 @@ class Wanted:
             segment: as a service returned it.
             is_new: whether it was just created: then what the answer leaves out is as it was asked for.
         """
-        return [*self._owners(segment, is_new=is_new), *self._remote(segment, is_new=is_new), *self._kind(segment)]
+        looks = (self._owners, self._remote, self._kind)
+        return [difference for look in looks for difference in look(segment, is_new=is_new)]
 
     def missing(self) -> str:
         """Says that the owner has no such segment."""
@@ -86,15 +87,18 @@ class Wanted:
         if self.remote_id is not None and found != self.remote_id and not (is_new and found is None):
             yield f"has {'no remote_id' if found is None else f'remote_id={found}'}, not remote_id={self.remote_id}"
 
-    def _kind(self, segment: Any) -> Iterator[str]:
+    def _kind(self, segment: Any, *, is_new: bool) -> Iterator[str]:
         other = next((name for name in _OTHER_KINDS if getattr(segment, name, None) is not None), None)
-        if (segment.type is not None and segment.type != _CONTACT_LIST) or (segment.type is None and other):
+        is_other = segment.type != _CONTACT_LIST if segment.type is not None else other is not None
+        if is_other:
             yield "is no contact list, so nothing can be uploaded to it"
         if getattr(segment.contact_list, "is_read_only", None):
             yield "is read-only: it was made outside Criteo's API"
         taken = getattr(segment.contact_list, "identifier_type", None)
         for kind in self.kinds:
-            if taken is not None and taken != kind and (self.is_exact or taken.is_known):
+            if taken is None and self.is_exact and not is_new and not is_other:
+                yield f"is not known to take identifier_type='{kind.value}', since Criteo's answer does not say"
+            elif taken is not None and taken != kind and (self.is_exact or taken.is_known):
                 yield f"takes identifier_type='{taken.value}', not '{kind.value}'"
 
 

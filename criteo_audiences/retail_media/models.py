@@ -88,7 +88,9 @@ def _identifier_type(value: IdentifierType | str) -> IdentifierType:
     kind = choose(IdentifierType, value, "identifier_type")
     if kind not in _CREATABLE:
         taken = ", ".join(sorted(word.value for word in _CREATABLE))
-        raise ConfigurationError(f"A Retail Media list cannot hold '{kind.value}'; it can hold one of: {taken}.")
+        raise ConfigurationError(
+            f"identifier_type '{kind.value}' is none of Retail Media's lists; give one of: {taken}."
+        )
     return kind
 
 

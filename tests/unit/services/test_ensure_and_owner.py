@@ -78,6 +78,8 @@ DIFFERENT: list[tuple[str, dict[str, Any], str]] = [
     ("rm", {"retailerId": None}, "is not known to be of retailer_id=99"),
     ("rm", {"contactList": {"identifierType": "CustomerId"}}, "takes identifier_type='customer_id', not 'email'"),
     ("rm", {"contactList": {"identifierType": "Unknown"}}, "takes identifier_type='unknown', not 'email'"),
+    ("rm", {"contactList": {"isReadOnly": False}}, "is not known to take identifier_type='email'"),
+    ("rm", {"contactList": None}, "is not known to take identifier_type='email'"),
     ("rm", {"contactList": {"identifierType": "email", "isReadOnly": "true"}}, "is read-only"),
     ("rm", {"type": "Events"}, "is no contact list"),
     ("rm", {"type": None, "contactList": None, "events": {"minPrice": 1}}, "is no contact list"),
