@@ -17,7 +17,8 @@ from criteo_audiences.journals.acknowledged import BatchLedger
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.files.paths import ends_as_directory, written_path
-from criteo_audiences.tables.table import Selection, encoding_of, memory_limit_of, skip_rows_of, threads_of
+from criteo_audiences.tables.options import encoding_of, memory_limit_of, skip_rows_of, threads_of
+from criteo_audiences.tables.table import Selection
 from criteo_audiences.uploads.lane import refuse_lookalikes
 from criteo_audiences.uploads.policies import Policy, policies_of
 from criteo_audiences.uploads.progress import Progress

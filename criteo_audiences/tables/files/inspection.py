@@ -13,7 +13,7 @@ from criteo_audiences.tables.files.encoding import Guess, narrow_encoding, trans
 from criteo_audiences.tables.files.formats import delimited_layout, is_json, is_parquet, json_layout, parquet_layout
 from criteo_audiences.tables.files.layout import Layout
 from criteo_audiences.tables.files.paths import is_read_once, name_of, no_file, require_no_lake
-from criteo_audiences.tables.files.pipes import arriving
+from criteo_audiences.tables.files.pipes import OpenStream, arriving
 from criteo_audiences.tables.files.scan import HEAD, Scan
 from criteo_audiences.tables.files.workspace import CHUNK, Content, Interruption, write_copy
 
@@ -118,11 +118,13 @@ class Asked:
         skip_rows: lines to leave out before the header.
         encoding: the name of its codec.
         partitioned: whether directories named `column=value` are columns of a Parquet file, too.
+        opened: what to read in place of a file.
     """
 
     skip_rows: int | None = None
     encoding: str | None = None
     partitioned: bool = False
+    opened: OpenStream | None = None
 
     def refuse(self, name: str, what: str) -> None:
         """Refuses what is said of a file that is no text, or text without a header.
@@ -165,7 +167,13 @@ def inspect(path: str, workspace: Path, interruption: Interruption | None = None
 
 def _inspected(path: str, name: str, workspace: Path, interruption: Interruption, asked: Asked) -> Layout:
     file = Path(path)
-    if is_read_once(path):
+    if asked.opened is not None:
+        if asked.encoding is not None and asked.opened.is_text:
+            raise ConfigurationError(
+                "encoding does not go with a stream of text, which has been decoded; leave it out."
+            )
+        file = write_copy(workspace / "input", asked.opened.arriving(CHUNK, interruption))
+    elif is_read_once(path):
         file = write_copy(workspace / "input", arriving(path, CHUNK, interruption))
     _require_regular(file, name)
     with file.open("rb") as opened:

@@ -16,6 +16,7 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables.header_words import looks_like_data, shown
 
 STDIN: Final = "-"
+STREAM: Final = "\0"  # stands for an open stream; no file has that name
 """The path that stands for standard input."""
 
 _DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/self)/fd/[0-9]+")
@@ -182,8 +183,8 @@ def _refuse_lookalikes(given: object) -> None:
     kind = type(given).__name__
     if hasattr(given, "read") or hasattr(given, "readline"):
         raise TypeError(
-            f"path must be the path of a file, not an open file ({kind}): pass its path, '-' for standard input, or a "
-            "list of the identifiers as the source"
+            f"path must be the path of a file, not an open file ({kind}): pass its path, '-' for standard input, "
+            "Table.from_stream(file), or a list of the identifiers as the source"
         )
     if any(hasattr(given, name) for name in ("__arrow_c_stream__", "__arrow_c_array__", "__dataframe__", "__array__")):
         raise TypeError(f"path must be a path, not data ({kind}): pass the {kind} itself as the source")
@@ -356,9 +357,12 @@ def _looks_like_a_path(path: str) -> bool:
     return bool(_SUFFIXES.fullmatch(Path(name).suffix)) and not any(map(looks_like_data, Path(parent).parts))
 
 
+_NAMES: Final = {STDIN: "standard input", STREAM: "the stream"}
+
+
 def is_read_once(path: str) -> bool:
-    """Whether a path names standard input, a pipe or a character device, which have no second reading."""
-    if path == STDIN:
+    """Whether a path names standard input, a stream, a pipe or a character device, which have no second reading."""
+    if path in {STDIN, STREAM}:
         return True
     try:
         mode = os.stat(path).st_mode  # noqa: PTH116 - takes a name that is no path, too
@@ -369,8 +373,8 @@ def is_read_once(path: str) -> bool:
 
 def name_of(path: str) -> str:
     """Returns what messages call a file: its name, never its path; empty where it has none."""
-    if path == STDIN:
-        return "standard input"
+    if path in _NAMES:
+        return _NAMES[path]
     return path if _DESCRIPTOR.fullmatch(path) else Path(path).name
 
 
@@ -381,5 +385,8 @@ def shown_paths(paths: Iterable[str]) -> str:
 
 def _masked(paths: Iterable[str]) -> Iterator[str]:
     for path in paths:
+        if path == STREAM:
+            yield _NAMES[STREAM]
+            continue
         parts: list[Any] = ["…" if looks_like_data(part) else part for part in Path(path).parts]
         yield str(Path(*parts)) if parts else path

@@ -1,15 +1,21 @@
-"""What can be read only once: standard input, pipes and terminals; read as it arrives, so that a wait can be ended."""
+"""What can be read once: standard input, pipes, terminals, streams; read as it arrives, so that a wait can be ended."""
 
+import asyncio
+import inspect
 import io
 import os
 import select
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
+import anyio
+from attrs import define
+
+from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables.files.paths import STDIN
-from criteo_audiences.tables.files.workspace import Interruption
+from criteo_audiences.tables.files.workspace import Interruption, result_of
 
 _LISTEN_EVERY: Final = 0.1
 
@@ -72,3 +78,95 @@ def _wait(descriptor: int, interruption: Interruption) -> None:
     interruption.check()
     while not poll.poll(_LISTEN_EVERY * 1_000):
         interruption.check()
+
+
+@define(eq=False)
+class OpenStream:
+    """An open file or stream of the caller's, which can be read once.
+
+    Attributes:
+        is_text: whether it gives text, which goes on as UTF-8; known once it has given some.
+    """
+
+    _read: Callable[[int], Any]
+    _loop: asyncio.AbstractEventLoop | None = None
+    is_text: bool = False
+    _is_used: bool = False
+
+    @classmethod
+    def of(cls, given: Any) -> "OpenStream":
+        """Returns a stream for a file object, an `UploadFile`, a `StreamReader` or a byte stream of anyio.
+
+        Raises:
+            TypeError: when it can not be read from; shows its type only.
+            ConfigurationError: when it is asynchronous, and no event loop runs.
+        """
+        read, receive = getattr(given, "read", None), getattr(given, "receive", None)
+        if inspect.iscoroutinefunction(read) and hasattr(getattr(given, "file", None), "read"):
+            given = given.file  # of an UploadFile, whose own methods do no more than read it in a thread
+            read = given.read
+        if not inspect.iscoroutinefunction(read) and callable(read):
+            return cls(getattr(given, "read1", read), None, isinstance(given, io.TextIOBase))
+        if inspect.iscoroutinefunction(read):
+            return cls(read, _running_loop())
+        if inspect.iscoroutinefunction(receive):
+            return cls(lambda size: _received_from(receive, size), _running_loop())
+        raise TypeError(
+            f"stream must be an open file, an UploadFile or a byte stream, not {type(given).__name__}; for a path, "
+            "there is Table.from_file"
+        )
+
+    def arriving(self, size: int, interruption: Interruption) -> Iterator[bytes]:
+        """Yields what arrives, until the end; blocks.
+
+        Raises:
+            ConfigurationError: when it was read before.
+            OSError: when it is closed, gives no bytes, or the wait was interrupted.
+        """
+        if self._is_used:
+            raise ConfigurationError("The stream has been read already, and can be read once: open it again.")
+        self._is_used = True
+        while piece := self._bytes_of(self._next(size, interruption)):
+            yield piece
+            interruption.check()
+
+    def _next(self, size: int, interruption: Interruption) -> object:
+        if self._loop is not None:
+            coming = asyncio.run_coroutine_threadsafe(self._read(size), self._loop)
+            try:
+                return result_of(coming, interruption)
+            finally:
+                coming.cancel()
+        with suppress(
+            ValueError
+        ):  # what a closed file raises, and a text that cannot be decoded, of which it shows some
+            return self._read(size)
+        raise OSError("The stream cannot be read: it is closed, or its text is in another encoding.")
+
+    def _bytes_of(self, piece: object) -> bytes:
+        if isinstance(piece, str):
+            self.is_text = True
+            try:
+                return piece.encode()
+            except UnicodeEncodeError:
+                piece = None
+            raise OSError("The stream's text holds halves of characters, which no encoding has.")
+        if not isinstance(piece, bytes | bytearray | memoryview):
+            raise OSError(f"The stream must give bytes or text; it gave {type(piece).__name__}.")
+        return bytes(piece)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        raise ConfigurationError(
+            "An asynchronous stream is read in an event loop: call Table.from_stream in the one that it belongs to."
+        ) from None
+
+
+async def _received_from(receive: Callable[[int], Awaitable[bytes]], size: int) -> bytes:
+    try:
+        return await receive(size)
+    except anyio.EndOfStream:
+        return b""
