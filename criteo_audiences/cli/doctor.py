@@ -1,6 +1,7 @@
 """`doctor`: whether this machine, the login and Criteo fit together; a line each, with what to do where they do not."""
 
 import importlib.util
+import os
 import platform
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -108,6 +109,11 @@ def _journals() -> Finding:
         found = journals.list_journals(directory)
     except CriteoError as error:
         return Finding(False, "journals", one_line(error), exit_for(error))
+    nearest = next(each for each in (directory, *directory.parents) if each.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        return Finding(
+            None, "journals", f"none can be kept in {nearest}; XDG_STATE_HOME or --journal names another place"
+        )
     unfinished = sum(each.state is journals.JournalState.UNFINISHED for each in found)
     damaged = [each.path.name for each in found if each.state is journals.JournalState.DAMAGED]
     if damaged:

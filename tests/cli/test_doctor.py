@@ -85,6 +85,15 @@ async def test_what_is_wrong_says_what_to_do(
     assert sandbox.client_secret not in done.out + done.err
 
 
+async def test_a_place_that_cannot_keep_journals_is_noted(cli, environment: dict[str, str], tmp_path: Path) -> None:
+    """It is no reason not to upload: nothing could be resumed, as the upload would say."""
+    (tmp_path / "state").write_text("a file")
+    environment["XDG_STATE_HOME"] = str(tmp_path / "state")
+    done = await cli("doctor")
+    assert done.code == 0
+    assert f"note  journals      none can be kept in {tmp_path / 'state'}; XDG_STATE_HOME" in done.out
+
+
 async def test_profiles_are_listed_and_checked(
     cli, environment: dict[str, str], sandbox: Sandbox, tmp_path: Path
 ) -> None:
