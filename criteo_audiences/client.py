@@ -242,7 +242,7 @@ class CriteoClient:
             identifier_type: kind of all values, for ids whose form does not show it.
             region: country of telephone numbers without a country code; needs the extra `phone`.
             gum_caller_id: the caller id that GUM ids of Marketing Solutions need.
-            rejects: files of rejects, or directories of them, from which to take the values.
+            rejects: files of rejects, or directories of them, besides those that this user's uploads have written.
             journals: directories of journals, besides the one in the user's state directory.
             snapshots: snapshots of mirrors or directories of them, besides the command line's own directory.
             dry_run: look for the lists and say what would be asked of each, but remove nothing.

@@ -59,7 +59,11 @@ class Erasing:
     ] = None
     rejects: Annotated[
         list[str] | None,
-        typer.Option(parser=filled, metavar="PATH", help="File of rejects, or directory of them. Repeat for several."),
+        typer.Option(
+            parser=filled,
+            metavar="PATH",
+            help="File of rejects, or directory of them, besides your own. Repeat for several.",
+        ),
     ] = None
     journals: Annotated[
         list[str] | None,

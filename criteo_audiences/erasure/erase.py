@@ -35,7 +35,7 @@ class Task:
         identifiers: whom to erase.
         kind: their kind, where their form does not show it.
         region: where numbers without a country code are dialed.
-        rejects: files of rejects, or directories of them.
+        rejects: files of rejects, or directories of them, besides those that the user's state directory knows of.
         journals: directories of journals, besides the one in the user's state directory.
         snapshots: snapshots of mirrors or directories of them, besides the command line's own directory.
         dry_run: whether nothing is to be removed.

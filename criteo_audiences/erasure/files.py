@@ -13,6 +13,7 @@ from criteo_audiences.erasure.receipt import ErasureState, FileErasure
 from criteo_audiences.erasure.request import ErasureRequest
 from criteo_audiences.errors import ConfigurationError, JournalError, SnapshotError
 from criteo_audiences.journals import JournalState, JournalSummary, compact, list_journals
+from criteo_audiences.journals.directory import LEDGER_NAME, Witness
 from criteo_audiences.mirrors import SnapshotSummary, describe_snapshot, list_snapshots
 from criteo_audiences.mirrors import forget as forget_in_snapshot
 from criteo_audiences.models import IdentifierType
@@ -27,7 +28,7 @@ class LocalFiles:
     """Where to look for what this library has stored.
 
     Attributes:
-        rejects: files of rejects.
+        rejects: files of rejects, besides those that this user's uploads have written.
         journals: directories of journals.
         snapshots: snapshots of mirrors, or directories of them.
         lists: the service, host and segment of each list that the identifiers were removed from.
@@ -47,7 +48,13 @@ Forget = Callable[[ErasureRequest, LocalFiles], Iterable[FileErasure]]
 
 def forget_in_rejects(request: ErasureRequest, places: LocalFiles) -> Iterator[FileErasure]:
     """Empties the cells of rejected values that hold an identifier; the rows stay, with place and reason."""
-    for path in places.rejects:
+    noted: tuple[Path, ...] = ()
+    try:
+        noted = noted_rejects(dry_run=places.dry_run)
+    except JournalError:
+        remark = f"the ledger {LEDGER_NAME} of the state directory, which knows of others, cannot be read"
+        yield FileErasure(kind="rejects", path=LEDGER_NAME, state=ErasureState.FAILED, remark=remark)
+    for path in dict.fromkeys((*places.rejects, *noted)):
         try:
             erased, has_values = _without(path, request, dry_run=places.dry_run)
         except (OSError, csv.Error, UnicodeError) as error:
@@ -136,6 +143,27 @@ def rejects_in(paths: Iterable[os.PathLike[str] | str]) -> tuple[Path, ...]:
             raise ConfigurationError(f"rejects, entry {number:,}: expected a file of rejects, found another file.")
         found[path.resolve()] = None
     return tuple(found)
+
+
+def noted_rejects(*, dry_run: bool) -> tuple[Path, ...]:
+    """Returns the files of rejects with values that uploads of this user have written and that are still there.
+
+    What stands in the place of one that was moved away is left alone; one that cannot be read is reported as such.
+
+    Args:
+        dry_run: whether those that have gone stay noted.
+
+    Raises:
+        JournalError: when the ledger, which remembers them, cannot be used.
+    """
+    return tuple(path.resolve() for path in Witness().rejects(forget_gone=not dry_run) if _may_be_ours(path))
+
+
+def _may_be_ours(path: Path) -> bool:
+    try:
+        return _is_ours(path)
+    except OSError:
+        return True
 
 
 def _is_ours(path: Path) -> bool:

@@ -28,6 +28,9 @@ _OTHER: Final = ""
 _SNAPSHOT_OF: Final = "snapshot of "
 """Before the name of a service: the row holds which snapshot of a list is the newest, and no run's mark."""
 
+_REJECTS: Final = "rejects with values"
+"""In place of a service: the row holds where an upload has written a file of rejects with their values."""
+
 _PATIENCE_OF_A_CALL: Final = 1.0
 """Seconds that a call without a journal waits for others who use the ledger."""
 
@@ -168,6 +171,22 @@ class JournalDirectory:
         """Notes which snapshot of a list is the newest."""
         self.note(_SNAPSHOT_OF + service, host, segment_id, name)
 
+    def rejects(self) -> list[Path]:
+        """Returns where uploads have written files of rejects with their values, those that have gone included."""
+        with self._translated:
+            rows = self._db.execute("SELECT segment_id FROM lists WHERE service = ?", (_REJECTS,))
+            return [Path(os.fsdecode(bytes.fromhex(place))) for (place,) in rows]
+
+    def note_rejects(self, path: Path) -> None:
+        """Notes that an upload writes a file of rejects with their values."""
+        self.note(_REJECTS, "", os.fsencode(path).hex(), "written")  # a name need not be text
+
+    def forget_rejects(self, path: Path) -> None:
+        """Forgets a file of rejects, which has gone."""
+        with self._translated:
+            place = os.fsencode(path).hex()
+            self._db.execute("DELETE FROM lists WHERE service = ? AND segment_id = ?", (_REJECTS, place))
+
     def _check(self) -> None:
         """Holds every row against its checksum.
 
@@ -235,13 +254,44 @@ class Witness:
 
     def note(self, service: str, host: str, segment_id: str, mark: str) -> None:
         """Notes that a run with a journal begins, as far as that is possible; makes the ledger if need be."""
-        if self._directory is None:
-            return
-        with contextlib.suppress(OSError):
-            make_directory(self._directory)
-        if os.access(self._directory, os.R_OK | os.W_OK | os.X_OK):
+        if self._can_be_made():
             with self._forgiven(), self._ledger() as ledger:
                 ledger.note(service, host, segment_id, mark)
+
+    def note_rejects(self, path: Path) -> None:
+        """Notes that an upload writes a file of rejects with their values, so that an erasure finds it.
+
+        That is done as far as it is possible; the ledger is made if need be.
+        """
+        if self._can_be_made():
+            with self._forgiven(), self._ledger() as ledger:
+                ledger.note_rejects(path.absolute())
+
+    def rejects(self, *, forget_gone: bool) -> list[Path]:
+        """Returns the files of rejects with their values that uploads have written and that are still there.
+
+        Args:
+            forget_gone: whether to forget those that have gone.
+
+        Raises:
+            JournalError: when the ledger is damaged, or in use for long.
+        """
+        if not self._is_usable():
+            return []
+        with self._ledger() as ledger:
+            noted = ledger.rejects()
+            for path in noted if forget_gone else ():
+                if not os.path.lexists(path):
+                    ledger.forget_rejects(path)
+        return [path for path in noted if os.path.lexists(path)]
+
+    def _can_be_made(self) -> bool:
+        """Whether the ledger can be written; makes its directory if need be."""
+        if self._directory is None:
+            return False
+        with contextlib.suppress(OSError):
+            make_directory(self._directory)
+        return os.access(self._directory, os.R_OK | os.W_OK | os.X_OK)
 
     def note_end(self, service: str, host: str, segment_id: str, mark: str) -> None:
         """Notes that a run with a journal has ended, as far as that is possible."""

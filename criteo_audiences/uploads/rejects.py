@@ -16,6 +16,7 @@ from anyio import to_thread
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import RejectReason
+from criteo_audiences.journals.directory import Witness
 from criteo_audiences.tables.origins import Reject
 
 COLUMNS: Final = ("file", "row", "column", "reason", "fingerprint")
@@ -108,6 +109,8 @@ class RejectsFile:
             raise ConfigurationError(_EXISTS) from None
         except OSError as error:
             raise _uncreatable(error) from None
+        if self._plain:
+            Witness().note_rejects(self._path)  # before there is a value in it
         self._rows.writerow((*COLUMNS, VALUE_COLUMN) if self._plain else COLUMNS)
         self.flush()
 

@@ -22,6 +22,7 @@ from criteo_audiences import (
     journals,
     live_from,
 )
+from criteo_audiences.journals.directory import LEDGER_NAME, Witness
 from criteo_audiences.mirrors import describe_snapshot
 from criteo_audiences.sandbox import RecordedRequest, Sandbox
 from criteo_audiences.sandbox.faults import Fault
@@ -298,6 +299,44 @@ async def test_one_list_that_fails_keeps_the_others_from_nothing(
     world.sandbox.fail_with(None)
     assert (await world.criteo.erase([ANNA])).ok
     world.assert_gone()
+
+
+async def test_rejects_that_uploads_have_written_are_found(world: World, tmp_path: Path) -> None:
+    """Nobody names them: the state directory knows where values stand; a file that has gone is forgotten."""
+    segment = await world.add("marketing-solutions", "email")
+    kept, gone, moved = (tmp_path / name for name in ("kept \udcff.csv", "gone.csv", "moved.csv"))
+    for path in (kept, gone, moved):
+        await upload_with_rejects(world, segment, path)
+    gone.unlink()
+    moved.unlink()
+    moved.write_text(f"email\n{ANNA}\n")  # of somebody else
+    planned = await world.criteo.erase([ANNA, PHONE], dry_run=True)
+    assert [each.state for each in planned.files if each.kind == "rejects"] == [STATES.PLANNED]
+    receipt = await world.criteo.erase([ANNA, PHONE])
+    assert [(each.erased, each.state) for each in receipt.files if each.kind == "rejects"] == [(5, STATES.REMOVED)]
+    assert "anna.kowalska @example.com" not in kept.read_text()
+    assert ANNA in moved.read_text()
+    assert Witness().rejects(forget_gone=False) == [kept, moved]
+
+
+async def test_rejects_without_values_are_not_noted(world: World, tmp_path: Path) -> None:
+    """They hold nobody."""
+    segment = await world.add("marketing-solutions", "email")
+    upload = world.criteo.marketing_solutions.upload_contact_list
+    await upload(segment, ["not an address"], hash=None, rejects=tmp_path / "rejects.csv", max_rejected=1)
+    assert Witness().rejects(forget_gone=False) == []
+
+
+async def test_a_ledger_that_cannot_be_read_is_in_the_receipt(world: World, state_home: Path) -> None:
+    """Which files of rejects there are is then not known, so the erasure is not complete."""
+    await world.add("marketing-solutions", "email")
+    ledger = state_home / "criteo-audiences" / "journals" / LEDGER_NAME
+    ledger.parent.mkdir(parents=True)
+    ledger.write_bytes(b"no ledger" * 1_000)
+    ledger.chmod(0o600)
+    receipt = await world.criteo.erase([ANNA])
+    assert [(each.kind, each.state) for each in receipt.files] == [("rejects", STATES.FAILED)]
+    assert not receipt.ok
 
 
 async def test_credentials_that_are_refused_half_way_leave_a_receipt(world: World) -> None:
