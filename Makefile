@@ -22,7 +22,7 @@ help:
 	@echo "make docs    build the documentation site in site/; make docs-serve shows it while pages are written"
 	@echo "make picture draw docs/demo.svg anew: the demo in a terminal"
 	@echo "make test    run the tests on all cores; PYTHON=python3.13 for another Python, TESTS=... for a part of them"
-	@echo "make test-integrations   the tests that need redis-server, zsh and fish, which are installed where apt-get can"
+	@echo "make test-integrations   the tests that need redis-server, zsh, fish, Java and Spark, which are installed where apt-get can"
 	@echo "make soak    kill and disturb uploads hundreds of times, and print what came of it"
 	@echo "make lint    ruff, mypy --strict, basedpyright, and make audit"
 	@echo "make audit   known vulnerabilities of what is installed, where their list can be reached"
@@ -87,15 +87,21 @@ else
 	@$(BIN)/python -m $(PYTEST)
 endif
 
-# A real server and real shells, from Debian's packages where they are missing; without them the tests fail rather than be skipped.
-NEEDED := redis-server zsh fish
-test-integrations: $(VENV)/.test
-	@missing=$$(for each in $(NEEDED); do command -v $$each >/dev/null || echo $$each; done); [ -z "$$missing" ] || { \
+$(VENV)/.spark: $(VENV)/.test
+	@echo "Installing Spark into $(VENV), which takes a minute or two ..."
+	@$(INSTALL) '.[test,spark]'
+	@touch $@
+
+# A real server, real shells and a real Spark; the tests fail rather than be skipped. Programs, and Debian's packages of them where
+# they are missing.
+NEEDED := redis-server:redis-server zsh:zsh fish:fish java:openjdk-17-jre-headless
+test-integrations: $(VENV)/.spark
+	@missing=$$(for each in $(NEEDED); do command -v $${each%:*} >/dev/null || echo $${each#*:}; done); [ -z "$$missing" ] || { \
 		echo "Installing" $$missing "..."; \
 		SUDO=$$([ "$$(id -u)" = 0 ] || command -v sudo); export DEBIAN_FRONTEND=noninteractive; \
 		install="$$SUDO apt-get install -qq --yes --no-install-recommends $$missing"; \
 		$$install >/dev/null 2>&1 || { $$SUDO apt-get update -qq && $$install >/dev/null; }; } || { \
-		echo "$(NEEDED) could not be installed: install them (Redis 5 or newer) and run this again." >&2; exit 1; }
+		echo $$missing "could not be installed: install them (Redis 5, Java 17 or newer) and run this again." >&2; exit 1; }
 	@$(MAKE) --no-print-directory $(VENV)/airflow/.done
 	@$(BIN)/python -m pytest --quiet tests/servers
 

@@ -14,24 +14,24 @@ WHITE_SPACE: Final = (
 )
 """What `str.strip()` takes for white space."""
 BLANKS: Final = WHITE_SPACE + ZERO_WIDTH
-_LONGEST_GUARDED: Final = 5_000  # more than any identifier has; a text of quotes alone is not worth the time
+LONGEST_GUARDED: Final = 5_000  # more than any identifier has; a text of quotes alone is not worth the time
 # `33612345678.0`, `33612345678,00`, `3.36E+10`, `3,36e10`, `3E+10`.
 _NUMBER = re.compile(r"\+?[0-9]+[.,]0{1,2}|\+?[0-9](?:[.,][0-9]+[eE]\+?|[eE]\+)[0-9]{1,3}")
 _LINE_ENDS: Final = "\n\r\u2028\u2029\x85"
 _MORE_DASHES: Final = "\u2212\u30fc"  # the minus sign, the Japanese long-vowel mark
 _FULL_WIDTH: Final = range(0xFF01, 0xFF5F)
 _TO_ASCII: Final = 0xFEE0
-_NARROW: Final = {
+NARROW: Final = {
     **{wide: chr(wide - _TO_ASCII) for wide in _FULL_WIDTH},
     **{ord(sign): "." for sign in "\u3002\uff61\ufe52"},  # RFC 3490 §3.1, and the small full stop
     0xFE6B: "@",
 }
-_WIDE = re.compile(f"[{re.escape(''.join(map(chr, _NARROW)))}]")
+_WIDE = re.compile(f"[{re.escape(''.join(map(chr, NARROW)))}]")
 
 
 def narrow(text: str) -> str:
     """Returns a text with full-width letters, digits and signs, as Asian input methods write them, as ASCII."""
-    return text.translate(_NARROW) if not text.isascii() and _WIDE.search(text) else text
+    return text.translate(NARROW) if not text.isascii() and _WIDE.search(text) else text
 
 
 def fold(text: str) -> str:
@@ -69,7 +69,7 @@ def without_guards(text: str) -> str:
     They are a leading apostrophe (also a pair of them), `="…"`, and quotes around the whole cell, which stay when a
     cell was quoted twice. No identifier begins with one, so they are taken off of every kind.
     """
-    while text[:1] in {"'", '"', "="} and len(text) <= _LONGEST_GUARDED:
+    while text[:1] in {"'", '"', "="} and len(text) <= LONGEST_GUARDED:
         bare = _bare(text).strip(BLANKS)
         if bare == text:
             break

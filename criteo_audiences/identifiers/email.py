@@ -32,11 +32,11 @@ _LOCAL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+")
 _LABEL = re.compile(r"[a-z0-9\u0080-\U0010ffff](?:[a-z0-9\u0080-\U0010ffff-]*[a-z0-9\u0080-\U0010ffff])?")
 # RFC 5892: signs beyond ASCII that a domain may hold. All others are what a text has around an address, or between
 # cells: quotation marks, bullets, dashes.
-_SIGNS_OF_WORDS: Final = frozenset("\u00b7\u0375\u05f3\u05f4\u0f0b\u06fd\u06fe\u30fb")
+SIGNS_OF_WORDS: Final = frozenset("\u00b7\u0375\u05f3\u05f4\u0f0b\u06fd\u06fe\u30fb")
 # U+FFFD stands where bytes of a damaged file could not be read.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
 # RFC 5321 §4.5.3.1 (local part 64 octets), RFC 3696 erratum 1690 (address 254), RFC 1035 §2.3.4 (label 63).
-_LONGEST_ADDRESS, _LONGEST_LOCAL, _LONGEST_LABEL = 254, 64, 63
+LONGEST_ADDRESS, LONGEST_LOCAL, LONGEST_LABEL = 254, 64, 63
 
 
 def normalize_email(value: str) -> str:
@@ -144,12 +144,12 @@ def _domain_fault(domain: str) -> RejectReason | None:
 def _has_words_only(text: str) -> bool:
     """Whether a text has no punctuation or symbols beyond ASCII."""
     return text.isascii() or not any(
-        unicodedata.category(letter)[0] in "PS" and not letter.isascii() and letter not in _SIGNS_OF_WORDS
+        unicodedata.category(letter)[0] in "PS" and not letter.isascii() and letter not in SIGNS_OF_WORDS
         for letter in text
     )
 
 
 def _length_fault(address: str, local: str, domain: str) -> RejectReason | None:
-    if len(address.encode()) > _LONGEST_ADDRESS or len(local.encode()) > _LONGEST_LOCAL:
+    if len(address.encode()) > LONGEST_ADDRESS or len(local.encode()) > LONGEST_LOCAL:
         return RejectReason.TOO_LONG
-    return RejectReason.TOO_LONG if any(len(label.encode()) > _LONGEST_LABEL for label in domain.split(".")) else None
+    return RejectReason.TOO_LONG if any(len(label.encode()) > LONGEST_LABEL for label in domain.split(".")) else None

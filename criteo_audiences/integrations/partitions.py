@@ -48,6 +48,7 @@ class PartitionConfig:
         profile: the profile whose login the tasks use; `None`: their environment's.
         run: names what is to be done once: with `CRITEO_QUOTA_URL`, batches that an attempt of the same name got
             acknowledged within a day are not sent again. `None`: only those of the same job.
+        ledger: whether that Redis remembers acknowledged batches at all.
         batch_size: identifiers per batch.
         max_concurrency: batches in flight at the same time, for each task.
         max_in_flight_bytes: bytes of identifiers in flight at the same time, for each task.
@@ -67,6 +68,7 @@ class PartitionConfig:
     gum_caller_id: int | str | None = None
     profile: str | None = None
     run: str | None = None
+    ledger: bool = True
     batch_size: int = 50_000
     max_concurrency: int | None = None
     max_in_flight_bytes: int | None = None
@@ -98,7 +100,7 @@ class PartitionConfig:
 
     def keywords(self) -> dict[str, Any]:
         """Returns the keywords of `upload_contact_list`; what bounds the whole job is judged at its end."""
-        own = {"segment_id", "column", "service", "hash", "profile", "run", "max_rejected"}
+        own = {"segment_id", "column", "service", "hash", "profile", "run", "ledger", "max_rejected"}
         given = {each.name: getattr(self, each.name) for each in fields(type(self)) if each.name not in own}
         if not isinstance(self.hash, Unset):
             given["hash"] = "sha256" if self.hash == ALREADY else self.hash
@@ -289,10 +291,10 @@ def _ledger(config: PartitionConfig, job: str) -> Any:
     Raises:
         ConfigurationError: when a run is named and there is no Redis.
     """
-    run = config.run or job
+    run = (config.run or job) if config.ledger else ""
     shared = read_shared_quota(environ) if run else None
     if shared is None:
-        if config.run is not None:
+        if config.run is not None and config.ledger:
             raise ConfigurationError(
                 "run needs CRITEO_QUOTA_URL on the machines of the tasks: Redis remembers the run."
             )

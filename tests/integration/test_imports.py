@@ -37,6 +37,12 @@ def test_optional_dependencies_stay_unloaded() -> None:
     assert loaded == "[]"
 
 
+def test_spark_without_its_extra_finds_other_data_sources() -> None:
+    """The module that Spark imports by its name has no data source then, and does not fail."""
+    code = "import sys; sys.modules['pyspark'] = None; import pyspark_criteo_audiences as found"
+    assert run(f"{code}; print(hasattr(found, 'DefaultSource'))") == "False"
+
+
 def test_services_stay_unloaded_until_asked_for() -> None:
     """Services, uploads and tables are imported when they are first asked for, and then only the one that was."""
     loaded = run(

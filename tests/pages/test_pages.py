@@ -27,6 +27,7 @@ ELSEWHERE = {
     "share-a-quota.md": "tests/servers",
     "queue-workers.md": "tests/servers",
     "clusters.md": "tests/servers",
+    "spark.md": "tests/servers",
     "many-accounts.md": "tests/servers",
 }
 PAGES = sorted(page.name for page in HOW_TO.glob("*.md") if page.name not in ELSEWHERE)
