@@ -1,10 +1,10 @@
 """What `--help` shows of every command, and how long that takes."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -128,34 +128,32 @@ def test_help_waits_for_no_http_library(path: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_completes_commands_words_and_profiles(shell: str, tmp_path: Path) -> None:
+async def test_a_shell_completes_commands_words_and_profiles(
+    cli: Any, environment: dict[str, str], shell: str, tmp_path: Path
+) -> None:
     """By the protocol of its script, which `--show-completion` prints."""
     folder = tmp_path / "criteo-audiences"
     folder.mkdir()
     (folder / "profiles.toml").write_text("[agency]\n[own]\n")
     (folder / "profiles.toml").chmod(0o600)
 
-    def completed(*words: str) -> str:
+    async def completed(*words: str) -> str:
         typed = " ".join(("criteo-audiences", *words))
-        environment = {
-            **os.environ,
-            "XDG_CONFIG_HOME": str(tmp_path),
-            "_CRITEO_AUDIENCES_COMPLETE": f"complete_{shell}",
-            "_TYPER_COMPLETE_ARGS": typed,
-            "_TYPER_COMPLETE_FISH_ACTION": "get-args",
-            "_TYPER_COMPLETE_WORD_TO_COMPLETE": words[-1],
-            "COMP_WORDS": typed,
-            "COMP_CWORD": str(len(words)),
-        }
-        code = "from criteo_audiences.cli import app; app(prog_name='criteo-audiences')"
-        done = subprocess.run(  # noqa: S603 - our own code
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
+        environment.update(
+            XDG_CONFIG_HOME=str(tmp_path),
+            _CRITEO_AUDIENCES_COMPLETE=f"complete_{shell}",
+            _TYPER_COMPLETE_ARGS=typed,
+            _TYPER_COMPLETE_FISH_ACTION="get-args",
+            _TYPER_COMPLETE_WORD_TO_COMPLETE=words[-1],
+            COMP_WORDS=typed,
+            COMP_CWORD=str(len(words)),
         )
-        assert not done.stderr
-        return done.stdout
+        done = await cli()
+        assert not done.err
+        return done.out
 
-    assert "upload" in completed("upl")
-    assert "retail-media" in completed("upload", "ret")
-    assert "agency" in completed("--profile", "ag")
-    assert "own" in completed("whoami", "--profile", "o")
-    assert "sha256-of-md5" in completed("upload", "retail-media", "1", "x.csv", "--hash", "sha256-")
+    assert "upload" in await completed("upl")
+    assert "retail-media" in await completed("upload", "ret")
+    assert "agency" in await completed("--profile", "ag")
+    assert "own" in await completed("whoami", "--profile", "o")
+    assert "sha256-of-md5" in await completed("upload", "retail-media", "1", "x.csv", "--hash", "sha256-")

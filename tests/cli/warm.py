@@ -1,34 +1,40 @@
 """A process that has imported the command line and forks for every command: as real as one that starts anew, and fast."""
 
+import atexit
 import contextlib
+import functools
 import gc
+import importlib
 import io
 import json
 import os
+import pkgutil
 import socket
 import sys
+import threading
+import traceback
 
+import anyio._backends._asyncio
 import duckdb
 import numpy as np
 import rich.markup
 import typer.main
 import typer.rich_utils
 
-import criteo_audiences.cli
-import criteo_audiences.commerce_grid
-import criteo_audiences.marketing_solutions
-import criteo_audiences.retail_media
-import criteo_audiences.settings
-import criteo_audiences.uploads
+import criteo_audiences
 from criteo_audiences.__main__ import main
 from criteo_audiences.cli import app
 
 _MOST = 1 << 20
-LOADED = (duckdb, np, rich.markup, typer.rich_utils, criteo_audiences.uploads, criteo_audiences.marketing_solutions)
+LOADED = (anyio._backends._asyncio, duckdb, np, rich.markup, typer.rich_utils)
 
 
 def rehearse() -> None:
-    """Runs a command that is refused, so that what is imported while options are read is loaded before any fork."""
+    """Loads the package and runs a command that is refused: what a command imports or builds is there before any fork."""
+    for module in pkgutil.walk_packages(criteo_audiences.__path__, "criteo_audiences."):
+        if not module.name.startswith(("criteo_audiences.__main__", "criteo_audiences.integrations")):
+            importlib.import_module(module.name)
+    typer.main.get_command = functools.cache(typer.main.get_command)
     with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
         app(["upload", "marketing-solutions", "1", os.devnull, "--batch-size", "0"])
     gc.collect()
@@ -52,7 +58,7 @@ def serve(line: socket.socket) -> None:
 
 
 def become(streams: list[int], arguments: list[str], environment: dict[str, str]) -> None:
-    """Runs one command with streams and variables of its own; ends the process as the command does."""
+    """Runs one command with streams and variables of its own; ends the process with its code."""
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
@@ -62,7 +68,32 @@ def become(streams: list[int], arguments: list[str], environment: dict[str, str]
     modes = {"stdin": "r", "stdout": "w", "stderr": "w"}
     for number, (name, mode) in enumerate(modes.items()):
         setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
-    main()
+    end(exit_code())
+
+
+def exit_code() -> int:
+    """Runs the command line and returns how an interpreter would end."""
+    try:
+        main()
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            print(ended.code, file=sys.stderr)  # noqa: T201 - as an interpreter does
+            return 1
+        return ended.code or 0
+    except BaseException:  # noqa: BLE001 - as an interpreter does
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+def end(code: int) -> None:
+    """Does what an interpreter does at its end, except to free its memory: copying all pages for that takes longest."""
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError):  # somebody closed the pipe
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":
