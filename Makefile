@@ -15,6 +15,9 @@ WORKERS := logical
 COVERAGE :=
 PYTEST := pytest --quiet --numprocesses=$(WORKERS) $(TESTS)
 
+# What is imported is compiled once, not in each of the hundreds of processes that the tests start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo picture docs docs-serve dist test test-integrations soak lint audit format bench bench-scaling bench-imports bench-quota bench-floor bench-upload bench-journal bench-mirror bench-time_left bench-scale clean
 
 help:

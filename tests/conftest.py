@@ -5,6 +5,8 @@ import gc
 import heapq
 import itertools
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,19 @@ PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, H
 settings.register_profile("quick", PATIENT, max_examples=40)
 settings.register_profile("ci", PATIENT, max_examples=150)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+_IN_MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes directories of its own there
+_ROOM = 2 << 30
+"""Bytes that have to be free in memory for the files of the tests."""
+
+
+def pytest_configure() -> None:
+    """Keeps the tests' files in memory where there is room, since a disk would be waited for thousands of times."""
+    if "TMPDIR" in os.environ or not os.access(_IN_MEMORY, os.W_OK) or shutil.disk_usage(_IN_MEMORY).free < _ROOM:
+        return
+    os.environ["TMPDIR"] = str(_IN_MEMORY)
+    tempfile.tempdir = None  # asks the environment anew
 
 
 @pytest.fixture(scope="session")

@@ -255,12 +255,12 @@ BAD = os.fsdecode(b"bad\xffname")
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
 async def test_names_that_are_no_utf8_end_in_a_sentence(
-    start, sandbox: Sandbox, export: Path, options: tuple[str, ...], code: int, *, as_json: bool
+    cli, sandbox: Sandbox, export: Path, options: tuple[str, ...], code: int, *, as_json: bool
 ) -> None:
     """They are taken or refused by name, and shown as escapes, in a process of its own."""
     placed = [each.replace("DIR", str(export.parent)) for each in options]
     shown = ("--json",) if as_json else ()
-    process = await start(
+    done = await cli(
         "upload",
         SERVICE,
         sandbox.add_contact_list(),
@@ -272,11 +272,10 @@ async def test_names_that_are_no_utf8_end_in_a_sentence(
         *placed,
         *shown,
     )
-    out, err = await process.communicate()
-    assert process.returncode == code, err
-    assert b"Unexpected" not in err
+    assert done.code == code, done.err
+    assert "Unexpected" not in done.err
     if as_json:
-        json.loads(out)
+        json.loads(done.out)
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits are of POSIX")
