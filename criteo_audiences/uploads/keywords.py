@@ -20,8 +20,8 @@ class OtherOptions(TypedDict, total=False):
     Each may be left out, but for `hash`, which must be chosen for e-mails and phone numbers.
 
     Attributes:
-        identifier_type: kind of identifier, such as `phone_number` (default: `email`). In Marketing Solutions phone
-            numbers are for advertisers in India only.
+        identifier_type: kind of identifier, such as `phone_number` (default: `email`); Marketing Solutions takes phone
+            numbers of advertisers in India only.
         hash: how to hash e-mails and phone numbers, for which it must be chosen; `None` sends them in clear. One of
             `sha256`, `md5` and `sha256_of_md5`. Clear text matches best; a hash keeps addresses secret on the way.
             Phone numbers have SHA-256 only; other kinds are never hashed.

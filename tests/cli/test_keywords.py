@@ -78,7 +78,10 @@ def test_table_of_the_documentation_is_up_to_date() -> None:
 def test_help_has_the_librarys_words() -> None:
     """The first sentence of a meaning, spelled as on the command line."""
     meanings = keyword_meanings()
-    assert in_short(meanings["identifier_type"]) == "Kind of identifier, such as phone-number (default: email)."
+    assert in_short(meanings["identifier_type"]) == (
+        "Kind of identifier, such as phone-number (default: email); Marketing Solutions takes phone numbers of "
+        "advertisers in India only."
+    )
     assert in_short(meanings["dry_run"]) == "Read, clean and count, but send nothing."
     assert all(in_short(meaning).endswith(".") and "`" not in in_short(meaning) for meaning in meanings.values())
 
