@@ -123,8 +123,8 @@ async def _completed(answered: Sequence[Any], noun: str, read: Reading) -> list[
     incomplete = [each.id for each in whole if each.id in lacking and not has_settings(each)]
     if incomplete:
         print_error(
-            f"Criteo answered without the settings of {noun} {', '.join(incomplete)}, so that --from-file cannot make"
-            f" a copy of it: take it from `{noun}s list --id` later.{failure}"
+            f"Criteo answered without the settings of {noun} {', '.join(incomplete)}, so --from-file may not take it;"
+            f" `{noun}s list --id` may have them later.{failure}"
         )
     return whole
 

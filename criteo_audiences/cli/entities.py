@@ -71,8 +71,16 @@ def _shown(value: Any) -> Any:
 
 
 def has_settings(model: Any) -> bool:
-    """Whether a segment says the settings of its kind, or an audience its algebra; some of Criteo's answers do not."""
-    return any(getattr(model, field.name) is not None for field in attrs.fields(type(model)) if _model(field.type))
+    """Whether a segment says the settings of its kind, or an audience its algebra; some of Criteo's answers do not.
+
+    Commerce Grid's have none that could be missing.
+    """
+    kinds = {field.name: _model(field.type) for field in attrs.fields(type(model))}
+    return any(
+        getattr(model, name) is not None or (attrs.has(kind) and not attrs.fields(kind))
+        for name, kind in kinds.items()
+        if kind is not None
+    )
 
 
 def read_algebra(text: str) -> Any:
