@@ -28,11 +28,12 @@ from criteo_audiences.session.proxies import (
     is_loopback,
     keeps_login,
 )
+from criteo_audiences.session.receiver import Connector
 
 __all__ = ["AiohttpTransport", "Exchange", "Transport", "check_base_url", "check_proxy"]
 
 # Bytes that are taken out of what has come in one step: they may have come one by one.
-_CHUNK: Final = 8 * 1024
+_CHUNK: Final = 2 * 1024
 # Bytes the kernel may hold unsent: with more, a slow link would look idle to us long after the last piece was written.
 _UNSENT: Final = 128 * 1024
 # Bytes the kernel may hold unread: what it holds is parsed at once, and tens of thousands of tiny chunks fit into more.
@@ -218,7 +219,7 @@ class AiohttpTransport:
             return self._borrowed
         if self._own is None:
             self._own = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(socket_factory=self._open_socket),
+                connector=Connector(socket_factory=self._open_socket),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 middlewares=(_once,),
             )
