@@ -277,8 +277,8 @@ def _judged(judge: Callable[[int], str], selection: int, kind: IdentifierType) -
     sure = ""
     if kind is IdentifierType.EMAIL:
         sure = (
-            f"WHEN regexp_full_match(l, ' *(?:{_ADDRESS}) *') AND strlen(l) = strlen(v) "
-            f"AND strlen(trim(l)) <= {_LONGEST} THEN trim(l) "
+            f"WHEN strlen(v) <= {_LONGEST} AND strlen(l) = strlen(v) AND regexp_full_match(l, ' *(?:{_ADDRESS}) *') "
+            f"THEN trim(l) "
             f"WHEN strlen(v) IN (32, 64) AND regexp_full_match(v, '{_DIGEST}') "
             f"AND get_bit('{_SUSPECTS}'::BIT, TRY_CAST('0x' || substr(v, 1, {_BEGINNING}) AS INTEGER)) = 0 THEN l "
             f"WHEN strlen(v) < 32 AND regexp_full_match(v, '{_WORDS}') THEN {literal(MARK + RejectReason.NO_AT_SIGN)} "
