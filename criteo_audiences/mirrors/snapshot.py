@@ -24,7 +24,7 @@ from criteo_audiences.errors import JournalError, SnapshotError
 from criteo_audiences.journals import BatchState, make_directory, read_entries, state_directory
 from criteo_audiences.journals import remove as remove_journal
 from criteo_audiences.journals.file_lock import FileLock
-from criteo_audiences.journals.sqlite_file import InUseError, NeverBeganError
+from criteo_audiences.journals.sqlite_file import InUseError, NeverBeganError, unlink
 from criteo_audiences.mirrors.facts import Facts, Intent, MirroredList, changes_of, generation_of, read_facts
 from criteo_audiences.mirrors.ledgers import Ledgers
 from criteo_audiences.mirrors.sealed import is_sealed, note_of, publish, read_note, seal
@@ -243,7 +243,10 @@ class Snapshot:
         for operation in Operation:
             journal = journal_path(self.path, directory, operation)
             if journal.exists():
-                remove_journal(journal)
+                try:
+                    remove_journal(journal)
+                except NeverBeganError:  # a mirror was killed while it made it
+                    unlink(journal)
 
     @contextmanager
     def _engine(self) -> Iterator[Any]:

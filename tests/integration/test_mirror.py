@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 import itertools
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -394,6 +396,28 @@ async def test_journals_of_an_earlier_mirror_say_nothing_of_this_one(
     report = await mirror(list(emails(40)))
     assert (report.added, report.unchanged) == (20, 20)
     assert mirror.held == sha256(emails(40))
+
+
+@pytest.mark.parametrize("content", ["nothing", "no tables"])
+async def test_a_journal_that_was_being_made_is_no_obstacle(
+    mirror: Mirrored, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str
+) -> None:
+    """A mirror that was killed between making the file and writing into it has sent nothing of that upload."""
+    await mirror(list(emails(20)), baseline="empty")
+    with monkeypatch.context() as patch:
+        patch.setattr(mirroring, "upload_lane", crashing(mirroring.upload_lane, at=2))
+        with pytest.raises(CrashError):
+            await mirror(list(emails(40)))
+    journal = mirror.path.with_name("crm.snapshot.add.journal")
+    journal.unlink(missing_ok=True)
+    journal.touch(mode=0o600)
+    if content == "no tables":
+        with closing(sqlite3.connect(journal)) as db:
+            db.execute("PRAGMA journal_mode=WAL")
+    report = await mirror(list(emails(40)))
+    assert (report.added, report.unchanged, report.uncertain) == (20, 20, 0)
+    assert mirror.held == sha256(emails(40))
+    assert files(tmp_path) == ["crm.snapshot"]
 
 
 def crashing(function: Any, *, at: int) -> Any:
