@@ -60,7 +60,7 @@ class Scan:
     _has_returns: bool = False  # of those that no line feed follows
     _since_line_end: int = 0
     _around: bytes = b""  # the last two bytes so far; the second has not been looked at, since its successor is unknown
-    _last_line: bytes = field(default=b"", repr=False)  # so far, and its end if nothing has come after it
+    _recent: bytes = field(default=b"", repr=False)  # at least a piece of what came last, where there was as much
     _is_cut: bool = False  # whether the line kept last goes on in the next piece
     _in_quotes: int = 0
     _may_quote_all: bool = True  # whether every cell may be quoted, so that a quicker look at quotes may do
@@ -128,7 +128,7 @@ class Scan:
         import numpy as np  # noqa: PLC0415 - of the extra `files`, as the engine is
 
         window = self._around + chunk
-        ahead = len(self._last_line) - len(self._around)
+        already = len(self._around)
         self._around = window[-2:]
         if self._is_cut:
             self._complete(chunk)
@@ -149,12 +149,13 @@ class Scan:
         elif not self._quotes_all_cells(window, letters, feeds, begun):
             inside, parts, quotes = self._follow_quotes(letters, begins)
         kept = self._worth_keeping(letters[1:-1], parts, quotes) if len(inside) else ()
-        text = self._last_line + chunk if kept else chunk
+        last_line = _last_line(self._recent) if kept else b""
+        text = last_line + chunk
         for before in kept:
             end = int(inside[before])
             row = self.rows + int(np.count_nonzero(begins[:end])) - before
-            self._keep(row, text, end + 2 + ahead)
-        self._last_line = _last_line(self._last_line, chunk)
+            self._keep(row, text, end + 2 - already + len(last_line))
+        self._recent = chunk if len(chunk) >= _PIECE else (self._recent + chunk)[-_PIECE:]
         self.lines += begun
         self.rows += begun - len(inside)
 
@@ -243,7 +244,7 @@ class Scan:
 
     def _keep(self, row: int, text: bytes, start: int) -> None:
         """Keeps a line that continues a quoted cell and the line before it."""
-        before = _last_line(b"", text[:start]).rstrip(b"\r\n")
+        before = _last_line(text[:start]).rstrip(b"\r\n")
         line = _LINE.match(text, start)[0]  # type: ignore[index]  # it matches anything
         self._is_cut = start + len(line) == len(text)
         self.continued.append((row, before, line))
@@ -273,17 +274,7 @@ class Scan:
             self.is_utf8 = False
 
 
-def _last_line(begun: bytes, chunk: bytes) -> bytes:
-    """Returns the last line with its end, which may have begun before a chunk; of a long one, only its end.
-
-    Args:
-        begun: the last line before the chunk.
-        chunk: what comes next.
-    """
-    filled = chunk.rstrip(b"\r\n")
-    start = max(filled.rfind(b"\n"), filled.rfind(b"\r") if b"\r" in filled else -1) + 1
-    if start:
-        return chunk[start:]
-    if not filled or not begun.endswith((b"\n", b"\r")):
-        return (begun + chunk)[-_PIECE:]
-    return chunk
+def _last_line(text: bytes) -> bytes:
+    """Returns a text's last line that is not empty, with all line ends after it."""
+    filled = text.rstrip(b"\r\n")
+    return text[max(filled.rfind(b"\n"), filled.rfind(b"\r")) + 1 :]
