@@ -52,10 +52,15 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 		--target $(VENV)/criteo-preview 'criteo-api-retailmedia-sdk==0.0.*'
 	@touch $(VENV)/.cli $@
 
+$(VENV)/.servers: $(VENV)/.test
+	@echo "Installing Spark, queues and web servers into $(VENV), which takes a minute or two ..."
+	@$(INSTALL) '.[servers]'
+	@touch $@
+
 $(VENV)/.dev: $(VENV)/.test
 	@echo "Installing linters, type checkers and what measures coverage into $(VENV) ..."
 	@$(INSTALL) '.[dev]'
-	@touch $@
+	@touch $(VENV)/.servers $@
 
 $(VENV)/.docs: pyproject.toml | $(BIN)/python
 	@echo "Installing what the documentation site needs into $(VENV) ..."
@@ -90,15 +95,10 @@ else
 	@$(BIN)/python -m $(PYTEST)
 endif
 
-$(VENV)/.spark: $(VENV)/.test
-	@echo "Installing Spark into $(VENV), which takes a minute or two ..."
-	@$(INSTALL) '.[test,spark]'
-	@touch $@
-
 # A real server, real shells and a real Spark; the tests fail rather than be skipped. Programs, and Debian's packages of them where
 # they are missing.
 NEEDED := redis-server:redis-server zsh:zsh fish:fish java:openjdk-17-jre-headless
-test-integrations: $(VENV)/.spark
+test-integrations: $(VENV)/.servers
 	@missing=$$(for each in $(NEEDED); do command -v $${each%:*} >/dev/null || echo $${each#*:}; done); [ -z "$$missing" ] || { \
 		echo "Installing" $$missing "..."; \
 		SUDO=$$([ "$$(id -u)" = 0 ] || command -v sudo); export DEBIAN_FRONTEND=noninteractive; \

@@ -1,0 +1,122 @@
+"""A service that uploads what it is sent: `uvicorn fastapi_app:app --timeout-graceful-shutdown 30`.
+
+One client serves all requests. A small file is uploaded while its request waits; a large one in the background, where
+its progress can be followed. A service that is told to end lets uploads finish for a while. Export CRITEO_CLIENT_ID,
+CRITEO_CLIENT_SECRET and SPOOL, a directory for what is uploaded in the background.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, HTTPException, UploadFile
+from fastapi.responses import StreamingResponse
+
+from criteo_audiences import CriteoClient, CriteoError, Progress, Table
+
+SPOOL = Path(os.environ["SPOOL"])
+DRAIN = float(os.environ.get("DRAIN_SECONDS", "20"))
+uploads: dict[str, "Upload"] = {}
+criteo: CriteoClient
+
+
+@asynccontextmanager
+async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    """Has a client as long as the service lasts; at its end uploads may finish, and those that do not are cut short."""
+    global criteo
+    async with CriteoClient.from_env() as criteo:
+        yield
+        tasks = [upload.task for upload in uploads.values()]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=DRAIN)
+            for task in late:
+                task.cancel()  # batches in flight get their `drain_timeout`
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+app = FastAPI(lifespan=lifespan)
+
+
+@app.get("/ready")
+async def ready() -> dict[str, bool]:
+    """Says whether Criteo lets this service in."""
+    try:
+        await criteo.authenticate()
+    except CriteoError as error:
+        raise HTTPException(503, str(error)) from None
+    return {"ready": True}
+
+
+@app.post("/lists/{segment_id}")
+async def upload_now(segment_id: str, file: UploadFile) -> dict[str, Any]:
+    """Uploads a file, and answers with the report."""
+    try:
+        upload = criteo.marketing_solutions.upload_contact_list
+        return (await upload(segment_id, Table.from_stream(file), hash="sha256")).to_dict()
+    except (CriteoError, OSError) as error:  # one line, without an identifier
+        raise HTTPException(422, str(error)) from None
+
+
+@app.post("/lists/{segment_id}/uploads", status_code=202)
+async def upload_in_the_background(segment_id: str, file: UploadFile) -> dict[str, str]:
+    """Keeps a file, which ends with its request otherwise, and begins to upload it."""
+    key = uuid.uuid4().hex
+    with (SPOOL / key).open("xb") as copy:
+        await asyncio.to_thread(shutil.copyfileobj, file.file, copy)
+    uploads[key] = Upload(segment_id, SPOOL / key)
+    return {"progress": f"/uploads/{key}"}
+
+
+@app.get("/uploads/{key}")
+async def follow(key: str) -> StreamingResponse:
+    """Sends the progress of an upload, and at last its report, as server-sent events."""
+    if key not in uploads:
+        raise HTTPException(404, "There is no such upload.")
+    return StreamingResponse(uploads[key].told(), media_type="text/event-stream")
+
+
+class Upload:
+    """An upload in the background, and what was last said of it."""
+
+    def __init__(self, segment_id: str, path: Path) -> None:
+        self._segment_id, self._path = segment_id, path
+        self._last = ("progress", dict[str, Any]())
+        self._moved = asyncio.Event()
+        self.task = asyncio.create_task(self._run())
+
+    async def told(self) -> AsyncIterator[str]:
+        """Yields what is said from now on."""
+        while True:
+            name, document = self._last
+            yield f"event: {name}\ndata: {json.dumps(document)}\n\n"
+            if name != "progress":
+                return
+            await self._moved.wait()
+
+    def _tell(self, name: str, document: dict[str, Any]) -> None:
+        self._last, moved, self._moved = (name, document), self._moved, asyncio.Event()
+        moved.set()
+
+    def _show(self, progress: Progress) -> None:
+        self._tell("progress", progress.to_dict())
+
+    async def _run(self) -> None:
+        try:
+            upload = criteo.marketing_solutions.upload_contact_list
+            report = await upload(
+                self._segment_id, self._path, hash="sha256", drain_timeout=8.0, on_progress=self._show
+            )
+            self._tell("report", report.to_dict())
+        except (CriteoError, OSError) as error:
+            self._tell("failed", {"error": str(error)})
+        except asyncio.CancelledError as canceled:
+            self._tell("failed", {"error": " ".join(getattr(canceled, "__notes__", ["Cut short."]))})
+            raise
+        finally:
+            self._path.unlink()
