@@ -1,22 +1,16 @@
 """The Spark data source in a real Spark: every identifier is delivered whatever fails, and what was is not sent again."""
 
-import hashlib
 import json
 import os
 import random
 import subprocess
 import sys
-import threading
-import time
 import unicodedata
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-from anyio.from_thread import start_blocking_portal
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812 - as everyone calls it
 
@@ -24,8 +18,7 @@ from criteo_audiences import InvalidIdentifierError, hash_email
 from criteo_audiences.integrations.spark import sha256_email
 from criteo_audiences.sandbox import Sandbox
 from tests.kit import AMENDING
-from tests.servers import spark_session
-from tests.servers.redis_process import RedisProcess
+from tests.servers.spark_session import calls, digests, meanwhile, save, sender, start, stream, until
 
 ROWS = int(os.environ.get("SPARK_ROWS", "200000"))
 IDEAL = 40
@@ -49,27 +42,10 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def criteo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """A local Criteo and a Redis; what starts from here on knows both by its environment."""
-    with (
-        RedisProcess(tmp_path_factory.mktemp("redis")) as redis,
-        start_blocking_portal() as portal,
-        portal.wrap_async_context_manager(Sandbox(rate_limit=None, latency=0.2)) as sandbox,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        patch.setenv("CRITEO_BASE_URL", sandbox.url)
-        patch.setenv("CRITEO_CLIENT_ID", sandbox.client_id)
-        patch.setenv("CRITEO_CLIENT_SECRET", sandbox.client_secret)
-        patch.setenv("CRITEO_QUOTA_URL", redis.url)
-        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-        yield sandbox
-
-
-@pytest.fixture(scope="module")
 def spark(criteo: Sandbox) -> Iterator[SparkSession]:
     """One Spark for all tests."""
     assert criteo.url
-    session = spark_session.start()
+    session = start()
     yield session
     session.stop()
 
@@ -78,54 +54,6 @@ def spark(criteo: Sandbox) -> Iterator[SparkSession]:
 def table(spark: SparkSession) -> DataFrame:
     """Addresses that all differ, in two partitions."""
     return spark.range(0, ROWS, 1, 2).select(F.concat(F.col("id"), F.lit("@Example.com")).alias("email"))
-
-
-def save(rows: DataFrame, segment_id: str, **options: Any) -> None:
-    """Uploads."""
-    chosen = {"segment_id": segment_id, "column": "email", "hash": "sha256", "batch_size": BATCH, **options}
-    rows.write.format("criteo_audiences").options(**chosen).mode("append").save()
-
-
-def digests(count: int = ROWS) -> set[str]:
-    """Returns what the list must hold."""
-    return {hashlib.sha256(f"{number}@example.com".encode()).hexdigest() for number in range(count)}
-
-
-def calls(sandbox: Sandbox) -> list[Any]:
-    """Returns the calls that change a list."""
-    return [each for each in sandbox.requests if AMENDING in each.path]
-
-
-def until(holds: Callable[[], Any]) -> Any:
-    """Waits until something holds, and returns it."""
-    ends_at = time.monotonic() + 120
-    while not (found := holds()):
-        assert time.monotonic() < ends_at
-        time.sleep(0.002)
-    return found
-
-
-def sender(sandbox: Sandbox) -> psutil.Process | None:
-    """Returns a Python worker of Spark that has a call to the sandbox under way."""
-    port = int(sandbox.url.rpartition(":")[2])
-    for process in psutil.Process().children(recursive=True):
-        try:
-            ends = [each.raddr for each in process.net_connections("tcp") if each.raddr]
-        except psutil.Error:
-            continue
-        if any(end.port == port for end in ends):
-            return process
-    return None
-
-
-@contextmanager
-def meanwhile(action: Callable[[], object]) -> Iterator[None]:
-    """Does something in another thread, which must have ended when the block has."""
-    thread = threading.Thread(target=action)
-    thread.start()
-    yield
-    thread.join(30)
-    assert not thread.is_alive()
 
 
 def test_hashes_are_those_of_the_library(spark: SparkSession) -> None:
@@ -174,8 +102,8 @@ def test_undisturbed_upload_makes_no_call_too_many(criteo: Sandbox, table: DataF
     """Hashed in SQL, as many calls as full batches; the report says so, and nothing is warned of."""
     segment_id, before = criteo.add_contact_list(), len(calls(criteo))
     hashed = table.select(sha256_email("email").alias("email"))
-    save(hashed, segment_id, hash="already", report_path=str(tmp_path / "report.json"))
-    assert criteo.contact_list(segment_id).identifiers == digests()
+    save(hashed, segment_id, batch_size=BATCH, hash="already", report_path=str(tmp_path / "report.json"))
+    assert criteo.contact_list(segment_id).identifiers == digests(ROWS)
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["valid"], report["calls"], report["wasted_calls"], report["warnings"]) == (ROWS, IDEAL, 0, [])
     assert len(calls(criteo)) - before == IDEAL
@@ -209,13 +137,22 @@ def test_disturbed_task_delivers_everything(
             until(lambda: sender(criteo)).kill()
 
     with meanwhile(disturb):
-        save(table, segment_id, ledger=ledger, max_concurrency=1, report_path=str(tmp_path / "report.json"))
-    assert criteo.contact_list(segment_id).identifiers == digests()
+        save(
+            table,
+            segment_id,
+            ledger=ledger,
+            batch_size=BATCH,
+            max_concurrency=1,
+            report_path=str(tmp_path / "report.json"),
+        )
+    assert criteo.contact_list(segment_id).identifiers == digests(ROWS)
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["state"], report["ok"], report["read"], report["valid"]) == ("committed", True, ROWS, ROWS)
     assert sorted(each["attempt"] for each in report["partitions"]) == [0, 1]
     assert (report["resumed"] > 0) is ledger
-    assert len(calls(criteo)) - before <= IDEAL + (1 if ledger else IDEAL // 2)
+    made = len(calls(criteo)) - before
+    print(f"{disturbance}, ledger={ledger}: {made} calls for {IDEAL} batches, {report['resumed']} resumed")
+    assert made <= IDEAL + (1 if ledger else IDEAL // 2)
 
 
 def test_killed_stream_goes_on(criteo: Sandbox, spark: SparkSession, tmp_path: Path) -> None:
@@ -235,7 +172,7 @@ def test_killed_stream_goes_on(criteo: Sandbox, spark: SparkSession, tmp_path: P
     driver.wait()
     assert (tmp_path / "report.0.json").exists()
     assert not (tmp_path / "report.1.json").exists()
-    query = spark_session.stream(spark, tmp_path, segment_id, **options)
+    query = stream(spark, tmp_path, segment_id, **options)
     assert query.awaitTermination(120)
     assert criteo.contact_list(segment_id).identifiers == {
         f"{file}.{number}@example.com" for file in range(3) for number in range(each)
@@ -243,4 +180,6 @@ def test_killed_stream_goes_on(criteo: Sandbox, spark: SparkSession, tmp_path: P
     reports = [json.loads((tmp_path / f"report.{batch}.json").read_text()) for batch in range(3)]
     assert [report["valid"] for report in reports] == [each] * 3
     assert reports[1]["resumed"] >= 3
-    assert len(calls(criteo)) - before <= 31
+    made = len(calls(criteo)) - before
+    print(f"stream: {made} calls for 30 batches, {reports[1]['resumed']} resumed")
+    assert made <= 31

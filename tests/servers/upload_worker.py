@@ -33,7 +33,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", required=True)
     for name, kind in (("calls", int), ("period", float), ("batches", int)):
         parser.add_argument(f"--{name}", type=kind, required=True)
-    print(json.dumps(asyncio.run(upload(parser.parse_args()))))  # noqa: T201
+    print(json.dumps(asyncio.run(upload(parser.parse_args()))))
 
 
 if __name__ == "__main__":

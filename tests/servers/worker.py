@@ -64,7 +64,7 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=kind, required=True)
     parser.add_argument("--ahead", type=float, default=0.0)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO)
-    print(json.dumps(asyncio.run(work(parser.parse_args()))))  # noqa: T201
+    print(json.dumps(asyncio.run(work(parser.parse_args()))))
 
 
 if __name__ == "__main__":
