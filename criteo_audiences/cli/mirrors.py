@@ -23,6 +23,7 @@ from criteo_audiences.cli.options import (
     grouped,
     one_of,
     service_of,
+    share,
 )
 from criteo_audiences.cli.report import Plan
 from criteo_audiences.cli.run import Run, run
@@ -63,7 +64,11 @@ BaselineOption = Annotated[
 ]
 MaxRemovalsOption = Annotated[
     float,
-    typer.Option(metavar="SHARE", help="Share of the list that may be removed; beyond it nothing is sent."),
+    typer.Option(
+        parser=share,
+        metavar="SHARE",
+        help="Share of the list that may be removed, such as 5%; beyond it nothing is sent.",
+    ),
 ]
 JournalOption = Annotated[
     str | None,
@@ -195,7 +200,7 @@ def replace(
     def command() -> Coroutine[Any, Any, None]:
         options = sending.keywords() | ({service.owner: whose} if (whose := owner.of(service)) else {})
         table = Table.from_file(files)
-        if not sending.dry_run:
+        if not sending.dry_run and not (yes and state.quiet):
             print_error(_GAP)
         if not (yes or sending.dry_run):
             confirm(f"Replace everything in {service.value} segment {segment_id}?")
@@ -203,9 +208,10 @@ def replace(
 
     async def replaced(table: Table, chosen: dict[str, Any]) -> None:
         target = f"{service.value} segment {segment_id}"
-        print_error(f"clear, then {announcement_of(table, Operation.ADD, chosen, target)}")
+        announcement = f"clear, then {announcement_of(table, Operation.ADD, chosen, target)}"
         async with login.client() as criteo:
             with state.progress() as show:
+                show.note(announcement)
                 lists = service_of(criteo, service)
                 state.report = await lists.replace_contact_list(segment_id, table, on_progress=show, **chosen)
         if sending.dry_run and state.report is not None:

@@ -99,6 +99,16 @@ async def test_replace_warns_and_asks(cli: Any, sandbox: Any, export: Any) -> No
     assert len(sandbox.contact_list(segment_id)) == 2
     done = await cli(*command, export(3), "--yes")
     assert (done.code, sandbox.contact_list(segment_id).identifiers) == (0, {"3@example.com"})
+    assert "clear, then add" in done.err
+    assert (await cli(*command, export(4), "--yes", "--quiet")).err == ""
+
+
+async def test_a_share_of_removals_may_be_in_percent(cli: Any, sandbox: Any, export: Any) -> None:
+    """As every share of the command line."""
+    command = ("mirror", "marketing-solutions", sandbox.add_contact_list(), "--hash", "none", "--quiet")
+    await cli(*command, export(1, 2), "--baseline", "empty")
+    assert (await cli(*command, export(1), "--max-removals", "49%")).code == 7
+    assert (await cli(*command, export(1), "--max-removals", "50%")).code == 0
 
 
 async def test_demo_mirrors_a_second_export(cli: Any, tmp_path: Path) -> None:
