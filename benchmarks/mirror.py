@@ -21,6 +21,7 @@ from criteo_audiences.mirrors.mirror import mirror
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment, Destination
 from criteo_audiences.uploads.options import Options
+from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.uploader import upload
 from measuring import MEGABYTE
 
@@ -49,7 +50,7 @@ async def mirrored(path: Path, snapshot: Path, **options: Any) -> dict[str, floa
         return await accept(amendment)
 
     settings = MirrorSettings.of({"hash": "sha256", "snapshot": snapshot, "max_removals": 1.0, **options})
-    report = await mirror(amend, THERE, path, settings, None)
+    report = await mirror(amend, THERE, path, settings, None, lambda _: 0.0, Slots())
     report.raise_for_failures()
     return {"calls": len(first), "first call": min(first, default=0.0), "changed": report.added + report.removed}
 

@@ -90,3 +90,15 @@ def test_simulated_workers_keep_to_the_quota_and_lose_nothing(benchmarks: Any, *
     assert all(later - first > plan.period for first, later in zip(admitted, admitted[plan.calls :], strict=False))
     quiet = scale.Simulation(scale.Plan(rows=10_000_000, calls=20, failures=0, seed=seed)).run()
     assert quiet.calls == 200
+
+
+async def test_a_mirror_of_few_changes_takes_two_calls(
+    benchmarks: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What `mirror.py` measures is a mirror: one call removes who left, the other one adds who came."""
+    mirror: ModuleType = benchmarks("mirror")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    snapshot = tmp_path / "crm.snapshot"
+    first = await mirror.mirrored(mirror.write(tmp_path / "before.csv", 0, ROWS), snapshot, baseline="assume-current")
+    changed = await mirror.mirrored(mirror.write(tmp_path / "after.csv", 2, ROWS), snapshot)
+    assert (first["calls"], changed["calls"], changed["changed"]) == (0, 2, 4)
