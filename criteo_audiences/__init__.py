@@ -43,7 +43,8 @@ from criteo_audiences.models import (
     ProblemType,
     RateLimit,
 )
-from criteo_audiences.results import BulkResult, ItemFailure, Page, Search
+from criteo_audiences.results import BulkResult, ItemFailure, Page
+from criteo_audiences.session.endpoints import Search
 from criteo_audiences.version import __version__
 
 if TYPE_CHECKING:  # what not every program needs, imported on first use: an import is waited for at every start
@@ -83,7 +84,7 @@ if TYPE_CHECKING:  # what not every program needs, imported on first use: an imp
         UploadStream,
         Verdict,
     )
-    from criteo_audiences.windows import live_from, next_window
+    from criteo_audiences.uploads.timing import live_from, next_window
 else:
     _HOMES = {
         "AuthorizationCode": "session.consent",
@@ -120,8 +121,8 @@ else:
         "Verdict": "uploads",
         "hash_email": "identifiers",
         "hash_phone": "identifiers",
-        "live_from": "windows",
-        "next_window": "windows",
+        "live_from": "uploads.timing",
+        "next_window": "uploads.timing",
         "normalize_email": "identifiers",
         "normalize_phone": "identifiers",
         "run_upload_job": "jobs",

@@ -14,7 +14,8 @@ from criteo_audiences.errors import (
     TransportError,
 )
 from criteo_audiences.models import IdentifierType, Word
-from criteo_audiences.results import BulkResult, Search
+from criteo_audiences.results import BulkResult
+from criteo_audiences.session.endpoints import Search
 
 _log = logging.getLogger("criteo_audiences.uploads")
 

@@ -9,10 +9,11 @@ from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVar, get_args, get_origin, overload
 
-from criteo_audiences import results, uploads
+from criteo_audiences import uploads
 from criteo_audiences.blocking.portal import Caller, Portal
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.results import Page
+from criteo_audiences.session import endpoints
 from criteo_audiences.uploads import BatchResult, Lookalike, NotASource, Source, UploadReport
 from criteo_audiences.uploads.lane import refuse_lookalikes
 from criteo_audiences.uploads.options import opt_outs_of
@@ -142,7 +143,7 @@ class Method(Protocol[P, T_co]):
 @overload
 def blocking(method: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]], /) -> Method[P, T]: ...
 @overload
-def blocking(method: Callable[Concatenate[Any, P], results.Search[T]], /) -> Method[P, Search[T]]: ...
+def blocking(method: Callable[Concatenate[Any, P], endpoints.Search[T]], /) -> Method[P, Search[T]]: ...
 @overload
 def blocking(
     method: Callable[Concatenate[Any, P], AbstractAsyncContextManager[uploads.UploadStream]], /
@@ -206,7 +207,7 @@ def like(method: object) -> Callable[[F], F]:
 
 
 def _wrapped(portal: Portal, value: Any, caller: Caller) -> Any:
-    if isinstance(value, results.Search):
+    if isinstance(value, endpoints.Search):
         return Search(portal, value)
     if isinstance(value, AsyncIterable):
         return portal.iterate(value)
@@ -269,7 +270,7 @@ def _source_for(caller: Caller, source: Any) -> Any:
     return caller.values(source)
 
 
-_SIDES: Final[dict[Any, Any]] = {results.Search: Search, AsyncIterator: Iterator}
+_SIDES: Final[dict[Any, Any]] = {endpoints.Search: Search, AsyncIterator: Iterator}
 
 
 def _of_this_side(annotation: Any) -> Any:

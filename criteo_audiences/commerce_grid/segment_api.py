@@ -11,9 +11,10 @@ from criteo_audiences.commerce_grid.models import (
     SegmentType,
 )
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.results import BulkResult, Search
+from criteo_audiences.results import BulkResult
 from criteo_audiences.segment_match import Wanted, ensure_contact_list
 from criteo_audiences.session.endpoints import (
+    Search,
     entities,
     id_list,
     identities,

@@ -1,16 +1,26 @@
 """What an identifier is: pure functions that normalize, validate, recognise and hash, without I/O."""
 
-from criteo_audiences.identifiers.characters import BLANKS
-from criteo_audiences.identifiers.email import hash_email, normalize_email
-from criteo_audiences.identifiers.fingerprints import Fingerprints
-from criteo_audiences.identifiers.hashing import DIGESTS_OF_NOTHING, digest, is_hash_in_other_form, is_hashed
-from criteo_audiences.identifiers.ids import normalize_ip_address_v4, normalize_mobile_ad_id, normalize_opaque
 from criteo_audiences.identifiers.numbering_plans import find_region, require_numbering_plans, require_region
 from criteo_audiences.identifiers.opt_outs import MOST_PLACES, OptOutCount, OptOuts
 from criteo_audiences.identifiers.phone import has_phone_form, hash_phone, normalize_phone
-from criteo_audiences.identifiers.preparation import Preparation, RowCounts
-from criteo_audiences.identifiers.reasons import RejectReason
-from criteo_audiences.identifiers.rules import Rule, rule_for
+from criteo_audiences.identifiers.preparation import Fingerprints, Preparation, RowCounts
+from criteo_audiences.identifiers.raw_values import (
+    BLANKS,
+    DIGESTS_OF_NOTHING,
+    RejectReason,
+    digest,
+    is_hash_in_other_form,
+    is_hashed,
+)
+from criteo_audiences.identifiers.rules import (
+    Rule,
+    hash_email,
+    normalize_email,
+    normalize_ip_address_v4,
+    normalize_mobile_ad_id,
+    normalize_opaque,
+    rule_for,
+)
 
 __all__ = [
     "BLANKS",

@@ -9,8 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from criteo_audiences.errors import InvalidIdentifierError
-from criteo_audiences.identifiers.characters import BLANKS, without_guards
-from criteo_audiences.identifiers.reasons import RejectReason
+from criteo_audiences.identifiers.raw_values import BLANKS, RejectReason, without_guards
 
 _ASSIGNED: Final = """
     1 7 20 27 30 31 32 33 34 36 39 40 41 43 44 45 46 47 48 49 51 52 53 54 55 56 57 58 60 61 62 63 64 65 66 81 82 84 86

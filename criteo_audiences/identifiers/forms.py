@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from criteo_audiences.errors import InvalidIdentifierError
-from criteo_audiences.identifiers.characters import BLANKS, without_guards
-from criteo_audiences.identifiers.hashing import digest, is_hashed
 from criteo_audiences.identifiers.phone import has_phone_form, spellings
+from criteo_audiences.identifiers.raw_values import BLANKS, digest, is_hashed, without_guards
 from criteo_audiences.identifiers.rules import rule_for
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 

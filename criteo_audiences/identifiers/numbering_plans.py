@@ -8,7 +8,7 @@ from typing import Final
 
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
 from criteo_audiences.identifiers.countries import find_country, international_number, without_more
-from criteo_audiences.identifiers.reasons import RejectReason
+from criteo_audiences.identifiers.raw_values import RejectReason
 
 _ANYWHERE: Final = "00"  # what most of the world dials for abroad, and what exports hold everywhere
 

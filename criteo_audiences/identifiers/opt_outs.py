@@ -7,8 +7,7 @@ from typing import Final
 from attrs import define, field
 
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
-from criteo_audiences.identifiers.hashing import is_hashed
-from criteo_audiences.identifiers.reasons import RejectReason
+from criteo_audiences.identifiers.raw_values import RejectReason, is_hashed
 from criteo_audiences.identifiers.rules import Rule
 
 MOST_PLACES: Final = 5

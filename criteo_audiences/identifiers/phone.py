@@ -5,11 +5,18 @@ from typing import Final
 from urllib.parse import unquote
 
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
-from criteo_audiences.identifiers.characters import fold, is_spreadsheet_number, without_guards
 from criteo_audiences.identifiers.countries import PLAIN_NUMBER, international_number, with_trunk_zero
-from criteo_audiences.identifiers.hashing import DIGESTS_OF_NOTHING, digest, is_hash_in_other_form, is_hashed
 from criteo_audiences.identifiers.numbering_plans import dialed_number, require_region
-from criteo_audiences.identifiers.reasons import RejectReason
+from criteo_audiences.identifiers.raw_values import (
+    DIGESTS_OF_NOTHING,
+    RejectReason,
+    digest,
+    fold,
+    is_hash_in_other_form,
+    is_hashed,
+    is_spreadsheet_number,
+    without_guards,
+)
 from criteo_audiences.models import HashAlgorithm
 from criteo_audiences.validation import choose
 

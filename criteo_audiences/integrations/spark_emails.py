@@ -1,4 +1,4 @@
-"""Hashes e-mails in Spark SQL exactly as `identifiers/email.py` does, so that no address leaves the engine.
+"""Hashes e-mails in Spark SQL exactly as `identifiers/rules.py` does, so that no address leaves the engine.
 
 Java's expressions and functions say here what Python's say there; a test holds the two together, character by
 character. Where Unicode decides (punctuation, digits, widths), the classes are made of Python's own tables.
@@ -14,8 +14,8 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812 - as everyone calls it
 
 from criteo_audiences.identifiers import BLANKS, DIGESTS_OF_NOTHING
-from criteo_audiences.identifiers.characters import LONGEST_GUARDED, NARROW, WHITE_SPACE
-from criteo_audiences.identifiers.email import LONGEST_ADDRESS, LONGEST_LABEL, LONGEST_LOCAL, SIGNS_OF_WORDS
+from criteo_audiences.identifiers.raw_values import LONGEST_GUARDED, NARROW, WHITE_SPACE
+from criteo_audiences.identifiers.rules import LONGEST_ADDRESS, LONGEST_LABEL, LONGEST_LOCAL, SIGNS_OF_WORDS
 
 _PLAIN: Final = r"\A[a-zA-Z0-9._+-]++@(?:[a-zA-Z0-9]++[.-])++(?<=\.)[a-zA-Z]++\z"
 _LONGEST_PLAIN: Final = 64

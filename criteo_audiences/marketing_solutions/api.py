@@ -27,6 +27,7 @@ from criteo_audiences.session.endpoints import (
     send_for_one,
 )
 from criteo_audiences.session.protocol import Request
+from criteo_audiences.session.session import Session
 from criteo_audiences.validation import require_text
 
 _CONTACT_LIST: Final = "/marketing-solutions/audience-segments/{segment_id}/contact-list"
@@ -54,6 +55,9 @@ _CALLS: Final = Calls(
 
 class MarketingSolutions(Segments):
     """Criteo's Marketing Solutions; reached as `client.marketing_solutions`."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def amend_contact_list(
         self,

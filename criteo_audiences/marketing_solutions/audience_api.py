@@ -17,9 +17,10 @@ from criteo_audiences.marketing_solutions.audience_models import (
 )
 from criteo_audiences.marketing_solutions.words import to_country
 from criteo_audiences.models import Application
-from criteo_audiences.results import BulkResult, Search
+from criteo_audiences.results import BulkResult
 from criteo_audiences.session.codec import unstructure
 from criteo_audiences.session.endpoints import (
+    Search,
     entities,
     id_list,
     identities,
@@ -44,8 +45,7 @@ _PAGE_MAXIMUM: Final = 100
 class Audiences:
     """The part of Marketing Solutions around audiences."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    _session: Session
 
     async def compute_audience_segment_sizes(self, ids: Iterable[str]) -> BulkResult[Size]:
         """Computes how many people segments hold.

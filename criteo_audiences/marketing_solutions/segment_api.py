@@ -11,9 +11,10 @@ from criteo_audiences.marketing_solutions.models import (
     ContactListCreate,
 )
 from criteo_audiences.marketing_solutions.words import SegmentType
-from criteo_audiences.results import BulkResult, Search
+from criteo_audiences.results import BulkResult
 from criteo_audiences.segment_match import Wanted, ensure_contact_list
 from criteo_audiences.session.endpoints import (
+    Search,
     entities,
     id_list,
     identities,

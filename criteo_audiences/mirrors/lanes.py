@@ -16,7 +16,7 @@ from criteo_audiences.tables.engine import comparison
 from criteo_audiences.tables.engine.connection import connect, translated
 from criteo_audiences.tables.files.workspace import workspace
 from criteo_audiences.tables.origins import SourceRow
-from criteo_audiences.tables.run import drawn
+from criteo_audiences.tables.reader import drawn
 from criteo_audiences.tables.table import DEFAULT_MEMORY_LIMIT, Compare, Selection
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
 from criteo_audiences.uploads.options import Options

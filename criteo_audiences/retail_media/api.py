@@ -30,6 +30,7 @@ from criteo_audiences.session.endpoints import (
     send_for_one,
 )
 from criteo_audiences.session.protocol import Request
+from criteo_audiences.session.session import Session
 from criteo_audiences.validation import require_text
 
 _STATISTICS: Final = "/retail-media/accounts/{account_id}/audience-segments/{segment_id}/contact-list"
@@ -45,6 +46,9 @@ _CALLS: Final = Calls(
 
 class RetailMedia(Segments):
     """Criteo's Retail Media; reached as `client.retail_media`. Where the path has an account, it comes first."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
 
     async def amend_contact_list(
         self,

@@ -5,7 +5,7 @@ from typing import Final
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import Application
-from criteo_audiences.results import BulkResult, Search
+from criteo_audiences.results import BulkResult
 from criteo_audiences.retail_media.audience_models import (
     Account,
     Audience,
@@ -19,6 +19,7 @@ from criteo_audiences.retail_media.audience_models import (
 from criteo_audiences.retail_media.models import Channel
 from criteo_audiences.session.codec import unstructure
 from criteo_audiences.session.endpoints import (
+    Search,
     entities,
     id_list,
     identities,
@@ -53,8 +54,7 @@ _ACCOUNTS_PAGE: Final = 100
 class Audiences:
     """The part of Retail Media around audiences. What only `api_version="experimental"` has says so."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    _session: Session
 
     async def compute_audience_segment_sizes(
         self, account_id: str, ids: Iterable[str], *, channel: Channel | str

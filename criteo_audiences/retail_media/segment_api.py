@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from criteo_audiences.models import IdentifierType
-from criteo_audiences.results import BulkResult, Search
+from criteo_audiences.results import BulkResult
 from criteo_audiences.retail_media.audience_api import Audiences
 from criteo_audiences.retail_media.models import (
     AudienceSegment,
@@ -15,6 +15,7 @@ from criteo_audiences.retail_media.models import (
 )
 from criteo_audiences.segment_match import Wanted, ensure_contact_list
 from criteo_audiences.session.endpoints import (
+    Search,
     entities,
     id_list,
     identities,

@@ -27,7 +27,7 @@ from criteo_audiences.session.auth import (
     read_token,
     require_secret,
 )
-from criteo_audiences.session.proxies import read_url
+from criteo_audiences.session.network import read_url
 from criteo_audiences.session.quota import Quota
 from criteo_audiences.validation import require_range
 

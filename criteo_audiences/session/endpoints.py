@@ -1,17 +1,17 @@
 """The four shapes of calls: a bulk call, a search, a single result, no result."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, Generic, TypeVar
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from criteo_audiences.errors import ConfigurationError, InvalidRequestError
 from criteo_audiences.models import Word
-from criteo_audiences.results import BulkResult, Page, Search
+from criteo_audiences.results import BulkResult, Page
 from criteo_audiences.session.codec import read_bulk, read_nothing, read_one, read_page, unstructure
 from criteo_audiences.session.protocol import MOST_OF_MANY, Request, json_request
 from criteo_audiences.session.session import Session
-from criteo_audiences.validation import choose, require_ids, require_list
+from criteo_audiences.validation import choose, require_ids, require_list, require_whole
 
 T = TypeVar("T")
 W = TypeVar("W", bound=Word)
@@ -147,6 +147,73 @@ def words_of(words: type[W], values: Iterable[object] | None, name: str) -> list
     if not chosen:
         raise ConfigurationError(f"{name} must hold at least one word; leave it out to filter nothing.")
     return chosen
+
+
+@frozen
+class Search(Generic[T]):
+    """A search: iterate over it with `async for` and it turns the pages by itself, or ask for one with `page`.
+
+    Nothing is sent before the first item is asked for; iterating again searches again.
+    """
+
+    _fetch: Callable[[int, int], Awaitable[Page[T]]] = field(repr=False)
+    _page_maximum: int
+    _identity: Callable[[T], object] = field(repr=False)
+
+    async def page(self, limit: int | None = None, offset: int = 0) -> Page[T]:
+        """Returns one page.
+
+        Args:
+            limit: items on it, at most the service's page maximum, which is also the default.
+            offset: position of the first item, from 0.
+
+        Raises:
+            ConfigurationError: when a bound is exceeded; nothing was sent.
+            CriteoError: when the call failed.
+        """
+        wanted = self._page_maximum if limit is None else limit
+        require_whole(wanted, "limit", least=1, most=self._page_maximum)
+        require_whole(offset, "offset", least=0)
+        return await self._fetch(wanted, offset)
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        """Yields every item once, though pages shift when segments come and go between two calls.
+
+        Items without an identity cannot be compared, so each of them is yielded.
+        """
+        seen: set[object] = set()
+        before: tuple[T, ...] = ()
+        offset = 0
+        while True:
+            page = await self._fetch(self._page_maximum, offset)
+            fresh = [] if page.items == before else self._fresh(page.items, seen)
+            for item in fresh:
+                yield item
+            covered = len(page.items) if page.places is None else page.places
+            offset += covered
+            # Without a new item on it a page is the last one, whatever the total claims.
+            if not fresh or self._is_last(page, covered, offset):
+                return
+            before = page.items
+
+    def _fresh(self, items: Sequence[T], seen: set[object]) -> list[T]:
+        """Returns the items that were not there before, and notes them."""
+        fresh = []
+        for item in items:
+            identity = self._identity(item)
+            if identity is None or identity not in seen:
+                fresh.append(item)
+                seen.add(identity)
+        return fresh
+
+    def _is_last(self, page: Page[T], covered: int, offset: int) -> bool:
+        """Whether nothing follows: by the total, or without one by a page that is not full.
+
+        A full one has as many places as were asked for, unless the server says that it gives fewer.
+        """
+        if page.total_items is not None:
+            return offset >= page.total_items
+        return covered < min(self._page_maximum, page.limit or self._page_maximum)
 
 
 def search(

@@ -14,7 +14,7 @@ from criteo_audiences.errors import (
     has_descriptors,
     lacks_descriptors,
 )
-from criteo_audiences.session.proxies import address
+from criteo_audiences.session.network import address
 
 PROXY_LOGIN_REQUIRED: Final = 407  # RFC 9110 §15.5.8
 _SERVER_FAULT: Final = 500

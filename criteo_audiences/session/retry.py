@@ -114,7 +114,7 @@ class Call:
     """
 
     request: Request
-    read: Callable[[Any], Any] = field(default=lambda document: document)
+    read: Callable[[Any], Any]
     attempt: int = 0
     failures: int = 0
     refusals: int = 0

@@ -59,6 +59,11 @@ class _Holder:
     content: tuple[Any, Any] = field(repr=False)
 
 
+def _unread(document: Any) -> Any:
+    """Returns the document of an answer as it is."""
+    return document
+
+
 def _understood(call: Call, response: Response, secrets: Collection[str]) -> tuple[Any, Any]:
     """Decodes, compares and reads; a document that cannot be read would be no better the next time."""
     document = decipher(response, call.request, secrets)
@@ -166,7 +171,7 @@ class Session:
             CriteoError: of the class that says what the caller can do; `outcome_unknown` is true when Criteo may have
                 applied a request of the call.
         """
-        return await self._within_deadline(Call(request))
+        return await self.ask(request, _unread)
 
     async def ask(self, request: Request, read: Callable[[Any], R]) -> R:
         """Makes a call like `send` and reads its document.

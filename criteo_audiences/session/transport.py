@@ -20,15 +20,15 @@ from criteo_audiences.errors import (
 )
 from criteo_audiences.loops import Clock, HomeLoop, at_end_of_loop
 from criteo_audiences.session.failures import PROXY_LOGIN_REQUIRED, refused_by_proxy, translated
-from criteo_audiences.session.protocol import MOST_OF_MANY, Response
-from criteo_audiences.session.proxies import (
+from criteo_audiences.session.network import (
+    Connector,
     check_base_url,
     check_proxy,
     environment_proxy,
     is_loopback,
     keeps_login,
 )
-from criteo_audiences.session.receiver import Connector
+from criteo_audiences.session.protocol import MOST_OF_MANY, Response
 
 __all__ = ["AiohttpTransport", "Exchange", "Transport", "check_base_url", "check_proxy"]
 

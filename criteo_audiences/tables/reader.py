@@ -1,15 +1,20 @@
-"""Reads a table from its first row to its last batch; blocking, for a thread of its own."""
+"""Reads a table from its first row to its last batch, in a thread of its own, one piece ahead of the event loop."""
 
+import asyncio
+import atexit
 import itertools
 import logging
 import shutil
 import threading
+import time
 from collections import Counter
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Final, ParamSpec, Protocol, TypeVar
+
+import anyio
 
 from criteo_audiences.identifiers import OptOutCount
 from criteo_audiences.tables.cutter import Cutter, framing_of
@@ -18,6 +23,8 @@ from criteo_audiences.tables.engine.arrow import read_stream
 from criteo_audiences.tables.engine.connection import (
     connect,
     failure,
+    import_duckdb,
+    leave_at_exit,
     limit_memory,
     progress_of,
     scanned_rows,
@@ -34,7 +41,7 @@ from criteo_audiences.tables.engine.rules import (
     staged_rejects,
 )
 from criteo_audiences.tables.files.source_files import SourceFiles
-from criteo_audiences.tables.files.workspace import Interruption, workspace
+from criteo_audiences.tables.files.workspace import Interruption, Worker, workspace
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.table import Chunk, Plan, Table
 
@@ -234,3 +241,132 @@ def _count(codes: bytes) -> Counter[int]:
     found = Counter({code: number for code in range(most) if (number := others.count(code))})
     found[query.PREPARED] = len(codes) - len(others)
     return found
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+T = TypeVar("T")
+
+_NAME: Final = "criteo-audiences-table"
+"""Names the threads that read tables."""
+
+_INTERRUPT_EVERY: Final = 0.05
+_PATIENCE: Final = 1.0
+"""Seconds in which a reader ends that listens, however busy the machine is."""
+_LAST_PATIENCE: Final = 0.5
+
+
+class Interruptible(Protocol):
+    """What reads in a thread of its own, and can be stopped from another."""
+
+    def interrupt(self) -> None:
+        """Stops the reading in progress."""
+
+    def abandon(self) -> None:
+        """Removes what a reader leaves that does not stop, and that is no longer waited for."""
+
+
+async def drawn(reader: Interruptible, items: Generator[T, None, None]) -> AsyncGenerator[T, None]:
+    """Yields what a reader does, in a thread of its own and one ahead; leaving it early interrupts the engine.
+
+    It then waits until the engine has cleaned up, but not for a thread that the system holds, as a file on a network
+    does that does not answer: such a thread ends, and closes what it has open, once it is let go, or with the process.
+    What follows the first item is not begun before it is asked for.
+    """
+    thread = _Thread(reader, items)
+    coming = thread.call(next, items, None)
+    try:
+        if (item := await coming) is not None:
+            yield item
+            coming = thread.call(next, items, None)
+        while (item := await coming) is not None:
+            coming = thread.call(next, items, None)
+            yield item
+    finally:
+        if not coming.cancel() and not coming.cancelled():
+            coming.exception()  # retrieved, in case the caller leaves before it arrives
+        closed = thread.call(items.close)  # after what the thread is doing now
+        thread.end()
+        try:
+            with anyio.CancelScope(shield=True):
+                while not closed.done():  # the engine forgets an interrupt that comes between two statements
+                    reader.interrupt()
+                    await asyncio.wait([closed], timeout=_INTERRUPT_EVERY)
+                    if thread.is_late():
+                        closed.cancel()
+                        reader.abandon()
+        except asyncio.CancelledError:  # for the second time, which no shield keeps off
+            thread.finish()
+            raise
+        if not closed.cancelled():
+            closed.result()
+
+
+class _Thread:
+    """A thread that makes one call of a reader's after the other, and that no end of the interpreter waits for long.
+
+    Args:
+        reader: what it reads.
+        items: what the reader yields.
+    """
+
+    running: ClassVar["set[_Thread]"] = set()
+
+    def __init__(self, reader: Interruptible, items: Generator[Any, None, None]) -> None:
+        self._reader = reader
+        self._items = items
+        self._ends_by: float | None = None
+        self._worker = Worker(_NAME)
+        self.running.add(self)
+        self._worker.call(_finish_before_the_engine)
+
+    def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[R]":
+        """Returns what a call will return."""
+        return asyncio.wrap_future(self._worker.call(function, *args, **kwargs))
+
+    def end(self) -> None:
+        """Ends the thread after the calls made so far; it closes what the reader has open, unless that is closed."""
+        self._ends_by = self._ends_by or time.monotonic() + _PATIENCE
+        self._worker.call(self._items.close)
+        self._worker.call(self.running.discard, self)
+        self._worker.end()
+
+    def is_late(self) -> bool:
+        """Whether it still does what it was to end."""
+        return self._ends_by is not None and time.monotonic() > self._ends_by and self._worker.is_alive
+
+    def finish(self) -> None:
+        """Waits until it has ended, unless it does not listen."""
+        self.end()
+        while self._worker.is_alive and not self.is_late():
+            self._reader.interrupt()
+            self._worker.join(_INTERRUPT_EVERY)
+        if self._worker.is_alive:
+            self._reader.abandon()
+
+
+@atexit.register
+def _finish_all() -> None:
+    """Lets readers clean up that were left without a clean-up, or whose clean-up was cancelled.
+
+    The system may hold a thread in a read that does not return. The engine must not wait for that one either.
+    """
+    ends_by = time.monotonic() + _PATIENCE
+    running = tuple(_Thread.running)
+    for thread in running:
+        thread.end()
+    for thread in running:
+        thread.finish()
+    if any(thread.is_late() for thread in running):
+        leave_at_exit()
+    Worker.stop_all(max(_LAST_PATIENCE, ends_by - time.monotonic()))
+
+
+def _finish_before_the_engine() -> None:
+    """Makes `_finish_all` come before the engine's own callback at the interpreter's end, which waits for its threads.
+
+    The engine registers it when it is imported, and the last one registered is the first one called.
+    """
+    import_duckdb()
+    atexit.unregister(_finish_all)
+    atexit.register(_finish_all)

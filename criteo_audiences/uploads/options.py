@@ -17,21 +17,24 @@ from criteo_audiences.journals.acknowledged import BatchLedger
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.files.paths import ends_as_directory, written_path
-from criteo_audiences.tables.options import encoding_of, memory_limit_of, skip_rows_of, threads_of
 from criteo_audiences.tables.table import Selection
 from criteo_audiences.uploads.lane import refuse_lookalikes
 from criteo_audiences.uploads.policies import Policy, policies_of
 from criteo_audiences.uploads.progress import Progress
 from criteo_audiences.uploads.slots import MOST
+from criteo_audiences.uploads.timing import NEXT_WINDOW, next_window
 from criteo_audiences.validation import (
     choose,
+    encoding_of,
+    memory_limit_of,
     no_text,
     require_plain_function,
     require_range,
     require_text,
     require_unicode,
+    skip_rows_of,
+    threads_of,
 )
-from criteo_audiences.windows import NEXT_WINDOW, next_window
 
 Columns = str | Sequence[str]
 
@@ -255,6 +258,10 @@ def _operation(value: Operation | str) -> Operation:
     return choose(Operation, value, "operation")
 
 
+def _policies_of(value: object) -> tuple[Policy, ...]:
+    return () if value is None or value == () else policies_of(value)
+
+
 @frozen(kw_only=True)
 class Options:
     """The checked keywords of one upload, with their defaults; `UploadOptions` explains each of them.
@@ -288,7 +295,7 @@ class Options:
     flush_after: float | None = None
     max_rejected: float = 0.5
     max_invalid: float = 0.5
-    fail_on: tuple[Policy, ...] = field(default=(), converter=policies_of)
+    fail_on: tuple[Policy, ...] = field(default=(), converter=_policies_of)
     allow_empty: bool = False
     deadline: float | dt.datetime | str | None = None
     drain_timeout: float = 0.0

@@ -211,11 +211,11 @@ def _expected_after(word: str) -> str:
     )
 
 
-def require_counted(policies: Iterable[Policy], *, dedupe: bool) -> None:
+def refuse_duplicates(policies: Iterable[Policy]) -> None:
     """Refuses a policy about duplicates for an upload that does not look for them: it would never fail.
 
     Raises:
         ConfigurationError: when there is one.
     """
-    if not dedupe and any(policy.subject == "duplicates" for policy in policies):
+    if any(policy.subject == "duplicates" for policy in policies):
         raise ConfigurationError("fail_on='duplicates' needs dedupe=True: de-duplication is off for this source.")

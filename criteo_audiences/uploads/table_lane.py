@@ -1,7 +1,7 @@
 """The lane of tables: takes ready batches from the engine, which reads and prepares in a thread of its own."""
 
 import math
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
@@ -13,15 +13,119 @@ from criteo_audiences.identifiers import OptOutCount, OptOuts, RejectReason, Row
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.columns import opt_out_error
+from criteo_audiences.tables.engine import query
 from criteo_audiences.tables.engine.rules import row_of
+from criteo_audiences.tables.files.source_files import SourceFiles
 from criteo_audiences.tables.origins import Reject, SourceRow
-from criteo_audiences.tables.run import TableRun, refused_rows
+from criteo_audiences.tables.reader import Reader, drawn
 from criteo_audiences.tables.table import DEFAULT_MEMORY_LIMIT, Chunk, Compare, Plan, Selection, default_threads
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
 from criteo_audiences.uploads.options import Options, require_region_column_fits
-from criteo_audiences.uploads.policies import require_counted
+from criteo_audiences.uploads.policies import refuse_duplicates
 from criteo_audiences.uploads.rejects import RejectsFile
-from criteo_audiences.windows import NEXT_WINDOW
+from criteo_audiences.uploads.timing import NEXT_WINDOW
+
+
+class TableRun(RowCounts):
+    """One pass over a table, and what it has counted so far.
+
+    Attributes:
+        columns: the columns that were chosen, once it has begun.
+        notes: what a caller should know of the table's files, once it has begun.
+        opt_outs: how many opt-outs the rows are compared with, once it has begun; `None` without any.
+    """
+
+    def __init__(self, table: Table, plan: Plan) -> None:
+        super().__init__(duplicates=0 if plan.dedupe else None)
+        self._reader = Reader(table, plan)
+        self.columns: tuple[str, ...] = ()
+        self.notes: tuple[str, ...] = ()
+        self.opt_outs: OptOutCount | None = None
+        # Nobody knows how many rows a condition leaves, and a row with several columns may hold several values.
+        one_column = len(plan.selections) == 1 and len(plan.selections[0].columns) <= 1
+        self._is_countable = plan.where is None and one_column
+        self._is_staged = plan.staged
+        self._staged: float | None = None
+        self._expected: int | None = None
+        self._remaining: int | None = None
+        self._cut = 0
+        self._ended = False
+
+    @property
+    def files(self) -> SourceFiles | None:
+        """The files that are read, once it has begun."""
+        return self._reader.files
+
+    def share(self) -> float | None:
+        """How much has been read, 0 to 1; `None` as long as that is not known.
+
+        A table that is read to its end before its first batch has been "read" as far as its batches have been cut.
+        """
+        if self._ended:
+            return 1.0
+        if self._remaining is not None:
+            return self._cut / max(1, self._remaining)
+        if self._is_staged or not (self._expected and self._is_countable):
+            return None
+        return min(1.0, self.read / self._expected)
+
+    def to_send(self) -> int | None:
+        """Identifiers to send, once that can be said before the first batch; `None` until then.
+
+        It is exact for a table that is read first. Of another one whose rows were counted there are at most so many.
+        """
+        if self._remaining is not None or self._is_staged:
+            return self._remaining
+        return self._expected if self._is_countable else None
+
+    def staged(self) -> float | None:
+        """How much has been read of a table that is read before its first batch, 0 to 1; `None` for any other table."""
+        share = self._reader.staged()
+        if share is not None:
+            self._staged = max(share, self._staged or 0.0)
+        return self._staged
+
+    def seen(self) -> int:
+        """Values taken in; about, while a table is read before its first batch."""
+        exact = self._reader.staged_values or self.read
+        if exact or not (self._expected and self._is_countable):
+            return exact
+        return round(self._expected * (self.staged() or 0.0))
+
+    async def chunks(self) -> AsyncGenerator[Chunk, None]:
+        """Yields what was read; leaving it early interrupts the engine and waits until it has cleaned up."""
+        async with aclosing(drawn(self._reader, self._reader.chunks())) as chunks:
+            async for chunk in chunks:
+                self._count(chunk)
+                yield chunk
+        self._ended = True
+
+    def _count(self, chunk: Chunk) -> None:
+        self.columns = self.columns or chunk.columns
+        self.notes = self.notes or chunk.notes
+        self.opt_outs = self.opt_outs or chunk.opt_outs
+        self._expected = self._expected or chunk.expected
+        self._cut += sum(batch.count for batch in chunk.batches)
+        if chunk.exact:
+            self._remaining = chunk.codes[query.PREPARED] + chunk.codes[query.HASHED]
+        self.already_hashed += chunk.already_hashed
+        for code, number in chunk.codes.items():
+            self.read += number
+            if code >= query.FIRST_REASON:
+                self.rejected[query.REASONS[code - query.FIRST_REASON]] += number
+            elif code == query.DUPLICATE:
+                self.duplicates = (self.duplicates or 0) + number
+            elif code == query.SUPPRESSED:
+                self.suppressed += number
+
+
+async def refused_rows(
+    table: Table, plan: Plan, sought: Mapping[int, Collection[str]], files: SourceFiles
+) -> list[SourceRow]:
+    """Reads a table once more, for the first row of each identifier; see `Reader.refused_rows`."""
+    reader = Reader(table, plan, files)
+    async with aclosing(drawn(reader, reader.refused_rows(sought))) as rows:
+        return [row async for row in rows]
 
 
 class TableLane(Lane):
@@ -139,7 +243,8 @@ def table_plan(options: Options, table: Table, rejects: RejectsFile | None = Non
         ConfigurationError: when the table and the options contradict each other.
     """
     dedupe = True if options.dedupe is None else options.dedupe
-    require_counted(options.fail_on, dedupe=dedupe)
+    if not dedupe:
+        refuse_duplicates(options.fail_on)
     return Plan(
         selections=_located(options.selections, table),
         where=table.where,

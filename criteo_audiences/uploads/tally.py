@@ -17,11 +17,11 @@ from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import BatchResult, Outcome
 from criteo_audiences.uploads.lane import Lane, LaneProgress
 from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.pace import DISTINCT, Figures, Moment, TimeLeft, hint
 from criteo_audiences.uploads.progress import Progress
 from criteo_audiences.uploads.report import MOST_SAMPLED, UploadReport
 from criteo_audiences.uploads.slots import Slots
-from criteo_audiences.windows import live_from
+from criteo_audiences.uploads.summary import WORTH_A_HINT, Figures, hint
+from criteo_audiences.uploads.timing import DISTINCT, Moment, TimeLeft, live_from
 
 _PROGRESS_EVERY: Final = 0.25
 
@@ -298,7 +298,7 @@ class Tally:
 
     def _hint(self) -> str | None:
         """Returns what kept the upload from being faster, once it is over; a source that trickles has no speed."""
-        if self._options.flush_after is not None or self.elapsed is None:
+        if self._options.flush_after is not None or self.elapsed is None or self.elapsed < WORTH_A_HINT:
             return None
         return hint(
             Figures(

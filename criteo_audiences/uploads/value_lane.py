@@ -22,7 +22,7 @@ from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.table import Selection
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress, open_source
 from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.policies import require_counted
+from criteo_audiences.uploads.policies import refuse_duplicates
 from criteo_audiences.uploads.rejects import RejectsFile
 
 SLICE: Final = 256
@@ -45,7 +45,8 @@ class ValueLane(Lane):
     """
 
     def __init__(self, source: object, options: Options, rejects: RejectsFile | None = None) -> None:
-        require_counted(options.fail_on, dedupe=bool(options.dedupe))
+        if not options.dedupe:
+            refuse_duplicates(options.fail_on)
         self._reading = open_source(source)
         selection = options.selections[0]
         seen = Fingerprints() if options.dedupe else None

@@ -124,7 +124,7 @@ from criteo_audiences.identifiers import rule_for
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.table import Plan, Selection
-from criteo_audiences.tables.run import TableRun
+from criteo_audiences.uploads.table_lane import TableRun
 
 stuck = threading.Event()
 
@@ -206,7 +206,7 @@ from criteo_audiences.identifiers import rule_for
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.table import Plan, Selection
-from criteo_audiences.tables.run import TableRun
+from criteo_audiences.uploads.table_lane import TableRun
 
 async def main(query):
     kind = IdentifierType.EMAIL

@@ -23,8 +23,8 @@ from attrs import evolve
 from criteo_audiences.identifiers import rule_for
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables import Table
-from criteo_audiences.tables.run import TableRun
 from criteo_audiences.tables.table import Plan, Selection
+from criteo_audiences.uploads.table_lane import TableRun
 
 ROWS = 200_000
 EMAIL = Selection(

@@ -56,10 +56,11 @@ from criteo_audiences.marketing_solutions import (
     SegmentType,
 )
 from criteo_audiences.models import Application, ContactListOperation, ContactListStatistics, RateLimit
-from criteo_audiences.results import Page, Search
+from criteo_audiences.results import Page
 from criteo_audiences.retail_media import RetailMedia
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.session import Event
+from criteo_audiences.session.endpoints import Search
 from criteo_audiences.uploads import NotASource, SourceRow, UploadStream, Verdict
 
 

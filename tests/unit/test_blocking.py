@@ -16,7 +16,6 @@ from criteo_audiences import (
     Progress,
     StaticToken,
     blocking,
-    results,
     uploads,
 )
 from criteo_audiences.blocking import commerce_grid, marketing_solutions, retail_media
@@ -24,6 +23,7 @@ from criteo_audiences.commerce_grid import CommerceGrid
 from criteo_audiences.marketing_solutions import MarketingSolutions
 from criteo_audiences.retail_media import RetailMedia
 from criteo_audiences.sandbox import Sandbox
+from criteo_audiences.session import endpoints
 from tests.kit import assert_adds_up
 
 TWINS: dict[type, type] = {
@@ -31,7 +31,7 @@ TWINS: dict[type, type] = {
     MarketingSolutions: marketing_solutions.MarketingSolutions,
     RetailMedia: retail_media.RetailMedia,
     CommerceGrid: commerce_grid.CommerceGrid,
-    results.Search: blocking.Search,
+    endpoints.Search: blocking.Search,
     uploads.UploadStream: blocking.UploadStream,
 }
 NAMES = {"aclose": "close"}
@@ -307,4 +307,4 @@ def test_docs_say_no_await(stage: Stage) -> None:
     """A docstring shows the block and the loop of this side."""
     described = inspect.getdoc(stage.criteo.marketing_solutions.stream_contact_list) or ""
     assert "`with ms.stream_contact_list(...) as results:`" in described
-    assert inspect.getdoc(blocking.Search.__iter__) == inspect.getdoc(results.Search.__aiter__)
+    assert inspect.getdoc(blocking.Search.__iter__) == inspect.getdoc(endpoints.Search.__aiter__)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from criteo_audiences import BulkResult, ConfigurationError, PartialFailureError, Problem
-from criteo_audiences.results import Page, Search
+from criteo_audiences.results import Page
+from criteo_audiences.session.endpoints import Search
 
 REFUSED = Problem(code="name-must-be-unique", instance="@data/1", trace_id="trace-1")
 WARNED = Problem(code="deprecated-field")

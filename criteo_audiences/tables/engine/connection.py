@@ -15,7 +15,7 @@ from criteo_audiences.tables.files.dialect import TOO_LONG
 from criteo_audiences.tables.files.layout import LONGEST_LINE
 from criteo_audiences.tables.files.paths import LiteralPath, literal_path
 from criteo_audiences.tables.header_words import shown
-from criteo_audiences.tables.options import MEMORY_SIZE
+from criteo_audiences.validation import MEMORY_SIZE
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -12,7 +12,7 @@ from attrs import evolve
 
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
 from criteo_audiences.identifiers import BLANKS, MOST_PLACES, OptOutCount, RejectReason, Rule, find_region, rule_for
-from criteo_audiences.identifiers.email import may_be_several_cells
+from criteo_audiences.identifiers.rules import may_be_several_cells
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.columns import opt_out_error
 from criteo_audiences.tables.engine import query

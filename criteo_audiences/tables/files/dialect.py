@@ -10,7 +10,7 @@ from typing import Final
 from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.identifiers.characters import BLANKS
+from criteo_audiences.identifiers.raw_values import BLANKS
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.files.layout import SAMPLED_ROWS, Row
 from criteo_audiences.tables.header_words import Wording, looks_like_data, named_kinds, wording

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import ServerDisconnectedError
 from aiohttp.client_proto import ResponseHandler
 
-from criteo_audiences.session.receiver import Connector, Receiver
+from criteo_audiences.session.network import Connector, Receiver
 
 HEAD = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 TINY = b"1\r\n \r\n" * 10_000
@@ -54,7 +54,7 @@ async def content(body: Any) -> bytes:
 @pytest.mark.parametrize("flood", [TINY, HINTS], ids=["chunks of a byte", "early hints"])
 async def test_a_flood_is_taken_in_over_many_turns_of_the_loop(flood: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """None of them longer than a piece, when the clock says that it took long; nothing is read meanwhile."""
-    monkeypatch.setattr("criteo_audiences.session.receiver._TURN", 0.0)
+    monkeypatch.setattr("criteo_audiences.session.network._TURN", 0.0)
     fed: list[int] = []
     feed = ResponseHandler.data_received
     monkeypatch.setattr(ResponseHandler, "data_received", lambda me, data: (fed.append(len(data)), feed(me, data))[1])
@@ -87,7 +87,7 @@ async def test_the_transport_is_told_once_a_turn() -> None:
 
 async def test_what_is_held_is_taken_in_before_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server may say why and leave at once."""
-    monkeypatch.setattr("criteo_audiences.session.receiver._TURN", 0.0)
+    monkeypatch.setattr("criteo_audiences.session.network._TURN", 0.0)
     connection, _ = await received()
     connection.data_received(HINTS + ANSWER)
     connection.connection_lost(None)
@@ -101,7 +101,7 @@ async def test_a_connection_with_something_held_serves_no_other_request(monkeypa
     """It would be taken for the answer."""
     connection, _ = await received()
     assert not connection.should_close
-    monkeypatch.setattr("criteo_audiences.session.receiver._TURN", 0.0)
+    monkeypatch.setattr("criteo_audiences.session.network._TURN", 0.0)
     connection.data_received(HINTS)
     assert connection.should_close
 

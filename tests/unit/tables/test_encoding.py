@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
-from criteo_audiences.tables.options import encoding_of
+from criteo_audiences.validation import encoding_of
 
 MIXED = "Prénom;E-mail;Ort\nJosé;a@b.co;Köln Süd\nZoë;c@d.co;Málaga €\n"
 

@@ -8,8 +8,8 @@ import pytest
 from criteo_audiences import IdentifierType, Progress, ServerError, UploadReport
 from criteo_audiences.batches import Batch
 from criteo_audiences.meter import CallMeter
-from criteo_audiences.uploads.pace import Figures, hint
 from criteo_audiences.uploads.slots import LimitedBy, Slots
+from criteo_audiences.uploads.summary import Figures, hint
 from criteo_audiences.uploads.tally import Tally
 from criteo_audiences.uploads.value_lane import ValueLane
 from tests.kit import emails, options_of

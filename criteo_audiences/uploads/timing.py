@@ -1,17 +1,159 @@
-"""An upload's pace: how long the rest still takes, and what kept it from being faster.
+"""When: how long an upload still takes, when Criteo computes with it, and whether it ends before that.
 
-A batch comes back a round trip after it went out, so the estimate goes by what goes out: while more and more batches
-are in flight, the pace of the answers would be that of a round trip ago.
+Criteo's guides (developers.criteo.com, "Note on Audience Computation" of the segment endpoints of all three services):
+updates are processed daily at 0h UTC and 12h UTC, take around 5 hours to reflect on a live campaign, and should be
+ready prior to these two times.
 """
 
+import datetime as dt
+import logging
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 from attrs import define, field, frozen
 
-from criteo_audiences.uploads.slots import MOST, LimitedBy
+from criteo_audiences.errors import WindowMissedError
+
+WINDOW: Final = dt.timedelta(hours=12)
+"""The time between two computations."""
+
+_LIVE_AFTER: Final = dt.timedelta(hours=5)
+
+
+def next_window(after: dt.datetime) -> dt.datetime:
+    """Returns the first computation after a moment: the next 0h or 12h UTC.
+
+    What comes at 12:00:00.0 is late for that computation, because Criteo asks for changes prior to it.
+
+    Args:
+        after: an aware datetime, in any time zone.
+
+    Returns:
+        An aware datetime in UTC, later than `after` by at most 12 hours.
+
+    Raises:
+        TypeError: when it is no datetime.
+        ValueError: when it has no time zone, so that nobody knows which moment it is.
+    """
+    if not isinstance(after, dt.datetime):
+        raise TypeError(f"a moment must be a datetime, not {type(after).__name__}")
+    if after.utcoffset() is None:
+        raise ValueError("a moment must have a time zone: give an aware datetime, such as datetime.now(UTC).")
+    moment = after.astimezone(dt.UTC)
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight + ((moment - midnight) // WINDOW + 1) * WINDOW
+
+
+def live_from(accepted_at: dt.datetime) -> dt.datetime:
+    """Returns when a change that Criteo accepted at a moment is live, about: five hours after the next computation.
+
+    Args:
+        accepted_at: an aware datetime, in any time zone.
+
+    Returns:
+        An aware datetime in UTC.
+
+    Raises:
+        TypeError: when it is no datetime.
+        ValueError: when it has no time zone.
+    """
+    return next_window(accepted_at) + _LIVE_AFTER
+
+
+_log = logging.getLogger("criteo_audiences.uploads")
+
+NEXT_WINDOW: Final = "next-window"
+"""The deadline that stands for Criteo's next computation."""
+
+QuotaWait = Callable[[int], float | None]
+"""Seconds until the last of so many calls could start; `None` when the limiter says nothing about itself."""
+
+
+@frozen(kw_only=True)
+class Straddle:
+    """An upload whose last call goes out too late for the next computation.
+
+    Attributes:
+        calls: that are still to be made.
+        last_call: when the last of them could go out at the earliest, in UTC.
+        window: the computation that it comes too late for, in UTC.
+    """
+
+    calls: int
+    last_call: dt.datetime
+    window: dt.datetime
+
+    def __str__(self) -> str:
+        return (
+            f"By the quota the last of {self.calls:,} calls goes out at {self.last_call:%Y-%m-%d %H:%M} UTC at the "
+            f"earliest, and Criteo computes audiences at {self.window:%H:%M} UTC"
+        )
+
+    @property
+    def warning(self) -> str:
+        """What that means for an upload which goes on all the same."""
+        return (
+            f"{self}: what is accepted before then is live some 12 hours before the rest. "
+            f'deadline="{NEXT_WINDOW}" (--deadline {NEXT_WINDOW}) refuses such an upload before anything is sent.'
+        )
+
+
+def straddle(calls: int, seconds: float | None, now: dt.datetime) -> Straddle | None:
+    """Foretells whether calls that begin now are over before the next computation.
+
+    The last one has to start before it; how long it takes is not known. So what this finds is certain, and an upload
+    of which it finds nothing may still be late.
+
+    Args:
+        calls: that are to be made.
+        seconds: until the last of them could start; `None` when nobody can say.
+        now: an aware datetime.
+
+    Returns:
+        What is wrong; `None` when the quota leaves time enough.
+    """
+    if seconds is None or calls <= 0:
+        return None
+    last_call, window = now.astimezone(dt.UTC) + dt.timedelta(seconds=seconds), next_window(now)
+    return Straddle(calls=calls, last_call=last_call, window=window) if last_call >= window else None
+
+
+class WindowCheck:
+    """Foretells, once and before anything is sent, whether the quota makes an upload late for a computation.
+
+    Args:
+        quota_wait: says how long the quota makes so many calls wait.
+        is_deadline: whether an upload that would be late is refused.
+
+    Attributes:
+        made: whether it has been.
+        warning: what it found; `None` when the quota leaves time enough.
+    """
+
+    def __init__(self, quota_wait: QuotaWait, *, is_deadline: bool) -> None:
+        self._quota_wait = quota_wait
+        self._is_deadline = is_deadline
+        self.made = False
+        self.warning: str | None = None
+
+    def make(self, calls: int) -> None:
+        """Foretells it of so many calls that are about to be made.
+
+        Raises:
+            WindowMissedError: when they would be late, and that is the deadline.
+        """
+        self.made = True
+        seconds = self._quota_wait(calls)
+        found = straddle(calls, seconds, dt.datetime.now(dt.UTC))
+        if found is None:
+            return
+        if self._is_deadline:
+            raise WindowMissedError(str(found), seconds or 0.0, found.window)
+        self.warning = found.warning
+        _log.warning(found.warning)
+
 
 _RECENT: Final = 16
 """Batches by whose pace the others are judged, at least; later on a part of those that went out."""
@@ -204,83 +346,3 @@ class TimeLeft:
         windows = min(windows, _WINDOWS)
         lately = sum(1 for end in self._ends[-calls * windows :] if end > moment.now - windows * cycle)
         return calls if lately > _MOSTLY * calls * windows else max(1, round(lately / windows))
-
-
-_WORTH_A_HINT: Final = 5.0
-_NOTICEABLE_PART: Final = 0.1
-_MOST_OF_IT: Final = 0.8
-_MINUTE: Final = 60.0
-
-
-@frozen(kw_only=True)
-class Figures:
-    """What was measured of an upload that has ended.
-
-    Attributes:
-        elapsed: seconds.
-        waited: seconds of them during which the quota held a batch back.
-        reading: seconds that reading and preparing took, waits for a sender left out.
-        limited: seconds during which there could have been more in flight but for this.
-        busy: seconds that batches were in flight, summed over the batches.
-        batches: that were sent.
-        failed: batches that failed, sent or not.
-        max_concurrency: batches that may be in flight at the same time; `None` when nobody gave a number.
-        most_in_flight: the most there were.
-        most_bytes_in_flight: bytes that may be in flight at the same time.
-        window: calls that the quota allows within so many seconds, `None` when that is not known.
-    """
-
-    elapsed: float
-    waited: float
-    reading: float
-    limited: Mapping[LimitedBy, float]
-    busy: float
-    batches: int
-    max_concurrency: int | None
-    most_in_flight: int
-    most_bytes_in_flight: int
-    failed: int = 0
-    window: tuple[int, float] | None = None
-
-
-def hint(figures: Figures) -> str | None:
-    """Says what limited an upload when it was not the quota, and what to do about it.
-
-    Returns:
-        A sentence, or `None` when there is nothing to gain: the upload was short, the quota was the limit (no client
-        can be faster), too many batches failed for its pace to mean anything, or nothing stands out.
-    """
-    if figures.elapsed < _WORTH_A_HINT or figures.waited >= _NOTICEABLE_PART * figures.elapsed:
-        return None
-    if not figures.batches or figures.failed >= _NOTICEABLE_PART * figures.batches:
-        return None
-    if figures.reading >= _MOST_OF_IT * figures.elapsed:
-        return (
-            f"The source was the limit: reading and preparing it took {figures.reading:.0f} of the "
-            f"{figures.elapsed:.0f} s, the quota held nothing back."
-        )
-    for limited_by in (LimitedBy.MAX_CONCURRENCY, LimitedBy.MEMORY):
-        if figures.limited.get(limited_by, 0.0) >= _MOST_OF_IT * figures.elapsed:
-            return _hint_of_concurrency(figures, limited_by)
-    return None
-
-
-def _hint_of_concurrency(figures: Figures, limited_by: LimitedBy) -> str | None:
-    """Requests in flight that a rate needs are the rate times the seconds that one takes (Little's law)."""
-    seconds = figures.busy / figures.batches
-    made = figures.batches / figures.elapsed * _MINUTE
-    allowed = None if figures.window is None else figures.window[0] / figures.window[1] * _MINUTE
-    needed = 2 * figures.most_in_flight if allowed is None else math.ceil(allowed / _MINUTE * seconds)
-    better = min(needed, figures.batches, MOST)
-    if better <= figures.most_in_flight:
-        return None
-    if limited_by is LimitedBy.MEMORY:
-        limit = f"max_in_flight_bytes={figures.most_bytes_in_flight:,}"
-        advice = f"give more, for {better} batches in flight"
-    else:
-        limit, advice = f"max_concurrency={figures.max_concurrency}", f"leave it out, or try {better}"
-    quota = "" if allowed is None else f" and the quota would have allowed {allowed:,.0f}"
-    return (
-        f"{limit} was the limit: a call took {seconds:.1f} s, so it made {made:,.0f} calls a minute{quota}; {advice}, "
-        "unless the network is full."
-    )

@@ -1,0 +1,203 @@
+"""What raw values look like: blanks, the damage that spreadsheets do, signs written in many ways, hashes."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from typing import Final
+
+from criteo_audiences.models import HashAlgorithm
+
+ZERO_WIDTH: Final = (
+    "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+)
+"""The characters of no width that spreadsheets and mail programs leave."""
+WHITE_SPACE: Final = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""What `str.strip()` takes for white space."""
+BLANKS: Final = WHITE_SPACE + ZERO_WIDTH
+LONGEST_GUARDED: Final = 5_000  # more than any identifier has; a text of quotes alone is not worth the time
+# `33612345678.0`, `33612345678,00`, `3.36E+10`, `3,36e10`, `3E+10`.
+_NUMBER = re.compile(r"\+?[0-9]+[.,]0{1,2}|\+?[0-9](?:[.,][0-9]+[eE]\+?|[eE]\+)[0-9]{1,3}")
+_LINE_ENDS: Final = "\n\r\u2028\u2029\x85"
+_MORE_DASHES: Final = "\u2212\u30fc"  # the minus sign, the Japanese long-vowel mark
+_FULL_WIDTH: Final = range(0xFF01, 0xFF5F)
+_TO_ASCII: Final = 0xFEE0
+NARROW: Final = {
+    **{wide: chr(wide - _TO_ASCII) for wide in _FULL_WIDTH},
+    **{ord(sign): "." for sign in "\u3002\uff61\ufe52"},  # RFC 3490 §3.1, and the small full stop
+    0xFE6B: "@",
+}
+_WIDE = re.compile(f"[{re.escape(''.join(map(chr, NARROW)))}]")
+
+
+def narrow(text: str) -> str:
+    """Returns a text with full-width letters, digits and signs, as Asian input methods write them, as ASCII."""
+    return text.translate(NARROW) if not text.isascii() and _WIDE.search(text) else text
+
+
+def fold(text: str) -> str:
+    """Returns a text with ASCII digits, dashes, spaces and punctuation, without characters of no width, trimmed."""
+    if text.isascii() and text.isprintable():
+        return text.strip()
+    return "".join(map(_folded, text)).strip()
+
+
+def _folded(character: str) -> str:
+    if character in ZERO_WIDTH:
+        return ""
+    if character in WHITE_SPACE:
+        return "\n" if character in _LINE_ENDS else " "
+    digit = unicodedata.decimal(character, None)
+    if digit is not None:
+        return str(digit)
+    if character in _MORE_DASHES or unicodedata.category(character) == "Pd":
+        return "-"
+    return chr(ord(character) - _TO_ASCII) if ord(character) in _FULL_WIDTH else character
+
+
+def is_spreadsheet_number(text: str) -> bool:
+    """Whether a spreadsheet turned a trimmed value into a decimal number or a power of ten.
+
+    Such a value is rejected, never repaired: the digits of a power of ten are lost, and `33612345678.0`
+    does not show whether it had a plus sign, a leading zero or neither.
+    """
+    return _NUMBER.fullmatch(text) is not None
+
+
+def without_guards(text: str) -> str:
+    """Returns a trimmed value without the signs that make a spreadsheet take a cell for a text.
+
+    They are a leading apostrophe (also a pair of them), `="…"`, and quotes around the whole cell, which stay when a
+    cell was quoted twice. No identifier begins with one, so they are taken off of every kind.
+    """
+    while text[:1] in {"'", '"', "="} and len(text) <= LONGEST_GUARDED:
+        bare = _bare(text).strip(BLANKS)
+        if bare == text:
+            break
+        text = bare
+    return text
+
+
+def _bare(text: str) -> str:
+    """Takes one kind of guard off."""
+    if text.startswith("'"):
+        inner = text.lstrip("'")
+        return inner.rstrip("'") if text.endswith("'") else inner
+    quoted = text.removeprefix("=")
+    if len(quoted) > 1 and quoted.startswith('"') and quoted.endswith('"'):
+        return quoted.strip('"') if quoted is text else quoted[1:-1]
+    return text
+
+
+_HEX_DIGEST = re.compile(r"[0-9a-fA-F]{32}|[0-9a-fA-F]{64}")
+_HEX_OF_ANY_HASH = "|".join(f"[0-9a-f]{{{digits}}}" for digits in (32, 40, 56, 64, 96, 128))
+_IN_OTHER_FORM = re.compile(
+    rf"(?:[\w-]{{1,20}}[:=] ?|\{{[\w-]{{1,20}}\}}|0x|\\x)?(?:{_HEX_OF_ANY_HASH})"  # of another length, or introduced
+    r"|[0-9a-f]{2}(?:[: -][0-9a-f]{2}){15,63}"  # byte by byte
+    r"|(?:[\w-]{1,20}[:=-] ?|\{[\w-]{1,20}\})?"  # Base64 of MD5, SHA-1, SHA-256, SHA-384 and SHA-512
+    r"(?:[a-z0-9+/_-]{22}==|[a-z0-9+/_-]{27}=|[a-z0-9+/_-]{43}=?|[a-z0-9+/]{64}|[a-z0-9+/_-]{86}(?:==)?)"
+    r"|\$[a-z0-9-]{1,12}\$\S+",  # crypt(3)
+    re.IGNORECASE,
+)
+# What is hashed where no identifier was.
+_PLACEHOLDERS: Final = (
+    "null|none|nil|nan|<na>|n/a|na|n.a.|nat|undefined|unknown|empty|blank|missing|false|true|test|email|e-mail|phone|mobile"
+    "|not available|not provided|no email|(null)|#n/a|\\n|-|--|?|.|@|+|[]|{}|''|\"\"|0.0| |\t|\r\n|"
+)
+
+
+def _sha256(texts: Iterable[str]) -> list[str]:
+    return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+
+
+def _md5(texts: Iterable[str]) -> list[str]:
+    return [hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() for text in texts]
+
+
+def _sha256_of_md5(texts: Iterable[str]) -> list[str]:
+    # Over the 32 characters of the MD5's text, not its 16 bytes: Criteo's published vectors say so.
+    return _sha256(_md5(texts))
+
+
+_DIGESTS: Final[Mapping[HashAlgorithm, Callable[[Iterable[str]], list[str]]]] = {
+    HashAlgorithm.SHA256: _sha256,
+    HashAlgorithm.MD5: _md5,
+    HashAlgorithm.SHA256_OF_MD5: _sha256_of_md5,
+}
+
+
+def _of_nothing() -> Iterable[str]:
+    yield from (digit * digits for digit in "0f" for digits in (32, 64))
+    words = _PLACEHOLDERS.split("|")
+    spelled = {form for word in words for form in (word, word.upper(), word.title(), word.capitalize())}
+    spelled |= {"NaN", "NaT", *("0" * zeros for zeros in range(1, 16))}
+    spelled |= {f"{form}\n" for form in spelled}  # as `echo` writes it
+    for algorithm in _DIGESTS.values():
+        yield from algorithm(sorted(spelled))
+
+
+DIGESTS_OF_NOTHING: Final = frozenset(_of_nothing())
+"""What an empty text, `null`, `n/a` and the like hash to, by each algorithm, and digests of nothing but 0 or f."""
+
+
+def digests(texts: Iterable[str], algorithm: HashAlgorithm) -> list[str]:
+    """Hashes normalized identifiers, encoded as UTF-8, to lower-case hexadecimal text (Criteo help center).
+
+    Many at once, because calling a function for each would cost a third of the hashing itself.
+    """
+    return _DIGESTS[algorithm](texts)
+
+
+def digest(text: str, algorithm: HashAlgorithm) -> str:
+    """Hashes one normalized identifier; see `digests`."""
+    return digests((text,), algorithm)[0]
+
+
+def is_hashed(text: str) -> bool:
+    """Whether a trimmed value is a digest already: nothing but hexadecimal digits, as many as MD5 or SHA-256 has."""
+    return _HEX_DIGEST.fullmatch(text) is not None
+
+
+def is_hash_in_other_form(text: str) -> bool:
+    """Whether a trimmed value is a hash in a form that Criteo cannot match.
+
+    That is a SHA-1 or SHA-512, Base64, and a digest with `sha256:`, `0x` or the like before it. None is converted: what
+    was hashed, and how, only the one who made the export knows.
+    """
+    return _IN_OTHER_FORM.fullmatch(text) is not None
+
+
+class RejectReason(StrEnum):
+    """The reasons a value is rejected for, as they stand in a report."""
+
+    EMPTY = "empty"
+    NO_AT_SIGN = "no_at_sign"
+    SEVERAL_AT_SIGNS = "several_at_signs"
+    NO_LOCAL_PART = "no_local_part"
+    NO_DOT_IN_DOMAIN = "no_dot_in_domain"
+    WHITE_SPACE_INSIDE = "white_space_inside"
+    FORBIDDEN_CHARACTER = "forbidden_character"
+    BAD_DOMAIN = "bad_domain"
+    TOO_LONG = "too_long"
+    NO_COUNTRY_CODE = "no_country_code"
+    UNKNOWN_COUNTRY = "unknown_country"
+    UNKNOWN_COUNTRY_CODE = "unknown_country_code"
+    TOO_SHORT = "too_short"
+    NO_SUCH_NUMBER = "no_such_number"
+    NOT_A_PHONE = "not_a_phone"
+    SEVERAL_NUMBERS = "several_numbers"
+    SPREADSHEET_NUMBER = "spreadsheet_number"
+    MD5_OF_PHONE = "md5_of_phone"
+    LIMITED_AD_TRACKING = "limited_ad_tracking"
+    HASHED_AD_ID = "hashed_ad_id"
+    NOT_A_MOBILE_AD_ID = "not_a_mobile_ad_id"
+    DIGEST_OF_NOTHING = "digest_of_nothing"
+    HASH_IN_OTHER_FORM = "hash_in_other_form"
+    NOT_AN_IP_ADDRESS = "not_an_ip_address"
+    BROKEN_QUOTES = "broken_quotes"
+    NO_CELL = "no_cell"
+    SEVERAL_CELLS = "several_cells"
