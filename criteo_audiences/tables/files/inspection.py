@@ -174,7 +174,8 @@ def _inspected(path: str, name: str, workspace: Path, interruption: Interruption
             )
         file = write_copy(workspace / "input", asked.opened.arriving(CHUNK, interruption))
     elif is_read_once(path):
-        file = write_copy(workspace / "input", arriving(path, CHUNK, interruption))
+        chunks = arriving(path, CHUNK, interruption)
+        file = write_copy(workspace / "input", chunks if asked.encoding else _begun_as_rows(chunks, name))
     _require_regular(file, name)
     with file.open("rb") as opened:
         start = opened.read(_PEEK)
@@ -185,6 +186,20 @@ def _inspected(path: str, name: str, workspace: Path, interruption: Interruption
     if asked.partitioned:
         raise ConfigurationError(f"hive_partitioning is about Parquet files; {name} is none.")
     return _text(Content.of(file, name, start, interruption), workspace, asked)
+
+
+def _begun_as_rows(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Yields what arrives, unless its beginning is no list of rows: a device without an end would fill the disk.
+
+    Raises:
+        ConfigurationError: says what it is.
+    """
+    start = next(chunks, b"")
+    is_packed = Content.of(Path(), name, start, Interruption()).compression != "none"
+    if not (is_packed or is_parquet(start) or _wide_encoding(start)):
+        require_rows(start[:_PEEK], name)
+    yield start
+    yield from chunks
 
 
 def _require_regular(file: Path, name: str) -> None:

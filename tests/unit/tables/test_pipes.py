@@ -74,6 +74,12 @@ def test_a_pipe_without_a_name_is_named_by_its_descriptor(desk: Any) -> None:
     assert (layout.name, layout.rows) == (f"/dev/fd/{reader}", 1)
 
 
+def test_a_device_without_an_end_is_refused_at_once(desk: Any) -> None:
+    """Its copy would fill the disk."""
+    with pytest.raises(ConfigurationError, match=r"^(?:/dev/)?zero is binary; expected CSV"):
+        inspect("/dev/zero", desk.workspace)
+
+
 def test_what_holds_no_bytes_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A socket in the file system."""
     monkeypatch.chdir(tmp_path)  # a socket's path is short
