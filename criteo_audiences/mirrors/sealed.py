@@ -112,8 +112,10 @@ def _opened(path: Path, what: str) -> Iterator[BinaryIO | None]:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise _refused(path, what, "is no plain file: name another path")
-        if claim := objection_to_file(status) or objection_to_place(path.parent):
-            raise _refused(path, what, f"cannot be trusted: {claim}")
+        if claim := objection_to_file(status):
+            raise _refused(path, what, claim)
+        if claim := objection_to_place(path.parent):
+            raise _refused(path, what, f"cannot be trusted because {claim}")
         try:
             yield file
         except OSError as error:

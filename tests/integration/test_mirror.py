@@ -518,6 +518,24 @@ async def test_bad_snapshots_are_refused_in_one_line(mirror: Mirrored, kind: str
 
 
 @pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("file", r"crm\.snapshot can be written by other users, so it cannot be trusted: remove it, or use chmod 600"),
+        ("directory", r"crm\.snapshot cannot be trusted because the directory .* can be written by other users: take"),
+    ],
+)
+async def test_a_snapshot_that_others_can_change_is_refused(mirror: Mirrored, where: str, message: str) -> None:
+    """Whoever writes it decides who is removed."""
+    await mirror(list(emails(3)), baseline="empty")
+    changed = mirror.path if where == "file" else mirror.path.parent
+    mode = changed.stat().st_mode
+    changed.chmod(mode | 0o022)
+    with pytest.raises(SnapshotError, match=message):
+        await mirror(list(emails(3)))
+    changed.chmod(mode)
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"hash": "md5"}, "is of hash=sha256, not md5"),

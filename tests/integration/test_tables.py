@@ -319,6 +319,14 @@ async def test_a_query_is_one_select(stage: Any, tmp_path: Path, query: str, wor
     assert stage.sandbox.requests == []
 
 
+@pytest.mark.parametrize("address", ["https://nowhere.invalid/crm.csv", "s3://bucket/crm.parquet", "az://crm.parquet"])
+async def test_a_query_sees_no_file_elsewhere(stage: Any, address: str) -> None:
+    """Its process loads nothing that could fetch it, and says what to do, without the address."""
+    with pytest.raises(OSError, match="sees this machine's files only: fetch it first") as caught:
+        await stage.upload(Table.from_query(f"SELECT email FROM '{address}'"))  # noqa: S608 - a test's
+    assert address not in str(caught.value)
+
+
 async def test_a_query_of_many_clauses(stage: Any, crm: Path) -> None:
     """All that one SELECT may hold is run."""
     query = (

@@ -318,6 +318,8 @@ _OF_A_FILE: Final = (
 )
 # The engine is closed to all files but those of the table, which it knows again only while it can open them.
 _UNREACHABLE = re.compile(r"^Permission Error: Cannot access file|^IO Error: (?:No files found|Cannot open file)")
+# It would download the extension by which it reads such files.
+_ELSEWHERE = re.compile(r"^[^\n]*://[^\n]* requires the extension ")
 
 
 @contextmanager
@@ -380,6 +382,8 @@ def _unread(message: str, kind: str) -> str:
             "does not fit into memory_limit and the free space of the temporary directory; raise memory_limit, or let "
             "TMPDIR name a larger disk."
         )
+    if _ELSEWHERE.search(message):
+        return "names a file on the web or in an object store, but sees this machine's files only: fetch it first."
     if _UNREACHABLE.search(message):
         gone = "is not there any more, or a file that it reads."
         return gone if has_descriptors() else f"cannot be read: {NO_DESCRIPTORS}."
