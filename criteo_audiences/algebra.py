@@ -126,7 +126,7 @@ class Segment(Expression):
     __slots__ = ()
 
     def __init__(self, segment_id: str) -> None:
-        if not isinstance(segment_id, str) or not segment_id:
+        if not isinstance(segment_id, str) or not segment_id.strip():
             raise ConfigurationError("segment_id must be a non-empty str.")
         super().__init__((segment_id,))
 
@@ -194,7 +194,7 @@ def _read(part: Any) -> tuple[str, Any]:
     if len(given) != 1:
         raise ValueError("expected a node with one of audienceSegmentId, and, or, not")
     operator, value = next(iter(given.items()))
-    is_id = isinstance(value, (str, int)) and not isinstance(value, bool) and value != ""
+    is_id = isinstance(value, (str, int)) and not isinstance(value, bool) and bool(str(value).strip())
     fits = {_SEGMENT: is_id, "not": isinstance(value, Mapping)}.get(
         operator, operator in _SYMBOLS and isinstance(value, list) and bool(value)
     )

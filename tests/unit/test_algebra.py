@@ -111,6 +111,7 @@ def test_depth_costs_no_recursion(depth: int) -> None:
         {"audienceSegmentId": "1", "not": {"audienceSegmentId": "2"}},
         {"and": [{"audienceSegmentId": "1"}, None]},
         {"audienceSegmentId": ""},
+        {"audienceSegmentId": " \n"},
         {"audienceSegmentId": True},
     ],
 )
@@ -126,7 +127,7 @@ def test_null_keys_beside_the_one_that_counts_are_ignored() -> None:
     assert Expression.from_wire(node) == Segment("7")
 
 
-@pytest.mark.parametrize("segment_id", ["", None, 5])
+@pytest.mark.parametrize("segment_id", ["", " ", None, 5])
 def test_a_segment_needs_an_id(segment_id: Any) -> None:
     """A leaf without an id is refused where it is written."""
     with pytest.raises(ConfigurationError):
