@@ -127,7 +127,7 @@ def known_segments() -> list[str]:
 ServiceArgument = Annotated[
     Service,
     typer.Argument(
-        parser=one_of(Service), metavar="SERVICE", help="Marketing-solutions, retail-media or commerce-grid."
+        parser=one_of(Service), metavar="SERVICE", help="One of marketing-solutions, retail-media, commerce-grid."
     ),
 ]
 SegmentArgument = Annotated[

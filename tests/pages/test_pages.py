@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import trustme
 
-from criteo_audiences import AuthorizationCode, CriteoClient
+from criteo_audiences import AuthorizationCode, CriteoClient, Segment
+from criteo_audiences.marketing_solutions import AudienceCreate
 from criteo_audiences.sandbox import Sandbox
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,7 @@ PAGES = sorted(page.name for page in HOW_TO.glob("*.md") if page.name not in ELS
 NEEDS_MORE = ("jq", "pip ", "export ", "criteo-audiences sandbox")  # commands of another program, or that do not end
 ASKS = ("erase", "replace", "snapshots remove", "clear", "segments delete")  # on a terminal, which a test is not
 LISTS = ("812345", "123")
+AN_AUDIENCE = "700001"
 
 CRM = """email,phone,country,consent
 anna.kowalska@example.com,+91 98123 45678,IN,yes
@@ -95,6 +97,13 @@ async def shell(command: str) -> tuple[int, str]:
     )
     printed, _ = await asyncio.wait_for(process.communicate(), 50)
     return process.returncode or 0, printed.decode()
+
+
+async def audience() -> str:
+    """Creates an audience, as the pages suppose that there is one; returns its id."""
+    async with CriteoClient.from_env() as criteo:
+        wanted = AudienceCreate(advertiser_id="123", name="People", algebra=Segment(LISTS[0]))
+        return (await criteo.marketing_solutions.create_audiences([wanted])).one().id
 
 
 async def run(code: str, names: dict[str, Any]) -> None:
@@ -195,7 +204,8 @@ async def test_the_commands_of_a_page_work(name: str) -> None:
     """Each, in order, ends with 0; a block of JSON is the file that they read."""
     for block in blocks(HOW_TO / name, "json"):
         Path("segments.json").write_text(block, encoding="utf-8")
-    for command in commands(HOW_TO / name):
+    for shown in commands(HOW_TO / name):
+        command = shown.replace(AN_AUDIENCE, await audience()) if AN_AUDIENCE in shown else shown
         if not any(word in command for word in NEEDS_MORE):
             asks = re.match(rf"criteo-audiences ({'|'.join(ASKS)})\b", command)
             code, printed = await shell(f"{command} --yes" if asks else command)
