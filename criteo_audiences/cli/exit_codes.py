@@ -1,6 +1,5 @@
 """How a command ends: its exit code, and the one line that says why."""
 
-import errno
 from collections.abc import Collection
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
@@ -25,11 +24,10 @@ from criteo_audiences import (
     TransportError,
 )
 from criteo_audiences.cli.options import in_option_spelling
+from criteo_audiences.errors import lacks_descriptors
 
 if TYPE_CHECKING:
     from criteo_audiences import Problem, UploadReport
-
-_EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 _UNKNOWN: Final = ("-not-found", "-has-not-been-found")
 
@@ -111,7 +109,7 @@ def shortfall(report: "UploadReport") -> str:
 
 def one_line(error: BaseException) -> str:
     """Says in one line what went wrong; of a foreign exception only what is safe to show."""
-    if isinstance(error, OSError) and error.errno in _EXHAUSTED:
+    if isinstance(error, OSError) and lacks_descriptors(error):
         return "There are no file descriptors left for this process: raise the limit (ulimit -n)."
     if isinstance(error, FileNotFoundError) and error.filename:
         return f"There is no file {error.filename!r}."

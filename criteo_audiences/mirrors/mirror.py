@@ -68,18 +68,11 @@ async def mirror(
         quota_wait: says how long the quota makes so many calls wait.
         slots: those of the client, which its uploads share.
     """
-    selection = settings.options.selections[0]
-    wanted = MirroredList(
-        service=destination.service,
-        host=destination.host,
-        segment_id=destination.segment_id,
-        identifier_type=selection.kind.value,
-        hash=None if selection.algorithm is None else selection.algorithm.value,
-    )
     options = settings.options
+    selection = options.selections[0]
     snapshot = opened(
         settings.snapshot,
-        wanted,
+        _mirrored_list(destination, selection),
         settings.journals,
         memory_limit=options.memory_limit or DEFAULT_MEMORY_LIMIT,
         keep=not options.dry_run,
@@ -100,6 +93,16 @@ async def mirror(
         finally:
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(stack.close)
+
+
+def _mirrored_list(destination: Destination, selection: Selection) -> MirroredList:
+    return MirroredList(
+        service=destination.service,
+        host=destination.host,
+        segment_id=destination.segment_id,
+        identifier_type=selection.kind.value,
+        hash=None if selection.algorithm is None else selection.algorithm.value,
+    )
 
 
 @define(kw_only=True)

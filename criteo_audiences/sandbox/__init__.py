@@ -244,7 +244,7 @@ class Sandbox:
             "account_id": account_id,
             "data_provider_id": data_provider_id,
         }
-        segment = segment_endpoints.add_contact_list(
+        return segment_endpoints.add_contact_list(
             self._state,
             service,
             name=name,
@@ -253,8 +253,7 @@ class Sandbox:
             identifier_type=identifier_type,
             read_only=read_only,
             segment_id=segment_id,
-        )
-        return segment.id
+        ).id
 
     def contact_list(self, segment_id: str, *, service: ServiceName | None = None) -> ContactList:
         """Returns what the server really holds, also after it has stopped.
