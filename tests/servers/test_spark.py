@@ -1,5 +1,6 @@
 """The Spark data source in a real Spark: every identifier is delivered whatever fails, and what was is not sent again."""
 
+import gzip
 import json
 import os
 import random
@@ -117,6 +118,17 @@ def test_small_partitions_are_warned_of(criteo: Sandbox, spark: SparkSession, tm
     assert warning.startswith("15 of 16 calls were wasted, because 16 partitions are too small")
 
 
+def test_job_that_gives_up_says_so(criteo: Sandbox, spark: SparkSession, tmp_path: Path) -> None:
+    """After `maxFailures` attempts of a task; the exception has no identifier, and the report counts what is missing."""
+    rows = spark.range(0, 10, 1, 1).select(F.concat("id", F.lit("@example.com")).alias("email"))
+    criteo.fail_next(status=400, times=3, on=AMENDING)
+    with pytest.raises(Exception, match="10 identifiers failed") as caught:
+        save(rows, criteo.add_contact_list(), hash="none", report_path=str(tmp_path / "report.json"))
+    assert "@example" not in str(caught.value)
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["state"], report["ok"], report["missing"]) == ("aborted", False, 1)
+
+
 @pytest.mark.parametrize("ledger", [True, False])
 @pytest.mark.parametrize("disturbance", ["raises", "killed"])
 def test_disturbed_task_delivers_everything(
@@ -161,7 +173,8 @@ def test_killed_stream_goes_on(criteo: Sandbox, spark: SparkSession, tmp_path: P
     (tmp_path / "in").mkdir()
     for file in range(3):
         lines = (json.dumps({"email": f"{file}.{number}@example.com"}) for number in range(each))
-        (tmp_path / "in" / f"{file}.json").write_text("\n".join(lines))
+        # Compressed, so that a file is a partition, however long it is.
+        (tmp_path / "in" / f"{file}.json.gz").write_bytes(gzip.compress("\n".join(lines).encode(), 1))
     segment_id, before = criteo.add_contact_list(), len(calls(criteo))
     options = {"batch_size": each // 10}
     command = [sys.executable, "-m", "tests.servers.spark_session", str(tmp_path), segment_id, json.dumps(options)]
