@@ -234,6 +234,6 @@ class Receiver(ResponseHandler):
             return
         self._is_reading = wanted
         if wanted:
-            self.transport.resume_reading()
+            super()._resume_transport_reading()  # which tolerates transports that are closed, or cannot pause
         else:
-            self.transport.pause_reading()
+            super()._pause_transport_reading()

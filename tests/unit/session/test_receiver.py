@@ -106,6 +106,20 @@ async def test_a_connection_with_something_held_serves_no_other_request(monkeypa
     assert connection.should_close
 
 
+async def test_a_transport_that_is_closed_may_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some raise when they are to pause; there is nothing to pause any more."""
+    connection, wire = await received()
+
+    def refuse() -> None:
+        raise RuntimeError("the handler is closed")
+
+    monkeypatch.setattr(wire, "pause_reading", refuse)
+    monkeypatch.setattr("criteo_audiences.session.network._TURN", 0.0)
+    connection.data_received(HINTS + ANSWER)
+    codes = [(await connection.read())[0].code for _ in range(201)]
+    assert codes[-1] == 200
+
+
 async def test_connections_are_of_this_kind() -> None:
     """They are made by a function that aiohttp does not promise to keep."""
     connector = Connector()
