@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from attrs import frozen
-from uploading import source
+from uploading import Errand, carry_out, source
 
-from criteo_audiences import ClientCredentials, CriteoClient, RetryPolicy
+from criteo_audiences import CriteoClient, RetryPolicy
 from criteo_audiences.sandbox import Sandbox
 
 BATCH_SIZE: Final = 10
@@ -24,34 +24,20 @@ _LANES: Final = ("table", "list", "generator", "async")
 
 
 @frozen(kw_only=True)
-class Task:
-    """What a run is to do; see `uploading.Task`."""
+class Task(Errand):
+    """A mirror, with its snapshot."""
 
-    url: str
-    client_id: str
-    client_secret: str
-    segment_id: str
-    path: Path
-    lane: str
     snapshot: Path
-    report: Path
-    state: Path
-    options: dict[str, Any]
 
 
 def run(task: Task) -> None:
-    """Mirrors and writes down how that ended, at once and whole."""
-    os.environ["XDG_STATE_HOME"] = str(task.state)
-    ended = asyncio.run(_mirror(task))
-    unfinished = task.report.with_suffix(".part")
-    unfinished.write_text(json.dumps(ended), encoding="utf-8")
-    os.replace(unfinished, task.report)  # noqa: PTH105 - atomic
+    """Mirrors and writes down how that ended."""
+    carry_out(task, _mirror(task))
 
 
 async def _mirror(task: Task) -> dict[str, Any]:
-    credentials = ClientCredentials(client_id=task.client_id, client_secret=task.client_secret)
     retry = RetryPolicy(attempts=2, first_delay=0.002, max_delay=0.01)
-    async with CriteoClient(credentials, base_url=task.url, retry=retry) as criteo:
+    async with CriteoClient(task.credentials, base_url=task.url, retry=retry) as criteo:
         report = await criteo.marketing_solutions.mirror_contact_list(
             task.segment_id, source(task), snapshot=task.snapshot, **task.options
         )

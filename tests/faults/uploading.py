@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from criteo_audiences.uploads import UploadStream
 
 
 @frozen(kw_only=True)
-class Task:
-    """What a run is to do.
+class Errand:
+    """What a process is to do for a list.
 
     Attributes:
         url: of the server.
@@ -26,10 +26,9 @@ class Task:
         segment_id: the list.
         path: a CSV file of one column.
         lane: how it is read: `table`, `list`, `generator` or `async`.
-        journal: the journal's file.
         report: where the report goes.
         state: the user's state directory.
-        options: keywords of the upload.
+        options: keywords of the method.
     """
 
     url: str
@@ -38,19 +37,35 @@ class Task:
     segment_id: str
     path: Path
     lane: str
-    journal: Path
     report: Path
     state: Path
     options: dict[str, Any]
 
+    @property
+    def credentials(self) -> ClientCredentials:
+        """The login of its application."""
+        return ClientCredentials(client_id=self.client_id, client_secret=self.client_secret)
+
+
+@frozen(kw_only=True)
+class Task(Errand):
+    """An upload, with its journal's file."""
+
+    journal: Path
+
 
 def run(task: Task) -> None:
-    """Uploads and writes down how that ended, at once and whole."""
-    os.environ["XDG_STATE_HOME"] = str(task.state)
-    ended = asyncio.run(_upload(task))
-    unfinished = task.report.with_suffix(".part")
+    """Uploads and writes down how that ended."""
+    carry_out(task, _upload(task))
+
+
+def carry_out(errand: Errand, work: Coroutine[Any, Any, dict[str, Any]]) -> None:
+    """Does the work of an errand and writes down how it ended, at once and whole."""
+    os.environ["XDG_STATE_HOME"] = str(errand.state)
+    ended = asyncio.run(work)
+    unfinished = errand.report.with_suffix(".part")
     unfinished.write_text(json.dumps(ended), encoding="utf-8")
-    os.replace(unfinished, task.report)  # noqa: PTH105 - atomic
+    os.replace(unfinished, errand.report)  # noqa: PTH105 - atomic
 
 
 def operate(task: Task, what: str, identifiers: list[str]) -> None:
@@ -60,8 +75,7 @@ def operate(task: Task, what: str, identifiers: list[str]) -> None:
 
 
 async def _operate(task: Task, what: str, identifiers: list[str]) -> None:
-    credentials = ClientCredentials(client_id=task.client_id, client_secret=task.client_secret)
-    async with CriteoClient(credentials, base_url=task.url) as criteo:
+    async with CriteoClient(task.credentials, base_url=task.url) as criteo:
         lists = criteo.marketing_solutions
         if what == "clear":
             await lists.clear_contact_list(task.segment_id)
@@ -73,9 +87,8 @@ async def _operate(task: Task, what: str, identifiers: list[str]) -> None:
 
 
 async def _upload(task: Task) -> dict[str, Any]:
-    credentials = ClientCredentials(client_id=task.client_id, client_secret=task.client_secret)
     retry = RetryPolicy(attempts=3, first_delay=0.002, max_delay=0.01)
-    async with CriteoClient(credentials, base_url=task.url, retry=retry, timeout=0.3) as criteo:
+    async with CriteoClient(task.credentials, base_url=task.url, retry=retry, timeout=0.3) as criteo:
         stream = criteo.marketing_solutions.stream_contact_list
         results, accepted = None, list[int]()
         try:
@@ -94,7 +107,7 @@ def _ended(results: UploadStream | None, accepted: list[int], error: str | None)
     return {"error": error, "report": report, "accepted": accepted, "set_aside": set_aside}
 
 
-def source(task: Task) -> Any:
+def source(task: Errand) -> Any:
     """Returns what the upload reads."""
     if task.lane == "table":
         return task.path
