@@ -115,7 +115,7 @@ $(VENV)/airflow/.done: pyproject.toml | $(BIN)/python
 	@$(VENV)/airflow/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[files]' 'apache-airflow>=3.2'
 	@touch $@
 
-soak: $(VENV)/.spark
+soak: $(VENV)/.servers
 	$(BIN)/python tests/faults/soak.py
 	MIRROR_SEQUENCES=20 $(BIN)/python -m pytest -q tests/faults/test_mirrors.py
 	$(BIN)/python -m pytest -q -s tests/servers/cluster_story.py
