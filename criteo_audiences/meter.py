@@ -159,7 +159,7 @@ class Event:
         batch: of an upload's batch: its number, from 1.
         counts: of `upload.ended`: identifiers by outcome, in the words of the report.
         headers: of `request.started`: what the function puts here goes out with the request, if it is the context of a
-            trace (`traceparent`, `tracestate`, `baggage`); anything else is left out.
+            trace (`traceparent`, `tracestate`, `baggage`) as printable ASCII; anything else is left out.
     """
 
     name: EventName

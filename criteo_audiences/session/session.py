@@ -59,6 +59,11 @@ class _Holder:
     content: tuple[Any, Any] = field(repr=False)
 
 
+def _is_sendable(value: object) -> bool:
+    """Whether a header may have this value: the W3C's contexts of traces are ASCII without control characters."""
+    return isinstance(value, str) and value.isascii() and value.isprintable()
+
+
 def _unread(document: Any) -> Any:
     """Returns the document of an answer as it is."""
     return document
@@ -270,8 +275,9 @@ class Session:
         if request.meter is not None:
             request.meter.count_call()
         call.sent_at = self._clock.now()
-        trace = self._tell("request.started", call, size=sum(map(len, request.body))).headers
-        headers |= {name: trace[name] for name in _OF_TRACES & trace.keys()}
+        started = self._tell("request.started", call, size=sum(map(len, request.body)))
+        trace = started.headers
+        headers |= {name: trace[name] for name in _OF_TRACES & trace.keys() if _is_sendable(trace[name])}
         return await self._transport.send(
             Exchange(method=request.method, url=url, headers=headers, body=request.body, most_bytes=request.most_bytes)
         )

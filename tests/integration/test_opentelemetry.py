@@ -154,7 +154,7 @@ async def test_a_wait_for_the_quota_is_measured_and_is_part_of_its_batch(recorde
 
 
 async def test_requests_carry_the_context_of_their_trace(sandbox: Sandbox, recorder: Recorder) -> None:
-    """To Criteo, and nothing else that a function may put into an event."""
+    """To Criteo, and nothing else that a function may put into an event, nor what no header can hold."""
     sent: list[Any] = []
     config = aiohttp.TraceConfig()
 
@@ -167,6 +167,8 @@ async def test_requests_carry_the_context_of_their_trace(sandbox: Sandbox, recor
         recorder.observe(event)
         event.headers["authorization"] = "Bearer other"
         event.headers["x-mine"] = "1"
+        event.headers["baggage"] = "a=1\r\nx-mine: 2"
+        event.headers["tracestate"] = 1
 
     async with (
         aiohttp.ClientSession(trace_configs=[config]) as http,
@@ -176,7 +178,7 @@ async def test_requests_carry_the_context_of_their_trace(sandbox: Sandbox, recor
     (call,) = [span for span in recorder.spans() if span.name.startswith("GET")]
     assert call.context is not None
     assert sent[-1]["traceparent"].startswith(f"00-{call.context.trace_id:032x}-{call.context.span_id:016x}-")
-    assert "x-mine" not in sent[-1]
+    assert {"x-mine", "baggage", "tracestate"}.isdisjoint(sent[-1])
     assert sent[-1]["Authorization"] != "Bearer other"
 
 
