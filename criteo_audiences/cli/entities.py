@@ -215,7 +215,10 @@ def _parsed(data: bytes, name: str) -> Any:
             raise ConfigurationError(f"{name} says a field{named} twice in one object.")
         return said
 
-    return json.loads(data, object_pairs_hook=unique)  # where orjson would take the last without a word
+    try:
+        return json.loads(data, object_pairs_hook=unique)  # where orjson would take the last without a word
+    except RecursionError:  # orjson reads some levels more
+        raise ConfigurationError(f"{name} is nested too deeply to be a definition.") from None
 
 
 def _attributes(entity: Any) -> Any:
