@@ -67,7 +67,7 @@ async def upload_now(segment_id: str, file: UploadFile) -> dict[str, Any]:
 async def upload_in_the_background(segment_id: str, file: UploadFile) -> dict[str, str]:
     """Keeps a file, which ends with its request otherwise, and begins to upload it."""
     key = uuid.uuid4().hex
-    with (SPOOL / key).open("xb") as copy:
+    with os.fdopen(os.open(SPOOL / key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:  # its owner's only
         await asyncio.to_thread(shutil.copyfileobj, file.file, copy)
     uploads[key] = Upload(segment_id, SPOOL / key)
     return {"progress": f"/uploads/{key}"}

@@ -1,4 +1,4 @@
-"""A compact set of identifiers seen, for de-duplicating a source of any length."""
+"""Prepares values for sending, a slice at a time, and drops those seen before, whatever the length of the source."""
 
 from array import array
 from collections import Counter

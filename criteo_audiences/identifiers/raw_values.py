@@ -1,4 +1,4 @@
-"""What raw values look like: blanks, the damage that spreadsheets do, signs written in many ways, hashes."""
+"""What raw values look like: blanks, a spreadsheet's damage, signs in many forms, hashes; and why one is rejected."""
 
 import hashlib
 import re

@@ -60,7 +60,7 @@ class PartitionConfig:
 
     segment_id: str
     column: str
-    service: str = field(default="marketing-solutions")
+    service: str = "marketing-solutions"
     operation: str = "add"
     identifier_type: str = "email"
     hash: str | Unset | None = UNSET

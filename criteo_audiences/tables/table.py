@@ -251,7 +251,7 @@ class Table:
 
     @property
     def rereadable(self) -> bool:
-        """Whether it can be read a second time: standard input or a pipe cannot, nor an object of no length."""
+        """Whether it can be read again: standard input, a pipe and a stream cannot, nor an object without a length."""
         return not any(map(is_read_once, self.paths)) if self.stream is None else isinstance(self.stream, Sized)
 
     @property

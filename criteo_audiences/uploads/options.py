@@ -1,4 +1,4 @@
-"""Which kinds of identifier an upload reads, by which rule, how hashed, and where they stand in a table."""
+"""The options of an upload, checked; among them which kinds of identifier it reads, by which rule, and how hashed."""
 
 import datetime as dt
 import os

@@ -132,7 +132,7 @@ async def test_a_stream_is_read_once(sandbox: Sandbox, criteo: CriteoClient) -> 
 
 
 async def test_a_stream_that_waits_ends_with_its_upload(sandbox: Sandbox, criteo: CriteoClient) -> None:
-    """Within two seconds, and the stream itself stays open."""
+    """Though nothing comes any more; the stream itself stays open."""
     reader = asyncio.StreamReader()
     reader.feed_data(b"email\n")
     with anyio.move_on_after(0.2) as scope:

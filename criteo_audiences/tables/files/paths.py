@@ -16,8 +16,10 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables.header_words import looks_like_data, shown
 
 STDIN: Final = "-"
-STREAM: Final = "\0"  # stands for an open stream; no file has that name
 """The path that stands for standard input."""
+
+STREAM: Final = "\0"
+"""Stands for an open stream; no file has that name."""
 
 _DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/self)/fd/[0-9]+")
 

@@ -98,7 +98,7 @@ class OpenStream:
         """Returns a stream for a file object, an `UploadFile`, a `StreamReader` or a byte stream of anyio.
 
         Raises:
-            TypeError: when it can not be read from; shows its type only.
+            TypeError: when it cannot be read from; shows its type only.
             ConfigurationError: when it is asynchronous, and no event loop runs.
         """
         read, receive = getattr(given, "read", None), getattr(given, "receive", None)
@@ -137,9 +137,8 @@ class OpenStream:
                 return result_of(coming, interruption)
             finally:
                 coming.cancel()
-        with suppress(
-            ValueError
-        ):  # what a closed file raises, and a text that cannot be decoded, of which it shows some
+        # A closed file raises it, and a text that cannot be decoded, of which it shows some.
+        with suppress(ValueError):
             return self._read(size)
         raise OSError("The stream cannot be read: it is closed, or its text is in another encoding.")
 
