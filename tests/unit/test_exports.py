@@ -1,5 +1,5 @@
 import ast
-import importlib
+import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Iterator
@@ -89,8 +89,12 @@ def test_whole_exception_tree_is_promised() -> None:
 def exceptions() -> dict[str, type[BaseException]]:
     """Returns every public exception class that any module of the client's side defines."""
     names = [found.name for found in pkgutil.walk_packages(criteo_audiences.__path__, "criteo_audiences.")]
+    left_out = {"sandbox", "cli", "__main__"}
+    sparks = () if importlib.util.find_spec("pyspark") else ("criteo_audiences.integrations.spark",)
     modules = [
-        importlib.import_module(name) for name in names if name.split(".")[1] not in {"sandbox", "cli", "__main__"}
+        importlib.import_module(name)
+        for name in names
+        if name.split(".")[1] not in left_out and not name.startswith(sparks)
     ]
     values = [pair for module in modules for pair in vars(module).items()]
     kinds = {name: kind for name, kind in values if inspect.isclass(kind) and issubclass(kind, BaseException)}
