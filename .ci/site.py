@@ -40,6 +40,7 @@ API: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         LimitedBy Policy SourceRow HashAlgorithm IdentifierType Operation UploadJob run_upload_job
         run_upload_job_blocking""",
         "criteo_audiences.progress",
+        "criteo_audiences.journals",
     )),
     "mirrors": ("Mirrors and erasure", (
         """criteo_audiences:MirrorOptions MirrorReport Baseline ErasureReceipt ErasureState ErasedIdentifier
@@ -68,6 +69,7 @@ API: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "criteo_audiences.integrations.opentelemetry:opentelemetry",
         "criteo_audiences.integrations.partitions:upload_partition PartitionConfig PartitionReport PartitionTotals",
         "criteo_audiences.integrations.ledger:RedisLedger",
+        "criteo_audiences.journals.acknowledged:BatchLedger Acknowledged",
     )),
 }  # fmt: skip
 
