@@ -120,7 +120,8 @@ Lookalike = str | Mapping[Any, Any] | IO[Any]
 class NotASource:
     """What type checkers are told that an upload of a `Lookalike` gives, since it cannot be awaited; there are none.
 
-    To read a file, pass a `pathlib.Path` or `Table.from_file(path)`; of a mapping, pass its keys or values.
+    To read a file, pass a `pathlib.Path` or `Table.from_file(path)`, or `Table.from_stream(file)` for an open one; of a
+    mapping, pass its keys or values.
     """
 
 
@@ -170,7 +171,7 @@ def refuse_lookalikes(values: object, what: str) -> None:
     if isinstance(values, Mapping):
         raise TypeError(f"{what} must not be a mapping ({kind}): pass its values or keys; {advice}")
     if hasattr(values, "read") or hasattr(values, "readline"):
-        raise TypeError(f"{what} must not be an open file ({kind}); {advice}")
+        raise TypeError(f"{what} must not be an open file ({kind}): pass Table.from_stream(file); {advice}")
     if way := _way_to_rows(values):
         raise TypeError(f"{what} must not be a {kind}: pass {way}")
     if hasattr(values, "__dataframe__") or (hasattr(values, "iloc") and hasattr(values, "columns")):
