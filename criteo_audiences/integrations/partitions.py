@@ -185,7 +185,7 @@ class PartitionTotals:
         enough = max(1, (batches - wasted) // 20)
         return (
             f"{wasted:,} of {batches:,} calls were wasted, because {of:,} partitions are too small for full batches of "
-            f"{self.config.batch_size:,}; use {enough:,} or so, with df.coalesce({enough}) before the upload."
+            f"{self.config.batch_size:,}; join them before the upload, into {enough:,} or so."
         )
 
     def faults(self) -> list[str]:
