@@ -1,4 +1,4 @@
-"""The code and the commands of the tutorial and of every how-to page, run as they stand, with a local Criteo."""
+"""The code and the commands of the tutorial and of how-to pages, run as they stand, with a local Criteo."""
 
 import ast
 import asyncio
@@ -228,7 +228,7 @@ async def test_the_tutorial_prints_what_it_shows(monkeypatch: pytest.MonkeyPatch
             assert re.search(rf"^{pattern}", printed, flags=re.MULTILINE), f"{command}\n{printed}\nis not\n{shown}"
 
 
-def test_every_page_is_run_somewhere() -> None:
-    """A page whose code is run elsewhere exists, and says where."""
+def test_what_every_page_is_about_is_tested_somewhere() -> None:
+    """A page that is left out here exists, and what it is about is tested elsewhere."""
     assert set(ELSEWHERE) <= {page.name for page in HOW_TO.glob("*.md")}
     assert all((ROOT / where).exists() for where in ELSEWHERE.values())

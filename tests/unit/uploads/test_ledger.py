@@ -1,3 +1,5 @@
+"""An upload with a ledger sends only the batches that it does not know as acknowledged."""
+
 from collections.abc import Callable
 from typing import Any
 
