@@ -23,9 +23,7 @@ from criteo_audiences.contact_lists import (
 )
 from criteo_audiences.marketing_solutions.segment_api import Segments
 from criteo_audiences.models import ContactListOperation, ContactListStatistics, IdentifierType, Operation
-from criteo_audiences.session.endpoints import (
-    send_for_one,
-)
+from criteo_audiences.session.endpoints import send_for_one
 from criteo_audiences.session.protocol import Request
 from criteo_audiences.session.session import Session
 from criteo_audiences.validation import require_text

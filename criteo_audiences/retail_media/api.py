@@ -22,13 +22,9 @@ from criteo_audiences.contact_lists import (
 )
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import ContactListOperation, ContactListStatistics, IdentifierType, Operation
-from criteo_audiences.retail_media.models import (
-    WIRE_TYPES,
-)
+from criteo_audiences.retail_media.models import WIRE_TYPES
 from criteo_audiences.retail_media.segment_api import Segments, account_path
-from criteo_audiences.session.endpoints import (
-    send_for_one,
-)
+from criteo_audiences.session.endpoints import send_for_one
 from criteo_audiences.session.protocol import Request
 from criteo_audiences.session.session import Session
 from criteo_audiences.validation import require_text

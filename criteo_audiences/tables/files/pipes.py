@@ -8,16 +8,14 @@ import select
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, Final
+from typing import Any
 
 import anyio
 from attrs import define
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables.files.paths import STDIN
-from criteo_audiences.tables.files.workspace import Interruption, result_of
-
-_LISTEN_EVERY: Final = 0.1
+from criteo_audiences.tables.files.workspace import LISTEN_EVERY, Interruption, result_of
 
 
 def arriving(path: str, size: int, interruption: Interruption) -> Iterator[bytes]:
@@ -76,7 +74,7 @@ def _wait(descriptor: int, interruption: Interruption) -> None:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     interruption.check()
-    while not poll.poll(_LISTEN_EVERY * 1_000):
+    while not poll.poll(LISTEN_EVERY * 1_000):
         interruption.check()
 
 

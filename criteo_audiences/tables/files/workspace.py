@@ -28,10 +28,15 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables.files.layout import Compression
 from criteo_audiences.validation import require_unicode
 
+if sys.platform != "win32":
+    import fcntl
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_LISTEN_EVERY: Final = 0.1
+LISTEN_EVERY: Final = 0.1
+"""Seconds between two looks, while waiting, whether one was interrupted."""
+
 _STOP_EVERY: Final = 0.05
 
 _raise_in: Final = ctypes.pythonapi.PyThreadState_SetAsyncExc
@@ -131,12 +136,9 @@ def result_of(made: Future[R], interruption: Interruption) -> R:
     """
     while not made.done():
         interruption.check()
-        wait([made], _LISTEN_EVERY)
+        wait([made], LISTEN_EVERY)
     return made.result()
 
-
-if sys.platform != "win32":
-    import fcntl
 
 _PREFIX: Final = "criteo-audiences-"
 _SUFFIX: Final = ".run"  # a directory that a person made is not called so
