@@ -9,6 +9,7 @@ from typing import Any, Final, Self
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.integrations.redis_server import RedisGoneError, RedisServer
 from criteo_audiences.journals.acknowledged import Acknowledged
+from criteo_audiences.loops import HomeLoop, at_end_of_loop
 from criteo_audiences.validation import require_range
 
 _LOG: Final = logging.getLogger("criteo_audiences.uploads")
@@ -31,7 +32,8 @@ class RedisLedger:
     It holds counts, moments and keyed digests: no identifier, and no name of a list. While Redis is gone, batches are
     sent without it, after one warning: a batch that is sent twice does no harm.
 
-    Use it as `async with RedisLedger(...) as ledger:`, or call `aclose()`.
+    Use it as `async with RedisLedger(...) as ledger:`, or call `aclose()`. It may serve several event loops one after
+    the other, as a client may.
 
     Args:
         url: of the server, as for `RedisQuota`.
@@ -51,6 +53,8 @@ class RedisLedger:
         self._secret = hashlib.sha256(run.encode()).digest()
         self._keys = [f"criteo:ledger:{{{self._digest(b'run')}}}"]
         self._keep = keep
+        self._home = HomeLoop()
+        self._at_end: object = None
         self._rests_until = float("-inf")
         self._has_warned = False
 
@@ -58,7 +62,7 @@ class RedisLedger:
         """See `BatchLedger.find`.
 
         Raises:
-            ConfigurationError: when Redis refuses the login or is too old.
+            ConfigurationError: when Redis refuses the login or is too old, or another event loop uses it as well.
         """
         answer = await self._asked(_FIND, {"batch": self._digest(digest)})
         return None if answer is None else Acknowledged(**answer)
@@ -84,6 +88,14 @@ class RedisLedger:
     ) -> None:
         await self.aclose()
 
+    def _enter_loop(self) -> None:
+        """Lets the connection be one of the running event loop, and be closed before that ends."""
+        before = self._home.loop
+        if self._home.has_moved():
+            self._server.forget()
+        if self._home.loop is not before:
+            self._at_end = at_end_of_loop(self._server.close)
+
     def _digest(self, data: bytes) -> str:
         """Returns what stands for something in Redis; only who knows the run's name can compare it."""
         return hashlib.blake2b(data, key=self._secret, digest_size=16).hexdigest()
@@ -91,6 +103,7 @@ class RedisLedger:
     async def _asked(self, script: str, told: dict[str, object]) -> dict[str, Any] | None:
         if time.monotonic() < self._rests_until:
             return None
+        self._enter_loop()
         try:
             answer: dict[str, Any] | None = await self._server.run(script, self._keys, told)
         except RedisGoneError as error:

@@ -42,6 +42,13 @@ def test_what_is_noted_is_found(redis: RedisProcess, answer: Acknowledged) -> No
     asyncio.run(main())
 
 
+def test_one_event_loop_after_the_other_may_use_it(redis: RedisProcess) -> None:
+    """As a client may: the connection of a loop that has ended is of no use in the next one."""
+    ledger = RedisLedger(redis.url, run="today")
+    asyncio.run(ledger.note(BATCH, ANSWER))
+    assert asyncio.run(ledger.find(BATCH)) == ANSWER
+
+
 async def test_run_is_forgotten(redis: RedisProcess) -> None:
     """Once `keep` seconds have passed since its last acknowledgement."""
     async with RedisLedger(redis.url, run="today", keep=1) as ledger:
