@@ -25,13 +25,14 @@ help:
 	@echo "make docs    build the documentation site in site/; make docs-serve shows it while pages are written"
 	@echo "make picture draw docs/demo.svg anew: the demo in a terminal"
 	@echo "make test    run the tests on all cores; PYTHON=python3.13 for another Python, TESTS=... for a part of them"
-	@echo "make test-integrations   the tests that need redis-server, zsh, fish, Java and Spark, which are installed where apt-get can"
+	@echo "make test-integrations   the tests that need redis-server, zsh, fish, Java, Spark and Airflow, which are installed where apt-get and pip can"
 	@echo "make soak    kill and disturb uploads hundreds of times, and print what came of it"
 	@echo "make lint    ruff, mypy --strict, basedpyright, and make audit"
 	@echo "make audit   known vulnerabilities of what is installed, where their list can be reached"
 	@echo "make format  let ruff format the code"
+	@echo "make dist    build what would be published, and check it"
 	@echo "make bench   compare an upload of two million e-mails with a plain script and Criteo's own SDK"
-	@echo "             bench-scaling, bench-imports, bench-quota, bench-floor, bench-upload, bench-journal, bench-mirror, bench-scale: see docs/explanation/performance.md"
+	@echo "             bench-scaling, bench-imports, bench-quota, bench-floor, bench-upload, bench-journal, bench-mirror, bench-time_left, bench-scale: see docs/explanation/performance.md"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with: make PYTHON=python3.11")'
@@ -95,7 +96,7 @@ else
 	@$(BIN)/python -m $(PYTEST)
 endif
 
-# A real server, real shells and a real Spark; the tests fail rather than be skipped. Programs, and Debian's packages of them where
+# Real servers, shells, Spark and Airflow; the tests fail rather than be skipped. Programs, and Debian's packages of them where
 # they are missing.
 NEEDED := redis-server:redis-server zsh:zsh fish:fish java:openjdk-17-jre-headless
 test-integrations: $(VENV)/.servers
