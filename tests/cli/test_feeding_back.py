@@ -148,12 +148,12 @@ async def test_a_read_that_fails_leaves_the_creation_done(cli, sandbox: Sandbox)
     assert "an answer of Criteo's without the settings of the segment" in fed.err
 
 
-@pytest.mark.parametrize("what", ["segments", "audiences"])
-@pytest.mark.parametrize("service", [MS, RM, CG])
-async def test_a_list_names_the_ids_that_it_did_not_find(cli, sandbox: Sandbox, service: str, what: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "service"),
+    [("segments", MS), ("segments", RM), ("segments", CG), ("audiences", MS), ("audiences", RM)],
+)
+async def test_a_list_names_the_ids_that_it_did_not_find(cli, sandbox: Sandbox, what: str, service: str) -> None:
     """They end it with the code of an unknown segment; what was found is shown."""
-    if (what, service) == ("audiences", CG):
-        return
     if what == "segments" and service != MS:
         sandbox.add_contact_list("seed", service=service, segment_id="812345")
     known = ["812345"] if what == "segments" else []
