@@ -8,6 +8,7 @@ from typing import Final
 
 from criteo_audiences.errors import ConfigurationError, ConnectError
 from criteo_audiences.integrations.redis_server import RedisGoneError, RedisServer
+from criteo_audiences.meter import steady
 
 _LEASE: Final = 30.0
 """Seconds for which a lease holds without being renewed."""
@@ -77,12 +78,16 @@ class ListLease:
             await asyncio.sleep(min(wait, 1.0))
 
     async def keep(self) -> None:
-        """Renews the lease for as long as that is possible; returns when it is about to end."""
-        loop = asyncio.get_running_loop()
-        ends_at = loop.time() + _LEASE
-        while loop.time() < ends_at - _MARGIN:
+        """Renews the lease for as long as that is possible; returns when it is about to end.
+
+        A worker that was suspended for longer does not renew it, nor one whose machine was: the list may be another's.
+        """
+        ends_at = steady() + _LEASE
+        while True:
             await asyncio.sleep(1.0)
-            asked_at = loop.time()
+            asked_at = steady()
+            if asked_at >= ends_at - _MARGIN:
+                return
             try:
                 if await self._ask():
                     return

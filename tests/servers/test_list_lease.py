@@ -84,3 +84,21 @@ async def test_upload_stops_when_its_lease_cannot_be_kept(
         await asyncio.sleep(0.5)
         assert len(sandbox.requests) == sent
         assert len(sandbox.contact_list(segment_id).identifiers) < 1000
+
+
+async def test_a_lease_that_was_slept_through_is_not_renewed(
+    redis: RedisProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waited for the list has it by then, also when the worker's own clock stood still meanwhile."""
+    slept = 0.0
+    monkeypatch.setattr(list_lease, "steady", lambda: time.monotonic() + slept)
+    kept = lease(redis, "add")
+    await kept.take()
+    keeping = asyncio.ensure_future(kept.keep())
+    await asyncio.sleep(0)
+    slept = 3_600.0
+    async with asyncio.timeout(5):
+        await keeping
+    taken = await waited_for(lease(redis, "add"))
+    assert taken < 1.9
+    await kept.leave(may_land=True)
