@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import contextvars
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -120,8 +121,8 @@ def at_end_of_loop(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None,
 def run_apart(main: Callable[[], Coroutine[Any, Any, T]], name: str) -> T:
     """Runs a coroutine in an event loop of its own, in a thread of its own, whatever runs in the caller's.
 
-    An exception that reaches the caller meanwhile, such as `KeyboardInterrupt` or a queue's time limit, cancels the
-    coroutine and is raised once that has ended.
+    It has the caller's context variables, and so its trace. An exception that reaches the caller meanwhile, such as
+    `KeyboardInterrupt` or a queue's time limit, cancels the coroutine and is raised once that has ended.
 
     Args:
         main: makes the coroutine, in that thread.
@@ -140,7 +141,7 @@ def run_apart(main: Callable[[], Coroutine[Any, Any, T]], name: str) -> T:
         except BaseException as error:  # noqa: BLE001 - raised where the coroutine was started
             ended.set_exception(error)
 
-    thread = threading.Thread(target=body, name=name)
+    thread = threading.Thread(target=contextvars.copy_context().run, args=(body,), name=name)
     thread.start()
     try:
         return ended.result()

@@ -21,6 +21,7 @@ from opentelemetry.trace import StatusCode
 
 from criteo_audiences import CriteoClient, CriteoError, Quota, RetryPolicy
 from criteo_audiences.integrations.opentelemetry import opentelemetry
+from criteo_audiences.loops import run_apart
 from criteo_audiences.sandbox import Fault, Sandbox
 
 PLANTED = "planted.person@example.com"
@@ -116,6 +117,18 @@ async def test_requests_are_below_batches_and_these_below_the_upload(sandbox: Sa
     ]
     assert size.count == 3
     assert sum(point.value for point in recorder.points("http.client.active_requests")) == 0
+
+
+async def test_work_apart_is_below_the_span_of_who_waits_for_it(recorder: Recorder) -> None:
+    """As the uploads of queues and clusters are, which have a thread and an event loop of their own."""
+    tracer = recorder.provider.get_tracer("program")
+
+    async def work() -> None:
+        tracer.start_span("work").end()
+
+    with tracer.start_as_current_span("job"):
+        run_apart(work, "apart")
+    assert parents(recorder.spans("work")) == ids(recorder.spans("job"))
 
 
 async def test_a_repeated_request_is_a_span_of_its_own(sandbox: Sandbox, recorder: Recorder) -> None:
