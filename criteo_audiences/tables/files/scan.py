@@ -22,6 +22,7 @@ _EXPECTED: Final = b'\n\r",;\t|'  # around quotes; the delimiter is one of these
 _PIECE: Final = 64 * 1024  # larger arrays than it needs come from the system anew each time, page by page
 _FIRST_KEPT: Final = 1_000
 _MOST_KEPT: Final = 10_000
+_MOST_BYTES_KEPT: Final = 32 * 1024 * 1024
 _LINE: Final = re.compile(rb"[^\r\n]*")
 _DIGITS: Final = 7  # of a phone number; digests and device ids have more
 
@@ -44,7 +45,8 @@ class Scan:
         quotes: double quotes.
         longest: bytes of the longest line, where that is longer than a piece; the last one without an end counts.
         continued: lines that continue a quoted cell, each with the number of its row, the first being 1, and the line
-            before it: the first thousand, and of those after them some thousands in a part that may hold an identifier.
+            before it: the first thousand, and of those after them some thousands in a part that may hold an identifier;
+            of long lines fewer, since all that is kept has some 32 MiB at most.
     """
 
     head: bytes = field(default=b"", repr=False)
@@ -61,6 +63,7 @@ class Scan:
     _since_line_end: int = 0
     _around: bytes = b""  # the last two bytes so far; the second has not been looked at, since its successor is unknown
     _recent: bytes = field(default=b"", repr=False)  # at least a piece of what came last, where there was as much
+    _bytes_kept: int = 0
     _is_cut: bool = False  # whether the line kept last goes on in the next piece
     _in_quotes: int = 0
     _may_quote_all: bool = True  # whether every cell may be quoted, so that a quicker look at quotes may do
@@ -231,6 +234,8 @@ class Scan:
         """
         import numpy as np  # noqa: PLC0415 - see above
 
+        if self._bytes_kept > _MOST_BYTES_KEPT:
+            return ()
         if len(self.continued) + len(parts) <= _FIRST_KEPT:
             return range(len(parts))
         bounds = np.concatenate(([0], quotes, [len(inner)]))
@@ -248,12 +253,14 @@ class Scan:
         line = _LINE.match(text, start)[0]  # type: ignore[index]  # it matches anything
         self._is_cut = start + len(line) == len(text)
         self.continued.append((row, before, line))
+        self._bytes_kept += len(before) + len(line)
 
     def _complete(self, chunk: bytes) -> None:
         """Keeps what follows of the line kept last; of one that is longer than a piece, only its beginning."""
         row, before, line = self.continued[-1]
         rest = _LINE.match(chunk)[0]  # type: ignore[index]  # see above
         self.continued[-1] = (row, before, line + rest)
+        self._bytes_kept += len(rest)
         self._is_cut = len(rest) == len(chunk) and len(line) < _PIECE
 
     def _measure_lines(self, chunk: bytes) -> None:

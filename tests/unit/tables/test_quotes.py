@@ -222,6 +222,16 @@ def test_a_cell_of_several_lines_is_nothing_to_note(tmp_path: Path) -> None:
         assert sum(chunk.codes.total() for chunk in others) == 2
 
 
+def test_what_is_kept_of_long_lines_is_bounded() -> None:
+    """Though each of them may hide a row: memory does not grow with the file."""
+    scan = Scan()
+    line = b"ann@example.com " + b"x" * 30_000 + b"\n"
+    scan.read([b"email,note\n", *(b'a@example.com,"' + 2 * line + b'"\n' for _ in range(800))])
+    assert scan.rows == 801
+    kept = sum(len(before) + len(after) for _, before, after in scan.continued)
+    assert 32 << 20 < kept < 33 << 20
+
+
 def test_a_header_with_a_quote_that_the_first_row_closes_is_refused_with_its_line(tmp_path: Path) -> None:
     """It holds data then, but a line of names is what it lacks least."""
     path = tmp_path / "crm.csv"
