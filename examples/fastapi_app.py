@@ -22,6 +22,7 @@ from criteo_audiences import CriteoClient, CriteoError, Progress, Table
 
 SPOOL = Path(os.environ["SPOOL"])
 DRAIN = float(os.environ.get("DRAIN_SECONDS", "20"))
+KEPT = 3_600.0  # seconds for which the report of an upload can be asked for
 uploads: dict[str, "Upload"] = {}
 criteo: CriteoClient
 
@@ -69,7 +70,8 @@ async def upload_in_the_background(segment_id: str, file: UploadFile) -> dict[st
     key = uuid.uuid4().hex
     with os.fdopen(os.open(SPOOL / key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:  # its owner's only
         await asyncio.to_thread(shutil.copyfileobj, file.file, copy)
-    uploads[key] = Upload(segment_id, SPOOL / key)
+    uploads[key] = upload = Upload(segment_id, SPOOL / key)
+    upload.task.add_done_callback(lambda _: asyncio.get_running_loop().call_later(KEPT, uploads.pop, key))
     return {"progress": f"/uploads/{key}"}
 
 
