@@ -44,7 +44,6 @@ from criteo_audiences.models import (
     RateLimit,
 )
 from criteo_audiences.results import BulkResult, ItemFailure, Page
-from criteo_audiences.session.endpoints import Search
 from criteo_audiences.version import __version__
 
 if TYPE_CHECKING:  # what not every program needs, imported on first use: an import is waited for at every start
@@ -71,6 +70,7 @@ if TYPE_CHECKING:  # what not every program needs, imported on first use: an imp
         TokenSource,
     )
     from criteo_audiences.session.consent import AuthorizationCode, RefreshToken
+    from criteo_audiences.session.endpoints import Search
     from criteo_audiences.tables import Table
     from criteo_audiences.uploads import (
         BatchResult,
@@ -84,7 +84,7 @@ if TYPE_CHECKING:  # what not every program needs, imported on first use: an imp
         UploadStream,
         Verdict,
     )
-    from criteo_audiences.uploads.timing import live_from, next_window
+    from criteo_audiences.windows import live_from, next_window
 else:
     _HOMES = {
         "AuthorizationCode": "session.consent",
@@ -108,6 +108,7 @@ else:
         "RateLimiter": "session",
         "RefreshToken": "session.consent",
         "RetryPolicy": "session",
+        "Search": "session.endpoints",
         "Segment": "algebra",
         "ServiceErasure": "erasure",
         "SourceRow": "uploads",
@@ -121,8 +122,8 @@ else:
         "Verdict": "uploads",
         "hash_email": "identifiers",
         "hash_phone": "identifiers",
-        "live_from": "uploads.timing",
-        "next_window": "uploads.timing",
+        "live_from": "windows",
+        "next_window": "windows",
         "normalize_email": "identifiers",
         "normalize_phone": "identifiers",
         "run_upload_job": "jobs",

@@ -19,8 +19,8 @@ from criteo_audiences.journals import make_directory, state_directory
 from criteo_audiences.journals.directory import JournalDirectory, keyed_digest
 from criteo_audiences.mirrors import snapshot_directory
 from criteo_audiences.models import IdentifierType
-from criteo_audiences.uploads.timing import live_from
 from criteo_audiences.validation import require_list
+from criteo_audiences.windows import live_from
 
 FilePath = str | os.PathLike[str]
 

@@ -27,8 +27,8 @@ from criteo_audiences.uploads.lane import Lane
 from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.table_lane import TableLane
-from criteo_audiences.uploads.timing import NEXT_WINDOW, QuotaWait, WindowCheck
 from criteo_audiences.uploads.uploader import rejects_of, upload_lane
+from criteo_audiences.windows import NEXT_WINDOW, QuotaWait, WindowCheck
 
 _SENDING: Final = (
     "identifier_type",

@@ -22,7 +22,6 @@ from criteo_audiences.uploads.lane import refuse_lookalikes
 from criteo_audiences.uploads.policies import Policy, policies_of
 from criteo_audiences.uploads.progress import Progress
 from criteo_audiences.uploads.slots import MOST
-from criteo_audiences.uploads.timing import NEXT_WINDOW, next_window
 from criteo_audiences.validation import (
     choose,
     encoding_of,
@@ -35,6 +34,7 @@ from criteo_audiences.validation import (
     skip_rows_of,
     threads_of,
 )
+from criteo_audiences.windows import NEXT_WINDOW, next_window
 
 Columns = str | Sequence[str]
 

@@ -25,7 +25,7 @@ from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.sender import Recorder, Sender
 from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.tally import Tally
-from criteo_audiences.uploads.timing import NEXT_WINDOW, QuotaWait, WindowCheck
+from criteo_audiences.windows import NEXT_WINDOW, QuotaWait, WindowCheck
 
 _log = logging.getLogger("criteo_audiences.uploads")
 

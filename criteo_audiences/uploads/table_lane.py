@@ -23,7 +23,7 @@ from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
 from criteo_audiences.uploads.options import Options, require_region_column_fits
 from criteo_audiences.uploads.policies import refuse_duplicates
 from criteo_audiences.uploads.rejects import RejectsFile
-from criteo_audiences.uploads.timing import NEXT_WINDOW
+from criteo_audiences.windows import NEXT_WINDOW
 
 
 class TableRun(RowCounts):

@@ -21,7 +21,7 @@ from criteo_audiences.uploads.progress import Progress
 from criteo_audiences.uploads.report import MOST_SAMPLED, UploadReport
 from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.summary import WORTH_A_HINT, Figures, hint
-from criteo_audiences.uploads.timing import DISTINCT, Moment, TimeLeft, live_from
+from criteo_audiences.windows import DISTINCT, Moment, TimeLeft, live_from
 
 _PROGRESS_EVERY: Final = 0.25
 

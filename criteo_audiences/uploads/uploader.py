@@ -24,8 +24,8 @@ from criteo_audiences.uploads.rejects import RejectsFile
 from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.summary import FATES, in_one_line
-from criteo_audiences.uploads.timing import NEXT_WINDOW, QuotaWait
 from criteo_audiences.uploads.value_lane import ValueLane
+from criteo_audiences.windows import NEXT_WINDOW, QuotaWait
 
 _TABLE_LANE: Final = "criteo_audiences.uploads.table_lane"
 

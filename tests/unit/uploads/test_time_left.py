@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from criteo_audiences import Progress, Quota, ServerError
 from criteo_audiences.uploads.slots import Slots
-from criteo_audiences.uploads.timing import Moment, TimeLeft
+from criteo_audiences.windows import Moment, TimeLeft
 from tests.kit import emails
 from tests.unit.uploads.servers import LoopClock, Server
 

@@ -24,8 +24,8 @@ from criteo_audiences import (
 from criteo_audiences.uploads import Outcome
 from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.tally import Tally
-from criteo_audiences.uploads.timing import straddle
 from criteo_audiences.uploads.value_lane import ValueLane
+from criteo_audiences.windows import straddle
 from tests.kit import LIST, assert_adds_up, emails, options_of, stream, upload
 
 Fake = Callable[..., Any]
