@@ -87,6 +87,11 @@ class Worker:
         workers = list(cls._every)
         for each in workers:
             each.end()
+        if any(each.is_alive for each in workers):
+            # While an exception waits for a thread that the system holds, CPython 3.11 lets no other one enter a
+            # function that is traced, as for coverage or a debugger: it tries for ever.
+            sys.settrace(None)
+            sys.setprofile(None)
         while (running := [each for each in workers if each.is_alive]) and time.monotonic() < ends_by:
             for each in running:
                 each.stop()
