@@ -25,7 +25,7 @@ _LIVE_AFTER: Final = dt.timedelta(hours=5)
 def next_window(after: dt.datetime) -> dt.datetime:
     """Returns the first computation after a moment: the next 0h or 12h UTC.
 
-    What comes at 12:00:00.0 is late for that computation, because Criteo asks for changes prior to it.
+    A change at 12:00:00.0 is too late for the computation at 12:00, because Criteo asks for changes before it.
 
     Args:
         after: an aware datetime, in any time zone.

@@ -232,7 +232,7 @@ def confirm(question: str | Callable[[], str]) -> None:
     """Asks the user, on standard error, to confirm a step that cannot be undone.
 
     Args:
-        question: or what finds out how it reads, which is not called when nobody can answer.
+        question: the question, or a function that returns it and is called only where there is a terminal to answer at.
 
     Raises:
         ConfigurationError: when the answer is not yes, or standard input is no terminal.

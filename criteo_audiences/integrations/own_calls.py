@@ -19,7 +19,7 @@ class OwnCalls:
     """The calls of this worker that count in the quota's window.
 
     A call holds its place from its admission until one period after its answer, and at least until one period and
-    `slack` after it was sent: by then Criteo has counted it, though nobody may have waited for its answer.
+    `slack` after it was sent. By then Criteo has counted it, even if this worker gave up waiting for the answer.
 
     Attributes:
         period: length of the window, seconds.
@@ -139,10 +139,10 @@ def _said(age: float, sent_age: float, announced: RateLimit | None, pause: float
 
 @define
 class LocalShare:
-    """How many calls a worker may make while Redis is gone: its part of the limit, and at first no more than before.
+    """How many calls a worker may make while Redis is gone.
 
-    For one period the calls that the others made before hold their places still, so a worker may only use again the
-    places of its own calls, and its part of those that were free.
+    It is the worker's part of the limit. For the first period it may be less: calls that other workers made before
+    still count, so the worker has the places of its own calls and its part of those that were free.
 
     Attributes:
         allowed: places for this worker's calls.

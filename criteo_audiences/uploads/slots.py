@@ -68,11 +68,11 @@ class Call:
 
 @frozen(kw_only=True)
 class Level:
-    """The calls that the server bears at once, as far as its answers show, and the round in which that is tried out.
+    """How many calls the server can take at once, as far as its answers show, and the round that tries this limit.
 
-    A round lasts until as many calls have come back as the limit allows, of those that were sent since it began and
-    filled it; the first one is over after a few. The throughput is then, by Little's law, the calls under way divided
-    by a round trip.
+    A round ends when as many calls have come back as the limit allows. Only calls count that were sent after it began
+    and while the limit was used up; the first round ends after a few. By Little's law, the throughput is then the
+    number of calls under way divided by a round trip.
 
     Attributes:
         limit: calls that may be under way.

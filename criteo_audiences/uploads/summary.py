@@ -176,7 +176,7 @@ _MINUTE: Final = 60.0
 
 @frozen(kw_only=True)
 class Figures:
-    """What was measured of an upload that has ended.
+    """What an upload took, measured when it has ended.
 
     Attributes:
         elapsed: seconds.

@@ -83,7 +83,7 @@ class UploadStream:
 
 
 def _unknown(_: int) -> None:
-    """Stands for a quota that nobody knows."""
+    """Stands for an unknown quota."""
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ from criteo_audiences.tables.files.workspace import LISTEN_EVERY, Interruption, 
 def arriving(path: str, size: int, interruption: Interruption) -> Iterator[bytes]:
     """Yields what arrives from standard input, a pipe or a character device, until its end; blocks.
 
-    A named pipe is waited for until somebody writes into it.
+    At a named pipe it waits for the first writer.
 
     Args:
         path: names it.
@@ -68,7 +68,7 @@ def _from_standard_input(size: int, interruption: Interruption) -> bytes:
 
 
 def _wait(descriptor: int, interruption: Interruption) -> None:
-    """Waits until there is something to read, or the end; a pipe that nobody has written to yet has neither."""
+    """Waits until there is something to read, or the end. A pipe without a writer so far has neither."""
     if sys.platform == "win32":  # where nothing but sockets can be waited for
         return
     poll = select.poll()
