@@ -5,11 +5,9 @@ import datetime as dt
 import difflib
 import json
 import re
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import Enum
-from pathlib import Path
 from typing import Annotated, Any, Final, get_args, get_origin
 
 import attrs
@@ -18,7 +16,7 @@ import typer
 
 from criteo_audiences import ConfigurationError, Problem
 from criteo_audiences.cli.options import filled
-from criteo_audiences.cli.streams import print_error
+from criteo_audiences.cli.streams import print_error, read_content
 
 FileOption = Annotated[
     str | None,
@@ -183,11 +181,7 @@ class Definitions:
 
 def _document(path: str, name: str) -> Any:
     """Reads JSON of a bounded size."""
-    if path == "-":
-        data = sys.stdin.buffer.read(_LARGEST + 1)
-    else:
-        with Path(path).open("rb") as file:
-            data = file.read(_LARGEST + 1)
+    data = read_content(path, _LARGEST)
     if len(data) > _LARGEST:
         raise ConfigurationError(f"{name} is larger than {_LARGEST // 1_000_000} MB, which no file of definitions is.")
     data = data.removeprefix(codecs.BOM_UTF8)

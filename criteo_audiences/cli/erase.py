@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +16,7 @@ from criteo_audiences import ConfigurationError, IdentifierType
 from criteo_audiences.cli.exit_codes import Exit, exit_for, one_line
 from criteo_audiences.cli.options import Owner, Service, YesOption, confirm, filled, one_of, require_terminal
 from criteo_audiences.cli.run import Run, run_connected
-from criteo_audiences.cli.streams import print_error, print_json, print_result
+from criteo_audiences.cli.streams import print_error, print_json, print_result, read_content
 
 if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
     from criteo_audiences import CriteoClient, ErasureReceipt
@@ -148,11 +147,7 @@ def _read(file: str) -> list[str]:
             which may be an identifier.
     """
     try:
-        if file == _STANDARD_INPUT:
-            content = sys.stdin.buffer.read(_MOST_BYTES + 1)
-        else:
-            with Path(file).open("rb") as opened:
-                content = opened.read(_MOST_BYTES + 1)
+        content = read_content(file, _MOST_BYTES)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or type(error).__name__
         raise ConfigurationError(_NO_FILE.format(reason=f"it cannot be read: {reason}")) from None

@@ -4,7 +4,11 @@ import io
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TextIO
+from contextlib import suppress
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any, BinaryIO, Final, TextIO, cast
 
 import orjson
 from rich.cells import cell_len
@@ -14,6 +18,7 @@ from criteo_audiences.rendering import printable
 _RED: Final = "\x1b[1;31m"
 _GREEN: Final = "\x1b[1;32m"
 _PLAIN: Final = "\x1b[0m"
+_LISTEN_EVERY: Final = 0.05
 _JSON: Final = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
 
 
@@ -122,3 +127,50 @@ def flush() -> OSError | None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return error
     return None
+
+
+def read_content(path: str, most: int) -> bytes:
+    """Returns what a file, a pipe or standard input (`-`) holds, or its beginning, one byte longer than allowed.
+
+    A thread reads it. A Ctrl-C that comes right before a read that waits would otherwise be seen after it only.
+
+    Args:
+        path: names it.
+        most: bytes that are allowed.
+
+    Raises:
+        OSError, ValueError: when it cannot be read.
+    """
+    done: SimpleQueue[bytes | Exception] = SimpleQueue()
+
+    def read() -> None:
+        try:
+            with _opened(path) as opened:
+                done.put(_beginning(opened, most + 1))
+        except (OSError, ValueError) as error:
+            done.put(error)
+
+    Thread(target=read, daemon=True).start()
+    while True:
+        with suppress(Empty):
+            content = done.get(timeout=_LISTEN_EVERY)
+            if isinstance(content, Exception):
+                raise content
+            return content
+
+
+def _opened(path: str) -> BinaryIO:
+    """Opens it without a buffer, whose lock the interpreter would want at its end while a read waits."""
+    if path != "-":
+        return cast("BinaryIO", Path(path).open("rb", buffering=0))
+    try:
+        return cast("BinaryIO", io.FileIO(sys.stdin.fileno(), closefd=False))
+    except io.UnsupportedOperation:  # a program has put a stream of its own there
+        return io.BytesIO(sys.stdin.buffer.read())
+
+
+def _beginning(opened: BinaryIO, size: int) -> bytes:
+    content = bytearray()
+    while len(content) < size and (piece := opened.read(size - len(content))):
+        content += piece
+    return bytes(content)
