@@ -101,14 +101,14 @@ class Straddle:
 
 
 def straddle(calls: int, seconds: float | None, now: dt.datetime) -> Straddle | None:
-    """Foretells whether calls that begin now are over before the next computation.
+    """Foretells whether the quota lets calls that begin now end before the next computation.
 
-    The last one has to start before it; how long it takes is not known. So what this finds is certain, and an upload
-    of which it finds nothing may still be late.
+    It counts when the last call can start, and not how long a call takes, which is unknown. So an upload that it finds
+    too late is late, and one that it finds in time may still be late.
 
     Args:
         calls: that are to be made.
-        seconds: until the last of them could start; `None` when nobody can say.
+        seconds: until the last of them could start; `None` when that is unknown.
         now: an aware datetime.
 
     Returns:
