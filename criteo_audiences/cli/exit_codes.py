@@ -11,6 +11,7 @@ from criteo_audiences import (
     CriteoError,
     InvalidRequestError,
     JournalError,
+    MirrorRefusedError,
     NotFoundError,
     PartialFailureError,
     PayloadTooLargeError,
@@ -119,5 +120,5 @@ def one_line(error: BaseException) -> str:
         return f"The file {error.filename!r} cannot be used: {error.strerror}."
     if isinstance(error, (CriteoError, OSError)):
         line = " ".join(str(error).split())
-        return in_option_spelling(line) if isinstance(error, ConfigurationError) else line
+        return in_option_spelling(line) if isinstance(error, (ConfigurationError, MirrorRefusedError)) else line
     return f"Unexpected {type(error).__name__}; run again with --debug for a traceback."

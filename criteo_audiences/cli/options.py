@@ -327,11 +327,14 @@ def keyword_meanings() -> dict[str, str]:
 
     It is read and not imported, which would take longer than all the rest of `--help`.
     """
-    source = pkgutil.get_data("criteo_audiences", "uploads/keywords.py") or b""
+    return _meanings("uploads/keywords.py", "OtherOptions")
+
+
+def _meanings(module: str, name: str) -> dict[str, str]:
+    """Returns the entries of a class's docstring."""
+    source = pkgutil.get_data("criteo_audiences", module) or b""
     classes = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
-    entries = re.findall(
-        r"^    (\w+): (.*(?:\n {8}.*)*)", ast.get_docstring(classes["OtherOptions"]) or "", re.MULTILINE
-    )
+    entries = re.findall(r"^    (\w+): (.*(?:\n {8}.*)*)", ast.get_docstring(classes[name]) or "", re.MULTILINE)
     return {keyword: " ".join(words.split()) for keyword, words in entries}
 
 
@@ -344,9 +347,9 @@ def in_short(meaning: str) -> str:
 
 def in_option_spelling(message: str) -> str:
     """Returns a message of the library with its keywords spelled as the options they are on the command line."""
-    words = sorted(keyword_meanings(), key=len, reverse=True)
+    words = sorted(keyword_meanings() | _meanings("mirrors/options.py", "MirrorOptions"), key=len, reverse=True)
     some, long = "|".join(words), "|".join(word for word in words if "_" in word)
-    value = r"(?:True|(?P<off>False)|'(?P<text>[^']*)'|(?P<number>[0-9.]*[0-9]))"
+    value = r"(?:True|(?P<off>False)|'(?P<text>[^']*)'|(?P<number>[0-9.]*[0-9])|(?P<member>[a-z]+(?:-[a-z]+)*))"
     for pattern in (
         rf"\b(?P<word>{some})={value}(?!\w|\.[0-9])(?: \(--[^)]*\))?",
         rf"^(?P<word>{some})(?= (?:must|goes|names|is|needs|and|has|or|excludes)\b)",
@@ -360,5 +363,5 @@ def in_option_spelling(message: str) -> str:
 def _spelled(found: re.Match[str]) -> str:
     given = found.groupdict()
     option = f"--no-{_dashed(given['word'])}" if given.get("off") else _option(given["word"])
-    value = given.get("text") or given.get("number")
+    value = given.get("text") or given.get("number") or given.get("member")
     return option if value is None else f"{option} {value}"

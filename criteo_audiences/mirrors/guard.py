@@ -33,8 +33,8 @@ def require_baseline(path: Path, baseline: Baseline | None, *, exists: bool, is_
             "baseline=unknown, which adds everything and removes nothing."
         )
     raise ConfigurationError(
-        f"There is no snapshot {path}, so a baseline must say what the list holds: empty, unknown (all is added, none "
-        "removed) or assume-current (nothing is sent)."
+        f"There is no snapshot {path}: say what the list holds, with baseline=empty, baseline=unknown (adds all, "
+        "removes none) or baseline=assume-current (sends nothing)."
     )
 
 

@@ -33,7 +33,7 @@ async def test_a_list_is_mirrored_from_day_to_day(cli: Any, sandbox: Any, export
     command = ("mirror", "marketing-solutions", segment_id)
     done = await cli(*command, export(*range(100)), "--hash", "sha256")
     assert (done.code, done.out) == (2, "")
-    assert "a baseline must say what the list holds: empty, unknown" in done.err
+    assert "say what the list holds, with --baseline empty, --baseline unknown (adds all" in done.err
     done = await cli(*command, export(*range(100)), "--hash", "sha256", "--baseline", "empty")
     assert (done.code, done.err) == (0, "")
     assert "added 100 removed 0" in " ".join(done.out.split())
@@ -58,6 +58,7 @@ async def test_guard_ends_as_incomplete_and_a_bad_snapshot_as_a_file(
     calls = len(sandbox.requests)
     done = await cli(*command, export(*range(50)))
     assert done.code == 7
+    assert "--max-removals 0.2 allows 20" in done.err
     assert done.err.count("\n") == 1
     assert "would remove 50 of 100 identifiers (50.0%)" in done.err
     snapshot.write_bytes(snapshot.read_bytes()[:-100])

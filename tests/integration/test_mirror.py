@@ -173,7 +173,7 @@ async def test_dry_run_shows_and_changes_nothing(mirror: Mirrored, tmp_path: Pat
 
 async def test_baselines(mirror: Mirrored, tmp_path: Path) -> None:
     """Unknown adds all and removes none; assume-current sends nothing; none is refused, and so is one too many."""
-    with pytest.raises(ConfigurationError, match="baseline must say what the list holds: empty, unknown"):
+    with pytest.raises(ConfigurationError, match="say what the list holds, with baseline=empty, baseline=unknown"):
         await mirror(list(emails(3)))
     await mirror.stage.upload(["stranger@example.com"], hash="sha256")
     report = await mirror(list(emails(3)), baseline="unknown")

@@ -35,7 +35,7 @@ def test_a_baseline_is_for_a_first_mirror_only() -> None:
     """None is refused where there is no snapshot, and one where there is."""
     path = Path("crm.snapshot")
     for exists, baseline, message in (
-        (False, None, "so a baseline must say"),
+        (False, None, "say what the list holds"),
         (True, Baseline.EMPTY, "leave it out"),
     ):
         with pytest.raises(ConfigurationError, match=message):
