@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, Protocol, TypeVar
 
 import anyio
@@ -92,6 +93,35 @@ async def _outlast(task: "asyncio.Task[T]", seconds: float | None) -> None:
             await asyncio.wait([task], timeout=None if ends_at is None else max(0.0, ends_at - loop.time()))
         except asyncio.CancelledError:
             continue  # the caller is on its way out already, and raises in the end
+
+
+class InFlight:
+    """Work that may go on for a while once it is canceled, and can be ended at once."""
+
+    def __init__(self) -> None:
+        self._scopes: set[anyio.CancelScope] = set()
+        self._is_cut = False
+
+    @contextmanager
+    def having(self, scope: anyio.CancelScope) -> Iterator[None]:
+        """Has what a scope holds among the work inside the block."""
+        self._scopes.add(scope)
+        if self._is_cut:
+            scope.cancel()
+        try:
+            yield
+        finally:
+            self._scopes.discard(scope)
+
+    def cut(self) -> None:
+        """Ends it, and what would follow; to be called in its event loop."""
+        self._is_cut = True
+        for scope in self._scopes:
+            scope.cancel()
+
+
+IN_FLIGHT: Final = ContextVar("criteo_audiences_in_flight", default=InFlight())  # noqa: B039 - all may share that one
+"""Whose work a call of an upload is; by default that of nobody, who never ends it at once."""
 
 
 def at_end_of_loop(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:

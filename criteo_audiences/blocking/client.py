@@ -27,8 +27,7 @@ class CriteoClient:
     begins with the first call; so it may also be called where an event loop runs already, which then waits.
 
     Sources and opt-outs are read in the thread that calls, and `on_progress` is called there. Ctrl-C ends an upload as
-    on the command line: what is in flight gets its `drain_timeout`. A second one ends an upload at once; a stream may
-    still wait that long.
+    on the command line: what is in flight gets its `drain_timeout`. A second one ends it at once.
 
     Args:
         credentials: `ClientCredentials`, `RefreshToken`, `AuthorizationCode`, `StaticToken`, or a `TokenSource` of

@@ -27,6 +27,7 @@ import anyio
 from anyio.from_thread import BlockingPortal
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.loops import IN_FLIGHT, InFlight
 
 T = TypeVar("T")
 
@@ -46,17 +47,21 @@ class Caller:
 
     Sources and callbacks are often tied to their thread, as database connections are, and may take their time. In the
     event loop's thread they would fail, or keep all other calls waiting.
+
+    Attributes:
+        in_flight: what its uploads have in flight, which a second Ctrl-C ends at once.
     """
 
     def __init__(self) -> None:
+        self.in_flight = InFlight()
         self._inbox: SimpleQueue[Callable[[], object] | Future[Any]] = SimpleQueue()
         self._sources = ExitStack()
 
-    def wait(self, call: "Future[T]", cancel: Callable[[], object], cancel_all: Callable[[], object]) -> T:
+    def wait(self, call: "Future[T]", cancel: Callable[[], object], cut: Callable[[], object]) -> T:
         """Does jobs until a call has ended, and returns its result.
 
         What is raised here meanwhile (Ctrl-C, a job that fails) cancels the call, and is raised once it has ended: an
-        upload's batches in flight get their `drain_timeout`. A second Ctrl-C cancels those, too.
+        upload's batches in flight get their `drain_timeout`. A second Ctrl-C ends those at once.
 
         Raises:
             BaseException: what the call raised, or a job.
@@ -67,11 +72,11 @@ class Caller:
                 if not isinstance(job, Future):
                     job()
         except BaseException:
-            cancel()
             try:
+                cancel()
                 self._outlast(call)
             except BaseException:
-                cancel_all()
+                cut()
                 self._outlast(call)
                 raise
             raise
@@ -130,20 +135,23 @@ class _Call:
 
     Args:
         function: returns what to wait for, or the result itself.
+        in_flight: what its uploads have in flight.
 
     Attributes:
         task: what carries it out, once it has begun.
         notes: what its exception says in addition, such as how far an upload has come.
     """
 
-    def __init__(self, function: Callable[[], Any]) -> None:
+    def __init__(self, function: Callable[[], Any], in_flight: InFlight) -> None:
         self._function = function
+        self._in_flight = in_flight
         self.task: asyncio.Task[Any] | None = None
         self.notes: tuple[str, ...] = ()
 
     async def run(self) -> Any:
         """Does it, in the event loop."""
         self.task = asyncio.current_task()
+        IN_FLIGHT.set(self._in_flight)
         try:
             result = self._function()
             return await result if inspect.isawaitable(result) else result
@@ -171,7 +179,6 @@ class Portal:
         self._portal: BlockingPortal | None = None
         self._stop: Callable[[], object] | None = None
         self._main: set[asyncio.Task[Any]] = set()
-        self._calls: set[_Call] = set()
         self._closed = False
 
     def call(self, function: Callable[[], Any], caller: Caller | None = None, *, interrupts: int = 0) -> Any:
@@ -186,16 +193,14 @@ class Portal:
             ConfigurationError: when the client is closed, or the process has been forked since.
             BaseException: what was raised there, or here while it ran.
         """
-        portal = self._running()
-        call = _Call(function)
-        self._calls.add(call)
+        portal, caller = self._running(), caller or Caller()
+        call = _Call(function, caller.in_flight)
+        cut = partial(_soon, portal, caller.in_flight.cut)
         try:
             future = portal.start_task_soon(call.run)
-            cancel_all = partial(_soon, portal, partial(self._cancel_with, call))
-            cancel = cancel_all if interrupts else partial(_soon, portal, call.cancel)
             if interrupts > 1:
-                cancel_all()
-            return (caller or Caller()).wait(future, cancel, cancel_all)
+                cut()
+            return caller.wait(future, cut if interrupts else partial(_soon, portal, call.cancel), cut)
         except CancelledError:  # what is canceled here is raised as its cause, so this was `close`
             raise ConfigurationError(_CLOSED) from None
         except BaseException as error:  # Ctrl-C is another exception than that of the call
@@ -203,8 +208,6 @@ class Portal:
                 if note not in getattr(error, "__notes__", ()):
                     error.add_note(note)
             raise
-        finally:
-            self._calls.discard(call)
 
     def iterate(self, items: AsyncIterable[T]) -> Iterator[T]:
         """Yields the items of an async iterable, each when it is asked for."""
@@ -242,11 +245,6 @@ class Portal:
         self._closed = True
         await _cancel_all(self._main)
         await self._close()
-
-    async def _cancel_with(self, call: _Call) -> None:
-        """Cancels a call with all that it has begun, unless that cannot be told from what other calls have."""
-        if self._calls == {call}:
-            await _cancel_all(self._main)
 
 
 async def _cancel_all(main: "set[asyncio.Task[Any]]") -> None:

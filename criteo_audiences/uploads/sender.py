@@ -21,6 +21,7 @@ from criteo_audiences.errors import AuthenticationError, ConfigurationError, Cri
 from criteo_audiences.journals.directory import JournalDirectory, keyed_digest
 from criteo_audiences.journals.journal import Job, Journal
 from criteo_audiences.journals.rows import JOURNAL_SUFFIX, BatchState, Entry
+from criteo_audiences.loops import IN_FLIGHT
 from criteo_audiences.meter import CallMeter, CallWatch
 from criteo_audiences.models import ContactListOperation, IdentifierType
 from criteo_audiences.tables import Table
@@ -357,7 +358,7 @@ class Sender:
 
     async def _call(self, amendment: Amendment, meter: CallMeter) -> ContactListOperation | None:
         """Makes the call, within the time that is left; `None` when nothing was sent before the deadline."""
-        with anyio.CancelScope(shield=self._options.drain_timeout > 0) as scope:
+        with anyio.CancelScope(shield=self._options.drain_timeout > 0) as scope, IN_FLIGHT.get().having(scope):
             self._carrying[scope] = meter
             try:
                 return await self._amend(amendment)

@@ -13,8 +13,13 @@ import pytest
 from criteo_audiences.sandbox import Fault, Sandbox
 
 PROGRAM = """
-import json, signal, sys
+import contextlib, json, signal, sys, threading
+from criteo_audiences import CriteoError
 from criteo_audiences.blocking import CriteoClient
+
+def ask(criteo):
+    with contextlib.suppress(CriteoError):
+        criteo.marketing_solutions.get_contact_list_statistics("1")
 
 def heard(number, frame):
     print("heard", flush=True)
@@ -27,6 +32,8 @@ options = dict(hash=None, batch_size=1_000, max_concurrency=2, drain_timeout=50.
 said = {}
 try:
     with CriteoClient.from_env() as criteo:
+        if way == "stream beside another thread":
+            threading.Thread(target=ask, args=(criteo,)).start()
         if way == "upload":
             criteo.marketing_solutions.upload_contact_list(segment_id, rows, **options)
         else:
@@ -36,7 +43,7 @@ try:
 except KeyboardInterrupt as error:
     said["notes"] = getattr(error, "__notes__", [])
     said["closed"] = next(rows, None)
-    if way == "stream":
+    if way != "upload":
         report = results.report
         said.update(valid=report.valid, unknown=report.unknown, lost=report.read - report.sent - report.pending)
 print(json.dumps(said), flush=True)
@@ -84,9 +91,9 @@ async def start(sandbox: Sandbox, program: str, *arguments: str) -> asyncio.subp
     )  # fmt: skip
 
 
-async def in_flight(sandbox: Sandbox) -> None:
+async def in_flight(sandbox: Sandbox, segment_id: str) -> None:
     """Waits until batches have reached the server."""
-    while not any("contact-list" in call.path for call in sandbox.requests):  # noqa: ASYNC110 - another process
+    while not any(f"/{segment_id}/contact-list" in call.path for call in sandbox.requests):  # noqa: ASYNC110 - another process
         await asyncio.sleep(0.01)
 
 
@@ -105,7 +112,7 @@ async def test_ctrl_c_lets_batches_in_flight_finish(sandbox: Sandbox, way: str) 
     segment_id = sandbox.add_contact_list()
     sandbox.fail_with(lambda call: Fault(delay=0.5) if "contact-list" in call.path else None)
     process = await start(sandbox, PROGRAM, way, segment_id)
-    await in_flight(sandbox)
+    await in_flight(sandbox, segment_id)
     process.send_signal(signal.SIGINT)
     said = await ended(process)
     sent = [call for call in sandbox.requests if "contact-list" in call.path]
@@ -118,12 +125,13 @@ async def test_ctrl_c_lets_batches_in_flight_finish(sandbox: Sandbox, way: str) 
         assert "The upload stopped early" in said["notes"][0]
 
 
-async def test_second_ctrl_c_stops_at_once(sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("way", ["upload", "stream", "stream beside another thread"])
+async def test_second_ctrl_c_stops_at_once(sandbox: Sandbox, way: str) -> None:
     """Nothing waits for the batches in flight any longer, which would take longer than the test."""
     segment_id = sandbox.add_contact_list()
-    sandbox.fail_next(delay=40, times=9, on="contact-list")
-    process = await start(sandbox, PROGRAM, "upload", segment_id)
-    await in_flight(sandbox)
+    sandbox.fail_with(lambda call: Fault(delay=40) if "contact-list" in call.path else None)
+    process = await start(sandbox, PROGRAM, way, segment_id)
+    await in_flight(sandbox, segment_id)
     assert process.stdout is not None
     for _ in range(2):
         process.send_signal(signal.SIGINT)
