@@ -1,6 +1,6 @@
 """What every service does with contact lists: amend, clear and upload to them, create them, check them first."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from types import MappingProxyType
@@ -13,10 +13,9 @@ from anyio import to_thread
 from attrs import evolve, frozen
 
 from criteo_audiences.batches import Batch, single_batch
-from criteo_audiences.errors import (
-    ConfigurationError,
-)
+from criteo_audiences.errors import ConfigurationError, CriteoError
 from criteo_audiences.journals.directory import Witness
+from criteo_audiences.meter import CallMeter
 from criteo_audiences.mirrors import MirrorOptions, MirrorReport, MirrorSettings
 from criteo_audiences.models import ContactListOperation, IdentifierType, Operation
 from criteo_audiences.segment_match import SegmentCheck
@@ -40,6 +39,7 @@ from criteo_audiences.uploads import (
 )
 from criteo_audiences.uploads.options import Options, gum_caller_id_of
 from criteo_audiences.uploads.pipeline import Look
+from criteo_audiences.uploads.report import what_is_left
 from criteo_audiences.uploads.slots import Slots
 from criteo_audiences.uploads.uploader import stream, upload
 from criteo_audiences.validation import choose, require_known, require_text
@@ -200,11 +200,16 @@ class ContactLists:
         if kept is not None or settings.operation is not Operation.ADD:
             name = kept or "operation"
             raise ConfigurationError(f"{name} does not go with replace_contact_list, which begins with an empty list.")
-        cleared = partial(send_for_nothing, self.session, self.calls.request(self.calls.clear, segment_id))
-        amend = _after(cleared, self._send)
+        clearing = _Clearing(self.session, self.calls.request(self.calls.clear, segment_id), self._send)
         async with nullcontext() if settings.dry_run else _noted(destination):
-            look = _look(check, source, settings)
-            return await upload(amend, destination, source, settings, look, self._quota_wait, _slots_of(self.session))
+            look, slots = _look(check, source, settings), _slots_of(self.session)
+            try:
+                report = await upload(clearing.amend, destination, source, settings, look, self._quota_wait, slots)
+            except BaseException as error:  # a cancellation as well
+                if clearing.cleared is not False:
+                    error.add_note(what_is_left(clearing.cleared))
+                raise
+        return evolve(report, cleared=clearing.cleared)
 
     async def mirror(
         self, segment_id: str, source: Source, check: SegmentCheck | None, options: MirrorOptions
@@ -275,19 +280,39 @@ class ContactLists:
         )
 
 
-def _after(first: Callable[[], Awaitable[None]], amend: Amend) -> Amend:
-    """Returns how to make amend calls of which none is made before another call has succeeded, once."""
-    turns, done = anyio.Lock(), False
+class _Clearing:
+    """Makes amend calls of which none is made before the list was cleared, once.
 
-    async def amend_after(amendment: Amendment) -> ContactListOperation:
-        nonlocal done
-        async with turns:
-            if not done:
-                await first()
-                done = True
-        return await amend(amendment)
+    Args:
+        session: makes the call that clears it.
+        request: that call.
+        amend: makes the others.
+    """
 
-    return amend_after
+    def __init__(self, session: Session, request: Request, amend: Amend) -> None:
+        self._session = session
+        self._meter = CallMeter()
+        self._request = evolve(request, meter=self._meter)
+        self._amend = amend
+        self._turns = anyio.Lock()
+        self._is_done = False
+
+    @property
+    def cleared(self) -> bool | None:
+        """Whether the list was cleared; `None` when that is not known."""
+        return self._is_done or (None if self._meter.may_be_applied else False)
+
+    async def amend(self, amendment: Amendment) -> ContactListOperation:
+        """Clears the list first, if need be; an upload ends when that fails."""
+        async with self._turns:
+            if not self._is_done:
+                try:
+                    await send_for_nothing(self._session, self._request)
+                except CriteoError as error:
+                    error.ends_upload = True
+                    raise
+                self._is_done = True
+        return await self._amend(amendment)
 
 
 _SLOTS: "Final[WeakKeyDictionary[Session, Slots]]" = WeakKeyDictionary()

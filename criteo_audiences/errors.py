@@ -62,9 +62,11 @@ class CriteoError(Exception):
     Attributes:
         outcome_unknown: whether Criteo may have applied the failed call: a request of it got no answer, or one that
             does not say that nothing was done.
+        ends_upload: whether every further batch of an upload would fail the same way, so that it stops.
     """
 
     outcome_unknown: bool = False
+    ends_upload: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles by state, so that an error crosses process borders whatever its constructor takes."""
@@ -98,11 +100,15 @@ class ConnectError(TransportError):
 
     def __init__(self, message: str = "", *, passing: bool = True) -> None:
         self.passing = passing
+        self.ends_upload = not passing
         super().__init__(message)
 
 
 class RequestTimeout(TransportError):  # noqa: N818 - the promised public name
-    """Nothing moved for `timeout` seconds, or the call's deadline passed; whether Criteo applied it is not known."""
+    """Nothing moved for `timeout` seconds, or the call's deadline passed.
+
+    `outcome_unknown` is false when it passed after refusals only (429): then Criteo certainly has not applied the call.
+    """
 
 
 class ResponseError(CriteoError):
@@ -161,6 +167,7 @@ class AuthenticationError(ResponseError):
 class PermissionDeniedError(ResponseError):
     """403: the application or the consenting user may not do this."""
 
+    ends_upload = True
     advice = (
         "Check that the application has the Audiences permission (Manage) and consent for this advertiser; a user who "
         "has revoked it must consent again (AuthorizationCode.consent_url)."
@@ -170,6 +177,7 @@ class PermissionDeniedError(ResponseError):
 class NotFoundError(ResponseError):
     """404: there is no such segment, account or path."""
 
+    ends_upload = True
     advice = "Check the id, and that the application has access to its owner."
 
 
@@ -180,6 +188,7 @@ class InvalidRequestError(ResponseError):
 class ApiVersionGoneError(InvalidRequestError):
     """410: this API version has been decommissioned."""
 
+    ends_upload = True
     advice = "This API version has ended: choose a newer api_version."
 
 

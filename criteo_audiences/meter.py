@@ -52,6 +52,7 @@ class CallMeter:
         now: the time, in seconds: the same clock for all that is compared with the waits.
         watch: follows the requests.
         is_under_way: whether one has been sent and has not ended.
+        may_be_applied: whether one may have been applied: it is under way, or its answer does not say that it was not.
     """
 
     parent: "CallMeter | None" = None
@@ -60,6 +61,7 @@ class CallMeter:
     now: Callable[[], float] = steady
     watch: CallWatch | None = None
     is_under_way: bool = False
+    may_be_applied: bool = False
     _waited: float = 0.0
     _waiting: int = 0
     _since: float = 0.0
@@ -67,6 +69,7 @@ class CallMeter:
     def count_call(self) -> None:
         """Counts a request that is about to be made."""
         self.calls += 1
+        self.may_be_applied = True
         if self.parent is not None:
             self.parent.count_call()
         if self.watch is not None:

@@ -86,15 +86,16 @@ def _say_unknown(problems: "Collection[Problem]") -> bool:
 
 
 def first_error(report: "UploadReport") -> CriteoError | None:
-    """Returns the error of the batch that failed first, when nothing arrived at all and no deadline was why."""
-    decides = report.failures and not report.valid and not report.deadline_passed
+    """Returns the error of the batch that failed first, when nothing happened at all and no deadline was why."""
+    decides = report.failures and not report.valid and not report.deadline_passed and report.cleared is False
     return report.failures[0].error if decides else None
 
 
 def exit_for_report(report: "UploadReport") -> Exit:
     """Returns the exit code of an upload that ran to its end.
 
-    An upload of which nothing arrived ends like the call that failed first; one of which something did is incomplete.
+    An upload of which nothing arrived ends like the call that failed first; one of which something did is incomplete,
+    and so is one whose list was cleared first, or may have been.
     """
     if report.ok:
         return Exit.OK

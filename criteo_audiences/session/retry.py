@@ -108,7 +108,8 @@ class Call:
         read: makes the result out of the answer's document.
         renewed: whether a refused token was replaced already.
         is_final: whether no repeat would change the answer.
-        unknown: whether Criteo may have applied a request of it.
+        unknown: whether Criteo may have applied a request of it that has ended.
+        is_under_way: whether a request of it was sent and has not ended.
         sent_at: when the last request started, `None` before it did.
         status: of the last answer.
     """
@@ -125,5 +126,6 @@ class Call:
     renewed: bool = False
     is_final: bool = False
     unknown: bool = False
+    is_under_way: bool = False
     sent_at: float | None = None
     status: int | None = None

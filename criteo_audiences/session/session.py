@@ -207,7 +207,7 @@ class Session:
         except TimeoutError:
             if not alarm.expired():
                 raise  # a token source's own
-            call.unknown = call.unknown or call.sent_at is not None
+            call.unknown = call.unknown or call.is_under_way
             late = RequestTimeout(f"The call did not end within its deadline of {deadline:g} s.")
             self._conclude(call, late)
             raise late from None
@@ -274,7 +274,7 @@ class Session:
         url = self._base_url + request.target(self._api_version)
         if request.meter is not None:
             request.meter.count_call()
-        call.sent_at = self._clock.now()
+        call.sent_at, call.is_under_way = self._clock.now(), True
         started = self._tell("request.started", call, size=sum(map(len, request.body)))
         trace = started.headers
         headers |= {name: trace[name] for name in _OF_TRACES & trace.keys() if _is_sendable(trace[name])}
@@ -326,6 +326,9 @@ class Session:
     async def _prepare_repeat(self, call: Call, error: CriteoError) -> None:
         """Prepares the next request, or raises the error if there is to be none."""
         call.unknown = call.unknown or (call.sent_at is not None and error.outcome_unknown)
+        call.is_under_way = False
+        if call.request.meter is not None:
+            call.request.meter.may_be_applied = call.unknown
         if isinstance(error, AuthenticationError) and await self._has_other_token(call):
             call.renewed = True
             call.delay = 0.0

@@ -1,19 +1,15 @@
 """One amend call of an upload: what it sends, and what became of its identifiers."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Any
 
 from attrs import asdict, field, frozen
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import (
-    ApiVersionGoneError,
-    ConnectError,
     CriteoError,
     InvalidResponseError,
-    NotFoundError,
     PartialFailureError,
-    PermissionDeniedError,
 )
 from criteo_audiences.meter import CallMeter, OnEvent
 from criteo_audiences.models import ContactListOperation, IdentifierType, Operation, printable_trace_id
@@ -82,9 +78,6 @@ class Amendment:
 
 Amend = Callable[[Amendment], Awaitable[ContactListOperation]]
 """Makes an amend call with its retries; all an upload knows of Criteo."""
-
-
-_HOPELESS: Final = (PermissionDeniedError, NotFoundError, ApiVersionGoneError)
 
 
 @frozen(kw_only=True)
@@ -198,6 +191,13 @@ def _accounted(amendment: Amendment, receipt: ContactListOperation) -> tuple[int
     return valid, invalid
 
 
+def given_up(batch: Batch, meter: CallMeter) -> Outcome:
+    """Returns what became of a batch whose call was given up: nothing at all if no request carried it."""
+    if not meter.calls:
+        return Outcome()
+    return Outcome(unknown=batch.count) if meter.may_be_applied else Outcome(failed=batch.count)
+
+
 def failure_of(amendment: Amendment, error: CriteoError, *, carried: bool) -> BatchResult:
     """Describes a batch that failed.
 
@@ -219,7 +219,7 @@ def failure_of(amendment: Amendment, error: CriteoError, *, carried: bool) -> Ba
 
 def is_hopeless(error: CriteoError | None) -> bool:
     """Returns whether every further batch would fail the same way; if so, the upload stops."""
-    return isinstance(error, _HOPELESS) or (isinstance(error, ConnectError) and not error.passing)
+    return error is not None and error.ends_upload
 
 
 def ends_upload(batch: Batch, result: BatchResult, max_invalid: float) -> bool:

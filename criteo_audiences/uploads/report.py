@@ -54,6 +54,7 @@ class UploadReport:
             sent; `None` when the quota left time enough, or the source could not be counted.
         hint: what limited it when the quota did not, and what to do about it; `None` when there is nothing to gain.
         deadline_passed: whether its deadline ended it before it was complete.
+        cleared: whether the list was cleared first, as `replace_contact_list` does; `None` when that is not known.
         dry_run: whether nothing was to be sent.
         max_rejected: share of `read` that may be rejected.
         max_invalid: share of `sent` that Criteo may refuse.
@@ -88,6 +89,7 @@ class UploadReport:
     window_warning: str | None = None
     hint: str | None = None
     deadline_passed: bool = False
+    cleared: bool | None = False
     dry_run: bool = False
     max_rejected: float = 0.5
     max_invalid: float = 0.5
@@ -226,6 +228,7 @@ class UploadReport:
             "window_warning": self.window_warning,
             "hint": self.hint,
             "deadline_passed": self.deadline_passed,
+            "cleared": self.cleared,
             "invalid_rows": [row.to_dict() for row in self.invalid_rows],
             "policies": [found.to_dict() for found in self.verdicts],
             "explanation": self.explain(),
@@ -275,6 +278,7 @@ class UploadReport:
             window_warning=self.window_warning or other.window_warning,
             hint=self.hint or other.hint,
             deadline_passed=self.deadline_passed or other.deadline_passed,
+            cleared=None if None in (self.cleared, other.cleared) else self.cleared or other.cleared,
             dry_run=self.dry_run or other.dry_run,
             max_rejected=_joint_bound(self.max_rejected, self.read, other.max_rejected, other.read),
             max_invalid=_joint_bound(self.max_invalid, self.sent, other.max_invalid, other.sent),
@@ -328,7 +332,16 @@ def _explained(report: UploadReport) -> str:
         sentences.append(f"{'It' if faults else 'The upload'} fails by {'; '.join(broken)}.")
     if report.failures and (first := report.failures[0].error) is not None:
         sentences.append(f"The first failure: {' '.join(str(first).split())}")
+    if report.cleared is not False:
+        sentences.append(what_is_left(report.cleared))
     return " ".join(sentences)
+
+
+def what_is_left(cleared: bool | None) -> str:  # noqa: FBT001 - what `UploadReport.cleared` says
+    """Says what a list holds that was cleared, or may have been, for an upload that did not end well."""
+    if cleared is None:
+        return "Whether the list was cleared is not known: it may be empty now, and nothing was added. Run it again."
+    return "The list was cleared first, so it holds nothing but what was added since. Run it again."
 
 
 def _nothing(report: UploadReport) -> str:

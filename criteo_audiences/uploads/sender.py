@@ -32,6 +32,7 @@ from criteo_audiences.uploads.amendment import (
     Destination,
     Outcome,
     failure_of,
+    given_up,
     is_hopeless,
     result_of,
 )
@@ -167,10 +168,10 @@ class Recorder:
                 for kept in together:
                     await give_kept.send(kept)
 
-    async def give_up(self, number: int, *, sent: bool) -> None:
-        """Records that a batch was given up before an answer came, as far as that can be; it is sent again anyway."""
+    async def give_up(self, number: int, outcome: Outcome) -> None:
+        """Records that a batch was given up before it ended, as far as that can be; it is sent again anyway."""
         with contextlib.suppress(JournalError):
-            await self._end(number, BatchState.UNKNOWN if sent else BatchState.PENDING)
+            await self._end(number, _state_of_unfinished(outcome))
 
     async def complete(self) -> None:
         """Records that the source has been read to its end; if every batch is acknowledged, the upload is finished.
@@ -190,7 +191,7 @@ class Recorder:
         """
         if self._journal is not None:
             for number in sorted(self._unsent):
-                await self.give_up(number, sent=False)
+                await self.give_up(number, Outcome())
             with anyio.CancelScope(shield=True):
                 await to_thread.run_sync(self._journal.close, limiter=self._turns)
 
@@ -206,9 +207,13 @@ class Recorder:
 def _state_of(result: BatchResult) -> BatchState:
     if result.ok:
         return BatchState.ACKNOWLEDGED
-    if not result.sent:
+    return _state_of_unfinished(result.outcome)
+
+
+def _state_of_unfinished(outcome: Outcome) -> BatchState:
+    if not outcome.sent:
         return BatchState.PENDING
-    return BatchState.FAILED if result.outcome.failed else BatchState.UNKNOWN
+    return BatchState.FAILED if outcome.failed else BatchState.UNKNOWN
 
 
 def job_of(destination: Destination, source: object, options: Options) -> Job:
@@ -338,18 +343,18 @@ class Sender:
             receipt = await self._call(amendment, meter)
         except CriteoError as error:
             if isinstance(error, ConfigurationError) or (isinstance(error, AuthenticationError) and not meter.calls):
-                await self._give_up(batch, sent=False)
+                await self._give_up(batch, meter)
                 raise
             if self._is_stopped and not meter.calls and is_hopeless(error):  # the batch that stopped it has said why
-                await self._give_up(batch, sent=False)
+                await self._give_up(batch, meter)
                 return None
             result = failure_of(amendment, error, carried=meter.calls > 0)
         except BaseException:
-            await self._give_up(batch, sent=meter.calls > 0)
+            await self._give_up(batch, meter)
             raise
         else:
             if receipt is None:
-                await self._give_up(batch, sent=False)
+                await self._give_up(batch, meter)
                 return None
             result = result_of(amendment, receipt)
         self._tally.finish(result)
@@ -371,11 +376,15 @@ class Sender:
         if not meter.calls:
             return None
         reason = "The upload's deadline passed" if self._is_overdue else "The upload was canceled"
-        raise RequestTimeout(f"{reason} and the batch did not end within drain_timeout.")
+        refused = "" if meter.may_be_applied else " Criteo had refused every request of it, so it was not applied."
+        late = RequestTimeout(f"{reason} and the batch did not end within drain_timeout.{refused}")
+        late.outcome_unknown = meter.may_be_applied
+        raise late
 
-    async def _give_up(self, batch: Batch, *, sent: bool) -> None:
-        self._tally.abandon(batch, self._kind(batch), sent=sent)
-        await self._recorder.give_up(batch.number, sent=sent)
+    async def _give_up(self, batch: Batch, meter: CallMeter) -> None:
+        outcome = given_up(batch, meter)
+        self._tally.abandon(self._kind(batch), outcome)
+        await self._recorder.give_up(batch.number, outcome)
 
     def _drain(self, scope: anyio.CancelScope) -> None:
         scope.deadline = anyio.current_time() + self._options.drain_timeout

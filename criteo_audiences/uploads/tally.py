@@ -112,12 +112,12 @@ class Tally:
         self._add(result.kind, result.outcome)
         self._accept(accepted_at)
 
-    def abandon(self, batch: Batch, kind: IdentifierType, *, sent: bool) -> None:
-        """Counts a batch given up before an answer came; one that no request carried yet is not counted as sent."""
+    def abandon(self, kind: IdentifierType, outcome: Outcome) -> None:
+        """Counts a batch given up before it ended; one that no request carried yet is not counted as sent."""
         self._change_in_flight(-1)
-        if sent:
+        if outcome.sent:
             self.batches += 1
-            self._add(kind, Outcome(unknown=batch.count))
+            self._add(kind, outcome)
 
     def begin_reading(self) -> None:
         """Notes that the source is about to be read."""

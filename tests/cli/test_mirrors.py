@@ -104,6 +104,20 @@ async def test_replace_warns_and_asks(cli: Any, sandbox: Any, export: Any) -> No
     assert (await cli(*command, export(4), "--yes", "--quiet")).err == ""
 
 
+async def test_replace_says_what_a_clear_without_an_answer_may_have_done(cli: Any, sandbox: Any, export: Any) -> None:
+    """On a terminal, in JSON and by its exit code: it is incomplete, and no outage that changed nothing."""
+    segment_id = sandbox.add_contact_list()
+    command = ("replace", "marketing-solutions", segment_id, export(3), "--hash", "none", "--yes", "--quiet")
+    sandbox.fail_next(status=501, on="contact-list", times=2)
+    done = await cli(*command)
+    assert done.code == 7
+    assert done.err.startswith("FAILED (7): ")
+    assert "it may be empty now, and nothing was added. Run it again." in done.err
+    shown = json.loads((done := await cli(*command, "--json")).out)
+    assert (done.code, shown["ok"], shown["cleared"], shown["pending"]) == (7, False, None, 1)
+    assert "it may be empty now" in shown["explanation"]
+
+
 async def test_a_share_of_removals_may_be_in_percent(cli: Any, sandbox: Any, export: Any) -> None:
     """As every share of the command line."""
     command = ("mirror", "marketing-solutions", sandbox.add_contact_list(), "--hash", "none", "--quiet")

@@ -21,6 +21,7 @@ from criteo_audiences import (
     MirrorRefusedError,
     MirrorReport,
     Quota,
+    RetryPolicy,
     SegmentMismatchError,
     SnapshotError,
     Table,
@@ -33,6 +34,7 @@ from criteo_audiences.mirrors.facts import Facts
 from criteo_audiences.mirrors.ledgers import Ledgers
 from criteo_audiences.mirrors.sealed import read_note
 from criteo_audiences.mirrors.snapshot import Snapshot
+from criteo_audiences.sandbox import Fault
 from tests.kit import AMENDING, Stage, emails
 
 
@@ -651,6 +653,59 @@ async def test_replace_clears_right_before_the_first_batch(mirror: Mirrored) -> 
     mirror.stage.sandbox.fail_next(status=403, on=AMENDING)
     report = await lists.replace_contact_list(segment_id, ["a@b.co"], hash=None)
     assert (report.ok, mirror.held) == (False, set(emails(30)))
+
+
+OLD = {"old@example.com"}
+CLEARED: list[tuple[dict[str, Any], bool | None, set[str]]] = [
+    ({"status": 501}, None, OLD),
+    ({"status": 501, "handle_first": True}, None, set()),
+    ({"lose_reply": True}, None, set()),
+    ({"drop_connection": True}, None, OLD),
+    ({"status": 403}, False, OLD),
+    ({"status": 429, "rate_limit_headers": False}, False, OLD),
+]
+
+
+@pytest.mark.parametrize(("fault", "cleared", "held"), CLEARED, ids=str)
+async def test_replace_whose_clear_fails_says_what_may_have_happened(
+    set_stage: Any, fault: dict[str, Any], *, cleared: bool | None, held: set[str]
+) -> None:
+    """The upload ends with that call; unless it was refused, the report says that the list may be empty now."""
+    async with set_stage({"retry": RetryPolicy(attempts=1)}) as stage:
+        await stage.upload(OLD)
+        stage.sandbox.fail_next(**fault, on=AMENDING)
+        calls = len(stage.calls)
+        report = await stage.criteo.marketing_solutions.replace_contact_list(
+            stage.segment_id, list(emails(30)), hash=None, batch_size=10, max_concurrency=1
+        )
+        assert (report.cleared, report.to_dict()["cleared"], stage.held) == (cleared, cleared, held)
+        assert (report.sent, report.pending, len(report.failures)) == (0, report.read, 1)
+        assert len(stage.calls) == calls + 1
+    told = "Whether the list was cleared is not known: it may be empty now, and nothing was added. Run it again."
+    assert (told in report.explain()) is (cleared is None)
+    assert (told in str(report)) is (cleared is None)
+
+
+async def test_replace_that_is_cut_off_says_what_is_left(mirror: Mirrored) -> None:
+    """A deadline or a cancellation in the middle of clearing leaves it open; a batch that fails after it does not."""
+    lists, segment_id = mirror.stage.criteo.marketing_solutions, mirror.stage.segment_id
+    mirror.stage.sandbox.fail_next(on=AMENDING, stall=30.0, at="handled")
+    report = await lists.replace_contact_list(segment_id, ["a@b.co"], hash=None, deadline=0.5)
+    assert (report.cleared, report.deadline_passed, report.pending) == (None, True, 1)
+    assert "it may be empty now" in report.explain()
+    mirror.stage.sandbox.fail_next(on=AMENDING, stall=30.0, at="handled")
+    with pytest.raises(TimeoutError) as caught:
+        async with asyncio.timeout(0.5):
+            await lists.replace_contact_list(segment_id, ["a@b.co"], hash=None)
+    assert any("it may be empty now" in note for note in getattr(caught.value.__cause__, "__notes__", ()))
+    mirror.stage.sandbox.fail_with(lambda call: Fault(status=413) if call.method == "PATCH" else None)
+    report = await lists.replace_contact_list(segment_id, ["a@b.co"], hash=None)
+    assert (report.cleared, report.failed) == (True, 1)
+    assert "The list was cleared first, so it holds nothing but what was added since." in report.explain()
+    mirror.stage.sandbox.fail_with(None)
+    report = await lists.replace_contact_list(segment_id, ["a@b.co"], hash=None)
+    assert (report.cleared, report.ok, report.explain()) == (True, True, "")
+    assert (await lists.replace_contact_list(segment_id, ["a@b.co"], hash=None, dry_run=True)).cleared is False
 
 
 async def test_deadline_ends_a_mirror_that_goes_on_later(mirror: Mirrored) -> None:

@@ -1,6 +1,8 @@
+import asyncio
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,6 +25,7 @@ from criteo_audiences import (
     TransportError,
     UploadFailedError,
 )
+from criteo_audiences.journals import BatchState, describe
 from criteo_audiences.sandbox import Sandbox
 from tests.kit import AMENDING, emails
 
@@ -72,6 +75,38 @@ async def test_a_batch_that_is_refused_by_the_quota_to_the_end_is_data(set_stage
     (failure,) = report.failures
     assert isinstance(failure.error, RateLimitExceeded)
     assert (report.failed, report.unknown, report.valid) == (10, 0, 25)
+
+
+@pytest.mark.parametrize(
+    ("fault", "failed", "state"),
+    [
+        ({"status": 429, "headers": {"Retry-After": "30"}}, 10, BatchState.FAILED),
+        ({"delay": 30.0}, 0, BatchState.UNKNOWN),
+    ],
+    ids=str,
+)
+async def test_a_batch_given_up_after_refusals_is_failed(
+    stage: Any, tmp_path: Path, fault: dict[str, Any], failed: int, state: BatchState
+) -> None:
+    """One that waits to be sent again after a 429 certainly was not applied; one without an answer may have been."""
+    stage.sandbox.fail_next(**fault, on=AMENDING)
+    report = await stage.upload(emails(10), deadline=0.3, drain_timeout=0.0, journal=tmp_path / "journal")
+    assert (report.failed, report.unknown, report.deadline_passed) == (failed, 10 - failed, True)
+    (failure,) = report.failures
+    assert failure.error.outcome_unknown is not bool(failed)
+    assert ("Criteo had refused every request of it, so it was not applied." in report.explain()) is bool(failed)
+    assert describe(tmp_path / "journal").batches == {state: 1}
+
+
+async def test_a_batch_canceled_after_refusals_is_failed(stage: Any) -> None:
+    """The report of a stream that is left then says so as well."""
+    stage.sandbox.fail_next(status=429, headers={"Retry-After": "30"}, on=AMENDING)
+    waits = asyncio.Event()
+    async with stage.criteo.marketing_solutions.stream_contact_list(
+        stage.segment_id, emails(10), hash=None, drain_timeout=0.0, on_progress=lambda it: it.is_waiting and waits.set()
+    ) as results:
+        await waits.wait()
+    assert (results.report.failed, results.report.unknown, results.report.sent) == (10, 0, 10)
 
 
 @pytest.mark.parametrize(

@@ -204,6 +204,18 @@ async def test_deadline_none_sets_no_limit(transport: Any, make_session: Any, fi
     assert transport.times == [0.0, 3_000.0]
 
 
+@pytest.mark.parametrize(("error", "unknown"), [(ConnectError("x"), False), (ServerError(503), True)])
+async def test_deadline_between_two_requests_is_no_less_certain_than_they_were(
+    transport: Any, make_session: Any, *, error: CriteoError, unknown: bool
+) -> None:
+    """A call that waits for its repeat when the deadline passes has been applied no more than its requests were."""
+    transport.script.append(error)
+    session = make_session(retry=full(first_delay=0.04, deadline=0.05))  # the clock that it waits for stands still
+    with pytest.raises(RequestTimeout) as caught:
+        await session.send(READ)
+    assert caught.value.outcome_unknown is unknown
+
+
 async def test_deadline_ends_a_request_under_way(transport: Any, make_session: Any, clock: Any) -> None:
     """The deadline ends a call in the middle of a request, whose outcome is unknown then, and frees its place."""
     transport.latency = 1_000_000.0

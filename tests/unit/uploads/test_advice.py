@@ -6,8 +6,8 @@ import attrs
 import pytest
 
 from criteo_audiences import IdentifierType, Progress, ServerError, UploadReport
-from criteo_audiences.batches import Batch
 from criteo_audiences.meter import CallMeter
+from criteo_audiences.uploads.amendment import Outcome
 from criteo_audiences.uploads.slots import LimitedBy, Slots
 from criteo_audiences.uploads.summary import Figures, hint
 from criteo_audiences.uploads.tally import Tally
@@ -123,7 +123,7 @@ def test_tally_adds_up_what_the_parts_did() -> None:
     tally = tally_of(lambda: moment[0], max_concurrency=2)
 
     def give_up() -> None:
-        tally.abandon(Batch(number=1, pieces=(), count=0, full=False), IdentifierType.EMAIL, sent=False)
+        tally.abandon(IdentifierType.EMAIL, Outcome())
 
     for change, seconds in [(tally.start, 3.0), (tally.start, 5.0), (give_up, 2.0), (give_up, 7.0)]:
         change()
