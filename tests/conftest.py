@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
 
 from criteo_audiences.session import auth, session
@@ -130,6 +131,17 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Sends what came of a test in one message, not in five, to the process that shows it: there are thousands of tests."""
+    asked = item.config.option
+    if not hasattr(item.config, "workerinput") or asked.verbose > 0 or asked.durations or asked.xmlpath:
+        return None
+    for report in runtestprotocol(item, log=False, nextitem=nextitem):
+        if report.when == "call" or not report.passed:
+            item.ihook.pytest_runtest_logreport(report=report)
+    return True
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """Hands out tests one by one, but all of `tests/interop` to one process, where the last one closes their account."""
@@ -138,6 +150,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     class Scheduler(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             return "interop" if nodeid.startswith("tests/interop/") else nodeid
+
+        def _reschedule(self, node: Any) -> None:
+            given = self.assigned_work[node]
+            for done in [name for name, tests in given.items() if all(tests.values())]:
+                del given[done]  # or all that a process has run would be counted again after each test
+            super()._reschedule(node)
 
     return Scheduler(config, log)
 
