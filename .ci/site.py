@@ -69,7 +69,7 @@ API: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         "criteo_audiences.integrations.opentelemetry:opentelemetry",
         "criteo_audiences.integrations.partitions:upload_partition PartitionConfig PartitionReport PartitionTotals",
         "criteo_audiences.integrations.ledger:RedisLedger",
-        "criteo_audiences.journals.acknowledged:BatchLedger Acknowledged",
+        "criteo_audiences.journals.rows:BatchLedger Acknowledged",
     )),
 }  # fmt: skip
 

@@ -255,7 +255,7 @@ class CriteoClient:
             AuthenticationError: when the credentials are refused before a list was asked.
         """
         from criteo_audiences.erasure.erase import Task, erase  # noqa: PLC0415 - see above
-        from criteo_audiences.erasure.places import places_of  # noqa: PLC0415 - see above
+        from criteo_audiences.erasure.lists import places_of  # noqa: PLC0415 - see above
 
         owners = {"advertiser_id": advertiser_id, "account_id": account_id, "data_provider_id": data_provider_id}
         task = Task(

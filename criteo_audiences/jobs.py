@@ -21,7 +21,7 @@ from criteo_audiences.settings import read_shared_quota
 from criteo_audiences.uploads import Progress, UploadOptions, UploadReport
 
 if TYPE_CHECKING:
-    from criteo_audiences.integrations.list_lease import ListLease
+    from criteo_audiences.integrations.ledger import ListLease
 
 _VERSION: Final = 1
 _DRAIN: Final = 10.0
@@ -177,7 +177,7 @@ async def _ended(upload: "asyncio.Task[UploadReport]", keeper: "asyncio.Task[Non
         if not upload.done():
             await _stopped(upload)
     if upload.cancelled():
-        from criteo_audiences.integrations.list_lease import lost  # noqa: PLC0415 - needs the extra
+        from criteo_audiences.integrations.ledger import lost  # noqa: PLC0415 - needs the extra
 
         raise lost()
     return upload.result()
@@ -217,7 +217,7 @@ async def _only_one(job: UploadJob, host: str) -> AsyncIterator["ListLease | Non
     if shared is None:
         yield None
         return
-    from criteo_audiences.integrations.list_lease import ListLease  # noqa: PLC0415 - needs the extra
+    from criteo_audiences.integrations.ledger import ListLease  # noqa: PLC0415 - needs the extra
 
     lease = ListLease(
         shared.url,

@@ -14,9 +14,7 @@ from criteo_audiences.models import RateLimit
 from criteo_audiences.session import Quota, RateLimiter, RetryPolicy, TokenSource
 
 if TYPE_CHECKING:  # as in the async client, a service is imported when it is first asked for
-    from criteo_audiences.blocking.commerce_grid import CommerceGrid
-    from criteo_audiences.blocking.marketing_solutions import MarketingSolutions
-    from criteo_audiences.blocking.retail_media import RetailMedia
+    from criteo_audiences.blocking.services import CommerceGrid, MarketingSolutions, RetailMedia
 
 
 class CriteoClient:
@@ -94,21 +92,21 @@ class CriteoClient:
     @cached_property
     def marketing_solutions(self) -> "MarketingSolutions":
         """Marketing Solutions: audience segments and contact lists."""
-        from criteo_audiences.blocking.marketing_solutions import MarketingSolutions  # noqa: PLC0415 - see above
+        from criteo_audiences.blocking.services import MarketingSolutions  # noqa: PLC0415 - see above
 
         return MarketingSolutions(self._portal, self._twin.marketing_solutions)
 
     @cached_property
     def retail_media(self) -> "RetailMedia":
         """Retail Media: audience segments and contact lists of an account."""
-        from criteo_audiences.blocking.retail_media import RetailMedia  # noqa: PLC0415 - see above
+        from criteo_audiences.blocking.services import RetailMedia  # noqa: PLC0415 - see above
 
         return RetailMedia(self._portal, self._twin.retail_media)
 
     @cached_property
     def commerce_grid(self) -> "CommerceGrid":
         """Commerce Grid: audience segments and contact lists of a data provider."""
-        from criteo_audiences.blocking.commerce_grid import CommerceGrid  # noqa: PLC0415 - see above
+        from criteo_audiences.blocking.services import CommerceGrid  # noqa: PLC0415 - see above
 
         return CommerceGrid(self._portal, self._twin.commerce_grid)
 

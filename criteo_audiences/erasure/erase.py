@@ -1,26 +1,266 @@
-"""Carries an erasure out: looks for the lists, asks them, and takes people out of what is stored here."""
+"""Carries an erasure out: finds the lists, asks them, and takes people out of what is stored here.
 
+Stored are rejects, journals, snapshots and temporary files; the functions that search those block.
+"""
+
+import csv
 import datetime as dt
 import os
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final, TextIO
 
 from anyio import to_thread
 from attrs import frozen
 
-from criteo_audiences.erasure.files import LocalFiles, forget, rejects_in
 from criteo_audiences.erasure.lists import Place, found_lists, removed
-from criteo_audiences.erasure.receipt import ErasureReceipt, ErasureState, ListErasure
+from criteo_audiences.erasure.receipt import ErasureReceipt, ErasureState, FileErasure, ListErasure
 from criteo_audiences.erasure.request import ErasureRequest, Fingerprint, Identifiers
-from criteo_audiences.errors import ConfigurationError, JournalError
-from criteo_audiences.journals import make_directory, state_directory
-from criteo_audiences.journals.directory import JournalDirectory, keyed_digest
-from criteo_audiences.mirrors import snapshot_directory
+from criteo_audiences.errors import ConfigurationError, JournalError, SnapshotError
+from criteo_audiences.journals import (
+    JournalState,
+    JournalSummary,
+    compact,
+    list_journals,
+    make_directory,
+    state_directory,
+)
+from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory, Witness, keyed_digest
+from criteo_audiences.mirrors import SnapshotSummary, describe_snapshot, list_snapshots, snapshot_directory
+from criteo_audiences.mirrors import forget as forget_in_snapshot
 from criteo_audiences.models import IdentifierType
+from criteo_audiences.tables.files.workspace import leftovers
+from criteo_audiences.uploads.rejects import COLUMNS, VALUE_COLUMN, undone
 from criteo_audiences.validation import require_list
 from criteo_audiences.windows import live_from
+
+_KEPT: Final = "of an unfinished upload, which needs all of it; it holds no identifier"
+
+
+@frozen(kw_only=True)
+class LocalFiles:
+    """Where to look for what this library has stored.
+
+    Attributes:
+        rejects: files of rejects, besides those that this user's uploads have written.
+        journals: directories of journals.
+        snapshots: snapshots of mirrors, or directories of them.
+        lists: the service, host and segment of each list that the identifiers were removed from.
+        dry_run: whether to change nothing.
+    """
+
+    rejects: Sequence[Path] = ()
+    journals: Sequence[Path] = ()
+    snapshots: Sequence[Path] = ()
+    lists: Collection[tuple[str, str, str]] = ()
+    dry_run: bool = False
+
+
+Forget = Callable[[ErasureRequest, LocalFiles], Iterable[FileErasure]]
+"""Takes identifiers out of what one part of this library has stored, and says what it did with each file."""
+
+
+def forget_in_rejects(request: ErasureRequest, places: LocalFiles) -> Iterator[FileErasure]:
+    """Empties the cells of rejected values that hold an identifier; the rows stay, with place and reason."""
+    noted: tuple[Path, ...] = ()
+    try:
+        noted = noted_rejects(dry_run=places.dry_run)
+    except JournalError:
+        remark = f"the ledger {LEDGER_NAME} of the state directory, which knows of others, cannot be read"
+        yield FileErasure(kind="rejects", path=LEDGER_NAME, state=ErasureState.FAILED, remark=remark)
+    for path in dict.fromkeys((*places.rejects, *noted)):
+        try:
+            erased, has_values = _without(path, request, dry_run=places.dry_run)
+        except (OSError, csv.Error, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            state, remark = ErasureState.FAILED, f"cannot be rewritten: {reason}"
+            yield FileErasure(kind="rejects", path=_shown(path, request), state=state, remark=remark)
+            continue
+        state = ErasureState.NOTHING if not has_values else ErasureState.REMOVED
+        if erased and places.dry_run:
+            state = ErasureState.PLANNED
+        yield FileErasure(kind="rejects", path=_shown(path, request), state=state, erased=erased)
+
+
+def forget_in_journals(request: ErasureRequest, places: LocalFiles) -> Iterator[FileErasure]:
+    """Forgets the digests of batches in journals of finished uploads to the lists.
+
+    A journal holds no identifier, but the digest of a batch of one address can be tried out by who has its key as well.
+    """
+    for directory in places.journals:
+        try:
+            found = list_journals(directory)
+        except JournalError as error:
+            shown, remark = _shown(directory, request), type(error).__name__
+            yield FileErasure(kind="journal", path=shown, state=ErasureState.FAILED, remark=remark)
+            continue
+        for summary in found:
+            if (summary.service, summary.host.lower(), summary.segment_id) in places.lists:
+                yield _compacted(summary, _shown(summary.path, request), dry_run=places.dry_run)
+
+
+def forget_in_snapshots(request: ErasureRequest, places: LocalFiles) -> Iterator[FileErasure]:
+    """Takes identifiers out of the snapshots of the lists: what mirrors remember of their members."""
+    for place in places.snapshots:
+        try:
+            found = list_snapshots(place) if place.is_dir() else [describe_snapshot(place)]
+        except (SnapshotError, JournalError) as error:
+            shown, remark = _shown(place, request), type(error).__name__
+            yield FileErasure(kind="snapshot", path=shown, state=ErasureState.FAILED, remark=remark)
+            continue
+        for summary in found:
+            if (summary.service, summary.host.lower(), summary.segment_id) in places.lists:
+                yield _forgotten(summary, request, dry_run=places.dry_run)
+
+
+def forget_in_leftovers(request: ErasureRequest, places: LocalFiles) -> Iterator[FileErasure]:
+    """Removes the temporary files of uploads of tables whose process was killed; they may hold anybody."""
+    for directory in leftovers(remove=not places.dry_run):
+        is_gone = not directory.exists()
+        state = ErasureState.PLANNED if places.dry_run else ErasureState.REMOVED if is_gone else ErasureState.FAILED
+        yield FileErasure(kind="temporary", path=_shown(directory, request), state=state)
+
+
+FORGETTING: Final[tuple[Forget, ...]] = (
+    forget_in_rejects,
+    forget_in_journals,
+    forget_in_snapshots,
+    forget_in_leftovers,
+)
+"""Every part of this library that stores something where a person may stand. What is added to it is asked by each
+erasure, after the lists, in a thread; each part says what it did with each of its files."""
+
+
+def forget(request: ErasureRequest, places: LocalFiles) -> tuple[FileErasure, ...]:
+    """Takes identifiers out of everything that this library has stored."""
+    return tuple(outcome for each in FORGETTING for outcome in each(request, places))
+
+
+def rejects_in(paths: Iterable[os.PathLike[str] | str]) -> tuple[Path, ...]:
+    """Returns the files of rejects that a caller names, with those in the directories among them.
+
+    Raises:
+        ConfigurationError: when a path is no file of rejects, or there is nothing.
+    """
+    found: dict[Path, None] = {}
+    for number, given in enumerate(paths, start=1):
+        path = Path(given)
+        try:
+            if path.is_dir():
+                found.update(dict.fromkeys(each.resolve() for each in sorted(path.glob("*.csv")) if _is_ours(each)))
+                continue
+            is_ours = _is_ours(path)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or type(error).__name__
+            raise ConfigurationError(f"rejects, entry {number:,}: the file cannot be read: {reason}.") from None
+        if not is_ours:
+            raise ConfigurationError(f"rejects, entry {number:,}: expected a file of rejects, found another file.")
+        found[path.resolve()] = None
+    return tuple(found)
+
+
+def noted_rejects(*, dry_run: bool) -> tuple[Path, ...]:
+    """Returns the files of rejects with values that uploads of this user have written and that are still there.
+
+    What stands in the place of one that was moved away is left alone; one that cannot be read is reported as such.
+
+    Args:
+        dry_run: whether those that have gone stay noted.
+
+    Raises:
+        JournalError: when the ledger, which remembers them, cannot be used.
+    """
+    return tuple(path.resolve() for path in Witness().rejects(forget_gone=not dry_run) if _may_be_ours(path))
+
+
+def _may_be_ours(path: Path) -> bool:
+    try:
+        return _is_ours(path)
+    except OSError:
+        return True
+
+
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        header = file.read(200).partition(b"\r\n")[0].decode("utf-8", "replace")
+    return tuple(header.split(",")) in {COLUMNS, (*COLUMNS, VALUE_COLUMN)}
+
+
+def _without(path: Path, request: ErasureRequest, *, dry_run: bool) -> tuple[int, bool]:
+    """Empties the values of a file that are an identifier of the request; returns how many, and whether it has any.
+
+    A file in which there is something to empty is written anew next to itself and replaced as a whole.
+    """
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(file)
+        if VALUE_COLUMN not in next(rows, ()):
+            return 0, False
+        count = sum(_holds(row, request) for row in rows)
+    if count and not dry_run:
+        new = path.with_name(f".{secrets.token_hex(8)}.criteo-audiences")
+        try:
+            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with (
+                path.open(encoding="utf-8", newline="") as old,
+                os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file,
+            ):
+                _copy(old, file, request)
+                file.flush()
+                os.fsync(descriptor)
+            new.replace(path)
+        except BaseException:
+            new.unlink(missing_ok=True)
+            raise
+    return count, True
+
+
+def _copy(old: TextIO, new: TextIO, request: ErasureRequest) -> None:
+    rows, writer = csv.reader(old), csv.writer(new)
+    writer.writerow(next(rows))
+    for row in rows:
+        writer.writerow([*row[:-1], ""] if _holds(row, request) else row)
+
+
+def _holds(row: Sequence[str], request: ErasureRequest) -> bool:
+    return bool(row) and request.occurs_in(undone(row[-1]))
+
+
+def _compacted(summary: JournalSummary, path: str, *, dry_run: bool) -> FileErasure:
+    """Forgets what a journal of a finished upload remembers of its batches, and says so."""
+    batches = sum(summary.batches.values())
+    if summary.state is not JournalState.COMPLETED:
+        in_use = summary.state is JournalState.IN_USE
+        state = ErasureState.IN_USE if in_use else ErasureState.NOTHING
+        remark = "of an upload that is under way; it holds no identifier" if in_use else _KEPT
+        return FileErasure(kind="journal", path=path, state=state, remark=remark)
+    if not dry_run:
+        try:
+            compact(summary.path)
+        except JournalError as error:
+            return FileErasure(kind="journal", path=path, state=ErasureState.FAILED, remark=type(error).__name__)
+    return FileErasure(
+        kind="journal", path=path, state=ErasureState.PLANNED if dry_run else ErasureState.REMOVED, erased=batches
+    )
+
+
+def _forgotten(summary: SnapshotSummary, request: ErasureRequest, *, dry_run: bool) -> FileErasure:
+    shown, state, erased = _shown(summary.path, request), ErasureState.PLANNED, 0
+    if not dry_run:
+        forms = request.forms.get(IdentifierType(summary.identifier_type), ())
+        try:
+            erased = forget_in_snapshot(summary.path, forms)
+        except (SnapshotError, JournalError) as error:
+            return FileErasure(kind="snapshot", path=shown, state=ErasureState.FAILED, remark=type(error).__name__)
+        state = ErasureState.REMOVED if erased else ErasureState.NOTHING
+    return FileErasure(kind="snapshot", path=shown, state=state, erased=erased)
+
+
+def _shown(path: Path, request: ErasureRequest) -> str:
+    """Returns a path for the receipt, without a name that was made of an identifier."""
+    return str(Path(*("…" if request.is_in_name(part) else part for part in path.parts)))
+
 
 FilePath = str | os.PathLike[str]
 

@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
 from criteo_audiences.identifiers import is_hashed, require_region
-from criteo_audiences.identifiers.forms import all_forms, kinds_of
+from criteo_audiences.identifiers.opt_outs import all_forms, kinds_of
 from criteo_audiences.identifiers.raw_values import fold
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.validation import choose, no_text, require_list, require_text

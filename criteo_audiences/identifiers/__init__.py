@@ -1,8 +1,14 @@
 """What an identifier is: pure functions that normalize, validate, recognise and hash, without I/O."""
 
-from criteo_audiences.identifiers.numbering_plans import find_region, require_numbering_plans, require_region
 from criteo_audiences.identifiers.opt_outs import MOST_PLACES, OptOutCount, OptOuts
-from criteo_audiences.identifiers.phone import has_phone_form, hash_phone, normalize_phone
+from criteo_audiences.identifiers.phone import (
+    find_region,
+    has_phone_form,
+    hash_phone,
+    normalize_phone,
+    require_numbering_plans,
+    require_region,
+)
 from criteo_audiences.identifiers.preparation import Fingerprints, Preparation, RowCounts
 from criteo_audiences.identifiers.raw_values import (
     BLANKS,

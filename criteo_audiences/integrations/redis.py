@@ -9,8 +9,7 @@ from typing import Final, Self
 from attrs import define
 
 from criteo_audiences.errors import ConfigurationError, ConnectError, QuotaWaitError
-from criteo_audiences.integrations.own_calls import LocalShare, OwnCalls
-from criteo_audiences.integrations.redis_server import RedisGoneError, RedisServer, script_text
+from criteo_audiences.integrations.redis_server import LocalShare, OwnCalls, RedisGoneError, RedisServer, script_text
 from criteo_audiences.loops import MOVED, Clock, HomeLoop, SystemClock, Timer
 from criteo_audiences.models import RateLimit
 from criteo_audiences.session.quota import Quota

@@ -4,8 +4,8 @@
 """
 
 from criteo_audiences.journals.directory import state_directory
-from criteo_audiences.journals.ownership import make_directory
 from criteo_audiences.journals.rows import BatchState
+from criteo_audiences.journals.sqlite_file import make_directory
 from criteo_audiences.journals.summaries import (
     JournalState,
     JournalSummary,

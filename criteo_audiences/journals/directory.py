@@ -14,8 +14,15 @@ from typing import Final, Self
 
 from criteo_audiences.errors import JournalError
 from criteo_audiences.journals.file_lock import require_locks
-from criteo_audiences.journals.ownership import make_directory
-from criteo_audiences.journals.sqlite_file import DAMAGED, Format, TranslatedErrors, checksum, connect, refused
+from criteo_audiences.journals.sqlite_file import (
+    DAMAGED,
+    Format,
+    TranslatedErrors,
+    checksum,
+    connect,
+    make_directory,
+    refused,
+)
 
 _log = logging.getLogger("criteo_audiences.uploads")
 

@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import Final
 
 from criteo_audiences.errors import JournalError
-from criteo_audiences.journals.ownership import make_directory, objection_to_file
-from criteo_audiences.journals.sqlite_file import IN_USE, InUseError, TranslatedErrors, refused
+from criteo_audiences.journals.sqlite_file import (
+    IN_USE,
+    InUseError,
+    TranslatedErrors,
+    make_directory,
+    objection_to_file,
+    refused,
+)
 
 if sys.platform != "win32":
     import fcntl

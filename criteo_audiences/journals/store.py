@@ -9,7 +9,6 @@ from attrs import astuple, evolve
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.journals.file_lock import FileLock
-from criteo_audiences.journals.ownership import make_directory
 from criteo_audiences.journals.rows import (
     COLUMNS,
     FORMAT,
@@ -29,6 +28,7 @@ from criteo_audiences.journals.sqlite_file import (
     checksum,
     connect,
     log_of,
+    make_directory,
     refused,
     transaction,
     unlink,

@@ -1,19 +1,25 @@
-"""The lanes of a mirror: one that reads the source and sends nothing, and one that sends the changes."""
+"""The lanes of a mirror: one reads the source and sends nothing, the other reads the changes and sends them."""
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import aclosing, closing
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
 from anyio import to_thread
+from attrs import frozen
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.identifiers import OptOutCount, RowCounts
-from criteo_audiences.models import IdentifierType
-from criteo_audiences.tables.changes import ChangeReader, Changes
-from criteo_audiences.tables.engine import comparison
-from criteo_audiences.tables.engine.connection import connect, translated
+from criteo_audiences.models import HashAlgorithm, IdentifierType
+from criteo_audiences.tables.cutter import Cutter, framing_of
+from criteo_audiences.tables.engine import comparison, query
+from criteo_audiences.tables.engine.arrow import read_stream
+from criteo_audiences.tables.engine.connection import connect, failure, translated
+from criteo_audiences.tables.files.paths import literal_path
 from criteo_audiences.tables.files.workspace import workspace
 from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.reader import drawn
@@ -22,6 +28,84 @@ from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress
 from criteo_audiences.uploads.options import Options
 from criteo_audiences.uploads.rejects import RejectsFile
 from criteo_audiences.uploads.value_lane import ValueLane
+
+_LABEL: Final = "the file of changes"
+
+
+@frozen(kw_only=True)
+class Changes:
+    """Changes of one operation, and how they are sent.
+
+    Attributes:
+        path: of the file.
+        removes: whether to read the removals, or the additions.
+        kind: of the identifiers.
+        algorithm: how they are hashed.
+        batch_size: identifiers per batch.
+        max_body_bytes: bytes of identifiers per batch.
+        memory_limit: of the engine.
+    """
+
+    path: Path
+    removes: bool
+    kind: IdentifierType
+    algorithm: HashAlgorithm | None
+    batch_size: int
+    max_body_bytes: int
+    memory_limit: str
+
+
+class ChangeReader:
+    """One pass over the changes of one operation.
+
+    Args:
+        changes: what to read.
+    """
+
+    def __init__(self, changes: Changes) -> None:
+        self._changes = changes
+        self._engine: Any = None
+        self._closing = threading.Lock()  # the engine must not be closed while it is interrupted
+
+    def interrupt(self) -> None:
+        """Stops the reading in progress; may be called from another thread."""
+        with self._closing:
+            if self._engine is not None:
+                self._engine.interrupt()
+
+    def abandon(self) -> None:
+        """Leaves nothing behind: it only reads."""
+
+    def batches(self) -> Generator[tuple[Batch, ...], None, None]:
+        """Yields the batches in the order of the changes, some at a time.
+
+        Raises:
+            OSError: when the file cannot be read to its end.
+        """
+        changes, algorithm = self._changes, self._changes.algorithm
+        cutter = Cutter(
+            changes.kind,
+            framing_of(algorithm),
+            size=changes.batch_size,
+            max_bytes=changes.max_body_bytes,
+            number=count(1).__next__,
+        )
+        with workspace() as directory, translated(_LABEL, has_sql=False):
+            engine = connect(directory, threads=1, memory_limit=changes.memory_limit, files=[changes.path])
+            with closing(engine), closing(cutter):
+                self._engine = engine
+                try:
+                    path = literal_path(changes.path, directory)
+                    rows = comparison.outgoing(path, removes=changes.removes, is_hashed=algorithm is not None)
+                    stream = engine.sql(query.outgoing(rows, changes.kind, algorithm))
+                    fail = partial(failure, name=_LABEL, has_sql=False)
+                    for codes, texts in read_stream(stream.__arrow_c_stream__(), fail):
+                        yield tuple(cutter.feed(codes, texts))
+                    yield tuple(cutter.flush())
+                finally:
+                    with self._closing:
+                        self._engine = None
+
 
 _AT_ONCE: Final = 5_000
 """Values that the engine takes in one step, during which the event loop must wait."""

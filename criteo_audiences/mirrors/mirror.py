@@ -10,15 +10,12 @@ from anyio import to_thread
 from attrs import define, evolve, field
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.mirrors.facts import Facts, Intent, MirroredList, changes_of
-from criteo_audiences.mirrors.guard import require_baseline, require_harmless
-from criteo_audiences.mirrors.lanes import ChangeLane, ComparedValues
-from criteo_audiences.mirrors.options import Baseline, MirrorSettings
+from criteo_audiences.mirrors.facts import Facts, Intent, MirroredList, changes_of, note_of
+from criteo_audiences.mirrors.lanes import ChangeLane, Changes, ComparedValues
+from criteo_audiences.mirrors.options import Baseline, MirrorSettings, require_baseline, require_harmless
 from criteo_audiences.mirrors.report import MirrorReport
-from criteo_audiences.mirrors.sealed import note_of
 from criteo_audiences.mirrors.snapshot import Snapshot, journal_path, opened
 from criteo_audiences.models import Operation
-from criteo_audiences.tables.changes import Changes
 from criteo_audiences.tables.engine import comparison
 from criteo_audiences.tables.engine.comparison import Difference
 from criteo_audiences.tables.table import DEFAULT_MEMORY_LIMIT, Selection, as_table

@@ -25,9 +25,20 @@ from criteo_audiences.journals import BatchState, make_directory, read_entries, 
 from criteo_audiences.journals import remove as remove_journal
 from criteo_audiences.journals.file_lock import FileLock
 from criteo_audiences.journals.sqlite_file import InUseError, NeverBeganError, unlink
-from criteo_audiences.mirrors.facts import Facts, Intent, MirroredList, changes_of, generation_of, read_facts
+from criteo_audiences.mirrors.facts import (
+    Facts,
+    Intent,
+    MirroredList,
+    changes_of,
+    generation_of,
+    is_sealed,
+    note_of,
+    publish,
+    read_facts,
+    read_note,
+    seal,
+)
 from criteo_audiences.mirrors.ledgers import Ledgers
-from criteo_audiences.mirrors.sealed import is_sealed, note_of, publish, read_note, seal
 from criteo_audiences.models import Operation
 from criteo_audiences.tables.engine import comparison
 from criteo_audiences.tables.engine.connection import connect, translated, workspace_of

@@ -10,8 +10,7 @@ from attrs import frozen
 
 from criteo_audiences.errors import JournalError, SnapshotError
 from criteo_audiences.journals import state_directory
-from criteo_audiences.mirrors.facts import changes_of, read_facts
-from criteo_audiences.mirrors.sealed import is_sealed
+from criteo_audiences.mirrors.facts import changes_of, is_sealed, read_facts
 
 
 class SnapshotState(StrEnum):

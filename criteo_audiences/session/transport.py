@@ -19,14 +19,16 @@ from criteo_audiences.errors import (
     InvalidResponseError,
 )
 from criteo_audiences.loops import Clock, HomeLoop, at_end_of_loop
-from criteo_audiences.session.failures import PROXY_LOGIN_REQUIRED, refused_by_proxy, translated
 from criteo_audiences.session.network import (
+    PROXY_LOGIN_REQUIRED,
     Connector,
     check_base_url,
     check_proxy,
     environment_proxy,
     is_loopback,
     keeps_login,
+    refused_by_proxy,
+    translated,
 )
 from criteo_audiences.session.protocol import MOST_OF_MANY, Response
 

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal, Required, TypedDict
 
-from criteo_audiences.journals.acknowledged import BatchLedger
+from criteo_audiences.journals.rows import BatchLedger
 from criteo_audiences.models import HashAlgorithm, IdentifierType, Operation
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.table import FilePath

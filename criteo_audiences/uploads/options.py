@@ -13,7 +13,7 @@ from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE, lea
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import Rule, require_numbering_plans, require_region, rule_for
 from criteo_audiences.identifiers.preparation import is_missing
-from criteo_audiences.journals.acknowledged import BatchLedger
+from criteo_audiences.journals.rows import BatchLedger
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.files.paths import ends_as_directory, written_path

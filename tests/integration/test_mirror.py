@@ -30,9 +30,8 @@ from criteo_audiences import (
 )
 from criteo_audiences.mirrors import describe_snapshot, forget, list_snapshots, remove_snapshot
 from criteo_audiences.mirrors import mirror as mirroring
-from criteo_audiences.mirrors.facts import Facts
+from criteo_audiences.mirrors.facts import Facts, read_note
 from criteo_audiences.mirrors.ledgers import Ledgers
-from criteo_audiences.mirrors.sealed import read_note
 from criteo_audiences.mirrors.snapshot import Snapshot
 from criteo_audiences.sandbox import Fault
 from tests.kit import AMENDING, Stage, emails

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from criteo_audiences import ConfigurationError
 from criteo_audiences.integrations.ledger import RedisLedger
 from criteo_audiences.integrations.partitions import PartitionConfig, upload_partition
-from criteo_audiences.journals.acknowledged import Acknowledged
+from criteo_audiences.journals.rows import Acknowledged
 from criteo_audiences.sandbox import Sandbox
 from tests.kit import AMENDING, emails
 from tests.servers.redis_process import RedisProcess

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from criteo_audiences import ConnectError, UploadJob, run_upload_job
-from criteo_audiences.integrations import list_lease
-from criteo_audiences.integrations.list_lease import ListLease
+from criteo_audiences.integrations import ledger
+from criteo_audiences.integrations.ledger import ListLease
 from criteo_audiences.sandbox import Sandbox
 from tests.servers.redis_process import RedisProcess
 
@@ -18,9 +18,9 @@ from tests.servers.redis_process import RedisProcess
 @pytest.fixture(autouse=True)
 def _short(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Lets leases end within seconds."""
-    monkeypatch.setattr(list_lease, "_LEASE", 2.0)
-    monkeypatch.setattr(list_lease, "_LANDING", 1.0)
-    monkeypatch.setattr(list_lease, "_MARGIN", 0.5)
+    monkeypatch.setattr(ledger, "_LEASE", 2.0)
+    monkeypatch.setattr(ledger, "_LANDING", 1.0)
+    monkeypatch.setattr(ledger, "_MARGIN", 0.5)
     yield  # noqa: PT022
 
 
@@ -91,7 +91,7 @@ async def test_a_lease_that_was_slept_through_is_not_renewed(
 ) -> None:
     """Whoever waited for the list has it by then, also when the worker's own clock stood still meanwhile."""
     slept = 0.0
-    monkeypatch.setattr(list_lease, "steady", lambda: time.monotonic() + slept)
+    monkeypatch.setattr(ledger, "steady", lambda: time.monotonic() + slept)
     kept = lease(redis, "add")
     await kept.take()
     keeping = asyncio.ensure_future(kept.keep())

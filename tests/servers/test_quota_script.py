@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis import Redis
 
-from criteo_audiences.integrations.own_calls import OwnCalls
-from criteo_audiences.integrations.redis_server import script_text
+from criteo_audiences.integrations.redis_server import OwnCalls, script_text
 from tests.servers.redis_process import RedisProcess
 
 CALLS, PERIOD, SLACK, LEASE = 5, 10.0, 1.0, 5.0

@@ -48,7 +48,7 @@ EXCEPTIONS = {
     ("sandbox/__init__.py", "criteo_audiences.session.consent", "OnRotate"),
     ("sandbox/__init__.py", "criteo_audiences.session.consent", "RefreshToken"),
 }
-HTTP_CLIENT = {"session/failures.py", "session/transport.py", "session/network.py", "client.py"}
+HTTP_CLIENT = {"session/transport.py", "session/network.py", "client.py"}
 
 
 @frozen

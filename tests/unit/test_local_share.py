@@ -1,7 +1,7 @@
 """What a worker of a shared quota does while it cannot reach the others."""
 
 from criteo_audiences import RateLimit
-from criteo_audiences.integrations.own_calls import LocalShare, OwnCalls
+from criteo_audiences.integrations.redis_server import LocalShare, OwnCalls
 
 PERIOD = 10.0
 HOLD = PERIOD * 1.0005

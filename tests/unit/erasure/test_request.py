@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences import ErasureReceipt, ErasureState, ListErasure, ServerError, ServiceErasure
-from criteo_audiences.erasure.files import LocalFiles, forget, forget_in_journals, forget_in_rejects, rejects_in
+from criteo_audiences.erasure.erase import LocalFiles, forget, forget_in_journals, forget_in_rejects, rejects_in
 from criteo_audiences.erasure.request import ErasureRequest
 from criteo_audiences.identifiers import RejectReason
 from criteo_audiences.models import IdentifierType

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from criteo_audiences import HashAlgorithm, IdentifierType, InvalidIdentifierError, hash_email, hash_phone
 from criteo_audiences.identifiers import Preparation, rule_for
-from criteo_audiences.identifiers.forms import all_forms, kinds_of
+from criteo_audiences.identifiers.opt_outs import all_forms, kinds_of
 
 EMAIL, PHONE, MADID = IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER, IdentifierType.MADID
 ANNA = "anna@example.com"

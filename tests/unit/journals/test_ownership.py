@@ -12,10 +12,10 @@ import pytest
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
-from criteo_audiences.journals import list_journals, ownership
+from criteo_audiences.journals import list_journals, sqlite_file
 from criteo_audiences.journals.directory import LEDGER_NAME
 from criteo_audiences.journals.journal import Job, Journal
-from criteo_audiences.journals.ownership import make_directory, objection_to_place
+from criteo_audiences.journals.sqlite_file import make_directory, objection_to_place
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="rights of POSIX")
 
@@ -81,7 +81,7 @@ def test_file_of_another_user_is_refused(directory: Path, missing: str, monkeypa
     if missing:
         (directory / missing).unlink()
     monkeypatch.setattr(os, "geteuid", lambda: 12_345)
-    monkeypatch.setattr(ownership, "objection_to_place", lambda _: None)
+    monkeypatch.setattr(sqlite_file, "objection_to_place", lambda _: None)
     assert f"The ledger {directory / LEDGER_NAME} belongs to another user: name another place." in refusal(directory)
 
 
@@ -91,7 +91,7 @@ def test_directory_that_others_may_write_is_refused(
     directory: Path, mode: int, above: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also further up: whoever may rename a directory may put another one in its place."""
-    monkeypatch.setattr(ownership, "_is_own_group", lambda _: False)
+    monkeypatch.setattr(sqlite_file, "_is_own_group", lambda _: False)
     place = (directory, directory.parent)[above]
     place.chmod(mode)
     message = refusal(directory)
@@ -139,4 +139,4 @@ def test_directories_are_trusted_like_a_careful_server_does(
     monkeypatch.setattr(os, "geteuid", lambda: user)
     monkeypatch.setattr(pwd, "getpwuid", lambda _: SimpleNamespace(pw_name="jane"))
     monkeypatch.setattr(grp, "getgrgid", groups.__getitem__)
-    assert (ownership._objection(found) is None) is is_trusted
+    assert (sqlite_file._objection(found) is None) is is_trusted

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences import Baseline, ConfigurationError, MirrorRefusedError, MirrorReport, UploadReport
-from criteo_audiences.mirrors.guard import require_baseline, require_harmless
+from criteo_audiences.mirrors.options import require_baseline, require_harmless
 from criteo_audiences.tables.engine.comparison import Difference
 
 

@@ -7,7 +7,7 @@ import pytest
 from attrs import define, evolve, field
 
 from criteo_audiences import ConfigurationError, ServerError
-from criteo_audiences.journals.acknowledged import Acknowledged
+from criteo_audiences.journals.rows import Acknowledged
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment, Destination, upload
 from tests.kit import LIST, checked, emails, options_of
