@@ -6,23 +6,17 @@ import typer
 
 from criteo_audiences import __version__
 from criteo_audiences.cli.audiences import audiences
-from criteo_audiences.cli.campaigns import ad_sets, line_items
-from criteo_audiences.cli.contact_lists import clear, stats
-from criteo_audiences.cli.demo import demo
-from criteo_audiences.cli.doctor import doctor
-from criteo_audiences.cli.erase import erase
+from criteo_audiences.cli.campaigns import ad_sets, in_market, line_items, retailers
+from criteo_audiences.cli.contact_list import clear, erase, stats
+from criteo_audiences.cli.doctor import doctor, profiles, whoami
 from criteo_audiences.cli.help import make_helpful
-from criteo_audiences.cli.in_market import in_market
 from criteo_audiences.cli.journals import journals
 from criteo_audiences.cli.login import choose_profile, complete_names
 from criteo_audiences.cli.mirrors import mirror, replace, snapshots
 from criteo_audiences.cli.options import UploadCommand, examples, filled, grouped
-from criteo_audiences.cli.profiles import profiles
-from criteo_audiences.cli.retailers import retailers
-from criteo_audiences.cli.sandbox import SANDBOX_EXAMPLES, sandbox
+from criteo_audiences.cli.sandbox import SANDBOX_EXAMPLES, demo, sandbox
 from criteo_audiences.cli.segments import segments
 from criteo_audiences.cli.uploads import remove, upload
-from criteo_audiences.cli.whoami import whoami
 
 app = typer.Typer(
     name="criteo-audiences",

@@ -35,8 +35,8 @@ from criteo_audiences.cli.options import (
     in_account,
     models_of,
 )
+from criteo_audiences.cli.output import print_json, print_table
 from criteo_audiences.cli.run import Run, run_connected
-from criteo_audiences.cli.streams import print_json, print_table
 
 if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
     from criteo_audiences import CriteoClient

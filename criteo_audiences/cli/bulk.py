@@ -8,10 +8,9 @@ import typer
 
 from criteo_audiences import BulkResult, ConfigurationError, CriteoError
 from criteo_audiences.cli.entities import has_settings, shown
-from criteo_audiences.cli.exit_codes import Exit, one_line
 from criteo_audiences.cli.options import Buyer, RetailerOption, Service, confirm, filled, in_account
+from criteo_audiences.cli.output import Exit, one_line, print_error, print_json, print_result
 from criteo_audiences.cli.run import Run, print_problems
-from criteo_audiences.cli.streams import print_error, print_json, print_result
 
 if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
     from criteo_audiences import CriteoClient

@@ -1,5 +1,6 @@
-"""`ad-sets` and `line-items`: which audiences campaigns reach."""
+"""`ad-sets`, `line-items`, `in-market` and `retailers`: what reaches audiences, and what segments are made of."""
 
+from collections import Counter
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,11 +8,12 @@ import typer
 
 from criteo_audiences.cli.entities import shown
 from criteo_audiences.cli.options import Service, examples, filled, grouped, models_of
+from criteo_audiences.cli.output import print_json, print_result, print_table
 from criteo_audiences.cli.run import Run, run_connected
-from criteo_audiences.cli.streams import print_json, print_result, print_table
 
-if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
+if TYPE_CHECKING:
     from criteo_audiences import CriteoClient
+
 
 ad_sets = typer.Typer(
     no_args_is_help=True,
@@ -151,3 +153,73 @@ async def _show(call: Coroutine[Any, Any, Any], line_item_id: str, state: Run) -
     print_result(f"{target.scope.value}:")
     for each in target.audience_ids:
         print_result(f"  {each}")
+
+
+in_market = typer.Typer(no_args_is_help=True, help="List what in-market segments can be made of.")
+
+AdvertiserArgument = Annotated[
+    str, typer.Argument(parser=filled, metavar="ADVERTISER_ID", help="Id of the advertiser.")
+]
+CountryArgument = Annotated[
+    str, typer.Argument(parser=filled, metavar="COUNTRY", help="ISO 3166-1 alpha-2 code, such as FR.")
+]
+
+
+@in_market.command(epilog=examples("in-market interests 123 FR"))
+@grouped
+def interests(advertiser_id: AdvertiserArgument, country: CountryArgument, state: Run) -> None:
+    """List interests; each has an id of Google's product taxonomy and its parent's."""
+
+    async def command(criteo: "CriteoClient") -> None:
+        found = await criteo.marketing_solutions.list_in_market_interests(advertiser_id, country)
+        _print(state, [{"id": each.id, "parent_id": each.parent_id} for each in found])
+
+    run_connected(command, state)
+
+
+@in_market.command(epilog=examples("in-market brands 123 FR --json"))
+@grouped
+def brands(advertiser_id: AdvertiserArgument, country: CountryArgument, state: Run) -> None:
+    """List brands with the number of people interested in them."""
+
+    async def command(criteo: "CriteoClient") -> None:
+        found = await criteo.marketing_solutions.list_in_market_brands(advertiser_id, country)
+        _print(state, [{"id": each.id, "name": each.name, "size": each.size} for each in found])
+
+    run_connected(command, state)
+
+
+def _print(state: Run, rows: list[dict[str, Any]]) -> None:
+    if state.json:
+        print_json({"ok": True, "items": rows})
+        return
+    header = list(rows[0]) if rows else ["nothing found"]
+    print_table(header, *(["" if value is None else str(value) for value in row.values()] for row in rows))
+
+
+AccountArgument = Annotated[
+    str, typer.Argument(parser=filled, metavar="ACCOUNT_ID", help="Id of the account, of `whoami retail-media`.")
+]
+
+
+def retailers(account_id: AccountArgument, state: Run) -> None:
+    """List the retailers that an account has segments or audiences of; these ids go with --retailer-id.
+
+    Criteo's audience endpoints know no others. Ids of those come from its campaign endpoints or its account team.
+    """
+
+    async def command(criteo: "CriteoClient") -> None:
+        of_segments = Counter(
+            [each.retailer_id async for each in criteo.retail_media.search_audience_segments(account_id)]
+        )
+        of_audiences = Counter([each.retailer_id async for each in criteo.retail_media.search_audiences(account_id)])
+        found = [
+            {"id": each, "segments": of_segments[each], "audiences": of_audiences[each]}
+            for each in sorted({*of_segments, *of_audiences} - {None}, key=str)
+        ]
+        if state.json:
+            print_json({"ok": True, "retailers": found})
+        else:
+            print_table(("id", "segments", "audiences"), *([str(cell) for cell in row.values()] for row in found))
+
+    run_connected(command, state)

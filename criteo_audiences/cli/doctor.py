@@ -1,23 +1,34 @@
-"""`doctor`: whether this machine, the login and Criteo fit together; a line each, with what to do where they do not."""
+"""`doctor`, `whoami` and `profiles`: whether this machine, a login and Criteo fit together, and whose login it is."""
 
 import importlib.util
 import os
 import platform
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import typer
 from attrs import asdict, frozen
 
 from criteo_audiences import AuthenticationError, CriteoError, PermissionDeniedError, __version__
 from criteo_audiences.cli import login
-from criteo_audiences.cli.exit_codes import Exit, exit_for, one_line
-from criteo_audiences.cli.options import Service, service_of
-from criteo_audiences.cli.run import Run, run
-from criteo_audiences.cli.streams import print_json, print_marked, print_verdict
+from criteo_audiences.cli.entities import shown
+from criteo_audiences.cli.options import Service, ServiceArgument, filled, grouped, service_of
+from criteo_audiences.cli.output import (
+    Exit,
+    exit_for,
+    one_line,
+    print_error,
+    print_json,
+    print_marked,
+    print_result,
+    print_verdict,
+)
+from criteo_audiences.cli.run import Run, run, run_connected
 
 if TYPE_CHECKING:
     from criteo_audiences import CriteoClient
+
 
 _EXTRAS: Final = {
     "files": ("duckdb", "files and tables cannot be read"),
@@ -157,3 +168,90 @@ async def _failure(call: Callable[[], Awaitable[Any]]) -> CriteoError | None:
     except CriteoError as error:
         return error
     return None
+
+
+profiles = typer.Typer(no_args_is_help=True, help="List and check the profiles of this machine.")
+
+NamesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        parser=filled, metavar="NAME...", help="Profiles (default: all).", autocompletion=login.complete_names
+    ),
+]
+
+
+@profiles.command("list")
+@grouped
+def list_profiles(state: Run) -> None:
+    """List the names of the profiles."""
+
+    async def command() -> None:
+        names = login.names()
+        if state.json:
+            print_json({"ok": True, "profiles": names})
+            return
+        for name in names:
+            print_result(name)
+
+    run(command, state)
+
+
+@profiles.command()
+@grouped
+def check(names: NamesArgument = None, *, state: Run) -> None:
+    """Log in with each profile, which spends no quota: ok, or what to do."""
+
+    async def command() -> None:
+        found = []
+        for name in names or login.names():
+            error = await _refusal(name)
+            text = "accepted" if error is None else one_line(error)
+            found.append({"profile": name, "ok": error is None, "text": text})
+            if error is not None:
+                state.code = state.code or exit_for(error)
+            if not state.json:
+                print_marked(error is None, f"{name}: {text}")
+        if state.json:
+            print_json({"ok": state.code is Exit.OK, "profiles": found})
+
+    run(command, state)
+
+
+async def _refusal(name: str) -> CriteoError | None:
+    try:
+        async with login.client(name) as criteo:
+            await criteo.authenticate()
+    except CriteoError as error:
+        return error
+    return None
+
+
+def whoami(service: ServiceArgument, state: Run) -> None:
+    """Show the application of the credentials, and the advertisers or accounts it may work for."""
+
+    async def command(criteo: "CriteoClient") -> None:
+        application = await service_of(criteo, service).get_application()
+        owners = await _owners(criteo, service)
+        if state.json:
+            found = {"id": application.application_id, **shown(application)}
+            del found["application_id"]
+            print_json({"ok": True, "application": found, "owners": owners})
+            return
+        print_result(f"{application.name} (application {application.application_id})")
+        for owner in owners:
+            print_result(f"  {owner['id']}  {owner['name']}")
+
+    run_connected(command, state)
+
+
+async def _owners(criteo: "CriteoClient", service: Service) -> list[dict[str, Any]]:
+    """Lists whom the application may work for; one that may not list them can still say who it is."""
+    try:
+        if service is Service.MARKETING_SOLUTIONS:
+            advertisers = await criteo.marketing_solutions.list_advertisers()
+            return [{"id": each.id, "name": each.advertiser_name} for each in advertisers]
+        if service is Service.RETAIL_MEDIA:
+            return [shown(each) async for each in criteo.retail_media.list_accounts()]
+    except CriteoError as error:
+        print_error(one_line(error))
+    return []

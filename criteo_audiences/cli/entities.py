@@ -16,7 +16,7 @@ import typer
 
 from criteo_audiences import ConfigurationError, Problem
 from criteo_audiences.cli.options import filled
-from criteo_audiences.cli.streams import print_error, read_content
+from criteo_audiences.cli.output import print_error, read_content
 
 FileOption = Annotated[
     str | None,

@@ -11,7 +11,7 @@ import typer
 
 from criteo_audiences import Operation
 from criteo_audiences.cli import login
-from criteo_audiences.cli.exit_codes import Exit
+from criteo_audiences.cli.journals import state_directory
 from criteo_audiences.cli.options import (
     Owner,
     SegmentArgument,
@@ -25,10 +25,8 @@ from criteo_audiences.cli.options import (
     service_of,
     share,
 )
-from criteo_audiences.cli.report import Plan
+from criteo_audiences.cli.output import Exit, Plan, print_error, print_json, print_result, print_table
 from criteo_audiences.cli.run import Run, run
-from criteo_audiences.cli.state_directory import state_directory
-from criteo_audiences.cli.streams import print_error, print_json, print_result, print_table
 from criteo_audiences.cli.uploads import FilesArgument, SourceOptions, announcement_of
 
 if TYPE_CHECKING:  # slow to import: `--help` need not wait for it

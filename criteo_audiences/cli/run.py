@@ -17,10 +17,22 @@ from attrs import define, field
 
 from criteo_audiences import BulkResult
 from criteo_audiences.cli import login
-from criteo_audiences.cli.exit_codes import Exit, exit_for, exit_for_problems, exit_for_report, one_line, shortfall
 from criteo_audiences.cli.options import filled
-from criteo_audiences.cli.report import Plan, print_report
-from criteo_audiences.cli.streams import flush, print_error, print_json, print_result, print_verdict
+from criteo_audiences.cli.output import (
+    Exit,
+    Plan,
+    exit_for,
+    exit_for_problems,
+    exit_for_report,
+    flush,
+    one_line,
+    print_error,
+    print_json,
+    print_report,
+    print_result,
+    print_verdict,
+    shortfall,
+)
 
 if TYPE_CHECKING:
     from criteo_audiences import CriteoClient, UploadReport

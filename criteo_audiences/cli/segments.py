@@ -20,6 +20,7 @@ from criteo_audiences.cli.bulk import (
     size_all,
 )
 from criteo_audiences.cli.entities import Definitions, FileOption, shown
+from criteo_audiences.cli.journals import note_operation
 from criteo_audiences.cli.kinds import CONTACT_LIST, SegmentSettings, types
 from criteo_audiences.cli.options import (
     AccountOption,
@@ -36,9 +37,8 @@ from criteo_audiences.cli.options import (
     in_account,
     models_of,
 )
+from criteo_audiences.cli.output import print_json, print_table
 from criteo_audiences.cli.run import Run, run_connected
-from criteo_audiences.cli.state_directory import note_operation
-from criteo_audiences.cli.streams import print_json, print_table
 
 if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
     from criteo_audiences import CriteoClient

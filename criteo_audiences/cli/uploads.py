@@ -13,6 +13,7 @@ import typer
 
 from criteo_audiences import ConfigurationError, HashAlgorithm, IdentifierType, Operation
 from criteo_audiences.cli import login
+from criteo_audiences.cli.journals import resume_command, usable_directory
 from criteo_audiences.cli.options import (
     Owner,
     RetailerOption,
@@ -27,10 +28,8 @@ from criteo_audiences.cli.options import (
     share,
     words_of,
 )
-from criteo_audiences.cli.report import Plan
+from criteo_audiences.cli.output import Plan, print_error
 from criteo_audiences.cli.run import Run, run
-from criteo_audiences.cli.state_directory import resume_command, usable_directory
-from criteo_audiences.cli.streams import print_error
 
 if TYPE_CHECKING:  # slow to import, and most commands upload nothing
     from criteo_audiences import CriteoClient, Table, UploadReport

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from criteo_audiences import Quota
-from criteo_audiences.cli.report import Plan
+from criteo_audiences.cli.output import Plan
 from criteo_audiences.sandbox import Sandbox
 
 SERVICE = "marketing-solutions"

@@ -11,8 +11,8 @@ import typer.main
 
 from criteo_audiences import ConfigurationError
 from criteo_audiences.cli import app
-from criteo_audiences.cli.exit_codes import one_line
 from criteo_audiences.cli.options import duration, share
+from criteo_audiences.cli.output import one_line
 
 PANELS = ["What", "Which rows", "Sending", "Limits", "Resuming", "Owner", "Output"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from criteo_audiences import IdentifierType, hash_email
-from criteo_audiences.cli.report import print_report
+from criteo_audiences.cli.output import print_report
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.uploads import Outcome, SourceRow, UploadReport
 

@@ -7,7 +7,7 @@ import pytest
 
 import criteo_audiences
 from criteo_audiences import CriteoError
-from criteo_audiences.cli.exit_codes import Exit, exit_for
+from criteo_audiences.cli.output import Exit, exit_for
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "errors.md").read_text(encoding="utf-8")
 ROWS = dict(re.findall(r"^\| `(\w+)` \|.*\| (\d+)[^|]*\|$", PAGE, flags=re.MULTILINE))
