@@ -1,4 +1,4 @@
-"""`stats`, `clear` and `erase`: what contact lists hold, and how people are removed from them and from what is stored."""
+"""`stats`, `clear` and `erase`: what contact lists hold, and how people are removed from them and from stored files."""
 
 import asyncio
 import datetime as dt
