@@ -8,13 +8,12 @@ from typing import Any, Final
 
 from aiohttp import web
 
-from criteo_audiences.sandbox import calls, versions
+from criteo_audiences.sandbox import calls
+from criteo_audiences.sandbox.attributes import read_number
 from criteo_audiences.sandbox.calls import answer, scope
 from criteo_audiences.sandbox.kinds import scattered
-from criteo_audiences.sandbox.problems import invalid
-from criteo_audiences.sandbox.schema import is_country
-from criteo_audiences.sandbox.search import read_number
-from criteo_audiences.sandbox.services import MARKETING_SOLUTIONS, RETAIL_MEDIA, Service
+from criteo_audiences.sandbox.problems import invalid, is_country
+from criteo_audiences.sandbox.services import ANY_VERSION, MARKETING_SOLUTIONS, RETAIL_MEDIA, STABLE_VERSION, Service
 
 _APPLICATION_ID = 1
 _ORGANIZATION_ID = 1
@@ -46,9 +45,9 @@ def routes(service: Service) -> list[web.RouteDef]:
         ]
     accounts: calls.Route = ("accounts", "GET", f"{base}/accounts", get_accounts)
     return [
-        *calls.routes(service, rows, versions.ANY),
+        *calls.routes(service, rows, ANY_VERSION),
         # OpenAPI does not have it under "experimental".
-        *calls.routes(service, [accounts] if service.name == RETAIL_MEDIA.name else [], versions.STABLE),
+        *calls.routes(service, [accounts] if service.name == RETAIL_MEDIA.name else [], STABLE_VERSION),
     ]
 
 

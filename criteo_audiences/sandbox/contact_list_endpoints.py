@@ -9,17 +9,15 @@ from typing import Any
 import attrs
 from aiohttp import web
 
-from criteo_audiences.sandbox import calls, versions
+from criteo_audiences.sandbox import calls
 from criteo_audiences.sandbox.call_log import ENTRY
-from criteo_audiences.sandbox.calls import answer, scope
+from criteo_audiences.sandbox.calls import STATE, answer, scope
 from criteo_audiences.sandbox.calls import document as document_of
 from criteo_audiences.sandbox.contact_list import AmendmentCounts, ContactList, IdentifierRule
 from criteo_audiences.sandbox.entities import SegmentEntity, timestamp
 from criteo_audiences.sandbox.kinds import matched
-from criteo_audiences.sandbox.problems import invalid
-from criteo_audiences.sandbox.schema import required, required_object
-from criteo_audiences.sandbox.services import Service
-from criteo_audiences.sandbox.state import STATE
+from criteo_audiences.sandbox.problems import invalid, required, required_object
+from criteo_audiences.sandbox.services import ANY_VERSION, Service
 
 
 @attrs.frozen
@@ -130,7 +128,7 @@ def routes(service: Service) -> list[web.RouteDef]:
         ("amend", amend_method, f"{base}/audience-segments/{contact_list}{amend_end}", amend_contact_list),
         ("clear", clear_method, f"{base}/audience-segments/{contact_list}{clear_end}", clear_contact_list),
     ]
-    return calls.routes(service, rows, versions.ANY)
+    return calls.routes(service, rows, ANY_VERSION)
 
 
 async def amend_contact_list(request: web.Request) -> web.Response:

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 import attrs
 
-from criteo_audiences.sandbox.problems import Violation
-from criteo_audiences.sandbox.schema import (
+from criteo_audiences.sandbox.problems import (
     Check,
+    Violation,
     is_country,
     is_int32,
     is_int64,

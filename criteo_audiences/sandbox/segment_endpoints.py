@@ -6,12 +6,21 @@ from typing import Any
 
 from aiohttp import web
 
-from criteo_audiences.sandbox import calls, versions
-from criteo_audiences.sandbox.attributes import change, change_violations, creation_violations, own_attributes
+from criteo_audiences.sandbox import calls
+from criteo_audiences.sandbox.attributes import (
+    change,
+    change_violations,
+    creation_violations,
+    matching,
+    own_attributes,
+    read_filters,
+    read_page,
+)
 from criteo_audiences.sandbox.calls import (
     Action,
     CallScope,
     Item,
+    ServerState,
     answer,
     bulk,
     full_entity,
@@ -23,9 +32,7 @@ from criteo_audiences.sandbox.calls import document as document_of
 from criteo_audiences.sandbox.contact_list import ContactList
 from criteo_audiences.sandbox.entities import SegmentEntity
 from criteo_audiences.sandbox.problems import Violation
-from criteo_audiences.sandbox.search import matching, read_filters, read_page
-from criteo_audiences.sandbox.services import Service
-from criteo_audiences.sandbox.state import ServerState
+from criteo_audiences.sandbox.services import ANY_VERSION, Service
 
 _SOME_ID = "1"
 _OWNERS = {"advertiser_id": "advertiserId", "account_id": "accountId", "data_provider_id": "dataProviderId"}
@@ -142,7 +149,7 @@ def routes(service: Service) -> list[web.RouteDef]:
         ("delete", "POST", f"{segments}/delete", bulk(DELETE)),
         ("search", "POST", f"{segments}/search", search_segments),
     ]
-    return calls.routes(service, rows, versions.ANY)
+    return calls.routes(service, rows, ANY_VERSION)
 
 
 async def search_segments(request: web.Request) -> web.Response:

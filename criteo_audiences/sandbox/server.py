@@ -17,17 +17,15 @@ from criteo_audiences.sandbox import (
     catalog_endpoints,
     contact_list_endpoints,
     segment_endpoints,
-    size_endpoints,
     token_endpoint,
 )
 from criteo_audiences.sandbox.call_log import ENTRY
-from criteo_audiences.sandbox.calls import CALL
+from criteo_audiences.sandbox.calls import CALL, STATE, ServerState
 from criteo_audiences.sandbox.dialects import Answer, Occasion
 from criteo_audiences.sandbox.faults import Fault
 from criteo_audiences.sandbox.problems import ProblemError, problem
 from criteo_audiences.sandbox.quota import CallQuota, rate_limit_headers
 from criteo_audiences.sandbox.services import Service
-from criteo_audiences.sandbox.state import STATE, ServerState
 from criteo_audiences.sandbox.wire import (
     FAULT,
     NoReply,
@@ -135,7 +133,7 @@ def _routes(service: Service) -> list[web.RouteDef]:
     return [
         *segment_endpoints.routes(service),
         *contact_list_endpoints.routes(service),
-        *((*audience_endpoints.routes(service), *size_endpoints.routes(service)) if service.audiences else ()),
+        *((*audience_endpoints.routes(service), *audience_endpoints.size_routes(service)) if service.audiences else ()),
         *catalog_endpoints.routes(service),
     ]
 

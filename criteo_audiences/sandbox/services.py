@@ -1,15 +1,19 @@
-"""Describe Criteo's three services as data: where they differ in their paths, fields and words.
+"""Criteo's three services as data: where they differ in their paths, fields and words; and the ends of API versions.
 
-Everything here is OpenAPI's unless a comment says otherwise.
+Everything here is OpenAPI's unless a comment says otherwise. A version that ends is announced as the versioning policy of
+Criteo's guide says: `Deprecation` and `Sunset` headers, an entry among the warnings, then 410.
 """
 
 import math
+import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Final, Literal
 
 import attrs
 
-from criteo_audiences.sandbox import kinds, versions
+from criteo_audiences.sandbox import kinds
 from criteo_audiences.sandbox.contact_list import (
     IdentifierRule,
     is_email,
@@ -19,6 +23,76 @@ from criteo_audiences.sandbox.contact_list import (
     is_phone_number,
 )
 from criteo_audiences.sandbox.kinds import Kind
+from criteo_audiences.sandbox.problems import ProblemError, Violation
+
+STABLE_VERSION: Final = "[0-9]{4}-[0-9]{2}"
+# "preview" is the old name of "experimental" and still answers.
+EXPERIMENTAL_VERSION: Final = "experimental|preview"
+ANY_VERSION: Final = f"{STABLE_VERSION}|{EXPERIMENTAL_VERSION}"
+
+
+@attrs.frozen
+class Notice:
+    """What every answer under a deprecated version says in addition."""
+
+    headers: Mapping[str, str]
+    warning: Violation
+
+
+class Versions:
+    """Which versions are deprecated, and which are gone; all others are current."""
+
+    def __init__(self) -> None:
+        self._notices: dict[str, Notice] = {}
+        self._retired: set[str] = set()
+
+    def deprecate(self, version: str, sunset: datetime | None) -> None:
+        """Announce the end of a version.
+
+        Raises:
+            ValueError: No path can have that version, or the moment has no time zone.
+        """
+        _check(version)
+        headers = {"Deprecation": "true"}
+        if sunset is not None:
+            if sunset.tzinfo is None:
+                raise ValueError("sunset must have a time zone")
+            headers["Sunset"] = format_datetime(sunset.astimezone(UTC), usegmt=True)
+        detail = f"Version {version} of the API is deprecated."
+        self._notices[version] = Notice(headers, Violation("endpoint-deprecated", detail, type="deprecation"))
+
+    def retire(self, version: str) -> None:
+        """Retire a version.
+
+        Raises:
+            ValueError: No path can have that version.
+        """
+        _check(version)
+        self._notices.pop(version, None)
+        self._retired.add(version)
+
+    def notice(self, path: str) -> Notice | None:
+        """Returns what the answer to a call adds; ``None`` when its version is not deprecated."""
+        return self._notices.get(_version(path))
+
+    def check(self, path: str) -> None:
+        """Refuse a call under a version that is gone.
+
+        Raises:
+            ProblemError: 410.
+        """
+        if _version(path) in self._retired:
+            raise ProblemError(410, "This version of the API is no longer supported.")
+
+
+def _version(path: str) -> str:
+    return path.split("/")[1]
+
+
+def _check(version: str) -> None:
+    if not re.fullmatch(ANY_VERSION, version):
+        raise ValueError('a version is "YYYY-MM", "experimental" or "preview"')
+
 
 ServiceName = Literal["marketing-solutions", "retail-media", "commerce-grid"]
 
@@ -46,7 +120,7 @@ class AudienceTraits:
     """The channels that a size can be asked for; without any, none is named."""
     estimable: tuple[str, ...]
     """The settings objects of segments whose size can be estimated before they exist."""
-    versions: str = versions.ANY
+    versions: str = ANY_VERSION
     """The API versions that have all of this; the others only have the search of audiences."""
 
 
@@ -185,7 +259,7 @@ RETAIL_MEDIA: Final = Service(
         limits=Limits(name=256, description=500),
         channels=("Onsite", "Offsite"),
         estimable=("events",),
-        versions=versions.EXPERIMENTAL,
+        versions=EXPERIMENTAL_VERSION,
     ),
 )
 COMMERCE_GRID: Final = Service(

@@ -9,9 +9,8 @@ from typing import Final
 from attrs import evolve, frozen
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.tables.files.encoding import Guess, narrow_encoding, transcoded
 from criteo_audiences.tables.files.formats import delimited_layout, is_json, is_parquet, json_layout, parquet_layout
-from criteo_audiences.tables.files.layout import Layout
+from criteo_audiences.tables.files.layout import Guess, Layout, narrow_encoding, transcoded
 from criteo_audiences.tables.files.paths import is_read_once, name_of, no_file, require_no_lake
 from criteo_audiences.tables.files.pipes import OpenStream, arriving
 from criteo_audiences.tables.files.scan import HEAD, Scan

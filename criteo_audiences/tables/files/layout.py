@@ -1,10 +1,14 @@
-"""What a file is: format, encoding, delimiter, header and the first rows."""
+"""What a file is: format, encoding, delimiter, header and the first rows; encodings are detected and converted here."""
 
-from collections.abc import Callable
+import codecs
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Literal
 
 from attrs import field, frozen
 
+from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.tables.files.paths import LiteralPath
 
 Compression = Literal["none", "gzip", "zstd"]
@@ -67,3 +71,210 @@ class Layout:
     hiding: int | None = None
     notes: tuple[str, ...] = ()
     sample: tuple[Row, ...] = field(default=(), repr=False)
+
+
+REPLACEMENT: Final = "\ufffd"
+"""Stands for what could not be decoded; no identifier may hold it."""
+
+_ASCII: Final = bytes(range(0x80))
+# Of the bytes beyond ASCII, how many must be well-formed UTF-8 for the others to be damage and not another encoding.
+# Text of a code page hardly ever is, by accident.
+_WELL_FORMED: Final = 0.5
+_SURELY_WELL_FORMED: Final = 0.9
+# Japanese spreadsheets write Shift JIS. A fifth of the characters beyond ASCII being kana is less than any Japanese
+# text has, and far more than another code page's text has by accident.
+_KANA = re.compile("[\u3041-\u30ff]+")
+_LEAST_KANA: Final = 0.2
+_MOST_DAMAGE: Final = 0.01
+_SAMPLED_PIECES: Final = 512
+_ENOUGH_LINES: Final = 64 * 1024
+# Of the bytes beyond ASCII, how many are within words that an encoding explains.
+_MOST_INSIDE: Final = 0.9
+_SURE_CHARACTERS: Final = 20
+_SURE_LETTERS: Final = 16
+# Words of two-byte characters, which no Latin letter touches: `\xc5sa` is a Swedish name, not a Chinese word.
+_PAIRS: Final = rb"(?<![A-Za-z\x80-\xff])(?:[\xa1-\xfe][%s])+(?![A-Za-z\x80-\xff])"
+_HIGH_PAIRS: Final = re.compile(_PAIRS % rb"\xa1-\xfe")
+_BIG5_PAIRS: Final = re.compile(_PAIRS % rb"\x40-\x7e\xa1-\xfe")
+# How much of a text's characters are common ones, at least: those of another encoding are spread over all.
+_EAST_ASIAN: Final = (
+    ("euc_jp", _HIGH_PAIRS, 1.0),
+    ("euc_kr", _HIGH_PAIRS, 0.9),
+    ("gb2312", _HIGH_PAIRS, 0.7),
+    ("big5", _BIG5_PAIRS, 0.8),
+)
+_WIDER: Final = {"euc_kr": "cp949", "gb2312": "gb18030", "big5": "cp950"}
+_COMMON_LEADS: Final = {"gb2312": (0xB0, 0xD7), "big5": (0xA4, 0xC6)}
+# A quarter of Chinese text; none is a common character of Japanese.
+_LAST_CHINESE = re.compile(rb"(?:[\xa1-\xff]{2})*?[\xd0-\xd7][\xa1-\xff]")
+_HANGUL = re.compile("[\uac00-\ud7a3]")
+_LONG_RUN = re.compile(rb"(?<![A-Za-z])[\xa8\xaa\xaf\xb2-\xb4\xb8\xba\xbf-\xff]{2,}(?![A-Za-z])")
+_LETTERS: Final = {
+    "cp1251": "оеаинтсрвлОЕАИНТСРВЛ",
+    "koi8-r": "оеаинтсрвлОЕАИНТСРВЛ",
+    "cp1253": "αοιετσνηυρςκ",
+    "cp1255": "יוהלארתבמש",
+    "cp1256": "اليمنرتبهو",
+}
+_LEAST_LETTERS: Final = 0.5
+_CLEARLY: Final = 0.1
+# `l` with stroke, `a` with ogonek and `z` with dot between letters, where Western text has raised figures.
+_POLISH = re.compile(rb"[A-Za-z][\xb3\xb9\xbf][A-Za-z]")
+# Letters of Czech, Hungarian and Croatian of which no Western language has all.
+_CENTRAL: Final = tuple(frozenset(letters.encode("cp1250")) for letters in ("řšč", "řžě", "őűö", "čćšž"))
+# Bytes decoded at a time: damaged and foreign text takes long to decode, and Python's lock is held meanwhile.
+_PIECE: Final = 32 * 1024
+
+
+@frozen
+class Guess:
+    """The encoding that a text's bytes suggest.
+
+    Attributes:
+        encoding: the codec's name.
+        sure: whether no other encoding explains them equally well.
+    """
+
+    encoding: str
+    sure: bool
+
+
+def narrow_encoding(read: Callable[[], Iterable[bytes]]) -> Guess:
+    """Returns the encoding that explains a text's bytes: UTF-8 with damaged places, another alphabet's, or cp1252.
+
+    Args:
+        read: begins to read the whole text, which is not clean UTF-8.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("ignore")
+    beyond_ascii = well_formed = 0
+    for chunk in _pieces(read()):
+        beyond = len(chunk.translate(None, _ASCII))
+        beyond_ascii += beyond
+        well_formed += len(decoder.decode(chunk).encode()) - (len(chunk) - beyond)
+    if well_formed >= beyond_ascii * _WELL_FORMED:
+        return Guess("utf-8", sure=well_formed >= beyond_ascii * _SURELY_WELL_FORMED)
+    if _is_japanese(read(), "cp932"):
+        return Guess("cp932", sure=True)
+    lines = _foreign_lines(read())
+    return _double_byte(lines) or _other_alphabet(lines) or _latin(lines)
+
+
+def _is_japanese(chunks: Iterable[bytes], encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    beyond_ascii = kana = damaged = 0
+    for chunk in itertools.islice(_pieces(chunks), _SAMPLED_PIECES):
+        text = decoder.decode(chunk)
+        beyond_ascii += len(text) - len(text.encode("ascii", "ignore"))
+        kana += len(text) - len(_KANA.sub("", text))
+        damaged += text.count(REPLACEMENT)
+    return kana >= beyond_ascii * _LEAST_KANA and damaged <= beyond_ascii * _MOST_DAMAGE
+
+
+def _foreign_lines(chunks: Iterable[bytes]) -> bytes:
+    """Returns the first lines with bytes beyond ASCII: few of a file's lines may have any."""
+    kept: list[bytes] = []
+    size = 0
+    rest = b""
+    for piece in itertools.islice(_pieces(chunks), _SAMPLED_PIECES):
+        *lines, rest = (rest + piece).split(b"\n")
+        foreign = [line for line in lines if not line.isascii()]
+        kept += foreign
+        size += sum(map(len, foreign))
+        if size > _ENOUGH_LINES:
+            break
+    return b"\n".join((*kept, rest))
+
+
+def _double_byte(lines: bytes) -> Guess | None:
+    """Detects encodings of East Asia, in which nearly all bytes beyond ASCII belong to words of two-byte characters."""
+    beyond_ascii = len(lines.translate(None, _ASCII))
+    for encoding, words, least in _EAST_ASIAN:
+        found = words.findall(lines)
+        inside = sum(len(word.translate(None, _ASCII)) for word in found)
+        characters = "".join(word.decode(encoding, "ignore") for word in found)
+        if inside < beyond_ascii * _MOST_INSIDE or not characters:
+            continue
+        if encoding == "euc_jp":
+            if _is_japanese([lines], encoding):
+                return Guess(encoding, sure=True)
+        elif _common(characters, encoding) >= least * len(characters):
+            return _settled(encoding, characters)
+    return None
+
+
+def _settled(encoding: str, characters: str) -> Guess:
+    """Doubts what is Chinese or Korean by its pairs of bytes where they may as well be Japanese in kanji only."""
+    enough = len(characters) >= _SURE_CHARACTERS
+    if encoding == "gb2312" and not _LAST_CHINESE.match(characters.encode(encoding)):
+        return Guess("euc_jp" if enough else "gb18030", sure=False)
+    return Guess(_WIDER[encoding], sure=enough)
+
+
+def _common(characters: str, encoding: str) -> int:
+    """Counts characters that texts in an encoding consist of: Hangul, or those in the half of the common ones."""
+    if encoding == "euc_kr":
+        return len(_HANGUL.findall(characters))
+    first, last = _COMMON_LEADS[encoding]
+    return sum(1 for character in characters if first <= character.encode(encoding, "replace")[0] <= last)
+
+
+def _other_alphabet(lines: bytes) -> Guess | None:
+    """Detects Cyrillic and other alphabets, whose words consist of bytes beyond ASCII, by their most common letters."""
+    words = b"".join(_LONG_RUN.findall(lines))
+    if len(words) < len(lines.translate(None, _ASCII)) * _MOST_INSIDE:
+        return None
+    shares = {
+        encoding: sum(map(words.count, (bytes([byte]) for byte in letters.encode(encoding)))) / len(words)
+        for encoding, letters in _LETTERS.items()
+    }
+    best, second = sorted(shares, key=shares.__getitem__, reverse=True)[:2]
+    if shares[best] < _LEAST_LETTERS:
+        return None
+    return Guess(best, sure=shares[best] - shares[second] >= _CLEARLY and len(words) >= _SURE_LETTERS)
+
+
+def _latin(lines: bytes) -> Guess:
+    """Distinguishes Central European text from Western by letters that stand where no Western word has any."""
+    bytes_there = frozenset(lines.translate(None, _ASCII))
+    if _POLISH.search(lines) or any(bytes_there >= letters for letters in _CENTRAL):
+        return Guess("cp1250", sure=True)
+    return Guess("cp1252", sure=False)
+
+
+def transcoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    """Yields a text in UTF-8 without a byte order mark, `REPLACEMENT` where bytes mean nothing.
+
+    Raises:
+        ConfigurationError: when the codec cannot read the text at all, as UTF-16 without a byte order mark.
+    """
+    try:
+        yield from _transcoded(chunks, encoding)
+    except UnicodeError:  # it holds the text, so the error below must not carry it as its context
+        failed = True
+    else:
+        failed = False
+    if failed:
+        raise ConfigurationError(
+            f"The text cannot be read with encoding={encoding!r} (--encoding): leave it out, or name the codec it was "
+            "written with; UTF-16 and UTF-32 without a byte order mark need 'utf-16-le' or the like."
+        )
+
+
+def _transcoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    begun = False
+    for chunk in _pieces(chunks):
+        text = decoder.decode(chunk)
+        if text and not begun:
+            begun, text = True, text.removeprefix("\ufeff")
+        if text:
+            yield text.encode()
+    rest = decoder.decode(b"", final=True)
+    if rest:
+        yield rest.encode()
+
+
+def _pieces(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
+        for start in range(0, len(chunk), _PIECE):
+            yield chunk[start : start + _PIECE]
