@@ -1,7 +1,7 @@
 """Problems as Criteo words them, and the values of a request held against a schema of OpenAPI.
 
-A problem has a category, a code, and an id that ties it to a request. No message here may quote what the caller sent: it
-could be an identifier.
+A problem has a category, a code, and an id that ties it to a request. No message here may quote what the caller sent:
+it could be an identifier.
 """
 
 import re

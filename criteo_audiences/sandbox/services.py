@@ -1,7 +1,7 @@
 """Criteo's three services as data: where they differ in their paths, fields and words; and the ends of API versions.
 
-Everything here is OpenAPI's unless a comment says otherwise. A version that ends is announced as the versioning policy of
-Criteo's guide says: `Deprecation` and `Sunset` headers, an entry among the warnings, then 410.
+Everything here is OpenAPI's unless a comment says otherwise. A version that ends is announced as Criteo's versioning
+policy says: `Deprecation` and `Sunset` headers, an entry among the warnings, then 410.
 """
 
 import math

@@ -18,7 +18,7 @@ from criteo_audiences import (
     blocking,
     uploads,
 )
-from criteo_audiences.blocking import commerce_grid, marketing_solutions, retail_media
+from criteo_audiences.blocking import services
 from criteo_audiences.commerce_grid import CommerceGrid
 from criteo_audiences.marketing_solutions import MarketingSolutions
 from criteo_audiences.retail_media import RetailMedia
@@ -28,9 +28,9 @@ from tests.kit import assert_adds_up
 
 TWINS: dict[type, type] = {
     CriteoClient: blocking.CriteoClient,
-    MarketingSolutions: marketing_solutions.MarketingSolutions,
-    RetailMedia: retail_media.RetailMedia,
-    CommerceGrid: commerce_grid.CommerceGrid,
+    MarketingSolutions: services.MarketingSolutions,
+    RetailMedia: services.RetailMedia,
+    CommerceGrid: services.CommerceGrid,
     endpoints.Search: blocking.Search,
     uploads.UploadStream: blocking.UploadStream,
 }
