@@ -158,8 +158,14 @@ class WindowCheck:
 _RECENT: Final = 16
 """Batches by whose pace the others are judged, at least; later on a part of those that went out."""
 
-_PREPARING: Final = 1.0
-"""How long looking for duplicates takes, as a share of the seconds that reading the table took."""
+_PREPARING: Final = 1.5
+"""How long looking for duplicates takes, in terms of the seconds that reading the table took."""
+
+_FORESEEN: Final = 0.25
+"""How much what was foreseen of sending a table counts, in terms of a pass that has been seen in full."""
+
+_HALF_DONE: Final = 0.5
+"""How much of a batch in flight is done, on average."""
 
 DISTINCT: Final = 0.8
 """The share of a table's rows that is taken to be left for sending, before its duplicates are known."""
@@ -219,6 +225,9 @@ class TimeLeft:
     answers_after: float = 0.0
     _reading_began: float = 0.0
     _reading_took: float | None = None
+    _work: float = 0.0  # seconds that a table takes before its first batch
+    _is_paced_by_work: bool = False
+    _opened: float | None = None  # when the first came back: those that went out before filled the slots there were
     _began: float | None = None
     _begins: list[float] = field(factory=list)  # waits for the quota left out
     _ends: list[float] = field(factory=list)
@@ -239,11 +248,13 @@ class TimeLeft:
         """
         took = now - self._reading_began
         if staged < 1:
-            return took / staged * (1 + _PREPARING) - took, 0.0
+            self._work = took / staged * (1 + _PREPARING)
+            return self._work - took, 0.0
         if self._reading_took is None:
             self._reading_took = took
         spent = took - self._reading_took
         left = max(_PREPARING * self._reading_took - spent, _LATE * spent)
+        self._work = took + left
         return left, spent / (spent + left) if spent else 0.0
 
     def begin(self, moment: Moment) -> None:
@@ -254,6 +265,7 @@ class TimeLeft:
     def note(self, moment: Moment) -> None:
         """Notes that a batch came back that Criteo took."""
         self._ends.append(moment.now)
+        self._opened = moment.active if self._opened is None else self._opened
 
     def for_batches(self, batches: float, moment: Moment) -> float:
         """Returns the seconds until so many more batches have come back.
@@ -268,7 +280,26 @@ class TimeLeft:
         each, idle = self._pace(call, moment)
         to_go_out = max(0.0, max(0.0, batches - moment.in_flight) * each - idle)
         left = to_go_out + max(call - (0.0 if to_go_out else idle), _LATE * idle)
+        if not self._begins:
+            self._is_paced_by_work = self._work > left
+        if self._is_paced_by_work:
+            left = self._by_work(batches, moment)
         return left if moment.window is None else max(left, self._windows(batches, moment, each, call))
+
+    def _by_work(self, batches: float, moment: Moment) -> float:
+        """Returns the seconds until so many batches have come back when this machine is the limit, not the network.
+
+        Then a table takes about as long to send as it took to read and to prepare. Batches in flight wait for the
+        machine, too, so when they went out shows no pace: what has been done of all of them does.
+
+        Args:
+            batches: still to come back, those in flight included.
+            moment: the present one.
+        """
+        spent = moment.active - self._begins[0] if self._begins else 0.0
+        done = len(self._ends) + _HALF_DONE * min(batches, moment.in_flight)
+        share = done / (len(self._ends) + batches)
+        return (spent + _FORESEEN * self._work) / (share + _FORESEEN) * (1 - share)
 
     def _call(self, moment: Moment) -> float:
         """Returns the seconds that a call takes, or is taken for as long as none has come back."""
@@ -290,10 +321,14 @@ class TimeLeft:
             return call / self.room(call), 0.0
         idle = max(0.0, moment.active - begins[-1])
         share = 4 if moment.is_full else 2  # a source may have bursts
-        recent = min(len(begins) - 1, max(_RECENT, len(begins) // share))
+        opened = math.inf if self._opened is None else self._opened
+        fresh = len(begins) - bisect_right(begins, opened)
+        recent = min((fresh if fresh > 1 else len(begins)) - 1, max(_RECENT, len(begins) // share))
         span = begins[-1] - begins[-1 - recent]
         if not recent or span < call:
             span, recent = call, len(begins) - bisect_right(begins, begins[-1] - call)
+            if fresh > 1 and opened > begins[-1] - call:
+                span, recent = max(begins[-1] - opened, fresh * call / self.room(call)), fresh
             if moment.is_full and recent == len(begins):  # none has come back yet
                 recent = max(recent, round(self.room(call)))
         if idle > _NOTICEABLE * max(span / recent * moment.in_flight, call):  # it has become slower

@@ -1,7 +1,7 @@
 """The three services without `await`: one line a method, which is typed and explained where its async one is."""
 
 from criteo_audiences import commerce_grid, marketing_solutions, retail_media
-from criteo_audiences.blocking.twins import Service, blocking, blocking_upload
+from criteo_audiences.blocking.twins import Service, blocking, blocking_source
 
 
 class MarketingSolutions(Service):
@@ -15,10 +15,10 @@ class MarketingSolutions(Service):
     amend_contact_list = blocking(marketing_solutions.MarketingSolutions.amend_contact_list)
     clear_contact_list = blocking(marketing_solutions.MarketingSolutions.clear_contact_list)
     get_contact_list_statistics = blocking(marketing_solutions.MarketingSolutions.get_contact_list_statistics)
-    upload_contact_list = blocking_upload(marketing_solutions.MarketingSolutions.upload_contact_list)
-    stream_contact_list = blocking(marketing_solutions.MarketingSolutions.stream_contact_list)
-    mirror_contact_list = blocking(marketing_solutions.MarketingSolutions.mirror_contact_list)
-    replace_contact_list = blocking(marketing_solutions.MarketingSolutions.replace_contact_list)
+    upload_contact_list = blocking_source(marketing_solutions.MarketingSolutions.upload_contact_list)
+    stream_contact_list = blocking_source(marketing_solutions.MarketingSolutions.stream_contact_list)
+    mirror_contact_list = blocking_source(marketing_solutions.MarketingSolutions.mirror_contact_list)
+    replace_contact_list = blocking_source(marketing_solutions.MarketingSolutions.replace_contact_list)
     compute_audience_segment_sizes = blocking(marketing_solutions.MarketingSolutions.compute_audience_segment_sizes)
     estimate_audience_segment_size = blocking(marketing_solutions.MarketingSolutions.estimate_audience_segment_size)
     list_in_market_interests = blocking(marketing_solutions.MarketingSolutions.list_in_market_interests)
@@ -45,10 +45,10 @@ class RetailMedia(Service):
     amend_contact_list = blocking(retail_media.RetailMedia.amend_contact_list)
     clear_contact_list = blocking(retail_media.RetailMedia.clear_contact_list)
     get_contact_list_statistics = blocking(retail_media.RetailMedia.get_contact_list_statistics)
-    upload_contact_list = blocking_upload(retail_media.RetailMedia.upload_contact_list)
-    stream_contact_list = blocking(retail_media.RetailMedia.stream_contact_list)
-    mirror_contact_list = blocking(retail_media.RetailMedia.mirror_contact_list)
-    replace_contact_list = blocking(retail_media.RetailMedia.replace_contact_list)
+    upload_contact_list = blocking_source(retail_media.RetailMedia.upload_contact_list)
+    stream_contact_list = blocking_source(retail_media.RetailMedia.stream_contact_list)
+    mirror_contact_list = blocking_source(retail_media.RetailMedia.mirror_contact_list)
+    replace_contact_list = blocking_source(retail_media.RetailMedia.replace_contact_list)
     compute_audience_segment_sizes = blocking(retail_media.RetailMedia.compute_audience_segment_sizes)
     estimate_audience_segment_size = blocking(retail_media.RetailMedia.estimate_audience_segment_size)
     create_audiences = blocking(retail_media.RetailMedia.create_audiences)
@@ -76,8 +76,8 @@ class CommerceGrid(Service):
     amend_contact_list = blocking(commerce_grid.CommerceGrid.amend_contact_list)
     clear_contact_list = blocking(commerce_grid.CommerceGrid.clear_contact_list)
     get_contact_list_statistics = blocking(commerce_grid.CommerceGrid.get_contact_list_statistics)
-    upload_contact_list = blocking_upload(commerce_grid.CommerceGrid.upload_contact_list)
-    stream_contact_list = blocking(commerce_grid.CommerceGrid.stream_contact_list)
-    mirror_contact_list = blocking(commerce_grid.CommerceGrid.mirror_contact_list)
-    replace_contact_list = blocking(commerce_grid.CommerceGrid.replace_contact_list)
+    upload_contact_list = blocking_source(commerce_grid.CommerceGrid.upload_contact_list)
+    stream_contact_list = blocking_source(commerce_grid.CommerceGrid.stream_contact_list)
+    mirror_contact_list = blocking_source(commerce_grid.CommerceGrid.mirror_contact_list)
+    replace_contact_list = blocking_source(commerce_grid.CommerceGrid.replace_contact_list)
     get_application = blocking(commerce_grid.CommerceGrid.get_application)

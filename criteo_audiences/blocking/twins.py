@@ -11,6 +11,7 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, Protocol, TypeVa
 
 from criteo_audiences import uploads
 from criteo_audiences.blocking.portal import Caller, Portal
+from criteo_audiences.mirrors import MirrorReport
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.results import Page
 from criteo_audiences.session import endpoints
@@ -177,23 +178,30 @@ def blocking(method: Callable[..., Any], /) -> Any:
     return twin
 
 
-class UploadMethod(Protocol[P]):
-    """A method that uploads a source, for type checkers, which are told what is none."""
+class SourceMethod(Protocol[P, T_co]):
+    """A method that takes a source, for type checkers, which are told what is none."""
 
     @overload
-    def __call__(  # type: ignore[overload-overlap]
-        self, segment_id: str, source: Lookalike, *args: P.args, **options: P.kwargs
-    ) -> NotASource: ...
+    def __call__(self, segment_id: str, source: Lookalike, *args: P.args, **options: P.kwargs) -> NotASource: ...
     @overload
-    def __call__(self, segment_id: str, source: Source, *args: P.args, **options: P.kwargs) -> UploadReport: ...
+    def __call__(self, segment_id: str, source: Source, *args: P.args, **options: P.kwargs) -> T_co: ...
 
 
-def blocking_upload(
+@overload
+def blocking_source(
     method: Callable[Concatenate[Any, str, Source, P], Coroutine[Any, Any, UploadReport]], /
-) -> UploadMethod[P]:
+) -> SourceMethod[P, UploadReport]: ...
+@overload
+def blocking_source(
+    method: Callable[Concatenate[Any, str, Source, P], Coroutine[Any, Any, MirrorReport]], /
+) -> SourceMethod[P, MirrorReport]: ...
+@overload
+def blocking_source(
+    method: Callable[Concatenate[Any, str, Source, P], AbstractAsyncContextManager[uploads.UploadStream]], /
+) -> SourceMethod[P, AbstractContextManager[UploadStream]]: ...
+def blocking_source(method: Callable[..., Any], /) -> Any:
     """Returns what `blocking` does, for a method with several signatures: mypy would take the first one for all."""
-    upload: Any = blocking(method)
-    return upload  # type: ignore[no-any-return]
+    return blocking(method)
 
 
 def like(method: object) -> Callable[[F], F]:
@@ -281,4 +289,4 @@ def _of_this_side(annotation: Any) -> Any:
     return annotation if side is None else side[get_args(annotation)]
 
 
-__all__ = ["Method", "Search", "Service", "Twin", "UploadStream", "blocking", "blocking_upload", "like"]
+__all__ = ["Method", "Search", "Service", "Twin", "UploadStream", "blocking", "blocking_source", "like"]

@@ -170,7 +170,22 @@ class CommerceGrid(Segments):
         check = self._segment_check(segment_id, data_provider_id)
         return await self._contact_lists.upload(segment_id, source, check, options)
 
+    @overload
+    def mirror_contact_list(  # type: ignore[overload-overlap]
+        self,
+        segment_id: str,
+        source: Lookalike,
+        *,
+        data_provider_id: str | None = None,
+        **options: Unpack[MirrorOptions],
+    ) -> NotASource: ...
+
+    @overload
     async def mirror_contact_list(
+        self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[MirrorOptions]
+    ) -> MirrorReport: ...
+
+    async def mirror_contact_list(  # type: ignore[misc]  # pyright: ignore[reportInconsistentOverload]
         self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[MirrorOptions]
     ) -> MirrorReport:
         """Makes a contact list hold what a source does, by sending only what has changed since the last time.
@@ -200,7 +215,32 @@ class CommerceGrid(Segments):
         check = self._segment_check(segment_id, data_provider_id)
         return await self._contact_lists.mirror(segment_id, source, check, options)
 
+    @overload
+    def replace_contact_list(  # type: ignore[overload-overlap]
+        self,
+        segment_id: str,
+        source: Lookalike,
+        *,
+        data_provider_id: str | None = None,
+        **options: Unpack[HashedUpload],
+    ) -> NotASource: ...
+
+    @overload
+    def replace_contact_list(  # type: ignore[overload-overlap]
+        self, segment_id: str, source: Lookalike, *, data_provider_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> NotASource: ...
+
+    @overload
     async def replace_contact_list(
+        self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[HashedUpload]
+    ) -> UploadReport: ...
+
+    @overload
+    async def replace_contact_list(
+        self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> UploadReport: ...
+
+    async def replace_contact_list(  # type: ignore[misc]  # pyright: ignore[reportInconsistentOverload]
         self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[UploadOptions]
     ) -> UploadReport:
         """Clears a contact list and then uploads to it; **the list is empty meanwhile**, and incomplete if that fails.
@@ -223,6 +263,21 @@ class CommerceGrid(Segments):
         return await self._contact_lists.replace(segment_id, source, check, options)
 
     @overload
+    def stream_contact_list(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+        self,
+        segment_id: str,
+        source: Lookalike,
+        *,
+        data_provider_id: str | None = None,
+        **options: Unpack[HashedUpload],
+    ) -> NotASource: ...
+
+    @overload
+    def stream_contact_list(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+        self, segment_id: str, source: Lookalike, *, data_provider_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> NotASource: ...
+
+    @overload
     def stream_contact_list(
         self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[HashedUpload]
     ) -> AbstractAsyncContextManager[UploadStream]: ...
@@ -232,7 +287,7 @@ class CommerceGrid(Segments):
         self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[PlainUpload]
     ) -> AbstractAsyncContextManager[UploadStream]: ...
 
-    def stream_contact_list(
+    def stream_contact_list(  # type: ignore[misc]  # pyright: ignore[reportInconsistentOverload]
         self, segment_id: str, source: Source, *, data_provider_id: str | None = None, **options: Unpack[UploadOptions]
     ) -> AbstractAsyncContextManager[UploadStream]:
         """Uploads like `upload_contact_list` and hands out a `BatchResult` as each batch comes back.

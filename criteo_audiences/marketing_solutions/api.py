@@ -164,7 +164,17 @@ class MarketingSolutions(Segments):
         check = self._segment_check(segment_id, advertiser_id)
         return await self._contact_lists.upload(segment_id, source, check, options)
 
+    @overload
+    def mirror_contact_list(  # type: ignore[overload-overlap]
+        self, segment_id: str, source: Lookalike, *, advertiser_id: str | None = None, **options: Unpack[MirrorOptions]
+    ) -> NotASource: ...
+
+    @overload
     async def mirror_contact_list(
+        self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[MirrorOptions]
+    ) -> MirrorReport: ...
+
+    async def mirror_contact_list(  # type: ignore[misc]  # pyright: ignore[reportInconsistentOverload]
         self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[MirrorOptions]
     ) -> MirrorReport:
         """Makes a contact list hold what a source does, by sending only what has changed since the last time.
@@ -194,7 +204,27 @@ class MarketingSolutions(Segments):
         check = self._segment_check(segment_id, advertiser_id)
         return await self._contact_lists.mirror(segment_id, source, check, options)
 
+    @overload
+    def replace_contact_list(  # type: ignore[overload-overlap]
+        self, segment_id: str, source: Lookalike, *, advertiser_id: str | None = None, **options: Unpack[HashedUpload]
+    ) -> NotASource: ...
+
+    @overload
+    def replace_contact_list(  # type: ignore[overload-overlap]
+        self, segment_id: str, source: Lookalike, *, advertiser_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> NotASource: ...
+
+    @overload
     async def replace_contact_list(
+        self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[HashedUpload]
+    ) -> UploadReport: ...
+
+    @overload
+    async def replace_contact_list(
+        self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> UploadReport: ...
+
+    async def replace_contact_list(  # type: ignore[misc]  # pyright: ignore[reportInconsistentOverload]
         self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[UploadOptions]
     ) -> UploadReport:
         """Clears a contact list and then uploads to it; **the list is empty meanwhile**, and incomplete if that fails.
@@ -217,6 +247,16 @@ class MarketingSolutions(Segments):
         return await self._contact_lists.replace(segment_id, source, check, options)
 
     @overload
+    def stream_contact_list(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+        self, segment_id: str, source: Lookalike, *, advertiser_id: str | None = None, **options: Unpack[HashedUpload]
+    ) -> NotASource: ...
+
+    @overload
+    def stream_contact_list(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+        self, segment_id: str, source: Lookalike, *, advertiser_id: str | None = None, **options: Unpack[PlainUpload]
+    ) -> NotASource: ...
+
+    @overload
     def stream_contact_list(
         self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[HashedUpload]
     ) -> AbstractAsyncContextManager[UploadStream]: ...
@@ -226,7 +266,7 @@ class MarketingSolutions(Segments):
         self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[PlainUpload]
     ) -> AbstractAsyncContextManager[UploadStream]: ...
 
-    def stream_contact_list(
+    def stream_contact_list(  # type: ignore[misc]  # pyright: ignore[reportInconsistentOverload]
         self, segment_id: str, source: Source, *, advertiser_id: str | None = None, **options: Unpack[UploadOptions]
     ) -> AbstractAsyncContextManager[UploadStream]:
         """Uploads like `upload_contact_list` and hands out a `BatchResult` as each batch comes back.

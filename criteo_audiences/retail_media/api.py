@@ -103,22 +103,46 @@ class RetailMedia(Segments):
 
     @overload
     def upload_contact_list(  # type: ignore[overload-overlap]
-        self, segment_id: str, source: Lookalike, *, account_id: str | None = None, **options: Unpack[HashedUpload]
+        self,
+        segment_id: str,
+        source: Lookalike,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[HashedUpload],
     ) -> NotASource: ...
 
     @overload
     def upload_contact_list(  # type: ignore[overload-overlap]
-        self, segment_id: str, source: Lookalike, *, account_id: str | None = None, **options: Unpack[PlainUpload]
+        self,
+        segment_id: str,
+        source: Lookalike,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[PlainUpload],
     ) -> NotASource: ...
 
     @overload
     async def upload_contact_list(
-        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[HashedUpload]
+        self,
+        segment_id: str,
+        source: Source,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[HashedUpload],
     ) -> UploadReport: ...
 
     @overload
     async def upload_contact_list(
-        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[PlainUpload]
+        self,
+        segment_id: str,
+        source: Source,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[PlainUpload],
     ) -> UploadReport: ...
 
     async def upload_contact_list(  # type: ignore[misc]  # pyright: ignore[reportInconsistentOverload]
@@ -153,7 +177,29 @@ class RetailMedia(Segments):
         check = self._segment_check(segment_id, account_id, retailer_id)
         return await self._contact_lists.upload(segment_id, source, check, options)
 
+    @overload
+    def mirror_contact_list(  # type: ignore[overload-overlap]
+        self,
+        segment_id: str,
+        source: Lookalike,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[MirrorOptions],
+    ) -> NotASource: ...
+
+    @overload
     async def mirror_contact_list(
+        self,
+        segment_id: str,
+        source: Source,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[MirrorOptions],
+    ) -> MirrorReport: ...
+
+    async def mirror_contact_list(  # type: ignore[misc]  # pyright: ignore[reportInconsistentOverload]
         self,
         segment_id: str,
         source: Source,
@@ -190,7 +236,51 @@ class RetailMedia(Segments):
         check = self._segment_check(segment_id, account_id, retailer_id)
         return await self._contact_lists.mirror(segment_id, source, check, options)
 
+    @overload
+    def replace_contact_list(  # type: ignore[overload-overlap]
+        self,
+        segment_id: str,
+        source: Lookalike,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[HashedUpload],
+    ) -> NotASource: ...
+
+    @overload
+    def replace_contact_list(  # type: ignore[overload-overlap]
+        self,
+        segment_id: str,
+        source: Lookalike,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[PlainUpload],
+    ) -> NotASource: ...
+
+    @overload
     async def replace_contact_list(
+        self,
+        segment_id: str,
+        source: Source,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[HashedUpload],
+    ) -> UploadReport: ...
+
+    @overload
+    async def replace_contact_list(
+        self,
+        segment_id: str,
+        source: Source,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[PlainUpload],
+    ) -> UploadReport: ...
+
+    async def replace_contact_list(  # type: ignore[misc]  # pyright: ignore[reportInconsistentOverload]
         self,
         segment_id: str,
         source: Source,
@@ -220,16 +310,50 @@ class RetailMedia(Segments):
         return await self._contact_lists.replace(segment_id, source, check, options)
 
     @overload
+    def stream_contact_list(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+        self,
+        segment_id: str,
+        source: Lookalike,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[HashedUpload],
+    ) -> NotASource: ...
+
+    @overload
+    def stream_contact_list(  # type: ignore[overload-overlap]  # pyright: ignore[reportOverlappingOverload]
+        self,
+        segment_id: str,
+        source: Lookalike,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[PlainUpload],
+    ) -> NotASource: ...
+
+    @overload
     def stream_contact_list(
-        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[HashedUpload]
+        self,
+        segment_id: str,
+        source: Source,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[HashedUpload],
     ) -> AbstractAsyncContextManager[UploadStream]: ...
 
     @overload
     def stream_contact_list(
-        self, segment_id: str, source: Source, *, account_id: str | None = None, **options: Unpack[PlainUpload]
+        self,
+        segment_id: str,
+        source: Source,
+        *,
+        account_id: str | None = None,
+        retailer_id: str | None = None,
+        **options: Unpack[PlainUpload],
     ) -> AbstractAsyncContextManager[UploadStream]: ...
 
-    def stream_contact_list(
+    def stream_contact_list(  # type: ignore[misc]  # pyright: ignore[reportInconsistentOverload]
         self,
         segment_id: str,
         source: Source,

@@ -239,7 +239,9 @@ async def retail_media(lists: RetailMedia) -> None:
     assert_type(await lists.amend_contact_list("1", operation="add", identifiers=["a"]), ContactListOperation)
     assert_type(await lists.clear_contact_list("1"), None)
     assert_type(await lists.get_contact_list_statistics("7", "1"), ContactListStatistics)
-    assert_type(await lists.upload_contact_list("1", ["a"], hash="sha256", account_id="7"), UploadReport)
+    assert_type(
+        await lists.upload_contact_list("1", ["a"], hash="sha256", account_id="7", retailer_id="5"), UploadReport
+    )
     assert_type(await lists.replace_contact_list("1", ["a"], hash="sha256", account_id="7"), UploadReport)
     assert_type(await lists.mirror_contact_list("1", ["a"], hash="sha256", snapshot="s", account_id="7"), MirrorReport)
     assert_type(
@@ -283,8 +285,9 @@ async def mirrors(ms: MarketingSolutions) -> None:
     assert_type(report.added + report.removed + report.unchanged + report.calls, int)
     assert_type(report.ok, bool)
     await ms.mirror_contact_list("1", ["a"], hash=None, snapshot="s", max_removals=0.5, baseline=Baseline.UNKNOWN)
-    await ms.mirror_contact_list("1", ["a"], hash=None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    await ms.mirror_contact_list("1", ["a"], snapshot=7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await ms.mirror_contact_list("1", ["a"], hash=None)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    await ms.mirror_contact_list("1", ["a"], snapshot=7)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await ms.replace_contact_list("1", ["a"])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     assert_type(await ms.replace_contact_list("1", ["a"], hash=None, advertiser_id="1"), UploadReport)
 
 
@@ -340,6 +343,12 @@ async def lookalikes(
     await ms.upload_contact_list("1", rows, hash="sha256")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     await lists.upload_contact_list("1", "crm.csv", hash="sha256", account_id="7")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
     await grid.upload_contact_list("1", rows, identifier_type="madid")  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    assert_type(ms.replace_contact_list("1", "crm.csv", hash="sha256"), NotASource)
+    assert_type(ms.mirror_contact_list("1", {"a@example.com": "Anna"}, hash=None, snapshot="s"), NotASource)
+    assert_type(ms.stream_contact_list("1", file, hash="sha256"), NotASource)
+    assert_type(lists.replace_contact_list("1", file, hash="sha256", account_id="7"), NotASource)
+    async with ms.stream_contact_list("1", "crm.csv", hash=None):  # type: ignore[attr-defined]  # pyright: ignore[reportGeneralTypeIssues]
+        pass
     await ms.upload_contact_list("1", b"crm.csv", hash=None)  # type: ignore[arg-type]  # pyright: ignore[reportCallIssue, reportArgumentType]
     assert_type(await ms.upload_contact_list("1", rows.values(), hash=None), UploadReport)
     assert_type(await ms.upload_contact_list("1", rows.keys(), hash=None), UploadReport)
@@ -391,7 +400,9 @@ def blocking_client(criteo: blocking.CriteoClient) -> None:
     assert_type(criteo.commerce_grid.get_application(), Application)
     lists.upload_contact_list("1", ["a"], hash=None, account_id="1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     lists.upload_contact_list("1", ["a"], hash=None, batchsize=1)  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
-    assert_type(lists.upload_contact_list("1", "crm.csv", hash=None), NotASource)
-    assert_type(lists.upload_contact_list("1", {"a@example.com": "Anna"}, hash=None), NotASource)
+    for take in lists.upload_contact_list, lists.replace_contact_list, lists.stream_contact_list:
+        assert_type(take("1", "crm.csv", hash=None), NotASource)
+        assert_type(take("1", {"a@example.com": "Anna"}, hash=None), NotASource)
+    assert_type(lists.mirror_contact_list("1", "crm.csv", hash=None, snapshot="s"), NotASource)
     lists.upload_contact_list("1", [1, 2], hash=None)  # type: ignore[list-item]  # pyright: ignore[reportCallIssue, reportArgumentType]
     lists.delete_audience_segments(1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
