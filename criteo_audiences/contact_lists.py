@@ -258,6 +258,7 @@ class ContactLists:
             background=amendment.upload_id is not None,
             labels=amendment.labels(),
             meter=amendment.meter,
+            before=amendment.before,
         )
         return await send_for_one(self.session, request, ContactListOperation)
 

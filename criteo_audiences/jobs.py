@@ -1,11 +1,10 @@
 """Uploads as jobs of a queue: a description that travels, and what runs it in any worker."""
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -30,7 +29,7 @@ _OWNERS: Final = {
     "retail-media": "account_id",
     "commerce-grid": "data_provider_id",
 }
-_OWN_FIELDS: Final = frozenset({"operation", "on_progress", "ledger"})
+_OWN_FIELDS: Final = frozenset({"operation", "on_progress", "before_call", "ledger"})
 
 
 def _sources(value: object) -> tuple[str, ...]:
@@ -155,71 +154,38 @@ async def run_upload_job(job: UploadJob, *, on_progress: Callable[[Progress], ob
         ConnectError: when Redis cannot be asked for the list, or was gone too long while the upload ran.
         CriteoError: as `upload_contact_list`.
     """
-    async with _shared_client(job.profile) as criteo, _only_one(job, criteo.host) as lease:
-        upload = asyncio.ensure_future(_upload(job, criteo, on_progress))
-        if lease is None:
-            return await _ended(upload, None)
-        report: UploadReport | None = None
-        keeper = asyncio.ensure_future(lease.keep())
-        try:
-            report = await _ended(upload, keeper)
-            return report
-        finally:
-            await _stopped(keeper)
-            await lease.leave(may_land=report is None or report.unknown > 0)
-
-
-async def _ended(upload: "asyncio.Task[UploadReport]", keeper: "asyncio.Task[None] | None") -> UploadReport:
-    """Waits for the upload, and stops it when its caller is cancelled or its lease ends."""
-    try:
-        await asyncio.wait([upload, *([keeper] if keeper else [])], return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        if not upload.done():
-            await _stopped(upload)
-    if upload.cancelled():
-        from criteo_audiences.integrations.ledger import lost  # noqa: PLC0415 - needs the extra
-
-        raise lost()
-    return upload.result()
-
-
-async def _stopped(task: "asyncio.Task[Any]") -> None:
-    """Cancels a task and waits until it has ended, even if the caller is cancelled again meanwhile."""
-    task.cancel()
-    while not task.done():
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait([task])
-    if not task.cancelled():
-        task.exception()  # retrieved, or asyncio would log that it never was
+    async with _shared_client(job.profile) as criteo:
+        upload, lease = partial(_upload, job, criteo, on_progress), _lease(job, criteo.host)
+        return await upload() if lease is None else await lease.run(upload)
 
 
 async def _upload(
-    job: UploadJob, criteo: CriteoClient, on_progress: Callable[[Progress], object] | None
+    job: UploadJob,
+    criteo: CriteoClient,
+    on_progress: Callable[[Progress], object] | None,
+    before_call: Callable[[], Awaitable[None]] | None = None,
 ) -> UploadReport:
     from criteo_audiences.tables import Table  # noqa: PLC0415 - needs an extra
 
     options: dict[str, Any] = {"drain_timeout": _DRAIN, **job.options, "operation": job.operation}
+    options |= {"on_progress": on_progress, "before_call": before_call}
     if "suppress" in options and options["suppress"] is not None:
         options["suppress"] = Table.from_file(options["suppress"])
     if job.owner_id is not None:
         options[_OWNERS[job.service]] = job.owner_id
     service: Any = getattr(criteo, job.service.replace("-", "_"))
-    report: UploadReport = await service.upload_contact_list(
-        job.segment_id, Table.from_file(job.source), on_progress=on_progress, **options
-    )
+    report: UploadReport = await service.upload_contact_list(job.segment_id, Table.from_file(job.source), **options)
     return report
 
 
-@asynccontextmanager
-async def _only_one(job: UploadJob, host: str) -> AsyncIterator["ListLease | None"]:
-    """Waits for the contact list, where there is a Redis server through which workers can agree."""
+def _lease(job: UploadJob, host: str) -> "ListLease | None":
+    """Returns what keeps others from the list, where there is a Redis server through which workers can agree."""
     shared = read_shared_quota(os.environ)
     if shared is None:
-        yield None
-        return
+        return None
     from criteo_audiences.integrations.ledger import ListLease  # noqa: PLC0415 - needs the extra
 
-    lease = ListLease(
+    return ListLease(
         shared.url,
         source="CRITEO_QUOTA_URL",
         host=host,
@@ -227,12 +193,6 @@ async def _only_one(job: UploadJob, host: str) -> AsyncIterator["ListLease | Non
         segment_id=job.segment_id,
         operation=job.operation,
     )
-    try:
-        await lease.take()
-    except BaseException:
-        await lease.leave(may_land=False)
-        raise
-    yield lease
 
 
 @define

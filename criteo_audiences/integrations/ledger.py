@@ -8,10 +8,12 @@ import asyncio
 import contextlib
 import hashlib
 import logging
+import math
 import secrets
 import time
+from collections.abc import Awaitable, Callable, Coroutine
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self, TypeVar
 
 from criteo_audiences.errors import ConfigurationError, ConnectError
 from criteo_audiences.integrations.redis_server import RedisGoneError, RedisServer
@@ -131,28 +133,38 @@ _MARGIN: Final = 5.0
 """Seconds before its end at which the holder of a lease that cannot be renewed stops."""
 _LOST: Final = (
     "The lease on the contact list was lost, since Redis did not answer or this worker was suspended; the upload was "
-    "stopped. Run the job again: what was sent already does no harm."
+    "stopped. Run it again: what was sent already does no harm."
 )
+_LINGER: Final = 5.0
+"""Seconds for which the next task of a write finds the list still held after another one has ended."""
 _SCRIPT: Final = """
 local asked = cjson.decode(ARGV[1])
 local t = redis.call('TIME')
 local now = tonumber(t[1]) + tonumber(t[2]) / 1e6
 local saved = redis.call('GET', KEYS[1])
-local held = saved and cjson.decode(saved)
-local is_mine = held and held.owner == asked.owner
-if held and not is_mine then
-  local wait = (held.operation == asked.operation and held.ends or held.landed) - now
-  if wait > 0 then return cjson.encode({wait = wait}) end
+local held = saved and cjson.decode(saved) or {before = 0, holders = {}}
+local is_ours = held.group == asked.group
+-- Until when the list is held, and when all calls have landed, also those that a worker which vanished left under way.
+local ends, landed = 0, held.before
+for _, holder in pairs(held.holders) do
+  ends, landed = math.max(ends, holder.ends), math.max(landed, holder.landed)
 end
-if asked.leaving and not is_mine then return cjson.encode({wait = 0}) end
--- When calls of those who had the list before have landed: a worker that vanished may have left some under way.
-local before = held and (is_mine and held.before or held.landed) or 0
-local ends = now + (asked.leaving and 0 or asked.lease)
-local landed = math.max(before, ends + asked.landing)
+if not is_ours then
+  local wait = (held.operation == asked.operation and ends or landed) - now
+  if wait > 0 then return cjson.encode({wait = wait}) end
+  held = {group = asked.group, operation = asked.operation, before = landed, holders = {}}
+end
+if asked.leaving and not held.holders[asked.owner] then return cjson.encode({wait = 0}) end
+local mine = now + (asked.leaving and asked.linger or asked.lease)
+held.holders[asked.owner] = {ends = mine, landed = mine + asked.landing}
+landed = held.before
+for name, holder in pairs(held.holders) do
+  landed = math.max(landed, holder.landed)
+  if holder.landed <= now then held.holders[name] = nil end
+end
 if landed <= now then
   redis.call('DEL', KEYS[1])
 else
-  held = {owner = asked.owner, operation = asked.operation, ends = ends, landed = landed, before = before}
   redis.call('SET', KEYS[1], cjson.encode(held), 'PX', math.ceil((landed - now) * 1000))
 end
 return cjson.encode({wait = 0})
@@ -170,16 +182,38 @@ class ListLease:
         segment_id: the contact list.
         operation: add or remove. After a worker that vanished, the same operation may begin once its lease is over,
             and the other one a time-out later.
+        shared: whether others with `shared` and the same operation hold the list at the same time, as the tasks of a
+            write do.
 
     Raises:
         ConfigurationError: when the URL cannot be used.
     """
 
-    def __init__(self, url: str, *, source: str, host: str, service: str, segment_id: str, operation: str) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        source: str,
+        host: str,
+        service: str,
+        segment_id: str,
+        operation: str,
+        shared: bool = False,
+    ) -> None:
         self._server = RedisServer(url, source=source)
         name = hashlib.sha256(f"{host}\n{service}\n{segment_id}".encode()).hexdigest()[:32]
         self._keys = [f"criteo:list:{{{name}}}"]
-        self._asked = {"owner": secrets.token_hex(8), "operation": operation, "lease": _LEASE, "landing": _LANDING}
+        owner = secrets.token_hex(8)
+        self._asked = {
+            "owner": owner,
+            "group": f"shared {operation}" if shared else owner,
+            "operation": operation,
+            "lease": _LEASE,
+            "landing": _LANDING,
+            "linger": _LINGER if shared else 0,
+        }
+        self._was_taken = False
+        self._ends_at = -math.inf
 
     async def take(self) -> None:
         """Waits until no other operation has the list.
@@ -187,26 +221,60 @@ class ListLease:
         Raises:
             ConnectError: when Redis does not answer.
         """
-        while wait := await self._ask():  # noqa: ASYNC110 - other processes set no event
+        asked_at = steady()
+        while wait := await self._ask():
             await asyncio.sleep(min(wait, 1.0))
+            asked_at = steady()
+        self._was_taken, self._ends_at = True, asked_at + _LEASE
+
+    async def run(self, work: "Callable[[Callable[[], Awaitable[None]]], Coroutine[Any, Any, Ended]]") -> "Ended":
+        """Waits for the list, does the work and gives the list free; the work ends with the lease.
+
+        Args:
+            work: uploads; it is given what it has to await before each call.
+
+        Raises:
+            ConnectError: when Redis does not answer, or the lease was lost meanwhile.
+        """
+        done: Ended | None = None
+        try:
+            await self.take()
+            keeper = asyncio.ensure_future(self.keep())
+            try:
+                done = await _ended(asyncio.ensure_future(work(self.check)), keeper)
+            finally:
+                await _stopped(keeper)
+        finally:
+            await self.leave(may_land=self._was_taken and (done is None or done.unknown > 0))
+        return done
+
+    async def check(self) -> None:
+        """Renews the lease, before a call.
+
+        A worker that was suspended for longer than its lease does not renew it, nor one whose machine was: the list may
+        be another's. While Redis does not answer, the lease holds for as long as it was last renewed for.
+
+        Raises:
+            ConnectError: when the lease is lost, or about to end.
+        """
+        asked_at = steady()
+        if asked_at >= self._ends_at - _MARGIN:
+            raise _lost()
+        try:
+            waits = await self._ask()
+        except ConnectError:
+            return
+        if waits:
+            self._ends_at = -math.inf
+            raise _lost()
+        self._ends_at = max(self._ends_at, asked_at + _LEASE)
 
     async def keep(self) -> None:
-        """Renews the lease for as long as that is possible; returns when it is about to end.
-
-        A worker that was suspended for longer does not renew it, nor one whose machine was: the list may be another's.
-        """
-        ends_at = steady() + _LEASE
-        while True:
-            await asyncio.sleep(1.0)
-            asked_at = steady()
-            if asked_at >= ends_at - _MARGIN:
-                return
-            try:
-                if await self._ask():
-                    return
-            except ConnectError:
-                continue
-            ends_at = asked_at + _LEASE
+        """Renews the lease for as long as that is possible; returns when it is about to end."""
+        with contextlib.suppress(ConnectError):
+            while True:
+                await asyncio.sleep(1.0)
+                await self.check()
 
     async def leave(self, *, may_land: bool) -> None:
         """Gives the list free.
@@ -228,6 +296,38 @@ class ListLease:
         raise ConnectError(f"The Redis that keeps the leases on contact lists does not answer ({kind}).", passing=False)
 
 
-def lost() -> ConnectError:
-    """Returns the error of an upload that was stopped because its lease could not be kept."""
+class _Upload(Protocol):
+    """What is known of an upload that has ended."""
+
+    @property
+    def unknown(self) -> int:
+        """Identifiers in calls that may have been applied, and may yet be."""
+
+
+Ended = TypeVar("Ended", bound=_Upload)
+
+
+async def _ended(upload: "asyncio.Task[Ended]", keeper: "asyncio.Task[None]") -> "Ended":
+    """Waits for the upload, and stops it when its caller is cancelled or its lease ends."""
+    try:
+        await asyncio.wait([upload, keeper], return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        if not upload.done():
+            await _stopped(upload)
+    if upload.cancelled():
+        raise _lost()
+    return upload.result()
+
+
+async def _stopped(task: "asyncio.Task[Any]") -> None:
+    """Cancels a task and waits until it has ended, even if the caller is cancelled again meanwhile."""
+    task.cancel()
+    while not task.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([task])
+    if not task.cancelled():
+        task.exception()  # retrieved, or asyncio would log that it never was
+
+
+def _lost() -> ConnectError:
     return ConnectError(_LOST, passing=False)

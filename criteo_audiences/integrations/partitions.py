@@ -3,11 +3,11 @@
 import asyncio
 import math
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing
 from functools import partial
 from os import environ
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from attrs import evolve, field, fields, frozen
 
@@ -21,6 +21,9 @@ from criteo_audiences.settings import read_shared_quota
 from criteo_audiences.uploads import UploadReport
 from criteo_audiences.validation import require_range
 
+if TYPE_CHECKING:
+    from criteo_audiences.integrations.ledger import ListLease, RedisLedger
+
 ALREADY: Final = "already"
 """Says of `hash` that the column holds digests."""
 _SERVICES: Final = ("marketing-solutions", "retail-media", "commerce-grid")
@@ -33,7 +36,8 @@ _THREAD: Final = "criteo-audiences-partition"
 class PartitionConfig:
     """What to upload of every partition: names and numbers, never identifiers or secrets. Pickle-safe.
 
-    The login and `CRITEO_QUOTA_URL` come from the environment of the machine that runs the task.
+    The login and `CRITEO_QUOTA_URL` come from the environment of the machine that runs the task. With that URL, tasks
+    that do the same operation share a list, and other jobs and writes wait for it.
 
     Attributes:
         service: `marketing-solutions`, `retail-media` or `commerce-grid`.
@@ -257,7 +261,8 @@ async def _upload_partition(
         if ledger is not None:
             await stack.enter_async_context(ledger)
         values = await stack.enter_async_context(aclosing(_values(iter(batches), config, not_hashed)))
-        report = await _upload(criteo, config, values, ledger=ledger)
+        upload, lease = partial(_upload, criteo, config, values, ledger), _lease(config, criteo.host)
+        report = await upload() if lease is None else await lease.run(upload)
     _judged(report, config).raise_for_failures()
     return PartitionReport(
         partition=number,
@@ -274,9 +279,17 @@ async def _upload_partition(
     )
 
 
-async def _upload(criteo: CriteoClient, config: PartitionConfig, values: Any, **options: Any) -> UploadReport:
+async def _upload(
+    criteo: CriteoClient,
+    config: PartitionConfig,
+    values: Any,
+    ledger: "RedisLedger | None" = None,
+    before_call: Callable[[], Awaitable[None]] | None = None,
+) -> UploadReport:
     service: Any = getattr(criteo, config.service.replace("-", "_"))
-    report: UploadReport = await service.upload_contact_list(config.segment_id, values, **config.keywords(), **options)
+    report: UploadReport = await service.upload_contact_list(
+        config.segment_id, values, **config.keywords(), ledger=ledger, before_call=before_call
+    )
     return report
 
 
@@ -285,7 +298,25 @@ def _judged(report: UploadReport, config: PartitionConfig) -> UploadReport:
     return report if report.sent >= config.batch_size else evolve(report, max_invalid=1.0)
 
 
-def _ledger(config: PartitionConfig, job: str) -> Any:
+def _lease(config: PartitionConfig, host: str) -> "ListLease | None":
+    """Returns what keeps other operations from the list while tasks upload to it, `None` where there is no Redis."""
+    shared = read_shared_quota(environ)
+    if shared is None:
+        return None
+    from criteo_audiences.integrations.ledger import ListLease  # noqa: PLC0415 - needs the extra
+
+    return ListLease(
+        shared.url,
+        source="CRITEO_QUOTA_URL",
+        host=host,
+        service=config.service,
+        segment_id=config.segment_id,
+        operation=config.operation,
+        shared=True,
+    )
+
+
+def _ledger(config: PartitionConfig, job: str) -> "RedisLedger | None":
     """Returns the ledger, `None` where there is no Redis or nothing to call the job by.
 
     Raises:

@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import re
 import warnings
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -82,6 +82,7 @@ class Request:
         background: whether single calls get a slot of the quota before it, as before an upload's batch.
         labels: identify an upload's batch in events: `upload_id`, `segment_id`, `batch`.
         meter: counts the requests and the quota waits, or `None`.
+        before: is awaited before each request, with a place of the quota held; what it raises ends the call.
     """
 
     method: str
@@ -97,6 +98,7 @@ class Request:
     background: bool = False
     labels: Mapping[str, Any] = field(factory=dict)
     meter: CallMeter | None = field(default=None, repr=False)
+    before: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
 
     @property
     def has_identifiers(self) -> bool:

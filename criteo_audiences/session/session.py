@@ -235,6 +235,8 @@ class Session:
         try:
             call.token = await self._tokens.get() if call.request.authorized else None
             call.tokens.update(filter(None, [call.token]))
+            if call.request.before is not None:
+                await call.request.before()
             response = await self._exchange(call)
             call.status = response.status
             announced = self._note_rate_limit(call, response)

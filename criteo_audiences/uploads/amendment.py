@@ -50,6 +50,7 @@ class Amendment:
         gum_caller_id: who asks, where GUM ids need it.
         upload_id: names the upload in events, `None` for a call on its own.
         meter: counts the call's requests and its wait for the quota.
+        before: is awaited before each request; what it raises ends the call.
     """
 
     segment_id: str
@@ -59,6 +60,7 @@ class Amendment:
     gum_caller_id: int | None = None
     upload_id: str | None = None
     meter: CallMeter | None = field(default=None, repr=False)
+    before: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
 
     def is_confirmed_by(self, receipt: ContactListOperation) -> bool:
         """Whether a receipt can be this call's: it names no other operation and no other list.

@@ -2,7 +2,7 @@
 
 import datetime as dt
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Literal, Required, TypedDict
 
 from criteo_audiences.journals.rows import BatchLedger
@@ -79,6 +79,8 @@ class OtherOptions(TypedDict, total=False):
         drain_timeout: seconds that batches in flight get when the upload is canceled or its deadline passes.
         dry_run: read, clean and count, but send nothing.
         on_progress: plain function that is called with a `Progress` after every batch and several times a second.
+        before_call: async function that is awaited before each call of a batch, once the quota lets it through. What it
+            raises ends the upload before that call, such as when another worker operates on the list.
         journal: journal file, or directory of journals (default: none), so that an upload can be resumed. It remembers
             which batches were acknowledged, so that the same upload, started again, sends only the others; it holds no
             identifier. What is kept, and for how long: docs/explanation/journal.md.
@@ -120,6 +122,7 @@ class OtherOptions(TypedDict, total=False):
     drain_timeout: float
     dry_run: bool
     on_progress: Callable[[Progress], object] | None
+    before_call: Callable[[], Awaitable[None]] | None
     journal: FilePath | None
     resume: bool | None
     ledger: BatchLedger | None

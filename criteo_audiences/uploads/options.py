@@ -1,8 +1,9 @@
 """The options of an upload, checked; among them which kinds of identifier it reads, by which rule, and how hashed."""
 
 import datetime as dt
+import inspect
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -301,6 +302,7 @@ class Options:
     drain_timeout: float = 0.0
     dry_run: bool = False
     on_progress: Callable[[Progress], object] | None = field(default=None, repr=False)
+    before_call: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
     journal: JournalPlace | None = field(default=None, converter=_journal_place)
     resume: bool | None = None
     ledger: BatchLedger | None = field(default=None, validator=_ledger_field, repr=False)
@@ -390,6 +392,8 @@ class Options:
                 raise ConfigurationError(f"{name} must be True or False, not {type(value).__name__}.")
         if self.on_progress is not None:
             require_plain_function(self.on_progress, "on_progress", "a Progress")
+        if self.before_call is not None and not inspect.iscoroutinefunction(self.before_call):
+            raise ConfigurationError("before_call must be an async function without arguments.")
 
     def seconds_left(self) -> float | None:
         """Returns the seconds until the deadline, for an upload that begins now; `None` without one."""

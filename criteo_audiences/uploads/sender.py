@@ -5,7 +5,7 @@ import datetime as dt
 import logging
 import math
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -295,6 +295,7 @@ class Sender:
         self._recorder = recorder
         self._watch = watch
         self._carrying: dict[anyio.CancelScope, CallMeter] = {}
+        self._forbidden: Exception | None = None
         self._is_stopped = False
         self._is_overdue = False
         self.cut_by_deadline = False
@@ -342,6 +343,9 @@ class Sender:
         try:
             receipt = await self._call(amendment, meter)
         except CriteoError as error:
+            if error is self._forbidden:
+                await self._give_up(batch, meter)
+                raise
             if isinstance(error, ConfigurationError) or (isinstance(error, AuthenticationError) and not meter.calls):
                 await self._give_up(batch, meter)
                 raise
@@ -381,6 +385,14 @@ class Sender:
         late.outcome_unknown = meter.may_be_applied
         raise late
 
+    async def _ask(self, before_call: Callable[[], Awaitable[None]]) -> None:
+        """Awaits the caller's `before_call`, whose error is the upload's and no failure of a batch."""
+        try:
+            await before_call()
+        except Exception as error:
+            self._forbidden = error
+            raise
+
     async def _give_up(self, batch: Batch, meter: CallMeter) -> None:
         outcome = given_up(batch, meter)
         self._tally.abandon(self._kind(batch), outcome)
@@ -393,7 +405,7 @@ class Sender:
         return batch.kind or self._options.kind
 
     def _amendment(self, batch: Batch, meter: CallMeter) -> Amendment:
-        kind = self._kind(batch)
+        kind, before_call = self._kind(batch), self._options.before_call
         return Amendment(
             segment_id=self._segment_id,
             operation=self._options.operation,
@@ -402,4 +414,5 @@ class Sender:
             gum_caller_id=self._options.gum_caller_id if kind is IdentifierType.GUM else None,
             upload_id=self._upload_id,
             meter=meter,
+            before=None if before_call is None else partial(self._ask, before_call),
         )

@@ -19,7 +19,7 @@ ROOT = Path(criteo_audiences.__file__).parent.parent
 KEYWORDS = {field.name: field for field in attrs.fields(Options) if field.init}
 OPTIONS = {field.name: field for field in attrs.fields(Sending)}
 
-OF_PROGRAMS = {"flush_after", "ledger", "on_progress"}
+OF_PROGRAMS = {"before_call", "flush_after", "ledger", "on_progress"}
 """A command reads files, shows its own progress, and keeps a journal."""
 ELSEWHERE = {"operation"}
 """An option of `upload`, and what `remove` stands for."""

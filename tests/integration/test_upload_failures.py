@@ -11,6 +11,7 @@ from criteo_audiences import (
     AuthenticationError,
     ClientCredentials,
     ConfigurationError,
+    ConnectError,
     CriteoClient,
     InvalidRequestError,
     InvalidResponseError,
@@ -291,3 +292,30 @@ async def test_a_closed_client_ends_an_upload() -> None:
         await criteo.aclose()
         with pytest.raises(ConfigurationError, match="closed"):
             await criteo.marketing_solutions.upload_contact_list(segment_id, ["a@b.co"], hash=None)
+
+
+async def test_before_call_is_awaited_before_every_request(stage: Any) -> None:
+    """A repeat included; what it raises ends the upload, and the batch that waited for it is not sent."""
+    asked = 0
+
+    async def ask() -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 4:
+            raise ConnectError("The list is another's.", passing=False)
+        assert len(stage.calls) == asked - 1
+
+    stage.sandbox.fail_next(status=503, on=AMENDING)
+    with pytest.raises(ConnectError, match=r"^The list is another's\.") as caught:
+        await stage.upload(emails(100), batch_size=10, max_concurrency=1, before_call=ask)
+    assert len(stage.calls) == 3
+    assert stage.held == set(emails(20))
+    assert "20 sent" in caught.value.__notes__[0]
+
+
+@pytest.mark.parametrize("wrong", [print, 5, lambda: None])
+async def test_before_call_must_be_async(stage: Any, wrong: Any) -> None:
+    """A plain function would be called and never awaited."""
+    with pytest.raises(ConfigurationError, match="before_call must be an async function"):
+        await stage.upload(emails(1), before_call=wrong)
+    assert not stage.calls
