@@ -7,6 +7,7 @@ import csv
 import datetime as dt
 import os
 import secrets
+import stat
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -183,6 +184,8 @@ def _may_be_ours(path: Path) -> bool:
 
 
 def _is_ours(path: Path) -> bool:
+    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would keep its reader waiting
+        return False
     with path.open("rb") as file:
         header = file.read(200).partition(b"\r\n")[0].decode("utf-8", "replace")
     return tuple(header.split(",")) in {COLUMNS, (*COLUMNS, VALUE_COLUMN)}

@@ -314,7 +314,10 @@ class Witness:
 
     def _may_be_continued(self, service: str, host: str, segment_id: str) -> bool:
         """Whether there may be a mark to remove: a quick look, because most single calls find none."""
-        address = f"{self._ledger().path.absolute().as_uri()}?mode=ro"
+        path = self._ledger().path.absolute()
+        if not path.is_file():  # a pipe would keep its reader waiting; the ledger refuses it
+            return True
+        address = f"{path.as_uri()}?mode=ro"
         try:
             with contextlib.closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE_OF_A_CALL)) as db:
                 row = db.execute(_MARK_OF_A_LIST, (service, host.lower(), segment_id)).fetchone()

@@ -305,13 +305,16 @@ class _Pieces(aiohttp.Payload):
 async def _read(answer: aiohttp.ClientResponse, most: int, moved: Callable[[], None]) -> bytes:
     """Reads a body to its end, which must come before the bound (counted after decompression)."""
     read = bytearray()
-    async for chunk in answer.content.iter_chunked(_CHUNK):
-        moved()
-        read += chunk
-        if len(read) > most:
-            answer.close()
-            raise InvalidResponseError([f"more than {most:,} bytes @ $"], status=answer.status)
-        await asyncio.sleep(0)
+    try:
+        async for chunk in answer.content.iter_chunked(_CHUNK):
+            moved()
+            read += chunk
+            if len(read) > most:
+                answer.close()
+                raise InvalidResponseError([f"more than {most:,} bytes @ $"], status=answer.status)
+            await asyncio.sleep(0)
+    except RuntimeError:  # aiohttp's, where the connection is closed because of what follows the last chunk
+        raise aiohttp.ClientPayloadError from None
     return bytes(read)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -304,9 +305,11 @@ async def test_one_list_that_fails_keeps_the_others_from_nothing(
 async def test_rejects_that_uploads_have_written_are_found(world: World, tmp_path: Path) -> None:
     """Nobody names them: the state directory knows where values stand; a file that has gone is forgotten."""
     segment = await world.add("marketing-solutions", "email")
-    kept, gone, moved = (tmp_path / name for name in ("kept \udcff.csv", "gone.csv", "moved.csv"))
-    for path in (kept, gone, moved):
+    kept, gone, moved, piped = (tmp_path / name for name in ("kept \udcff.csv", "gone.csv", "moved.csv", "piped.csv"))
+    for path in (kept, gone, moved, piped):
         await upload_with_rejects(world, segment, path)
+    piped.unlink()
+    os.mkfifo(piped)  # nobody writes into it
     gone.unlink()
     moved.unlink()
     moved.write_text(f"email\n{ANNA}\n")  # of somebody else
@@ -316,7 +319,9 @@ async def test_rejects_that_uploads_have_written_are_found(world: World, tmp_pat
     assert [(each.erased, each.state) for each in receipt.files if each.kind == "rejects"] == [(5, STATES.REMOVED)]
     assert "anna.kowalska @example.com" not in kept.read_text()
     assert ANNA in moved.read_text()
-    assert Witness().rejects(forget_gone=False) == [kept, moved]
+    assert Witness().rejects(forget_gone=False) == [kept, moved, piped]
+    with pytest.raises(ConfigurationError, match="expected a file of rejects, found another file"):
+        await world.criteo.erase([ANNA], rejects=[piped])
 
 
 async def test_rejects_without_values_are_not_noted(world: World, tmp_path: Path) -> None:

@@ -164,6 +164,7 @@ BROKEN = {
     "a chunk of no size": CHUNKED + b"zz\r\n{}\r\n0\r\n\r\n",
     "a chunk of a negative size": CHUNKED + b"-5\r\n{}\r\n",
     "a chunk of 2^64 bytes": CHUNKED + b"ffffffffffffffff\r\n{}",
+    "a trailer of a megabyte": CHUNKED + b"2\r\n{}\r\n0\r\nX: " + b"t" * MEGABYTE + b"\r\n\r\n",
     "200,000 trailers": CHUNKED + b"2\r\n{}\r\n0\r\n" + b"X: y\r\n" * 200_000 + b"\r\n",
     "gzip that is none": OK + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
     "an encoding that nobody asked for": OK + b"Content-Encoding: quantum\r\nContent-Length: 3\r\n\r\nxyz",

@@ -610,6 +610,18 @@ def test_directory_restored_with_its_ledger_is_witnessed(place: Place, monkeypat
         assert journal.resumed
 
 
+def test_a_pipe_in_the_place_of_the_users_ledger_keeps_no_call_waiting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The operation goes on, and the log says why it was not noted."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    directory = tmp_path / "criteo-audiences" / "journals"
+    directory.mkdir(parents=True, mode=0o700)
+    os.mkfifo(directory / LEDGER_NAME, 0o600)
+    Witness().note_other("marketing-solutions", "127.0.0.1", "1")
+    assert "must be a plain file, but is a special file" in caplog.text
+
+
 @pytest.mark.parametrize("reached", ["nothing", "journal", "ledger"])
 def test_kill_while_the_marks_are_changed_is_no_disturbance(
     place: Place, reached: str, monkeypatch: pytest.MonkeyPatch
