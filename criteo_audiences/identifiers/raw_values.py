@@ -1,11 +1,13 @@
-"""What raw values look like: blanks, a spreadsheet's damage, signs in many forms, hashes; and why one is rejected."""
+"""What raw values look like: blanks, damage by a spreadsheet, many forms of signs, hashes; where one is rejected, and why."""
 
 import hashlib
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, NamedTuple
+
+from attrs import frozen
 
 from criteo_audiences.models import HashAlgorithm
 
@@ -201,3 +203,40 @@ class RejectReason(StrEnum):
     BROKEN_QUOTES = "broken_quotes"
     NO_CELL = "no_cell"
     SEVERAL_CELLS = "several_cells"
+
+
+class Reject(NamedTuple):
+    """A value that is no identifier; a plain tuple, since there may be millions.
+
+    Attributes:
+        file: the name of the file it stands in; empty for what is no file.
+        row: the row of data there, from 1.
+        column: the column's name; empty for what has none.
+        reason: why.
+        value: as it was read; empty where there was none.
+    """
+
+    file: str
+    row: int
+    column: str
+    reason: RejectReason
+    value: str
+
+
+@frozen(kw_only=True)
+class SourceRow:
+    """A row of a source, named as in the file of rejects; its value is not here.
+
+    Attributes:
+        file: the name of the file; empty for what is no file.
+        row: the row of data there, from 1; elsewhere the position in the source.
+        column: the column's name; empty for what has none.
+    """
+
+    file: str = ""
+    row: int
+    column: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns JSON-safe values."""
+        return {"file": self.file, "row": self.row, "column": self.column}

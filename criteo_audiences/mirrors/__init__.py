@@ -4,8 +4,8 @@
 """
 
 from criteo_audiences.mirrors.options import Baseline, MirrorOptions, MirrorSettings
-from criteo_audiences.mirrors.report import MirrorReport
 from criteo_audiences.mirrors.summaries import (
+    MirrorReport,
     SnapshotState,
     SnapshotSummary,
     describe_snapshot,

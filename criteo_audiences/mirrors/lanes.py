@@ -13,7 +13,7 @@ from anyio import to_thread
 from attrs import frozen
 
 from criteo_audiences.batches import Batch
-from criteo_audiences.identifiers import OptOutCount, RowCounts
+from criteo_audiences.identifiers import OptOutCount, RowCounts, SourceRow
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables.cutter import Cutter, framing_of
 from criteo_audiences.tables.engine import comparison, query
@@ -21,7 +21,6 @@ from criteo_audiences.tables.engine.arrow import read_stream
 from criteo_audiences.tables.engine.connection import connect, failure, translated
 from criteo_audiences.tables.files.paths import literal_path
 from criteo_audiences.tables.files.workspace import workspace
-from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.reader import drawn
 from criteo_audiences.tables.table import DEFAULT_MEMORY_LIMIT, Compare, Selection
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress

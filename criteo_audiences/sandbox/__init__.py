@@ -13,15 +13,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, Unpack
 
 from criteo_audiences.sandbox import segment_endpoints
+from criteo_audiences.sandbox.admission import CallQuota, Consents, Rotation, TokenIssuer, Window
 from criteo_audiences.sandbox.call_log import CallLog, RecordedRequest
 from criteo_audiences.sandbox.calls import ServerState
 from criteo_audiences.sandbox.contact_list import ContactList
 from criteo_audiences.sandbox.dialects import DialectName, dialect_of
 from criteo_audiences.sandbox.faults import Fault, FaultOptions
-from criteo_audiences.sandbox.quota import CallQuota, Window
 from criteo_audiences.sandbox.server import Listener
 from criteo_audiences.sandbox.services import SERVICES, ServiceName
-from criteo_audiences.sandbox.tokens import Consents, Rotation, TokenIssuer
 
 if TYPE_CHECKING:
     from criteo_audiences.session.auth import ClientCredentials

@@ -6,9 +6,9 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from criteo_audiences.sandbox.admission import Consents
 from criteo_audiences.sandbox.calls import STATE, ServerState
 from criteo_audiences.sandbox.problems import ProblemError
-from criteo_audiences.sandbox.tokens import Consents
 from criteo_audiences.sandbox.wire import discard_body, json_response, read_body
 
 PATH = "/oauth2/token"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, ParamSpec, Protocol, Typ
 
 import anyio
 
-from criteo_audiences.identifiers import OptOutCount
+from criteo_audiences.identifiers import OptOutCount, SourceRow
 from criteo_audiences.tables.cutter import Cutter, framing_of
 from criteo_audiences.tables.engine import query
 from criteo_audiences.tables.engine.arrow import read_stream
@@ -42,7 +42,6 @@ from criteo_audiences.tables.engine.rules import (
 )
 from criteo_audiences.tables.files.source_files import SourceFiles
 from criteo_audiences.tables.files.workspace import Interruption, Worker, workspace
-from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.table import Chunk, Plan, Table
 
 if TYPE_CHECKING:

@@ -13,10 +13,9 @@ from attrs import evolve, field, frozen
 
 from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE, Batch
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.identifiers import OptOutCount, Rule
+from criteo_audiences.identifiers import OptOutCount, Reject, Rule
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables.files.paths import STREAM, given_paths, is_read_once, name_of, shown_paths
-from criteo_audiences.tables.origins import Reject
 from criteo_audiences.validation import encoding_of, memory_limit_of, require_known, skip_rows_of, threads_of
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Bulk upload: from a source to batches, sent concurrently; knows no endpoint and no HTTP."""
 
-from criteo_audiences.tables.origins import SourceRow
+from criteo_audiences.identifiers import SourceRow
 from criteo_audiences.uploads.amendment import Amend, Amendment, BatchResult, Destination, Outcome
 from criteo_audiences.uploads.keywords import HashedUpload, PlainUpload, UploadOptions
 from criteo_audiences.uploads.lane import Lookalike, NotASource, Source

@@ -12,10 +12,9 @@ import anyio
 from attrs import frozen
 
 from criteo_audiences.batches import Batch
-from criteo_audiences.identifiers import OptOutCount, RowCounts
+from criteo_audiences.identifiers import OptOutCount, RowCounts, SourceRow
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
-from criteo_audiences.tables.origins import SourceRow
 
 Deliver = Callable[[Batch], Awaitable[None]]
 """Takes a batch, waiting until a sender is free."""

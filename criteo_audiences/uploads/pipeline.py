@@ -20,9 +20,9 @@ from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStre
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import AuthenticationError, SourceChangedError
+from criteo_audiences.identifiers import SourceRow
 from criteo_audiences.journals.rows import Acknowledged, BatchLedger, BatchState, Entry
 from criteo_audiences.models import IdentifierType
-from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import Amend, BatchResult, Destination, ends_upload
 from criteo_audiences.uploads.lane import Lane
 from criteo_audiences.uploads.options import Options

@@ -15,9 +15,8 @@ import anyio
 from anyio import to_thread
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.identifiers import RejectReason
+from criteo_audiences.identifiers import Reject, RejectReason
 from criteo_audiences.journals.directory import Witness
-from criteo_audiences.tables.origins import Reject
 
 COLUMNS: Final = ("file", "row", "column", "reason", "fingerprint")
 VALUE_COLUMN: Final = "value"

@@ -8,8 +8,8 @@ from typing import Any, Final
 from attrs import evolve, field, frozen
 
 from criteo_audiences.errors import CriteoError, ResponseError, UploadFailedError
+from criteo_audiences.identifiers import SourceRow
 from criteo_audiences.models import IdentifierType
-from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import BatchResult, Outcome
 from criteo_audiences.uploads.policies import Policy, Verdict, added
 from criteo_audiences.uploads.slots import LimitedBy

@@ -9,14 +9,13 @@ import orjson
 from attrs import evolve
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.identifiers import OptOutCount, OptOuts, RejectReason, RowCounts
+from criteo_audiences.identifiers import OptOutCount, OptOuts, Reject, RejectReason, RowCounts, SourceRow
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 from criteo_audiences.tables.columns import opt_out_error
 from criteo_audiences.tables.engine import query
 from criteo_audiences.tables.engine.rules import row_of
 from criteo_audiences.tables.files.source_files import SourceFiles
-from criteo_audiences.tables.origins import Reject, SourceRow
 from criteo_audiences.tables.reader import Reader, drawn
 from criteo_audiences.tables.table import DEFAULT_MEMORY_LIMIT, Chunk, Compare, Plan, Selection, default_threads
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress

@@ -11,9 +11,9 @@ import anyio
 
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.identifiers import SourceRow
 from criteo_audiences.meter import CallMeter, steady
 from criteo_audiences.models import IdentifierType
-from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.uploads.amendment import BatchResult, Outcome
 from criteo_audiences.uploads.lane import Lane, LaneProgress
 from criteo_audiences.uploads.options import Options

@@ -14,11 +14,10 @@ from attrs import field, frozen
 
 from criteo_audiences.batches import Batcher
 from criteo_audiences.errors import SourceChangedError
-from criteo_audiences.identifiers import Fingerprints, OptOutCount, OptOuts, Preparation, RowCounts
+from criteo_audiences.identifiers import Fingerprints, OptOutCount, OptOuts, Preparation, RowCounts, SourceRow
 from criteo_audiences.loops import first_error
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
-from criteo_audiences.tables.origins import SourceRow
 from criteo_audiences.tables.table import Selection
 from criteo_audiences.uploads.lane import Deliver, Lane, LaneProgress, open_source
 from criteo_audiences.uploads.options import Options

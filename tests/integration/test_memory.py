@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from criteo_audiences.identifiers import RejectReason
+from criteo_audiences.identifiers import Reject, RejectReason
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.tables.files.inspection import inspect
-from criteo_audiences.tables.origins import Reject
 from criteo_audiences.uploads import Amendment
 from criteo_audiences.uploads.rejects import RejectsFile
 from tests.kit import LIST, options_of, upload

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import evolve
 
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
-from criteo_audiences.identifiers import BLANKS, MOST_PLACES, OptOutCount, RejectReason, Rule, find_region, rule_for
+from criteo_audiences.identifiers import (
+    BLANKS,
+    MOST_PLACES,
+    OptOutCount,
+    Reject,
+    RejectReason,
+    Rule,
+    SourceRow,
+    find_region,
+    rule_for,
+)
 from criteo_audiences.identifiers.rules import may_be_several_cells
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.columns import opt_out_error
@@ -22,7 +32,6 @@ from criteo_audiences.tables.engine.opening import Opened, open_table, require_a
 from criteo_audiences.tables.files.quotes import BROKEN, NO_CELL
 from criteo_audiences.tables.files.source_files import SourceFiles
 from criteo_audiences.tables.files.workspace import Interruption
-from criteo_audiences.tables.origins import Reject, SourceRow
 from criteo_audiences.tables.table import Plan, Selection, Table
 
 if TYPE_CHECKING:

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from criteo_audiences import ErasureReceipt, ErasureState, ListErasure, ServerError, ServiceErasure
 from criteo_audiences.erasure.erase import LocalFiles, forget, forget_in_journals, forget_in_rejects, rejects_in
 from criteo_audiences.erasure.request import ErasureRequest
-from criteo_audiences.identifiers import RejectReason
+from criteo_audiences.identifiers import Reject, RejectReason
 from criteo_audiences.models import IdentifierType
-from criteo_audiences.tables.origins import Reject
 from criteo_audiences.uploads.rejects import RejectsFile
 
 ANNA, PHONE = "anna@example.com", "+919812345678"

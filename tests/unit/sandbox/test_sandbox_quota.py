@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from criteo_audiences.sandbox import Sandbox
-from criteo_audiences.sandbox.quota import FixedWindow, SlidingWindow
+from criteo_audiences.sandbox.admission import FixedWindow, SlidingWindow
 
 PATH = "/2026-07/marketing-solutions/audience-segments/300001/contact-list/statistics"
 

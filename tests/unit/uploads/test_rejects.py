@@ -15,8 +15,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError, UploadReport
+from criteo_audiences.identifiers import Reject
 from criteo_audiences.tables import Table
-from criteo_audiences.tables.origins import Reject
 from criteo_audiences.tables.reader import Reader
 from criteo_audiences.tables.table import Plan
 from criteo_audiences.uploads.rejects import RejectsFile, defused
