@@ -16,8 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol, TextIO
 
 from criteo_audiences.rendering import WIDTH
-from criteo_audiences.uploads.progress import Progress
-from criteo_audiences.uploads.summary import LIMITS
+from criteo_audiences.uploads.summary import LIMITS, Progress
 
 __all__ = ["Bar", "bar"]
 

@@ -36,7 +36,7 @@ def names() -> list[str]:
     Raises:
         ConfigurationError: when there is no file of profiles, or it cannot be read.
     """
-    from criteo_audiences.settings.environment import profile_names, profiles_path  # noqa: PLC0415 - see above
+    from criteo_audiences.settings import profile_names, profiles_path  # noqa: PLC0415 - see above
 
     return profile_names(profiles_path(os.environ))
 

@@ -1,4 +1,4 @@
-"""What raw values look like: blanks, damage by a spreadsheet, many forms of signs, hashes; where one is rejected, and why."""
+"""What raw values look like: blanks, damage by a spreadsheet, many forms of signs, hashes; and why one is rejected."""
 
 import hashlib
 import re

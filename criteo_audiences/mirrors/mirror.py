@@ -10,11 +10,11 @@ from anyio import to_thread
 from attrs import define, evolve, field
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.mirrors import MirrorReport
 from criteo_audiences.mirrors.facts import Facts, Intent, MirroredList, changes_of, note_of
 from criteo_audiences.mirrors.lanes import ChangeLane, Changes, ComparedValues
 from criteo_audiences.mirrors.options import Baseline, MirrorSettings, require_baseline, require_harmless
 from criteo_audiences.mirrors.snapshot import Snapshot, journal_path, opened
-from criteo_audiences.mirrors.summaries import MirrorReport
 from criteo_audiences.models import Operation
 from criteo_audiences.tables.engine import comparison
 from criteo_audiences.tables.engine.comparison import Difference

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 from criteo_audiences.sandbox import segment_endpoints
 from criteo_audiences.sandbox.admission import CallQuota, Consents, Rotation, TokenIssuer, Window
-from criteo_audiences.sandbox.call_log import CallLog, RecordedRequest
 from criteo_audiences.sandbox.calls import ServerState
 from criteo_audiences.sandbox.contact_list import ContactList
 from criteo_audiences.sandbox.dialects import DialectName, dialect_of
-from criteo_audiences.sandbox.faults import Fault, FaultOptions
+from criteo_audiences.sandbox.faults import CallLog, Fault, FaultOptions, RecordedRequest
 from criteo_audiences.sandbox.server import Listener
 from criteo_audiences.sandbox.services import SERVICES, ServiceName
 

@@ -10,10 +10,9 @@ from aiohttp import web
 
 from criteo_audiences.sandbox import entities
 from criteo_audiences.sandbox.admission import CallQuota, Consents, TokenIssuer
-from criteo_audiences.sandbox.call_log import CallLog
 from criteo_audiences.sandbox.dialects import Dialect
 from criteo_audiences.sandbox.entities import AudienceEntity, E, Entity, EntityStore, SegmentEntity
-from criteo_audiences.sandbox.faults import FaultQueue
+from criteo_audiences.sandbox.faults import CallLog, FaultQueue
 from criteo_audiences.sandbox.problems import ProblemError, Violation, invalid, problem
 from criteo_audiences.sandbox.services import SERVICES, Service, Versions
 from criteo_audiences.sandbox.wire import json_response, read_json

@@ -10,11 +10,11 @@ import attrs
 from aiohttp import web
 
 from criteo_audiences.sandbox import calls
-from criteo_audiences.sandbox.call_log import ENTRY
 from criteo_audiences.sandbox.calls import STATE, answer, scope
 from criteo_audiences.sandbox.calls import document as document_of
 from criteo_audiences.sandbox.contact_list import AmendmentCounts, ContactList, IdentifierRule
 from criteo_audiences.sandbox.entities import SegmentEntity, timestamp
+from criteo_audiences.sandbox.faults import ENTRY
 from criteo_audiences.sandbox.kinds import matched
 from criteo_audiences.sandbox.problems import invalid, required, required_object
 from criteo_audiences.sandbox.services import ANY_VERSION, Service

@@ -20,10 +20,9 @@ from criteo_audiences.sandbox import (
     token_endpoint,
 )
 from criteo_audiences.sandbox.admission import CallQuota, rate_limit_headers
-from criteo_audiences.sandbox.call_log import ENTRY
 from criteo_audiences.sandbox.calls import CALL, STATE, ServerState
 from criteo_audiences.sandbox.dialects import Answer, Occasion
-from criteo_audiences.sandbox.faults import Fault
+from criteo_audiences.sandbox.faults import ENTRY, Fault
 from criteo_audiences.sandbox.problems import ProblemError, problem
 from criteo_audiences.sandbox.services import Service
 from criteo_audiences.sandbox.wire import (

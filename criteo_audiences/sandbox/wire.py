@@ -16,8 +16,7 @@ import attrs
 import orjson
 from aiohttp import web
 
-from criteo_audiences.sandbox.call_log import ENTRY
-from criteo_audiences.sandbox.faults import Fault, Moment
+from criteo_audiences.sandbox.faults import ENTRY, Fault, Moment
 from criteo_audiences.sandbox.problems import ProblemError, invalid, problem
 
 _KILOBYTE = 1_000

@@ -5,9 +5,9 @@ from criteo_audiences.uploads.amendment import Amend, Amendment, BatchResult, De
 from criteo_audiences.uploads.keywords import HashedUpload, PlainUpload, UploadOptions
 from criteo_audiences.uploads.lane import Lookalike, NotASource, Source
 from criteo_audiences.uploads.policies import Policy, Verdict
-from criteo_audiences.uploads.progress import Phase, Progress
 from criteo_audiences.uploads.report import UploadReport
 from criteo_audiences.uploads.slots import LimitedBy
+from criteo_audiences.uploads.summary import Phase, Progress
 from criteo_audiences.uploads.uploader import UploadStream, upload
 
 __all__ = [

@@ -11,7 +11,7 @@ from criteo_audiences.tables import Table
 from criteo_audiences.tables.table import FilePath
 from criteo_audiences.uploads.lane import ArrowStream
 from criteo_audiences.uploads.options import Columns
-from criteo_audiences.uploads.progress import Progress
+from criteo_audiences.uploads.summary import Progress
 
 
 class OtherOptions(TypedDict, total=False):

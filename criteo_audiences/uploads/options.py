@@ -21,8 +21,8 @@ from criteo_audiences.tables.files.paths import ends_as_directory, written_path
 from criteo_audiences.tables.table import Selection
 from criteo_audiences.uploads.lane import refuse_lookalikes
 from criteo_audiences.uploads.policies import Policy, policies_of
-from criteo_audiences.uploads.progress import Progress
 from criteo_audiences.uploads.slots import MOST
+from criteo_audiences.uploads.summary import Progress
 from criteo_audiences.validation import (
     choose,
     encoding_of,

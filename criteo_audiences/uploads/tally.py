@@ -17,10 +17,9 @@ from criteo_audiences.models import IdentifierType
 from criteo_audiences.uploads.amendment import BatchResult, Outcome
 from criteo_audiences.uploads.lane import Lane, LaneProgress
 from criteo_audiences.uploads.options import Options
-from criteo_audiences.uploads.progress import Progress
 from criteo_audiences.uploads.report import MOST_SAMPLED, UploadReport
 from criteo_audiences.uploads.slots import Slots
-from criteo_audiences.uploads.summary import WORTH_A_HINT, Figures, hint
+from criteo_audiences.uploads.summary import WORTH_A_HINT, Figures, Progress, hint
 from criteo_audiences.windows import DISTINCT, Moment, TimeLeft, live_from
 
 _PROGRESS_EVERY: Final = 0.25

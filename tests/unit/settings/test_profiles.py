@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.settings.environment import Profile, profiles_path, read_profile
+from criteo_audiences.settings import Profile, profiles_path, read_profile
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
 APPLICATION = 'client_id = "planted-client"\nclient_secret = "planted-secret"\n'
