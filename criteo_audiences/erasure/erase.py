@@ -16,8 +16,8 @@ from typing import Final, TextIO
 from anyio import to_thread
 from attrs import frozen
 
+from criteo_audiences.erasure import ErasureReceipt, ErasureState, FileErasure, ListErasure
 from criteo_audiences.erasure.lists import Place, found_lists, removed
-from criteo_audiences.erasure.receipt import ErasureReceipt, ErasureState, FileErasure, ListErasure
 from criteo_audiences.erasure.request import ErasureRequest, Fingerprint, Identifiers
 from criteo_audiences.errors import ConfigurationError, JournalError, SnapshotError
 from criteo_audiences.journals import (

@@ -11,7 +11,7 @@ import anyio
 from attrs import evolve, frozen
 
 from criteo_audiences.batches import MAX_BATCH_SIZE
-from criteo_audiences.erasure.receipt import ErasureState, ListErasure, ServiceErasure
+from criteo_audiences.erasure import ErasureState, ListErasure, ServiceErasure
 from criteo_audiences.erasure.request import ErasureRequest
 from criteo_audiences.errors import AuthenticationError, ConfigurationError, CriteoError, PermissionDeniedError
 from criteo_audiences.models import ContactListOperation, IdentifierType, Operation

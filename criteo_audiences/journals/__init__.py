@@ -17,8 +17,7 @@ from attrs import evolve, field, frozen
 from criteo_audiences.errors import JournalError
 from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory, state_directory
 from criteo_audiences.journals.journal import found_in
-from criteo_audiences.journals.resuming import key_id_of
-from criteo_audiences.journals.rows import FORMAT, JOURNAL_SUFFIX, BatchState, Entry, Run, run_of
+from criteo_audiences.journals.rows import FORMAT, JOURNAL_SUFFIX, BatchState, Entry, Run, key_id_of, run_of
 from criteo_audiences.journals.sqlite_file import InUseError, NeverBeganError, make_directory, never_began, refused
 from criteo_audiences.journals.store import Store
 

@@ -20,8 +20,7 @@ from attrs import evolve, field, frozen
 from criteo_audiences.batches import Batch
 from criteo_audiences.journals.directory import JournalDirectory, Witness, keyed_digest
 from criteo_audiences.journals.file_lock import require_locks
-from criteo_audiences.journals.resuming import Found, decide, key_id_of
-from criteo_audiences.journals.rows import FORMAT, BatchState, Entry, Run
+from criteo_audiences.journals.rows import FORMAT, BatchState, Entry, Found, Run, decide, key_id_of
 from criteo_audiences.journals.store import Store
 from criteo_audiences.models import printable_trace_id
 

@@ -1,7 +1,7 @@
 """Criteo's Marketing Solutions: audience segments, contact lists and audiences."""
 
 from criteo_audiences.marketing_solutions.api import MarketingSolutions
-from criteo_audiences.marketing_solutions.audience_models import (
+from criteo_audiences.marketing_solutions.audience_api import (
     AdSetAudience,
     Advertiser,
     Audience,
