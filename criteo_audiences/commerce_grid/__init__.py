@@ -1,7 +1,7 @@
 """Criteo's Commerce Grid: audience segments and contact lists."""
 
 from criteo_audiences.commerce_grid.api import CommerceGrid
-from criteo_audiences.commerce_grid.models import (
+from criteo_audiences.commerce_grid.segment_api import (
     AudienceSegment,
     AudienceSegmentCreate,
     AudienceSegmentUpdate,
