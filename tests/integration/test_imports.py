@@ -70,7 +70,7 @@ def test_upload_of_a_list_loads_no_engine() -> None:
         "tables = sorted(name[24:] for name in sys.modules if name.startswith('criteo_audiences.tables.'))\n"
         "print(report.valid, 'duckdb' in sys.modules, 'numpy' in sys.modules, *tables)"
     )
-    assert loaded == "1 False False files files.paths header_words origins table"
+    assert loaded == "1 False False files files.paths header_words table"
 
 
 def test_package_works_without_the_optional_dependencies() -> None:
