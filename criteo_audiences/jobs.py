@@ -4,16 +4,20 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import parse_qs, urlsplit
+from urllib.request import url2pathname
 from weakref import WeakKeyDictionary
 
 from attrs import define, field, fields, frozen
 
 from criteo_audiences.client import CriteoClient
-from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.errors import ConfigurationError, ConnectError, CriteoError
 from criteo_audiences.loops import run_apart
 from criteo_audiences.models import Operation
 from criteo_audiences.settings import read_shared_quota
@@ -21,6 +25,7 @@ from criteo_audiences.uploads import Progress, UploadOptions, UploadReport
 
 if TYPE_CHECKING:
     from criteo_audiences.integrations.ledger import ListLease
+    from criteo_audiences.tables import Table
 
 _VERSION: Final = 1
 _DRAIN: Final = 10.0
@@ -32,11 +37,52 @@ _OWNERS: Final = {
 _OWN_FIELDS: Final = frozenset({"operation", "on_progress", "before_call", "ledger"})
 
 
+_OTHER_SCHEMES: Final = ("s3", "gs", "abfs", "abfss", "hdfs")
+"""Those that pyarrow opens, beside `file`."""
+_OF_URIS: Final = frozenset({"region", "endpoint_override", "scheme"})
+
+
 def _sources(value: object) -> tuple[str, ...]:
     paths = (value,) if isinstance(value, str) else value
     if not isinstance(paths, (list, tuple)) or not paths or not all(isinstance(path, str) and path for path in paths):
-        raise ConfigurationError("source of a job must be a path or a list of paths, as text; never identifiers.")
+        raise ConfigurationError(
+            "source of a job must be a path, a URI or a list of paths, as text; never identifiers."
+        )
+    for path in paths:
+        if (scheme := _scheme(path)) is not None:
+            _check_uri(path, scheme, alone=len(paths) == 1)
     return tuple(paths)
+
+
+def _scheme(source: str) -> str | None:
+    """Returns what a URI begins with, `None` for a path."""
+    found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", source)
+    return None if found is None else found[1].lower()
+
+
+def _check_uri(uri: str, scheme: str, *, alone: bool) -> None:
+    if scheme not in {"file", *_OTHER_SCHEMES}:
+        known = ", ".join(f"{each}://" for each in ("file", *_OTHER_SCHEMES))
+        raise ConfigurationError(f"source of a job cannot be a URI with {scheme}://; it may be one with {known}.")
+    parts = urlsplit(uri)
+    if scheme == "file" and (parts.netloc not in {"", "localhost"} or parts.query or parts.fragment):
+        raise ConfigurationError("A file:// URI names a file of the worker: file:///exports/crm.parquet.")
+    if scheme != "file" and ("@" in parts.netloc or parse_qs(parts.query, keep_blank_values=True).keys() - _OF_URIS):
+        raise ConfigurationError(
+            "A URI of a job must hold no login and no options but region, endpoint_override and scheme: a login "
+            "does not travel with a job, the workers have their own."
+        )
+    if scheme != "file" and not alone:
+        raise ConfigurationError(f"A job reads one object with {scheme}://: make a job of each.")
+
+
+def _row_groups(value: object) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    match value:
+        case [int(first), int(last)] if 0 <= first <= last and bool not in {type(first), type(last)}:
+            return first, last
+    raise ConfigurationError("row_groups of a job must be two whole numbers: the first one from 0, and the last one.")
 
 
 def _operation(value: object) -> str:
@@ -69,12 +115,15 @@ def _options(value: object) -> dict[str, Any]:
 
 @frozen(kw_only=True, hash=False)
 class UploadJob:
-    """What a worker of a queue has to upload: paths and names, never identifiers or secrets. JSON- and pickle-safe.
+    """What a worker of a queue has to upload: places and names, never identifiers or secrets. JSON- and pickle-safe.
 
     Attributes:
         service: `marketing-solutions`, `retail-media` or `commerce-grid`.
         segment_id: the contact list.
-        source: a file, a pattern or a list of them, which every worker can read.
+        source: a file, a pattern or a list of them, which every worker can read; or a URI: `file://`, or one object of
+            `s3://`, `gs://`, `abfs://` or `hdfs://`, which needs pyarrow and the workers' own login there.
+        row_groups: of one Parquet file, the first and the last row group to read, so that several jobs share it; needs
+            pyarrow.
         operation: `add` or `remove`.
         options: further keywords of `upload_contact_list` that JSON can hold, such as `{"hash": "sha256"}`; `suppress`
             is the path of a file.
@@ -92,6 +141,7 @@ class UploadJob:
     options: Mapping[str, Any] = field(factory=dict, converter=_options, repr=False)
     owner_id: str | None = None
     profile: str | None = None
+    row_groups: tuple[int, int] | None = field(default=None, converter=_row_groups)
 
     def __attrs_post_init__(self) -> None:
         if self.service not in _OWNERS:
@@ -100,6 +150,8 @@ class UploadJob:
             value = getattr(self, name)
             if not (isinstance(value, str) and value) and not (value is None and name != "segment_id"):
                 raise ConfigurationError(f"{name} of a job must be a text that is not empty.")
+        if self.row_groups is not None and len(self.source) > 1:
+            raise ConfigurationError("row_groups of a job goes with one Parquet file.")
 
     def __hash__(self) -> int:
         return hash(self.key)
@@ -112,7 +164,9 @@ class UploadJob:
     def to_dict(self) -> dict[str, Any]:
         """Returns the job as JSON values, for the message of a queue."""
         named = {each.name: getattr(self, each.name) for each in fields(type(self))}
-        return {"version": _VERSION, **named, "source": list(self.source), "options": _options(self.options)}
+        groups = named.pop("row_groups")  # which is left out where there are none, as by releases that knew of none
+        named |= {"source": list(self.source), "options": _options(self.options)}
+        return {"version": _VERSION, **named, **({} if groups is None else {"row_groups": list(groups)})}
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Self:
@@ -174,8 +228,58 @@ async def _upload(
     if job.owner_id is not None:
         options[_OWNERS[job.service]] = job.owner_id
     service: Any = getattr(criteo, job.service.replace("-", "_"))
-    report: UploadReport = await service.upload_contact_list(job.segment_id, Table.from_file(job.source), **options)
+    table = await asyncio.to_thread(_table, job)
+    report: UploadReport = await service.upload_contact_list(job.segment_id, table, **options)
     return report
+
+
+def _table(job: UploadJob) -> "Table":
+    """Opens the source of a job; blocks.
+
+    Raises:
+        ConfigurationError: when pyarrow is missing, or there is no such object or row group.
+        ConnectError: when what holds the object does not hand it out.
+    """
+    from criteo_audiences.tables import Table  # noqa: PLC0415 - needs an extra
+
+    paths = [url2pathname(urlsplit(each).path) if _scheme(each) == "file" else each for each in job.source]
+    if job.row_groups is None:
+        return Table.from_file(paths) if _scheme(paths[0]) is None else Table.from_stream(_opened(paths[0]))
+    file, (first, last) = _opened(paths[0], as_parquet=True), job.row_groups
+    if last >= file.num_row_groups:
+        raise ConfigurationError(
+            f"The source has {file.num_row_groups} row groups, and row_groups asks for {first} to {last}, from 0 on."
+        )
+    return Table.from_arrow(
+        import_module("pyarrow").RecordBatchReader.from_batches(
+            file.schema_arrow, file.iter_batches(row_groups=range(first, last + 1))
+        )
+    )
+
+
+def _opened(source: str, *, as_parquet: bool = False) -> Any:
+    """Opens a file or an object by pyarrow: for its bytes, or as a Parquet file, of which only the end is read here."""
+    try:
+        fs, parquet = import_module("pyarrow.fs"), import_module("pyarrow.parquet")
+    except ImportError:
+        raise ConfigurationError(
+            "URIs other than file://, and row_groups, need a package that is not installed; run: pip install pyarrow."
+        ) from None
+    where = source.partition("?")[0]
+    failure: CriteoError
+    try:
+        place, path = (fs.LocalFileSystem(), source) if _scheme(source) is None else fs.FileSystem.from_uri(source)
+        if as_parquet:
+            return parquet.ParquetFile(place.open_input_file(path))
+        return place.open_input_stream(path, compression=None)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        failure = ConfigurationError(f"There is no {where}, or it is no file.")
+    except OSError as error:
+        kind = type(error).__name__
+        failure = ConnectError(f"{where} could not be opened ({kind}); check the worker's login there.", passing=False)
+    except ValueError:
+        failure = ConfigurationError(f"{where} cannot be read; row_groups goes with Parquet files only.")
+    raise failure  # out of reach of pyarrow's exception, whose text may hold values
 
 
 def _lease(job: UploadJob, host: str) -> "ListLease | None":

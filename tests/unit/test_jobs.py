@@ -3,14 +3,20 @@
 import asyncio
 import json
 import pickle
+import sys
 import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import pyarrow as pa
 import pytest
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from criteo_audiences import ConfigurationError, UploadJob, run_upload_job, run_upload_job_blocking
 from criteo_audiences.sandbox import Sandbox
@@ -180,3 +186,135 @@ def test_missing_file_is_told(criteo: Sandbox, tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"nothing\.csv"):
         run_upload_job_blocking(job)
     assert not [each for each in criteo.requests if "contact-list" in each.path]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"source": "https://example.com/crm.csv"}, "cannot be a URI with https://"),
+        ({"source": "file://elsewhere/crm.csv"}, "names a file of the worker"),
+        ({"source": "s3://key:s3cret@bucket/crm.csv"}, "must hold no login"),
+        ({"source": "s3://bucket/crm.csv?access_key=s3cret"}, "must hold no login"),
+        ({"source": ["s3://bucket/1.csv", "s3://bucket/2.csv"]}, "make a job of each"),
+        ({"row_groups": [3, 2]}, "row_groups of a job must be two whole numbers"),
+        ({"row_groups": [-1, 2]}, "two whole numbers"),
+        ({"row_groups": [0, True]}, "two whole numbers"),
+        ({"row_groups": "0-9"}, "two whole numbers"),
+        ({"row_groups": [0, 1], "source": ["1.parquet", "2.parquet"]}, "goes with one Parquet file"),
+    ],
+)
+def test_wrong_place_is_refused(changed: dict[str, Any], message: str) -> None:
+    """A place that no worker can read, or that holds a login, is named when the job is made."""
+    with pytest.raises(ConfigurationError) as raised:
+        UploadJob(**{**JOB, **changed})
+    assert message in str(raised.value)
+    assert "s3cret" not in str(raised.value)
+
+
+@pytest.fixture
+def groups(tmp_path: Path) -> Path:
+    """A Parquet file of ten row groups with a hundred addresses each."""
+    path = tmp_path / "c r m.parquet"
+    table = pa.table({"email": [f"{number}@example.com" for number in range(1000)], "id": list(range(1000))})
+    parquet.write_table(table, path, row_group_size=100)
+    return path
+
+
+@pytest.mark.parametrize("as_uri", [False, True])
+def test_jobs_share_a_file_by_its_row_groups(criteo: Sandbox, groups: Path, as_uri: bool) -> None:  # noqa: FBT001
+    """Each job reads its own row groups, by a path or a URI, and has a key of its own."""
+    source = groups.as_uri() if as_uri else str(groups)
+    first = job_of(criteo, groups, source=source, row_groups=(0, 3))
+    second = evolve(first, row_groups=[4, 9])
+    assert UploadJob.from_dict(json.loads(json.dumps(second.to_dict()))) == second
+    assert len({first.key, second.key, evolve(first, row_groups=None).key}) == 3
+    assert run_upload_job_blocking(first).read == 400
+    assert criteo.contact_list(first.segment_id).identifiers == {f"{number}@example.com" for number in range(400)}
+    assert run_upload_job_blocking(second).ok
+    assert criteo.contact_list(first.segment_id).identifiers == {f"{number}@example.com" for number in range(1000)}
+
+
+@pytest.mark.parametrize(
+    ("name", "row_groups", "message"),
+    [
+        ("c r m.parquet", (0, 10), "has 10 row groups, and row_groups asks for 0 to 10"),
+        ("crm.csv", (0, 1), "goes with Parquet files only"),
+        ("nothing.parquet", (0, 1), "There is no "),
+    ],
+)
+def test_row_groups_that_are_not_there_are_told(
+    criteo: Sandbox, groups: Path, crm: Path, name: str, row_groups: tuple[int, int], message: str
+) -> None:
+    """Before any call, and without what the file holds."""
+    job = job_of(criteo, crm, source=str(groups.with_name(name)), row_groups=row_groups)
+    with pytest.raises(ConfigurationError, match=message) as raised:
+        run_upload_job_blocking(job)
+    assert "@" not in str(raised.value)
+    assert not criteo.requests
+
+
+def test_pyarrow_is_asked_for(criteo: Sandbox, crm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker without it says how to install it; a file:// URI needs none."""
+    monkeypatch.setitem(sys.modules, "pyarrow.fs", None)
+    with pytest.raises(ConfigurationError, match="pip install pyarrow"):
+        run_upload_job_blocking(job_of(criteo, crm, source="s3://bucket/crm.csv"))
+    assert not criteo.requests
+    assert run_upload_job_blocking(job_of(criteo, crm, source=crm.as_uri())).ok
+
+
+OBJECTS = {"/exports/crm.csv": "crm.csv", "/exports/c%20r%20m.parquet": "c r m.parquet"}
+
+
+class Bucket(BaseHTTPRequestHandler):
+    """A store of objects that speaks as much of S3 as a reader needs."""
+
+    def do_HEAD(self) -> None:
+        """Says how long an object is."""
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        """Answers with an object, or the part of it that is asked for."""
+        name = OBJECTS.get(urlsplit(self.path).path)
+        held: bytes = (self.server.folder / name).read_bytes() if name else b""  # type: ignore[attr-defined]
+        part, status = slice(0, len(held)), 200 if name else 404
+        if name and (asked := self.headers.get("Range")):
+            begin, _, end = asked.removeprefix("bytes=").partition("-")
+            part, status = slice(int(begin), min(len(held), int(end or len(held)) + 1)), 206
+        self.send_response(status)
+        self.send_header("Content-Length", str(part.stop - part.start))
+        self.send_header("Content-Range", f"bytes {part.start}-{part.stop - 1}/{len(held)}")
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(held[part])
+
+    def log_message(self, *_: object) -> None:
+        """Logs nothing."""
+
+
+@pytest.fixture
+def bucket(groups: Path, crm: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A store with both exports, and its options in a URI; the worker has its login in the environment."""
+    assert groups.parent == crm.parent
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Bucket)
+    server.folder = crm.parent  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"?scheme=http&region=eu-west-1&endpoint_override=127.0.0.1%3A{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_objects_of_s3_are_read(criteo: Sandbox, crm: Path, bucket: str) -> None:
+    """In every format, or only some row groups of one; an object that is not there is told before any call."""
+    job = job_of(criteo, crm, source=f"s3://exports/crm.csv{bucket}")
+    assert run_upload_job_blocking(job).valid == 1000
+    part = evolve(job, source=f"s3://exports/c r m.parquet{bucket}".replace(" ", "%20"), row_groups=(2, 3))
+    assert run_upload_job_blocking(part).valid == 200
+    before = len(criteo.requests)
+    with pytest.raises(ConfigurationError, match=r"There is no s3://exports/nothing\.csv, or"):
+        run_upload_job_blocking(evolve(job, source=f"s3://exports/nothing.csv{bucket}"))
+    assert len(criteo.requests) == before
