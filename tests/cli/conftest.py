@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +33,7 @@ class Finished(NamedTuple):
 
 
 Cli = Callable[..., Awaitable[Finished]]
-Start = Callable[..., Awaitable[asyncio.subprocess.Process]]
+Start = Callable[..., Awaitable[Any]]
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def _heed_interrupts() -> None:
 
 
 @pytest.fixture
-def start(environment: dict[str, str]) -> Start:
-    """Starts a command whose input and outputs are pipes unless the test has others for it."""
+def start_anew(environment: dict[str, str]) -> Start:
+    """Starts a command in an interpreter of its own, for what a forked one cannot show; it takes half a second longer."""
 
     async def started(*arguments: str, **streams: Any) -> asyncio.subprocess.Process:
         pipes = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
@@ -95,6 +95,85 @@ def warm() -> Iterator[socket.socket]:
         yield mine
 
 
+def request(warm: socket.socket, arguments: Sequence[str], environment: dict[str, str], *streams: int) -> socket.socket:
+    """Lets a command run with these streams; what is returned tells its process id and then its code, four bytes each."""
+    mine, theirs = socket.socketpair()
+    with theirs:
+        message = json.dumps({"arguments": arguments, "environment": environment}).encode()
+        socket.send_fds(warm, [message], [*streams, theirs.fileno()])
+    return mine
+
+
+class Running:
+    """A command that runs; has what tests use of `asyncio.subprocess.Process`."""
+
+    def __init__(
+        self,
+        pid: int,
+        code: asyncio.StreamReader,
+        stdin: asyncio.WriteTransport | None,
+        stdout: asyncio.StreamReader,
+        stderr: asyncio.StreamReader,
+    ) -> None:
+        self.pid, self.stdin, self.stdout, self.stderr = pid, stdin, stdout, stderr
+        self.returncode: int | None = None
+        self._code = code
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal."""
+        os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """Kills it."""
+        self.send_signal(signal.SIGKILL)
+
+    async def wait(self) -> int:
+        """Returns its code when it has ended."""
+        if self.returncode is None:
+            self.returncode = int.from_bytes(await self._code.readexactly(4), signed=True)
+        return self.returncode
+
+    async def communicate(self) -> tuple[bytes, bytes]:
+        """Returns the rest of its outputs when it has ended."""
+        if self.stdin:
+            self.stdin.close()
+        out, err = await asyncio.gather(self.stdout.read(), self.stderr.read())
+        await self.wait()
+        return out, err
+
+
+@pytest.fixture
+async def start(warm: socket.socket, environment: dict[str, str]) -> AsyncIterator[Start]:
+    """Starts a command whose input and outputs are pipes unless the test has another input for it."""
+    loop = asyncio.get_running_loop()
+    open_ends: list[asyncio.BaseTransport | asyncio.StreamWriter] = []
+
+    async def reading(pipe: int) -> asyncio.StreamReader:
+        reader = asyncio.StreamReader()
+        made = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(pipe, "rb", 0))
+        open_ends.append(made[0])
+        return reader
+
+    async def started(*arguments: str, stdin: int | None = None) -> Running:
+        (given, kept), out, err = os.pipe(), os.pipe(), os.pipe()
+        line = request(warm, arguments, environment, given if stdin is None else stdin, out[1], err[1])
+        for each in (given, out[1], err[1]):
+            os.close(each)
+        writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(kept, "wb", 0))
+        open_ends.append(writer)
+        if stdin is not None:
+            writer.close()
+        code, end = await asyncio.open_connection(sock=line)
+        open_ends.append(end)
+        pid = int.from_bytes(await code.readexactly(4))
+        return Running(pid, code, writer if stdin is None else None, await reading(out[0]), await reading(err[0]))
+
+    yield started
+    for each in open_ends:
+        each.close()
+    await asyncio.sleep(0)  # what they close is closed in the next turn
+
+
 @pytest.fixture
 def cli(warm: socket.socket, environment: dict[str, str]) -> Cli:
     """Runs a command to its end; what it reads from standard input must fit into a pipe."""
@@ -104,12 +183,13 @@ def cli(warm: socket.socket, environment: dict[str, str]) -> Cli:
             stdin, pipe = os.pipe()
             os.write(pipe, given)
             os.close(pipe)
-            request = json.dumps({"arguments": arguments, "environment": environment}).encode()
-            socket.send_fds(warm, [request], [stdin, out.fileno(), err.fileno()])
-            os.close(stdin)
-            code = warm.recv(1)[0]
+            with request(warm, arguments, environment, stdin, out.fileno(), err.fileno()) as line:
+                os.close(stdin)
+                told = b""
+                while len(told) < 8:
+                    told += line.recv(8)
             written = [(file.seek(0), file.read().decode())[1] for file in (out, err)]
-        return Finished(code, *written)
+        return Finished(int.from_bytes(told[4:], signed=True) % 256, *written)
 
     async def ran(*arguments: str, stdin: bytes = b"") -> Finished:
         return await asyncio.to_thread(run, arguments, stdin)

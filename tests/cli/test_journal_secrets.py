@@ -80,11 +80,11 @@ async def killed(start: Any, sandbox: Sandbox, arguments: tuple[str, ...]) -> li
 
 
 async def test_a_killed_upload_leaves_nothing_that_was_planted(
-    start, cli, sandbox: Sandbox, arguments: tuple[str, ...], environment: dict[str, str], tmp_path: Path
+    start_anew, cli, sandbox: Sandbox, arguments: tuple[str, ...], environment: dict[str, str], tmp_path: Path
 ) -> None:
     """In its output, its arguments, its journal; nor do the failures and the resumption after it, with --debug."""
     state = Path(environment["XDG_STATE_HOME"]) / "criteo-audiences" / "journals"
-    seen = await killed(start, sandbox, arguments)
+    seen = await killed(start_anew, sandbox, arguments)
     seen += contents(state)
     assert any(str(name).endswith(".journal-wal") for name in seen)
 
@@ -108,11 +108,11 @@ async def test_a_killed_upload_leaves_nothing_that_was_planted(
 
 
 async def test_temporary_files_are_for_their_owner_and_go_with_the_upload(
-    start, cli, sandbox: Sandbox, arguments: tuple[str, ...], environment: dict[str, str]
+    start_anew, cli, sandbox: Sandbox, arguments: tuple[str, ...], environment: dict[str, str]
 ) -> None:
     """Only a process that is killed leaves its directory, which nobody else can enter; an upload that ends does not."""
     temporary = Path(environment["TMPDIR"])
-    await killed(start, sandbox, arguments)
+    await killed(start_anew, sandbox, arguments)
     (left,) = temporary.iterdir()
     assert left.name.startswith("criteo-audiences-")
     assert left.stat().st_mode & 0o777 == 0o700

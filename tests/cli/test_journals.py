@@ -36,13 +36,13 @@ def amendments(sandbox: Sandbox) -> int:
 
 
 async def test_an_upload_that_was_stopped_prints_the_command_that_finishes_it(
-    start, cli, emails: Path, sandbox: Sandbox
+    start_anew, cli, emails: Path, sandbox: Sandbox
 ) -> None:
     """Ctrl-C after a batch: the printed command, as it stands, sends the others and none twice."""
     segment = sandbox.add_contact_list()
     sandbox.fail_next(delay=0.0, headers={"x-first": "1"}, on="contact-list")
     sandbox.fail_next(delay=0.3, times=9, on="contact-list")
-    process = await start("upload", SERVICE, segment, str(emails), *OPTIONS)
+    process = await start_anew("upload", SERVICE, segment, str(emails), *OPTIONS)
     while amendments(sandbox) < 2:  # noqa: ASYNC110 - another process
         await asyncio.sleep(0.01)
     process.send_signal(signal.SIGINT)

@@ -9,8 +9,10 @@ import io
 import json
 import os
 import pkgutil
+import signal
 import socket
 import sys
+import tempfile
 import threading
 import traceback
 
@@ -42,19 +44,39 @@ def rehearse() -> None:
 
 
 def serve(line: socket.socket) -> None:
-    """Forks for each command that comes on the line, and answers with its exit code, until the other end closes."""
+    """Forks for each command that comes on the line, until the other end closes.
+
+    Each comes with three streams and a line of its own, on which its process id is answered, and its code when it ends.
+    """
+    running: dict[int, socket.socket] = {}
+
+    def reap(*_: object) -> None:
+        for child in list(running):
+            ended, status = os.waitpid(child, os.WNOHANG)
+            if ended:
+                with running.pop(child) as own, contextlib.suppress(BrokenPipeError):  # nobody may ask any more
+                    own.send(os.waitstatus_to_exitcode(status).to_bytes(4, signed=True))
+
+    signal.signal(signal.SIGCHLD, reap)
     while True:
-        message, streams, *_ = socket.recv_fds(line, _MOST, 3)
+        message, streams, *_ = socket.recv_fds(line, _MOST, 4)
         if not message:
             return
+        own = socket.socket(fileno=streams.pop())
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})  # it may end before it is known
         child = os.fork()
         if not child:
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
             line.close()
+            own.close()
             become(streams, **json.loads(message))
             return
+        running[child] = own
+        own.send(child.to_bytes(4))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         for stream in streams:
             os.close(stream)
-        line.send(bytes([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) % 256]))
 
 
 def become(streams: list[int], arguments: list[str], environment: dict[str, str]) -> None:
@@ -64,6 +86,8 @@ def become(streams: list[int], arguments: list[str], environment: dict[str, str]
         os.close(stream)
     os.environ.clear()
     os.environ.update(environment)
+    tempfile.tempdir = None  # asks the environment anew
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell makes what runs in the background ignore it
     sys.argv = ["criteo-audiences", *arguments]
     modes = {"stdin": "r", "stdout": "w", "stderr": "w"}
     for number, (name, mode) in enumerate(modes.items()):
