@@ -6,7 +6,7 @@ import datetime as dt
 import logging
 import re
 import warnings
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
@@ -318,17 +318,37 @@ def _moment(text: str | None) -> dt.datetime | None:
 
 
 _GONE: Final = 410
+_MOST_ENDINGS: Final = 20  # that are told of; no version has as many
 _LOG: Final = logging.getLogger("criteo_audiences.session")
 
 
-def log_warnings(document: Any, request: Request) -> None:
+@frozen
+class Notices:
+    """What an answer says in passing.
+
+    Attributes:
+        endings: what announces a deprecation, among its warnings or its errors.
+        warnings: what warns of a failure.
+    """
+
+    endings: Sequence[Problem]
+    warnings: Sequence[Problem]
+
+
+def notices_of(document: Any, request: Request) -> Notices:
+    """Reads what an answer says in passing; takes its time where a server lists thousands."""
+    parts = document if isinstance(document, dict) else {}
+    most = request.most_problems
+    errors, warned = (read_problems(parts.get(name), lenient=True, most=most) for name in ("errors", "warnings"))
+    endings = [problem for problem in (*errors, *warned) if problem.type is ProblemType.DEPRECATION]
+    return Notices(endings, [problem for problem in warned if problem.is_failure])
+
+
+def log_warnings(told: Sequence[Problem], request: Request) -> None:
     """Logs what an answer warns of, in one line; notices of deprecation are the `DeprecationWatch`'s.
 
     The warnings of an upload's batches are counted in its report, so that their lines are of a lower level.
     """
-    entries = document.get("warnings") if isinstance(document, dict) else None
-    found = read_problems(entries, lenient=True, most=request.most_problems) if entries else ()
-    told = [problem for problem in found if problem.is_failure]
     if told:
         level = logging.INFO if request.labels else logging.WARNING
         _LOG.log(level, "%s", describe(f"Criteo warned in its answer to {request.method} {request.path}", told))
@@ -357,16 +377,13 @@ class DeprecationWatch:
             sunset = read_date(response.headers.get("sunset", ""))
             self._warn("version", f"is deprecated and ends on {sunset:%Y-%m-%d}" if sunset else "is deprecated")
 
-    def look_at_document(self, document: Any) -> None:
-        """Warns of what an answer says will end, among its warnings or its errors."""
-        for name in ("errors", "warnings"):
-            entries = document.get(name) if isinstance(document, dict) else None
-            for problem in read_problems(entries, lenient=True) if entries else ():
-                if problem.type is ProblemType.DEPRECATION:
-                    self._warn(problem.code or "deprecation", f"announces a deprecation ({problem})")
+    def look_at_endings(self, problems: Iterable[Problem]) -> None:
+        """Warns of what an answer says will end."""
+        for problem in problems:
+            self._warn(problem.code or "deprecation", f"announces a deprecation ({problem})")
 
     def _warn(self, key: str, what: str) -> None:
-        if key in self._warned:
+        if key in self._warned or len(self._warned) >= _MOST_ENDINGS:
             return
         self._warned.add(key)
         message = f"Criteo's API version {self._api_version} {what}; choose a newer api_version."

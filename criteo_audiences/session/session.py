@@ -28,11 +28,13 @@ from criteo_audiences.session.protocol import (
     FORM,
     JSON,
     DeprecationWatch,
+    Notices,
     Request,
     Response,
     decipher,
     is_quickly_read,
     log_warnings,
+    notices_of,
     read_rate_limit,
 )
 from criteo_audiences.session.quota import LocalRateLimiter, Quota, RateLimiter, Refusals, floor_of
@@ -56,7 +58,7 @@ _MOST_REFUSALS: Final = 10  # 429s of a call before it gives up, however long th
 class _Holder:
     """Carries something from a thread past the logs of asyncio, which show results."""
 
-    content: tuple[Any, Any] = field(repr=False)
+    content: tuple[Notices, Any] = field(repr=False)
 
 
 def _is_sendable(value: object) -> bool:
@@ -69,11 +71,11 @@ def _unread(document: Any) -> Any:
     return document
 
 
-def _understood(call: Call, response: Response, secrets: Collection[str]) -> tuple[Any, Any]:
+def _understood(call: Call, response: Response, secrets: Collection[str]) -> tuple[Notices, Any]:
     """Decodes, compares and reads; a document that cannot be read would be no better the next time."""
     document = decipher(response, call.request, secrets)
     try:
-        return document, call.read(document)
+        return notices_of(document, call.request), call.read(document)
     except InvalidResponseError as error:
         unreadable = InvalidResponseError(error.paths, status=call.status)
         call.is_final = True
@@ -243,9 +245,9 @@ class Session:
             self._deprecations.look_at_response(response)
             if response.status != _REFUSED:
                 self._refusals_of(call.request).clear()
-            document, result = await self._understand(call, response)
-            self._deprecations.look_at_document(document)
-            log_warnings(document, call.request)
+            notices, result = await self._understand(call, response)
+            self._deprecations.look_at_endings(notices.endings)
+            log_warnings(notices.warnings, call.request)
         except CriteoError as error:
             call.delay = self._delay_after(call, error)
             pause, end = self._pause_after(call, error), end_of(error)
@@ -258,8 +260,8 @@ class Session:
             call.request.count_end(end)
             self._limiter_of(call.request).settle(announced, pause=pause, sent_at=call.sent_at)
 
-    async def _understand(self, call: Call, response: Response) -> tuple[Any, Any]:
-        """Returns the document of an answer and what was read from it; a large one is read in a thread."""
+    async def _understand(self, call: Call, response: Response) -> tuple[Notices, Any]:
+        """Returns what an answer says in passing and what was read from it; a large one is read in a thread."""
         secrets = self._secrets | call.tokens
         if is_quickly_read(response, call.request):
             return _understood(call, response, secrets)

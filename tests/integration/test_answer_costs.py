@@ -88,6 +88,8 @@ def answers_that_take_long() -> dict[str, tuple[int, bytes]]:
     digests = orjson.dumps({"errors": [{"code": sha256(str(n)) * 4, "traceId": md5(str(n))} for n in range(100)]})
     bodies = {
         "problems": b'{"errors":[%b]}' % b",".join(problem % (n, n**9) for n in range(20_000)),
+        "warnings": b'{"data":[],"warnings":[%b]}'
+        % b",".join(b'{"type":"deprecation","code":"c-%d"}' % n for n in range(40_000)),
         "items": b'{"data":[%b]}' % b",".join(item % n for n in range(20_000)),
         "samples": b'{"data":{"attributes":{"sampleInvalidIdentifiers":[%b]}}}' % b",".join([b"1"] * 149_000),
         "keys": b"{%b}" % b",".join(b'"k%d":1' % n for n in range(149_000)),

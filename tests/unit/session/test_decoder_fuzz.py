@@ -21,7 +21,7 @@ from criteo_audiences.retail_media import audience_models as retail_audiences
 from criteo_audiences.retail_media import models as retail_media
 from criteo_audiences.session.auth import read_token
 from criteo_audiences.session.codec import read_bulk, read_nothing, read_one, read_page, structure
-from criteo_audiences.session.protocol import DeprecationWatch, Response, decipher, read_rate_limit
+from criteo_audiences.session.protocol import DeprecationWatch, Request, Response, decipher, notices_of, read_rate_limit
 
 LEAK: Final = "john.doe@example.com"
 MODULES: Final = (
@@ -97,7 +97,7 @@ def read_whole(response: Response) -> None:
     watch.look_at_response(response)
     read_rate_limit(response)
     document = as_read(decipher, response)
-    watch.look_at_document(document)
+    watch.look_at_endings(notices_of(document, Request(method="GET", path="/things")).endings)
     as_read(read_nothing, document)
     as_read(read_token, document)
     for kind in KINDS:

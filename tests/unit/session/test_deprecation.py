@@ -85,3 +85,14 @@ async def test_warning_made_an_error_loses_no_answer(transport: Any, make_sessio
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert (await make_session().send(READ))["data"] == {}
+
+
+async def test_a_server_cannot_flood_with_endings(transport: Any, make_session: Any) -> None:
+    """Twenty that differ are told of, however many it announces."""
+    transport.always = answer(*({"type": "deprecation", "code": f"field-{number}"} for number in range(50)))
+    session = make_session()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            await session.send(READ)
+    assert len(caught) == 20
