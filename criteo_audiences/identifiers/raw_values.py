@@ -113,7 +113,8 @@ _PLACEHOLDERS: Final = (
 
 
 def _sha256(texts: Iterable[str]) -> list[str]:
-    return [hashlib.sha256(text.encode()).hexdigest() for text in texts]
+    sha256 = hashlib.sha256
+    return [sha256(text.encode()).hexdigest() for text in texts]
 
 
 def _md5(texts: Iterable[str]) -> list[str]:

@@ -1,6 +1,7 @@
 """Bytes out, bytes in, over aiohttp; foreign exceptions become ours here and nowhere else."""
 
 import asyncio
+import math
 import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
@@ -42,6 +43,11 @@ _UNSENT: Final = 128 * 1024
 _UNREAD: Final = 32 * 1024
 # Bytes the event loop may hold, for the same reason; it is the default of plain connections, and that of TLS is 512 kB.
 _UNWRITTEN: Final = 64 * 1024
+# Bytes of a body that are written in one step: each step is a call of the system, and a turn of the event loop.
+_ONE_STEP: Final = 128 * 1024
+_RENEWED_EVERY: Final = (
+    0.01  # of a time-out, which is over so much later: a timer for each step would cost more than it
+)
 _END: Final = 0.01  # seconds
 
 
@@ -171,9 +177,8 @@ class AiohttpTransport:
             opened.close()
 
     async def _exchange(self, exchange: Exchange, options: dict[str, Any], progress: "_Progress") -> Response:
-        loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._timeout) as alarm:
-            progress.note = lambda: alarm.reschedule(loop.time() + self._timeout)
+            progress.note = renewal(alarm, self._timeout)
             request = self._session().request(
                 exchange.method,
                 URL(exchange.url, encoded=True),
@@ -272,9 +277,9 @@ class _Pieces(aiohttp.Payload):
 
     def __init__(self, pieces: Sequence[bytes | memoryview], content_type: str, progress: _Progress) -> None:
         super().__init__(None, content_type=content_type)
-        self._pieces = pieces
         self._progress = progress
         self._size = sum(map(len, pieces))
+        self._pieces = pieces if self._size > _ONE_STEP else [b"".join(pieces)]
         progress.began = False
 
     async def write(self, writer: AbstractStreamWriter) -> None:
@@ -300,6 +305,21 @@ class _Pieces(aiohttp.Payload):
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
         return b"".join(self._pieces).decode(encoding, errors)
+
+
+def renewal(alarm: asyncio.Timeout, seconds: float) -> Callable[[], None]:
+    """Returns what to call at each step: it lets the alarm go off so many seconds, and a little, after the last one."""
+    now, step = asyncio.get_running_loop().time, _RENEWED_EVERY * seconds
+    renewed_at = -math.inf
+
+    def renew() -> None:
+        nonlocal renewed_at
+        moment = now()
+        if moment >= renewed_at + step:
+            renewed_at = moment
+            alarm.reschedule(moment + seconds + step)
+
+    return renew
 
 
 async def _read(answer: aiohttp.ClientResponse, most: int, moved: Callable[[], None]) -> bytes:

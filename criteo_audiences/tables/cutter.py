@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     _Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 _FRAME: Final = FRAME.encode()
-_PIECE: Final = 131_072
+_PIECE: Final = 262_144
 _YIELD_EVERY: Final = 4
 """Pieces after which the caller's event loop gets the interpreter."""
 

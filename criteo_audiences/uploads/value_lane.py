@@ -160,8 +160,9 @@ class ValueLane(Lane):
         return min(SLICE, self._batcher.room)
 
     def _note_arrival(self) -> None:
-        """Remembers since when something waits for its batch to fill up."""
-        self._waiting_since = min(self._waiting_since, anyio.current_time())
+        """Remembers since when something waits for its batch to fill up, where that matters."""
+        if self._flush_after is not None:
+            self._waiting_since = min(self._waiting_since, anyio.current_time())
 
     async def _flush_late(self, flush_after: float) -> None:
         """Delivers an incomplete batch that has waited long enough."""

@@ -21,7 +21,7 @@ from criteo_audiences.errors import (
 )
 from criteo_audiences.models import RateLimit
 from criteo_audiences.session import Request, Response
-from criteo_audiences.session.protocol import decipher, json_request, read_rate_limit
+from criteo_audiences.session.protocol import decipher, is_quickly_read, json_request, read_rate_limit
 
 NOW = 1_800_000_000.0
 
@@ -332,3 +332,19 @@ def test_request_shows_no_body() -> None:
     shown = repr(Request(method="PATCH", path="/x", body=(b"john.doe@example.com",)))
     assert "john.doe" not in shown
     assert "PATCH" in shown
+
+
+@pytest.mark.parametrize(
+    ("body", "quickly"),
+    [
+        (b'{"data": {}, "errors": [], "warnings": []}', True),
+        (b'{"errors":[ ],"warnings":null}', True),
+        (b'{"data": {}, "errors": [{"code": "a"}], "warnings": []}', False),
+        (b'{"errors": [], "errors": [{"code": "a"}]}', False),
+        (b'{"errors": [], "\\u0065rrors": [{"code": "a"}]}', False),
+    ],
+)
+def test_an_answer_without_problems_is_read_at_once(body: bytes, *, quickly: bool) -> None:
+    """What a batch is answered takes no turn of a thread, unless there is a text to compare with 3.4 MB that were sent."""
+    batch = Request(method="PATCH", path="/contact-list", body=(b"x" * 3_400_000,))
+    assert is_quickly_read(Response(status=200, body=body), batch) is quickly

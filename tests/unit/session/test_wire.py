@@ -1,10 +1,14 @@
 """Whole exchanges over aiohttp, scripted answer by answer."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from yarl import URL
 
 from criteo_audiences.errors import AuthenticationError, ServerError
@@ -18,6 +22,8 @@ from criteo_audiences.session import (
     SystemClock,
 )
 from criteo_audiences.session.protocol import json_request
+from criteo_audiences.session.transport import renewal
+from tests.kit import run_in_virtual_time
 
 TOKEN_URL = "https://api.criteo.com/oauth2/token"
 CREATE_URL = "https://api.criteo.com/2026-07/marketing-solutions/audience-segments/create"
@@ -123,3 +129,23 @@ async def test_repeatable_call_survives_a_failure(
     wire.get(url, payload={"data": 1})
     assert await session.send(Request(method="GET", path="/lists/5")) == {"data": 1}
     assert [event.error for event in events if event.name == "request.retried"] == [ours]
+
+
+@given(st.lists(st.floats(0.0, 0.99), max_size=200))
+def test_a_request_is_given_up_so_long_after_its_last_step(pauses: list[float]) -> None:
+    """Never sooner than its time-out after it, and a hundredth of that later at most."""
+
+    async def seconds_of_silence() -> float:
+        loop = asyncio.get_running_loop()
+        moved_at = loop.time()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(1.0) as alarm:
+                moved = renewal(alarm, 1.0)
+                for pause in pauses:
+                    await asyncio.sleep(pause)
+                    moved()
+                    moved_at = loop.time()
+                await asyncio.Event().wait()
+        return loop.time() - moved_at
+
+    assert 1.0 <= run_in_virtual_time(seconds_of_silence()) + 1e-6 <= 1.011
