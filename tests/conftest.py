@@ -21,7 +21,7 @@ pytest.register_assert_rewrite("tests.kit")
 
 # A busy machine is no failure: no property test judges how long an example takes. `.ci/run` tries more examples.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
-settings.register_profile("quick", PATIENT, max_examples=40)
+settings.register_profile("quick", PATIENT, max_examples=25)
 settings.register_profile("ci", PATIENT, max_examples=150)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
