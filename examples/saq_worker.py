@@ -1,15 +1,15 @@
 """A SAQ worker that runs uploads: `saq saq_worker.settings`; send a job with `await send(job)`.
 
-A worker that is told to end finishes its uploads. SAQ means the job of one that was killed to be swept up by another
-when its heartbeat has stopped, but SAQ 0.26 may leave such a job in the state "aborting": send it again then. Export
-SAQ_URL, CRITEO_CLIENT_ID, CRITEO_CLIENT_SECRET and CRITEO_QUOTA_URL.
+A worker that is told to end finishes its uploads. The job of one that was killed is run by another when its heartbeat
+has stopped. Export SAQ_URL, CRITEO_CLIENT_ID, CRITEO_CLIENT_SECRET and CRITEO_QUOTA_URL.
 """
 
 import asyncio
 import os
+import time
 from typing import Any
 
-from saq import Job, Queue
+from saq import CronJob, Job, Queue, Status
 from saq.types import Context, SettingsDict
 
 from criteo_audiences import UploadJob, run_upload_job
@@ -36,6 +36,14 @@ async def upload(context: Context, *, job: dict[str, Any]) -> int:
     return report.valid
 
 
+async def rescue(_: Context) -> None:
+    """Puts back what SAQ 0.26 forgets in the state "aborting" when the worker that swept it up was killed as well."""
+    silent = 2 * HEARTBEAT + 10  # seconds after which no worker is about to put it back
+    async for job in queue.iter_jobs([Status.ABORTING]):
+        if time.time() - job.touched / 1000 > silent:
+            await queue.retry(job, "its worker was killed")
+
+
 async def send(job: UploadJob) -> None:
     """Sends a job once: a second one with its key is refused for as long as the first has not ended."""
     await queue.enqueue("upload", job=job.to_dict(), key=job.key, timeout=0, heartbeat=HEARTBEAT, retries=5)
@@ -47,5 +55,7 @@ settings = SettingsDict(
     concurrency=4,
     shutdown_grace_period_s=3600,  # seconds for the uploads of a worker that is told to end
     dequeue_timeout=2,  # or an idle part of the worker would use up that time
+    startup=rescue,
+    cron_jobs=[CronJob(rescue, cron="* * * * *")],
     timers={"sweep": max(1, HEARTBEAT // 4)},
 )

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import logging
 import math
+import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine
@@ -64,6 +65,7 @@ class RedisLedger:
         self._keys = [f"criteo:ledger:{{{self._digest(b'run')}}}"]
         self._keep = keep
         self._home = HomeLoop()
+        self._process = os.getpid()
         self._at_end: object = None
         self._rests_until = float("-inf")
         self._has_warned = False
@@ -75,7 +77,7 @@ class RedisLedger:
             ConfigurationError: when Redis refuses the login or is too old, or another event loop uses it as well.
         """
         answer = await self._asked(_FIND, {"batch": self._digest(digest)})
-        return None if answer is None else Acknowledged(**answer)
+        return _acknowledged(answer)
 
     async def note(self, digest: bytes, acknowledged: Acknowledged) -> None:
         """See `BatchLedger.note`.
@@ -100,6 +102,10 @@ class RedisLedger:
 
     def _enter_loop(self) -> None:
         """Lets the connection be one of the running event loop, and be closed before that ends."""
+        if self._process != os.getpid():  # the connection is that of the process it was forked from
+            self._process = os.getpid()
+            self._home = HomeLoop()
+            self._server.forget()
         before = self._home.loop
         if self._home.has_moved():
             self._server.forget()
@@ -110,12 +116,14 @@ class RedisLedger:
         """Returns what stands for something in Redis; only who knows the run's name can compare it."""
         return hashlib.blake2b(data, key=self._secret, digest_size=16).hexdigest()
 
-    async def _asked(self, script: str, told: dict[str, object]) -> dict[str, Any] | None:
+    async def _asked(self, script: str, told: dict[str, object]) -> object:
         if time.monotonic() < self._rests_until:
             return None
         self._enter_loop()
         try:
-            answer: dict[str, Any] | None = await self._server.run(script, self._keys, told)
+            answer: object = await self._server.run(script, self._keys, told)
+        except ValueError:  # what is written there is no JSON, so it is not ours
+            return None
         except RedisGoneError as error:
             self._rests_until = time.monotonic() + _REST
             if not self._has_warned:
@@ -123,6 +131,14 @@ class RedisLedger:
                 _LOG.warning("The ledger's Redis does not answer (%s): a retry may send batches again.", error)
             return None
         return answer
+
+
+def _acknowledged(answer: object) -> Acknowledged | None:
+    """Returns what an entry says; `None` for one that no release has written, so that its batch is sent again."""
+    match answer:
+        case {"valid": int(valid), "invalid": int(invalid), "at": int(at) | float(at)} if min(valid, invalid, at) >= 0:
+            return Acknowledged(valid=valid, invalid=invalid, at=at)
+    return None
 
 
 _LEASE: Final = 30.0

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -121,3 +122,39 @@ def test_repeated_partition_sends_only_the_rest(
     assert (report.valid, report.batches, report.calls) == (100, 10, 10 - report.resumed)
     assert upload_partition([rows], config, job="two").calls == 10
     assert criteo_sandbox.contact_list(segment_id).identifiers == set(rows)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["garbage", "5", "[1]", "{}", '{"valid":1}', '{"valid":"1","invalid":0,"at":2}', '{"valid":-1,"invalid":0,"at":2}'],
+)
+async def test_odd_entry_is_no_acknowledgement(redis: RedisProcess, value: str) -> None:
+    """What no release has written lets the batch be sent again; what a newer one adds does no harm."""
+    from redis.asyncio import Redis  # noqa: PLC0415 - as a user of Redis would write
+
+    async with RedisLedger(redis.url, run="today") as ledger, Redis.from_url(redis.url) as client:
+        await ledger.note(BATCH, ANSWER)
+        (key,) = await client.keys("*")
+        (name,) = await client.hkeys(key)
+        await client.hset(key, name, value)
+        assert await ledger.find(BATCH) is None
+        await client.hset(key, name, '{"valid":1,"invalid":2,"at":3,"color":"red"}')
+        assert await ledger.find(BATCH) == Acknowledged(valid=1, invalid=2, at=3)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+async def test_forked_worker_has_a_connection_of_its_own(redis: RedisProcess) -> None:
+    """A worker that is forked while an event loop uses the ledger uses it in a loop of its own, and mixes up no answers."""
+    async with RedisLedger(redis.url, run="today") as ledger:
+        await ledger.note(BATCH, ANSWER)
+        child = os.fork()
+        if not child:
+            try:
+                asyncio.events._set_running_loop(None)  # what multiprocessing leaves to its own code
+                found = [asyncio.run(ledger.find(BATCH)) == ANSWER for _ in range(20)]
+                os._exit(0 if all(found) else 1)
+            finally:
+                os._exit(2)
+        assert all([await ledger.find(BATCH) == ANSWER for _ in range(20)])
+        assert os.waitstatus_to_exitcode((await asyncio.to_thread(os.waitpid, child, 0))[1]) == 0

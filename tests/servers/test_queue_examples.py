@@ -26,6 +26,15 @@ WORK = {
     "celery": ("celery", "--app=celery_worker", "worker", "--concurrency=1", "--loglevel=warning", "--without-mingle"),
     "saq": ("saq", "saq_worker.settings"),
 }
+FORGET = """
+import asyncio
+from saq_worker import queue
+async def forget():
+    job = await queue.dequeue(5)
+    job.touched = 1
+    await queue.abort(job, "swept up")
+asyncio.run(forget())
+"""
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -51,8 +60,11 @@ class Queue:
 
     async def send(self, job: UploadJob) -> None:
         """Sends a job."""
-        sender = await self._run("-c", f"{READ}; {SEND[self._kind]}", json.dumps(job.to_dict()))
-        assert await sender.wait() == 0
+        await self.run_python(f"{READ}; {SEND[self._kind]}", json.dumps(job.to_dict()))
+
+    async def run_python(self, code: str, *arguments: str) -> None:
+        """Runs code to its end."""
+        assert await (await self._run("-c", code, *arguments)).wait() == 0
 
     @staticmethod
     async def kill(process: asyncio.subprocess.Process) -> None:
@@ -103,7 +115,6 @@ async def until(holds: Callable[[], bool], seconds: float = 120.0) -> None:
             await asyncio.sleep(0.05)
 
 
-@pytest.mark.parametrize("queue", ["celery"], indirect=True)
 async def test_killed_worker_is_replaced(queue: Queue, sandbox: Sandbox, job: UploadJob) -> None:
     """A job whose worker is killed half-way is finished by another one, and the list is exact."""
     held = sandbox.contact_list(job.segment_id)
@@ -127,3 +138,12 @@ async def test_worker_that_is_told_to_end_finishes_its_job(queue: Queue, sandbox
     assert await asyncio.wait_for(worker.wait(), 60) == 0
     assert len(held.identifiers) == ROWS
     assert len([each for each in sandbox.requests if each.path.endswith("contact-list")]) == ROWS // BATCH
+
+
+@pytest.mark.parametrize("queue", ["saq"], indirect=True)
+async def test_job_that_a_killed_sweeper_left_is_put_back(queue: Queue, sandbox: Sandbox, job: UploadJob) -> None:
+    """A job of SAQ that was taken from the queue as "aborting" long ago, and never put back, is run."""
+    await queue.send(job)
+    await queue.run_python(FORGET)
+    await queue.worker()
+    await until(lambda: len(sandbox.contact_list(job.segment_id).identifiers) == ROWS)
