@@ -6,6 +6,7 @@ identifier, a token or the name of a segment.
 
 import time
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import Final
 
 from criteo_audiences.errors import ConfigurationError
@@ -27,6 +28,8 @@ try:
     )
 except ImportError as error:
     raise ConfigurationError("OpenTelemetry needs: pip install 'criteo-audiences[opentelemetry]'.") from error
+
+__all__ = ["opentelemetry"]
 
 _NAME: Final = "criteo_audiences"
 
@@ -51,11 +54,22 @@ def opentelemetry(
     return _Observer(tracer, get_meter(_NAME, __version__, meter_provider)).observe
 
 
+_Attributes = dict[str, str | int]
+
+
+class _Work:
+    """An upload or a batch: its span, and the context of what is below it."""
+
+    def __init__(self, span: Span) -> None:
+        self.span = span
+        self.context = set_span_in_context(span)
+
+
 class _Observer:
     def __init__(self, tracer: Tracer, meter: Meter) -> None:
         self._tracer = tracer
-        self._uploads: dict[str, Span] = {}
-        self._batches: dict[str, dict[int, Span]] = {}
+        self._uploads: dict[str, _Work] = {}
+        self._batches: dict[str, dict[int, _Work]] = {}
         self._seconds = meter.create_histogram("http.client.request.duration", "s", "How long requests take.")
         self._active = meter.create_up_down_counter("http.client.active_requests", "{request}", "Requests in flight.")
         self._bytes = meter.create_histogram("http.client.request.body.size", "By", "The size of request bodies.")
@@ -66,34 +80,34 @@ class _Observer:
     def observe(self, event: Event) -> None:
         """Is called with every event."""
         match event.name:
+            case "request.started":
+                self._begin_request(event)
             case "upload.started":
                 self._begin_upload(event)
             case "upload.ended":
                 self._end_upload(event)
             case "quota.waited":
-                self._waits.record(event.seconds or 0.0, _server(event))
+                self._waits.record(event.seconds or 0.0, _server(event.host))
                 self._context_of(event, ago=event.seconds or 0.0)  # a batch begins with its wait
-            case "request.started":
-                self._begin_request(event)
             case _:
                 self._end_request(event)
 
     def _begin_upload(self, event: Event) -> None:
         about = {"criteo.upload.id": event.upload_id or "", "criteo.segment.id": event.segment_id or ""}
-        self._uploads[about["criteo.upload.id"]] = self._tracer.start_span("upload", attributes=about)
+        self._uploads[about["criteo.upload.id"]] = _Work(self._tracer.start_span("upload", attributes=about))
 
     def _end_upload(self, event: Event) -> None:
-        span, counts = self._uploads.pop(event.upload_id or "", None), event.counts or {}
+        upload, counts = self._uploads.pop(event.upload_id or "", None), event.counts or {}
         for batch in self._batches.pop(event.upload_id or "", {}).values():
-            batch.end()
+            batch.span.end()
         for outcome, count in counts.items():
             if count:
                 self._identifiers.add(count, {"criteo.outcome": outcome})
-        if span is not None:
-            span.set_attributes({f"criteo.identifiers.{outcome}": count for outcome, count in counts.items()})
+        if upload is not None:
+            upload.span.set_attributes({f"criteo.identifiers.{outcome}": count for outcome, count in counts.items()})
             if counts.get("failed") or counts.get("unknown"):
-                span.set_status(StatusCode.ERROR)
-            span.end()
+                upload.span.set_status(StatusCode.ERROR)
+            upload.span.end()
 
     def _context_of(self, event: Event, *, ago: float = 0.0) -> Context | None:
         """Returns what a request is part of: its batch, whose span may begin so many seconds ago, or the caller's."""
@@ -102,26 +116,21 @@ class _Observer:
         batches = self._batches.setdefault(event.upload_id, {})
         if event.batch not in batches:
             upload = self._uploads.get(event.upload_id)
-            around = None if upload is None else set_span_in_context(upload)
+            around = None if upload is None else upload.context
             began = time.time_ns() - round(ago * 1e9)
             about = {"criteo.batch": event.batch}
-            batches[event.batch] = self._tracer.start_span("batch", around, attributes=about, start_time=began)
-        return set_span_in_context(batches[event.batch])
+            batches[event.batch] = _Work(self._tracer.start_span("batch", around, attributes=about, start_time=began))
+        return batches[event.batch].context
 
     def _begin_request(self, event: Event) -> None:
-        about: dict[str, str | int] = {
-            **_server(event),
-            "http.request.method": event.method,
-            "url.template": event.path,
-            "http.request.body.size": event.size or 0,
-        }
+        measured = _measured(event.method, event.host)
+        about = measured | {"url.template": event.path, "http.request.body.size": event.size or 0}
         if event.attempt > 1:
             about["http.request.resend_count"] = event.attempt - 1
         name = f"{event.method} {event.path}"
         span = self._tracer.start_span(name, self._context_of(event), SpanKind.CLIENT, attributes=about)
         _REQUEST.set(span)
         propagate.inject(event.headers, set_span_in_context(span))
-        measured = {"http.request.method": event.method} | _server(event)
         self._active.add(1, measured)
         self._bytes.record(event.size or 0, measured)
 
@@ -129,29 +138,40 @@ class _Observer:
         span = _REQUEST.get()
         if span is not None:  # otherwise no request of the call was under way
             _REQUEST.set(None)
-            measured = {"http.request.method": event.method} | _server(event)
+            measured, answer = _measured(event.method, event.host), _answer(event)
             self._active.add(-1, measured)
-            self._seconds.record(event.seconds or 0.0, measured | _answer(event) | {"url.template": event.path})
-            span.set_attributes(_answer(event) | ({"criteo.trace_id": event.trace_id} if event.trace_id else {}))
-            if event.name != "request.completed":
-                span.set_status(StatusCode.ERROR)
-            span.end()
+            self._seconds.record(event.seconds or 0.0, measured | answer | {"url.template": event.path})
+            _end(span, event, answer | {"criteo.trace_id": event.trace_id} if event.trace_id else answer)
         if event.name == "request.retried":
             self._retries.add(1, {"error.type": event.error or ""})
         elif event.upload_id is not None and event.batch is not None:
             batch = self._batches.get(event.upload_id, {}).pop(event.batch, None)
             if batch is not None:
-                if event.name != "request.completed":
-                    batch.set_status(StatusCode.ERROR)
-                batch.end()
+                _end(batch.span, event, {})
 
 
-def _server(event: Event) -> dict[str, str | int]:
-    address, _, port = event.host.rpartition(":")
-    return {"server.address": address, "server.port": int(port)} if port.isdigit() else {"server.address": event.host}
+def _end(span: Span, event: Event, about: _Attributes) -> None:
+    """Ends the span of a request or a batch as the event says."""
+    if about and span.is_recording():
+        span.set_attributes(about)
+    if event.name != "request.completed":
+        span.set_status(StatusCode.ERROR)
+    span.end()
 
 
-def _answer(event: Event) -> dict[str, str | int]:
+@lru_cache
+def _server(host: str) -> _Attributes:
+    address, _, port = host.rpartition(":")
+    return {"server.address": address, "server.port": int(port)} if port.isdigit() else {"server.address": host}
+
+
+@lru_cache
+def _measured(method: str, host: str) -> _Attributes:
+    """Returns what every metric of a request has; made once, since a client asks few hosts."""
+    return {"http.request.method": method} | _server(host)
+
+
+def _answer(event: Event) -> _Attributes:
     """Returns how a request was answered, in the words of the conventions."""
     error = str(event.status) if event.status and event.error else event.error
     error = "canceled" if event.name == "request.canceled" else error
