@@ -68,8 +68,12 @@ async def upload_now(segment_id: str, file: UploadFile) -> dict[str, Any]:
 async def upload_in_the_background(segment_id: str, file: UploadFile) -> dict[str, str]:
     """Keeps a file, which ends with its request otherwise, and begins to upload it."""
     key = uuid.uuid4().hex
-    with os.fdopen(os.open(SPOOL / key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:  # its owner's only
-        await asyncio.to_thread(shutil.copyfileobj, file.file, copy)
+    try:
+        with os.fdopen(os.open(SPOOL / key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:  # its owner's
+            await asyncio.to_thread(shutil.copyfileobj, file.file, copy)
+    except BaseException:
+        (SPOOL / key).unlink(missing_ok=True)
+        raise
     uploads[key] = upload = Upload(segment_id, SPOOL / key)
     upload.task.add_done_callback(lambda _: asyncio.get_running_loop().call_later(KEPT, uploads.pop, key))
     return {"progress": f"/uploads/{key}"}
@@ -91,6 +95,7 @@ class Upload:
         self._last = ("progress", dict[str, Any]())
         self._moved = asyncio.Event()
         self.task = asyncio.create_task(self._run())
+        self.task.add_done_callback(self._end)  # also of a task that is canceled before its first step
 
     async def told(self) -> AsyncIterator[str]:
         """Yields what is said from now on."""
@@ -108,17 +113,19 @@ class Upload:
     def _show(self, progress: Progress) -> None:
         self._tell("progress", progress.to_dict())
 
-    async def _run(self) -> None:
+    async def _run(self) -> tuple[str, dict[str, Any]]:
         try:
             upload = criteo.marketing_solutions.upload_contact_list
             report = await upload(
                 self._segment_id, self._path, hash="sha256", drain_timeout=8.0, on_progress=self._show
             )
-            self._tell("report", report.to_dict())
         except (CriteoError, OSError) as error:
-            self._tell("failed", {"error": str(error)})
-        except asyncio.CancelledError as canceled:
-            self._tell("failed", {"error": " ".join(getattr(canceled, "__notes__", ["Cut short."]))})
-            raise
-        finally:
-            self._path.unlink()
+            return "failed", {"error": str(error)}
+        except asyncio.CancelledError as canceled:  # nothing is left to be canceled
+            return "failed", {"error": " ".join(getattr(canceled, "__notes__", ["Cut short."]))}
+        return "report", report.to_dict()
+
+    def _end(self, task: "asyncio.Task[tuple[str, dict[str, Any]]]") -> None:
+        self._path.unlink()
+        ended = not task.cancelled() and task.exception() is None
+        self._tell(*(task.result() if ended else ("failed", {"error": "Cut short."})))

@@ -1,6 +1,7 @@
 """`examples/fastapi_app.py` under uvicorn: reports, progress by server-sent events, and SIGTERM in the middle."""
 
 import asyncio
+import importlib.util
 import io
 import json
 import os
@@ -135,3 +136,20 @@ async def test_a_late_upload_is_cut_short(tmp_path: Path) -> None:
             await process.wait()
         assert len(sandbox.contact_list(segment_id)) in {20_000, 50_000, 70_000, 100_000, 120_000}
         assert list((tmp_path / "spool").iterdir()) == []
+
+
+async def test_an_upload_that_never_began_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that is canceled before its first step runs none of its code; who follows it is told."""
+    monkeypatch.setenv("SPOOL", str(tmp_path))
+    spec = importlib.util.spec_from_file_location("fastapi_app", EXAMPLES / "fastapi_app.py")
+    assert spec is not None
+    assert spec.loader is not None
+    example = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(example)
+    (tmp_path / "copy").write_bytes(ROWS)
+    upload = example.Upload("1", tmp_path / "copy")
+    upload.task.cancel()
+    async with asyncio.timeout(20):
+        told = [event async for event in upload.told()]
+    assert told[-1] == 'event: failed\ndata: {"error": "Cut short."}\n\n'
+    assert list(tmp_path.iterdir()) == []
