@@ -9,6 +9,7 @@ from contextlib import closing, nullcontext
 from typing import IO, Any, Final, Protocol
 
 import anyio
+from anyio.abc import ByteReceiveStream
 from attrs import frozen
 
 from criteo_audiences.batches import Batch
@@ -169,7 +170,7 @@ def refuse_lookalikes(values: object, what: str) -> None:
         raise TypeError(f"{what} must not be a single {kind}: pass a list of identifiers; {advice}")
     if isinstance(values, Mapping):
         raise TypeError(f"{what} must not be a mapping ({kind}): pass its values or keys; {advice}")
-    if hasattr(values, "read") or hasattr(values, "readline"):
+    if hasattr(values, "read") or hasattr(values, "readline") or isinstance(values, ByteReceiveStream):
         raise TypeError(f"{what} must not be an open file ({kind}): pass Table.from_stream(file); {advice}")
     if way := _way_to_rows(values):
         raise TypeError(f"{what} must not be a {kind}: pass {way}")

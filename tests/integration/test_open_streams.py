@@ -185,6 +185,21 @@ async def test_what_is_no_stream_of_rows_ends_the_upload(
     assert not any("contact-list" in call.path for call in sandbox.requests)
 
 
+@pytest.mark.parametrize("opened", [of_bytes, of_text, uploaded, received, read], ids=lambda f: f.__name__)
+async def test_a_stream_itself_is_no_source(
+    opened: Callable[[], Awaitable[Any]], sandbox: Sandbox, criteo: CriteoClient
+) -> None:
+    """It is refused before any call, with its type and the way."""
+    stream = await opened()
+    with pytest.raises(TypeError, match=rf"an open file \({type(stream).__name__}\): pass Table.from_stream"):
+        await criteo.marketing_solutions.upload_contact_list("1", stream, hash="sha256")
+    assert not sandbox.requests
+    if isinstance(stream, Upload):
+        stream.file.close()
+    if isinstance(stream, FileReadStream):
+        await stream.aclose()
+
+
 @pytest.mark.parametrize("given", ["crm.csv", Path("crm.csv"), [PLANTED], 7, None, {"email": PLANTED}])
 def test_what_cannot_be_read_from_is_refused(given: object) -> None:
     """With its type, and nothing of what it holds."""
