@@ -5,14 +5,17 @@
 - The reference of Python is written from the docstrings, that of the command line from its own help.
 """
 
+import inspect
 import os
 import posixpath
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
+import griffe
 import typer.main
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
@@ -65,10 +68,11 @@ API: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "blocking": ("Without async", ("criteo_audiences.blocking",)),
     "sandbox": ("Sandbox", ("criteo_audiences.sandbox",)),
     "integrations": ("Integrations", (
-        "criteo_audiences.integrations.redis:RedisQuota",
-        "criteo_audiences.integrations.opentelemetry:opentelemetry",
-        "criteo_audiences.integrations.partitions:upload_partition PartitionConfig PartitionReport PartitionTotals",
-        "criteo_audiences.integrations.ledger:RedisLedger",
+        "criteo_audiences.integrations.redis",
+        "criteo_audiences.integrations.opentelemetry",
+        "criteo_audiences.integrations.partitions",
+        "criteo_audiences.integrations.spark",
+        "criteo_audiences.integrations.ledger",
         "criteo_audiences.journals.rows:BatchLedger Acknowledged",
     )),
 }  # fmt: skip
@@ -104,16 +108,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 def on_env(env: Any, config: MkDocsConfig, files: Files) -> None:  # noqa: ARG001 - MkDocs passes all by name
     """Refuses to build a site that lacks a public name; a name without a docstring is on no page."""
     shown = config.plugins["autorefs"]._primary_url_map  # noqa: SLF001 - what a link to a name is looked up in
-    modules = {
-        name: import_module(name) for name in (part.partition(":")[0] for _, parts in API.values() for part in parts)
-    }
+    modules = {part.partition(":")[0] for _, parts in API.values() for part in parts}
     public = {
-        f"{path}.{name}": getattr(module, name)
-        for path, module in modules.items()
-        for name in getattr(module, "__all__", ())
+        f"{module}.{name}": _module(module)[name].canonical_path for module in modules for name in _exports(module)
     }
-    found = [value for name, value in public.items() if name in shown]
-    missing = sorted(name for name, value in public.items() if not any(value is each for each in found))
+    found = {home for name, home in public.items() if name in shown}
+    missing = sorted(name for name, home in public.items() if home not in found)
     if missing:
         raise PluginError(f"not in the reference: {', '.join(missing)}: name them in .ci/site.py.")
 
@@ -122,13 +122,58 @@ def _add(files: Files, config: MkDocsConfig, page: str, content: str) -> None:
     files.append(File.generated(config, page, content=content))
 
 
+@cache
+def _package() -> Any:
+    """Returns the package as its text says, so that what it needs need not be installed."""
+    return griffe.load("criteo_audiences", search_paths=[str(ROOT)], resolve_aliases=True)
+
+
+def _module(name: str) -> Any:
+    return _package()[path] if (path := name.removeprefix("criteo_audiences").removeprefix(".")) else _package()
+
+
+def _exports(module: str) -> list[str]:
+    return [str(name) for name in _module(module).exports or ()]
+
+
+class Twins(griffe.Extension):
+    """Shows the methods of the blocking client that are made at run time, out of those of the async one."""
+
+    def on_class(self, *, cls: griffe.Class, **_: Any) -> None:
+        """Is called for each class, once its members are known."""
+        if cls.path != "criteo_audiences.blocking.CriteoClient":
+            return
+        kind = getattr(import_module(cls.module.path), cls.name)
+        for name, member in cls.members.items():
+            made = getattr(kind, name, None)
+            if not name.startswith("_") and member.docstring is None and callable(made):
+                cls.set_member(name, _function(name, made))
+
+
+def _function(name: str, made: Any) -> griffe.Function:
+    signature = inspect.signature(made)
+    parameters = (
+        griffe.Parameter(
+            each.name,
+            annotation=None if each.annotation is each.empty else inspect.formatannotation(each.annotation),
+            kind=getattr(griffe.ParameterKind, each.kind.name.lower()),
+            default=None if each.default is each.empty else repr(each.default),
+        )
+        for each in signature.parameters.values()
+    )
+    returns = inspect.formatannotation(signature.return_annotation)
+    function = griffe.Function(name, parameters=griffe.Parameters(*parameters), returns=returns)
+    function.docstring = griffe.Docstring(inspect.getdoc(made) or "", parent=function)
+    return function
+
+
 def _python_page(title: str, parts: tuple[str, ...]) -> Iterator[str]:
     yield f"# {title}\n"
     for part in parts:
         module, _, names = part.partition(":")
         if module != "criteo_audiences":
             yield f"Imported from `{module}`.\n"
-        for name in names.split() or import_module(module).__all__:
+        for name in names.split() or _exports(module):
             yield f"::: {module}.{name}\n"
 
 

@@ -23,6 +23,8 @@ from criteo_audiences.loops import HomeLoop, at_end_of_loop
 from criteo_audiences.meter import steady
 from criteo_audiences.validation import require_range
 
+__all__ = ["RedisLedger"]
+
 _LOG: Final = logging.getLogger("criteo_audiences.uploads")
 _DAY: Final = 86_400.0
 _LONGEST: Final = 30 * _DAY

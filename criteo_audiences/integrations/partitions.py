@@ -24,6 +24,8 @@ from criteo_audiences.validation import require_range
 if TYPE_CHECKING:
     from criteo_audiences.integrations.ledger import ListLease, RedisLedger
 
+__all__ = ["PartitionConfig", "PartitionReport", "PartitionTotals", "upload_partition"]
+
 ALREADY: Final = "already"
 """Says of `hash` that the column holds digests."""
 _SERVICES: Final = ("marketing-solutions", "retail-media", "commerce-grid")

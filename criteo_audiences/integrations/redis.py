@@ -15,6 +15,8 @@ from criteo_audiences.models import RateLimit
 from criteo_audiences.session.quota import Quota
 from criteo_audiences.validation import require_range
 
+__all__ = ["RedisQuota"]
+
 _LOG: Final = logging.getLogger("criteo_audiences.quota")
 _HEARTBEAT: Final = 1.0
 """Seconds between two turns of a worker that has calls in flight or waiting."""

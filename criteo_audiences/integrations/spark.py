@@ -34,7 +34,7 @@ except ImportError as error:
         "can call criteo_audiences.integrations.partitions.upload_partition."
     ) from error
 
-__all__ = ["CriteoDataSource", "CriteoStreamWriter", "CriteoWriter", "Written", "sha256_email"]
+__all__ = ["CriteoDataSource", "sha256_email"]
 
 _LOG: Final = logging.getLogger("criteo_audiences.spark")
 _REPORT: Final = "report_path"
