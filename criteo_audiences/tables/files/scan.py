@@ -115,9 +115,7 @@ class Scan:
             text = chunk.removeprefix(codecs.BOM_UTF8)
             self._around = b"\n"  # a text begins as after a line end
             self.rows = self.lines = int(text[:1] not in {b"", b"\n", b"\r"})
-        if self._is_plain(text):
-            self._count(text)
-        else:
+        if not self._count(text):
             for start in range(0, len(text), _PIECE):
                 self._follow(text[start : start + _PIECE])
         self.head += chunk[: HEAD - len(self.head)]
@@ -129,25 +127,35 @@ class Scan:
             self._follow(b"\n")
         self.is_utf8 = self.is_utf8 and not self._decoder.getstate()[0]
 
-    def _is_plain(self, text: bytes) -> bool:
-        """Whether every line feed of a piece ends a line, and nothing else does: no quote and no carriage return."""
-        if len(text) < len(b"\n\n") or self._in_quotes or self._is_cut or self._around[1:] in {b'"', b"\r"}:
-            return False
-        return b'"' not in text and b"\r" not in text
+    def _count(self, text: bytes) -> bool:
+        """Counts at once the rows that begin in a piece without quotes, all of whose lines end alike; false elsewhere.
 
-    def _count(self, text: bytes) -> None:
-        """Counts the rows that begin in a plain piece, all at once and in memory that is used again."""
+        They end with line feeds, or with carriage returns and line feeds. The memory for it is used again.
+        """
         import numpy as np  # noqa: PLC0415 - of the extra `files`, as the engine is
 
+        if len(text) < len(b"\n\n") or self._in_quotes or self._is_cut or self._around[1:] in {b'"', b"\r"}:
+            return False
+        if b'"' in text:
+            return False
         if self._room is None or len(self._room[0]) < len(text):
-            self._room = np.empty((2, len(text)), np.bool_)
-        ends = np.equal(np.frombuffer(text, np.uint8), _FEED, out=self._room[0][: len(text)]).view(np.uint8)
-        begins = np.greater(ends[:-1], ends[1:], out=self._room[1][: len(text) - 1])
-        begun = int(np.count_nonzero(begins)) + (self._around[1:] == b"\n" and not ends[0])
+            self._room = np.empty((3, len(text)), np.bool_)
+        letters, found = np.frombuffer(text, np.uint8), self._room[:, : len(text)].view(np.uint8)
+        ends, starts, begins = found[0], found[0], found[2][:-1]  # the first byte of a line end may be another one
+        np.equal(letters, _FEED, out=ends.view(np.bool_))
+        if b"\r" in text:
+            starts = found[1]
+            np.equal(letters, _RETURN, out=starts.view(np.bool_))
+            differ = np.not_equal(starts[:-1], ends[1:], out=begins.view(np.bool_))
+            if ends[0] or starts[-1] or differ.any():
+                return False
+        np.greater(ends[:-1], starts[1:], out=begins.view(np.bool_))
+        begun = int(np.count_nonzero(begins)) + (self._around[1:] == b"\n" and not starts[0])
         self._around = text[-2:]
         self._recent = text if len(text) >= _PIECE else (self._recent + text)[-_PIECE:]
         self.lines += begun
         self.rows += begun
+        return True
 
     def _follow(self, chunk: bytes) -> None:
         """Counts the rows that begin, and looks at the neighbors of quotes."""
@@ -237,12 +245,11 @@ class Scan:
         for found in (opened_after, closed_before):
             self._neighbors.update(byte for byte in _EXPECTED if byte in found)
             self._neighbors.update(found.translate(None, _EXPECTED))
-        begin = np.flatnonzero(~is_quote)
-        quotes_before = begin - np.arange(len(begin))
-        is_inside = (quotes_before + self._in_quotes) % 2 == 1
+        is_open = np.bitwise_xor.accumulate(is_quote) ^ bool(self._in_quotes)  # after each event
+        inside = events[is_open & ~is_quote]
         self.quotes += len(quotes)
         self._in_quotes = (self._in_quotes + len(quotes)) % 2
-        return events[begin[is_inside]], quotes_before[is_inside], quotes
+        return inside, np.searchsorted(quotes, inside), quotes
 
     def _worth_keeping(self, inner: "_Letters", parts: "_Places", quotes: "_Places") -> Sequence[int]:
         """Returns which lines that continue a quoted cell to keep, by their order.
