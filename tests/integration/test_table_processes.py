@@ -310,3 +310,31 @@ def test_what_is_not_surely_a_leftover_stays(place: Path, child: tuple[subproces
     with workspace():
         pass
     assert sorted(place.iterdir()) == before
+
+
+_NOTEBOOK = """
+import asyncio, sys, types
+shell = types.SimpleNamespace(config={"IPKernelApp": {}})  # by this, and by no __file__, the engine knows a notebook
+sys.modules["IPython"] = types.SimpleNamespace(get_ipython=lambda: shell)
+from pathlib import Path
+from criteo_audiences import CriteoClient
+from criteo_audiences.sandbox import Sandbox
+
+async def main():
+    async with Sandbox() as sandbox, CriteoClient(sandbox.credentials, base_url=sandbox.url) as criteo:
+        upload = criteo.marketing_solutions.upload_contact_list
+        report = await upload(sandbox.add_contact_list(), Path(sys.argv[1]), hash="sha256")
+        print(report.valid)
+
+asyncio.run(main())
+"""
+
+
+def test_a_notebook_without_widgets_reads_files(tmp_path: Path) -> None:
+    """The engine can then count no progress, which is no reason to read nothing."""
+    path = tmp_path / "crm.csv"
+    path.write_text("email\nanna@example.com\n")
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", _NOTEBOOK, path], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ended.stdout == "1\n", ended.stderr

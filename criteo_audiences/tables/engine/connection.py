@@ -4,7 +4,7 @@ import atexit
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -133,12 +133,18 @@ def execute_followed(engine: "DuckDBPyConnection", statement: str) -> list[int]:
     Returns:
         Its `scanned_rows`.
     """
-    engine.execute("SET enable_progress_bar_print = false")
-    engine.execute("SET enable_progress_bar = true")
+    _set_progress(engine, on=True)
     engine.execute(statement)
     scanned = scanned_rows(engine)
-    engine.execute("SET enable_progress_bar = false")
+    _set_progress(engine, on=False)
     return scanned
+
+
+def _set_progress(engine: "DuckDBPyConnection", *, on: bool) -> None:
+    """Has the engine count its progress, or not; in a notebook without ipywidgets it refuses, and none is known."""
+    with suppress(import_duckdb().InvalidInputException):
+        engine.execute("SET enable_progress_bar_print = false")
+        engine.execute(f"SET enable_progress_bar = {str(on).lower()}")
 
 
 def progress_of(engine: "DuckDBPyConnection") -> float | None:
