@@ -7,7 +7,7 @@ import ssl as tls
 from collections.abc import Iterable
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 import aiohttp
 
@@ -277,6 +277,14 @@ class CriteoClient:
         if self._shared_quota is not None:
             await self._shared_quota.aclose()
 
+    if not TYPE_CHECKING:  # for type checkers it has none
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError("CriteoClient needs `async with`; in code without `async` use criteo_audiences.blocking.")
+
+        def __exit__(self, *_: object) -> None:
+            return
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -315,7 +323,8 @@ def _shared_key(credentials: TokenSource, base_url: str) -> str:
 
 def _check_kind(value: object, kind: type, name: str) -> None:
     if value is not None and not isinstance(value, kind):
-        raise ConfigurationError(f"{name} must be {kind.__name__}, not {type(value).__name__}.")
+        such = ", such as Quota(250)" if kind is Quota else ""
+        raise ConfigurationError(f"{name} must be {kind.__name__}{such}, not {type(value).__name__}.")
 
 
 def _check_callables(on_event: object, rate_limiter: object) -> None:

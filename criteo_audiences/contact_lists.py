@@ -37,6 +37,7 @@ from criteo_audiences.uploads import (
     UploadReport,
     UploadStream,
 )
+from criteo_audiences.uploads.lane import refuse_lookalikes
 from criteo_audiences.uploads.options import Options, gum_caller_id_of
 from criteo_audiences.uploads.pipeline import Look
 from criteo_audiences.uploads.report import what_is_left
@@ -220,6 +221,7 @@ class ContactLists:
         destination = self._destination(segment_id)
         require_known(options, MirrorOptions.__annotations__, "mirror_contact_list")
         settings = MirrorSettings.of(options)
+        refuse_lookalikes(source, "a source")
         self.vocabulary.check(settings.options.kind, settings.options.gum_caller_id)
         look = None if check is None else partial(check.run, settings.options.kinds)
         return await mirror(self._send, destination, source, settings, look, self._quota_wait, _slots_of(self.session))

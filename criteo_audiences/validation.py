@@ -80,8 +80,9 @@ def require_plain_function(value: object, name: str, argument: str) -> None:
     Raises:
         ConfigurationError: naming the option and what it is called with.
     """
-    called = value if inspect.isroutine(value) or isinstance(value, partial) else getattr(value, "__call__", None)  # noqa: B004 - the method itself is wanted
-    if not callable(value) or inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called):
+    called: Any = value if inspect.isroutine(value) or isinstance(value, partial) else getattr(value, "__call__", None)  # noqa: B004 - the method itself is wanted
+    others = inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction
+    if not callable(value) or hasattr(value, "__enter__") or any(of(inspect.unwrap(called)) for of in others):
         raise ConfigurationError(f"{name} must be a plain function that takes {argument}; it is not awaited.")
 
 
@@ -92,8 +93,8 @@ def require_text(value: object, name: str) -> str:
         ConfigurationError: naming the argument; never showing it.
     """
     if not isinstance(value, str):
-        quotes = ": put it in quotes" if isinstance(value, int) else ""
-        raise ConfigurationError(f"{name} must be a str, not {type(value).__name__}{quotes}.")
+        advice = ": put it in quotes." if type(value) is int else "."
+        raise ConfigurationError(f"{name} must be a str, not {type(value).__name__}{advice}")
     if not value.strip():
         raise ConfigurationError(f"{name} must not be empty.")
     return value
@@ -412,9 +413,8 @@ def threads_of(value: object) -> int | None:
     Raises:
         ConfigurationError: when it is no whole number, or out of range.
     """
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
+    if value is not None and type(value) is not int:
         raise ConfigurationError(f"threads must be a whole number, not {type(value).__name__}.")
-    require_range(value, "threads", least=1, most=_MOST_THREADS)
+    if value is not None:
+        require_range(value, "threads", least=1, most=_MOST_THREADS)
     return value

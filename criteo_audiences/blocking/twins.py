@@ -258,7 +258,7 @@ def _for_thread(
     if "suppress" in options:
         options["suppress"] = opt_outs_of(options["suppress"])
     if (on_progress := options.get("on_progress")) is not None:
-        require_plain_function(on_progress, "on_progress", "a Progress")
+        require_plain_function(on_progress, "on_progress", "a Progress, as show does of `with bar() as show:`")
         options["on_progress"] = caller.calls_back(on_progress)
     return args, options
 

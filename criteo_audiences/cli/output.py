@@ -14,7 +14,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, TextIO, cast
 
 import orjson
-from attrs import frozen
+from attrs import evolve, frozen
 from rich.cells import cell_len
 
 from criteo_audiences import (
@@ -43,7 +43,7 @@ from criteo_audiences.errors import lacks_descriptors
 from criteo_audiences.rendering import printable
 
 if TYPE_CHECKING:
-    from criteo_audiences import Problem, Quota, UploadReport
+    from criteo_audiences import CriteoClient, Problem, Quota, UploadReport
 
 
 _RED: Final = "\x1b[1;31m"
@@ -223,6 +223,16 @@ class Plan:
     calls: int
     quota: "Quota"
     assumed: bool
+
+    @classmethod
+    def of(cls, criteo: "CriteoClient", calls: int, *, assumed: bool) -> "Plan":
+        """Returns the plan of so many calls by a client, of whose quota the server may have announced the number."""
+        from criteo_audiences import Quota  # noqa: PLC0415 - `--help` does without
+
+        quota, announced = criteo.quota or Quota(), criteo.rate_limit
+        if announced is not None and announced.limit:
+            quota = evolve(quota, calls=announced.limit)
+        return cls(calls=calls, quota=quota, assumed=assumed)
 
     @property
     def seconds(self) -> float:

@@ -61,7 +61,10 @@ class Serving:
     ] = "openapi"
     latency: Annotated[float, typer.Option(metavar="SECONDS", help="Seconds added to every call.")] = 0.0
     calls: Annotated[int, typer.Option(metavar="NUMBER", help="Calls per window; 0 sets no limit.")] = 250
-    period: Annotated[float, typer.Option(metavar="SECONDS", help="Length of a window in seconds.")] = 60.0
+    period: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Length of a window in seconds; clients reckon with Criteo's minute."),
+    ] = 60.0
 
     def server(self, port: int, *, verbose: bool) -> "Sandbox":
         """Returns a server that is not running yet.

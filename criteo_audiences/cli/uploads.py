@@ -275,7 +275,7 @@ def _send(
     state.reads_standard_input = "-" in files
     state.drains = 0.0 if sending.dry_run else sending.drain_timeout
 
-    from criteo_audiences import Quota, Table  # noqa: PLC0415 - see above
+    from criteo_audiences import Table  # noqa: PLC0415 - see above
 
     async def command() -> None:
         _require_order(segment_id, files)
@@ -296,7 +296,7 @@ def _send(
             with _columns_named(sending):
                 await upload_table(criteo, state, service, segment_id, table, announcement, **options)
         if sending.dry_run and state.report is not None:
-            state.plan = Plan(calls=state.report.batches, quota=criteo.quota or Quota(), assumed=assumed)
+            state.plan = Plan.of(criteo, state.report.batches, assumed=assumed)
 
     run(command, state)
 

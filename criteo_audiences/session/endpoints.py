@@ -1,7 +1,7 @@
 """The four shapes of calls: a bulk call, a search, a single result, no result."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -159,6 +159,13 @@ class Search(Generic[T]):
     _fetch: Callable[[int, int], Awaitable[Page[T]]] = field(repr=False)
     _page_maximum: int
     _identity: Callable[[T], object] = field(repr=False)
+
+    if not TYPE_CHECKING:  # for type checkers it has none
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError(
+                "a search is iterated over with `async for`, or asked for a page with `await search.page()`."
+            )
 
     async def page(self, limit: int | None = None, offset: int = 0) -> Page[T]:
         """Returns one page.

@@ -391,7 +391,7 @@ class Options:
             if not isinstance(value, bool) and (value is not None or name not in {"dedupe", "resume"}):
                 raise ConfigurationError(f"{name} must be True or False, not {type(value).__name__}.")
         if self.on_progress is not None:
-            require_plain_function(self.on_progress, "on_progress", "a Progress")
+            require_plain_function(self.on_progress, "on_progress", "a Progress, as show does of `with bar() as show:`")
         if self.before_call is not None and not inspect.iscoroutinefunction(self.before_call):
             raise ConfigurationError("before_call must be an async function without arguments.")
 

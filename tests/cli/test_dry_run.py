@@ -62,6 +62,18 @@ async def test_a_users_login_has_its_own_quota(
     assert [each.path.rsplit("/", 1)[-1] for each in sandbox.requests if "oauth2" not in each.path] == ["search"]
 
 
+async def test_a_quota_that_the_server_announces_is_reckoned_with(
+    cli, environment: dict[str, str], export: Path
+) -> None:
+    """The look at the list tells it, so that two calls have to wait for a window of one."""
+    async with Sandbox(rate_limit=(1, 60.0)) as sandbox:
+        environment["CRITEO_BASE_URL"] = sandbox.url
+        environment |= {"CRITEO_CLIENT_ID": sandbox.client_id, "CRITEO_CLIENT_SECRET": sandbox.client_secret}
+        options = ("--hash", "sha256", "--dry-run", "--batch-size", "1")
+        done = await cli("upload", SERVICE, sandbox.add_contact_list(), str(export), *options)
+    assert "It would take 2 calls: at least 1 min under a quota of 1 a minute." in done.out, done.err
+
+
 async def test_a_plan_without_a_wait_is_said_once(cli, export: Path, sandbox: Sandbox) -> None:
     """The line of what is to be sent already holds the quota; when the last call goes out is said if that is later."""
     what = ("upload", SERVICE, sandbox.add_contact_list(), str(export), "--hash", "sha256", "--dry-run")

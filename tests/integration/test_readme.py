@@ -124,7 +124,7 @@ async def test_commands_of_the_readme_are_understood(line: str, monkeypatch: pyt
     """Each has the options it is shown with; what it does is tested elsewhere."""
     words = shlex.split(line, comments=True)
     if Path(words[0]).name != "criteo-audiences":
-        assert words[0] in {"make", "pip", "export", ".venv/bin/python"}
+        assert words[0] in {"make", "pip", "export", "source", ".venv/bin/python"}
         return
     options = [word.partition("=")[0] for word in words[1:] if word.startswith("--")]
     path = words[1:3] if words[1] in {"segments", "journals"} else words[1:2]

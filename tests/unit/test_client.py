@@ -88,7 +88,7 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         ({"timeout": True}, "timeout must be a number, not bool."),
         ({"max_quota_wait": -1}, "max_quota_wait must be at least 0, not -1."),
         ({"max_quota_wait": "5"}, "max_quota_wait must be a number, not str."),
-        ({"quota": 250}, "quota must be Quota, not int."),
+        ({"quota": 250}, "quota must be Quota, such as Quota(250), not int."),
         ({"retry": 3}, "retry must be RetryPolicy, not int."),
         ({"http": "https://x"}, "http must be ClientSession, not str."),
         ({"ssl": False}, "ssl must be SSLContext, not bool."),
@@ -200,7 +200,7 @@ def test_quota_of_a_token_source_must_be_one() -> None:
         async def token(self, grant: Any) -> AccessToken:
             raise NotImplementedError(grant)
 
-    with pytest.raises(ConfigurationError, match="The quota of the credentials must be Quota, not int"):
+    with pytest.raises(ConfigurationError, match="The quota of the credentials must be Quota, such as"):
         CriteoClient(Vault())
 
 

@@ -279,8 +279,9 @@ def _objection(engine: "duckdb.DuckDBPyConnection", condition: str, shape: Shape
 def _form(engine: "duckdb.DuckDBPyConnection", condition: str) -> str | None:
     """Says what a condition is not allowed to hold; nothing of it is computed."""
     tree = _tree(engine, condition)
-    if tree["error"]:
-        return _TOO_DEEP
+    if tree["error"]:  # an expression with a name of its own, as in `a b`, is none of a condition
+        is_misspelled = str(tree.get("error_message")).startswith("syntax error")
+        return f"is not understood. In DuckDB's SQL {_QUOTING}." if is_misspelled else _TOO_DEEP
     expression = tree["statements"][0]["node"]["where_clause"]
     nodes = list(_nodes(expression))
     if many := next(filter(_MANY.get, (str(node.get("class")) for node in nodes)), None):

@@ -1,14 +1,16 @@
 """What cannot be right is refused here, with the field named, before a call is spent."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
-from criteo_audiences import ConfigurationError, Segment
+from criteo_audiences import ConfigurationError, CriteoClient, Segment, StaticToken
 from criteo_audiences import commerce_grid as cg
 from criteo_audiences import marketing_solutions as ms
 from criteo_audiences import retail_media as rm
 from criteo_audiences.algebra import Expression
+from criteo_audiences.progress import bar
 
 
 def retargeting(first: float | None, last: int) -> ms.RetargetingCreate:
@@ -347,3 +349,33 @@ def test_an_empty_filter_is_refused(criteo, filters) -> None:
     """A list of ids that came out empty does not find everybody's segments."""
     with pytest.raises(ConfigurationError, match=next(iter(filters))):
         criteo.ms.search_audience_segments(**filters)
+
+
+CLIENT = CriteoClient(StaticToken("token"))
+
+
+async def test_a_mistake_in_the_way_of_calling_says_which_is_right() -> None:
+    """A client entered without `async`, a search iterated over without it."""
+    with pytest.raises(TypeError, match="needs `async with`"), CLIENT:
+        pass
+    with pytest.raises(TypeError, match="iterated over with `async for`"):
+        iter(CLIENT.marketing_solutions.search_audience_segments())
+
+
+@pytest.mark.parametrize("wrong", [bar, bar()], ids=["the function", "what it returns"])
+async def test_a_bar_that_was_not_entered_is_refused(wrong: Any) -> None:
+    """It would show nothing."""
+    with pytest.raises(ConfigurationError, match="as show does of `with bar\\(\\) as show:`"):
+        await CLIENT.marketing_solutions.upload_contact_list("1", ["a@example.com"], hash=None, on_progress=wrong)
+
+
+async def test_a_path_as_text_is_named_before_what_a_mirror_misses() -> None:
+    """Whatever else is left out."""
+    with pytest.raises(TypeError, match="must not be a single str"):
+        await CLIENT.marketing_solutions.mirror_contact_list("1", "crm.csv", hash=None, snapshot="new.snapshot")
+
+
+async def test_a_journal_that_is_no_path_is_refused() -> None:
+    """Quotes would not make a path of it."""
+    with pytest.raises(ConfigurationError, match=r"journal must be a str, not bool\.$"):
+        await CLIENT.marketing_solutions.upload_contact_list("1", ["a@example.com"], hash=None, journal=True)

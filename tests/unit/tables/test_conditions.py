@@ -56,6 +56,7 @@ REFUSED = {
     'consent = "planted@b.co"': """not there: "…". A text stands in single quotes: '…'.""",
     'consent = "+33 1 23 45 67 89"': """not there: "…". A text stands in single quotes: '…'.""",
     "consent = 'yes": "is not understood: unterminated string literal. In DuckDB's SQL texts stand in single quotes",
+    "consent == yes please": "is not understood. In DuckDB's SQL texts stand in single quotes",
     "consent = = 3": 'is not understood: syntax error at or near "=".',
     "1=1) OR (1=1": 'syntax error at or near ")"',
     "consent = 'yes'; DROP TABLE x": "holds several statements",
