@@ -227,13 +227,11 @@ class CriteoClient:
     ) -> "ErasureReceipt":
         """Removes people from every contact list that could hold them, and from what this library has stored.
 
-        Each identifier is removed in every form: an address in clear and by its three digests, a telephone number with
-        and without its trunk zero, in clear and hashed. Criteo cannot say whether a list held it, so each list of a
-        kind that could is asked. Running it again does no harm (docs/how-to/erase.md).
+        Each identifier is removed in every form, in clear and hashed. Criteo cannot say whether a list held it, so each
+        list of a kind that could is asked. Running it again does no harm (docs/how-to/erase.md).
 
         Args:
-            identifiers: values whose form shows their kind: addresses, telephone numbers, mobile ids, digests. Or a
-                mapping from kinds to values, such as `{"email": [...], "customer_id": [...]}`.
+            identifiers: values whose form shows their kind, or a mapping such as `{"email": [...], "madid": [...]}`.
             advertiser_id: only lists of this advertiser, and of the other owners given.
             account_id: only lists of this account of Retail Media, and of the other owners given.
             data_provider_id: only lists of this data provider, and of the other owners given.
@@ -254,22 +252,13 @@ class CriteoClient:
             ConfigurationError: when an entry is no identifier, or an argument cannot be used; nothing was sent.
             AuthenticationError: when the credentials are refused before a list was asked.
         """
-        from criteo_audiences.erasure.erase import Task, erase  # noqa: PLC0415 - see above
+        from criteo_audiences.erasure.erase import Stored, Task, erase  # noqa: PLC0415 - see above
         from criteo_audiences.erasure.lists import places_of  # noqa: PLC0415 - see above
 
         owners = {"advertiser_id": advertiser_id, "account_id": account_id, "data_provider_id": data_provider_id}
-        task = Task(
-            places=places_of(self, owners, services, gum_caller_id),
-            host=self.host,
-            identifiers=identifiers,
-            kind=identifier_type,
-            region=region,
-            rejects=rejects,
-            journals=journals,
-            snapshots=snapshots,
-            dry_run=dry_run,
-        )
-        return await erase(task)
+        places = places_of(self, owners, services, gum_caller_id)
+        stored = Stored(rejects=rejects, journals=journals, snapshots=snapshots)
+        return await erase(Task(self.host, places, identifiers, identifier_type, region, stored, dry_run))
 
     async def aclose(self) -> None:
         """Closes the connections; a borrowed session, and a limiter of your own, are left open."""

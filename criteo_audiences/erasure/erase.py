@@ -269,29 +269,40 @@ FilePath = str | os.PathLike[str]
 
 
 @frozen(kw_only=True)
+class Stored:
+    """Where a caller says that identifiers are stored.
+
+    Attributes:
+        rejects: files of rejects, or directories of them, besides those that the user's state directory knows of.
+        journals: directories of journals, besides the one in the user's state directory.
+        snapshots: snapshots of mirrors or directories of them, besides the command line's own directory.
+    """
+
+    rejects: Iterable[FilePath]
+    journals: Iterable[FilePath]
+    snapshots: Iterable[FilePath]
+
+
+@frozen
 class Task:
     """What is to be erased where, as a caller says it; `CriteoClient.erase` explains each.
 
     Attributes:
-        places: where to look for lists.
         host: of the API.
+        places: where to look for lists.
         identifiers: whom to erase.
         kind: their kind, where their form does not show it.
         region: where numbers without a country code are dialed.
-        rejects: files of rejects, or directories of them, besides those that the user's state directory knows of.
-        journals: directories of journals, besides the one in the user's state directory.
-        snapshots: snapshots of mirrors or directories of them, besides the command line's own directory.
+        stored: where this library may have stored identifiers.
         dry_run: whether nothing is to be removed.
     """
 
-    places: Sequence[Place]
     host: str
+    places: Sequence[Place]
     identifiers: Identifiers
     kind: IdentifierType | str | None
     region: str | None
-    rejects: Iterable[FilePath]
-    journals: Iterable[FilePath]
-    snapshots: Iterable[FilePath]
+    stored: Stored
     dry_run: bool
 
 
@@ -301,9 +312,9 @@ async def erase(task: Task) -> ErasureReceipt:
     fingerprint, is_kept = await to_thread.run_sync(_fingerprinting)
     request = ErasureRequest.of(task.identifiers, kind=task.kind, region=task.region, fingerprint=fingerprint)
     _check_gum(task.places, request)
-    journals = tuple(dict.fromkeys(map(Path, require_list(task.journals, "journals"))))
-    snapshots = tuple(dict.fromkeys(map(Path, require_list(task.snapshots, "snapshots"))))
-    rejects = await to_thread.run_sync(rejects_in, require_list(task.rejects, "rejects"))
+    journals = tuple(dict.fromkeys(map(Path, require_list(task.stored.journals, "journals"))))
+    snapshots = tuple(dict.fromkeys(map(Path, require_list(task.stored.snapshots, "snapshots"))))
+    rejects = await to_thread.run_sync(rejects_in, require_list(task.stored.rejects, "rejects"))
     searches = [await found_lists(place, request) for place in task.places]
     removals = [removal for _, found in searches for removal in found]
     outcomes = [each.planned for each in removals] if task.dry_run else await removed(removals)

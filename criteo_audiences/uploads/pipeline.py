@@ -9,7 +9,7 @@ import math
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from enum import Enum, auto
 from hashlib import blake2b
 from typing import Final
@@ -210,10 +210,9 @@ class Pipeline:
 
     async def next_result(self) -> BatchResult | None:
         """Returns the next batch that came back; `None` when all have, the upload failed, or the block was left."""
-        try:
+        with suppress(anyio.EndOfStream, anyio.ClosedResourceError):
             return await self._results.receive()
-        except (anyio.EndOfStream, anyio.ClosedResourceError):
-            return None
+        return None
 
     @property
     def is_failing(self) -> bool:
