@@ -1,8 +1,9 @@
-"""How a result looks to people: figures in columns for a terminal, a table for a notebook."""
+"""What people see: figures in columns, tables for a notebook, and the name that a misspelled one probably means."""
 
+import difflib
 import html
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import fields, frozen
@@ -107,3 +108,19 @@ def counted(number: int, one: str, many: str) -> str:
 def listed(counts: Mapping[str, int]) -> str:
     """Returns counts by name, the largest first."""
     return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items(), key=lambda entry: -entry[1]))
+
+
+def nearest(word: str, known: Iterable[str], *, spelled: Callable[[str], str] = str, cutoff: float = 0.6) -> str | None:
+    """Returns the name that a misspelled one probably means, `None` when no name is like it.
+
+    Args:
+        word: the misspelled name.
+        known: the names that there are.
+        spelled: turns a name into the spelling in which names are compared.
+        cutoff: how much alike they must be, from 0 to 1.
+    """
+    names: dict[str, str] = {}
+    for name in known:
+        names.setdefault(spelled(name), name)
+    near = difflib.get_close_matches(spelled(word), names, n=1, cutoff=cutoff)
+    return names[near[0]] if near else None

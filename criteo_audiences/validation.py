@@ -1,7 +1,6 @@
 """Checks of a caller's arguments, before anything is sent."""
 
 import codecs
-import difflib
 import inspect
 import math
 import re
@@ -14,6 +13,7 @@ import attrs
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import Unset, Word
+from criteo_audiences.rendering import nearest
 
 T = TypeVar("T")
 W = TypeVar("W", bound=Word)
@@ -354,8 +354,8 @@ def require_known(given: Iterable[str], known: Iterable[str], function: str) -> 
     names = list(known)
     for name in given:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            near = nearest(name, names)
+            hint = f"; did you mean {near!r}?" if near else ""
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
 
 

@@ -2,7 +2,6 @@
 
 import codecs
 import datetime as dt
-import difflib
 import json
 import re
 from collections import Counter
@@ -17,6 +16,7 @@ import typer
 from criteo_audiences import ConfigurationError, Problem
 from criteo_audiences.cli.options import filled
 from criteo_audiences.cli.output import print_error, read_content
+from criteo_audiences.rendering import nearest
 
 FileOption = Annotated[
     str | None,
@@ -373,9 +373,9 @@ def _fold(name: str) -> str:
 
 
 def _hint(word: str, names: Iterable[str]) -> str:
-    folded = {_fold(name): name for name in names}
-    near = difflib.get_close_matches(_fold(word), folded, n=1)
-    return f" Did you mean {folded[near[0]]!r}?" if near else f" Expected one of: {', '.join(folded.values())}."
+    known = {_fold(name): name for name in names}.values()
+    near = nearest(word, known, spelled=_fold)
+    return f" Did you mean {near!r}?" if near else f" Expected one of: {', '.join(known)}."
 
 
 def _model(annotation: Any) -> type | None:

@@ -1,6 +1,5 @@
 """The kinds of segments, and an option for each of their settings."""
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final
 
@@ -9,6 +8,7 @@ import typer
 
 from criteo_audiences import ConfigurationError
 from criteo_audiences.cli.options import Service, filled, models_of
+from criteo_audiences.rendering import nearest
 
 CONTACT_LIST: Final = "contact-list"
 
@@ -166,7 +166,7 @@ class SegmentSettings:
                 owners = [kind for kind in _SETTINGS if name in _SETTINGS[kind]]
                 raise ConfigurationError(f"{_dashed(name)} goes with --type {' or '.join(owners)}.")
             return None
-        kind = _nearest(self.kind, kinds, f"{service.value} {lacks} segments of that --type.")
+        kind = _meant(self.kind, kinds, f"{service.value} {lacks} segments of that --type.")
         for name in given.keys() - _SETTINGS[kind].keys():
             raise ConfigurationError(f"{_dashed(name)} does not go with --type {kind}.")
         return kind
@@ -195,16 +195,16 @@ def types(service: Service, words: list[str] | None) -> list[str] | None:
         ConfigurationError: when the service has no such kind.
     """
     known = [word.value for word in models_of(service).SegmentType if word.value != "Unknown"]
-    return [_nearest(word, known, f"{service.value} has no segments of that --type.") for word in words or ()] or None
+    return [_meant(word, known, f"{service.value} has no segments of that --type.") for word in words or ()] or None
 
 
-def _nearest(word: str, known: Iterable[str], refusal: str) -> str:
+def _meant(word: str, known: Iterable[str], refusal: str) -> str:
     """Returns the one of the words that is meant, in whatever spelling; refuses another with the nearest one."""
     folded = {_fold(each): each for each in known}
     if _fold(word) in folded:
         return folded[_fold(word)]
-    near = difflib.get_close_matches(_fold(word), folded, n=1)
-    hint = f"Did you mean {folded[near[0]]!r}?" if near else f"Give one of: {', '.join(folded.values()) or 'none'}."
+    near = nearest(word, folded.values(), spelled=_fold)
+    hint = f"Did you mean {near!r}?" if near else f"Give one of: {', '.join(folded.values()) or 'none'}."
     raise ConfigurationError(f"{refusal} {hint}")
 
 

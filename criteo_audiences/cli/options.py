@@ -2,7 +2,6 @@
 
 import ast
 import contextlib
-import difflib
 import functools
 import importlib
 import inspect
@@ -22,6 +21,7 @@ import typer.models
 
 from criteo_audiences import ConfigurationError, CriteoError
 from criteo_audiences.cli.help import HelpfulCommand
+from criteo_audiences.rendering import nearest
 
 if TYPE_CHECKING:  # slow to import: `--help` need not wait for it
     from criteo_audiences import CriteoClient
@@ -63,8 +63,8 @@ def one_of(words: type[W]) -> Callable[[str], W]:
         known |= {_plain(other): known[_plain(word)] for other, word in synonyms.items()}
         if word := known.get(_plain(text)):
             return word
-        near = difflib.get_close_matches(_plain(text), known, n=1)
-        hint = f" Did you mean {_dashed(known[near[0]])!r}?" if near else ""
+        near = nearest(_plain(text), known)
+        hint = f" Did you mean {_dashed(known[near])!r}?" if near else ""
         expected = ", ".join(dict.fromkeys(map(_dashed, known.values())))
         raise typer.BadParameter(f"expected one of: {expected}.{hint}")
 

@@ -3,7 +3,6 @@
 Spark finds it by the module `pyspark_criteo_audiences`; it may also be registered: `spark.dataSource.register(...)`.
 """
 
-import difflib
 import json
 import logging
 import os
@@ -18,6 +17,7 @@ from attrs import evolve, fields, frozen
 from criteo_audiences.errors import ConfigurationError, CriteoError
 from criteo_audiences.integrations.partitions import PartitionConfig, PartitionReport, PartitionTotals, upload_partition
 from criteo_audiences.integrations.spark_emails import sha256_email
+from criteo_audiences.rendering import nearest
 
 try:
     from pyspark import TaskContext
@@ -98,12 +98,12 @@ def _require_known(name: str) -> None:
         raise ConfigurationError(_NO_SECRETS.format(name))
     if name == "path":
         raise ConfigurationError("This data source writes no files: call save() without a path.")
-    raise ConfigurationError(f"Option {name!r} is unknown{_nearest(name, _KNOWN)} Known are: {', '.join(_KNOWN)}.")
+    raise ConfigurationError(f"Option {name!r} is unknown{_hint(name, _KNOWN)} Known are: {', '.join(_KNOWN)}.")
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]!r}?" if near else "."
+def _hint(name: str, known: Iterable[str]) -> str:
+    near = nearest(name, known)
+    return f"; did you mean {near!r}?" if near else "."
 
 
 def _value(name: str, text: str) -> Any:
@@ -126,7 +126,7 @@ def _require_texts(schema: StructType, column: str) -> None:
     names = schema.fieldNames()
     if column not in names:
         raise ConfigurationError(
-            f"The data has no column {column!r}{_nearest(column, names)} Its columns are: {', '.join(names)}."
+            f"The data has no column {column!r}{_hint(column, names)} Its columns are: {', '.join(names)}."
         )
     kind = schema[column].dataType
     if not isinstance(kind, StringType | VarcharType | CharType):

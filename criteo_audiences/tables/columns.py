@@ -1,6 +1,5 @@
 """Finds the column with the identifiers: by its name, or by its header and the first values."""
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -11,6 +10,7 @@ from attrs import evolve, frozen
 from criteo_audiences.errors import ConfigurationError, InvalidIdentifierError
 from criteo_audiences.identifiers import RejectReason, has_phone_form, normalize_email, normalize_mobile_ad_id
 from criteo_audiences.models import IdentifierType
+from criteo_audiences.rendering import nearest
 from criteo_audiences.tables.files.dialect import header_hint
 from criteo_audiences.tables.files.layout import Layout
 from criteo_audiences.tables.header_words import Wording, engine_names, fold, has_wording, listed, shown, wording
@@ -135,8 +135,7 @@ def _asked(layout: Layout, asked: str, kind: IdentifierType, *, any_values: bool
     positions = _positions(layout.names, asked)
     if not positions:
         found = "no column of that name" if layout.format != "json" else "no row with a key of that name"
-        near = difflib.get_close_matches(fold(asked), {fold(name): name for name in layout.names}, n=1)
-        meant = next((name for name in layout.names if near and fold(name) == near[0]), None)
+        meant = nearest(asked, layout.names, spelled=fold)
         hint = "" if meant is None else f" Did you mean {shown(meant)}?"
         known = f"its columns are: {listed(layout.names)}."
         raise ConfigurationError(f"{layout.name} has {found}; {known}{hint}{doubts(layout)}")

@@ -1,6 +1,5 @@
 """Policies: limits on the counts of a report, upper (`rejected>1%`) or lower (`sent<1000`), beyond which it fails."""
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +11,7 @@ from attrs import frozen
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import RejectReason
+from criteo_audiences.rendering import nearest
 
 _SUBJECTS: Final = (
     "rejected",
@@ -193,8 +193,8 @@ def _divided(text: str) -> tuple[str, str]:
 
 
 def _expected(word: str) -> str:
-    near = difflib.get_close_matches(word, _KNOWN, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else "."
+    near = nearest(word, _KNOWN)
+    hint = f"; did you mean {near!r}?" if near else "."
     return (
         f"expected one of {', '.join(_SUBJECTS)}, or rejected and a reason as in 'rejected.no_at_sign', alone or with "
         f"a bound as in 'rejected>1%', 'invalid>100' or 'sent<1000'{hint}"

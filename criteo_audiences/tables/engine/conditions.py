@@ -1,6 +1,5 @@
 """Conditions on rows: the functions they may call, and their check against the columns before a row is read."""
 
-import difflib
 import json
 import math
 import re
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.rendering import nearest
 from criteo_audiences.tables.engine import query
 from criteo_audiences.tables.engine.connection import import_duckdb, said
 from criteo_audiences.tables.header_words import fold, listed, written
@@ -357,6 +357,5 @@ def _no_column(name: str, shape: Shape) -> str:
 
 def _corrected(name: str, known: Iterable[str]) -> str:
     """Returns a name for the end of a sentence, with the one that was probably meant."""
-    folded = {fold(each): each for each in known}
-    near = difflib.get_close_matches(fold(name), folded, n=1)
-    return f"{written(name)}; did you mean {written(folded[near[0]])}?" if near else f"{written(name)}."
+    near = nearest(name, known, spelled=fold)
+    return f"{written(name)}; did you mean {written(near)}?" if near is not None else f"{written(name)}."

@@ -1,6 +1,5 @@
 """What a caller gives as paths: names, each of which means one file, patterns, which are expanded here, and lakes."""
 
-import difflib
 import errno
 import glob
 import itertools
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NewType
 
 from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.rendering import nearest
 from criteo_audiences.tables.header_words import looks_like_data, shown
 
 STDIN: Final = "-"
@@ -332,7 +332,7 @@ def _near(parent: str, name: str) -> str | None:
     except (OSError, ValueError):
         return None
     shown = [each for each in names if each.isprintable() and not is_hidden(each) and not looks_like_data(each)]
-    return next(iter(difflib.get_close_matches(name, shown, n=1, cutoff=_ALIKE)), None)
+    return nearest(name, shown, cutoff=_ALIKE)
 
 
 def _misspells(name: str, near: str) -> bool:
