@@ -19,7 +19,7 @@ from attrs import define, field, fields, frozen
 from criteo_audiences.client import CriteoClient
 from criteo_audiences.errors import ConfigurationError, ConnectError, CriteoError
 from criteo_audiences.loops import run_apart
-from criteo_audiences.models import Operation
+from criteo_audiences.models import OWNER_FIELDS, Operation
 from criteo_audiences.settings import read_shared_quota
 from criteo_audiences.uploads import Progress, UploadOptions, UploadReport
 
@@ -29,11 +29,6 @@ if TYPE_CHECKING:
 
 _VERSION: Final = 1
 _DRAIN: Final = 10.0
-_OWNERS: Final = {
-    "marketing-solutions": "advertiser_id",
-    "retail-media": "account_id",
-    "commerce-grid": "data_provider_id",
-}
 _OWN_FIELDS: Final = frozenset({"operation", "on_progress", "before_call", "ledger"})
 
 
@@ -144,8 +139,8 @@ class UploadJob:
     row_groups: tuple[int, int] | None = field(default=None, converter=_row_groups)
 
     def __attrs_post_init__(self) -> None:
-        if self.service not in _OWNERS:
-            raise ConfigurationError(f"service of a job must be one of {', '.join(_OWNERS)}.")
+        if self.service not in OWNER_FIELDS:
+            raise ConfigurationError(f"service of a job must be one of {', '.join(OWNER_FIELDS)}.")
         for name in ("segment_id", "owner_id", "profile"):
             value = getattr(self, name)
             if not (isinstance(value, str) and value) and not (value is None and name != "segment_id"):
@@ -226,7 +221,7 @@ async def _upload(
     if "suppress" in options and options["suppress"] is not None:
         options["suppress"] = Table.from_file(options["suppress"])
     if job.owner_id is not None:
-        options[_OWNERS[job.service]] = job.owner_id
+        options[OWNER_FIELDS[job.service]] = job.owner_id
     service: Any = getattr(criteo, job.service.replace("-", "_"))
     table = await asyncio.to_thread(_table, job)
     report: UploadReport = await service.upload_contact_list(job.segment_id, table, **options)

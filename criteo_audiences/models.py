@@ -27,6 +27,12 @@ _ITEM = re.compile(r"@data/(\d{1,9})(?![0-9])")
 
 
 _MOST_COUNTED: Final = 50_000
+OWNER_FIELDS: Final = {
+    "marketing-solutions": "advertiser_id",
+    "retail-media": "account_id",
+    "commerce-grid": "data_provider_id",
+}
+"""The services, each with the field of a segment that names its owner."""
 HIDDEN: Final = "…"
 """Stands for a text of an answer that holds what the call had sent."""
 

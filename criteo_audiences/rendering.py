@@ -119,8 +119,6 @@ def nearest(word: str, known: Iterable[str], *, spelled: Callable[[str], str] = 
         spelled: turns a name into the spelling in which names are compared.
         cutoff: how much alike they must be, from 0 to 1.
     """
-    names: dict[str, str] = {}
-    for name in known:
-        names.setdefault(spelled(name), name)
+    names = {spelled(name): name for name in known}
     near = difflib.get_close_matches(spelled(word), names, n=1, cutoff=cutoff)
     return names[near[0]] if near else None

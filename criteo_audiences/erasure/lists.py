@@ -14,7 +14,7 @@ from criteo_audiences.batches import MAX_BATCH_SIZE
 from criteo_audiences.erasure import ErasureState, ListErasure, ServiceErasure
 from criteo_audiences.erasure.request import ErasureRequest
 from criteo_audiences.errors import AuthenticationError, ConfigurationError, CriteoError, PermissionDeniedError
-from criteo_audiences.models import ContactListOperation, IdentifierType, Operation
+from criteo_audiences.models import OWNER_FIELDS, ContactListOperation, IdentifierType, Operation
 from criteo_audiences.validation import require_list, require_text
 
 CONTACT_LIST: Final = "ContactList"
@@ -175,14 +175,6 @@ async def _asked(removal: Removal) -> ListErasure:
     )
 
 
-_OWNERS: Final = {
-    "marketing-solutions": "advertiser_id",
-    "retail-media": "account_id",
-    "commerce-grid": "data_provider_id",
-}
-"""The services, each with the field of a segment that names its owner."""
-
-
 class Client(Protocol):
     """The services of a client."""
 
@@ -216,7 +208,7 @@ def places_of(
     for name, owner in owners.items():
         if owner is not None:
             require_text(owner, name)
-    named = {service for service, name in _OWNERS.items() if owners.get(name) is not None}
+    named = {service for service, name in OWNER_FIELDS.items() if owners.get(name) is not None}
     named |= set(map(_service, require_list(services, "services"))) if services is not None else set()
     extra = {} if gum_caller_id is None else {IdentifierType.GUM: {"gum_caller_id": gum_caller_id}}
     return [
@@ -229,8 +221,8 @@ def places_of(
             find=_search(client, service, owners.get(name)),
             extra=extra if service == "marketing-solutions" else {},
         )
-        for service, name in _OWNERS.items()
-        if service in (named or _OWNERS)
+        for service, name in OWNER_FIELDS.items()
+        if service in (named or OWNER_FIELDS)
     ]
 
 
@@ -241,8 +233,8 @@ def _service(name: object) -> str:
         ConfigurationError: when it is none.
     """
     plain = require_text(name, "services").strip().lower().replace("_", "-")
-    if plain not in _OWNERS:
-        raise ConfigurationError(f"services holds a name that is none; expected some of: {', '.join(_OWNERS)}.")
+    if plain not in OWNER_FIELDS:
+        raise ConfigurationError(f"services holds a name that is none; expected some of: {', '.join(OWNER_FIELDS)}.")
     return plain
 
 
@@ -253,7 +245,7 @@ def _search(client: Client, service: str, owner: str | None) -> Callable[[], Asy
 
     async def found() -> AsyncIterator[Any]:
         lists = getattr(client, service.replace("-", "_"))
-        owners = {f"{_OWNERS[service]}s": None if owner is None else [owner]}
+        owners = {f"{OWNER_FIELDS[service]}s": None if owner is None else [owner]}
         async for segment in lists.search_audience_segments(audience_segment_types=[CONTACT_LIST], **owners):
             yield segment
 

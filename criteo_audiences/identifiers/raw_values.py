@@ -204,6 +204,7 @@ class RejectReason(StrEnum):
     BROKEN_QUOTES = "broken_quotes"
     NO_CELL = "no_cell"
     SEVERAL_CELLS = "several_cells"
+    NOT_HASHED = "not_hashed"
 
 
 class Reject(NamedTuple):

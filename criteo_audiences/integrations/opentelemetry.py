@@ -9,7 +9,6 @@ from contextvars import ContextVar
 from functools import lru_cache
 from typing import Final
 
-from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.meter import Event, OnEvent
 from criteo_audiences.version import __version__
 
@@ -27,7 +26,7 @@ try:
         set_span_in_context,
     )
 except ImportError as error:
-    raise ConfigurationError("OpenTelemetry needs: pip install 'criteo-audiences[opentelemetry]'.") from error
+    raise ImportError("OpenTelemetry needs: pip install 'criteo-audiences[opentelemetry]'.") from error
 
 __all__ = ["opentelemetry"]
 

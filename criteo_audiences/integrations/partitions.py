@@ -13,9 +13,9 @@ from attrs import evolve, field, fields, frozen
 
 from criteo_audiences.client import CriteoClient
 from criteo_audiences.errors import ConfigurationError
-from criteo_audiences.identifiers import is_hashed
+from criteo_audiences.identifiers import RejectReason, is_hashed
 from criteo_audiences.loops import run_apart
-from criteo_audiences.models import UNSET, Unset
+from criteo_audiences.models import OWNER_FIELDS, UNSET, Unset
 from criteo_audiences.session import StaticToken
 from criteo_audiences.settings import read_shared_quota
 from criteo_audiences.uploads import UploadReport
@@ -28,8 +28,6 @@ __all__ = ["PartitionConfig", "PartitionReport", "PartitionTotals", "upload_part
 
 ALREADY: Final = "already"
 """Says of `hash` that the column holds digests."""
-_SERVICES: Final = ("marketing-solutions", "retail-media", "commerce-grid")
-_NOT_HASHED: Final = "not_hashed"
 _WELL_FILLED: Final = 0.8
 _THREAD: Final = "criteo-audiences-partition"
 
@@ -83,8 +81,8 @@ class PartitionConfig:
     max_invalid: float = 0.5
 
     def __attrs_post_init__(self) -> None:
-        if self.service not in _SERVICES:
-            raise ConfigurationError(f"service must be one of {', '.join(_SERVICES)}.")
+        if self.service not in OWNER_FIELDS:
+            raise ConfigurationError(f"service must be one of {', '.join(OWNER_FIELDS)}.")
         for name in ("segment_id", "column", "profile", "run"):
             value = getattr(self, name)
             if not (isinstance(value, str) and value) and not (value is None and name in {"profile", "run"}):
@@ -347,7 +345,7 @@ async def _values(
             if accepts is None or accepts(value):
                 yield value
             else:
-                not_hashed[_NOT_HASHED] += 1
+                not_hashed[RejectReason.NOT_HASHED.value] += 1
 
 
 def _has_no_clear_text(value: object) -> bool:

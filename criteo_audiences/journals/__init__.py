@@ -149,7 +149,7 @@ def compact(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a journal, also that of an unfinished upload: the next run then sends everything.
+    """Removes a journal, also that of an unfinished upload or an empty one: the next run then sends everything.
 
     Args:
         path: of the journal.
@@ -157,8 +157,14 @@ def remove(path: Path) -> None:
     Raises:
         JournalError: when there is none, or it is in use, damaged or no journal; it is left as it is then.
     """
-    with _opened(path) as (store, _):
-        store.remove()
+    with _held(path):
+        try:
+            with closing(Store(path, create=False)) as store:
+                store.remove()
+        except NeverBeganError:
+            if path.suffix != JOURNAL_SUFFIX:  # an empty file of another name may be anyone's
+                raise
+            path.unlink(missing_ok=True)
 
 
 def note_operation(directory: Path, *, service: str, host: str, segment_id: str) -> None:
@@ -183,11 +189,17 @@ def note_operation(directory: Path, *, service: str, host: str, segment_id: str)
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Store, JournalDirectory | None]]:
-    """Opens a journal that is there, within a transaction of its ledger: uploads that begin wait meanwhile."""
-    _require_nameable(path)
-    ledger = JournalDirectory(path.parent) if (path.parent / LEDGER_NAME).exists() else None
-    with ledger or nullcontext(), closing(Store(path, create=False)) as store:
+    """Opens a journal that is there, for as long as uploads that begin wait."""
+    with _held(path) as ledger, closing(Store(path, create=False)) as store:
         yield store, ledger
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[JournalDirectory | None]:
+    """Begins a transaction of a journal's ledger, if there is one: uploads that begin wait meanwhile."""
+    _require_nameable(path)
+    with JournalDirectory(path.parent) if (path.parent / LEDGER_NAME).exists() else nullcontext() as ledger:
+        yield ledger
 
 
 def _require_nameable(path: Path) -> None:

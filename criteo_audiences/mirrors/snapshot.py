@@ -57,8 +57,7 @@ _MOST_MARKS: Final = 8
 """Those of a mirror that was killed, and of the one before."""
 
 DISTURBED: Final = (
-    "Something else has operated on the list since the last mirror (an upload or a clear): it may hold more, or less, "
-    "than the snapshot says."
+    "Something else has operated on the list (an upload or a clear): it may hold more, or less, than the snapshot says."
 )
 
 

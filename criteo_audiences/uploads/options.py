@@ -14,6 +14,7 @@ from criteo_audiences.batches import DEFAULT_MAX_BODY_BYTES, MAX_BATCH_SIZE, lea
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import Rule, require_numbering_plans, require_region, rule_for
 from criteo_audiences.identifiers.preparation import is_missing
+from criteo_audiences.journals import state_directory
 from criteo_audiences.journals.rows import BatchLedger
 from criteo_audiences.models import UNSET, HashAlgorithm, IdentifierType, Operation, Unset
 from criteo_audiences.tables import Table
@@ -234,15 +235,14 @@ class JournalPlace:
 
 
 def _journal_place(value: object) -> JournalPlace | None:
-    """Returns where the journal is; a path that ends with a slash is a directory.
+    """Returns where the journal is; a path that ends with a slash, and the state directory, are directories.
 
     Raises:
         ConfigurationError: when it is no path, or the directory cannot be made because a file has its name.
     """
-    path = _path_of(value, "journal")
-    if path is None:
+    if (path := _path_of(value, "journal")) is None:
         return None
-    is_directory = path.is_dir() or ends_as_directory(value)
+    is_directory = path.is_dir() or ends_as_directory(value) or path == state_directory()
     if is_directory and path.exists() and not path.is_dir():
         raise ConfigurationError("journal names a directory that cannot be made: File exists.")
     return JournalPlace(path, is_directory)

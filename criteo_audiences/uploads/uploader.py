@@ -238,8 +238,9 @@ async def upload_lane(
 
 
 def _how_far(report: UploadReport) -> str:
+    rows = "1 row" if report.read == 1 else f"{report.read:,} rows"
     return (
-        f"The upload stopped early: {report.read:,} rows read, {report.sent:,} sent, {report.valid:,} valid, "
+        f"The upload stopped early: {rows} read, {report.sent:,} sent, {report.valid:,} valid, "
         f"{report.unknown:,} unknown, {report.pending:,} pending. Running it again is safe."
     )
 

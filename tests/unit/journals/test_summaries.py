@@ -127,6 +127,13 @@ def test_journal_is_removed_with_its_log(path: Path) -> None:
         assert (journal.resumed, journal.set_aside) == (False, None)
 
 
+def test_empty_journal_is_removed(path: Path) -> None:
+    """Nothing is lost with a journal in which no upload has begun, as its name says."""
+    path.touch()
+    remove(path)
+    assert not path.exists()
+
+
 def test_journal_in_use_is_named_and_left(path: Path) -> None:
     """Its counts are nobody else's to read."""
     with Journal.open(path, JOB, now=lambda: BEGIN) as journal:

@@ -286,6 +286,23 @@ async def test_a_canceled_upload_says_how_far_it_came(lane: str, how: str, fake_
     )
 
 
+async def test_one_row_is_said_to_be_one(fake_amend: Fake) -> None:
+    """The note counts a single row as "1 row"."""
+    sent = asyncio.Event()
+
+    async def reply(_: Amendment) -> ContactListOperation:
+        sent.set()
+        await asyncio.Event().wait()
+        return ContactListOperation(valid=1, invalid=0)
+
+    task = asyncio.create_task(upload(fake_amend(reply=reply), LIST, ["a@example.com"], options_of()))
+    await sent.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as canceled:
+        await task
+    assert canceled.value.__notes__[0].startswith("The upload stopped early: 1 row read, 1 sent, ")
+
+
 async def test_an_upload_that_is_canceled_before_it_begins_says_so(fake_amend: Fake) -> None:
     """While it looks at its segment, for example."""
     looking = asyncio.Event()

@@ -2,11 +2,13 @@ import datetime as dt
 import math
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from criteo_audiences import ConfigurationError, HashAlgorithm, IdentifierType, Operation
+from criteo_audiences.journals import state_directory
 from criteo_audiences.uploads.options import Options
 
 KNOWN = [kind for kind in IdentifierType if kind.is_known]
@@ -190,3 +192,13 @@ def test_a_deadline_lies_ahead_and_has_a_time_zone() -> None:
     assert 50.0 < left <= 60.0
     assert Options(hash=None, deadline=7).seconds_left() == 7
     assert Options(hash=None).seconds_left() is None
+
+
+def test_the_state_directory_is_a_directory_before_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`journal=state_directory()` keeps a journal in it, and does not make a file of its name."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
+    place = Options(hash=None, journal=state_directory()).journal
+    assert place is not None
+    assert place.is_directory
+    assert not place.path.exists()
