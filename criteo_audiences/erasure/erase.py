@@ -28,7 +28,7 @@ from criteo_audiences.journals import (
     make_directory,
     state_directory,
 )
-from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory, Witness, keyed_digest
+from criteo_audiences.journals.directory import REGISTER_NAME, JournalDirectory, Witness, keyed_digest
 from criteo_audiences.mirrors import SnapshotSummary, describe_snapshot, list_snapshots, snapshot_directory
 from criteo_audiences.mirrors import forget as forget_in_snapshot
 from criteo_audiences.models import IdentifierType
@@ -69,8 +69,8 @@ def forget_in_rejects(request: ErasureRequest, places: LocalFiles) -> Iterator[F
     try:
         noted = noted_rejects(dry_run=places.dry_run)
     except JournalError:
-        remark = f"the ledger {LEDGER_NAME} of the state directory, which knows of others, cannot be read"
-        yield FileErasure(kind="rejects", path=LEDGER_NAME, state=ErasureState.FAILED, remark=remark)
+        remark = f"the register {REGISTER_NAME} of the state directory, which knows of others, cannot be read"
+        yield FileErasure(kind="rejects", path=REGISTER_NAME, state=ErasureState.FAILED, remark=remark)
     for path in dict.fromkeys((*places.rejects, *noted)):
         try:
             erased, has_values = _without(path, request, dry_run=places.dry_run)
@@ -171,7 +171,7 @@ def noted_rejects(*, dry_run: bool) -> tuple[Path, ...]:
         dry_run: whether those that have gone stay noted.
 
     Raises:
-        JournalError: when the ledger, which remembers them, cannot be used.
+        JournalError: when the register, which remembers them, cannot be used.
     """
     return tuple(path.resolve() for path in Witness().rejects(forget_gone=not dry_run) if _may_be_ours(path))
 
@@ -369,7 +369,7 @@ def _check_gum(places: Iterable[Place], request: ErasureRequest) -> None:
 
 
 def _fingerprinting() -> tuple[Fingerprint, bool]:
-    """Returns what makes fingerprints, and whether their key is kept: in the ledger of the user's state directory.
+    """Returns what makes fingerprints, and whether their key is kept: in the register of the user's state directory.
 
     Where there is none, the key is made up and forgotten; the receipt then shows which entries are alike, nothing else.
     """
@@ -388,7 +388,7 @@ def _kept_key() -> bytes | None:
         return None
     try:
         make_directory(directory)
-        with JournalDirectory(directory) as ledger:
-            return ledger.key()
+        with JournalDirectory(directory) as register:
+            return register.key()
     except (OSError, JournalError):
         return None

@@ -15,7 +15,7 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 
 from criteo_audiences.errors import JournalError
-from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory, state_directory
+from criteo_audiences.journals.directory import REGISTER_NAME, JournalDirectory, state_directory
 from criteo_audiences.journals.journal import found_in
 from criteo_audiences.journals.rows import FORMAT, JOURNAL_SUFFIX, BatchState, Entry, Run, key_id_of, run_of
 from criteo_audiences.journals.sqlite_file import InUseError, NeverBeganError, make_directory, never_began, refused
@@ -88,11 +88,11 @@ def describe(path: Path, *, now: Callable[[], float] = time.time) -> JournalSumm
         JournalError: when there is none, or it is damaged or cannot be read.
     """
     try:
-        with _opened(path) as (store, ledger):
+        with _opened(path) as (store, register):
             run = _started(store, path)
             if run.completed is not None:
                 return _completed(path, run)
-            return _unfinished(path, run, store, ledger, now())
+            return _unfinished(path, run, store, register, now())
     except InUseError:
         peeked = _peek(path)
         summary = JournalSummary(path=path, state=JournalState.IN_USE)
@@ -113,7 +113,7 @@ def list_journals(directory: Path, *, now: Callable[[], float] = time.time) -> l
     if not directory.exists():
         return []
     try:
-        paths = sorted(path for path in directory.iterdir() if path.name != LEDGER_NAME and _is_journal(path))
+        paths = sorted(path for path in directory.iterdir() if path.name != REGISTER_NAME and _is_journal(path))
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise JournalError(f"The directory {directory} cannot be read: {reason}.") from None
@@ -121,7 +121,7 @@ def list_journals(directory: Path, *, now: Callable[[], float] = time.time) -> l
 
 
 def read_entries(path: Path) -> tuple[str, list[Entry]]:
-    """Returns the mark that a journal's run has left in the ledger, and what became of each batch, in their order.
+    """Returns the mark that a journal's run has left in the register, and what became of each batch, in their order.
 
     Args:
         path: of the journal.
@@ -182,24 +182,24 @@ def note_operation(directory: Path, *, service: str, host: str, segment_id: str)
         JournalError: when it cannot be written down.
     """
     _require_nameable(directory)
-    if (directory / LEDGER_NAME).exists():
-        with JournalDirectory(directory) as ledger:
-            ledger.note_other(service, host, segment_id)
+    if (directory / REGISTER_NAME).exists():
+        with JournalDirectory(directory) as register:
+            register.note_other(service, host, segment_id)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Store, JournalDirectory | None]]:
     """Opens a journal that is there, for as long as uploads that begin wait."""
-    with _held(path) as ledger, closing(Store(path, create=False)) as store:
-        yield store, ledger
+    with _held(path) as register, closing(Store(path, create=False)) as store:
+        yield store, register
 
 
 @contextmanager
 def _held(path: Path) -> Iterator[JournalDirectory | None]:
-    """Begins a transaction of a journal's ledger, if there is one: uploads that begin wait meanwhile."""
+    """Begins a transaction of a journal's register, if there is one: uploads that begin wait meanwhile."""
     _require_nameable(path)
-    with JournalDirectory(path.parent) if (path.parent / LEDGER_NAME).exists() else nullcontext() as ledger:
-        yield ledger
+    with JournalDirectory(path.parent) if (path.parent / REGISTER_NAME).exists() else nullcontext() as register:
+        yield register
 
 
 def _require_nameable(path: Path) -> None:
@@ -230,10 +230,10 @@ def _completed(path: Path, run: Run) -> JournalSummary:
     return _named(summary, run)
 
 
-def _unfinished(path: Path, run: Run, store: Store, ledger: JournalDirectory | None, moment: float) -> JournalSummary:
+def _unfinished(path: Path, run: Run, store: Store, register: JournalDirectory | None, moment: float) -> JournalSummary:
     counts = store.counts()
-    found = found_in(store, path, ledger)
-    key_id = b"" if ledger is None else key_id_of(ledger.key())
+    found = found_in(store, path, register)
+    key_id = b"" if register is None else key_id_of(register.key())
     summary = JournalSummary(
         path=path,
         state=JournalState.UNFINISHED,

@@ -26,8 +26,8 @@ from criteo_audiences.journals.sqlite_file import (
 
 _log = logging.getLogger("criteo_audiences.uploads")
 
-LEDGER_NAME: Final = ".criteo-audiences.ledger"
-"""The ledger's file, next to the journals."""
+REGISTER_NAME: Final = ".criteo-audiences.register"
+"""The register's file, next to the journals."""
 
 _OTHER: Final = ""
 """Stands for what no journal continues: runs that overlapped, a clear, a single call, an upload without a journal."""
@@ -39,12 +39,12 @@ _REJECTS: Final = "rejects with values"
 """In place of a service: the row holds where an upload has written a file of rejects with their values."""
 
 _PATIENCE_OF_A_CALL: Final = 1.0
-"""Seconds that a call without a journal waits for others who use the ledger."""
+"""Seconds that a call without a journal waits for others who use the register."""
 
 _MARK_OF_A_LIST: Final = "SELECT mark FROM lists WHERE service = ? AND host = ? AND segment_id = ?"
 
 _FORMAT: Final = Format(
-    what="ledger",
+    what="register",
     application_id=0x43724C67,
     version=2,
     schema=(
@@ -67,7 +67,7 @@ def keyed_digest(key: bytes, purpose: bytes, data: bytes, *, size: int = 32) -> 
     """Returns a keyed BLAKE2b digest (RFC 7693), which says nothing about the data to who has not got the key.
 
     Args:
-        key: the ledger's.
+        key: the register's.
         purpose: what it is a digest of, up to 16 bytes: equal data of two purposes have different digests.
         data: any bytes.
         size: of the digest, in bytes.
@@ -90,13 +90,13 @@ class JournalDirectory:
     """
 
     def __init__(self, directory: Path, patience: float | None = None) -> None:
-        self.path: Final = directory / LEDGER_NAME
+        self.path: Final = directory / REGISTER_NAME
         self._patience = patience
         self._translated = TranslatedErrors(self.path, _FORMAT.what)
         self._db: sqlite3.Connection
 
     def __enter__(self) -> Self:
-        """Opens the ledger.
+        """Opens the register.
 
         Raises:
             JournalError: when it cannot be used, with the reason.
@@ -223,12 +223,12 @@ def state_directory() -> Path | None:
 
 
 class Witness:
-    """The ledger of the user's state directory, as far as it can be used.
+    """The register of the user's state directory, as far as it can be used.
 
     Journals elsewhere are noted there, too, so that calls which know of no journal can leave their mark on a list.
 
     Args:
-        beside: the directory of a journal; when it is the state directory itself, its own ledger does.
+        beside: the directory of a journal; when it is the state directory itself, its own register does.
     """
 
     def __init__(self, beside: Path | None = None) -> None:
@@ -240,39 +240,39 @@ class Witness:
         """Returns what the last operation on a list has left, `None` when none is known.
 
         Raises:
-            JournalError: when the ledger is damaged, or in use for long.
+            JournalError: when the register is damaged, or in use for long.
         """
         if not self._is_usable():
             return None
-        with self._ledger() as ledger:
-            return ledger.last_mark(service, host, segment_id)
+        with self._register() as register:
+            return register.last_mark(service, host, segment_id)
 
     def snapshot(self, service: str, host: str, segment_id: str) -> str | None:
         """Returns what names the newest snapshot of a list, see `JournalDirectory.snapshot`.
 
         Raises:
-            JournalError: when the ledger is damaged, or in use for long.
+            JournalError: when the register is damaged, or in use for long.
         """
         return self.last_mark(_SNAPSHOT_OF + service, host, segment_id)
 
     def note_snapshot(self, service: str, host: str, segment_id: str, name: str) -> None:
-        """Notes which snapshot of a list is the newest, as far as that is possible; makes the ledger if need be."""
+        """Notes which snapshot of a list is the newest, as far as that is possible; makes the register if need be."""
         self.note(_SNAPSHOT_OF + service, host, segment_id, name)
 
     def note(self, service: str, host: str, segment_id: str, mark: str) -> None:
-        """Notes that a run with a journal begins, as far as that is possible; makes the ledger if need be."""
+        """Notes that a run with a journal begins, as far as that is possible; makes the register if need be."""
         if self._can_be_made():
-            with self._forgiven(), self._ledger() as ledger:
-                ledger.note(service, host, segment_id, mark)
+            with self._forgiven(), self._register() as register:
+                register.note(service, host, segment_id, mark)
 
     def note_rejects(self, path: Path) -> None:
         """Notes that an upload writes a file of rejects with their values, so that an erasure finds it.
 
-        That is done as far as it is possible; the ledger is made if need be.
+        That is done as far as it is possible; the register is made if need be.
         """
         if self._can_be_made():
-            with self._forgiven(), self._ledger() as ledger:
-                ledger.note_rejects(path.absolute())
+            with self._forgiven(), self._register() as register:
+                register.note_rejects(path.absolute())
 
     def rejects(self, *, forget_gone: bool) -> list[Path]:
         """Returns the files of rejects with their values that uploads have written and that are still there.
@@ -281,19 +281,19 @@ class Witness:
             forget_gone: whether to forget those that have gone.
 
         Raises:
-            JournalError: when the ledger is damaged, or in use for long.
+            JournalError: when the register is damaged, or in use for long.
         """
         if not self._is_usable():
             return []
-        with self._ledger() as ledger:
-            noted = ledger.rejects()
+        with self._register() as register:
+            noted = register.rejects()
             for path in noted if forget_gone else ():
                 if not os.path.lexists(path):
-                    ledger.forget_rejects(path)
+                    register.forget_rejects(path)
         return [path for path in noted if os.path.lexists(path)]
 
     def _can_be_made(self) -> bool:
-        """Whether the ledger can be written; makes its directory if need be."""
+        """Whether the register can be written; makes its directory if need be."""
         if self._directory is None:
             return False
         with contextlib.suppress(OSError):
@@ -303,19 +303,19 @@ class Witness:
     def note_end(self, service: str, host: str, segment_id: str, mark: str) -> None:
         """Notes that a run with a journal has ended, as far as that is possible."""
         if self._is_usable():
-            with self._forgiven(), self._ledger() as ledger:
-                ledger.note_end(service, host, segment_id, mark)
+            with self._forgiven(), self._register() as register:
+                register.note_end(service, host, segment_id, mark)
 
     def note_other(self, service: str, host: str, segment_id: str) -> None:
         """Notes an operation that no journal continues, as far as that is possible; makes nothing."""
         if self._is_usable() and self._may_be_continued(service, host, segment_id):
-            with self._forgiven(), self._ledger(_PATIENCE_OF_A_CALL) as ledger:
-                ledger.note_other(service, host, segment_id)
+            with self._forgiven(), self._register(_PATIENCE_OF_A_CALL) as register:
+                register.note_other(service, host, segment_id)
 
     def _may_be_continued(self, service: str, host: str, segment_id: str) -> bool:
         """Whether there may be a mark to remove: a quick look, because most single calls find none."""
-        path = self._ledger().path.absolute()
-        if not path.is_file():  # a pipe would keep its reader waiting; the ledger refuses it
+        path = self._register().path.absolute()
+        if not path.is_file():  # a pipe would keep its reader waiting; the register refuses it
             return True
         address = f"{path.as_uri()}?mode=ro"
         try:
@@ -325,13 +325,13 @@ class Witness:
             return True
         return row is not None and row[0] != _OTHER
 
-    def _ledger(self, patience: float | None = None) -> JournalDirectory:
+    def _register(self, patience: float | None = None) -> JournalDirectory:
         return JournalDirectory(self._directory or Path(), patience)
 
     def _is_usable(self) -> bool:
         if self._directory is None:
             return False
-        places = (self._directory, self._directory / LEDGER_NAME)
+        places = (self._directory, self._directory / REGISTER_NAME)
         return all(os.access(each, os.R_OK | os.W_OK) for each in places)
 
     @contextlib.contextmanager

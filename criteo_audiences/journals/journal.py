@@ -102,7 +102,7 @@ class Journal:
     def open(
         cls, path: Path, job: Job, *, resume: bool | None = None, now: Callable[[], float] = time.time
     ) -> "Journal":
-        """Opens a journal; makes it, its directory and the directory's ledger where there are none.
+        """Opens a journal; makes it, its directory and the directory's register where there are none.
 
         What the file holds is replaced when the first batch is begun, not before; a file that holds nothing is removed
         when no batch is.
@@ -123,10 +123,10 @@ class Journal:
                 nothing to continue.
         """
         require_locks(path, FORMAT.what)
-        with JournalDirectory(path.parent) as ledger:  # keeps others out while the file comes into being
+        with JournalDirectory(path.parent) as register:  # keeps others out while the file comes into being
             store = Store(path)
             try:
-                return cls._begun(path, store, ledger, job, resume=resume, now=now)
+                return cls._begun(path, store, register, job, resume=resume, now=now)
             except BaseException:
                 store.close()
                 raise
@@ -136,20 +136,20 @@ class Journal:
         cls,
         path: Path,
         store: Store,
-        ledger: JournalDirectory,
+        register: JournalDirectory,
         job: Job,
         *,
         resume: bool | None,
         now: Callable[[], float],
     ) -> "Journal":
         """Decides whether the journal's upload is continued, and writes the run down where there is none."""
-        key = ledger.key()
+        key = register.key()
         run, acknowledged = _new_run(job, key, now()), 0
-        found = found_in(store, path, ledger)
+        found = found_in(store, path, register)
         continued, set_aside = decide(path, found, run, resume, now())
         if continued and found is not None:
             run, acknowledged = found.run, found.acknowledged
-        last_mark = ledger.last_mark(job.service, job.host, job.segment_id)
+        last_mark = register.last_mark(job.service, job.host, job.segment_id)
         if store.run() is None:
             store.start(run)
         else:
@@ -276,14 +276,14 @@ class Journal:
         """Closes and unlocks the journal; closing it again does nothing.
 
         Raises:
-            JournalError: when it could not be written into the ledger that another run operated on the list meanwhile.
+            JournalError: when the register could not take down that another run operated on the list meanwhile.
         """
         with self._lock:
             self._store.close()
             if self._noted:
                 self._noted = False
-                with JournalDirectory(self.path.parent) as ledger:
-                    ledger.note_end(*self._list, self._run.mark)
+                with JournalDirectory(self.path.parent) as register:
+                    register.note_end(*self._list, self._run.mark)
                 self._witness.note_end(*self._list, self._run.mark)
 
     def __enter__(self) -> Self:
@@ -301,7 +301,7 @@ class Journal:
             self._has_job = True
 
     def _note(self) -> None:
-        """Tells the ledgers of this run before its first call, and not when it makes none.
+        """Tells the registers of this run before its first call, and not when it makes none.
 
         A run that is continued has another mark each time, so that a copy of its journal from before is not.
         """
@@ -310,8 +310,8 @@ class Journal:
         if self.resumed:
             self._run = evolve(self._run, mark=uuid.uuid4().hex, earlier_mark=self._last_mark or None)
             self._store.remark(self._run.mark, self._run.earlier_mark)
-        with JournalDirectory(self.path.parent) as ledger:
-            ledger.note(*self._list, self._run.mark)
+        with JournalDirectory(self.path.parent) as register:
+            register.note(*self._list, self._run.mark)
         self._witness.note(*self._list, self._run.mark)
         self._noted = True
 
@@ -321,13 +321,13 @@ class Journal:
         return keyed_digest(self._key, b"batch", header + batch.checksum)
 
 
-def found_in(store: Store, path: Path, ledger: JournalDirectory | None) -> Found | None:
+def found_in(store: Store, path: Path, register: JournalDirectory | None) -> Found | None:
     """Returns the unfinished upload that a journal holds.
 
     Args:
         store: its rows.
         path: of its file.
-        ledger: of its directory, within its transaction; `None` when there is none.
+        register: of its directory, within its transaction; `None` when there is none.
 
     Raises:
         JournalError: when the user's other notes on the list cannot be read.
@@ -337,7 +337,7 @@ def found_in(store: Store, path: Path, ledger: JournalDirectory | None) -> Found
         return None
     counts = store.counts()
     place = (run.service, run.host, run.segment_id)
-    last_mark = None if ledger is None else ledger.last_mark(*place)
+    last_mark = None if register is None else register.last_mark(*place)
     witnessed = Witness(path.parent).last_mark(*place)
     mine = {run.mark, run.earlier_mark} - {None}
     return Found(

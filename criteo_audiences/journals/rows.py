@@ -151,7 +151,7 @@ class Run:
     """The row of the job that a journal is about; its fields are the table's columns, but for the checksum.
 
     Attributes:
-        run_id: names the run in the ledger.
+        run_id: names the run in the register.
         service: the service's name.
         host: of the API.
         segment_id: the list.
@@ -163,8 +163,8 @@ class Run:
         last_activity: the same, when it was completed.
         batches: that were acknowledged, once it is completed.
         identifiers: in them.
-        mark: what the run noted in the ledger when it last began to send, see `JournalDirectory`.
-        earlier_mark: what the ledger had before that, in case the process ended in between; `None` when nothing.
+        mark: what the run noted in the register when it last began to send, see `JournalDirectory`.
+        earlier_mark: what the register had before that, in case the process ended in between; `None` when nothing.
     """
 
     run_id: str
@@ -277,7 +277,7 @@ class Found:
     def obstacle(self, key_id: bytes, moment: float) -> str | None:
         """Says why it is not continued unasked, `None` when it is."""
         if not self.has_key(key_id):
-            return "the ledger in its directory is not the one it was written with"
+            return "the register in its directory is not the one it was written with"
         if abs(moment - self.active_at) > FRESH_FOR:  # a clock that was put back gives no age either
             return "its last batch was more than 24 hours ago"
         if self.disturbed:

@@ -247,7 +247,7 @@ def forget(
 
     Raises:
         SnapshotError: when there is none, it is in use, damaged, or not the newest one of its list.
-        JournalError: when a ledger or a journal cannot be used.
+        JournalError: when a register or a journal cannot be used.
     """
     from criteo_audiences.mirrors.snapshot import opened  # noqa: PLC0415 - describing needs no engine
 

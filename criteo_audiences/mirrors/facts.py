@@ -203,7 +203,7 @@ class MirroredList:
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """By which a ledger knows the list."""
+        """By which a register knows the list."""
         return self.service, self.host, self.segment_id
 
     def differences(self, other: "MirroredList") -> Iterator[str]:
@@ -227,7 +227,7 @@ class Facts:
         uncertain: how many of them the list may or may not hold, because a call on them was not answered.
         generation: grows with each writing, so that an older copy is recognized.
         token: names this writing.
-        marks: what ledgers may have as the last operation on the list if nothing else has operated on it since.
+        marks: what registers may have as the last operation on the list if nothing else has operated on it since.
         after: the token of the changes that led to it; `None` for a first one.
         written: when, in seconds since 1970.
     """
@@ -244,7 +244,7 @@ class Facts:
 
     @property
     def name(self) -> str:
-        """By which a ledger knows this writing."""
+        """By which a register knows this writing."""
         return f"{self.generation}-{self.token}"
 
     @property
@@ -288,11 +288,11 @@ class Facts:
             )
 
     def require_newest(self, path: Path, known: str | None) -> None:
-        """Refuses a snapshot when a ledger knows a newer one of the list.
+        """Refuses a snapshot when a register knows a newer one of the list.
 
         Args:
             path: of the snapshot, for the message.
-            known: the name of the newest one that the ledger knows.
+            known: the name of the newest one that the register knows.
 
         Raises:
             SnapshotError: when this is an older copy, or another run's.
@@ -323,7 +323,7 @@ class Intent:
     Attributes:
         of: the token of the snapshot it changes.
         generation: the one after that snapshot's.
-        token: names it, also in the ledgers.
+        token: names it, also in the registers.
         journals: the directory of the two uploads' journals.
     """
 
@@ -334,7 +334,7 @@ class Intent:
 
     @property
     def name(self) -> str:
-        """By which a ledger knows it."""
+        """By which a register knows it."""
         return f"{self.generation}-{self.token}"
 
     def to_note(self) -> dict[str, Any]:

@@ -136,7 +136,7 @@ class _Mirror:
         """Mirrors the source; before everything that can refuse it has not, nothing is written and no list changed."""
         settings, snapshot = self.settings, self.snapshot
         is_first = snapshot.facts is None
-        is_known = bool(await to_thread.run_sync(snapshot.ledgers.snapshots))
+        is_known = bool(await to_thread.run_sync(snapshot.registers.snapshots))
         require_baseline(settings.snapshot, settings.baseline, exists=not is_first, is_known=is_known)
         known = snapshot.facts
         self.facts = await to_thread.run_sync(snapshot.first, settings.baseline or "") if known is None else known

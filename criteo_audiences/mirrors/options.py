@@ -41,8 +41,8 @@ class MirrorOptions(UploadOptions, total=False):
     """The keywords of `mirror_contact_list`: those of an upload, and these.
 
     `operation`, `columns`, `dedupe`, `resume`, `ledger` and `flush_after` are of uploads only. `journal` is a directory
-    here: where the journals of the two uploads are while it runs (default: next to the snapshot). Its hidden ledger is
-    asked, too, which snapshot of the list is the newest.
+    here: where the journals of the two uploads are while it runs (default: next to the snapshot). Its hidden register
+    is asked, too, which snapshot of the list is the newest.
 
     Attributes:
         snapshot: file that says what the list holds, as far as Criteo has acknowledged it. A mirror compares its
@@ -139,7 +139,7 @@ def require_baseline(path: Path, baseline: Baseline | None, *, exists: bool, is_
         path: of the snapshot.
         baseline: what the caller assumes of the list.
         exists: whether there is a snapshot.
-        is_known: whether a ledger knows that there was one.
+        is_known: whether a register knows that there was one.
 
     Raises:
         ConfigurationError: saying what to give or to leave out.

@@ -38,7 +38,7 @@ from criteo_audiences.mirrors.facts import (
     read_note,
     seal,
 )
-from criteo_audiences.mirrors.ledgers import Ledgers
+from criteo_audiences.mirrors.registers import Registers
 from criteo_audiences.models import Operation
 from criteo_audiences.tables.engine import comparison
 from criteo_audiences.tables.engine.connection import connect, translated, workspace_of
@@ -73,7 +73,7 @@ class Snapshot:
     Attributes:
         path: of its file.
         mirrored: of which list it is.
-        ledgers: what else is known of the list.
+        registers: what else is known of the list.
         journals: the directory of the journals.
         scratch: a directory of its own, next to the file.
         now: the clock, seconds since 1970.
@@ -85,7 +85,7 @@ class Snapshot:
 
     path: Path
     mirrored: MirroredList
-    ledgers: Ledgers
+    registers: Registers
     journals: Path
     scratch: Path
     now: Callable[[], float]
@@ -111,7 +111,7 @@ class Snapshot:
 
     def first(self, baseline: str) -> Facts:
         """Returns the facts of a first snapshot."""
-        known = max(map(generation_of, self.ledgers.snapshots()), default=0)
+        known = max(map(generation_of, self.registers.snapshots()), default=0)
         facts = Facts(mirrored=self.mirrored, baseline=baseline, generation=known + 1, written=self.now())
         return evolve(facts, marks=(facts.token,))
 
@@ -138,8 +138,8 @@ class Snapshot:
         self.replace(file, facts)
 
     def settle(self, facts: Facts) -> None:
-        """Notes in the ledgers that this is the newest one."""
-        if not self.ledgers.note(facts.name, facts.token, facts.marks):
+        """Notes in the registers that this is the newest one."""
+        if not self.registers.note(facts.name, facts.token, facts.marks):
             self.notes.append(DISTURBED)
 
     def begin(self, file: Path, intent: Intent) -> None:
@@ -147,14 +147,14 @@ class Snapshot:
 
         Raises:
             SnapshotError: when they cannot be written.
-            JournalError: when the ledger cannot.
+            JournalError: when the register cannot.
         """
         marks = self._require_facts().marks
         self._remove_journals(self.journals)  # of an earlier mirror that was killed while it cleaned up
         with self._translated():
             seal(file)
             publish(file, changes_of(self.path))
-        self.ledgers.note(intent.name, intent.token, marks)
+        self.registers.note(intent.name, intent.token, marks)
 
     def carry_on(self, *, keep: bool = True) -> None:
         """Carries what was acknowledged of the changes into the snapshot, where there are changes.
@@ -214,7 +214,7 @@ class Snapshot:
             facts = evolve(facts, marks=(facts.token, *before.marks))
             comparison.store(engine, kept, file, note_of(facts.to_note()))
         self.replace(file, facts)
-        self.ledgers.note_newest(facts.name)
+        self.registers.note_newest(facts.name)
         return found
 
     def _fates(self, intent: Intent) -> tuple[list[comparison.Fate], list[str]]:
@@ -239,7 +239,7 @@ class Snapshot:
                 fates.append(comparison.Fate(removes, start, _STATES[entry.state]))
                 start += entry.count
             fates.append(comparison.Fate(removes, start, comparison.NOT_DONE))
-        if lost and not self.ledgers.knows_any_of([intent.token, *marks]):  # an upload ran whose journal is lost
+        if lost and not self.registers.knows_any_of([intent.token, *marks]):  # an upload ran whose journal is lost
             fates += [comparison.Fate(removes, 1, comparison.MAYBE_DONE) for removes in lost]
         return fates, marks
 
@@ -304,7 +304,7 @@ def opened(
 
     Raises:
         SnapshotError: when it is in use, damaged, of something else, or not the newest one of its list.
-        JournalError: when a ledger or a journal cannot be used.
+        JournalError: when a register or a journal cannot be used.
     """
     with ExitStack() as stack:
         chosen = wanted or read_facts(path).mirrored
@@ -313,11 +313,11 @@ def opened(
         if facts is not None:
             facts.require_usable(path, chosen, now())
         directories = tuple(dict.fromkeys((path.parent, journals or path.parent)))
-        ledgers = Ledgers(directories, chosen.place)
+        registers = Registers(directories, chosen.place)
         snapshot = Snapshot(
             path=path,
             mirrored=chosen,
-            ledgers=ledgers,
+            registers=registers,
             journals=journals or path.parent,
             scratch=stack.enter_context(_scratch(path)),
             now=now,
@@ -327,7 +327,7 @@ def opened(
         )
         _require_newest(snapshot)
         snapshot.carry_on(keep=keep)
-        if snapshot.facts is not None and not snapshot.notes and ledgers.is_disturbed(snapshot.facts.marks):
+        if snapshot.facts is not None and not snapshot.notes and registers.is_disturbed(snapshot.facts.marks):
             snapshot.notes.append(DISTURBED)
         yield snapshot
 
@@ -358,7 +358,7 @@ def _require_newest(snapshot: Snapshot) -> None:
         return
     note = read_note(changes_of(snapshot.path), "file of changes")
     intent = None if note is None else Intent.from_note(note, changes_of(snapshot.path))
-    for known in snapshot.ledgers.snapshots():
+    for known in snapshot.registers.snapshots():
         if intent is None or intent.of != snapshot.facts.token or known != intent.name:
             snapshot.facts.require_newest(snapshot.path, known)
 

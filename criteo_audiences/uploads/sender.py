@@ -252,8 +252,8 @@ def _file_of(place: JournalPlace, job: Job, source: object) -> Path:
     """
     if not place.is_directory:
         return place.path
-    with JournalDirectory(place.path) as ledger:
-        key = ledger.key()
+    with JournalDirectory(place.path) as register:
+        key = register.key()
     paths = source.paths if isinstance(source, Table) else ()
     files = "\0".join(str(Path(each).absolute()) for each in paths)
     digest = keyed_digest(key, b"file", job.digest(key) + files.encode("utf-8", "surrogateescape"), size=6).hex()

@@ -23,7 +23,7 @@ from criteo_audiences import (
     journals,
     live_from,
 )
-from criteo_audiences.journals.directory import LEDGER_NAME, Witness
+from criteo_audiences.journals.directory import REGISTER_NAME, Witness
 from criteo_audiences.mirrors import describe_snapshot
 from criteo_audiences.sandbox import RecordedRequest, Sandbox
 from criteo_audiences.sandbox.faults import Fault
@@ -332,13 +332,13 @@ async def test_rejects_without_values_are_not_noted(world: World, tmp_path: Path
     assert Witness().rejects(forget_gone=False) == []
 
 
-async def test_a_ledger_that_cannot_be_read_is_in_the_receipt(world: World, state_home: Path) -> None:
+async def test_a_register_that_cannot_be_read_is_in_the_receipt(world: World, state_home: Path) -> None:
     """Which files of rejects there are is then not known, so the erasure is not complete."""
     await world.add("marketing-solutions", "email")
-    ledger = state_home / "criteo-audiences" / "journals" / LEDGER_NAME
-    ledger.parent.mkdir(parents=True)
-    ledger.write_bytes(b"no ledger" * 1_000)
-    ledger.chmod(0o600)
+    register = state_home / "criteo-audiences" / "journals" / REGISTER_NAME
+    register.parent.mkdir(parents=True)
+    register.write_bytes(b"no register" * 1_000)
+    register.chmod(0o600)
     receipt = await world.criteo.erase([ANNA])
     assert [(each.kind, each.state) for each in receipt.files] == [("rejects", STATES.FAILED)]
     assert not receipt.ok

@@ -17,7 +17,7 @@ import pytest
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
 from criteo_audiences.journals import JournalState, describe, file_lock, journal, list_journals, sqlite_file
-from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory
+from criteo_audiences.journals.directory import REGISTER_NAME, JournalDirectory
 from criteo_audiences.journals.journal import Job, Journal
 from criteo_audiences.journals.sqlite_file import InUseError
 from criteo_audiences.sandbox import Sandbox
@@ -146,7 +146,7 @@ def test_one_of_several_processes_gets_a_journal(tmp_path: Path) -> None:
 
 
 def test_journals_are_opened_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The ledger is locked meanwhile: of two that make a journal neither would get it, if each waited for the other."""
+    """The register is locked meanwhile: of two that make a journal neither would get it, if each waited for the other."""
     monkeypatch.setattr(sqlite_file, "_PATIENCE", 0.0)
     opened = journal.Store
 
@@ -219,7 +219,7 @@ finally:
 
 def test_lock_ends_with_its_process_and_not_with_its_children(tmp_path: Path) -> None:
     """A child that was forked meanwhile and lives on does not keep it; the file that was left is used and removed."""
-    assert run(LEFT, tmp_path) == [".criteo-audiences.ledger", "crm.journal"]
+    assert run(LEFT, tmp_path) == [".criteo-audiences.register", "crm.journal"]
 
 
 def test_planted_lock_is_refused(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_planted_lock_is_refused(tmp_path: Path) -> None:
         plant(lock)
         with pytest.raises(JournalError, match=r"crm\.journal"):
             Journal.open(tmp_path / "crm.journal", JOB)
-        assert {path.name for path in tmp_path.iterdir()} == {lock.name, LEDGER_NAME}
+        assert {path.name for path in tmp_path.iterdir()} == {lock.name, REGISTER_NAME}
         lock.rmdir() if lock.is_dir() else lock.unlink()
 
 

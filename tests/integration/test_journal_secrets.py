@@ -250,7 +250,7 @@ async def test_a_journal_that_cannot_be_used_is_refused_without_a_word_of_it(
 
 
 async def test_every_refusal_to_continue_names_nobody(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In use, another job or condition, nothing to resume, the ledger gone, the disk full."""
+    """In use, another job or condition, nothing to resume, the register gone, the disk full."""
     stage.sandbox.fail_next(status=503, on=CALL)
     await stage.upload()
     path = stage.directory / "crm.journal"
@@ -273,7 +273,7 @@ async def test_every_refusal_to_continue_names_nobody(stage: Stage, monkeypatch:
     assert "no unfinished upload" in await stage.refused(resume=True)
     stage.sandbox.fail_next(status=503, on=CALL)
     await stage.upload()
-    (stage.directory / ".criteo-audiences.ledger").unlink()
+    (stage.directory / ".criteo-audiences.register").unlink()
     assert "cannot be resumed" in await stage.refused(resume=True)
 
 

@@ -31,7 +31,7 @@ from criteo_audiences import (
 from criteo_audiences.mirrors import describe_snapshot, forget, list_snapshots, remove_snapshot
 from criteo_audiences.mirrors import mirror as mirroring
 from criteo_audiences.mirrors.facts import Facts, read_note
-from criteo_audiences.mirrors.ledgers import Ledgers
+from criteo_audiences.mirrors.registers import Registers
 from criteo_audiences.mirrors.snapshot import Snapshot
 from criteo_audiences.sandbox import Fault
 from tests.kit import AMENDING, Stage, emails
@@ -348,37 +348,37 @@ async def test_second_mirror_of_a_list_is_refused(mirror: Mirrored, tmp_path: Pa
 
 
 async def test_restored_copy_is_refused(mirror: Mirrored, tmp_path: Path, state_home: Path) -> None:
-    """An older snapshot that came back is not believed, whichever ledger knows better."""
+    """An older snapshot that came back is not believed, whichever register knows better."""
     await mirror(list(emails(3)), baseline="empty")
     shutil.copy(mirror.path, tmp_path / "old")
     await mirror(list(emails(4)))
     newest = mirror.path.read_bytes()
     shutil.copy(tmp_path / "old", mirror.path)
-    for forgotten in (None, mirror.path.parent / ".criteo-audiences.ledger"):
+    for forgotten in (None, mirror.path.parent / ".criteo-audiences.register"):
         if forgotten is not None:
             forgotten.unlink()
         with pytest.raises(
             SnapshotError, match=r"is not the newest of its list: it is generation \d, and generation \d"
         ):
             await mirror(list(emails(4)))
-    assert list(state_home.rglob(".criteo-audiences.ledger"))
+    assert list(state_home.rglob(".criteo-audiences.register"))
     mirror.path.write_bytes(newest)
     assert (await mirror(list(emails(4)))).unchanged == 4
 
 
-async def test_ledger_that_was_given_knows_the_newest(mirror: Mirrored, tmp_path: Path, state_home: Path) -> None:
+async def test_register_that_was_given_knows_the_newest(mirror: Mirrored, tmp_path: Path, state_home: Path) -> None:
     """Where nothing else does: the journals' directory was kept, the snapshot's and the user's state came back."""
     journals = tmp_path / "journals"
     await mirror(list(emails(3)), baseline="empty", journal=journals)
     old = mirror.path.read_bytes()
     await mirror(list(emails(4)), journal=journals)
     mirror.path.write_bytes(old)
-    for ledger in (*state_home.rglob(".criteo-audiences.ledger*"), *tmp_path.glob(".criteo-audiences.ledger*")):
-        ledger.unlink()
+    for register in (*state_home.rglob(".criteo-audiences.register*"), *tmp_path.glob(".criteo-audiences.register*")):
+        register.unlink()
     with pytest.raises(SnapshotError, match="is not the newest"):
         await mirror(list(emails(4)), journal=journals)
-    assert sorted(each.name for each in journals.iterdir()) == [".criteo-audiences.ledger"]
-    (journals / ".criteo-audiences.ledger").unlink()
+    assert sorted(each.name for each in journals.iterdir()) == [".criteo-audiences.register"]
+    (journals / ".criteo-audiences.register").unlink()
     assert (await mirror(list(emails(4)), journal=journals)).added == 1  # nobody knows better
 
 
@@ -434,7 +434,7 @@ def crashing(function: Any, *, at: int) -> Any:
 
 
 @pytest.mark.parametrize(
-    "crash", ["Ledgers.note", "Snapshot.carry_on", "Snapshot.replace", "Snapshot._clean_up", "Snapshot.settle"]
+    "crash", ["Registers.note", "Snapshot.carry_on", "Snapshot.replace", "Snapshot._clean_up", "Snapshot.settle"]
 )
 @pytest.mark.parametrize("leaving", [True, False])
 async def test_crash_between_two_steps(
@@ -451,7 +451,7 @@ async def test_crash_between_two_steps(
             raise CrashError
 
     with monkeypatch.context() as patch:
-        patch.setattr({"Ledgers": Ledgers, "Snapshot": Snapshot}[owner], name, end)
+        patch.setattr({"Registers": Registers, "Snapshot": Snapshot}[owner], name, end)
         with pytest.raises(CrashError):
             await mirror(list(emails(45))[5:])
     source = list(emails(50))[10:] if leaving else list(emails(45))[5:]
@@ -462,7 +462,7 @@ async def test_crash_between_two_steps(
 
 
 async def test_nothing_of_an_identifier_is_shown(mirror: Mirrored, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither in the report, nor in the logs, nor in the ledgers and journals; in clear it is in the snapshot only."""
+    """Neither in the report, nor in the logs, nor in the registers and journals; in clear it is in the snapshot only."""
     caplog.set_level("DEBUG")
     secret = "ann.secret@example.com"
     mirror.stage.sandbox.fail_next(status=400, on=AMENDING)
@@ -646,7 +646,7 @@ async def test_replace_clears_right_before_the_first_batch(mirror: Mirrored) -> 
     report = await lists.replace_contact_list(segment_id, list(emails(30)), hash=None, batch_size=10)
     assert (report.ok, mirror.held) == (True, set(emails(30)))
     kept: Any
-    for kept in ({"journal": mirror.path}, {"ledger": SimpleNamespace(find=print, note=print)}):
+    for kept in ({"journal": mirror.path}, {"register": SimpleNamespace(find=print, note=print)}):
         with pytest.raises(ConfigurationError, match=f"{min(kept)} does not go with replace_contact_list"):
             await lists.replace_contact_list(segment_id, ["a@b.co"], hash=None, **kept)
     mirror.stage.sandbox.fail_next(status=403, on=AMENDING)

@@ -245,15 +245,15 @@ async def test_an_operation_needs_no_state_directory(
     """It succeeds and makes nothing; what keeps it from being noted is a warning at most."""
     monkeypatch.setenv("XDG_STATE_HOME", place if place.startswith("/") else str(tmp_path / "home"))
     monkeypatch.setattr(directory, "_PATIENCE_OF_A_CALL", 0.01)
-    ledger_path = tmp_path / "home" / "criteo-audiences" / "journals" / directory.LEDGER_NAME
+    register_path = tmp_path / "home" / "criteo-audiences" / "journals" / directory.REGISTER_NAME
     if place == "file":
         (tmp_path / "home").touch()
     if place in {"damaged", "locked"}:
         await stage.upload(EMAILS[:10])
     if place == "damaged":
-        ledger_path.write_bytes(b"x" * 5_000)
+        register_path.write_bytes(b"x" * 5_000)
     before = sorted(tmp_path.rglob("*"))
-    with JournalDirectory(ledger_path.parent) if place == "locked" else contextlib.nullcontext():
+    with JournalDirectory(register_path.parent) if place == "locked" else contextlib.nullcontext():
         await operate(stage, stage.segment_id)
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -266,7 +266,7 @@ async def test_a_refused_start_leaves_no_journal(stage: Stage, options: dict[str
     for journal in (stage.journal, stage.journal.parent):
         with pytest.raises(CriteoError):
             await stage.upload(tmp_path / "crm.csv", journal=journal, **options)
-        assert {each.name for each in stage.journal.parent.iterdir()} <= {directory.LEDGER_NAME}
+        assert {each.name for each in stage.journal.parent.iterdir()} <= {directory.REGISTER_NAME}
         assert (await stage.upload(tmp_path / "crm.csv", journal=tmp_path / "other.journal")).ok
 
 

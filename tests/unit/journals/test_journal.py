@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
 from criteo_audiences.journals import JournalState, describe, list_journals
-from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory, Witness
+from criteo_audiences.journals.directory import REGISTER_NAME, JournalDirectory, Witness
 from criteo_audiences.journals.journal import Job, Journal
 from criteo_audiences.journals.rows import FORMAT, BatchState
 from criteo_audiences.journals.store import Store
@@ -69,8 +69,8 @@ class Place:
 
     def operate(self, run_id: str | None = None, segment_id: str = JOB.segment_id, host: str = JOB.host) -> None:
         """Notes another operation on a list."""
-        with JournalDirectory(self.directory) as ledger:
-            ledger.note(JOB.service, host, segment_id, run_id or uuid.uuid4().hex)
+        with JournalDirectory(self.directory) as register:
+            register.note(JOB.service, host, segment_id, run_id or uuid.uuid4().hex)
 
     def bytes(self) -> bytes:
         """All that stands in the directory's files and names."""
@@ -303,11 +303,11 @@ def test_anything_else_on_the_list_asks_for_resume(place: Place) -> None:
 def test_upload_through_another_journal_is_an_operation(place: Place) -> None:
     """As soon as it sends something, and no sooner."""
     place.interrupted()
-    with JournalDirectory(place.directory) as ledger:
-        mark = ledger.last_mark(JOB.service, JOB.host, JOB.segment_id)
+    with JournalDirectory(place.directory) as register:
+        mark = register.last_mark(JOB.service, JOB.host, JOB.segment_id)
     with Journal.open(place.directory / "other.journal", JOB) as other:
-        with JournalDirectory(place.directory) as ledger:
-            assert ledger.last_mark(JOB.service, JOB.host, JOB.segment_id) == mark
+        with JournalDirectory(place.directory) as register:
+            assert register.last_mark(JOB.service, JOB.host, JOB.segment_id) == mark
         other.begin(batch(1))
     with place.open() as journal:
         assert not journal.resumed
@@ -376,13 +376,13 @@ def test_resume_without_an_unfinished_upload_is_refused(place: Place) -> None:
 
 
 def test_journal_without_its_key_starts_anew(place: Place) -> None:
-    """When the ledger is gone no batch can be recognized, which is said."""
+    """When the register is gone no batch can be recognized, which is said."""
     place.interrupted()
-    (place.directory / LEDGER_NAME).unlink()
-    assert "cannot be resumed because the ledger" in refusal(lambda: place.open(resume=True))
+    (place.directory / REGISTER_NAME).unlink()
+    assert "cannot be resumed because the register" in refusal(lambda: place.open(resume=True))
     with place.open() as journal:
         assert str(journal.set_aside).endswith(
-            "because the ledger in its directory is not the one it was written with."
+            "because the register in its directory is not the one it was written with."
         )
         assert send(journal, 2) == [1, 2]
 
@@ -408,8 +408,8 @@ def test_digests_are_keyed_and_nothing_else_is_written(place: Place, tmp_path: P
             found = journal._store.find(1)
             assert found is not None
             digests.append(found[0])
-        with JournalDirectory(directory) as ledger:
-            key = ledger.key()
+        with JournalDirectory(directory) as register:
+            key = register.key()
         content = opened + Place(directory).bytes()
         for planted in (SECRET.encode(), b"jane", *hashes, *(each.hex().encode() for each in hashes)):
             assert planted not in content
@@ -421,7 +421,7 @@ def test_digests_are_keyed_and_nothing_else_is_written(place: Place, tmp_path: P
 
 
 def test_files_are_private(place: Place) -> None:
-    """The directory that is made, the journal, its log and the ledger; a wider mode is taken back."""
+    """The directory that is made, the journal, its log and the register; a wider mode is taken back."""
     umask = os.umask(0)
     try:
         place.interrupted()
@@ -432,9 +432,9 @@ def test_files_are_private(place: Place) -> None:
     with place.open() as journal:
         journal.begin(batch(1))
         modes = {path.name: path.stat().st_mode & 0o777 for path in place.directory.iterdir()}
-        assert modes == dict.fromkeys([LEDGER_NAME, "crm.journal", "crm.journal-lock", "crm.journal-wal"], 0o600)
+        assert modes == dict.fromkeys([REGISTER_NAME, "crm.journal", "crm.journal-lock", "crm.journal-wal"], 0o600)
     assert place.directory.stat().st_mode & 0o777 == 0o700
-    assert {path.name for path in place.directory.iterdir()} == {LEDGER_NAME, "crm.journal"}
+    assert {path.name for path in place.directory.iterdir()} == {REGISTER_NAME, "crm.journal"}
 
 
 def foreign_database(path: Path) -> None:
@@ -520,8 +520,8 @@ def test_empty_file_becomes_a_journal(place: Place) -> None:
 
 
 def names(place: Place) -> set[str]:
-    """Returns what stands beside the ledger."""
-    return {path.name for path in place.directory.iterdir()} - {LEDGER_NAME}
+    """Returns what stands beside the register."""
+    return {path.name for path in place.directory.iterdir()} - {REGISTER_NAME}
 
 
 @pytest.mark.parametrize("planted", [None, b""])
@@ -583,7 +583,7 @@ def test_journal_that_was_killed_before_its_first_record_is_started_anew(place: 
 
 
 def test_restored_copy_is_offered_and_not_continued(place: Place) -> None:
-    """A journal from before the last run is recognized: the ledger has the mark of that run; asked for, it resumes."""
+    """A journal from before the last run is recognized: the register has the mark of that run; asked for, it resumes."""
     place.interrupted(acknowledged=2)
     copy = place.path.read_bytes()
     with place.open() as journal:
@@ -595,7 +595,7 @@ def test_restored_copy_is_offered_and_not_continued(place: Place) -> None:
         assert send(journal, 4) == [3, 4]
 
 
-def test_directory_restored_with_its_ledger_is_witnessed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directory_restored_with_its_register_is_witnessed(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the user's state directory; without it nobody can know."""
     place.interrupted(acknowledged=2)
     copy = {path: path.read_bytes() for path in place.directory.iterdir()}
@@ -610,28 +610,28 @@ def test_directory_restored_with_its_ledger_is_witnessed(place: Place, monkeypat
         assert journal.resumed
 
 
-def test_a_pipe_in_the_place_of_the_users_ledger_keeps_no_call_waiting(
+def test_a_pipe_in_the_place_of_the_users_register_keeps_no_call_waiting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The operation goes on, and the log says why it was not noted."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     directory = tmp_path / "criteo-audiences" / "journals"
     directory.mkdir(parents=True, mode=0o700)
-    os.mkfifo(directory / LEDGER_NAME, 0o600)
+    os.mkfifo(directory / REGISTER_NAME, 0o600)
     Witness().note_other("marketing-solutions", "127.0.0.1", "1")
     assert "must be a plain file, but is a special file" in caplog.text
 
 
-@pytest.mark.parametrize("reached", ["nothing", "journal", "ledger"])
+@pytest.mark.parametrize("reached", ["nothing", "journal", "register"])
 def test_kill_while_the_marks_are_changed_is_no_disturbance(
     place: Place, reached: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The journal, its ledger and the user's are written one after the other; any of them may be the last."""
+    """The journal, its register and the user's are written one after the other; any of them may be the last."""
     place.interrupted(acknowledged=2)
     cut: dict[str, Any] = {
         "nothing": (Store, "remark"),
         "journal": (JournalDirectory, "note"),
-        "ledger": (Witness, "note"),
+        "register": (Witness, "note"),
     }
     with monkeypatch.context() as patch:
         patch.setattr(*cut[reached], killed)
@@ -664,17 +664,17 @@ def test_hosts_are_the_same_in_either_case(place: Place) -> None:
         assert not journal.resumed
 
 
-def test_damaged_ledger_is_refused(place: Place) -> None:
+def test_damaged_register_is_refused(place: Place) -> None:
     """The message names it; it is left as it is."""
     place.interrupted()
-    (place.directory / LEDGER_NAME).write_text("x" * 100)
-    assert f"{LEDGER_NAME} is no ledger of this library" in refusal(place.open)
-    assert (place.directory / LEDGER_NAME).read_text() == "x" * 100
+    (place.directory / REGISTER_NAME).write_text("x" * 100)
+    assert f"{REGISTER_NAME} is no register of this library" in refusal(place.open)
+    assert (place.directory / REGISTER_NAME).read_text() == "x" * 100
 
 
-def test_ledger_is_no_journal(place: Place) -> None:
+def test_register_is_no_journal(place: Place) -> None:
     """A journal of the same name is refused."""
-    path = place.directory / LEDGER_NAME
+    path = place.directory / REGISTER_NAME
     assert "is no journal" in refusal(lambda: Journal.open(path, JOB))
 
 
@@ -781,7 +781,7 @@ def test_who_does_not_wait_is_told_that_another_thread_records(place: Place) -> 
 def test_a_batch_takes_two_statements(place: Place) -> None:
     """One when it is begun and one when it ends: each turn at SQLite costs the event loop a change of threads."""
     with place.open() as journal:
-        journal.begin(batch(1))  # which tells the ledger, too
+        journal.begin(batch(1))  # which tells the register, too
         statements: list[str] = []
         journal._store._db.set_trace_callback(statements.append)
         journal.begin(batch(2))

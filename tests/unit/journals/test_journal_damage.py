@@ -1,4 +1,4 @@
-"""Journals and ledgers whose bytes are not those that were written."""
+"""Journals and registers whose bytes are not those that were written."""
 
 import os
 import random
@@ -12,7 +12,7 @@ import pytest
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
 from criteo_audiences.journals import JournalState, compact, describe, list_journals
-from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory
+from criteo_audiences.journals.directory import REGISTER_NAME, JournalDirectory
 from criteo_audiences.journals.journal import Job, Journal
 from criteo_audiences.journals.rows import BatchState, Entry, settled
 
@@ -89,7 +89,7 @@ def copied(written: Path, tmp_path: Path, name: str, content: bytes) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("name", ["crm.journal", LEDGER_NAME])
+@pytest.mark.parametrize("name", ["crm.journal", REGISTER_NAME])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_flipped_bit_is_a_journal_error_or_nothing(written: Path, tmp_path: Path, name: str, seed: int) -> None:
     """Whichever bit it is: no other exception, no other data, no unsent batch that is taken for sent."""
@@ -138,15 +138,15 @@ def test_a_flipped_bit_shows_in_the_list_of_all(written: Path, tmp_path: Path) -
         assert (beside.state, beside.started) == (JournalState.COMPLETED, other.started)
 
 
-def test_a_damaged_ledger_refuses_what_needs_it(written: Path) -> None:
-    """Journals beside it can neither be continued nor listed as sound; the message names the ledger."""
-    ledger = written / LEDGER_NAME
+def test_a_damaged_register_refuses_what_needs_it(written: Path) -> None:
+    """Journals beside it can neither be continued nor listed as sound; the message names the register."""
+    register = written / REGISTER_NAME
     with JournalDirectory(written) as opened:
         key = opened.key()
-    content = ledger.read_bytes()
-    ledger.write_bytes(content.replace(key, bytes(reversed(key))))
+    content = register.read_bytes()
+    register.write_bytes(content.replace(key, bytes(reversed(key))))
     for act in (lambda: known(written / "crm.journal"), lambda: describe(written / "crm.journal")):
-        with pytest.raises(JournalError, match=r"The ledger .* is damaged"):
+        with pytest.raises(JournalError, match=r"The register .* is damaged"):
             act()
     assert [each.state for each in list_journals(written)] == [JournalState.DAMAGED] * 2
 

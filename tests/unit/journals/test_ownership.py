@@ -13,7 +13,7 @@ import pytest
 from criteo_audiences.batches import Batch
 from criteo_audiences.errors import JournalError
 from criteo_audiences.journals import list_journals, sqlite_file
-from criteo_audiences.journals.directory import LEDGER_NAME
+from criteo_audiences.journals.directory import REGISTER_NAME
 from criteo_audiences.journals.journal import Job, Journal
 from criteo_audiences.journals.sqlite_file import make_directory, objection_to_place
 
@@ -56,7 +56,7 @@ def test_directories_are_made_for_their_owner_only(tmp_path: Path) -> None:
     assert {stat.S_IMODE(each.stat().st_mode) for each in made if each.is_file()} == {0o600}
 
 
-@pytest.mark.parametrize("name", [NAME, LEDGER_NAME])
+@pytest.mark.parametrize("name", [NAME, REGISTER_NAME])
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
 def test_file_that_others_may_write_is_refused(directory: Path, name: str, mode: int) -> None:
     """It stays as it is; in the list of all it is one that cannot be used."""
@@ -77,12 +77,14 @@ def test_log_that_others_may_write_is_refused(directory: Path) -> None:
 
 @pytest.mark.parametrize("missing", ["", NAME])
 def test_file_of_another_user_is_refused(directory: Path, missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A ledger that somebody made beforehand would let them try out whose addresses were sent."""
+    """A register that somebody made beforehand would let them try out whose addresses were sent."""
     if missing:
         (directory / missing).unlink()
     monkeypatch.setattr(os, "geteuid", lambda: 12_345)
     monkeypatch.setattr(sqlite_file, "objection_to_place", lambda _: None)
-    assert f"The ledger {directory / LEDGER_NAME} belongs to another user: name another place." in refusal(directory)
+    assert f"The register {directory / REGISTER_NAME} belongs to another user: name another place." in refusal(
+        directory
+    )
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o757, 0o775])

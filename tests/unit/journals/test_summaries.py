@@ -18,7 +18,7 @@ from criteo_audiences.journals import (
     list_journals,
     remove,
 )
-from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory
+from criteo_audiences.journals.directory import REGISTER_NAME, JournalDirectory
 from criteo_audiences.journals.journal import Job, Journal
 from criteo_audiences.journals.rows import BatchState
 
@@ -69,12 +69,12 @@ def test_unfinished_journal_is_described(path: Path) -> None:
         **NAMES,
     )
     assert "24 hours" in str(describe(path, now=lambda: BEGIN + 100_000).obstacle)
-    with JournalDirectory(path.parent) as ledger:
-        ledger.note(JOB.service, JOB.host, JOB.segment_id, "clear")
+    with JournalDirectory(path.parent) as register:
+        register.note(JOB.service, JOB.host, JOB.segment_id, "clear")
     assert "something else has operated" in str(describe(path, now=lambda: BEGIN + 60).obstacle)
-    (path.parent / LEDGER_NAME).unlink()
-    assert "the ledger in its directory" in str(describe(path, now=lambda: BEGIN + 60).obstacle)
-    assert not (path.parent / LEDGER_NAME).exists()
+    (path.parent / REGISTER_NAME).unlink()
+    assert "the register in its directory" in str(describe(path, now=lambda: BEGIN + 60).obstacle)
+    assert not (path.parent / REGISTER_NAME).exists()
 
 
 def test_looking_changes_nothing(path: Path) -> None:
@@ -84,7 +84,7 @@ def test_looking_changes_nothing(path: Path) -> None:
     describe(path)
     list_journals(path.parent)
     assert path.read_bytes() == before
-    assert {each.name for each in path.parent.iterdir()} == {path.name, LEDGER_NAME}
+    assert {each.name for each in path.parent.iterdir()} == {path.name, REGISTER_NAME}
     with Journal.open(path, JOB, now=lambda: BEGIN) as journal:
         assert journal.begin(batch(1)) is not None
 
@@ -122,7 +122,7 @@ def test_journal_is_removed_with_its_log(path: Path) -> None:
     upload(path)
     path.with_name("crm.journal-wal").touch()
     remove(path)
-    assert [each.name for each in path.parent.iterdir()] == [LEDGER_NAME]
+    assert [each.name for each in path.parent.iterdir()] == [REGISTER_NAME]
     with Journal.open(path, JOB) as journal:
         assert (journal.resumed, journal.set_aside) == (False, None)
 
@@ -166,7 +166,7 @@ def test_what_is_no_journal_is_left(act: Any, tmp_path: Path) -> None:
         "link": "is a link",
         "directory": "is a directory",
         "other": "is no journal",
-        LEDGER_NAME: "is no journal",
+        REGISTER_NAME: "is no journal",
     }
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
     for name, message in names.items():
@@ -207,48 +207,48 @@ def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
         list_journals(path)
 
 
-def test_ledger_knows_the_last_run_on_each_list(tmp_path: Path) -> None:
+def test_register_knows_the_last_run_on_each_list(tmp_path: Path) -> None:
     """Lists of other services and hosts are others; a run that overlapped with another leaves nobody's."""
-    with JournalDirectory(tmp_path / "state") as ledger:
-        assert ledger.last_mark("s", "h", "1") is None
-        ledger.note("s", "h", "1", "a")
-        ledger.note("s", "other", "1", "b")
-        ledger.note("s", "h", "2", "c")
-        ledger.note_end("s", "h", "1", "a")
-        ledger.note_end("s", "h", "2", "a")
-        key = ledger.key()
-    with JournalDirectory(tmp_path / "state") as ledger:
-        assert ledger.last_mark("s", "h", "1") == "a"
-        assert ledger.last_mark("s", "other", "1") == "b"
-        assert ledger.last_mark("s", "h", "2") == ""
-        assert ledger.key() == key
+    with JournalDirectory(tmp_path / "state") as register:
+        assert register.last_mark("s", "h", "1") is None
+        register.note("s", "h", "1", "a")
+        register.note("s", "other", "1", "b")
+        register.note("s", "h", "2", "c")
+        register.note_end("s", "h", "1", "a")
+        register.note_end("s", "h", "2", "a")
+        key = register.key()
+    with JournalDirectory(tmp_path / "state") as register:
+        assert register.last_mark("s", "h", "1") == "a"
+        assert register.last_mark("s", "other", "1") == "b"
+        assert register.last_mark("s", "h", "2") == ""
+        assert register.key() == key
     assert len(key) == 32
-    assert (tmp_path / "state" / LEDGER_NAME).stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "state" / REGISTER_NAME).stat().st_mode & 0o777 == 0o600
 
 
-def test_block_of_the_ledger_that_fails_notes_nothing(tmp_path: Path) -> None:
+def test_block_of_the_register_that_fails_notes_nothing(tmp_path: Path) -> None:
     """It is one transaction."""
 
     def fail() -> None:
-        with JournalDirectory(tmp_path) as ledger:
-            ledger.note("s", "h", "1", "a")
+        with JournalDirectory(tmp_path) as register:
+            register.note("s", "h", "1", "a")
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         fail()
-    with JournalDirectory(tmp_path) as ledger:
-        assert ledger.last_mark("s", "h", "1") is None
+    with JournalDirectory(tmp_path) as register:
+        assert register.last_mark("s", "h", "1") is None
 
 
-def test_ledger_is_shared_by_many(tmp_path: Path) -> None:
+def test_register_is_shared_by_many(tmp_path: Path) -> None:
     """Those that come at the same time wait for each other, and have one key."""
     keys = []
 
     def use(number: int) -> None:
         for each in range(5):
-            with JournalDirectory(tmp_path) as ledger:
-                keys.append(ledger.key())
-                ledger.note("s", "h", f"{number}/{each}", "run")
+            with JournalDirectory(tmp_path) as register:
+                keys.append(register.key())
+                register.note("s", "h", f"{number}/{each}", "run")
 
     threads = [threading.Thread(target=use, args=(number,)) for number in range(6)]
     for thread in threads:
@@ -257,8 +257,8 @@ def test_ledger_is_shared_by_many(tmp_path: Path) -> None:
         thread.join()
     assert len(keys) == 30
     assert len(set(keys)) == 1
-    with JournalDirectory(tmp_path) as ledger:
-        assert {ledger.last_mark("s", "h", f"{n}/{e}") for n in range(6) for e in range(5)} == {"run"}
+    with JournalDirectory(tmp_path) as register:
+        assert {register.last_mark("s", "h", f"{n}/{e}") for n in range(6) for e in range(5)} == {"run"}
 
 
 @pytest.mark.parametrize("ask", [describe, list_journals, compact, remove])

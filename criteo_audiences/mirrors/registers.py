@@ -1,19 +1,19 @@
-"""What the ledgers know of a list: who operated on it last, and which snapshot is its newest."""
+"""What the registers know of a list: who operated on it last, and which snapshot is its newest."""
 
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from attrs import frozen
 
-from criteo_audiences.journals.directory import LEDGER_NAME, JournalDirectory, Witness
+from criteo_audiences.journals.directory import REGISTER_NAME, JournalDirectory, Witness
 
 Place = tuple[str, str, str]
 """Service, host and segment."""
 
 
 @frozen
-class Ledgers:
-    """The ledgers of some directories, and that of the user's state directory.
+class Registers:
+    """The registers of some directories, and that of the user's state directory.
 
     Attributes:
         directories: of a snapshot, and of journals.
@@ -24,27 +24,27 @@ class Ledgers:
     place: Place
 
     def snapshots(self) -> list[str]:
-        """Returns the name of the newest snapshot in each ledger that knows one.
+        """Returns the name of the newest snapshot in each register that knows one.
 
         Raises:
-            JournalError: when a ledger cannot be used.
+            JournalError: when a register cannot be used.
         """
-        found = [ledger.snapshot(*self.place) for ledger in self._existing()]
+        found = [register.snapshot(*self.place) for register in self._existing()]
         return [name for name in (*found, self._witness.snapshot(*self.place)) if name]
 
     def is_disturbed(self, mine: Collection[str]) -> bool:
         """Returns whether something else has operated on the list than what left these marks.
 
         Raises:
-            JournalError: when a ledger cannot be used.
+            JournalError: when a register cannot be used.
         """
         return any(mark is not None and mark not in mine for mark in self._marks())
 
     def knows_any_of(self, marks: Collection[str]) -> bool:
-        """Returns whether one of these marks is the last in a ledger, and no other one is.
+        """Returns whether one of these marks is the last in a register, and no other one is.
 
         Raises:
-            JournalError: when a ledger cannot be used.
+            JournalError: when a register cannot be used.
         """
         found = {mark for mark in self._marks() if mark is not None}
         return bool(found) and found <= set(marks)
@@ -66,10 +66,10 @@ class Ledgers:
         own = {None, mark, *mine}
         undisturbed = True
         for directory in self.directories:
-            with JournalDirectory(directory) as ledger:
-                ledger.note_snapshot(*self.place, name)
-                if ledger.last_mark(*self.place) in own:
-                    ledger.note(*self.place, mark)
+            with JournalDirectory(directory) as register:
+                register.note_snapshot(*self.place, name)
+                if register.last_mark(*self.place) in own:
+                    register.note(*self.place, mark)
                 else:
                     undisturbed = False
         self._witness.note_snapshot(*self.place, name)
@@ -86,8 +86,8 @@ class Ledgers:
             JournalError: when it cannot be written down.
         """
         for directory in self.directories:
-            with JournalDirectory(directory) as ledger:
-                ledger.note_snapshot(*self.place, name)
+            with JournalDirectory(directory) as register:
+                register.note_snapshot(*self.place, name)
         self._witness.note_snapshot(*self.place, name)
 
     @property
@@ -96,10 +96,10 @@ class Ledgers:
 
     def _existing(self) -> Iterator[JournalDirectory]:
         for directory in dict.fromkeys(self.directories):
-            if (directory / LEDGER_NAME).exists():
-                with JournalDirectory(directory) as ledger:
-                    yield ledger
+            if (directory / REGISTER_NAME).exists():
+                with JournalDirectory(directory) as register:
+                    yield register
 
     def _marks(self) -> list[str | None]:
-        found = [ledger.last_mark(*self.place) for ledger in self._existing()]
+        found = [register.last_mark(*self.place) for register in self._existing()]
         return [*found, self._witness.last_mark(*self.place)]
