@@ -1,4 +1,4 @@
-"""What is observed of calls: counted for an upload, told to a callback and to the log; no body, token or identifier."""
+"""Observes calls: counts them for an upload, reports to a callback and to the log; no body, token or identifier."""
 
 import logging
 import time
@@ -32,13 +32,13 @@ class CallWatch(Protocol):
     """Follows the requests of a piece of work."""
 
     def began(self, meter: "CallMeter") -> None:
-        """Is told that a request is about to be sent."""
+        """The session calls it right before it sends a request."""
 
     def ended(self, meter: "CallMeter", end: CallEnd) -> None:
-        """Is told that it came back, or will not."""
+        """The session calls it when the answer has come, or none will."""
 
     def settled(self, meter: "CallMeter") -> None:
-        """Is told that there will be no more of them."""
+        """The session calls it after the last request of a call."""
 
 
 @define(eq=False)

@@ -160,7 +160,7 @@ def bar_line(
         progress: of the upload; `None` before its first.
         columns: that the line may take.
         elapsed: seconds to show; left out, the upload's own.
-        since: seconds since the progress was told.
+        since: seconds since the upload reported the progress.
         plain: whether the bar is drawn in ASCII.
     """
     phase = "opening" if progress is None else progress.phase.value

@@ -35,7 +35,7 @@ def next_window(after: dt.datetime) -> dt.datetime:
 
     Raises:
         TypeError: when it is no datetime.
-        ValueError: when it has no time zone, so that nobody knows which moment it is.
+        ValueError: when it has no time zone, so that its moment is unknown.
     """
     if not isinstance(after, dt.datetime):
         raise TypeError(f"a moment must be a datetime, not {type(after).__name__}")

@@ -179,7 +179,7 @@ def blocking(method: Callable[..., Any], /) -> Any:
 
 
 class SourceMethod(Protocol[P, T_co]):
-    """A method that takes a source, for type checkers, which are told what is none."""
+    """A method that takes a source, typed so that type checkers refuse what is no source."""
 
     @overload
     def __call__(self, segment_id: str, source: Lookalike, *args: P.args, **options: P.kwargs) -> NotASource: ...

@@ -38,7 +38,7 @@ _WITHOUT_SETTINGS: Final = (
 _ANSWERED: Final = frozenset(
     {"id", "type", "createdat", "updatedat", "createdbyid", "channels", "adsetids", "isreadonly", "sharingstatus"}
 )
-"""Fields that only answers have, as `_fold` spells them; nobody means to send them."""
+"""Fields that only answers have, as `_fold` spells them; a file may leave them in."""
 
 
 def shown(model: Any) -> dict[str, Any]:

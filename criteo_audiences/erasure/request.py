@@ -14,7 +14,7 @@ from criteo_audiences.models import IdentifierType
 from criteo_audiences.validation import choose, no_text, require_list, require_text
 
 Fingerprint = Callable[[str], str]
-"""Returns what stands for an identifier in a receipt, from which nobody can find it without a key."""
+"""Returns what stands for an identifier in a receipt; without a key it cannot be found from that."""
 
 Identifiers = Iterable[str] | Mapping[IdentifierType | str, Iterable[str]]
 """What `CriteoClient.erase` takes: values whose form shows their kind, or a mapping that says it."""

@@ -159,7 +159,7 @@ class RedisQuota:
         return self._clock.now() - now
 
     def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0, sent_at: float | None = None) -> None:
-        """See `RateLimiter.settle`; the turn that tells the others is taken by a task of its own."""
+        """See `RateLimiter.settle`; a task of its own reports it to the other workers."""
         now = self._clock.now()
         self._calls.end(now, announced, pause, sent_at)
         if announced is not None and announced.limit:

@@ -222,7 +222,7 @@ class OwnCalls:
     Attributes:
         period: length of the window, seconds.
         slack: the longest that a request is on its way until Criteo counts it, seconds.
-        name: tells this worker from others; made up anew by each.
+        name: a random name, by which Redis distinguishes this worker from others.
         flying: calls that were admitted and have not ended.
     """
 
@@ -270,7 +270,7 @@ class OwnCalls:
         self.flying = 0
 
     def note_pause(self, now: float, pause: float) -> None:
-        """Notes a wait that the server announced while the others could not be told."""
+        """Notes a wait that the server announced while Redis could not be reached."""
         if pause > 0:
             self._answers.append((now, now, None, pause))
 
@@ -346,7 +346,7 @@ class LocalShare:
         allowed: places for this worker's calls.
         at_first: places until `since_then`.
         since_then: when the calls made before Redis went have left the window.
-        until: when the window that all share opens again; infinite while nobody knows.
+        until: when the window that all share opens again; infinite while it is unknown.
         paused_until: when a wait that the server announced is over.
         refusals: the 429s in a row.
     """

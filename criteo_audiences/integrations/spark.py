@@ -180,7 +180,7 @@ class CriteoDataSource(DataSource):
 
 @frozen
 class Written(WriterCommitMessage):
-    """What a task tells the driver.
+    """What a task reports to the driver.
 
     Attributes:
         report: of its partition.

@@ -32,7 +32,7 @@ class Acknowledged:
 class BatchLedger(Protocol):
     """Remembers which batches were acknowledged, so that whoever runs the same upload again sends only the others.
 
-    It is asked once a batch before the batch is sent, and told of each acknowledgement before the next batch takes its
+    An upload calls `find` once per batch before it sends the batch, and `note` before the next batch takes its
     place. A ledger that has lost its memory does no harm: what it does not know is sent again.
     """
 

@@ -178,7 +178,7 @@ class Receiver(ResponseHandler):
     """A connection's end here, which gives the parser a little at a time, and nothing while a body's reader has enough.
 
     What is left is held until the next turn, and the transport does not read meanwhile. aiohttp may ask for that after
-    each chunk; the transport is told once a turn.
+    each chunk; the transport notes it once a turn.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

@@ -192,7 +192,7 @@ class Session:
         return result
 
     async def _within_deadline(self, call: Call) -> Any:
-        """Makes the call once there is a slot of the quota, and tells how it ended when that is badly."""
+        """Makes the call once there is a slot of the quota, and reports it when it fails or is canceled."""
         self._enter(call.request)
         await self._acquire(call)
         deadline = self._retry.deadline

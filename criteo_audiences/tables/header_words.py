@@ -102,7 +102,7 @@ class _Words:
 
     Attributes:
         things: words for the identifier.
-        neutral: words that may stand beside them and change nothing.
+        neutral: words that may occur with them and change nothing.
     """
 
     things: tuple[str, ...]

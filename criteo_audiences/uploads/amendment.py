@@ -27,7 +27,7 @@ class Destination:
         application: the id of the application that makes the calls, where it is known.
         segment_id: the contact list.
         window: calls that the quota allows within so many seconds; `None` when that is not known.
-        on_event: is told when an upload begins and ends.
+        on_event: is called when an upload begins and ends.
     """
 
     service: str

@@ -118,7 +118,7 @@ Lookalike = str | Mapping[Any, Any] | IO[Any]
 
 
 class NotASource:
-    """What type checkers are told that an upload of a `Lookalike` gives, since it cannot be awaited; there are none.
+    """The result type of an upload of a `Lookalike`, so that type checkers refuse to await it; it has no values.
 
     To read a file, pass a `pathlib.Path` or `Table.from_file(path)`, or `Table.from_stream(file)` for an open one; of a
     mapping, pass its keys or values.

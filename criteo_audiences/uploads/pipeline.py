@@ -34,7 +34,7 @@ from criteo_audiences.windows import NEXT_WINDOW, QuotaWait, WindowCheck
 
 
 class LedgerRecorder(Recorder):
-    """Asks a ledger before a batch is sent, and tells it of each acknowledgement.
+    """Asks a ledger before a batch is sent, and notes each acknowledgement in it.
 
     Args:
         ledger: remembers.

@@ -1,4 +1,4 @@
-"""Room for batches in flight: as much as the quota can use and the round trips bear, shared by a client's uploads.
+"""Room for batches in flight: as much as the quota can use and the server can take, shared by a client's uploads.
 
 How much that is, pure functions say. Slow start, steps up while they pay, and a decrease by the share of failed calls
 are TCP's (RFC 5681, RFC 8257), as in Vector's adaptive request concurrency and Netflix's concurrency-limits.
@@ -82,7 +82,7 @@ class Level:
         began: when the round began.
         answers: calls that came back of those sent since then.
         failed: of them, how many failed for a passing reason.
-        full: of them, how many were answered and had about as many beside them as the limit allows.
+        full: of them, how many were answered while about as many were in flight as the limit allows.
         seconds: round trips of the full ones, summed.
         beside: the calls under way when each full one was sent, summed.
     """

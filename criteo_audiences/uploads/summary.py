@@ -187,7 +187,7 @@ class Figures:
         busy: seconds that batches were in flight, summed over the batches.
         batches: that were sent.
         failed: batches that failed, sent or not.
-        max_concurrency: batches that may be in flight at the same time; `None` when nobody gave a number.
+        max_concurrency: batches that may be in flight at the same time; `None` when the caller gave no number.
         most_in_flight: the most there were.
         most_bytes_in_flight: bytes that may be in flight at the same time.
         window: calls that the quota allows within so many seconds, `None` when that is not known.

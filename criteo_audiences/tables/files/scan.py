@@ -294,7 +294,7 @@ class Scan:
         self._is_cut = len(rest) == len(chunk) and len(line) < _PIECE
 
     def _measure_lines(self, chunk: bytes) -> None:
-        """Only lines that reach beyond a piece are measured: the engine bears all that are shorter."""
+        """Only lines that reach beyond a piece are measured: the engine takes all that are shorter."""
         end = b"\n" if b"\n" in chunk else b"\r"
         first = chunk.find(end)
         self._since_line_end += len(chunk) if first < 0 else first
