@@ -86,7 +86,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     variables = {"base": str(home / "env"), "platbase": str(home / "env")}
     library = Path(sysconfig.get_path("purelib", "venv", variables))
     (wheel,) = home.glob("*.whl")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-compile"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index"]
     subprocess.run([*pip, "--target", str(library), str(wheel)], check=True, capture_output=True)  # noqa: S603
     elsewhere = [path for path in sys.path if path.endswith("site-packages")]
     (library / "zz_needed.pth").write_text("\n".join(elsewhere), "utf-8")
@@ -100,17 +100,21 @@ def test_a_project_of_its_own_uses_the_wheel(installed: Path, tmp_path: Path) ->
     (tmp_path / "pytest.ini").write_text(SETTINGS, "utf-8")
     mine = {name: value for name, value in os.environ.items() if not name.startswith(("CRITEO_", "PYTEST_", "COV"))}
     command = [str(installed), "-P", "-m", "pytest", "-vv"]
-    done = subprocess.run(command, cwd=tmp_path, env=mine, capture_output=True, text=True, check=False)  # noqa: S603
-    assert "3 passed" in done.stdout, done.stdout + done.stderr
-    assert "criteo-audiences-" in done.stdout  # named among the plugins
-    took = [line.split() for line in (tmp_path / "took").read_text("utf-8").splitlines()]
-    assert len(took) == 6
-    assert max(float(seconds) for kind, seconds in took if kind == "setup") < PATIENCE * 1.5
-    assert max(float(seconds) for kind, seconds in took if kind == "call") < PATIENCE * 0.3
+    for _ in range(TRIES):
+        (tmp_path / "took").unlink(missing_ok=True)
+        done = subprocess.run(command, cwd=tmp_path, env=mine, capture_output=True, text=True, check=False)  # noqa: S603
+        assert "3 passed" in done.stdout, done.stdout + done.stderr
+        assert "criteo-audiences-" in done.stdout  # named among the plugins
+        took = [line.split() for line in (tmp_path / "took").read_text("utf-8").splitlines()]
+        assert len(took) == 6
+        longest = {name: max(float(seconds) for kind, seconds in took if kind == name) for name in ("setup", "call")}
+        if longest["setup"] < 1.5 and longest["call"] < 0.3:
+            return
+    pytest.fail(f"took {longest} s of a processor, in the last of {TRIES} tries")
 
 
-PATIENCE = 2
-"""How many times slower a processor that others use as well may be."""
+TRIES = 5
+"""A processor that others use as well is slower, but not every time; what takes too long does so every time."""
 
 
 @pytest.fixture
