@@ -48,9 +48,8 @@ def state_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(autouse=True)
 def state_home(state_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A state directory of the test's own, never the developer's."""
+    """A state directory of the test's own, never the developer's; it is there when somebody writes into it."""
     home = next(state_homes)
-    home.mkdir()
     monkeypatch.setenv("XDG_STATE_HOME", str(home))
     return home
 
