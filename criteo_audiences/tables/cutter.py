@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _FRAME: Final = FRAME.encode()
 _PIECE: Final = 262_144
-_YIELD_EVERY: Final = 4
+_YIELD_EVERY: Final = 2
 """Pieces after which the caller's event loop gets the interpreter."""
 
 _DIGESTS: Final = (32, 64)

@@ -32,6 +32,9 @@ def expected(rule: Rule, texts: list[str], algorithm: HashAlgorithm | None) -> t
 
 @pytest.mark.parametrize("kind", ["email", "phone_number", "madid", "ip_address_v4", "customer_id"])
 @given(texts=st.lists(NEAR_VALUES | st.text(), max_size=5))
+@example(texts=[f"{'a' * size}@b.co" for size in (63, 64, 65)])
+@example(texts=[f"a@{'-'.join(['b' * size] * parts)}.co" for size in (20, 21, 22) for parts in (1, 2, 3, 4)])
+@example(texts=[f"a@b.{'c' * size}" for size in (62, 63, 64)] + ["a@b.c.d.e.f.com"])
 @example(texts=[" +33 1-23(45)67\u00a089 ", "+3301 23456789", f" {IDFA}", "\x1fC-1\x1f", "\u200bC-1"])
 def test_many_rows_are_prepared_as_one_row_alone_is(kind: str, texts: list[str]) -> None:
     """For every rule the fast path over a slice agrees with the full rule, and preparing again changes nothing."""
