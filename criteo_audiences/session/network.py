@@ -169,7 +169,7 @@ _PIECE: Final = 2 * 1024
 class Connector(aiohttp.TCPConnector):
     """Connects as aiohttp does, but for how it takes in what it receives.
 
-    aiohttp has no public name for that: `_factory` here, and what `Receiver` overrides, are its own, and tests hold them.
+    aiohttp has no public name for that: `_factory` here, and what `Receiver` overrides, are its own; tests hold them.
     A small receive buffer would bound a turn as well, but also what a distant server may send in a round trip.
     """
 

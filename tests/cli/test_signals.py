@@ -196,3 +196,17 @@ async def test_a_process_that_is_stopped_and_continued_goes_on(
     assert report["waited"] <= report["elapsed"]
     assert len(sandbox.requests) > asleep
     assert len([call for call in sandbox.requests if call.handled and call.digest is not None]) == handled
+
+
+async def test_a_replace_that_is_interrupted_says_what_may_have_happened(start, export: Path, sandbox: Sandbox) -> None:
+    """In the middle of clearing, nobody knows whether the list is empty now; running it again mends that."""
+    sandbox.fail_next(delay=3600, on="contact-list")
+    command = ("replace", SERVICE, sandbox.add_contact_list(), str(export), "--hash", "sha256", "--yes", "--json")
+    process = await start(*command, "--drain-timeout", "0")
+    await in_flight(sandbox)
+    process.send_signal(signal.SIGINT)
+    out, _ = await process.communicate()
+    message = json.loads(out)["error"]["message"]
+    assert process.returncode == 130
+    assert message.startswith("Interrupted.")
+    assert "Whether the list was cleared is not known: it may be empty now" in message
