@@ -62,7 +62,9 @@ def _check_uri(uri: str, scheme: str, *, alone: bool) -> None:
     parts = urlsplit(uri)
     if scheme == "file" and (parts.netloc not in {"", "localhost"} or parts.query or parts.fragment):
         raise ConfigurationError("A file:// URI names a file of the worker: file:///exports/crm.parquet.")
-    if scheme != "file" and ("@" in parts.netloc or parse_qs(parts.query, keep_blank_values=True).keys() - _OF_URIS):
+    # Of abfs, what stands before the @ is the container.
+    has_login = parts.password is not None if scheme in {"abfs", "abfss"} else "@" in parts.netloc
+    if scheme != "file" and (has_login or parse_qs(parts.query, keep_blank_values=True).keys() - _OF_URIS):
         raise ConfigurationError(
             "A URI of a job must hold no login and no options but region, endpoint_override and scheme: a login "
             "does not travel with a job, the workers have their own."

@@ -195,6 +195,7 @@ def test_missing_file_is_told(criteo: Sandbox, tmp_path: Path) -> None:
         ({"source": "file://elsewhere/crm.csv"}, "names a file of the worker"),
         ({"source": "s3://key:s3cret@bucket/crm.csv"}, "must hold no login"),
         ({"source": "s3://bucket/crm.csv?access_key=s3cret"}, "must hold no login"),
+        ({"source": "abfs://container:s3cret@account.dfs.core.windows.net/crm.csv"}, "must hold no login"),
         ({"source": ["s3://bucket/1.csv", "s3://bucket/2.csv"]}, "make a job of each"),
         ({"row_groups": [3, 2]}, "row_groups of a job must be two whole numbers"),
         ({"row_groups": [-1, 2]}, "two whole numbers"),
@@ -209,6 +210,12 @@ def test_wrong_place_is_refused(changed: dict[str, Any], message: str) -> None:
         UploadJob(**{**JOB, **changed})
     assert message in str(raised.value)
     assert "s3cret" not in str(raised.value)
+
+
+def test_container_is_no_login() -> None:
+    """What stands before the @ in a URI of Azure names a container."""
+    source = "abfss://container@account.dfs.core.windows.net/crm.csv"
+    assert UploadJob(**{**JOB, "source": source}).source == (source,)
 
 
 @pytest.fixture
