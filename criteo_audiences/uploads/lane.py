@@ -125,8 +125,8 @@ class NotASource:
     """
 
 
-class Reading(Protocol):
-    """A source being read."""
+class OpenSource(Protocol):
+    """A source that is open for reading."""
 
     def slices(
         self, buffer: list[Any], arrived: Callable[[], None], room: Callable[[], int]
@@ -140,8 +140,8 @@ class Reading(Protocol):
         """
 
 
-def open_source(source: object) -> Reading:
-    """Tells an iterable from an async one; nothing is read yet.
+def open_source(source: object) -> OpenSource:
+    """Opens an iterable or an async one; nothing is read yet.
 
     Raises:
         TypeError: for what only looks like a source: text, bytes, a mapping, an open file.
