@@ -103,7 +103,7 @@ class Batcher:
                     yield self._cut_batch(full=True)
 
     def flush(self) -> Iterator[Batch]:
-        """Yields what is left, an incomplete batch, if there is anything."""
+        """Yields the rest as an incomplete batch, if there is any."""
         yield from self._encode()
         if self._count:
             yield self._cut_batch(full=False)

@@ -284,7 +284,7 @@ def of_envelope() -> Mapping[str, bool]:
 
 
 def _show_count(count: int | None) -> str:
-    """Hides what is more than a call carries: a phone number is a number, too."""
+    """Hides a number that no call can count up to, since it may be a phone number."""
     return repr(count) if count is None or 0 <= count <= _MOST_COUNTED else HIDDEN
 
 

@@ -282,7 +282,7 @@ _SIDES: Final[dict[Any, Any]] = {endpoints.Search: Search, AsyncIterator: Iterat
 
 
 def _of_this_side(annotation: Any) -> Any:
-    """Returns what a method's twin returns, for those who look at its signature at run time."""
+    """Returns the blocking counterpart of a method's return type, for its signature at run time."""
     if get_origin(annotation) is AbstractAsyncContextManager:
         return AbstractContextManager[UploadStream]
     side = _SIDES.get(get_origin(annotation))

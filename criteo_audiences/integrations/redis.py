@@ -378,7 +378,7 @@ class RedisQuota:
         return places
 
     def _judge(self, queue: deque[_Waiter]) -> None:
-        """Refuses who came last when it is known to wait too long; who came before waits no longer than that."""
+        """Refuses the newest waiter if its wait is foreseen to be too long; older ones wait no longer than it."""
         if not queue or not queue[-1].is_new:
             return
         waiter = queue[-1]

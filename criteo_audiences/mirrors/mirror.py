@@ -133,7 +133,7 @@ class _Mirror:
     difference: Difference | None = None
 
     async def run(self, source: object, look: Callable[[], Awaitable[None]] | None) -> MirrorReport:
-        """Mirrors the source; before everything that can refuse it has not, nothing is written and no list changed."""
+        """Mirrors the source; until every check has passed, nothing is written and no list is changed."""
         settings, snapshot = self.settings, self.snapshot
         is_first = snapshot.facts is None
         is_known = bool(await to_thread.run_sync(snapshot.registers.snapshots))

@@ -266,7 +266,7 @@ class Interruptible(Protocol):
 
 
 async def drawn(reader: Interruptible, items: Generator[T, None, None]) -> AsyncGenerator[T, None]:
-    """Yields what a reader does, in a thread of its own and one ahead; leaving it early interrupts the engine.
+    """Yields a reader's items from a thread of its own, which is one ahead; leaving early interrupts the engine.
 
     It then waits until the engine has cleaned up, but not for a thread that the system holds, as a file on a network
     does that does not answer: such a thread ends, and closes what it has open, once it is let go, or with the process.

@@ -239,7 +239,7 @@ def job_of(destination: Destination, source: object, options: Options) -> Job:
 
 
 def _layout_of(table: Table, options: Options) -> list[object]:
-    """Returns what the caller says of the files; nothing when nothing was said, as in journals of earlier releases."""
+    """Returns how the caller says the files are read; empty without that, so that older journals still match."""
     said: list[object] = [table.skip_rows or options.skip_rows, table.encoding or options.encoding]
     return said if any(said) else []
 

@@ -335,7 +335,7 @@ class UploadSlots:
         return self._slots.round_trip
 
     def seconds(self) -> dict[LimitedBy, float]:
-        """Returns for how long it has been limited by what."""
+        """Returns for how many seconds each limit has held the upload back."""
         self._note(self.limited_by)
         return dict(self._seconds)
 
