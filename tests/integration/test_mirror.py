@@ -646,7 +646,7 @@ async def test_replace_clears_right_before_the_first_batch(mirror: Mirrored) -> 
     report = await lists.replace_contact_list(segment_id, list(emails(30)), hash=None, batch_size=10)
     assert (report.ok, mirror.held) == (True, set(emails(30)))
     kept: Any
-    for kept in ({"journal": mirror.path}, {"register": SimpleNamespace(find=print, note=print)}):
+    for kept in ({"journal": mirror.path}, {"ledger": SimpleNamespace(find=print, note=print)}):
         with pytest.raises(ConfigurationError, match=f"{min(kept)} does not go with replace_contact_list"):
             await lists.replace_contact_list(segment_id, ["a@b.co"], hash=None, **kept)
     mirror.stage.sandbox.fail_next(status=403, on=AMENDING)
