@@ -24,12 +24,11 @@ ROOT = Path(__file__).parents[2]
 HOW_TO = ROOT / "docs" / "how-to"
 ELSEWHERE = {
     "library.md": "tests/integration/test_readme.py",
-    "test-your-code.md": "tests/integration/test_pytest_plugin.py",
-    "share-a-quota.md": "tests/servers",
-    "queue-workers.md": "tests/servers",
-    "clusters.md": "tests/servers",
-    "spark.md": "tests/servers",
-    "many-accounts.md": "tests/servers",
+    "share-a-quota.md": "tests/servers/test_pages.py",
+    "queue-workers.md": "tests/servers/test_pages.py",
+    "clusters.md": "tests/servers/test_pages.py",
+    "spark.md": "tests/servers/test_spark.py",
+    "test-your-code.md": "a test of its own, below",
 }
 PAGES = sorted(page.name for page in HOW_TO.glob("*.md") if page.name not in ELSEWHERE)
 NEEDS_MORE = ("jq", "pip ", "export ", "criteo-audiences sandbox")  # commands of another program, or that do not end
@@ -75,12 +74,18 @@ def desk(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox, tmp_path: Path) -> P
         "CRITEO_CLIENT_ID": sandbox.client_id,
         "CRITEO_CLIENT_SECRET": sandbox.client_secret,
         "XDG_STATE_HOME": str(tmp_path / "state"),
+        "XDG_CONFIG_HOME": str(tmp_path / "config"),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": "100",
     }.items():
         monkeypatch.setenv(name, value)
     (tmp_path / "crm.csv").write_text(CRM, encoding="utf-8")
     (tmp_path / "opt-outs.csv").write_text("email\nchen@example.org\n", encoding="utf-8")
+    profiles = tmp_path / "config" / "criteo-audiences" / "profiles.toml"
+    profiles.parent.mkdir(parents=True)
+    profiles.touch(mode=0o600)
+    login = f'client_id = "{sandbox.client_id}"\nclient_secret = "{sandbox.client_secret}"\n'
+    profiles.write_text(f'[acme]\n{login}base_url = "{sandbox.url}"\n', encoding="utf-8")
     (tmp_path / "people.txt").write_text("anna.kowalska@example.com\n+91 98123 45678\n", encoding="utf-8")
     return tmp_path
 
@@ -228,7 +233,22 @@ async def test_the_tutorial_prints_what_it_shows(monkeypatch: pytest.MonkeyPatch
             assert re.search(rf"^{pattern}", printed, flags=re.MULTILINE), f"{command}\n{printed}\nis not\n{shown}"
 
 
-def test_what_every_page_is_about_is_tested_somewhere() -> None:
-    """A page that is left out here exists, and what it is about is tested elsewhere."""
+async def test_your_code_is_tested_as_the_page_says(tmp_path: Path) -> None:
+    """Its two files, and what it says of options, are a project whose tests pass."""
+    project, options = blocks(HOW_TO / "test-your-code.md", "python")
+    app, tests = project.split("# test_my_app.py\n")
+    (tmp_path / "my_app.py").write_text(app, "utf-8")
+    (tmp_path / "test_my_app.py").write_text(tests, "utf-8")
+    (tmp_path / "test_options.py").write_text(f"import pytest\n\n{options}", "utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\n", "utf-8")
+    code, printed = await shell(f"{sys.executable} -m pytest -q -p no:cacheprovider")
+    assert code == 0, printed
+    assert "passed" in printed
+
+
+def test_a_page_that_is_left_out_here_is_run_elsewhere() -> None:
+    """By a test that names it."""
+    for page, where in ELSEWHERE.items():
+        path = Path(__file__) if where.startswith("a test") else ROOT / where
+        assert page.removesuffix(".md") in path.read_text("utf-8")
     assert set(ELSEWHERE) <= {page.name for page in HOW_TO.glob("*.md")}
-    assert all((ROOT / where).exists() for where in ELSEWHERE.values())
