@@ -306,7 +306,7 @@ class Scan:
         import numpy as np  # noqa: PLC0415 - see above
 
         # The lowest of all bytes, read as signed ones, shows both at once: zeros, and what is not ASCII.
-        lowest = np.frombuffer(chunk, np.int8).min(initial=1)
+        lowest = int(np.frombuffer(chunk, np.int8).min(initial=1))
         self.has_nul = self.has_nul or (lowest <= 0 and b"\0" in chunk)
         if lowest >= 0 and not self._decoder.getstate()[0]:
             return

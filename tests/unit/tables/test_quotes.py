@@ -352,6 +352,25 @@ def test_the_quick_look_at_quotes_sees_what_the_slow_one_sees(parts: list[str], 
     assert seen[0] == seen[1]
 
 
+@given(
+    parts=st.lists(st.sampled_from(["a", "é", "\n", "\r\n", "\r", '"', "\0"]) | st.just("b\r\n"), max_size=30),
+    cuts=st.lists(st.integers(0, 40), max_size=4).map(sorted),
+)
+def test_the_quick_count_of_rows_sees_what_the_slow_one_sees(parts: list[str], cuts: list[int]) -> None:
+    """Whatever the line ends are, and wherever the pieces end."""
+    text = "".join(parts).encode()
+    pieces = [text[start:stop] for start, stop in itertools.pairwise([0, *cuts, len(text)]) if start < stop]
+    seen: list[tuple[Any, ...]] = []
+    for quick in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            if not quick:
+                patch.setattr(Scan, "_count", lambda *_: False)
+            scan = Scan()
+            list(scan.seen(pieces))
+        seen.append((scan.rows, scan.lines, scan.has_nul, scan.continued, scan.has_clean_quotes(",")))
+    assert seen[0] == seen[1]
+
+
 @given(text=st.text('a,"\n ', max_size=60).map(str.encode), width=st.integers(1, 3))
 def test_what_has_been_mended_is_well_formed_and_needs_no_second_mending(text: bytes, width: int) -> None:
     """Its rows are those of Python's strict reader, and mending them again changes nothing."""
