@@ -19,7 +19,7 @@ HEAD: Final = 512 * 1024
 
 _FEED, _RETURN, _QUOTE, _AT_SIGN, _ZERO = b'\n\r"@0'
 _EXPECTED: Final = b'\n\r",;\t|'  # around quotes; the delimiter is one of these nearly always
-_PIECE: Final = 64 * 1024  # larger arrays than it needs come from the system anew each time, page by page
+_PIECE: Final = 128 * 1024
 _FIRST_KEPT: Final = 1_000
 _MOST_KEPT: Final = 10_000
 _MOST_BYTES_KEPT: Final = 32 * 1024 * 1024
@@ -138,9 +138,7 @@ class Scan:
             return False
         if b'"' in text:
             return False
-        if self._room is None or len(self._room[0]) < len(text):
-            self._room = np.empty((3, len(text)), np.bool_)
-        letters, found = np.frombuffer(text, np.uint8), self._room[:, : len(text)].view(np.uint8)
+        letters, found = np.frombuffer(text, np.uint8), self._room_for(len(text)).view(np.uint8)
         ends, starts, begins = found[0], found[0], found[2][:-1]  # the first byte of a line end may be another one
         np.equal(letters, _FEED, out=ends.view(np.bool_))
         if b"\r" in text:
@@ -157,6 +155,14 @@ class Scan:
         self.rows += begun
         return True
 
+    def _room_for(self, size: int) -> "_Flags":
+        """Returns memory for three flags a byte; it is used again, since the system would give new one page by page."""
+        import numpy as np  # noqa: PLC0415 - see above
+
+        if self._room is None or len(self._room[0]) < size:
+            self._room = np.empty((3, size + len(b"\n\n")), np.bool_)
+        return self._room[:, :size]
+
     def _follow(self, chunk: bytes) -> None:
         """Counts the rows that begin, and looks at the neighbors of quotes."""
         import numpy as np  # noqa: PLC0415 - of the extra `files`, as the engine is
@@ -167,13 +173,15 @@ class Scan:
         if self._is_cut:
             self._complete(chunk)
         letters = np.frombuffer(window, np.uint8)
-        ends = feeds = letters == _FEED
+        room = self._room_for(len(window))
+        ends = feeds = np.equal(letters, _FEED, out=room[0])
         if b"\r" in window:
             returns = letters == _RETURN
             self._has_returns = self._has_returns or bool(np.count_nonzero(returns[1:-1] > feeds[2:]))
             ends = feeds | returns
         flags = ends.view(np.uint8)  # which numpy compares faster than truth values
-        begins = flags[1:-1] > flags[2:]  # where a line ends and one follows that is not empty
+        # Where a line ends and one follows that is not empty.
+        begins = np.greater(flags[1:-1], flags[2:], out=room[1][1:-1])
         begun = int(np.count_nonzero(begins))
         inside = parts = quotes = np.empty(0, np.intp)
         if window.find(b'"', 1, -1) < 0:
@@ -237,7 +245,8 @@ class Scan:
 
         # Quotes and line ends in one list: a line that begins within a cell follows an odd number of quotes in it.
         inner = letters[1:-1]
-        events = np.flatnonzero((inner == _QUOTE) | begins)
+        marks = np.equal(inner, _QUOTE, out=self._room_for(len(letters))[2][1:-1])
+        events = np.flatnonzero(np.logical_or(marks, begins, out=marks))
         is_quote = inner[events] == _QUOTE
         quotes = events[is_quote]
         opened_after = letters[:-2][quotes[self._in_quotes :: 2]].tobytes()

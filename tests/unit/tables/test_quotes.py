@@ -353,7 +353,7 @@ def test_the_quick_look_at_quotes_sees_what_the_slow_one_sees(parts: list[str], 
 
 
 @given(
-    parts=st.lists(st.sampled_from(["a", "é", "\n", "\r\n", "\r", '"', "\0"]) | st.just("b\r\n"), max_size=30),
+    parts=st.lists(st.sampled_from(["a", "é", "\n", "\r\n", "\r", '"', "\0"]), max_size=30),
     cuts=st.lists(st.integers(0, 40), max_size=4).map(sorted),
 )
 def test_the_quick_count_of_rows_sees_what_the_slow_one_sees(parts: list[str], cuts: list[int]) -> None:
