@@ -5,6 +5,7 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ContextDecorator
 from functools import partial
 from types import NoneType
 from typing import Any, Final, TypeVar, cast
@@ -82,7 +83,7 @@ def require_plain_function(value: object, name: str, argument: str) -> None:
     """
     called: Any = value if inspect.isroutine(value) or isinstance(value, partial) else getattr(value, "__call__", None)  # noqa: B004 - the method itself is wanted
     others = inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction
-    if not callable(value) or hasattr(value, "__enter__") or any(of(inspect.unwrap(called)) for of in others):
+    if not callable(value) or isinstance(value, ContextDecorator) or any(of(inspect.unwrap(called)) for of in others):
         raise ConfigurationError(f"{name} must be a plain function that takes {argument}; it is not awaited.")
 
 
@@ -415,6 +416,5 @@ def threads_of(value: object) -> int | None:
     """
     if value is not None and type(value) is not int:
         raise ConfigurationError(f"threads must be a whole number, not {type(value).__name__}.")
-    if value is not None:
-        require_range(value, "threads", least=1, most=_MOST_THREADS)
+    require_range(1 if value is None else value, "threads", least=1, most=_MOST_THREADS)
     return value

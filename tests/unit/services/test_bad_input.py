@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -11,6 +12,7 @@ from criteo_audiences import marketing_solutions as ms
 from criteo_audiences import retail_media as rm
 from criteo_audiences.algebra import Expression
 from criteo_audiences.progress import bar
+from criteo_audiences.validation import require_plain_function
 
 
 def retargeting(first: float | None, last: int) -> ms.RetargetingCreate:
@@ -379,3 +381,8 @@ async def test_a_journal_that_is_no_path_is_refused() -> None:
     """Quotes would not make a path of it."""
     with pytest.raises(ConfigurationError, match=r"journal must be a str, not bool\.$"):
         await CLIENT.marketing_solutions.upload_contact_list("1", ["a@example.com"], hash=None, journal=True)
+
+
+def test_a_mock_may_hear_of_progress() -> None:
+    """Although it could be entered, too."""
+    require_plain_function(MagicMock(), "on_progress", "a Progress")
