@@ -106,7 +106,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_env(env: Any, config: MkDocsConfig, files: Files) -> None:  # noqa: ARG001 - MkDocs passes all by name
-    """Refuses to build a site that lacks a public name; a name without a docstring is on no page."""
+    """Refuses to build a site that lacks a public name, or shows one that nothing explains."""
     shown = config.plugins["autorefs"]._primary_url_map  # noqa: SLF001 - what a link to a name is looked up in
     modules = {part.partition(":")[0] for _, parts in API.values() for part in parts}
     public = {
@@ -116,6 +116,9 @@ def on_env(env: Any, config: MkDocsConfig, files: Files) -> None:  # noqa: ARG00
     missing = sorted(name for name, home in public.items() if home not in found)
     if missing:
         raise PluginError(f"not in the reference: {', '.join(missing)}: name them in .ci/site.py.")
+    bare = sorted(name for name, home in public.items() if not _package()[home.partition(".")[2]].has_docstring)
+    if bare:
+        raise PluginError(f"without a docstring: {', '.join(bare)}.")
 
 
 def _add(files: Files, config: MkDocsConfig, page: str, content: str) -> None:

@@ -72,6 +72,7 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
+"""The default of an argument that can be `None` as well: it was not given, so the field is left as it is."""
 
 
 def _fold(word: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from criteo_audiences import CriteoClient, IdentifierType
-from criteo_audiences.commerce_grid import models as cg
+from criteo_audiences.commerce_grid import segment_api as cg
 from criteo_audiences.marketing_solutions import models as ms
 from criteo_audiences.retail_media import models as rm
 from criteo_audiences.session.endpoints import Search

@@ -11,8 +11,8 @@ from hypothesis.strategies import SearchStrategy
 
 from criteo_audiences import HashAlgorithm, IdentifierType, Operation
 from criteo_audiences.algebra import Expression, Segment
-from criteo_audiences.commerce_grid import models as cg
-from criteo_audiences.marketing_solutions import audience_models as ms_audiences
+from criteo_audiences.commerce_grid import segment_api as cg
+from criteo_audiences.marketing_solutions import audience_api as ms_audiences
 from criteo_audiences.marketing_solutions import models as ms
 from criteo_audiences.models import UNSET, Word
 from criteo_audiences.retail_media import audience_models as rm_audiences

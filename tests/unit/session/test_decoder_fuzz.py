@@ -13,9 +13,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from criteo_audiences import models
-from criteo_audiences.commerce_grid import models as commerce_grid
+from criteo_audiences.commerce_grid import segment_api as commerce_grid
 from criteo_audiences.errors import CriteoError
-from criteo_audiences.marketing_solutions import audience_models as marketing_audiences
+from criteo_audiences.marketing_solutions import audience_api as marketing_audiences
 from criteo_audiences.marketing_solutions import models as marketing_solutions
 from criteo_audiences.retail_media import audience_models as retail_audiences
 from criteo_audiences.retail_media import models as retail_media
