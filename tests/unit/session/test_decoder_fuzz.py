@@ -36,7 +36,8 @@ MODULES: Final = (
 
 def _answers(module: ModuleType) -> list[type]:
     """Returns the models of a module that Criteo answers with: every field of theirs may be missing."""
-    found = [kind for kind in vars(module).values() if isinstance(kind, type) and attrs.has(kind)]
+    own = [kind for kind in vars(module).values() if getattr(kind, "__module__", None) == module.__name__]
+    found = [kind for kind in own if isinstance(kind, type) and attrs.has(kind)]
     return [kind for kind in found if all(field.default in {None, ()} for field in attrs.fields(kind))]
 
 
