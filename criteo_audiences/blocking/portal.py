@@ -117,7 +117,8 @@ class Caller:
         yield []
 
     def _outlast(self, call: "Future[Any]") -> None:
-        while self._inbox.get() is not call:
+        # A Ctrl-C may come right after `get` has taken the call out, so that it would be waited for in vain.
+        while not call.done() and self._inbox.get() is not call:
             continue  # the source is not read any further
 
 

@@ -4,6 +4,8 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from criteo_audiences import (
     blocking,
     uploads,
 )
-from criteo_audiences.blocking import services
+from criteo_audiences.blocking import portal, services
 from criteo_audiences.commerce_grid import CommerceGrid
 from criteo_audiences.marketing_solutions import MarketingSolutions
 from criteo_audiences.retail_media import RetailMedia
@@ -308,3 +310,22 @@ def test_docs_say_no_await(stage: Stage) -> None:
     described = inspect.getdoc(stage.criteo.marketing_solutions.stream_contact_list) or ""
     assert "`with ms.stream_contact_list(...) as results:`" in described
     assert inspect.getdoc(blocking.Search.__iter__) == inspect.getdoc(endpoints.Search.__aiter__)
+
+
+def test_ctrl_c_while_a_call_ends_is_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when it comes after the waiting thread has taken note of the end: nothing waits for that twice."""
+
+    class Interrupted(SimpleQueue[Any]):
+        def get(self, *arguments: Any) -> Any:
+            taken = super().get(*arguments)
+            if taken is call:
+                raise KeyboardInterrupt
+            return taken
+
+    call: Future[None] = Future()
+    call.set_result(None)
+    monkeypatch.setattr(portal, "SimpleQueue", Interrupted)
+    caller, ends = portal.Caller(), list[str]()
+    with pytest.raises(KeyboardInterrupt):
+        caller.wait(call, lambda: ends.append("cancel"), lambda: ends.append("cut"))
+    assert ends == ["cancel"]
