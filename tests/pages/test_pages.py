@@ -27,7 +27,7 @@ ELSEWHERE = {
     "share-a-quota.md": "tests/servers/test_pages.py",
     "queue-workers.md": "tests/servers/test_pages.py",
     "clusters.md": "tests/servers/test_pages.py",
-    "spark.md": "tests/servers/test_spark.py",
+    "spark.md": "tests/servers/test_pages.py",
     "test-your-code.md": "a test of its own, below",
 }
 PAGES = sorted(page.name for page in HOW_TO.glob("*.md") if page.name not in ELSEWHERE)

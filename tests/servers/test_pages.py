@@ -23,6 +23,7 @@ from tests.pages.test_pages import HOW_TO, blocks, commands, run, shell
 from tests.servers.spark_session import digests, start
 
 ROWS = list(emails(3_000))
+PLACES = ("/exports/", "/var/log/criteo/", "s3://lake/")
 ELSEWHERE = "redis://quota.internal:6379/0"
 
 pytestmark = [
@@ -56,8 +57,9 @@ def here(criteo: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     pq.write_table(pa.table({"email": ROWS}), "crm-2026-11-27.parquet")
 
     def placed(text: str) -> str:
-        text = text.replace("/exports/", f"{tmp_path}/").replace("812345", segment_id)
-        return text.replace(ELSEWHERE, os.environ["CRITEO_QUOTA_URL"])
+        for place in PLACES:
+            text = text.replace(place, f"{tmp_path}/")
+        return text.replace("812345", segment_id).replace(ELSEWHERE, os.environ["CRITEO_QUOTA_URL"])
 
     return placed
 
@@ -141,3 +143,22 @@ async def test_clusters(
     await run(here(of_spark), names)
     assert sum(json.loads(row.report)["valid"] for row in names["reports"]) == 3_000
     assert held(criteo, here) == digests(3_000)
+
+
+def test_spark(
+    criteo: Sandbox, here: Callable[[str], str], spark: SparkSession, frame: DataFrame, tmp_path: Path
+) -> None:
+    """Digests are written, read and uploaded; then a stream is."""
+    table, stream = blocks(HOW_TO / "spark.md", "python")
+    names: dict[str, Any] = {"spark": spark, "frame": frame}
+    exec(here(table), names)  # noqa: S102 - this project's own page, in the thread whose session Spark looks for
+    assert json.loads((tmp_path / "crm.json").read_text("utf-8"))["valid"] == 3_000
+    assert held(criteo, here) == digests(3_000)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "1.json").write_text('{"email": "new@example.com"}\n', "utf-8")
+    names["stream"] = spark.readStream.schema("email string").json(f"{tmp_path}/in")
+    exec(here(stream).replace("10 minutes", "1 second"), names)  # noqa: S102 - see above
+    (query,) = spark.streams.active
+    query.processAllAvailable()
+    query.stop()
+    assert len(held(criteo, here)) == 3_001
