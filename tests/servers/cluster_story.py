@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import functions as F  # noqa: N812 - as everyone calls it
 
 from criteo_audiences.sandbox import Sandbox
-from tests.servers.spark_session import calls, digests, meanwhile, save, sender, start, until
+from tests.servers.spark_session import calls, digests, meanwhile, save, sender, start, stop, until
 
 ROWS, BATCH = 400_000, 10_000
 
@@ -37,7 +37,7 @@ def test_killed_executor_loses_nothing(criteo: Sandbox, tmp_path: Path) -> None:
 
     with meanwhile(disturb):
         save(table, segment_id, batch_size=BATCH, max_concurrency=1, report_path=str(tmp_path / "report.json"))
-    session.stop()
+    stop(session)
     assert criteo.contact_list(segment_id).identifiers == digests(ROWS)
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["ok"], report["read"], report["valid"]) == (True, ROWS, ROWS)

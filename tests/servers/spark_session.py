@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from pyspark import SparkContext
 from pyspark.sql import DataFrame, SparkSession
 
 from criteo_audiences.sandbox import Sandbox
@@ -37,6 +38,16 @@ def start(master: str = "local[2,3]", **more: str) -> SparkSession:
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("OFF")
     return session
+
+
+def stop(session: SparkSession) -> None:
+    """Stops a session and its JVM, whose workers have the environment of its start: another one is another test's."""
+    gateway: Any = session.sparkContext._gateway
+    session.stop()
+    gateway.shutdown()
+    SparkContext._gateway = SparkContext._jvm = None
+    gateway.proc.stdin.close()
+    gateway.proc.wait(60)
 
 
 def stream(session: SparkSession, folder: Path, segment_id: str, **options: Any) -> Any:

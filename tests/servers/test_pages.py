@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from criteo_audiences.sandbox import Sandbox
 from tests.kit import emails
 from tests.pages.test_pages import HOW_TO, blocks, commands, run, shell
-from tests.servers.spark_session import digests, start
+from tests.servers.spark_session import digests, start, stop
 
 ROWS = list(emails(3_000))
 PLACES = ("/exports/", "/var/log/criteo/", "s3://lake/")
@@ -38,7 +38,7 @@ def spark(criteo: Sandbox) -> Iterator[SparkSession]:
     assert criteo.url
     session = start()
     yield session
-    session.stop()
+    stop(session)
 
 
 @pytest.fixture

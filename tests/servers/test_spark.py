@@ -19,7 +19,7 @@ from criteo_audiences import InvalidIdentifierError, hash_email
 from criteo_audiences.integrations.spark import sha256_email
 from criteo_audiences.sandbox import Sandbox
 from tests.kit import AMENDING
-from tests.servers.spark_session import calls, digests, meanwhile, save, sender, start, stream, until
+from tests.servers.spark_session import calls, digests, meanwhile, save, sender, start, stop, stream, until
 
 ROWS = int(os.environ.get("SPARK_ROWS", "200000"))
 IDEAL = 40
@@ -48,7 +48,7 @@ def spark(criteo: Sandbox) -> Iterator[SparkSession]:
     assert criteo.url
     session = start()
     yield session
-    session.stop()
+    stop(session)
 
 
 @pytest.fixture
