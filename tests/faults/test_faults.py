@@ -8,6 +8,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -157,11 +158,12 @@ async def test_an_upload_under_a_storm_of_429_waits_and_arrives(soak: Any, sandb
 
 
 @pytest.mark.timeout(120)
-def test_the_soak_script_runs_as_the_makefile_starts_it(tmp_path: Path) -> None:
+def test_the_soak_script_runs_as_the_makefile_starts_it() -> None:
     """Few kills and faults, as a process: it prints the figures and ends with 0."""
     command = [sys.executable, str(HERE / "soak.py"), "--kills", "1", "--faults", "2", "--row", "120000"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=100)  # noqa: S603
+    with tempfile.TemporaryDirectory() as place:  # a short path, as the sockets of `multiprocessing` need it
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": place}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=100)  # noqa: S603
     assert done.returncode == 0, done.stdout + done.stderr
     assert "identifiers lost                         0" in done.stdout
     assert "wrong reports                            0" in done.stdout
