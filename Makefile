@@ -77,7 +77,8 @@ picture: $(VENV)/.cli
 # The builders' own notice about their successors is no warning about these pages.
 docs docs-serve: export NO_MKDOCS_2_WARNING := 1
 docs: $(VENV)/.docs
-	@$(BIN)/mkdocs build --quiet --strict
+	@# Not --quiet: that hides warnings from --strict as well, a dead link among them.
+	@$(BIN)/mkdocs build --strict
 
 docs-serve: $(VENV)/.docs
 	@$(BIN)/mkdocs serve

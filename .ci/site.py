@@ -99,7 +99,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         path = posixpath.normpath(posixpath.join(posixpath.dirname(source), target))
         where = OF_THE_ROOT.get(path) or (path.removeprefix("docs/") if path.startswith("docs/") else None)
         if where is None or files.get_file_from_path(where) is None:
-            return f"]({config.extra['repository']}/blob/main/{path}{anchor})"
+            is_there = (ROOT / path).exists()  # or the link stays as it is, for the builder to complain of
+            return f"]({config.extra['repository']}/blob/main/{path}{anchor})" if is_there else link[0]
         return f"]({posixpath.relpath(where, posixpath.dirname(page.file.src_uri) or '.')}{anchor})"
 
     return re.sub(r"\]\((?![a-z]+:|#)(?P<target>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)", lead, markdown)

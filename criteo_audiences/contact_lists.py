@@ -221,7 +221,8 @@ class ContactLists:
         destination = self._destination(segment_id)
         require_known(options, MirrorOptions.__annotations__, "mirror_contact_list")
         settings = MirrorSettings.of(options)
-        refuse_lookalikes(source, "a source")
+        if not is_table(source):
+            refuse_lookalikes(source, "a source")
         self.vocabulary.check(settings.options.kind, settings.options.gum_caller_id)
         look = None if check is None else partial(check.run, settings.options.kinds)
         return await mirror(self._send, destination, source, settings, look, self._quota_wait, _slots_of(self.session))

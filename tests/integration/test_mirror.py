@@ -11,6 +11,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from attrs import define
 from hypothesis import given, settings
@@ -130,13 +133,16 @@ SOURCES: list[Callable[[list[str], Path], Any]] = [
     lambda rows, _: iter(rows),
     lambda rows, _: asynchronous(rows),
     lambda rows, path: as_file(rows, path / "crm.csv"),
+    lambda rows, _: pa.table({"email": rows}),
+    lambda rows, _: pd.DataFrame({"email": rows}),
+    lambda rows, _: pl.DataFrame({"email": rows}),
     lambda rows, path: Table.from_query("SELECT email FROM " + repr(str(as_file(rows, path / "crm.csv")))),  # noqa: S608 - ours
 ]
 
 
 @pytest.mark.parametrize("chosen", [{"hash": None}, {"hash": "sha256"}])
 async def test_sources_of_every_kind_are_one(mirror: Mirrored, tmp_path: Path, chosen: dict[str, Any]) -> None:
-    """A list, an iterator, an async one, a file and a query of the same rows leave nothing to change."""
+    """A list, an iterator, an async one, a file, data frames and a query of the same rows leave nothing to change."""
     rows = ["Ann@Example.com ", "bob@example.com", "no address", "ann@example.com", "d\u00e4n@example.com"]
     await mirror(rows, baseline="empty", **chosen)
     for source in SOURCES:
