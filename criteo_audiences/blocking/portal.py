@@ -76,6 +76,7 @@ class Caller:
                 cancel()
                 self._outlast(call)
             except BaseException:
+                cancel()  # again, since this one may have come before the event loop had been asked
                 cut()
                 self._outlast(call)
                 raise
@@ -146,6 +147,7 @@ class _Call:
     def __init__(self, function: Callable[[], Any], in_flight: InFlight) -> None:
         self._function = function
         self._in_flight = in_flight
+        self._is_canceled = False
         self.task: asyncio.Task[Any] | None = None
         self.notes: tuple[str, ...] = ()
 
@@ -161,8 +163,9 @@ class _Call:
             raise
 
     def cancel(self) -> None:
-        """Cancels it, in the event loop."""
-        if self.task is not None:
+        """Cancels it, in the event loop; twice would end what its upload has in flight."""
+        if self.task is not None and not self._is_canceled:
+            self._is_canceled = True
             self.task.cancel()
 
 

@@ -329,3 +329,25 @@ def test_ctrl_c_while_a_call_ends_is_raised_at_once(monkeypatch: pytest.MonkeyPa
     with pytest.raises(KeyboardInterrupt):
         caller.wait(call, lambda: ends.append("cancel"), lambda: ends.append("cut"))
     assert ends == ["cancel"]
+
+
+def test_second_ctrl_c_cancels_what_the_first_one_had_no_time_to() -> None:
+    """It may come while the event loop is being asked to cancel the call."""
+    call: Future[None] = Future()
+    asked: list[str] = []
+
+    def cancel() -> None:
+        asked.append("cancel")
+        if len(asked) == 1:
+            raise KeyboardInterrupt
+        call.set_result(None)
+
+    caller = portal.Caller()
+    caller.calls_back(lambda _: _press())(None)
+    with pytest.raises(KeyboardInterrupt):
+        caller.wait(call, cancel, lambda: asked.append("cut"))
+    assert asked == ["cancel", "cancel", "cut"]
+
+
+def _press() -> None:
+    raise KeyboardInterrupt
