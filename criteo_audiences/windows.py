@@ -164,6 +164,9 @@ _PREPARING: Final = 1.5
 _FORESEEN: Final = 0.25
 """How much what was foreseen of sending a table counts, in terms of a pass that has been seen in full."""
 
+_CALLS_FOR_A_PACE: Final = 2.0
+_BARELY: Final = 0.999  # of a call: who goes out as another comes back is not counted beside it
+
 _HALF_DONE: Final = 0.5
 """How much of a batch in flight is done, on average."""
 
@@ -280,11 +283,25 @@ class TimeLeft:
         each, idle = self._pace(call, moment)
         to_go_out = max(0.0, max(0.0, batches - moment.in_flight) * each - idle)
         left = to_go_out + max(call - (0.0 if to_go_out else idle), _LATE * idle)
+        left = max(left, self._second_round(batches, call, moment))
         if not self._begins:
             self._is_paced_by_work = self._work > left
         if self._is_paced_by_work:
             left = self._by_work(batches, moment)
         return left if moment.window is None else max(left, self._windows(batches, moment, each, call))
+
+    def _second_round(self, batches: float, call: float, moment: Moment) -> float:
+        """Returns the seconds at least when all senders are busy: what has not gone out follows one that comes back.
+
+        Args:
+            batches: still to come back, those in flight included.
+            call: seconds that a call takes.
+            moment: the present one.
+        """
+        more = math.ceil(batches) - moment.in_flight
+        if not moment.is_full or moment.held_back or not 0 < more <= moment.in_flight <= len(self._begins):
+            return 0.0
+        return self._begins[more - 1 - moment.in_flight] + 2 * call - moment.active
 
     def _by_work(self, batches: float, moment: Moment) -> float:
         """Returns the seconds until so many batches have come back when this machine is the limit, not the network.
@@ -312,8 +329,8 @@ class TimeLeft:
         """Returns the seconds from one batch that goes out to the next, and those that have gone by since the last.
 
         Args:
-            call: seconds that a call takes. Batches go out as others come back, many at a time, so a shorter time than
-                this shows no pace.
+            call: seconds that a call takes. Batches go out as others come back, many at a time, so what two calls hold
+                shows no pace, since it begins and ends anywhere in a burst; one call's seconds hold each sender once.
             moment: the present one.
         """
         begins = self._begins
@@ -325,9 +342,10 @@ class TimeLeft:
         fresh = len(begins) - bisect_right(begins, opened)
         recent = min((fresh if fresh > 1 else len(begins)) - 1, max(_RECENT, len(begins) // share))
         span = begins[-1] - begins[-1 - recent]
-        if not recent or span < call:
-            span, recent = call, len(begins) - bisect_right(begins, begins[-1] - call)
-            if fresh > 1 and opened > begins[-1] - call:
+        if not recent or span < _CALLS_FOR_A_PACE * call:
+            since = begins[-1] - _BARELY * call
+            span, recent = call, len(begins) - bisect_right(begins, since)
+            if fresh > 1 and opened > since:
                 span, recent = max(begins[-1] - opened, fresh * call / self.room(call)), fresh
             if moment.is_full and recent == len(begins):  # none has come back yet
                 recent = max(recent, round(self.room(call)))

@@ -67,7 +67,7 @@ def estimate(upload: Upload, run: list[tuple[float, float, float]], now: float) 
     left = TimeLeft(lambda _: upload.senders, answers_after=upload.seconds)
     for taken in sorted(taken for taken, _, _ in run if taken <= now):
         left.begin(Moment(now=taken, waited=waits(run, taken), window=window))
-    ended = [end for _, _, end in run if end <= now]
+    ended = sorted(end for _, _, end in run if end <= now)
     for end in ended:
         left.note(Moment(now=end, waited=waits(run, end), window=window))
     held = [now - taken for taken, gone, _ in run if taken <= now < gone]
