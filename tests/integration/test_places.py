@@ -535,6 +535,14 @@ async def test_the_engine_reads_no_other_file(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.csv", "other.csv", "w"]
 
 
+def test_the_engine_prints_nothing(tmp_path: Path) -> None:
+    """It would print a bar of its progress on standard output, where it takes the process for a prompt or a notebook."""
+    from criteo_audiences.tables.engine.connection import connect  # noqa: PLC0415 - this test's alone
+
+    with connect(tmp_path, threads=1, memory_limit="100MB", files=[]) as engine:
+        assert engine.execute("SELECT current_setting('enable_progress_bar_print')").fetchone() == (False,)
+
+
 # Files that are written
 
 

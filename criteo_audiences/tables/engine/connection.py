@@ -66,6 +66,7 @@ def connect(
     )
     engine.execute("CALL enable_profiling(format = 'no_output', coverage = 'ALL')")  # for scanned_rows, and no more
     engine.execute("SET tracked_metrics = ['operator.intermediate_rows', 'operator.extra_info']")
+    _set(engine, "enable_progress_bar_print = false")  # it would print one in a prompt, a notebook and `python -c`
     if files is not None:
         _close(engine, directory, files, places)
     return engine
@@ -128,23 +129,22 @@ def import_duckdb() -> Any:
 
 
 def execute_followed(engine: "DuckDBPyConnection", statement: str) -> list[int]:
-    """Executes a statement while another thread may call `progress_of`; nothing is printed.
+    """Executes a statement while another thread may call `progress_of`.
 
     Returns:
         Its `scanned_rows`.
     """
-    _set_progress(engine, on=True)
+    _set(engine, "enable_progress_bar = true")
     engine.execute(statement)
     scanned = scanned_rows(engine)
-    _set_progress(engine, on=False)
+    _set(engine, "enable_progress_bar = false")
     return scanned
 
 
-def _set_progress(engine: "DuckDBPyConnection", *, on: bool) -> None:
-    """Has the engine count its progress, or not; in a notebook without ipywidgets it refuses, and none is known."""
+def _set(engine: "DuckDBPyConnection", setting: str) -> None:
+    """Changes a setting of the engine's progress; in a notebook without ipywidgets it refuses, and counts none."""
     with suppress(import_duckdb().InvalidInputException):
-        engine.execute("SET enable_progress_bar_print = false")
-        engine.execute(f"SET enable_progress_bar = {str(on).lower()}")
+        engine.execute(f"SET {setting}")
 
 
 def progress_of(engine: "DuckDBPyConnection") -> float | None:

@@ -116,7 +116,7 @@ def open_table(
     if table.query is not None:
         require_select(engine, table.query)
         return _opened([_queried(engine, table, plan, own_place(directory), interruption)], plan)
-    asked = Asked(table.skip_rows, table.encoding, table.hive_partitioning, table.opened)
+    asked = Asked(table.skip_rows, table.encoding, table.hive_partitioning, table.opened, engine)
     layouts: list[Layout] = []
     for path in table.paths:
         if (listing := files.listings.get(path)) is not None:

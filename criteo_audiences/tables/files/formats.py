@@ -4,10 +4,10 @@ import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import BLANKS
@@ -30,6 +30,9 @@ from criteo_audiences.tables.files.scan import Scan
 from criteo_audiences.tables.files.workspace import Content, write_copy
 from criteo_audiences.tables.header_words import listed, looks_like_data, shown
 from criteo_audiences.tables.table import DEFAULT_MEMORY_LIMIT
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 _QUOTED: Final = re.compile('(?:[^"]|"")*+')  # what stands within the quotes of a cell
 
@@ -303,13 +306,21 @@ def is_parquet(start: bytes) -> bool:
     return start.startswith(_MAGIC)
 
 
-def parquet_layout(files: Sequence[Path], name: str, workspace: Path, *, partitioned: bool = False) -> Layout:
+def parquet_layout(
+    files: Sequence[Path],
+    name: str,
+    workspace: Path,
+    engine: "DuckDBPyConnection | None" = None,
+    *,
+    partitioned: bool = False,
+) -> Layout:
     """Describes Parquet files that are one table.
 
     Args:
         files: the files.
         name: of the one file, or of their directory.
         workspace: a directory only its owner can read, for links.
+        engine: what looks at them; without it one is opened, which takes longer than the look.
         partitioned: whether directories named `column=value` are columns, too.
 
     Raises:
@@ -321,12 +332,16 @@ def parquet_layout(files: Sequence[Path], name: str, workspace: Path, *, partiti
     partitions = _partitions(files, name) if partitioned else [None] * len(files)
     paths = [literal_path(file, workspace, columns) for file, columns in zip(files, partitions, strict=True)]
     duckdb = import_duckdb()
-    with closing(connect(workspace, threads=1, memory_limit=DEFAULT_MEMORY_LIMIT, files=files)) as engine:
+    with nullcontext(engine) if engine else closing(_own_engine(workspace, files)) as looking:
         try:
-            _require_no_clash(engine, paths, partitions[0] or {}, name)
-            return _read_parquet(engine, paths, name, partitioned=partitioned)
+            _require_no_clash(looking, paths, partitions[0] or {}, name)
+            return _read_parquet(looking, paths, name, partitioned=partitioned)
         except duckdb.Error:
             raise OSError(f"{name} is damaged or no Parquet that can be read.") from None
+
+
+def _own_engine(workspace: Path, files: Sequence[Path]) -> "DuckDBPyConnection":
+    return connect(workspace, threads=1, memory_limit=DEFAULT_MEMORY_LIMIT, files=files)
 
 
 def _require_whole(path: Path, name: str) -> None:

@@ -4,7 +4,7 @@ import codecs
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from attrs import evolve, frozen
 
@@ -15,6 +15,9 @@ from criteo_audiences.tables.files.paths import is_read_once, name_of, no_file, 
 from criteo_audiences.tables.files.pipes import OpenStream, arriving
 from criteo_audiences.tables.files.scan import HEAD, Scan
 from criteo_audiences.tables.files.workspace import CHUNK, Content, Interruption, write_copy
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
 
 EXPECTED: Final = "CSV, TSV or JSON lines (plain, gzip or zstd), or Parquet"
 
@@ -111,19 +114,21 @@ _MARKS: Final = (
 
 @frozen
 class Asked:
-    """What the caller says of a file.
+    """What the caller says of a file, and what looks at it.
 
     Attributes:
         skip_rows: lines to leave out before the header.
         encoding: the name of its codec.
         partitioned: whether directories named `column=value` are columns of a Parquet file, too.
         opened: what to read in place of a file.
+        engine: what will read it, and looks at Parquet; `None` for an engine of the look's own.
     """
 
     skip_rows: int | None = None
     encoding: str | None = None
     partitioned: bool = False
     opened: OpenStream | None = None
+    engine: "DuckDBPyConnection | None" = None
 
     def refuse(self, name: str, what: str) -> None:
         """Refuses what is said of a file that is no text, or text without a header.
@@ -181,7 +186,7 @@ def _inspected(path: str, name: str, workspace: Path, interruption: Interruption
     if is_parquet(start):
         asked.refuse(name, "Parquet")
         require_no_lake(file.absolute().parent)
-        return parquet_layout([file], name, workspace, partitioned=asked.partitioned)
+        return parquet_layout([file], name, workspace, asked.engine, partitioned=asked.partitioned)
     if asked.partitioned:
         raise ConfigurationError(f"hive_partitioning is about Parquet files; {name} is none.")
     return _text(Content.of(file, name, start, interruption), workspace, asked)

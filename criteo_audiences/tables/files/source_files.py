@@ -119,7 +119,8 @@ def layouts_of(
     if "Parquet" in formats:
         asked = asked or Asked()
         asked.refuse(found.name, "Parquet")
-        return [parquet_layout(found.files, found.name, own_place(workspace), partitioned=asked.partitioned)]
+        place = own_place(workspace)
+        return [parquet_layout(found.files, found.name, place, asked.engine, partitioned=asked.partitioned)]
     try:
         layouts = [inspect(str(file), own_place(workspace), interruption, asked) for file in found.files]
     except ConfigurationError as error:
