@@ -14,7 +14,7 @@ from criteo_audiences.sandbox.dialects import Dialect
 from criteo_audiences.sandbox.entities import AudienceEntity, E, Entity, EntityStore, SegmentEntity
 from criteo_audiences.sandbox.faults import CallLog, FaultQueue
 from criteo_audiences.sandbox.problems import ProblemError, Violation, invalid, problem
-from criteo_audiences.sandbox.services import SERVICES, Service, Versions
+from criteo_audiences.sandbox.services import Service, Versions
 from criteo_audiences.sandbox.wire import json_response, read_json
 
 # A refused body is read on for as long as four of the largest that would have been taken.
@@ -55,11 +55,6 @@ class ServerState:
     def quota_of(self, authorization: str | None) -> CallQuota | None:
         """Returns the quota that a call uses: the application's, or that of the users who have consented."""
         return self.consented_quota if self.tokens.is_consented(authorization) else self.quota
-
-    @property
-    def services(self) -> list[Service]:
-        """Every service, as the dialect has it."""
-        return [self.dialect.described(service) for service in SERVICES.values()]
 
     @property
     def max_discarded_bytes(self) -> int:

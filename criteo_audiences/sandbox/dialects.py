@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from criteo_audiences.sandbox.contact_list import is_opaque_id
-from criteo_audiences.sandbox.services import COMMERCE_GRID, MARKETING_SOLUTIONS, RETAIL_MEDIA, Service
+from criteo_audiences.sandbox.services import COMMERCE_GRID, MARKETING_SOLUTIONS, RETAIL_MEDIA, SERVICES, Service
 
 # The fraction has seven digits. The last is not zero, so that cutting to microseconds differs from rounding.
 _TIMESTAMPS = (
@@ -61,6 +61,11 @@ class Dialect:
     """The body of a request to an endpoint of a service, in the words of OpenAPI."""
     worded: Callable[[Answer, Occasion], Answer]
     """An answer, in the words of this dialect."""
+
+    @property
+    def services(self) -> list[Service]:
+        """Every service, as this dialect has it."""
+        return [self.described(service) for service in SERVICES.values()]
 
 
 OPENAPI: Final = Dialect(

@@ -197,10 +197,10 @@ def add_contact_list(
 
 
 def _service(state: ServerState, name: str) -> Service:
-    for service in state.services:
+    for service in state.dialect.services:
         if service.name == name:
             return service
-    raise ValueError(f"service must be one of {', '.join(service.name for service in state.services)}")
+    raise ValueError(f"service must be one of {', '.join(service.name for service in state.dialect.services)}")
 
 
 def _owner_id(service: Service, owners: Mapping[str, str | None]) -> str:

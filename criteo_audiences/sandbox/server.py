@@ -6,6 +6,7 @@ import ssl
 import weakref
 from contextlib import nullcontext
 from email.utils import formatdate
+from functools import cache
 from typing import Any
 
 import orjson
@@ -21,7 +22,7 @@ from criteo_audiences.sandbox import (
 )
 from criteo_audiences.sandbox.admission import CallQuota, rate_limit_headers
 from criteo_audiences.sandbox.calls import CALL, STATE, ServerState
-from criteo_audiences.sandbox.dialects import Answer, Occasion
+from criteo_audiences.sandbox.dialects import Answer, Dialect, Occasion
 from criteo_audiences.sandbox.faults import ENTRY, Fault
 from criteo_audiences.sandbox.problems import ProblemError, problem
 from criteo_audiences.sandbox.services import Service
@@ -122,10 +123,19 @@ def application(state: ServerState) -> web.Application:
     app = web.Application(middlewares=[recorded, faulty, announced, worded, explained, admitted])
     # aiohttp keeps applications in a cache of its own; what a sandbox holds must not stay with them.
     app[STATE] = weakref.proxy(state)
-    app.router.add_post(token_endpoint.PATH, token_endpoint.issue_token)
-    for service in state.services:
-        app.add_routes(_routes(service))
+    for resource in _resources(state.dialect):
+        app.router.register_resource(resource)
     return app
+
+
+@cache
+def _resources(dialect: Dialect) -> tuple[web.AbstractResource, ...]:
+    """Returns the paths of all services with their endpoints; no sandbox is in them, and to make them takes longest."""
+    router = web.UrlDispatcher()
+    router.add_post(token_endpoint.PATH, token_endpoint.issue_token)
+    for service in dialect.services:
+        router.add_routes(_routes(service))
+    return tuple(router.resources())
 
 
 def _routes(service: Service) -> list[web.RouteDef]:
