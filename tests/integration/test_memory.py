@@ -78,19 +78,19 @@ def rows_of(path: Path) -> list[list[str]]:
 
 
 def test_memory_does_not_grow_with_the_rejects(tmp_path: Path) -> None:
-    """What has been written is not kept: so many would be 30 MB."""
+    """What has been written is not kept, not seven bytes a row: all of so many would be 9 MB; at once it takes 0.3."""
 
     def many() -> Iterable[Reject]:
-        return (Reject("crm.csv", row, "email", RejectReason.NO_AT_SIGN, f"nobody {row:080}") for row in range(100_000))
+        return (Reject("crm.csv", row, "email", RejectReason.NO_AT_SIGN, f"nobody {row:080}") for row in range(30_000))
 
     file = RejectsFile(tmp_path / "rejects.csv", plain=True)
     file.open()
     try:
-        with less_than(1_000_000):
+        with less_than(500_000):
             file.write(many())
     finally:
         file.close()
-    assert len(rows_of(tmp_path / "rejects.csv")) == 100_000
+    assert len(rows_of(tmp_path / "rejects.csv")) == 30_000
 
 
 def test_an_iterable_of_rejects_alone_takes_no_more_memory(tmp_path: Path) -> None:
