@@ -8,7 +8,7 @@ import os
 import sqlite3
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -66,16 +66,23 @@ def objection_to_place(directory: Path) -> str | None:
     if os.name != "posix":
         return None
     for each in _on_the_way(directory):
-        status = each.lstat()
-        if claim := _objection(status):
+        if claim := _objection(os.lstat(each)):
             return f"the directory {each} {claim}"
     return None
 
 
-def _on_the_way(directory: Path) -> Iterator[Path]:
-    """Yields a directory and its parents, first as written, then with symbolic links resolved."""
-    written, real = directory.absolute(), directory.resolve()
-    yield from dict.fromkeys((written, *written.parents, real, *real.parents))
+def _on_the_way(directory: Path) -> Iterable[str]:
+    """Returns a directory and its parents, first as written, then with symbolic links resolved.
+
+    They are texts, because path objects cost more to make here than the questions about them cost the system.
+    """
+    found: dict[str, None] = {}
+    for way in (str(directory.absolute()), str(directory.resolve())):
+        at = way
+        while at not in found:
+            found[at] = None
+            at = at.rpartition("/")[0] or "/"
+    return found
 
 
 def _objection(status: os.stat_result) -> str | None:
