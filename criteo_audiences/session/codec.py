@@ -13,7 +13,6 @@ import datetime as dt
 import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any, Final, TypeVar, cast, get_args, get_origin
 
 import attrs
@@ -205,7 +204,7 @@ def structure(value: Any, kind: type[T], where: str = "$", *, within: str | None
         InvalidResponseError: naming where it is wrong, never the value.
     """
     try:
-        return _converter().structure(value, kind)
+        return _CONVERTER.structure(value, kind)
     except Exception as error:  # noqa: BLE001 - whatever a hook raises
         expected, way = _explained(error)
         if within is not None and way != (_IDENTITY,):
@@ -225,12 +224,10 @@ def _path(way: tuple[str | int, ...]) -> str:
 
 def unstructure(model: object) -> Any:
     """Turns a model into JSON values: camel case, words as Criteo spells them, `UNSET` and absent settings left out."""
-    return _converter().unstructure(model)
+    return _CONVERTER.unstructure(model)
 
 
-@cache
-def _converter() -> cattrs.Converter:
-    """Builds the converter, on first use."""
+def _new_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=False)
     converter.register_structure_hook(str, read_text)
     converter.register_structure_hook(Word, read_word)  # nearer than `str`, of which the words are subclasses
@@ -369,3 +366,7 @@ def _wire_value(value: Any, field: "attrs.Attribute[Any]") -> Any:
     if "words" in field.metadata:
         value = field.metadata["words"][value]
     return {"value": value} if field.metadata.get("nullable") else value
+
+
+_CONVERTER: Final = _new_converter()
+"""It takes a millisecond or two to be built, which an import may take and the first answer on an event loop may not."""
