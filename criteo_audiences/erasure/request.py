@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any, Final, Self
+from urllib.parse import unquote
 
 from attrs import field, frozen
 
@@ -24,9 +26,16 @@ _USER_IDENTIFIERS: Final = frozenset({IdentifierType.MADID, IdentifierType.IDENT
 _LONGEST_CALLING_CODE: Final = 3
 _TELLING: Final = 6
 """Characters from which on an identifier is recognized inside a name."""
-_BETWEEN = re.compile(r"[\s<>,;|:\"'()\[\]{}=/\\!#$*^`~]+")
+_BETWEEN: Final = (
+    re.compile(r"[\s<>,;|:\"()\[\]\\]+"),  # what no address has in it
+    re.compile(r"[\s<>,;|:\"'()\[\]{}=/\\!#$*^`~?&%]+"),  # what few addresses have, and links and notes often
+)
+_AROUND_SIGNS: Final = re.compile(r"\s*([@.])\s*")
+_TWICE: Final = re.compile(r"([@.])\1+")
 _DIGEST = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{32})(?![0-9a-f])")
-_BETWEEN_NUMBERS = re.compile(r"[,;|/&\n]+")
+_DIGITS: Final = re.compile(r"[0-9]+")
+_LONGEST_NUMBER: Final = 8
+"""Groups of digits that a telephone number is written in at most."""
 
 
 @frozen(kw_only=True)
@@ -109,16 +118,16 @@ class ErasureRequest:
     def occurs_in(self, text: str) -> bool:
         """Whether a text is one of the identifiers, or has one of them in it among other things.
 
-        A text may be what an upload has rejected, so a number may lack its country, and blanks or a second `@` may
-        stand in an address. Part of a longer address is another person's.
+        A text may be what an upload has rejected, so a number may lack its country, and blanks, a second `@` or a comma
+        for a dot may stand in an address. Part of a longer address or number is another person's.
         """
         folded = fold(text).lower()
-        squeezed = re.sub(r"@+", "@", re.sub(r"\s+", "", folded))
-        pieces = {folded, squeezed, *_BETWEEN.split(folded), *_BETWEEN.split(squeezed), *_DIGEST.findall(squeezed)}
-        if not self._texts.isdisjoint({*pieces, *(piece.strip(".") for piece in pieces)}):
-            return True
-        numbers = {_digits_of(part).lstrip("0") for part in (folded, *_BETWEEN_NUMBERS.split(folded))}
-        return not self._numbers.isdisjoint(numbers)
+        digests = _DIGEST.findall(re.sub(r"\s+", "", folded))
+        return not (
+            self._texts.isdisjoint(digests)
+            and self._texts.isdisjoint(_addresses_in(folded))
+            and self._numbers.isdisjoint(_numbers_in(folded))
+        )
 
     def is_in_name(self, name: str) -> bool:
         """Whether the name of a file has one of the identifiers in it; a short id may be part of any name."""
@@ -169,6 +178,27 @@ def _forms_of(
         else known.value
     )
     raise ConfigurationError(f"{place}: expected {what}, found neither ({reason}). Nothing was sent.")
+
+
+def _addresses_in(folded: str) -> Iterator[str]:
+    """Yields what may be an identifier in a text: all of it, its words, and each `@` with what is on its two sides."""
+    texts = {folded, unquote(folded)}
+    texts |= {_AROUND_SIGNS.sub(r"\1", text) for text in texts} | {re.sub(r"\s+", "", text) for text in texts}
+    texts = {_TWICE.sub(r"\1", text) for text in texts}
+    texts |= {text.replace(",", ".") for text in texts}
+    for piece in {*texts, *(word for text in texts for between in _BETWEEN for word in between.split(text))}:
+        word = piece.strip(".")
+        yield from (piece, word, word.rstrip("-_"))
+        if word.count("@") > 1:
+            yield from (f"{local}@{domain.rstrip('-_.')}" for local, domain in pairwise(word.split("@")))
+
+
+def _numbers_in(folded: str) -> Iterator[str]:
+    """Yields the digits of what may be a telephone number: some of the groups of digits that follow each other."""
+    groups = _DIGITS.findall(folded)
+    for start in range(len(groups)):
+        for stop in range(start + 1, start + 1 + min(_LONGEST_NUMBER, len(groups) - start)):
+            yield "".join(groups[start:stop]).lstrip("0")
 
 
 def _digits_of(text: str) -> str:

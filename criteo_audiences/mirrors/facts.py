@@ -36,6 +36,9 @@ _PRIVATE: Final = 0o600
 SNAPSHOT_LOST: Final = "remove it and mirror once with a baseline (--baseline unknown)"
 """What helps where a snapshot cannot be used."""
 
+_CHANGES_LOST: Final = "remove it and the snapshot, and mirror once with a baseline (--baseline unknown)"
+"""What helps where nobody knows how far changes were sent; while there is a snapshot, a baseline is refused."""
+
 
 def note_of(facts: Mapping[str, Any]) -> str:
     """Returns the text to write into a file's footer: facts, and room for the checksum that `seal` fills in."""
@@ -88,7 +91,7 @@ def read_note(path: Path, what: str = "snapshot") -> dict[str, Any] | None:
             raise _refused(path, what, "was written by a newer release: use that one")
         file.seek(place)
         if file.read(len(_BLANK)) != _checksum(file, place):
-            raise _refused(path, what, f"is damaged, its checksum does not fit: {SNAPSHOT_LOST}")
+            raise _refused(path, what, f"is damaged, its checksum does not fit: {_way_out(what)}")
         return note
 
 
@@ -140,7 +143,7 @@ def _found(file: BinaryIO, path: Path, what: str = "snapshot") -> tuple[int, dic
     tail = file.read(8)
     length = int.from_bytes(tail[:4], "little")
     if size < 12 or tail[4:] != _MAGIC or not 0 < length <= min(size - 12, _LONGEST_FOOTER):  # noqa: PLR2004 - of the format
-        raise _refused(path, what, f"is cut off: {SNAPSHOT_LOST}")
+        raise _refused(path, what, f"is cut off: {_way_out(what)}")
     start = size - 8 - length
     file.seek(start)
     footer = file.read(length)
@@ -152,7 +155,7 @@ def _found(file: BinaryIO, path: Path, what: str = "snapshot") -> tuple[int, dic
     except ValueError:
         note = None
     if not isinstance(note, dict) or not isinstance(note.get("format"), int):
-        raise _refused(path, what, f"is damaged: {SNAPSHOT_LOST}")
+        raise _refused(path, what, f"is damaged: {_way_out(what)}")
     return start + seal_.start(1), note
 
 
@@ -169,6 +172,10 @@ def _checksum(file: BinaryIO, place: int) -> bytes:
     while piece := file.read(_PIECE):
         checksum.update(piece)
     return checksum.hexdigest().encode()
+
+
+def _way_out(what: str) -> str:
+    return SNAPSHOT_LOST if what == "snapshot" else _CHANGES_LOST
 
 
 def _refused(path: Path, what: str, claim: str) -> SnapshotError:
@@ -351,7 +358,7 @@ class Intent:
         try:
             return cls(**{each.name: note[each.name] for each in fields(cls)})
         except (KeyError, TypeError):
-            raise SnapshotError(f"The file of changes {path} is damaged: {SNAPSHOT_LOST}.") from None
+            raise SnapshotError(f"The file of changes {path} is damaged: {_CHANGES_LOST}.") from None
 
 
 def read_facts(path: Path) -> Facts:

@@ -102,6 +102,21 @@ async def test_only_changes_are_sent(mirror: Mirrored, tmp_path: Path) -> None:
     assert mirror.path.stat().st_mode & 0o777 == 0o600
 
 
+async def test_the_way_out_of_damaged_changes_is_one(mirror: Mirrored) -> None:
+    """Whoever removes what the message names can mirror again with the baseline it names."""
+    await mirror(emails(20), baseline="empty")
+    changes = mirror.path.with_name(f"{mirror.path.name}.changes")
+    for content in (mirror.path.read_bytes(), mirror.path.read_bytes()[:-20]):
+        changes.write_bytes(content)
+        changes.chmod(0o600)
+        with pytest.raises(SnapshotError) as caught:
+            await mirror(emails(10))
+    assert "remove it and the snapshot, and mirror once with a baseline (--baseline unknown)" in str(caught.value)
+    changes.unlink()
+    mirror.path.unlink()
+    assert (await mirror(emails(10), baseline="unknown")).ok
+
+
 @pytest.mark.parametrize("service", ["retail_media", "commerce_grid"])
 async def test_every_service_mirrors(stage: Stage, tmp_path: Path, service: str) -> None:
     """The lists of all three services are mirrored alike."""
