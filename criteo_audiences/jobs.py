@@ -20,7 +20,7 @@ from criteo_audiences.client import CriteoClient
 from criteo_audiences.errors import ConfigurationError, ConnectError, CriteoError
 from criteo_audiences.loops import run_apart
 from criteo_audiences.models import OWNER_FIELDS, Operation
-from criteo_audiences.settings import read_shared_quota
+from criteo_audiences.settings import WAY_OF_A_LOGIN, is_of_a_login, read_shared_quota
 from criteo_audiences.uploads import Progress, UploadOptions, UploadReport
 
 if TYPE_CHECKING:
@@ -88,12 +88,20 @@ def _operation(value: object) -> str:
     return str(value)
 
 
+def _refuse_a_login(name: object) -> None:
+    if isinstance(name, str) and is_of_a_login(name):
+        raise ConfigurationError(
+            f"{name!r} is no option of a job: a login does not travel with it. {WAY_OF_A_LOGIN.format('workers')}"
+        )
+
+
 def _options(value: object) -> dict[str, Any]:
     """Returns a copy of the options, once it is certain that they can travel."""
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"options of a job must be a mapping, not {type(value).__name__}.")
     known = UploadOptions.__annotations__.keys() - _OWN_FIELDS
     for name in value:
+        _refuse_a_login(name)
         if name not in known:
             raise ConfigurationError(
                 f"{name!r} is not an option that a job can have; known are {', '.join(sorted(known))}."
@@ -181,6 +189,8 @@ class UploadJob:
             )
         named = {name: value for name, value in document.items() if name != "version"}
         unknown = named.keys() - {each.name for each in fields(cls)}
+        for name in unknown:
+            _refuse_a_login(name)
         missing = {"service", "segment_id", "source"} - named.keys()
         if unknown or missing:
             raise ConfigurationError(

@@ -6,7 +6,6 @@ Spark finds it by the module `pyspark_criteo_audiences`; it may also be register
 import json
 import logging
 import os
-import re
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,8 +15,8 @@ from attrs import evolve, fields, frozen
 
 from criteo_audiences.errors import ConfigurationError, CriteoError
 from criteo_audiences.integrations.partitions import PartitionConfig, PartitionReport, PartitionTotals, upload_partition
-from criteo_audiences.integrations.spark_emails import sha256_email
 from criteo_audiences.rendering import nearest
+from criteo_audiences.settings import WAY_OF_A_LOGIN, is_of_a_login
 
 try:
     from pyspark import TaskContext
@@ -28,6 +27,8 @@ try:
         WriterCommitMessage,
     )
     from pyspark.sql.types import CharType, StringType, StructType, VarcharType
+
+    from criteo_audiences.integrations.spark_emails import sha256_email  # which needs pyspark as well
 except ImportError as error:
     raise ImportError(
         "The Spark data source needs pyspark 4.1 or newer: pip install 'criteo-audiences[spark]'. An older Spark "
@@ -48,12 +49,7 @@ _NUMBERS: Final[Mapping[str, type]] = {
 }
 _KNOWN: Final = (*(each.name for each in fields(PartitionConfig)), _REPORT)
 _OF_SPARK: Final = frozenset({"checkpointlocation"})
-_SECRETS: Final = re.compile("secret|passw|token|credential|apikey|clientid|redis|quotaurl|login")
-_NO_SECRETS: Final = (
-    "Option {!r} is refused: options are shown in plans and logs, so a login is none. Set CRITEO_CLIENT_ID and "
-    "CRITEO_CLIENT_SECRET (or CRITEO_CLIENT_SECRET_FILE, the path of a file), and CRITEO_QUOTA_URL where there is a "
-    "Redis, in the environment of the executors, or name a profile of theirs with option 'profile'."
-)
+_NO_SECRETS: Final = "Option {!r} is refused: options are shown in plans and logs, so a login is none. "
 _BATCH, _QUERY = "streaming.sql.batchId", "sql.streaming.queryId"
 
 
@@ -94,8 +90,8 @@ class Task:
 def _require_known(name: str) -> None:
     if name in _KNOWN:
         return
-    if _SECRETS.search(re.sub("[^a-z]", "", name)):
-        raise ConfigurationError(_NO_SECRETS.format(name))
+    if is_of_a_login(name):
+        raise ConfigurationError(_NO_SECRETS.format(name) + WAY_OF_A_LOGIN.format("executors"))
     if name == "path":
         raise ConfigurationError("This data source writes no files: call save() without a path.")
     raise ConfigurationError(f"Option {name!r} is unknown{_hint(name, _KNOWN)} Known are: {', '.join(_KNOWN)}.")

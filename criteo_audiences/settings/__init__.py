@@ -19,8 +19,14 @@ from criteo_audiences.session import ClientCredentials, TokenSource
 from criteo_audiences.session.consent import RefreshToken
 from criteo_audiences.settings.secret_files import StoredRefreshToken, read_secret
 
-__all__ = ["Login", "SharedQuota", "read_login", "read_shared_quota"]
+__all__ = ["WAY_OF_A_LOGIN", "Login", "SharedQuota", "is_of_a_login", "read_login", "read_shared_quota"]
 
+WAY_OF_A_LOGIN: Final = (
+    "Set CRITEO_CLIENT_ID and CRITEO_CLIENT_SECRET (or CRITEO_CLIENT_SECRET_FILE, the path of a file), and "
+    "CRITEO_QUOTA_URL where there is a Redis, in the environment of the {}, or name a profile of theirs with 'profile'."
+)
+"""How a login gets to programs on other machines, where it is no option; to be filled in with their name."""
+_OF_A_LOGIN: Final = re.compile("secret|passw|token|credential|apikey|clientid|redis|quotaurl|login")
 
 V = TypeVar("V")
 
@@ -52,6 +58,11 @@ class Profile:
 
 
 _KEYS: Final = (*(field.name for field in fields(Profile)), "client_secret_file")
+
+
+def is_of_a_login(name: str) -> bool:
+    """Whether an option of that name would hold a secret, or belong to one."""
+    return _OF_A_LOGIN.search(re.sub("[^a-z]", "", name.lower())) is not None
 
 
 def profiles_path(environment: Mapping[str, str]) -> Path:

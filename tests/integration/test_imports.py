@@ -43,6 +43,16 @@ def test_spark_without_its_extra_finds_other_data_sources() -> None:
     assert run(f"{code}; print(hasattr(found, 'DefaultSource'))") == "False"
 
 
+def test_integrations_say_which_extra_they_need() -> None:
+    """Whoever imports one without its extra is told what to install, not which module of another package is missing."""
+    for module, needed in (("spark", "pyspark"), ("opentelemetry", "opentelemetry")):
+        said = run(
+            f"import sys; sys.modules[{needed!r}] = None\n"
+            f"try:\n    import criteo_audiences.integrations.{module}\nexcept ImportError as error:\n    print(error)"
+        )
+        assert f"pip install 'criteo-audiences[{module}]'" in said
+
+
 def test_services_stay_unloaded_until_asked_for() -> None:
     """Services, uploads and tables are imported when they are first asked for, and then only the one that was."""
     loaded = run(

@@ -64,7 +64,11 @@ def test_later_changes_do_not_reach_a_job() -> None:
         ({"source": 5}, "never identifiers"),
         ({"operation": "toggle"}, "'add' or 'remove'"),
         ({"options": {"hsah": None}}, "'hsah' is not an option that a job can have"),
-        ({"options": {"client_secret": "s3cret"}}, "'client_secret' is not an option"),
+        ({"options": {"client_secret": "s3cret"}}, "CRITEO_CLIENT_SECRET_FILE, the path of a file"),
+        (
+            {"options": {"quotaUrl": "redis://:s3cret@h"}},
+            "CRITEO_QUOTA_URL where there is a Redis, in the environment of the workers",
+        ),
         ({"options": {"on_progress": print}}, "'on_progress' is not an option"),
         ({"options": {"suppress": ["a@example.com"]}}, "identifiers do not travel"),
         ({"options": {"journal": Path("x")}}, "which JSON can hold"),
@@ -88,6 +92,10 @@ def test_wrong_job_is_refused(changed: dict[str, Any], message: str) -> None:
         (JOB, "no description of a job"),
         ([], "no description of a job"),
         ({**JOB, "version": 1, "color": "red"}, "A job has no 'color'"),
+        (
+            {**JOB, "version": 1, "client_secret": "s3cret"},
+            "'client_secret' is no option of a job: a login does not travel",
+        ),
         ({"version": 1, "service": "retail-media", "source": "x"}, "The job has no segment_id"),
     ],
 )
