@@ -72,7 +72,11 @@ def criteo_sandbox(
     """
     from anyio.from_thread import start_blocking_portal  # noqa: PLC0415 - see above
 
-    from criteo_audiences.sandbox import Sandbox  # noqa: PLC0415 - the same
+    # A client loads a service where one is first asked for: here, so that no test waits for it.
+    import criteo_audiences.commerce_grid  # noqa: PLC0415
+    import criteo_audiences.marketing_solutions  # noqa: PLC0415
+    import criteo_audiences.retail_media  # noqa: F401, PLC0415
+    from criteo_audiences.sandbox import Sandbox  # noqa: PLC0415
 
     options = {"dialect": _dialect(pytestconfig), "latency": _latency(pytestconfig), **criteo_sandbox_options}
     with (
