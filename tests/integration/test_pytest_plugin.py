@@ -93,6 +93,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(sysconfig.get_path("scripts", "venv", variables)) / "python"
 
 
+@pytest.mark.timeout(240)  # builds a wheel, and may try five times
 def test_a_project_of_its_own_uses_the_wheel(installed: Path, tmp_path: Path) -> None:
     """Three tests with the fixtures pass; the first set-up takes 1.5 s of a processor at most, and a call 0.3 s."""
     (tmp_path / "test_mine.py").write_text(PROJECT, "utf-8")
