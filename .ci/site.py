@@ -141,7 +141,7 @@ def _exports(module: str) -> list[str]:
 
 
 class Twins(griffe.Extension):
-    """Shows the methods of the blocking client that are made at run time, out of those of the async one."""
+    """Shows the methods of the blocking client that are made at run time, and the values of defaults."""
 
     def on_class(self, *, cls: griffe.Class, **_: Any) -> None:
         """Is called for each class, once its members are known."""
@@ -152,6 +152,13 @@ class Twins(griffe.Extension):
             made = getattr(kind, name, None)
             if not name.startswith("_") and member.docstring is None and callable(made):
                 cls.set_member(name, _function(name, made))
+
+    def on_function(self, *, func: griffe.Function, **_: Any) -> None:
+        """Shows the value of a default that has a private name."""
+        for parameter in func.parameters:
+            constant = func.module.members.get(str(parameter.default))
+            if str(parameter.default).startswith("_") and isinstance(constant, griffe.Attribute):
+                parameter.default = constant.value
 
 
 def _function(name: str, made: Any) -> griffe.Function:
