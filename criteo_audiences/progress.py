@@ -25,6 +25,8 @@ _PAINT_EVERY: Final = 0.25
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
 _BAR: Final = 12
+_SHORTEST: Final = 1.0
+_AT_LEAST: Final = "\N{GREATER-THAN OR EQUAL TO}"
 _CLEAR: Final = "\r\x1b[2K"
 
 
@@ -166,8 +168,7 @@ def bar_line(
     phase = "opening" if progress is None else progress.phase.value
     share = None if progress is None else progress.share
     clock = _clock(elapsed if elapsed is not None else progress.elapsed if progress else 0.0)
-    remaining = None if progress is None or progress.remaining is None else max(0.0, progress.remaining - since)
-    left = "? left" if remaining is None else f"{_span(remaining)} left"
+    left = _left(progress, since, plain=plain)
     is_known = share is not None or progress is None or not progress.read
     percent = f"{math.floor(100 * (share or 0.0)):3d} %" if is_known else "  ? %"
     parts = [f"{phase:<9} {percent}", _drawn(share, plain=plain), f"{clock:>5}", f"{left:<11}"]
@@ -188,6 +189,16 @@ def _extras(progress: Progress) -> Iterator[str]:
         yield f"waited {progress.waited:.0f} s for the quota"
 
 
+def _left(progress: Progress | None, since: float, *, plain: bool) -> str:
+    """Says how long it still takes: about, or at least; a source of unknown length ends when nobody knows."""
+    if progress is not None and progress.remaining is not None:
+        return f"{_span(max(0.0, progress.remaining - since))} left"
+    least = 0.0 if progress is None else progress.at_least
+    if least is None:
+        return "end unknown"
+    return f"{'>=' if plain else _AT_LEAST} {_span(max(_SHORTEST, least - since))} left"
+
+
 def _drawn(share: float | None, *, plain: bool) -> str:
     full, empty = ("#", "-") if plain else ("\N{FULL BLOCK}", "\N{LIGHT SHADE}")
     done = math.floor(_BAR * (share or 0.0))
@@ -202,7 +213,10 @@ def log_line(progress: Progress) -> str:
     if progress.is_waiting:
         waited = ", waiting for the quota" + (f" ({progress.waited:.0f} s so far)" if progress.waited >= 1 else "")
     limit = f" (limit: {LIMITS[progress.limited_by]})" if progress.in_flight and not progress.is_waiting else ""
-    left = "" if progress.remaining is None else f", about {_span(progress.remaining)} left"
+    words, seconds = "about", progress.remaining
+    if seconds is None:
+        words, seconds = "at least", progress.at_least
+    left = "" if seconds is None else f", {words} {_span(seconds)} left"
     return (
         f"{progress.elapsed:,.0f} s: {progress.phase.value}{share}, {progress.read:,} read, {progress.sent:,} sent "
         f"({rate:,.0f}/s), {progress.in_flight} in flight{limit}{waited}{left}"

@@ -216,7 +216,8 @@ class ChangeLane(Lane):
 
     def progress(self) -> LaneProgress:
         """See `Lane.progress`."""
-        return LaneProgress(seen=self._rows.read, share=self._rows.read / self._count if self._count else 1.0)
+        share = self._rows.read / self._count if self._count else 1.0
+        return LaneProgress(seen=self._rows.read, share=share, length=self._count)
 
     async def open(self) -> None:
         """See `Lane.open`."""

@@ -29,11 +29,15 @@ class LaneProgress:
         seen: values read; about, while a table is read before its first batch.
         share: how much has been read, 0 to 1; `None` when the source cannot say.
         staged: how much has been read of a table that is read before its first batch, 0 to 1; `None` for other sources.
+        length: values that there are, about, where that is known before they are read.
+        is_open_ended: whether nobody knows how many there are, so that no end can be foreseen.
     """
 
     seen: int
     share: float | None = None
     staged: float | None = None
+    length: int | None = None
+    is_open_ended: bool = False
 
 
 class Lane(ABC):

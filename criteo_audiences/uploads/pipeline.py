@@ -188,7 +188,7 @@ class Pipeline:
 
     def expect_window(self, window: tuple[int, float] | None) -> None:
         """Takes the calls that the quota allows within so many seconds, for estimates before the first call."""
-        self._tally.meter.note_window(window)
+        self._tally.expect_window(window)
 
     def prepare(self, group: TaskGroup) -> None:
         """Makes what `next_result` waits at, before anything runs."""

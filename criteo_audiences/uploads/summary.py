@@ -285,6 +285,8 @@ class Progress:
             for other sources, and once there are batches.
         share_sent: how much of what is to be sent has come back, 0 to 1; `None` when that cannot be said.
         remaining: seconds the upload still takes, estimated by its pace and the quota; `None` when nothing can be said.
+        at_least: seconds the upload still takes at least: `remaining` once that is known, before that what the calls
+            take when reading costs nothing; `None` for a source of unknown length, whose end cannot be foreseen.
     """
 
     read: int
@@ -301,6 +303,7 @@ class Progress:
     share_read: float | None = None
     share_staged: float | None = None
     remaining: float | None = None
+    at_least: float | None = None
     share_sent: float | None = None
     share_prepared: float | None = None
 

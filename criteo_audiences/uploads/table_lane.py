@@ -55,6 +55,11 @@ class TableRun(RowCounts):
         """The files that are read, once it has begun."""
         return self._reader.files
 
+    @property
+    def length(self) -> int | None:
+        """Values that there are, about, once it has begun; `None` when nobody knows before they are read."""
+        return self._expected if self._is_countable else None
+
     def share(self) -> float | None:
         """How much has been read, 0 to 1; `None` as long as that is not known.
 
@@ -64,9 +69,9 @@ class TableRun(RowCounts):
             return 1.0
         if self._remaining is not None:
             return self._cut / max(1, self._remaining)
-        if self._is_staged or not (self._expected and self._is_countable):
+        if self._is_staged or not self.length:
             return None
-        return min(1.0, self.read / self._expected)
+        return min(1.0, self.read / self.length)
 
     def to_send(self) -> int | None:
         """Identifiers to send, once that can be said before the first batch; `None` until then.
@@ -75,7 +80,7 @@ class TableRun(RowCounts):
         """
         if self._remaining is not None or self._is_staged:
             return self._remaining
-        return self._expected if self._is_countable else None
+        return self.length
 
     def staged(self) -> float | None:
         """How much has been read of a table that is read before its first batch, 0 to 1; `None` for any other table."""
@@ -87,9 +92,7 @@ class TableRun(RowCounts):
     def seen(self) -> int:
         """Values taken in; about, while a table is read before its first batch."""
         exact = self._reader.staged_values or self.read
-        if exact or not (self._expected and self._is_countable):
-            return exact
-        return round(self._expected * (self.staged() or 0.0))
+        return exact or round((self.length or 0) * (self.staged() or 0.0))
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
         """Yields what was read; leaving it early interrupts the engine and waits until it has cleaned up."""
@@ -175,7 +178,14 @@ class TableLane(Lane):
 
     def progress(self) -> LaneProgress:
         """See `Lane.progress`."""
-        return LaneProgress(seen=self._run.seen(), share=self._run.share(), staged=self._run.staged())
+        length, is_staged = self._run.length, self._plan.staged
+        return LaneProgress(
+            seen=self._run.seen(),
+            share=self._run.share(),
+            staged=self._run.staged(),
+            length=length,
+            is_open_ended=length is None and not (self._table.rereadable and (is_staged or not self._run.columns)),
+        )
 
     @property
     def opt_outs(self) -> OptOutCount | None:

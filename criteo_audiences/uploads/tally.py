@@ -77,6 +77,11 @@ class Tally:
         self._began = self._since = now()
         self._read_at: float | None = None
 
+    def expect_window(self, window: tuple[int, float] | None) -> None:
+        """Takes the calls that the quota allows within so many seconds, and shows progress for the first time."""
+        self.meter.note_window(window)
+        self.show_progress()
+
     async def plan(self, _: Batch) -> None:
         """Counts a batch that a dry run would send."""
         self.planned += 1
@@ -165,10 +170,10 @@ class Tally:
     def progress(self) -> Progress:
         """Returns how far the upload is."""
         read, rows, sent = self._lane.progress(), self._lane.rows, self._outcome.sent
-        expected = self._expected(read)
-        before, prepared = 0.0, None
+        expected, before, prepared = self._expected(read), 0.0, None
         if read.staged and read.share is None:
             before, prepared = self.time_left.before_first_batch(read.staged, self._now())
+        remaining = None if expected is None else self._remaining(before, expected - sent)
         return Progress(
             read=read.seen,
             rejected=rows.rejected.total(),
@@ -185,7 +190,8 @@ class Tally:
             share_staged=read.staged,
             share_prepared=prepared,
             share_sent=None if expected is None else min(1.0, sent / expected) if expected else 1.0,
-            remaining=None if expected is None else self._remaining(before, expected - sent),
+            remaining=remaining,
+            at_least=self._at_least(read) if remaining is None else remaining,
         )
 
     def _expected(self, read: LaneProgress) -> float | None:
@@ -195,7 +201,7 @@ class Tally:
         if self._read_at is not None or (read.staged and read.share is not None):  # all of it is read
             return kept
         if read.staged is None:
-            return kept / read.share if read.share else None
+            return kept / read.share if read.share else read.length
         return DISTINCT * read.seen / read.staged if read.staged else None
 
     def _remaining(self, before: float, left: float) -> float | None:
@@ -213,6 +219,17 @@ class Tally:
             return before
         size = self._outcome.sent / self.batches if self._outcome.sent else self._options.batch_size
         return before + self.time_left.for_batches(left / size, self._moment())
+
+    def _at_least(self, read: LaneProgress) -> float | None:
+        """Returns seconds that the upload still takes, however fast the source is read; `None` when it may never end.
+
+        Args:
+            read: how far the source has been read.
+        """
+        if read.is_open_ended:
+            return None
+        batches = 0.0 if self._options.dry_run else max(1.0, DISTINCT * (read.length or 0) / self._options.batch_size)
+        return self.time_left.for_batches(batches, self._moment())
 
     def _moment(self) -> Moment:
         meter = self.meter

@@ -80,7 +80,8 @@ class ValueLane(Lane):
     def progress(self) -> LaneProgress:
         """See `Lane.progress`; an iterable that does not know its length cannot say how much has been read."""
         read = self._preparation.read
-        return LaneProgress(seen=read, share=min(1.0, read / self._length) if self._length else None)
+        share = min(1.0, read / self._length) if self._length else None
+        return LaneProgress(seen=read, share=share, length=self._length, is_open_ended=self._length is None)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -123,6 +123,7 @@ PHASES = [
     attrs.evolve(at(100_000, 0.999, 100.0), is_waiting=True, waited=40.0),
     attrs.evolve(at(100_000, 0.999, 100.0), waited=40.0),
     attrs.evolve(at(50), remaining=None),
+    attrs.evolve(at(2), in_flight=0, at_least=40_000.0),
 ]
 
 
@@ -134,7 +135,9 @@ def test_the_bar_fits(progress: Progress | None, columns: int) -> None:
     assert len(line) <= columns
     if columns >= 79:
         phase = "opening" if progress is None else progress.phase
-        assert re.match(rf"{phase} +(\d+|\?) %  [\u2588\u2591]{{12}}  +[0-9:]+  .*left", line), line
+        assert re.match(rf"{phase} +(\d+|\?) %  [\u2588\u2591]{{12}}  +[0-9:]+  (≥ )?(\d.* left|end unknown)", line), (
+            line
+        )
 
 
 def test_the_bar_names_the_phase_and_the_wait() -> None:
@@ -145,6 +148,24 @@ def test_the_bar_names_the_phase_and_the_wait() -> None:
         "reading    61 %  #######-----   0:09  13 s left    5,000 sent"
     )
     assert bar_line(PHASES[5], 79).endswith("27:46:40  2 min left   waiting for the quota")
+
+
+@pytest.mark.parametrize(
+    ("progress", "words", "plain"),
+    [
+        (None, "≥ 1 s left", ">= 1 s left"),
+        (attrs.evolve(at(2), at_least=0.0), "≥ 1 s left", ">= 1 s left"),
+        (attrs.evolve(at(2), at_least=64.0), "≥ 1 min left", ">= 1 min left"),
+        (attrs.evolve(at(2, 0.1, 50.0), at_least=50.0), "46 s left", "46 s left"),
+        (at(2), "end unknown", "end unknown"),
+    ],
+)
+def test_the_bar_says_how_long_at_least_before_it_can_say_how_long(
+    progress: Progress | None, words: str, plain: str
+) -> None:
+    """From its first second on; a source of unknown length has no end that could be foreseen."""
+    assert f"  {words}" in bar_line(progress, 79, since=4.0)
+    assert f"  {plain}" in bar_line(progress, 79, since=4.0, plain=True)
 
 
 def test_the_bar_of_a_terminal_has_a_clock_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 import attrs
@@ -206,6 +206,23 @@ async def test_progress_never_goes_back(fake_amend: Fake) -> None:
     assert len(told) > report.batches + 2
     assert last == last | {"read": 97, "rejected": 1, "duplicates": 1, "sent": 95, "valid": 95, "in_flight": 0}
     assert max(each.in_flight for each in told) <= 4
+
+
+@pytest.mark.parametrize(
+    ("rows", "ends"), [(emails(95), True), ((each for each in emails(95)), False)], ids=["list", "generator"]
+)
+async def test_what_is_left_is_said_from_the_first_moment_on(
+    fake_amend: Fake, rows: Iterable[str], *, ends: bool
+) -> None:
+    """Of a source that knows its length; the end of another one cannot be foreseen before it has come."""
+    told: list[Progress] = []
+    settings = options_of(batch_size=10, on_progress=told.append)
+    await asyncio.to_thread(run_in_virtual_time, upload(fake_amend(latency=0.6), LIST, rows, settings))
+    assert (told[0].read, told[0].batches, told[0].in_flight) == (0, 0, 0)
+    assert [each.at_least is not None for each in told[:2]] == [ends, ends]
+    assert all(each.remaining is None or each.at_least == each.remaining for each in told)
+    assert (told[0].remaining is not None) == ends
+    assert told[-1].at_least == told[-1].remaining == 0.0
 
 
 @pytest.mark.parametrize("called_at", [0, 1, 3, 5])
