@@ -1,6 +1,7 @@
 """The client: builds the session, offers the services, owns their lifetime."""
 
 import hashlib
+import inspect
 import os
 import re
 import ssl as tls
@@ -25,7 +26,7 @@ from criteo_audiences.session import (
     TokenSource,
 )
 from criteo_audiences.session.transport import check_base_url, check_proxy
-from criteo_audiences.validation import require_plain_function, require_range
+from criteo_audiences.validation import advised, hinted, require_known, require_plain_function, require_range
 from criteo_audiences.version import __version__
 
 if TYPE_CHECKING:  # a service is imported when it is first asked for: who uses one does not wait for three
@@ -42,6 +43,11 @@ _API_VERSION: Final = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])|experimental")
 _LONGEST_TIMEOUT: Final = 3_600
 _DEFAULT_BASE_URL: Final = "https://api.criteo.com"
 _DEFAULT_API_VERSION: Final = "2026-07"
+
+HOW_TO_LOG_IN: Final = (
+    "; a login is given as CriteoClient(ClientCredentials(client_id=..., client_secret=...)), or as variables of the "
+    "environment to CriteoClient.from_env()"
+)
 
 
 class CriteoClient:
@@ -72,6 +78,7 @@ class CriteoClient:
         ConfigurationError: naming the argument and what it may be.
     """
 
+    @advised(HOW_TO_LOG_IN)
     def __init__(
         self,
         credentials: TokenSource,
@@ -122,6 +129,7 @@ class CriteoClient:
         )
 
     @classmethod
+    @hinted
     def from_env(cls, *, profile: str | None = None, **options: Any) -> Self:
         """Builds a client from the environment, or from a named profile.
 
@@ -143,6 +151,7 @@ class CriteoClient:
         """
         from criteo_audiences.settings import read_login, read_shared_quota  # noqa: PLC0415
 
+        require_known(options, inspect.signature(cls).parameters, f"{cls.__name__}.from_env", HOW_TO_LOG_IN)
         login = read_login(os.environ, profile)
         options.setdefault("base_url", login.base_url or _DEFAULT_BASE_URL)
         options.setdefault("api_version", login.api_version or _DEFAULT_API_VERSION)

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
-from types import MappingProxyType
-from typing import Any, Final
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -231,7 +231,7 @@ class ContactLists:
         self, segment_id: str, source: Source, check: SegmentCheck | None, options: UploadOptions
     ) -> AbstractAsyncContextManager[UploadStream]:
         """See a service's `stream_contact_list`."""
-        return self._streamed(self._destination(segment_id), source, check, options)
+        return _Block(self._streamed(self._destination(segment_id), source, check, options))
 
     @asynccontextmanager
     async def _streamed(
@@ -321,6 +321,31 @@ class _Clearing:
 
 _SLOTS: "Final[WeakKeyDictionary[Session, Slots]]" = WeakKeyDictionary()
 """Of each client: what its services' uploads have in flight together."""
+
+
+class _Block(AbstractAsyncContextManager[UploadStream]):
+    """The block of an upload that hands out its results; says how it is entered to who tries another way."""
+
+    def __init__(self, block: AbstractAsyncContextManager[UploadStream]) -> None:
+        self._block = block
+
+    async def __aenter__(self) -> UploadStream:
+        return await self._block.__aenter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._block.__aexit__(kind, error, trace)
+
+    if not TYPE_CHECKING:  # for type checkers it has none of these
+
+        def _refuse(self, *_: object) -> NoReturn:
+            raise TypeError(
+                "A stream is entered with `async with ms.stream_contact_list(...) as results:`, and then read with "
+                "`async for batch in results:`."
+            )
+
+        __enter__ = __exit__ = __iter__ = __aiter__ = _refuse
 
 
 def _slots_of(session: Session) -> Slots:

@@ -1,11 +1,15 @@
-"""What bulk calls and searches return."""
+"""What bulk calls and searches return, and what the segments and audiences that they make must have."""
 
+from collections.abc import Mapping
+from types import NoneType
 from typing import Any, Generic, TypeVar
 
+import attrs
 from attrs import field, frozen
 
-from criteo_audiences.errors import PartialFailureError
-from criteo_audiences.models import Problem
+from criteo_audiences.errors import ConfigurationError, PartialFailureError
+from criteo_audiences.models import Problem, Unset
+from criteo_audiences.validation import require_change, require_kind, require_text
 
 T = TypeVar("T")
 
@@ -154,3 +158,48 @@ class Page(Generic[T]):
     offset: int | None = None
     places: int | None = None
     warnings: tuple[Problem, ...] = ()
+
+
+def require_naming(name: object, description: object) -> None:
+    """Refuses a name without a letter and a description that is no text; an update may leave either out.
+
+    Raises:
+        ConfigurationError: naming the field.
+    """
+    if not isinstance(name, Unset):
+        require_text(name, "name")
+    if not isinstance(description, (str, Unset, NoneType)):
+        raise ConfigurationError(f"description must be a str, not {type(description).__name__}.")
+
+
+def require_one_of(model: object, kinds: Mapping[str, type]) -> None:
+    """Refuses a model that does not have exactly one of some fields, of its own class.
+
+    Raises:
+        ConfigurationError: naming the fields and those found.
+    """
+    given = _given(model, kinds)
+    if len(given) != 1:
+        found = " and ".join(given) if given else "none"
+        raise ConfigurationError(f"Exactly one of {', '.join(kinds)} must be given; found {found}.")
+
+
+def require_changes_to_one(model: object, kinds: Mapping[str, type[attrs.AttrsInstance]]) -> None:
+    """Refuses an update with changes to several settings, or with settings in which nothing is to be changed.
+
+    Raises:
+        ConfigurationError: naming the fields and those found.
+    """
+    given = _given(model, kinds)
+    if len(given) > 1:
+        raise ConfigurationError(f"At most one of {', '.join(kinds)} may be given; found {' and '.join(given)}.")
+    for name in given:
+        require_change(getattr(model, name), name)
+
+
+def _given(model: object, kinds: Mapping[str, type]) -> list[str]:
+    values = {name: getattr(model, name) for name in kinds}
+    given = [name for name, value in values.items() if not isinstance(value, (Unset, NoneType))]
+    for name in given:
+        require_kind(values[name], kinds[name], name)
+    return given

@@ -1,6 +1,7 @@
 """Checks of a caller's arguments, before anything is sent."""
 
 import codecs
+import functools
 import inspect
 import math
 import re
@@ -8,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ContextDecorator
 from functools import partial
 from types import NoneType
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import attrs
 
@@ -16,6 +17,7 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import Unset, Word
 from criteo_audiences.rendering import nearest
 
+P = ParamSpec("P")
 T = TypeVar("T")
 W = TypeVar("W", bound=Word)
 _LONG_ID: Final = re.compile(r"[0-9]{1,19}")
@@ -182,43 +184,6 @@ def require_models(models: Iterable[T], kind: type[T], name: str) -> list[T]:
     return [require_kind(model, kind, f"each of {name}") for model in require_list(models, name)]
 
 
-def require_naming(name: object, description: object) -> None:
-    """Refuses a name without a letter and a description that is no text; an update may leave either out.
-
-    Raises:
-        ConfigurationError: naming the field.
-    """
-    if not isinstance(name, Unset):
-        require_text(name, "name")
-    if not isinstance(description, (str, Unset, NoneType)):
-        raise ConfigurationError(f"description must be a str, not {type(description).__name__}.")
-
-
-def require_one_of(model: object, kinds: Mapping[str, type]) -> None:
-    """Refuses a model that does not have exactly one of some fields, of its own class.
-
-    Raises:
-        ConfigurationError: naming the fields and those found.
-    """
-    given = _given(model, kinds)
-    if len(given) != 1:
-        found = " and ".join(given) if given else "none"
-        raise ConfigurationError(f"Exactly one of {', '.join(kinds)} must be given; found {found}.")
-
-
-def require_changes_to_one(model: object, kinds: Mapping[str, type[attrs.AttrsInstance]]) -> None:
-    """Refuses an update with changes to several settings, or with settings in which nothing is to be changed.
-
-    Raises:
-        ConfigurationError: naming the fields and those found.
-    """
-    given = _given(model, kinds)
-    if len(given) > 1:
-        raise ConfigurationError(f"At most one of {', '.join(kinds)} may be given; found {' and '.join(given)}.")
-    for name in given:
-        require_change(getattr(model, name), name)
-
-
 def require_change(model: attrs.AttrsInstance, subject: str = "An update") -> None:
     """Refuses an update that changes nothing, or sets to null what cannot be.
 
@@ -236,14 +201,6 @@ def require_change(model: attrs.AttrsInstance, subject: str = "An update") -> No
     for field, value in changes.items():
         if value is None and not field.metadata.get("nullable"):
             raise ConfigurationError(f"{field.name} cannot be taken away; leave it out to keep it as it is.")
-
-
-def _given(model: object, kinds: Mapping[str, type]) -> list[str]:
-    values = {name: getattr(model, name) for name in kinds}
-    given = [name for name, value in values.items() if not isinstance(value, (Unset, NoneType))]
-    for name in given:
-        require_kind(values[name], kinds[name], name)
-    return given
 
 
 def unique_ids(values: Iterable[str] | None) -> tuple[str, ...] | None:
@@ -346,20 +303,6 @@ def _is_id(value: object) -> bool:
     return isinstance(value, str) and bool(value)
 
 
-def require_known(given: Iterable[str], known: Iterable[str], function: str) -> None:
-    """Refuses a keyword that a function does not have, in the function's own name, and says which may be meant.
-
-    Raises:
-        TypeError: for the first of them.
-    """
-    names = list(known)
-    for name in given:
-        if name not in names:
-            near = nearest(name, names)
-            hint = f"; did you mean {near!r}?" if near else ""
-            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
-
-
 MEMORY_SIZE: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([KMGT]i?B)", re.IGNORECASE)
 _MOST_THREADS: Final = 256
 
@@ -418,3 +361,60 @@ def threads_of(value: object) -> int | None:
         raise ConfigurationError(f"threads must be a whole number, not {type(value).__name__}.")
     require_range(1 if value is None else value, "threads", least=1, most=_MOST_THREADS)
     return value
+
+
+def require_known(given: Iterable[str], known: Iterable[str], function: str, advice: str = "") -> None:
+    """Refuses a keyword that a function does not have, in the function's own name, and says which may be meant.
+
+    Args:
+        given: the keywords of the call.
+        known: those of the function.
+        function: its name.
+        advice: what to do where no keyword is like it.
+
+    Raises:
+        TypeError: for the first of them.
+    """
+    names = list(known)
+    for name in given:
+        if name not in names:
+            hint = f"; did you mean {near!r}?" if (near := nearest(name, names)) else advice
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
+
+
+def hinted(make: Callable[P, T], advice: str | None = None) -> Callable[P, T]:
+    """Lets a call that does not fit its function say which keyword may be meant, or which ones there are.
+
+    Args:
+        make: the function.
+        advice: what to do where no keyword is like the one given; left out, the function's keywords.
+    """
+    signature = inspect.signature(make)
+    parameters = {name: each.kind for name, each in signature.parameters.items() if name not in {"self", "cls"}}
+    known = [name for name, kind in parameters.items() if kind is not inspect.Parameter.VAR_KEYWORD]
+    is_open = len(known) < len(parameters)
+    function = make.__qualname__.removesuffix(".__init__") if make.__name__ == "__init__" else make.__name__
+    more = f"; it takes {', '.join(f'{name}=' for name in known)}" if advice is None else advice
+
+    @functools.wraps(make)
+    def made(*args: P.args, **keywords: P.kwargs) -> T:
+        if not is_open:
+            require_known(keywords, known, function, more)
+        try:
+            signature.bind(*args, **keywords)
+        except TypeError as error:
+            raise TypeError(f"{function}(): {error}{more}") from None
+        return make(*args, **keywords)
+
+    return made
+
+
+def advised(advice: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Decorates like `hinted`, with the advice."""
+    return lambda make: hinted(make, advice)
+
+
+def hinted_class(kind: type[T]) -> type[T]:
+    """Lets a class say of a call that does not fit what `hinted` says of one."""
+    kind.__init__ = hinted(kind.__init__)  # type: ignore[method-assign]
+    return kind

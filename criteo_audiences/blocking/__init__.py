@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Self
 from criteo_audiences import CriteoClient as AsyncClient
 from criteo_audiences.blocking.portal import Portal
 from criteo_audiences.blocking.twins import Search, UploadStream, blocking, like
+from criteo_audiences.client import HOW_TO_LOG_IN
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.meter import OnEvent
 from criteo_audiences.models import RateLimit
 from criteo_audiences.session import Quota, RateLimiter, RetryPolicy, TokenSource
+from criteo_audiences.validation import advised
 
 if TYPE_CHECKING:
     from criteo_audiences.blocking.services import CommerceGrid, MarketingSolutions, RetailMedia
@@ -51,6 +53,7 @@ class CriteoClient:
         ConfigurationError: naming the argument and what it may be.
     """
 
+    @advised(HOW_TO_LOG_IN)
     def __init__(
         self,
         credentials: TokenSource,

@@ -217,9 +217,9 @@ def like(method: object) -> Callable[[F], F]:
 def _wrapped(portal: Portal, value: Any, caller: Caller) -> Any:
     if isinstance(value, endpoints.Search):
         return Search(portal, value)
-    if isinstance(value, AsyncIterable):
-        return portal.iterate(value)
-    return _streamed(portal, value, caller)
+    if isinstance(value, AbstractAsyncContextManager):
+        return _streamed(portal, value, caller)
+    return portal.iterate(value)
 
 
 @contextmanager

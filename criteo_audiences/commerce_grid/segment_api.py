@@ -9,7 +9,7 @@ from attrs import field, frozen
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, Unset, Word, nullable
 from criteo_audiences.rendering import ShownInNotebooks
-from criteo_audiences.results import BulkResult
+from criteo_audiences.results import BulkResult, require_naming
 from criteo_audiences.segment_match import Wanted, ensure_contact_list
 from criteo_audiences.session.endpoints import (
     Search,
@@ -28,7 +28,6 @@ from criteo_audiences.validation import (
     require_ids,
     require_kind,
     require_models,
-    require_naming,
     require_text,
     text_field,
 )

@@ -11,7 +11,7 @@ from criteo_audiences.marketing_solutions.models import InMarketCreate, Location
 from criteo_audiences.marketing_solutions.words import to_country
 from criteo_audiences.models import UNSET, Application, Problem, Unset, nullable, of_envelope
 from criteo_audiences.rendering import ShownInNotebooks
-from criteo_audiences.results import BulkResult
+from criteo_audiences.results import BulkResult, require_naming, require_one_of
 from criteo_audiences.session.codec import unstructure
 from criteo_audiences.session.endpoints import (
     Search,
@@ -31,8 +31,6 @@ from criteo_audiences.validation import (
     require_ids,
     require_kind,
     require_models,
-    require_naming,
-    require_one_of,
     require_text,
 )
 

@@ -32,14 +32,12 @@ from criteo_audiences.marketing_solutions.words import (
 )
 from criteo_audiences.models import UNSET, Unset, int64, nullable
 from criteo_audiences.rendering import ShownInNotebooks
+from criteo_audiences.results import require_changes_to_one, require_naming, require_one_of
 from criteo_audiences.validation import (
     id_field,
     require_change,
-    require_changes_to_one,
     require_models,
-    require_naming,
     require_number,
-    require_one_of,
     require_order,
     require_text,
     require_whole,

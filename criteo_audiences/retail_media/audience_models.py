@@ -9,6 +9,7 @@ from criteo_audiences.algebra import Expression, require_expression, require_exp
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, Problem, Unset, Word, nullable, of_envelope
 from criteo_audiences.rendering import ShownInNotebooks
+from criteo_audiences.results import require_naming
 from criteo_audiences.retail_media.models import Channel, EventsCreate
 from criteo_audiences.validation import (
     choose,
@@ -16,7 +17,6 @@ from criteo_audiences.validation import (
     require_change,
     require_kind,
     require_list,
-    require_naming,
     require_text,
 )
 

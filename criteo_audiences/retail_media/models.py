@@ -8,14 +8,12 @@ from attrs import field, frozen
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import UNSET, IdentifierType, Unset, Word, nullable
 from criteo_audiences.rendering import ShownInNotebooks
+from criteo_audiences.results import require_changes_to_one, require_naming, require_one_of
 from criteo_audiences.validation import (
     choose,
     id_field,
     number_field,
     require_change,
-    require_changes_to_one,
-    require_naming,
-    require_one_of,
     require_order,
     require_text,
     unique_ids,

@@ -29,7 +29,7 @@ from criteo_audiences.errors import (
 )
 from criteo_audiences.loops import Clock, LoopLock
 from criteo_audiences.session.quota import Quota, RateLimiter
-from criteo_audiences.validation import require_text
+from criteo_audiences.validation import hinted_class, require_text
 
 _LONGEST_LIFE: Final = 86_400.0
 _LONGEST_TOKEN: Final = 16 * 1024
@@ -83,6 +83,7 @@ class TokenSource(Protocol):
         """
 
 
+@hinted_class
 @frozen(kw_only=True)
 class ClientCredentials:
     """The OAuth client-credentials grant: an application acting for itself.
@@ -121,6 +122,7 @@ class ClientCredentials:
         return read_token(await ask_for_token(grant, form))
 
 
+@hinted_class
 @frozen
 class StaticToken:
     """A token obtained elsewhere, used until Criteo refuses it.

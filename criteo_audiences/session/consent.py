@@ -29,7 +29,7 @@ from criteo_audiences.session.auth import (
 )
 from criteo_audiences.session.network import read_url
 from criteo_audiences.session.quota import Quota
-from criteo_audiences.validation import require_range
+from criteo_audiences.validation import hinted_class, require_range
 
 OnRotate = Callable[[str], Awaitable[None]]
 """Stores a new refresh token; awaited before the token is used."""
@@ -141,6 +141,7 @@ async def _stored(on_rotate: OnRotate, token: str) -> None:
     raise failed  # outside the `except` block, so that the function's own exception is not its context
 
 
+@hinted_class
 @define(kw_only=True, eq=False)
 class RefreshToken(_Consented):
     """The OAuth refresh-token grant: an application acting for a user who has consented.
@@ -166,6 +167,7 @@ class RefreshToken(_Consented):
         require_secret(self.refresh_token, "refresh_token")
 
 
+@hinted_class
 @define(kw_only=True, eq=False)
 class AuthorizationCode(_Consented):
     """The OAuth authorization-code grant: the code of a user who has just consented, exchanged once.

@@ -14,11 +14,12 @@ from attrs import define, field, frozen
 from criteo_audiences.errors import ConfigurationError, QuotaWaitError
 from criteo_audiences.loops import MOVED, Clock, HomeLoop, SystemClock, Timer
 from criteo_audiences.models import RateLimit
-from criteo_audiences.validation import require_range
+from criteo_audiences.validation import hinted_class, require_range
 
 MOST_CALLS: Final = 1_000_000
 
 
+@hinted_class
 @frozen
 class Quota:
     """The calls that the application may make.

@@ -19,7 +19,7 @@ from criteo_audiences.errors import (
 from criteo_audiences.meter import CallEnd
 from criteo_audiences.models import ProblemType
 from criteo_audiences.session.protocol import Request
-from criteo_audiences.validation import require_range
+from criteo_audiences.validation import hinted_class, require_range
 
 # RFC 9110 §15.5.9, §15.6: statuses that say nothing about the request itself.
 # Gateways of content networks answer 520 to 524 and 529 when the origin server does not answer.
@@ -27,6 +27,7 @@ _PASSING: Final = frozenset({408, 500, 502, 503, 504, *range(520, 525), 529})
 _DAY: Final = 86_400
 
 
+@hinted_class
 @frozen(kw_only=True)
 class RetryPolicy:
     """Exponential back-off with full jitter, bounded by attempts and by time (Criteo's advice: 1 s, 2 s, 4 s …).

@@ -1,7 +1,5 @@
 """A table as a source of identifiers (files, a query, or what speaks Arrow), and what an upload takes from it."""
 
-import functools
-import inspect
 import os
 import re
 from collections import Counter
@@ -16,7 +14,7 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import OptOutCount, Reject, Rule
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables.files.paths import STREAM, given_paths, is_read_once, name_of, shown_paths
-from criteo_audiences.validation import encoding_of, memory_limit_of, require_known, skip_rows_of, threads_of
+from criteo_audiences.validation import encoding_of, hinted, memory_limit_of, skip_rows_of, threads_of
 
 if TYPE_CHECKING:
     from criteo_audiences.tables.files.pipes import OpenStream
@@ -27,18 +25,6 @@ T = TypeVar("T")
 FilePath = str | os.PathLike[str]
 
 _UNENCODABLE = re.compile("[\ud800-\udfff]")
-
-
-def _hinted(make: Callable[P, T]) -> Callable[P, T]:
-    """Lets a call with a keyword that there is not say which may be meant."""
-    known = tuple(inspect.signature(make).parameters)
-
-    @functools.wraps(make)
-    def made(*args: P.args, **keywords: P.kwargs) -> T:
-        require_known(keywords, known, make.__name__)
-        return make(*args, **keywords)
-
-    return made
 
 
 @frozen(kw_only=True)
@@ -74,7 +60,7 @@ class Table:
     memory_limit: str | None = field(default=None, converter=memory_limit_of)
 
     @classmethod
-    @_hinted
+    @hinted
     def from_file(
         cls,
         path: FilePath | Iterable[FilePath],
@@ -127,7 +113,7 @@ class Table:
         )
 
     @classmethod
-    @_hinted
+    @hinted
     def from_stream(
         cls,
         stream: Any,
@@ -175,7 +161,7 @@ class Table:
         )
 
     @classmethod
-    @_hinted
+    @hinted
     def from_query(
         cls,
         query: str,
@@ -212,7 +198,7 @@ class Table:
         )
 
     @classmethod
-    @_hinted
+    @hinted
     def from_arrow(
         cls,
         stream: Any,

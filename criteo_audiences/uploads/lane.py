@@ -155,7 +155,9 @@ def open_source(source: object) -> OpenSource:
         return _AsyncReading(source)
     if isinstance(source, Iterable):
         return _IterableReading(source)
-    raise TypeError(f"a source must be an iterable or async iterable of str, or a file; not {type(source).__name__}")
+    way = "; call it" if callable(source) else "; await it" if asyncio.iscoroutine(source) else ""
+    kind = type(source).__name__
+    raise TypeError(f"a source must be an iterable or async iterable of str, or a file; not {kind}{way}")
 
 
 def refuse_lookalikes(values: object, what: str) -> None:

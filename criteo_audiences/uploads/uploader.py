@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sized
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import anyio
 from anyio import to_thread
@@ -69,6 +69,11 @@ class UploadStream:
         """Whether, as things stand, starting the same upload again would send only what is missing."""
         recorder = self._upload.recorder
         return recorder.path is not None and recorder.acknowledged > 0 and not recorder.completed
+
+    if not TYPE_CHECKING:  # for type checkers it has none
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("The results of an upload are iterated over with `async for batch in results:`.")
 
     def __aiter__(self) -> "UploadStream":
         return self

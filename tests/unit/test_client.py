@@ -19,6 +19,7 @@ from criteo_audiences import (
     RetryPolicy,
     StaticToken,
 )
+from criteo_audiences.blocking import CriteoClient as BlockingClient
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.session import AccessToken, Event, LocalRateLimiter
 
@@ -448,3 +449,73 @@ async def test_an_id_that_moves_through_the_path_is_refused(segment_id: str) -> 
     async with CriteoClient(StaticToken("token"), base_url="http://127.0.0.1:9") as criteo:
         with pytest.raises(ConfigurationError, match="segment_id"):
             await criteo.marketing_solutions.get_contact_list_statistics(segment_id)
+
+
+LOGIN = (
+    "; a login is given as CriteoClient(ClientCredentials(client_id=..., client_secret=...)), or as variables of the"
+)
+
+
+@pytest.mark.parametrize(
+    "client", [CriteoClient, BlockingClient, CriteoClient.from_env], ids=["async", "blocking", "env"]
+)
+def test_a_client_that_is_called_wrongly_says_how_a_login_is_given(client: Any) -> None:
+    """Whether the login stands in keywords of its own, or a keyword is misspelled."""
+    with pytest.raises(
+        TypeError, match=r"got an unexpected keyword argument 'client_id'; a login is given as .*from_env"
+    ):
+        client(client_id="planted-id", client_secret="planted-secret")
+    with pytest.raises(TypeError, match="'base_ulr'; did you mean 'base_url'"):
+        client(base_ulr="https://api.criteo.com")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (CriteoClient, "CriteoClient(): missing a required argument: 'credentials'" + LOGIN),
+        (lambda: CriteoClient("planted-id", "planted-secret"), "CriteoClient(): too many positional arguments" + LOGIN),
+        (lambda: CriteoClient.from_env("prod"), "from_env(): too many positional arguments; it takes profile="),
+        (lambda: ClientCredentials(client_id="id", secret="s"), "argument 'secret'; did you mean 'client_secret'?"),
+        (lambda: ClientCredentials("id", "s"), "too many positional arguments; it takes client_id=, client_secret="),
+        (
+            lambda: ClientCredentials(client_id="id"),
+            "missing a required argument: 'client_secret'; it takes client_id=",
+        ),
+        (lambda: Quota(call=250), "Quota() got an unexpected keyword argument 'call'; did you mean 'calls'?"),
+        (
+            lambda: RetryPolicy(max_retries=3),
+            "RetryPolicy() got an unexpected keyword argument 'max_retries'; it takes",
+        ),
+        (StaticToken, "StaticToken(): missing a required argument: 'value'"),
+    ],
+)
+def test_a_call_that_does_not_fit_says_what_does(make: Any, message: str) -> None:
+    """In one line, which shows no value."""
+    with pytest.raises(TypeError) as caught:
+        make()
+    assert message in str(caught.value)
+    assert "planted" not in str(caught.value)
+
+
+async def test_a_stream_says_how_it_is_entered() -> None:
+    """`with` and `async for` are taken for it."""
+    async with CriteoClient(TOKEN) as criteo:
+        stream: Any = criteo.marketing_solutions.stream_contact_list("1", ["a@b.co"], hash="sha256")
+        message = r"entered with `async with ms.stream_contact_list\(...\) as results:`"
+        with pytest.raises(TypeError, match=message), stream:
+            pass
+        with pytest.raises(TypeError, match=message):
+            async for _ in stream:
+                pass
+
+
+async def test_the_results_of_a_stream_say_how_they_are_read(sandbox: Sandbox) -> None:
+    """A plain `for` is taken for it."""
+    async with CriteoClient(sandbox.credentials, base_url=sandbox.url) as criteo:
+        stream = criteo.marketing_solutions.stream_contact_list(sandbox.add_contact_list(), ["a@b.co"], hash="sha256")
+        async with stream as results:
+            wrong: Any = results
+            assert [batch.ok async for batch in results] == [True]
+            with pytest.raises(TypeError, match="`async for batch in results:`"):
+                iter(wrong)
+        assert results.report.valid == 1
