@@ -100,6 +100,7 @@ def too_long(name: str) -> ConfigurationError:
 
 _COMMON: Final = ",;\t|"
 _RARE: Final = "^~\x01"
+_NEVER_KNOWN: Final = "!#$*/=`{}"  # these divide no cells here, but an address may hold them
 _COMPARED_LINES: Final = 200
 # Spreadsheets widen the line to all their columns (`sep=;;;;`), people put spaces around its sign.
 _HINT = re.compile(r'"?sep *= *([^\w\s"]|\t)\1* *"?[,;\t|]*\s*', re.IGNORECASE)
@@ -292,10 +293,11 @@ def _require_one_delimiter(
     rows = list(_outside_cells(following))
     holding = sum(1 for line in rows if _ADDRESS.search(line.text) or (is_phone and _has_digits(line.text)))
     bare = _QUOTED.sub("", header.text)
-    for other in _COMMON + _RARE:
+    for other in _COMMON + _RARE + _NEVER_KNOWN:
         if other in bare:
             continue
-        hidden = [line for line in rows if _hides(line.text, other, delimiter, is_phone=is_phone)]
+        divides_phones = is_phone and other not in _NEVER_KNOWN  # `030/1234567` is one number
+        hidden = [line for line in rows if _hides(line.text, other, delimiter, is_phone=divides_phones)]
         if hidden and len(hidden) >= max(len(hidden), holding) * _DELIMITED:
             way = header_hint(likely()) or (
                 " Name every column in the header, or give values that hold the character themselves as a list."

@@ -157,16 +157,19 @@ def _opened(line: str, delimiter: str, width: int) -> tuple[int, list[tuple[int,
 def _continued(line: str, delimiter: str, opened_at: int, width: int) -> list[tuple[int, str]]:
     """Returns cells of a line that goes on with a quoted cell, if quotes meant nothing: in it, and beyond the header.
 
-    A line that is all of it in the cell and has no delimiter is one of text, unless the row is too long.
+    A line without a delimiter in the cell is one of text, unless it has the header's cells by itself or its row is too
+    long. In a row that is too long, the cells after the quoted one may stand in other columns than in their own line.
     """
     inside = _QUOTED.match(line)[0]  # type: ignore[index]  # it matches anything
     found = inside.split(delimiter)
-    after = _without_delimiters(line[len(inside) + 1 :], delimiter).split(delimiter)[1:]
-    beyond = list(enumerate(after, len(found)))[max(0, width - opened_at - 1) :]
-    if len(found) == 1 < width and not any(cell.strip(' "') for _, cell in beyond):
+    after = list(enumerate(_without_delimiters(line[len(inside) + 1 :], delimiter).split(delimiter)[1:], len(found)))
+    total = len(found) + len(after)
+    beyond = after[max(0, width - opened_at - 1) :]
+    if len(found) == 1 < width != total and not beyond:
         return []
     cells = list(enumerate(found))
-    return [*cells, *beyond, *_from_the_right(cells, len(found) + len(after), width)]
+    moved = after if beyond and len(found) != opened_at + 1 else beyond
+    return [*cells, *moved, *_from_the_right(cells, total, width)]
 
 
 def _from_the_right(cells: list[tuple[int, str]], total: int, width: int) -> list[tuple[int, str]]:

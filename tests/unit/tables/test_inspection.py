@@ -319,6 +319,10 @@ BY_A_LIST = "Name every column in the header, or give values that hold the chara
         ("email\nAnn\x01planted@b.co\n", ("2", "the character U+0001", "1", BY_A_LIST)),
         ('email\n5" tall|planted@b.co\n"Bob"|c@d.co\n', ("2", "'|'", "1", BY_A_LIST)),
         *((f"email\nAnn{sign}planted@b.co\nBob{sign}c@d.co\n", ("2", f"'{sign}'", "1", BY_A_LIST)) for sign in "|^~;,"),
+        *(
+            (f"email\n12{sign}planted@b.co\n13{sign}c@d.co\n", ("2", f"'{sign}'", "1", BY_A_LIST))
+            for sign in "!#$*/=`{}"
+        ),
     ],
 )
 def test_a_delimiter_that_the_header_lacks_is_refused(content: str, found: tuple[str, ...], desk: Any) -> None:
@@ -329,6 +333,19 @@ def test_a_delimiter_that_the_header_lacks_is_refused(content: str, found: tuple
     assert str(caught.value) == (
         f"Line {line} of crm.csv divides its cells by {sign}, which line {header}, its header, does not. {way}"
     )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "phone\n030/1234567 / 089/7654321\n+1 415 555 0134 #12345678\n",
+        "email\na/b@c.co\n" + "d@e.co\n" * 9,
+        "email,page\na@b.co,x.com/a@b.co\nc@d.co,x.com/c@d.co\n",
+    ],
+)
+def test_a_sign_that_numbers_and_a_few_addresses_hold_divides_nothing(content: str, desk: Any) -> None:
+    """Only where half of the rows with an address have it, it is a delimiter."""
+    assert desk.inspect(content).delimiter == ","
 
 
 @pytest.mark.parametrize("sign", [*"|^~;,"])

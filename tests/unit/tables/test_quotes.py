@@ -167,6 +167,10 @@ def test_rows_that_two_stray_quotes_may_have_hidden_are_noted(tmp_path: Path) ->
         'email,note\na@example.com,"""\nb@example.com",y\nc@example.com,z\n',
         'note,email\n"15, 16,a@example.com\n""",b@example.com\nx,c@example.com\n',
         'note,email\n"15\n16, 17,a@example.com\n18",b@example.com\nx,c@example.com\n',
+        'email,note\n"a@example.com","\nb@example.com",\nc@example.com,x\nd@example.com,x\n',
+        'email,note\n"a@example.com,\nb@example.com",x\nc@example.com,x\nd@example.com,x\n',
+        'email,note\n"a@example.com,\n""b@example.com",\nc@example.com,x\nd@example.com,x\n',
+        'n,email,note\n1,"a@example.com,2\n",b@example.com,\n3,c@example.com,x\n4,d@example.com,x\n',
     ],
 )
 def test_rows_are_noted_wherever_they_are_hidden(tmp_path: Path, text: str, end: str) -> None:
@@ -211,6 +215,7 @@ def test_a_cell_of_several_lines_is_nothing_to_note(tmp_path: Path) -> None:
             'address,email\n"1 High St\nLondon",a@example.com\n"x\n\ny",b@example.com\n',
             'n,note,email\n"1, or ""2""","a\nline, ""x""",a@example.com\n2,"z, y\n",b@example.com\n',
             'address,email\n"1 High St\nLondon",a@example.com,\n"x\ny",b@example.com,,\n',
+            'n,address,email\n1,"1 High St\nLondon",a@example.com,\n2,"x\ny",b@example.com,,\n',
             'note,x,email\n"a\nb","x, y",a@example.com\n"a\nb","x, y",b@example.com\n',
             'email,cc\na@example.com,"c@example.com\nd@example.com"\nb@example.com,\n',
         )
