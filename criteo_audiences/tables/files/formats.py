@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.identifiers import BLANKS
@@ -30,9 +30,6 @@ from criteo_audiences.tables.files.scan import Scan
 from criteo_audiences.tables.files.workspace import Content, write_copy
 from criteo_audiences.tables.header_words import listed, looks_like_data, shown
 from criteo_audiences.tables.table import DEFAULT_MEMORY_LIMIT
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 _QUOTED: Final = re.compile('(?:[^"]|"")*+')  # what stands within the quotes of a cell
 
@@ -313,7 +310,7 @@ def parquet_layout(
     files: Sequence[Path],
     name: str,
     workspace: Path,
-    engine: "DuckDBPyConnection | None" = None,
+    engine: Any = None,
     *,
     partitioned: bool = False,
 ) -> Layout:
@@ -343,7 +340,7 @@ def parquet_layout(
             raise OSError(f"{name} is damaged or no Parquet that can be read.") from None
 
 
-def _own_engine(workspace: Path, files: Sequence[Path]) -> "DuckDBPyConnection":
+def _own_engine(workspace: Path, files: Sequence[Path]) -> Any:
     return connect(workspace, threads=1, memory_limit=DEFAULT_MEMORY_LIMIT, files=files)
 
 

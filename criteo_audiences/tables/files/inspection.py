@@ -4,7 +4,7 @@ import codecs
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from attrs import evolve, frozen
 
@@ -15,9 +15,6 @@ from criteo_audiences.tables.files.paths import is_read_once, name_of, no_file, 
 from criteo_audiences.tables.files.pipes import OpenStream, arriving
 from criteo_audiences.tables.files.scan import HEAD, Scan
 from criteo_audiences.tables.files.workspace import CHUNK, Content, Interruption, write_copy
-
-if TYPE_CHECKING:
-    from duckdb import DuckDBPyConnection
 
 EXPECTED: Final = "CSV, TSV or JSON lines (plain, gzip or zstd), or Parquet"
 
@@ -128,7 +125,7 @@ class Asked:
     encoding: str | None = None
     partitioned: bool = False
     opened: OpenStream | None = None
-    engine: "DuckDBPyConnection | None" = None
+    engine: Any = None
 
     def refuse(self, name: str, what: str) -> None:
         """Refuses what is said of a file that is no text, or text without a header.
