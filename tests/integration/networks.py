@@ -16,6 +16,13 @@ HOST = "criteo.test"
 """A name that only the proxy can resolve: it takes every name for this machine."""
 
 
+def closed_port() -> int:
+    """Returns a port on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def server_context(authority: trustme.CA, *names: str, **options: object) -> ssl.SSLContext:
     """Returns what a server needs to show a certificate of the authority, for these names."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -2,7 +2,6 @@ import asyncio
 import base64
 import logging
 import os
-import socket
 import sys
 import traceback
 from collections.abc import AsyncIterator, Callable
@@ -18,7 +17,7 @@ import trustme
 from criteo_audiences import ConfigurationError, ConnectError, CriteoClient, RetryPolicy
 from criteo_audiences.sandbox import Sandbox
 
-from .networks import HOST, Proxy, server_context, trusting
+from .networks import HOST, Proxy, closed_port, server_context, trusting
 
 LOGIN = "planted-user:planted%40password"
 BASIC = base64.b64encode(b"planted-user:planted@password").decode()
@@ -273,13 +272,6 @@ async def test_a_proxy_that_fails_is_named_without_its_password(
     assert any("asyncio" in record.name for record in caplog.records)
     for secret in ("planted-user", "planted@password", "planted%40password", BASIC):
         assert not any(secret in each for each in said)
-
-
-def closed_port() -> int:
-    """Returns a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.mark.parametrize("body", [True, False])

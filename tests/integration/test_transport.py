@@ -24,6 +24,8 @@ from criteo_audiences.errors import (
 )
 from criteo_audiences.session import AiohttpTransport, Exchange, SystemClock
 
+from .networks import closed_port
+
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 Serve = Callable[..., Awaitable[int]]
 MEGABYTE = 1024 * 1024
@@ -266,13 +268,6 @@ async def test_answer_in_two_steps_is_waited_for(serve: Serve, make: Any) -> Non
 
     port = await serve(hesitate)
     assert (await make(timeout=0.5).send(exchange(port))).body == b"{}"
-
-
-def closed_port() -> int:
-    """Returns a port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def test_refused_connection_sent_nothing(make: Any) -> None:

@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from anyio.from_thread import start_blocking_portal
 
 from criteo_audiences.sandbox import Sandbox
 from tests.servers.redis_process import RedisProcess
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
 
 
 @pytest.fixture
@@ -32,3 +36,14 @@ def criteo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         patch.setenv("CRITEO_QUOTA_URL", redis.url)
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield sandbox
+
+
+@pytest.fixture(scope="module")
+def spark(criteo: Sandbox) -> "Iterator[SparkSession]":
+    """A Spark whose workers know the local Criteo."""
+    from tests.servers.spark_session import start, stop  # noqa: PLC0415 - most of these tests need no Spark
+
+    assert criteo.url
+    session = start()
+    yield session
+    stop(session)

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from criteo_audiences.sandbox import Sandbox
 from tests.kit import emails
 from tests.pages.test_pages import HOW_TO, blocks, commands, run, shell
-from tests.servers.spark_session import digests, start, stop
+from tests.servers.spark_session import digests
 
 ROWS = list(emails(3_000))
 PLACES = ("/exports/", "/var/log/criteo/", "s3://lake/")
@@ -30,15 +30,6 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas", "ignore::ResourceWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def spark(criteo: Sandbox) -> Iterator[SparkSession]:
-    """A Spark whose workers know the local Criteo."""
-    assert criteo.url
-    session = start()
-    yield session
-    stop(session)
 
 
 @pytest.fixture

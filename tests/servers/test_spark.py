@@ -7,7 +7,6 @@ import random
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,7 +18,7 @@ from criteo_audiences import InvalidIdentifierError, hash_email
 from criteo_audiences.integrations.spark import sha256_email
 from criteo_audiences.sandbox import Sandbox
 from tests.kit import AMENDING
-from tests.servers.spark_session import calls, digests, meanwhile, save, sender, start, stop, stream, until
+from tests.servers.spark_session import calls, digests, meanwhile, save, sender, stream, until
 
 ROWS = int(os.environ.get("SPARK_ROWS", "200000"))
 IDEAL = 40
@@ -40,15 +39,6 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas", "ignore::ResourceWarning"),
 ]
-
-
-@pytest.fixture(scope="module")
-def spark(criteo: Sandbox) -> Iterator[SparkSession]:
-    """One Spark for all tests."""
-    assert criteo.url
-    session = start()
-    yield session
-    stop(session)
 
 
 @pytest.fixture
