@@ -44,7 +44,6 @@ from null_server import Server, running
 Window = Literal["sliding", "fixed"]
 Case = Literal["latencies", "long", "slow-down", "503", "stall", "memory", "steps"]
 CALLS, PERIOD = 50, 2.0
-WINDOWS = 6
 BATCHES, BATCH = 290, 1_000
 LATENCIES = (0.02, 0.17, 0.5, 2.0)
 FIXED = (1, 2, 3, 4, 6, 8, 10, 12, 16, 24, 32, 48, 64)

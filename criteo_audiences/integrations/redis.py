@@ -169,7 +169,7 @@ class RedisQuota:
         self._wake(at_once=pause > 0)
 
     async def aclose(self) -> None:
-        """Tells the others what has ended, leaves them, and closes the connection."""
+        """Reports the ended calls to the other workers, leaves them, and closes the connection."""
         worker, self._worker = self._worker, None
         if worker is not None and worker.get_loop() is asyncio.get_running_loop():
             self._fail_all(ConfigurationError(_CLOSED))
@@ -213,7 +213,7 @@ class RedisQuota:
         elif self._lingering is None:
             try:
                 self._lingering = self._clock.call_later(self._linger, self._end_linger)
-            except RuntimeError:  # no event loop runs: the next turn tells it
+            except RuntimeError:  # no event loop runs: the next turn reports it
                 return
 
     def _end_linger(self) -> None:
@@ -231,7 +231,7 @@ class RedisQuota:
                 if timer is not None:
                     timer.cancel()
         except Exception as error:
-            self._fail_all(error)  # nobody is left waiting for a fault of ours
+            self._fail_all(error)  # a fault of ours leaves no caller waiting
             raise
         finally:
             await self._leave()
@@ -272,7 +272,7 @@ class RedisQuota:
         """Takes a turn with the others."""
         asked_at = self._clock.now()
         is_remembered = asked_at - self._heard_at < self._calls.hold + _LEASE
-        wrote_back, told = self._writes_back, self._calls.told()
+        wrote_back, news = self._writes_back, self._calls.news()
         report = self._calls.report(asked_at, everything=wrote_back)
         report |= {
             "epoch": self._epoch if is_remembered else "",
@@ -285,7 +285,7 @@ class RedisQuota:
         }
         answer = await self._server.run(self._script, self._keys, report)
         now = self._clock.now()
-        self._calls.forget(told)
+        self._calls.forget(news)
         has_forgotten = is_remembered and answer["epoch"] != self._epoch
         self._writes_back = has_forgotten and not wrote_back
         self._wait_for_window(asked_at + float(answer["opens"]), is_closed=answer["opens"] > 0, is_known=has_forgotten)
@@ -358,7 +358,7 @@ class RedisQuota:
         """Takes a turn without the others."""
         now = self._clock.now()
         if self._reconnection:
-            self._calls.forget(self._calls.told())  # all of it is written back when Redis has returned
+            self._calls.forget(self._calls.news())  # all of it is written back when Redis has returned
         if self._local is None:
             return 0.0
         for queue in (self._singles, self._batches):

@@ -241,11 +241,6 @@ class OwnCalls:
         """Seconds for which a place is held after its call has ended, at most."""
         return self.period * (1 + _DRIFT) + self.slack
 
-    @property
-    def has_news(self) -> bool:
-        """Whether a call ended that the others have not heard of."""
-        return bool(self._unsaid or self._answers)
-
     def begin(self, now: float) -> None:
         """Notes that a call was admitted."""
         self.flying += 1
@@ -296,29 +291,29 @@ class OwnCalls:
             everything: all calls that hold a place, for a server that has forgotten them.
         """
         self.held(now)
-        told = list(self._frees) if everything else [number for number in self._unsaid if number in self._frees]
+        ended = list(self._frees) if everything else [number for number in self._unsaid if number in self._frees]
         return {
             "worker": self.name,
             "flying": self.flying,
             "hold": self.hold,
-            "ended": [(number, self._frees[number] - now) for number in told],
+            "ended": [(number, self._frees[number] - now) for number in ended],
             "answers": [
                 _said(now - at, now - sent, limit, pause, self.period) for at, sent, limit, pause in self._answers
             ],
         }
 
-    def told(self) -> "_Told":
-        """Returns what a report made now holds, to be forgotten by `forget` when the others have heard it."""
-        return _Told(len(self._unsaid), len(self._answers))
+    def news(self) -> "_News":
+        """Returns what is new in a report made now; pass it to `forget` once the others have received that report."""
+        return _News(len(self._unsaid), len(self._answers))
 
-    def forget(self, told: "_Told") -> None:
-        """Drops the news that the others have heard."""
-        del self._unsaid[: told.ended]
-        del self._answers[: told.answers]
+    def forget(self, news: "_News") -> None:
+        """Drops the news that the others have received."""
+        del self._unsaid[: news.ended]
+        del self._answers[: news.answers]
 
 
 @define
-class _Told:
+class _News:
     ended: int
     answers: int
 

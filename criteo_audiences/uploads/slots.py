@@ -59,11 +59,11 @@ class Call:
 
     Attributes:
         sent_at: seconds.
-        beside: calls under way then, itself included.
+        concurrent: calls under way then, itself included.
     """
 
     sent_at: float
-    beside: int
+    concurrent: int
 
 
 @frozen(kw_only=True)
@@ -84,7 +84,7 @@ class Level:
         failed: of them, how many failed for a passing reason.
         full: of them, how many were answered while about as many were in flight as the limit allows.
         seconds: round trips of the full ones, summed.
-        beside: the calls under way when each full one was sent, summed.
+        concurrent: the calls under way when each full one was sent, summed.
     """
 
     limit: float = START
@@ -96,7 +96,7 @@ class Level:
     failed: int = 0
     full: int = 0
     seconds: float = 0.0
-    beside: int = 0
+    concurrent: int = 0
 
     def after(self, call: Call, now: float, *, failed: bool = False) -> "Level":
         """Returns the level once a call has come back.
@@ -114,14 +114,14 @@ class Level:
         if call.sent_at < level.began:  # sent at another limit
             return level
         is_first = level.is_starting and level.before is None
-        is_full = not failed and (is_first or call.beside >= _FULL * math.floor(level.limit))
+        is_full = not failed and (is_first or call.concurrent >= _FULL * math.floor(level.limit))
         level = evolve(
             level,
             answers=level.answers + 1,
             failed=level.failed + failed,
             full=level.full + is_full,
             seconds=level.seconds + took * is_full,
-            beside=level.beside + call.beside * is_full,
+            concurrent=level.concurrent + call.concurrent * is_full,
         )
         enough = START if is_first else max(START if level.is_starting else _FEWEST_ANSWERS, math.floor(level.limit))
         if level.full < enough and not (level.failed and level.answers >= enough):
@@ -131,7 +131,7 @@ class Level:
 
 def _first_seen(level: Level) -> Level:
     """Takes the very first answers for what the next round is compared with; the limit may have grown past them."""
-    before = level.beside / level.full, level.beside / level.seconds
+    before = level.concurrent / level.full, level.concurrent / level.seconds
     return Level(limit=level.limit, round_trip=level.round_trip, before=before, began=level.began)
 
 
@@ -141,8 +141,8 @@ def _next_round(level: Level, now: float) -> Level:
         share = level.failed / level.answers
         limit, is_starting = limit * (1 - share / 2) + 1 - share, False
     else:
-        beside, throughput = before = level.beside / level.full, level.beside / level.seconds
-        if _should_rise(level, beside, throughput):
+        concurrent, throughput = before = level.concurrent / level.full, level.concurrent / level.seconds
+        if _should_rise(level, concurrent, throughput):
             limit = 2 * limit if is_starting else max(limit + 1, limit * _STEP)
         else:
             limit, is_starting = limit / math.sqrt(2) if is_starting else min(limit - 1, limit / _STEP), False
@@ -155,12 +155,12 @@ def _next_round(level: Level, now: float) -> Level:
     )
 
 
-def _should_rise(level: Level, beside: float, throughput: float) -> bool:
+def _should_rise(level: Level, concurrent: float, throughput: float) -> bool:
     """Whether more calls at once pay: up as long as a step up has, and again after a step down has cost much."""
     if level.before is None:
         return True
-    beside_before, throughput_before = level.before
-    step, gain = math.log(beside / beside_before), math.log(throughput / throughput_before)
+    concurrent_before, throughput_before = level.before
+    step, gain = math.log(concurrent / concurrent_before), math.log(throughput / throughput_before)
     worth = _WORTH_DOUBLING if level.is_starting else _WORTH_A_STEP
     if abs(step) < _SAME:
         return gain > -worth
@@ -272,7 +272,7 @@ class UploadSlots:
     Attributes:
         held: batches in flight, also those that wait for the quota, a retry, or the caller to take their result.
         most_held: the most there have been.
-        limited_by: what there would be more of them without.
+        limited_by: the limit that keeps more of them from being in flight.
         is_full: whether the last batch had to wait for its slot, or waits for it.
     """
 
@@ -392,7 +392,7 @@ class UploadSlots:
         self._resting.discard(meter)
 
     def _limit(self, size: int) -> LimitedBy | None:
-        """Returns what keeps it from one more batch of so many bytes; `None` when nothing does."""
+        """Returns the limit that keeps one more batch of so many bytes from going out; `None` when none does."""
         if self.held and self._bytes + size > self._most_bytes:
             return LimitedBy.MEMORY
         if self._ceiling is not None:

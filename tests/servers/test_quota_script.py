@@ -53,11 +53,11 @@ class Worker:
 
     def turn(self, now: float, *, singles: int = 0, batches: int = 0) -> dict[str, Any]:
         """Takes a turn and begins the calls that were granted."""
-        told = self.calls.told()
+        news = self.calls.news()
         report = self.calls.report(now + self.ahead, everything=False)
         report |= {"epoch": self.epoch, "calls": CALLS, "share": 1.0, "lease": LEASE, "leaving": False}
         answer = self.run(report | {"singles": singles, "batches": batches}, now)
-        self.calls.forget(told)
+        self.calls.forget(news)
         self.epoch = answer["epoch"]
         for _ in range(answer["singles"] + answer["batches"]):
             self.calls.begin(now + self.ahead)

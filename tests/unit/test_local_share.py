@@ -32,15 +32,14 @@ def test_report_holds_news_once_and_everything_on_demand() -> None:
     """What the others have heard is not said again, unless they have forgotten all."""
     own = spent(2, 0.0)
     assert len(own.report(1.0, everything=False)["ended"]) == 2
-    own.forget(own.told())
-    assert not own.has_news
-    assert own.report(1.0, everything=False)["ended"] == []
+    own.forget(own.news())
+    assert (own.report(1.0, everything=False)["ended"], own.report(1.0, everything=False)["answers"]) == ([], [])
     assert len(own.report(1.0, everything=True)["ended"]) == 2
     assert own.report(HOLD + 1, everything=True)["ended"] == []
 
 
 def test_report_says_durations() -> None:
-    """What the server announced is told by its age, so that clocks need not agree."""
+    """What the server announced is reported by its age, so that clocks need not agree."""
     own = OwnCalls(PERIOD, 0.0)
     own.begin(100.0)
     own.end(102.0, RateLimit(limit=50, remaining=3, reset_in=4.0), 6.0, 101.0)
