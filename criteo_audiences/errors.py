@@ -51,7 +51,7 @@ _OF_TOKENS: Final = {
     "authorization-token-expired": (
         "The token has expired: give a fresh one, or a login that renews its tokens, such as ClientCredentials."
     ),
-    "authorization-token-invalid": "The token is none of Criteo's: check where it comes from, and the base URL.",
+    "authorization-token-invalid": "Criteo did not issue this token: check where it comes from, and the base URL.",
     "authorization-token-missing": "The call had no token: check what your token source returns.",
 }
 

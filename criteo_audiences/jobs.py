@@ -33,7 +33,7 @@ _OWN_FIELDS: Final = frozenset({"operation", "on_progress", "before_call", "ledg
 
 
 _OTHER_SCHEMES: Final = ("s3", "gs", "abfs", "abfss", "hdfs")
-"""Those that pyarrow opens, beside `file`."""
+"""Schemes of URIs that pyarrow opens, in addition to `file`."""
 _OF_URIS: Final = frozenset({"region", "endpoint_override", "scheme"})
 
 
@@ -163,7 +163,7 @@ class UploadJob:
 
     @property
     def key(self) -> str:
-        """The same for equal jobs, in every process and on every machine: an id for queues that refuse a second one."""
+        """An id that equal jobs share in every process and on every machine, for queues that refuse duplicates."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:32]
 
     def to_dict(self) -> dict[str, Any]:
@@ -290,7 +290,7 @@ def _opened(source: str, *, as_parquet: bool = False) -> Any:
 
 
 def _lease(job: UploadJob, host: str) -> "ListLease | None":
-    """Returns what keeps others from the list, where there is a Redis server through which workers can agree."""
+    """Returns a lease that keeps other workers from the list; it needs the Redis server that they share."""
     shared = read_shared_quota(os.environ)
     if shared is None:
         return None

@@ -121,7 +121,7 @@ class InFlight:
 
 
 IN_FLIGHT: Final = ContextVar("criteo_audiences_in_flight", default=InFlight())  # noqa: B039 - all may share that one
-"""Whose work a call of an upload is; by default that of nobody, who never ends it at once."""
+"""Collects the running work of uploads, so that it can be ended at once; by default nothing ends it."""
 
 
 def at_end_of_loop(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:

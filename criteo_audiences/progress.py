@@ -31,7 +31,7 @@ _CLEAR: Final = "\r\x1b[2K"
 
 
 class Bar(Protocol):
-    """What shows the progress of an upload: give it as `on_progress`."""
+    """Shows the progress of an upload; pass it as `on_progress`."""
 
     def __call__(self, progress: Progress) -> None:
         """Shows how far the upload is."""
@@ -230,7 +230,7 @@ def _clock(seconds: float) -> str:
 
 
 def _span(seconds: float) -> str:
-    """Says how long an estimate is, no finer than it can be."""
+    """Puts an estimated time into words, rounded to what an estimate can know."""
     if seconds < _MINUTE:
         return f"{math.ceil(seconds)} s"
     minutes = math.ceil(seconds / _MINUTE)

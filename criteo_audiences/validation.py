@@ -119,7 +119,7 @@ def require_unicode(text: str, name: str) -> None:
 
 
 def require_kind(value: object, kind: type[T], name: str) -> T:
-    """Returns an argument that is of a class, such as one of a service's models.
+    """Returns the argument if it is an instance of a class, such as one of a service's models.
 
     Raises:
         ConfigurationError: naming the argument and the class.
@@ -200,7 +200,7 @@ def require_change(model: attrs.AttrsInstance, subject: str = "An update") -> No
         raise ConfigurationError(f"{subject} must change something: give one of {names}.")
     for field, value in changes.items():
         if value is None and not field.metadata.get("nullable"):
-            raise ConfigurationError(f"{field.name} cannot be taken away; leave it out to keep it as it is.")
+            raise ConfigurationError(f"{field.name} cannot be removed; leave it out to keep it as it is.")
 
 
 def unique_ids(values: Iterable[str] | None) -> tuple[str, ...] | None:

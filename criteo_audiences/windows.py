@@ -101,7 +101,7 @@ class Straddle:
 
 
 def straddle(calls: int, seconds: float | None, now: dt.datetime) -> Straddle | None:
-    """Foretells whether the quota lets calls that begin now end before the next computation.
+    """Predicts whether the quota lets calls that begin now end before the next computation.
 
     It counts when the last call can start, and not how long a call takes, which is unknown. So an upload that it finds
     too late is late, and one that it finds in time may still be late.
@@ -121,14 +121,14 @@ def straddle(calls: int, seconds: float | None, now: dt.datetime) -> Straddle | 
 
 
 class WindowCheck:
-    """Foretells, once and before anything is sent, whether the quota makes an upload late for a computation.
+    """Predicts, once and before anything is sent, whether the quota makes an upload late for a computation.
 
     Args:
         quota_wait: says how long the quota makes so many calls wait.
         is_deadline: whether an upload that would be late is refused.
 
     Attributes:
-        made: whether it has been.
+        made: whether the prediction was made.
         warning: what it found; `None` when the quota leaves time enough.
     """
 
@@ -139,7 +139,7 @@ class WindowCheck:
         self.warning: str | None = None
 
     def make(self, calls: int) -> None:
-        """Foretells it of so many calls that are about to be made.
+        """Makes the prediction for so many calls.
 
         Raises:
             WindowMissedError: when they would be late, and that is the deadline.
@@ -165,7 +165,7 @@ _FORESEEN: Final = 0.25
 """How much what was foreseen of sending a table counts, in terms of a pass that has been seen in full."""
 
 _CALLS_FOR_A_PACE: Final = 2.0
-_BARELY: Final = 0.999  # of a call: who goes out as another comes back is not counted beside it
+_BARELY: Final = 0.999  # of a call: a batch that goes out as another comes back does not count as a second one
 
 _HALF_DONE: Final = 0.5
 """How much of a batch in flight is done, on average."""

@@ -85,7 +85,7 @@ def available_cores() -> int:
 
 
 def duration(text: str) -> float:
-    """Reads seconds, or a number with s, m, h or d behind it: `90`, `1.5h`."""
+    """Reads seconds, or a number followed by s, m, h or d: `90`, `1.5h`."""
     found = _DURATION.fullmatch(str(text).strip().lower())
     if found is None:
         raise typer.BadParameter("expected seconds, or a number with s, m, h or d: 90, 15m, 1.5h, 30d.")

@@ -117,7 +117,7 @@ def forget_in_snapshots(request: ErasureRequest, places: LocalFiles) -> Iterator
 
 
 def forget_in_leftovers(request: ErasureRequest, places: LocalFiles) -> Iterator[FileErasure]:
-    """Removes the temporary files of uploads of tables whose process was killed; they may hold anybody."""
+    """Removes the temporary files of killed uploads of tables, which may hold anyone's identifiers."""
     for directory in leftovers(remove=not places.dry_run):
         is_gone = not directory.exists()
         state = ErasureState.PLANNED if places.dry_run else ErasureState.REMOVED if is_gone else ErasureState.FAILED

@@ -23,7 +23,7 @@ _AT_ONCE: Final = 4
 
 
 class Lists(Protocol):
-    """What an erasure asks of a service."""
+    """The methods of a service that an erasure uses."""
 
     @property
     def identifier_types(self) -> frozenset[IdentifierType]:
@@ -234,7 +234,7 @@ def _service(name: object) -> str:
     """
     plain = require_text(name, "services").strip().lower().replace("_", "-")
     if plain not in OWNER_FIELDS:
-        raise ConfigurationError(f"services holds a name that is none; expected some of: {', '.join(OWNER_FIELDS)}.")
+        raise ConfigurationError(f"services holds an unknown name; expected some of: {', '.join(OWNER_FIELDS)}.")
     return plain
 
 

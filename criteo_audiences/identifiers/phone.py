@@ -183,7 +183,7 @@ _LABEL = re.compile(
 _SEPARATOR = re.compile(r"[,;|&\n/]|\b(?:or|and|ou|et|oder|und|o|y)\b")
 _ALLOWED = re.compile(r"[(\[ ]*\+?[0-9 .()\[\]/~-]+")
 _ONE_NUMBER = re.compile(r"[( ]*\+?[0-9 .()-]*[0-9][0-9 .()-]*")  # these the rest of the rule leaves as they are
-_DELIMITERS = re.compile(r"[\t~]")  # that nobody writes between the digits of one number
+_DELIMITERS = re.compile(r"[\t~]")  # that do not occur between the digits of one number
 _WHOLE_NUMBER: Final = 7
 """Digits that make a number on their own."""
 _WITH_AN_ALTERNATIVE: Final = 9

@@ -109,7 +109,7 @@ class _Observer:
             upload.span.end()
 
     def _context_of(self, event: Event, *, ago: float = 0.0) -> Context | None:
-        """Returns what a request is part of: its batch, whose span may begin so many seconds ago, or the caller's."""
+        """Returns the context of a request's batch, begun `ago` seconds ago if it is new; `None` for other calls."""
         if event.upload_id is None or event.batch is None:
             return None
         batches = self._batches.setdefault(event.upload_id, {})

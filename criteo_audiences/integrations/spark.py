@@ -49,7 +49,7 @@ _NUMBERS: Final[Mapping[str, type]] = {
 }
 _KNOWN: Final = (*(each.name for each in fields(PartitionConfig)), _REPORT)
 _OF_SPARK: Final = frozenset({"checkpointlocation"})
-_NO_SECRETS: Final = "Option {!r} is refused: options are shown in plans and logs, so a login is none. "
+_NO_SECRETS: Final = "Option {!r} is refused: options are shown in plans and logs, so they must not hold a login. "
 _BATCH, _QUERY = "streaming.sql.batchId", "sql.streaming.queryId"
 
 

@@ -228,12 +228,13 @@ class Witness:
     Journals elsewhere are noted there, too, so that calls which know of no journal can leave their mark on a list.
 
     Args:
-        beside: the directory of a journal; when it is the state directory itself, its own register does.
+        journals: the directory of a journal. If that is the state directory itself, nothing is noted here, because the
+            journal notes it in the same register anyway.
     """
 
-    def __init__(self, beside: Path | None = None) -> None:
+    def __init__(self, journals: Path | None = None) -> None:
         directory = state_directory()
-        is_own = beside is not None and directory is not None and beside.resolve() == directory.resolve()
+        is_own = journals is not None and directory is not None and journals.resolve() == directory.resolve()
         self._directory = None if is_own else directory
 
     def last_mark(self, service: str, host: str, segment_id: str) -> str | None:

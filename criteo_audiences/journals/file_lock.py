@@ -71,7 +71,7 @@ class FileLock:
             self._descriptor = -1
 
     def _try(self, path: Path, what: str) -> None:
-        """Takes the lock, unless its file is removed meanwhile by who had it."""
+        """Takes the lock, unless its former holder removes the file meanwhile."""
         self._descriptor = os.open(self.path, _FLAGS, _PRIVATE)
         try:
             status = os.fstat(self._descriptor)

@@ -301,7 +301,7 @@ class Journal:
             self._has_job = True
 
     def _note(self) -> None:
-        """Tells the registers of this run before its first call, and not when it makes none.
+        """Notes this run in the registers before its first call; a run without a call is not noted.
 
         A run that is continued has another mark each time, so that a copy of its journal from before is not.
         """

@@ -234,7 +234,7 @@ def check_batches(rows: Iterable[tuple[Any, ...]], run: Run | None) -> int:
 
 
 def settled(state: BatchState, counts: tuple[int, int, int], count: int) -> tuple[BatchState, tuple[int, int, int]]:
-    """Returns what to write down of a batch: an answer that does not count it acknowledges nothing."""
+    """Returns the state and the counts to record of a batch. It is unknown if the counts do not add up to it."""
     if min(counts) < 0 or sum(counts) > count or (state is BatchState.ACKNOWLEDGED and sum(counts) != count):
         return (BatchState.UNKNOWN if state is BatchState.ACKNOWLEDGED else state), (0, 0, 0)
     return state, counts
@@ -270,7 +270,7 @@ class Found:
     disturbed: bool
 
     def is_another_job(self, run: Run) -> bool:
-        """Whether it is not what another run is to do."""
+        """Whether the given run is another job than the one that was begun."""
         mine, other = ((each.service, each.host.lower(), each.segment_id, each.operation) for each in (self.run, run))
         return mine != other or (self.run.key_id == run.key_id and self.run.digest != run.digest)
 

@@ -84,7 +84,7 @@ class AudienceUpdate:
         algebra: whom it is to hold.
 
     Raises:
-        ConfigurationError: when nothing is to be changed, or a field cannot be taken away.
+        ConfigurationError: when nothing is to be changed, or a field cannot be removed.
     """
 
     id: str

@@ -210,11 +210,11 @@ class MirroredList:
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """By which a register knows the list."""
+        """The key under which a register notes the list."""
         return self.service, self.host, self.segment_id
 
     def differences(self, other: "MirroredList") -> Iterator[str]:
-        """Yields what another list has differently, as "is of this, not of that"."""
+        """Yields how another list differs, as "this, not that"."""
         if (self.service, self.segment_id) != (other.service, other.segment_id):
             yield f"segment {self.segment_id} of {self.service}, not {other.segment_id} of {other.service}"
         for name in ("host", "identifier_type", "hash"):
@@ -233,7 +233,7 @@ class Facts:
         identifiers: how many it holds, those that are uncertain included.
         uncertain: how many of them the list may or may not hold, because a call on them was not answered.
         generation: grows with each writing, so that an older copy is recognized.
-        token: names this writing.
+        token: names this version.
         marks: what registers may have as the last operation on the list if nothing else has operated on it since.
         after: the token of the changes that led to it; `None` for a first one.
         written: when, in seconds since 1970.
@@ -251,7 +251,7 @@ class Facts:
 
     @property
     def name(self) -> str:
-        """By which a register knows this writing."""
+        """The name under which a register notes this version of the snapshot."""
         return f"{self.generation}-{self.token}"
 
     @property
@@ -314,11 +314,11 @@ class Facts:
             )
 
     def holding(self, identifiers: int) -> "Facts":
-        """Returns the same facts of so many identifiers."""
+        """Returns the same facts with another number of identifiers."""
         return evolve(self, identifiers=identifiers)
 
     def next(self, now: float, **changes: Any) -> "Facts":
-        """Returns the facts of the next writing."""
+        """Returns the facts of the next version."""
         renewed = {"generation": self.generation + 1, "token": uuid.uuid4().hex, "written": max(now, self.written)}
         return evolve(self, **{**renewed, **changes})
 
@@ -341,7 +341,7 @@ class Intent:
 
     @property
     def name(self) -> str:
-        """By which a register knows it."""
+        """The name under which a register notes these changes."""
         return f"{self.generation}-{self.token}"
 
     def to_note(self) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class ChangeReader:
                 self._engine.interrupt()
 
     def abandon(self) -> None:
-        """Leaves nothing behind: it only reads."""
+        """Does nothing: reading leaves no files."""
 
     def batches(self) -> Generator[tuple[Batch, ...], None, None]:
         """Yields the batches in the order of the changes, some at a time.

@@ -116,7 +116,7 @@ class Snapshot:
         return evolve(facts, marks=(facts.token,))
 
     def intent(self, facts: Facts) -> Intent:
-        """Returns what is to be said of changes of a snapshot."""
+        """Returns the note for a file with changes to a snapshot."""
         return Intent(of=facts.token, generation=facts.generation + 1, journals=str(self.journals.absolute()))
 
     def replace(self, file: Path, facts: Facts) -> None:

@@ -254,7 +254,7 @@ class AudienceSegmentUpdate:
         events: changes to its settings; a contact list has none to change.
 
     Raises:
-        ConfigurationError: when nothing is to be changed, or a field cannot be taken away; naming the field.
+        ConfigurationError: when nothing is to be changed, or a field cannot be removed; naming the field.
     """
 
     id: str

@@ -68,7 +68,7 @@ class CallLog:
         return entry
 
     def end(self, entry: RecordedRequest) -> None:
-        """Tell whoever wants to know that a call has ended."""
+        """Report the end of a call to `on_call`, if it was given."""
         if self._on_call is not None:
             self._on_call(entry)
 

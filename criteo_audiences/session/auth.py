@@ -377,13 +377,13 @@ class Applications:
                     del self._in_use[digest]
 
     def _digest(self, credentials: TokenSource, base_url: str) -> bytes:
-        """Tells applications apart by a digest whose key this process has made up; nothing can be read from it."""
+        """Returns a digest that identifies an application. Its key is random in each process, so it reveals nothing."""
         where = URL(base_url).authority
         return hashlib.blake2b(repr((where, *_identity(credentials))).encode(), key=self._key).digest()
 
 
 def _identity(credentials: TokenSource) -> tuple[str | None, int]:
-    """Returns what Criteo counts calls by; of a source that does not say, the source itself."""
+    """Returns the key by which Criteo counts calls: the source's `quota_key`, or the source itself if it has none."""
     key: str | None = getattr(credentials, "quota_key", None)
     return key, 0 if key is not None else id(credentials)
 
@@ -391,7 +391,7 @@ def _identity(credentials: TokenSource) -> tuple[str | None, int]:
 def _claim_too_much(limiters: Collection[RateLimiter]) -> bool:
     """Whether separate limiters together claim more than the one window that they share.
 
-    A limiter that says no share may share its count with others of its kind; it claims what is left.
+    Limiters without a `share` are taken to share one count; together they claim what the others leave.
     """
     distinct = {id(limiter): limiter for limiter in limiters}.values()
     said = [getattr(limiter, "share", None) for limiter in distinct]

@@ -110,7 +110,7 @@ class _Consented:
         """Passes the new refresh token to `on_rotate`; the token is not used before that has succeeded."""
         if self.on_rotate is None:
             _LOG.warning(
-                "Criteo gave a new refresh token, and nobody stores it: the one given may not work at the next start. "
+                "Criteo issued a new refresh token, which is not stored: the old one may not work at the next start. "
                 "Set on_rotate, or name a file in CRITEO_REFRESH_TOKEN_FILE."
             )
         else:

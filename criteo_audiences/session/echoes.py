@@ -133,13 +133,13 @@ class _Text:
     """A text of an answer, or several that stand in a row.
 
     Attributes:
-        members: the texts that are hidden with it.
-        readings: what it says, as it stands and decoded, without what does not matter.
-        equals: what was sent, if it is one of these, is in it.
-        parts: what was sent, if it holds one of these, is in it.
-        words: the same of a secret.
-        has_number: whether it holds what may be a phone number.
-        is_echo: whether it holds what was sent.
+        members: the texts that are hidden if this one is an echo.
+        readings: the text as it stands and decoded, without case and punctuation.
+        equals: it is an echo if a sent text equals one of these.
+        parts: it is an echo if a sent text contains one of these.
+        words: it is an echo if a secret contains one of these.
+        has_number: whether it may contain a phone number.
+        is_echo: whether it repeats something that was sent.
     """
 
     members: tuple[str, ...]
@@ -194,7 +194,7 @@ class _Shown:
         self._blocks = _windows((run for _, runs in self._runs for run in runs), _BLOCK)
 
     def meet(self, sent: Sequence[str]) -> None:
-        """Marks the texts that hold one of those sent, or a part or a digest of one."""
+        """Marks the texts of the answer that contain a sent text, a part of one, or a digest of one."""
         plains = {plain(text) for text in sent} - {""}
         joined = "\n".join(plains)
         has_digests = any(map(_DIGEST.fullmatch, sent))  # which may be of any number
@@ -297,7 +297,7 @@ class Echoes:
 
 
 def _places(document: dict[str, Any], most: int, names: Sequence[str]) -> Iterator[tuple[dict[str, Any], str]]:
-    """Yields where the texts of an answer stand that are shown."""
+    """Yields the place of each text of an answer that messages may show: its object and its key."""
     if names is _TEXTS and isinstance(document.get("error"), str):
         yield document, "error"
     for name in _LISTS:
@@ -308,7 +308,7 @@ def _places(document: dict[str, Any], most: int, names: Sequence[str]) -> Iterat
 
 
 def _hidden(text: str) -> str:
-    """Keeps which item of a call a text is about."""
+    """Replaces a text, but keeps the reference to an item (`@data/N`) that it begins with."""
     item = _ITEM.match(text)
     return f"{item[0]}/{HIDDEN}" if item else HIDDEN
 

@@ -29,7 +29,7 @@ class _Identity:
 async def send_bulk(session: Session, request: Request, kind: type[T], requested: Sequence[Any] = ()) -> BulkResult[T]:
     """Makes a bulk call; a 400 that blames items is read like the 200 it stands for.
 
-    Criteo's guide answers 200 when every item fails; code written with Criteo also meets a 400 (name-must-be-unique).
+    Criteo's guide shows a 200 when every item fails, but Criteo also answers 400 then (name-must-be-unique).
 
     Args:
         session: sends the call.
@@ -87,7 +87,7 @@ async def send_for_page(session: Session, request: Request, kind: type[T]) -> tu
 
 
 def _with_room(request: Request) -> Request:
-    """Lets the answer be as large as one of many items may be."""
+    """Allows the answer to be as large as an answer about many items."""
     return evolve(request, most_bytes=MOST_OF_MANY)
 
 

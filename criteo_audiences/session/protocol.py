@@ -321,7 +321,7 @@ def _moment(text: str | None) -> dt.datetime | None:
 
 
 _GONE: Final = 410
-_MOST_ENDINGS: Final = 20  # that are told of; no version has as many
+_MOST_ENDINGS: Final = 20  # notices read from one answer; no version has as many
 _LOG: Final = logging.getLogger("criteo_audiences.session")
 
 

@@ -112,7 +112,7 @@ class RateLimiter(Protocol):
         return None
 
     async def acquire(self, *, background: bool = False, longest: float | None = None) -> float:
-        """Returns once a call may be made.
+        """Waits until a call may be made.
 
         Args:
             background: an upload's batch, which lets single calls go first.

@@ -56,7 +56,7 @@ _MOST_REFUSALS: Final = 10  # 429s of a call before it gives up, however long th
 
 @frozen
 class _Holder:
-    """Carries something from a thread past the logs of asyncio, which show results."""
+    """Wraps the result of a thread, because asyncio logs the `repr` of results in debug mode."""
 
     content: tuple[Notices, Any] = field(repr=False)
 

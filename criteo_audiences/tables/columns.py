@@ -116,7 +116,7 @@ def choose_columns(
         return [_examined(layout, 0, kind).choice]
     if not has_wording(kind):
         raise ConfigurationError(
-            f"A column of this kind cannot be told by its header; the columns of {layout.name} are: "
+            f"A column of this kind cannot be recognized by its header; the columns of {layout.name} are: "
             f"{listed(layout.names)}. {_ADVICE}{doubts(layout)}"
         )
     named = [position for position, name in enumerate(layout.names) if wording(name, kind) is not Wording.OTHER]

@@ -234,7 +234,7 @@ class Reader:
 
 
 def _count(codes: bytes) -> Counter[int]:
-    """Counts codes: first of all those that are nearly always the one, so that few are left to be told apart."""
+    """Counts how often each code occurs; the usual one is counted and taken out first, which is fastest."""
     others = codes.translate(None, bytes([query.PREPARED]))
     most = query.FIRST_REASON + len(query.REASONS)
     found = Counter({code: number for code in range(most) if (number := others.count(code))})

@@ -412,7 +412,7 @@ def _check_deadline(deadline: object) -> None:
         if deadline.utcoffset() is None:
             raise ConfigurationError("deadline must have a time zone: give an aware datetime, or seconds.")
         if deadline <= dt.datetime.now(dt.UTC):
-            raise ConfigurationError("deadline has passed already; give a moment that lies ahead.")
+            raise ConfigurationError("deadline has passed already; give a later one.")
     elif deadline is not None:
         if isinstance(deadline, bool) or not isinstance(deadline, (int, float)):
             kind = type(deadline).__name__.replace("str", "another str")

@@ -87,7 +87,7 @@ Look = Callable[[], Awaitable[None]]
 
 
 class Ending(Enum):
-    """What ends an upload before its source does; what came first counts, but leaving outdoes what is hopeless."""
+    """Why an upload ended before its source did. The first reason is kept, except that LEFT replaces HOPELESS."""
 
     NONE = auto()
     HOPELESS = auto()
@@ -187,11 +187,11 @@ class Pipeline:
                 await self._lane.close()
 
     def expect_window(self, window: tuple[int, float] | None) -> None:
-        """Takes the calls that the quota allows within so many seconds, for estimates before the first call."""
+        """Notes the quota (calls, and the seconds of their window) for estimates before the first call."""
         self._tally.expect_window(window)
 
     def prepare(self, group: TaskGroup) -> None:
-        """Makes what `next_result` waits at, before anything runs."""
+        """Creates the channel that `next_result` reads, before any task runs."""
         self._group = group
         self._give_result, self._results = anyio.create_memory_object_stream[BatchResult](0)
 
@@ -297,7 +297,7 @@ class Pipeline:
             await results.send(result)
 
     async def _keep_deadline(self) -> None:
-        """Ends the upload at its deadline: what has not been sent by then is not, what is in flight is drained."""
+        """Ends the upload at its deadline: sends nothing more, and drains the batches in flight."""
         await anyio.sleep_until(self._ends_at)
         self._end(Ending.DEADLINE)
         self._sender.end_at_deadline()
@@ -322,5 +322,8 @@ async def _rows_of(lane: Lane, refused: Mapping[IdentifierType, set[str]]) -> tu
     try:
         return tuple(await lane.refused_rows(refused))
     except Exception as error:  # noqa: BLE001 - the upload is over: whatever happens here, it is no failure of it
-        _log.warning("The rows of refused identifiers are not known: %s at the second look.", type(error).__name__)
+        _log.warning(
+            "The rows of refused identifiers are not known: reading the source again failed with %s.",
+            type(error).__name__,
+        )
         return ()

@@ -63,7 +63,7 @@ class Policy:
 
     @property
     def whole(self) -> str:
-        """What a share is of."""
+        """What the share is a share of, in words."""
         if self.subject in _OF_OPT_OUTS:
             return "opt-outs"
         return "identifiers sent" if self.subject in _OF_SENT else "rows"
@@ -73,7 +73,7 @@ class Policy:
         return Fraction(self.most * parts) if self.percent is None else Fraction(self.percent) / _MOST_PERCENT * rows
 
     def judge(self, counts: Mapping[str, int]) -> "Verdict":
-        """Returns what it finds in the counts of a report: one for each subject, and for what a share may be of."""
+        """Returns the verdict on a report, given its counts by subject and by what shares are of."""
         whole = counts["identifiers" if self.subject in _OF_SENT else "read"]
         if self.subject in _OF_OPT_OUTS:
             whole = counts["opt_outs"] + counts[self.subject]

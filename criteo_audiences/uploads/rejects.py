@@ -35,11 +35,11 @@ _ESCAPED: Final = re.compile(rf"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\\]|
 
 
 def defused(value: str) -> str:
-    """Returns the cell that stands for a value, which no spreadsheet program runs; docs/rejects.md says how to undo it.
+    """Returns the cell for a value, in a form that no spreadsheet program runs.
 
     Control characters, halves of surrogate pairs and backslashes are escaped, and so is what begins a formula after a
     separator of another dialect. A cell that could then begin a formula, or whose value begins with an apostrophe, gets
-    an apostrophe in front.
+    an apostrophe in front. docs/reference/rejects.md says how to undo it.
 
     Source: OWASP, "CSV Injection".
     """

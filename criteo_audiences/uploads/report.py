@@ -338,7 +338,7 @@ def _explained(report: UploadReport) -> str:
 
 
 def what_is_left(cleared: bool | None) -> str:  # noqa: FBT001 - what `UploadReport.cleared` says
-    """Says what a list holds that was cleared, or may have been, for an upload that did not end well."""
+    """Says what is in the list after it was cleared, or may have been, and the upload did not end well."""
     if cleared is None:
         return "Whether the list was cleared is not known: it may be empty now, and nothing was added. Run it again."
     return "The list was cleared first, so it holds nothing but what was added since. Run it again."
@@ -378,7 +378,7 @@ def _counted_faults(report: UploadReport) -> list[tuple[str, int]]:
 
 
 def _beyond(count: int, share: float, rows: int) -> bool:
-    """Whether a count is above a share of the rows by more than rounding: a sum keeps the bounds its parts keep."""
+    """Whether a count is above a share of the rows. Rounding is tolerated, so that sums pass where their parts do."""
     return count > share * rows * (1 + 1e-12)
 
 
@@ -395,7 +395,7 @@ def _joint_allowance(one: UploadReport, other: UploadReport) -> bool:
 
 
 def _joint_bound(one: float, rows: int, other: float, other_rows: int) -> float:
-    """Returns the share that allows a whole what two shares allow its parts."""
+    """Returns the share for the sum of two reports: it allows as many rows as their two shares together."""
     if one == other or not rows + other_rows:
         return min(one, other)
     return (one * rows + other * other_rows) / (rows + other_rows)

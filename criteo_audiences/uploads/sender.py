@@ -50,7 +50,7 @@ _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 class Recorder:
     """What an upload writes down about its batches.
 
-    It records nothing but between `opened` and `close` of an upload with a journal.
+    Without a journal its methods do nothing. With one it records from `opened` to `close`.
 
     Attributes:
         completed: whether the journal has the whole upload as finished.
@@ -83,7 +83,7 @@ class Recorder:
 
     @property
     def path(self) -> Path | None:
-        """Of the journal."""
+        """The journal's file; `None` for an upload without a journal."""
         return None if self._journal is None else self._journal.path
 
     @property

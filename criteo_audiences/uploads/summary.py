@@ -183,7 +183,7 @@ class Figures:
         elapsed: seconds.
         waited: seconds of them during which the quota held a batch back.
         reading: seconds that reading and preparing took, waits for a sender left out.
-        limited: seconds during which there could have been more in flight but for this.
+        limited: by limit, the seconds during which it kept more batches from being in flight.
         busy: seconds that batches were in flight, summed over the batches.
         batches: that were sent.
         failed: batches that failed, sent or not.
@@ -277,7 +277,7 @@ class Progress:
         waited: seconds during which the quota held a batch back.
         is_waiting: whether the quota holds a batch back at this moment.
         share_read: how much of the source has been read, 0 to 1, never less than before; `None` as long as the source
-            cannot tell, as an iterable without a length or a table with `where` cannot. With `dedupe` a table is read
+            does not know its size: an iterable without a length, or a table with `where`. With `dedupe` a table is read
             before the first batch, and this is how much of what is left has been cut into batches.
         share_staged: how much has been read of a table that is read before the first batch, 0 to 1, never less than
             before; `None` for other sources, and while that is not known.

@@ -40,7 +40,7 @@ class TableRun(RowCounts):
         self.columns: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
         self.opt_outs: OptOutCount | None = None
-        # Nobody knows how many rows a condition leaves, and a row with several columns may hold several values.
+        # How many rows a condition leaves is unknown, and a row with several columns may hold several values.
         one_column = len(plan.selections) == 1 and len(plan.selections[0].columns) <= 1
         self._is_countable = plan.where is None and one_column
         self._is_staged = plan.staged

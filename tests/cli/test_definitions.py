@@ -324,7 +324,7 @@ def test_a_null_takes_away_only_what_can_be(tmp_path: Path) -> None:
     (update,) = definitions.read(str(path))
     assert update.events == retail_media.EventsUpdate(min_price=None, max_price=None)
     path.write_text('[{"id": "1", "name": null}]')
-    with pytest.raises(ConfigurationError, match="name cannot be taken away"):
+    with pytest.raises(ConfigurationError, match="name cannot be removed"):
         definitions.read(str(path))
 
 

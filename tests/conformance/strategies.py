@@ -44,7 +44,7 @@ def optional(strategy: SearchStrategy[T]) -> SearchStrategy[T | None]:
 
 
 def changed(strategy: SearchStrategy[T]) -> SearchStrategy[Any]:
-    """A change of what cannot be taken away."""
+    """A change of what cannot be removed."""
     return st.just(UNSET) | strategy
 
 

@@ -91,7 +91,7 @@ def compare(engine: Any, selection: Selection, snapshot: str) -> Difference:
     """Finds what must be added and removed, into the tables `additions` and `removals`.
 
     Identifiers are compared by 96 bits of two hashes, since 20 million of those fit into little memory. The second one
-    is drawn by lot for each run: that two identifiers are taken for one by chance is less likely than a broken disk.
+    has a random prefix in each run. That two identifiers collide by chance is less likely than a broken disk.
 
     Args:
         engine: has the prepared rows in its table `staged`.

@@ -340,8 +340,8 @@ def _explained(error: Exception, shape: Shape) -> str:
         return _no_column(found[1], shape)
     if found := _PATTERN.match(message):
         return f"has a regular expression that does not compile: {found[1]}."
-    for told, meant in _TELLING.items():
-        if told in message:
+    for words, meant in _TELLING.items():
+        if words in message:
             return meant
     return f"is not understood: {said(error)} In DuckDB's SQL {_QUOTING}."
 

@@ -118,7 +118,7 @@ def _hidden_rows(row: int | None, name: str) -> tuple[str, ...]:
     if row is None:
         return ()
     found = f"{name}: the quoted cell in row {row:,} has several lines"
-    return (f"{found} that look like rows of their own; if a quote is missing there, nobody in them is read.",)
+    return (f"{found} that look like rows of their own; if a quote is missing there, these rows are not read.",)
 
 
 def _hiding(scan: Scan, delimiter: str, sample: Sequence[Row]) -> int | None:

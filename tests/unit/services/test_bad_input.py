@@ -31,7 +31,7 @@ MODELS: list[tuple[Callable[[], object], str]] = [
     (lambda: ms.AudienceSegmentCreate(advertiser_id="", name="n", contact_list=ms.ContactListCreate()), "advertiser_id"),
     (lambda: ms.AudienceSegmentCreate(advertiser_id="1", name=" ", contact_list=ms.ContactListCreate()), "name"),
     (lambda: ms.AudienceSegmentUpdate(id="1"), "must change something"),
-    (lambda: ms.AudienceSegmentUpdate(id="1", name=None), "name cannot be taken away"),
+    (lambda: ms.AudienceSegmentUpdate(id="1", name=None), "name cannot be removed"),
     (
         lambda: ms.AudienceSegmentUpdate(id="1", lookalike=ms.LookalikeUpdate(), location=ms.LocationUpdate()),
         "location and lookalike",
@@ -46,7 +46,7 @@ MODELS: list[tuple[Callable[[], object], str]] = [
     (lambda: rm.EventsCreate(shopper_activity="View", lookback_days="Last7Days"), "category_ids or brand_ids"),
     (lambda: rm.EventsCreate(shopper_activity="Look", lookback_days="Last7Days", brand_ids=["1"]), "shopper_activity"),
     (lambda: rm.EventsCreate(shopper_activity="View", lookback_days="Last8Days", brand_ids=["1"]), "lookback_days"),
-    (lambda: rm.AudienceSegmentUpdate(id="1", events=None), "events cannot be taken away"),
+    (lambda: rm.AudienceSegmentUpdate(id="1", events=None), "events cannot be removed"),
     (lambda: cg.AudienceSegmentCreate(data_provider_id="1", name=""), "name"),
     (lambda: cg.AudienceSegmentUpdate(id="", name="n"), "id"),
     # Names and descriptions.

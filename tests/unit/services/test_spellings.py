@@ -153,7 +153,7 @@ async def test_preview_has_another_name() -> None:
     ("code", "words"),
     [
         ("authorization-token-expired", "The token has expired"),
-        ("authorization-token-invalid", "The token is none of Criteo's"),
+        ("authorization-token-invalid", "Criteo did not issue this token"),
         ("authorization-token-missing", "The call had no token"),
         ("authorization-unknown", "Check the client id and the client secret"),
     ],

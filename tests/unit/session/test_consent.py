@@ -182,12 +182,12 @@ async def test_plain_function_stores_too(transport: Any, make_session: Any, fini
 async def test_rotation_that_nobody_stores_is_told(
     transport: Any, make_session: Any, finish: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Without `on_rotate`, a new refresh token is used, and a warning says that nobody stores it."""
+    """Without `on_rotate`, a new refresh token is used, and a warning says that it is not stored."""
     transport.always_token = transport.token("t1", refresh_token="refresh-1")
     with caplog.at_level(logging.WARNING, logger="criteo_audiences"):
         await finish(make_session(credentials := login()).authenticate())
     (record,) = caplog.records
-    assert "nobody stores it" in record.getMessage()
+    assert "which is not stored" in record.getMessage()
     assert "refresh-1" not in caplog.text
     assert credentials.refresh_token == "refresh-1"
 

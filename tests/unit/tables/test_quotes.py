@@ -149,7 +149,7 @@ def test_rows_that_two_stray_quotes_may_have_hidden_are_noted(tmp_path: Path) ->
     (note,) = first.notes
     assert note == (
         "crm.csv: the quoted cell in row 2 has several lines that look like rows of their own; if a quote is missing "
-        "there, nobody in them is read."
+        "there, these rows are not read."
     )
 
 
