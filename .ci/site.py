@@ -35,11 +35,11 @@ OF_THE_ROOT: Final = {
 # What users import, in the order in which they meet it, a page each. A public name that is on none ends the build.
 API: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "client": ("Client and logins", (
-        """criteo_audiences:CriteoClient ClientCredentials AuthorizationCode RefreshToken StaticToken TokenSource Quota
-        RateLimiter RateLimit RetryPolicy Event Application __version__""",
+        """criteo_audiences:CriteoClient ClientCredentials AuthorizationCode RefreshToken StaticToken TokenSource
+        AccessToken Quota RateLimiter RateLimit RetryPolicy Event Application __version__""",
     )),
     "uploads": ("Uploads and reports", (
-        """criteo_audiences:Table UploadOptions UploadReport UploadStream BatchResult Outcome Verdict Progress
+        """criteo_audiences:Table UploadOptions UploadReport UploadStream BatchResult Outcome Verdict Progress Phase
         LimitedBy Policy SourceRow HashAlgorithm IdentifierType Operation UploadJob run_upload_job
         run_upload_job_blocking""",
         "criteo_audiences.progress",
@@ -52,8 +52,8 @@ API: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
         list_snapshots remove_snapshot snapshot_directory""",
     )),
     "results": ("Results and values", (
-        """criteo_audiences:BulkResult ItemFailure Search Page Segment ContactListOperation ContactListStatistics
-        Problem ProblemType UNSET normalize_email hash_email normalize_phone hash_phone""",
+        """criteo_audiences:BulkResult ItemFailure Search Page Segment Expression ContactListOperation
+        ContactListStatistics Problem ProblemType UNSET normalize_email hash_email normalize_phone hash_phone""",
     )),
     "errors": ("Errors", (
         """criteo_audiences:CriteoError TransportError ConnectError RequestTimeout ResponseError AuthenticationError

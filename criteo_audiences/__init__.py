@@ -47,7 +47,7 @@ from criteo_audiences.results import BulkResult, ItemFailure, Page
 from criteo_audiences.version import __version__
 
 if TYPE_CHECKING:  # what not every program needs, imported on first use: an import is waited for at every start
-    from criteo_audiences.algebra import Segment
+    from criteo_audiences.algebra import Expression, Segment
     from criteo_audiences.client import CriteoClient
     from criteo_audiences.erasure import (
         ErasedIdentifier,
@@ -61,6 +61,7 @@ if TYPE_CHECKING:  # what not every program needs, imported on first use: an imp
     from criteo_audiences.jobs import UploadJob, run_upload_job, run_upload_job_blocking
     from criteo_audiences.mirrors import Baseline, MirrorOptions, MirrorReport
     from criteo_audiences.session import (
+        AccessToken,
         ClientCredentials,
         Event,
         Quota,
@@ -84,9 +85,11 @@ if TYPE_CHECKING:  # what not every program needs, imported on first use: an imp
         UploadStream,
         Verdict,
     )
+    from criteo_audiences.uploads.summary import Phase
     from criteo_audiences.windows import live_from, next_window
 else:
     _HOMES = {
+        "AccessToken": "session",
         "AuthorizationCode": "session.consent",
         "Baseline": "mirrors",
         "BatchResult": "uploads",
@@ -96,12 +99,14 @@ else:
         "ErasureReceipt": "erasure",
         "ErasureState": "erasure",
         "Event": "session",
+        "Expression": "algebra",
         "FileErasure": "erasure",
         "LimitedBy": "uploads",
         "ListErasure": "erasure",
         "MirrorOptions": "mirrors",
         "MirrorReport": "mirrors",
         "Outcome": "uploads",
+        "Phase": "uploads.summary",
         "Policy": "uploads",
         "Progress": "uploads",
         "Quota": "session",
@@ -142,6 +147,7 @@ else:
 
 __all__ = [
     "UNSET",
+    "AccessToken",
     "ApiVersionGoneError",
     "Application",
     "AuthenticationError",
@@ -161,6 +167,7 @@ __all__ = [
     "ErasureReceipt",
     "ErasureState",
     "Event",
+    "Expression",
     "FileErasure",
     "HashAlgorithm",
     "IdentifierType",
@@ -181,6 +188,7 @@ __all__ = [
     "PartialFailureError",
     "PayloadTooLargeError",
     "PermissionDeniedError",
+    "Phase",
     "Policy",
     "Problem",
     "ProblemType",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -47,6 +47,45 @@ def test_root_promises_all_that_it_defines() -> None:
     """What the package's root has in public is promised, and nothing else but the version and what checks types."""
     assert set(criteo_audiences.__all__) <= {name.removeprefix("criteo_audiences.") for name in PROMISED}
     assert public_names(criteo_audiences) - {"TYPE_CHECKING"} == set(criteo_audiences.__all__) - {"__version__"}
+
+
+def returned(annotation: Any) -> Iterator[type]:
+    """Yields the classes of ours in what a method returns."""
+    for found in (annotation, get_origin(annotation)):
+        if isinstance(found, type) and found.__module__.startswith("criteo_audiences"):
+            yield found
+    for part in get_args(annotation):
+        yield from returned(part)
+
+
+@pytest.mark.parametrize("service", ["marketing_solutions", "retail_media", "commerce_grid"])
+def test_what_the_methods_of_a_service_return_can_be_named(service: str) -> None:
+    """Each class of it is promised by the root or by the service's package."""
+    package = importlib.import_module(f"criteo_audiences.{service}")
+    nameable = [getattr(module, name) for module in (criteo_audiences, package) for name in module.__all__]
+    (methods,) = (
+        value for value in vars(package).values() if getattr(value, "__name__", "").lower() == service.replace("_", "")
+    )
+    found = {
+        each
+        for name, method in inspect.getmembers(methods, inspect.isfunction)
+        if not name.startswith("_")
+        for each in returned(get_type_hints(method)["return"])
+    }
+    assert len(found) >= 9
+    assert found - set(filter(inspect.isclass, nameable)) == set()
+
+
+@pytest.mark.parametrize(
+    "holder", ["Progress", "UploadReport", "BatchResult", "MirrorReport", "ErasureReceipt", "Segment"]
+)
+def test_what_the_attributes_of_a_result_hold_can_be_named(holder: str) -> None:
+    """So are the classes of its properties."""
+    kind = getattr(criteo_audiences, holder)
+    members = [value.fget for _, value in inspect.getmembers(kind, lambda value: isinstance(value, property))]
+    hints = [*get_type_hints(kind).values(), *(get_type_hints(each)["return"] for each in members)]
+    found = {each.__name__ for hint in hints for each in returned(hint)}
+    assert found <= set(criteo_audiences.__all__)
 
 
 def test_root_has_no_logic() -> None:
