@@ -9,8 +9,8 @@ import typer
 from criteo_audiences import BulkResult, ConfigurationError
 from criteo_audiences.cli.bulk import (
     ChannelOption,
+    EstimateScope,
     IdsArgument,
-    Reach,
     delete_all,
     missing_ids,
     reading,
@@ -275,7 +275,7 @@ def size(
 def estimate(
     service: ServiceArgument,
     *,
-    reach: Reach,
+    reach: EstimateScope,
     algebra: AlgebraOption = None,
     from_file: FileOption = None,
     state: Run,

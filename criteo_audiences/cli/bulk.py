@@ -22,7 +22,7 @@ Reading = Callable[[Sequence[str]], AsyncIterable[Any]]
 
 
 @attrs.frozen(kw_only=True)
-class Reach(Buyer):
+class EstimateScope(Buyer):
     """Among whose people an estimate counts."""
 
     retailer_id: RetailerOption = None
@@ -129,7 +129,7 @@ async def _completed(answered: Sequence[Any], noun: str, read: Reading) -> list[
 
 
 def _joined(answered: Any, found: Any) -> Any:
-    """Returns an answer in which what it did not say comes from a second one."""
+    """Returns an answer whose gaps are filled from a second one."""
     if found is None:
         return answered
     missing = [name for name, value in attrs.asdict(answered, recurse=False).items() if value is None]

@@ -344,7 +344,7 @@ def _settings_in_common(known: Mapping[str, Any], answered: Mapping[str, Any], n
 
 
 def _settled(known: Mapping[str, Any], answer: type | None, given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns a definition in which what Criteo answers next to the settings, but takes in them, stands in them.
+    """Moves into the settings what Criteo answers next to them but takes inside them.
 
     That is the `remoteId` of a list of Commerce Grid.
     """

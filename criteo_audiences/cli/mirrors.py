@@ -25,7 +25,7 @@ from criteo_audiences.cli.options import (
     service_of,
     share,
 )
-from criteo_audiences.cli.output import Exit, Plan, print_error, print_json, print_result, print_table
+from criteo_audiences.cli.output import Exit, QuotaPlan, print_error, print_json, print_result, print_table
 from criteo_audiences.cli.run import Run, run
 from criteo_audiences.cli.uploads import FilesArgument, SourceOptions, announcement_of
 
@@ -118,7 +118,9 @@ def mirror(
         assumed = sending.dry_run and not login.is_set()
         async with login.stand_in() if assumed else login.client() as criteo:
             report = await mirror_table(criteo, state, service, segment_id, table, **options)
-        plan = Plan(calls=report.calls, quota=criteo.quota or Quota(), assumed=assumed) if sending.dry_run else None
+        plan = (
+            QuotaPlan(calls=report.calls, quota=criteo.quota or Quota(), assumed=assumed) if sending.dry_run else None
+        )
         show_mirror(report, state, plan)
 
     run(command, state)
@@ -145,14 +147,14 @@ async def mirror_table(
     return report
 
 
-def show_mirror(report: "MirrorReport", state: Run, plan: Plan | None = None) -> None:
+def show_mirror(report: "MirrorReport", state: Run, plan: QuotaPlan | None = None) -> None:
     """Shows what a mirror did, or by a plan would do, and lets the command end accordingly."""
     if state.json:
         print_json(report.to_dict() | ({} if plan is None else {"plan": plan.to_dict(dt.datetime.now(dt.UTC))}))
     else:
         calls = "1 call" if report.calls == 1 else f"{report.calls:,} calls"
         rows = (
-            ("rows read", report.source.read, f"{report.source.rejected_total:,} rejected"),
+            ("read", report.source.read, f"{report.source.rejected_total:,} rejected"),
             ("  to add" if report.dry_run else "  added", report.added, ""),
             ("  to remove" if report.dry_run else "  removed", report.removed, ""),
             ("  unchanged", report.unchanged, calls),
@@ -214,7 +216,7 @@ def replace(
                 state.report = await lists.replace_contact_list(segment_id, table, on_progress=show, **chosen)
         if sending.dry_run and state.report is not None:
             calls = state.report.batches + 1
-            state.plan = Plan(calls=calls, quota=criteo.quota or Quota(), assumed=False)
+            state.plan = QuotaPlan(calls=calls, quota=criteo.quota or Quota(), assumed=False)
 
     run(command, state)
 

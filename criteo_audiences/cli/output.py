@@ -211,7 +211,7 @@ _MINUTE: Final = 60
 
 
 @frozen(kw_only=True)
-class Plan:
+class QuotaPlan:
     """An upload that is not made yet.
 
     Attributes:
@@ -225,7 +225,7 @@ class Plan:
     assumed: bool
 
     @classmethod
-    def of(cls, criteo: "CriteoClient", calls: int, *, assumed: bool) -> "Plan":
+    def of(cls, criteo: "CriteoClient", calls: int, *, assumed: bool) -> "QuotaPlan":
         """Returns the plan of so many calls by a client, of whose quota the server may have announced the number."""
         from criteo_audiences import Quota  # noqa: PLC0415 - `--help` does without
 
@@ -245,7 +245,7 @@ class Plan:
         wait = f"at least {self.seconds / _MINUTE:,.0f} min" if self.seconds else "no wait"
         return f"It would take {calls}: {wait} under a quota of {self.quota.calls:,} a minute."
 
-    def foretell(self, now: dt.datetime) -> str:
+    def forecast(self, now: dt.datetime) -> str:
         """Says when the last call could go out, and whose quota that is counted with."""
         if self.assumed:
             why = f"assuming {self.quota.calls:,} calls a minute, since no credentials are set"
@@ -278,14 +278,14 @@ class Plan:
         }
 
 
-def print_report(report: "UploadReport", plan: Plan | None = None) -> None:
+def print_report(report: "UploadReport", plan: QuotaPlan | None = None) -> None:
     """Prints what `str(report)` says but for its verdict, which comes last of all; and the plan of a dry run."""
     for line in str(report).splitlines()[:-1]:
         print_result(in_option_spelling(line) if line == report.hint else line)
     if plan is not None:
         print_result(plan.cost())
         if plan.seconds or plan.assumed:  # otherwise that has said it all
-            print_result(plan.foretell(dt.datetime.now(dt.UTC)))
+            print_result(plan.forecast(dt.datetime.now(dt.UTC)))
         if plan.calls and not report.window_warning:
             print_result(plan.live(dt.datetime.now(dt.UTC)))
 

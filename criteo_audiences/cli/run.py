@@ -20,7 +20,7 @@ from criteo_audiences.cli import login
 from criteo_audiences.cli.options import filled
 from criteo_audiences.cli.output import (
     Exit,
-    Plan,
+    QuotaPlan,
     exit_for,
     exit_for_problems,
     exit_for_report,
@@ -126,7 +126,7 @@ class Run:
     ] = None
     report: "UploadReport | None" = None
     resume: str | None = None
-    plan: Plan | None = None
+    plan: QuotaPlan | None = None
     rejects: str | None = None
     remarks: list[str] = field(factory=list)
     afterwards: list[str] = field(factory=list)

@@ -9,8 +9,8 @@ import typer
 from criteo_audiences import ConfigurationError
 from criteo_audiences.cli.bulk import (
     ChannelOption,
+    EstimateScope,
     IdsArgument,
-    Reach,
     delete_all,
     missing_ids,
     reading,
@@ -361,7 +361,7 @@ def size(
 def estimate(
     service: ServiceArgument,
     *,
-    reach: Reach,
+    reach: EstimateScope,
     from_file: FileOption = None,
     settings: SegmentSettings,
     state: Run,

@@ -28,7 +28,7 @@ from criteo_audiences.cli.options import (
     share,
     words_of,
 )
-from criteo_audiences.cli.output import Plan, print_error
+from criteo_audiences.cli.output import QuotaPlan, print_error
 from criteo_audiences.cli.run import Run, run
 
 if TYPE_CHECKING:  # slow to import, and most commands upload nothing
@@ -296,7 +296,7 @@ def _send(
             with _columns_named(sending):
                 await upload_table(criteo, state, service, segment_id, table, announcement, **options)
         if sending.dry_run and state.report is not None:
-            state.plan = Plan.of(criteo, state.report.batches, assumed=assumed)
+            state.plan = QuotaPlan.of(criteo, state.report.batches, assumed=assumed)
 
     run(command, state)
 

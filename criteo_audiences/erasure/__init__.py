@@ -29,7 +29,7 @@ _FORMAT: Final = 1
 
 
 class ErasureState(StrEnum):
-    """What came of a service, a list or a file."""
+    """How the erasure ended for a service, a list or a file."""
 
     SEARCHED = "searched"
     """The service's lists were looked for."""
@@ -148,7 +148,7 @@ class FileErasure:
     """What was done with one of our files.
 
     Attributes:
-        kind: `rejects`, `journal`, `snapshot`, or `temporary` for what an upload left behind that was killed.
+        kind: `rejects`, `journal`, `snapshot`, or `temporary` for what a killed upload left.
         path: of the file.
         state: what came of it.
         erased: values taken out of it; of a journal, the digests of batches that it remembered.

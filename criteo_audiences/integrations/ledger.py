@@ -115,7 +115,7 @@ class RedisLedger:
             self._at_end = at_end_of_loop(self._server.close)
 
     def _digest(self, data: bytes) -> str:
-        """Returns what stands for something in Redis; only who knows the run's name can compare it."""
+        """Returns the digest that Redis holds in place of a value; comparing it takes the run's name."""
         return hashlib.blake2b(data, key=self._secret, digest_size=16).hexdigest()
 
     async def _asked(self, script: str, told: dict[str, object]) -> object:
@@ -246,7 +246,7 @@ class ListLease:
         self._was_taken, self._ends_at = True, asked_at + _LEASE
 
     async def run(self, work: "Callable[[Callable[[], Awaitable[None]]], Coroutine[Any, Any, Ended]]") -> "Ended":
-        """Waits for the list, does the work and gives the list free; the work ends with the lease.
+        """Waits for the list, does the work and releases the list. If the lease ends, the work is canceled.
 
         Args:
             work: uploads; it is given what it has to await before each call.
@@ -295,7 +295,7 @@ class ListLease:
                 await self.check()
 
     async def leave(self, *, may_land: bool) -> None:
-        """Gives the list free.
+        """Releases the list.
 
         Args:
             may_land: whether a call may still be applied, so that the inverse operation has to wait for it.

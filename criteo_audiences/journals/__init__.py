@@ -168,7 +168,7 @@ def remove(path: Path) -> None:
 
 
 def note_operation(directory: Path, *, service: str, host: str, segment_id: str) -> None:
-    """Notes that something else than an upload of a directory's journals changes a list, a clear for example.
+    """Notes that an operation without a journal, such as a clear, changes a list.
 
     An unfinished upload to the list is then not continued unasked: what it sent may be gone.
 

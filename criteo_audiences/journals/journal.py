@@ -62,7 +62,7 @@ class Journal:
     Attributes:
         path: of its file.
         run_id: names the run; a run that is continued keeps its own.
-        resumed: whether it continues an unfinished upload.
+        resumes: whether it continues an unfinished upload.
         acknowledged: batches on record as acknowledged, those of earlier runs of the upload included.
         set_aside: why an unfinished upload was not continued, a sentence for the user; `None` when there was none.
     """
@@ -73,7 +73,7 @@ class Journal:
         run: Run,
         key: bytes,
         *,
-        resumed: bool,
+        resumes: bool,
         acknowledged: int,
         set_aside: str | None,
         last_mark: str | None,
@@ -82,7 +82,7 @@ class Journal:
     ) -> None:
         self.path: Final = path
         self.run_id: Final = run.run_id
-        self.resumed: Final = resumed
+        self.resumes: Final = resumes
         self.acknowledged = acknowledged
         self.set_aside: Final = set_aside
         self._store = store
@@ -158,7 +158,7 @@ class Journal:
             store,
             run,
             key,
-            resumed=continued,
+            resumes=continued,
             acknowledged=acknowledged,
             set_aside=set_aside,
             last_mark=last_mark,
@@ -307,9 +307,9 @@ class Journal:
         """
         if self._noted:
             return
-        if self.resumed:
+        if self.resumes:
             self._run = evolve(self._run, mark=uuid.uuid4().hex, earlier_mark=self._last_mark or None)
-            self._store.remark(self._run.mark, self._run.earlier_mark)
+            self._store.set_marks(self._run.mark, self._run.earlier_mark)
         with JournalDirectory(self.path.parent) as register:
             register.note(*self._list, self._run.mark)
         self._witness.note(*self._list, self._run.mark)

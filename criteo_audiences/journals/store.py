@@ -154,7 +154,7 @@ class Store:
             self._highest = 0
         self.prepare()
 
-    def remark(self, mark: str, earlier: str | None) -> None:
+    def set_marks(self, mark: str, earlier: str | None) -> None:
         """Changes the marks of the job; on the disk when this returns."""
         if self._run is None:
             raise ValueError("there is no job")

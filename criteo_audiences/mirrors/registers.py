@@ -41,7 +41,7 @@ class Registers:
         return any(mark is not None and mark not in mine for mark in self._marks())
 
     def knows_any_of(self, marks: Collection[str]) -> bool:
-        """Returns whether one of these marks is the last in a register, and no other one is.
+        """Returns whether the last mark in some register is one of these, and in no register another one.
 
         Raises:
             JournalError: when a register cannot be used.

@@ -66,14 +66,14 @@ STATE = web.AppKey("state", ServerState)
 
 
 @attrs.frozen
-class Call:
+class RoutedCall:
     """Which endpoint of which service a request is for."""
 
     service: Service
     endpoint: str
 
 
-CALL = web.RequestKey("call", Call)
+CALL = web.RequestKey("call", RoutedCall)
 
 
 @attrs.frozen
@@ -209,11 +209,12 @@ def routes(service: Service, rows: Iterable[Route], versions: str) -> list[web.R
     """Returns the routes of a service under the versions that a regular expression matches."""
     prefix = f"/{{version:{versions}}}"
     return [
-        web.route(method, prefix + path, _named(endpoint, Call(service, name))) for name, method, path, endpoint in rows
+        web.route(method, prefix + path, _named(endpoint, RoutedCall(service, name)))
+        for name, method, path, endpoint in rows
     ]
 
 
-def _named(endpoint: Endpoint, call: Call) -> Endpoint:
+def _named(endpoint: Endpoint, call: RoutedCall) -> Endpoint:
     async def handle(request: web.Request) -> web.Response:
         request[CALL] = call
         return await endpoint(request)

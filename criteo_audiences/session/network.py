@@ -167,7 +167,7 @@ _PIECE: Final = 2 * 1024
 
 
 class Connector(aiohttp.TCPConnector):
-    """Connects as aiohttp does, but for how it takes in what it receives.
+    """Connects as aiohttp does, but hands what it receives to the parser in small pieces.
 
     aiohttp has no public name for that: `_factory` here, and what `Receiver` overrides, are its own; tests hold them.
     A small receive buffer would bound a turn as well, but also what a distant server may send in a round trip.

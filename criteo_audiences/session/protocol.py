@@ -129,7 +129,7 @@ class Request:
 
 
 def _quoted(value: str, name: str) -> str:
-    """Quotes a path parameter; the two that no quoting keeps from moving through a path are refused."""
+    """Quotes a path parameter; refuses `.` and `..`, which would change the path even when they are quoted."""
     if value in {".", ".."}:
         raise ConfigurationError(f"{name} is no id.")
     try:

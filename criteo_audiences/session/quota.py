@@ -99,16 +99,16 @@ class RateLimiter(Protocol):
 
     @property
     def window(self) -> tuple[int, float] | None:
-        """Calls that its client may make within so many seconds, for estimates; `None`: no estimate."""
+        """How many calls the client may make in how many seconds: `(calls, seconds)`. `None` gives no estimates."""
         return None
 
     @property
     def share(self) -> float | None:
-        """How much of the application's window it takes, above 0 and up to 1; `None`: it counts with others like it."""
+        """Share of the application's window that it spends, above 0 and up to 1. `None`: others share it, too."""
         return None
 
     def seconds_until(self, calls: int) -> float | None:  # noqa: ARG002 - a limiter of one's own may know it
-        """Seconds until the last of so many further calls could start, to plan by; `None`: by `window` alone."""
+        """Returns the seconds until the last of so many further calls could start; `None` leaves that to `window`."""
         return None
 
     async def acquire(self, *, background: bool = False, longest: float | None = None) -> float:
@@ -127,7 +127,7 @@ class RateLimiter(Protocol):
         """
 
     def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0, sent_at: float | None = None) -> None:
-        """Says that a call that was acquired has ended, whatever became of it; never blocks.
+        """Gives back the place of a call that has ended, with or without success; never blocks.
 
         Args:
             announced: what its answer's headers said.

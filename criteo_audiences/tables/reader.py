@@ -331,7 +331,7 @@ class _Thread:
         self._worker.end()
 
     def is_late(self) -> bool:
-        """Whether it still does what it was to end."""
+        """Whether the call that it should have ended still runs."""
         return self._ends_by is not None and time.monotonic() > self._ends_by and self._worker.is_alive
 
     def finish(self) -> None:

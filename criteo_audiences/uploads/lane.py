@@ -26,7 +26,7 @@ class LaneProgress:
     """How far a lane has read its source.
 
     Attributes:
-        seen: values read; about, while a table is read before its first batch.
+        seen: values read; an estimate while a table is read before its first batch.
         share: how much has been read, 0 to 1; `None` when the source cannot say.
         staged: how much has been read of a table that is read before its first batch, 0 to 1; `None` for other sources.
         length: values that there are, about, where that is known before they are read.

@@ -94,7 +94,7 @@ class Recorder:
     @property
     def resumes(self) -> bool:
         """Whether an unfinished upload is being continued."""
-        return self._journal is not None and self._journal.resumed
+        return self._journal is not None and self._journal.resumes
 
     @property
     def set_aside(self) -> str | None:

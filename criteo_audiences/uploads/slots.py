@@ -54,7 +54,7 @@ class LimitedBy(StrEnum):
 
 
 @frozen
-class Call:
+class SentRequest:
     """A request as it was sent.
 
     Attributes:
@@ -98,7 +98,7 @@ class Level:
     seconds: float = 0.0
     concurrent: int = 0
 
-    def after(self, call: Call, now: float, *, failed: bool = False) -> "Level":
+    def after(self, call: SentRequest, now: float, *, failed: bool = False) -> "Level":
         """Returns the level once a call has come back.
 
         Args:
@@ -196,7 +196,7 @@ class Slots:
     def __init__(self, now: Callable[[], float] = steady) -> None:
         self._now = now
         self._level = Level()
-        self._calls: dict[CallMeter, Call] = {}  # the oldest one first
+        self._calls: dict[CallMeter, SentRequest] = {}  # the oldest one first
         self._uploads: list[UploadSlots] = []
 
     def opened(self, meter: CallMeter, *, ceiling: int | None, most_bytes: int) -> "UploadSlots":
@@ -245,7 +245,7 @@ class Slots:
 
     def began(self, meter: CallMeter) -> None:
         """Notes a request that is about to be sent."""
-        self._calls[meter] = Call(self._now(), len(self._calls) + 1)
+        self._calls[meter] = SentRequest(self._now(), len(self._calls) + 1)
 
     def ended(self, meter: CallMeter, end: CallEnd) -> None:
         """Notes how a request ended."""

@@ -265,7 +265,7 @@ class Progress:
     """How far an upload is.
 
     Attributes:
-        read: rows read; about, while a table is read before the first batch.
+        read: rows read; an estimate while a table is read before the first batch.
         rejected: rows rejected.
         duplicates: rows dropped as duplicates.
         sent: identifiers put into calls that have ended.

@@ -90,7 +90,7 @@ class TableRun(RowCounts):
         return self._staged
 
     def seen(self) -> int:
-        """Values taken in; about, while a table is read before its first batch."""
+        """Values taken in; an estimate while a table is read before its first batch."""
         exact = self._reader.staged_values or self.read
         return exact or round((self.length or 0) * (self.staged() or 0.0))
 

@@ -1,4 +1,4 @@
-"""What a dry run foretells."""
+"""What a dry run predicts."""
 
 import datetime as dt
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from criteo_audiences import Quota
-from criteo_audiences.cli.output import Plan
+from criteo_audiences.cli.output import QuotaPlan
 from criteo_audiences.sandbox import Sandbox
 
 SERVICE = "marketing-solutions"
@@ -27,9 +27,9 @@ FRIDAY = dt.datetime(2026, 11, 27, 17, 58, tzinfo=dt.UTC)
 )
 def test_the_last_call_waits_for_its_window(calls: int, quota: int, seconds: float, moment: str) -> None:
     """A window may be spent at once, on both sides of its end."""
-    plan = Plan(calls=calls, quota=Quota(quota), assumed=False)
+    plan = QuotaPlan(calls=calls, quota=Quota(quota), assumed=False)
     assert plan.seconds == seconds
-    assert f"could go out {moment}: the login's quota is {quota} calls a minute" in plan.foretell(FRIDAY)
+    assert f"could go out {moment}: the login's quota is {quota} calls a minute" in plan.forecast(FRIDAY)
     assert ("no wait" in plan.cost()) is (seconds == 0)
 
 

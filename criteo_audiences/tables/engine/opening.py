@@ -43,7 +43,7 @@ class Relation:
     """Something the engine reads rows from.
 
     Attributes:
-        sql: how.
+        sql: the SQL that reads them.
         fields: the values wanted of each row.
         columns: the names of their columns, as the table has them.
         shape: what a condition on its rows may speak of.
@@ -328,7 +328,7 @@ def _require_distinct(layout: Layout) -> None:
     alike = [name for name in layout.names if folded[name.lower()] > 1]
     if alike:
         raise ConfigurationError(
-            f"{layout.name} has keys that differ in case only, which the engine cannot tell apart: {listed(alike)}. "
+            f"{layout.name} has keys that differ in case only, which the engine cannot distinguish: {listed(alike)}. "
             "Rename all but one."
         )
 

@@ -53,7 +53,7 @@ def require_rows(start: bytes, name: str) -> None:
     """Refuses what begins as no list of rows does.
 
     Args:
-        start: the first bytes, decompressed; UTF-16 and Parquet have been told apart already.
+        start: the first bytes, decompressed; neither UTF-16 nor Parquet, which were recognized before.
         name: the file's name, for the message.
 
     Raises:

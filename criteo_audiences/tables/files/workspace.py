@@ -43,7 +43,7 @@ _raise_in: Final = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
 
 class Interruption:
-    """Asked for by one thread, noticed by another between two pieces of its work."""
+    """A request to stop: one thread makes it, another notices it between two pieces of its work."""
 
     def __init__(self) -> None:
         self._event = threading.Event()

@@ -109,7 +109,7 @@ def refusal(act: Callable[[], object]) -> str:
 def test_new_journal_sends_everything(place: Place) -> None:
     """There is nothing to resume, and nothing that was set aside."""
     with place.open() as journal:
-        assert not journal.resumed
+        assert not journal.resumes
         assert journal.set_aside is None
         assert send(journal, 3) == [1, 2, 3]
         assert journal.complete()
@@ -125,7 +125,7 @@ def test_unfinished_journal_resumes_after_what_was_acknowledged(place: Place) ->
         journal.end(1, ACKNOWLEDGED, valid=1, trace_id="abcdef0123456789")
         assert not journal.complete()
     with place.open() as journal:
-        assert journal.resumed
+        assert journal.resumes
         assert journal.run_id == first
         entry = journal.begin(batch(1, kind=IdentifierType.MADID))
         assert entry is not None
@@ -158,7 +158,7 @@ def test_completed_journal_never_suppresses_a_run(place: Place) -> None:
         first = journal.run_id
     for resume in (None, False):
         with place.open(resume) as journal:
-            assert not journal.resumed
+            assert not journal.resumes
             assert journal.set_aside is None
             assert journal.run_id != first
             assert send(journal, 2) == [1, 2]
@@ -261,7 +261,7 @@ def test_day_old_upload_is_continued_on_request_only(place: Place, age: float, s
         journal.end(1, ACKNOWLEDGED, valid=1)
     place.moment += age
     with place.open() as journal:
-        assert journal.resumed == (not sent)
+        assert journal.resumes == (not sent)
         assert (journal.set_aside is None) == (not sent)
         assert send(journal, 1) == sent
 
@@ -271,7 +271,7 @@ def test_stale_upload_is_continued_when_asked_for(place: Place) -> None:
     place.interrupted()
     place.moment += 3 * DAY
     with place.open(resume=True) as journal:
-        assert journal.resumed
+        assert journal.resumes
         assert send(journal, 2) == []
     with place.open() as journal:
         assert journal.set_aside == (
@@ -288,12 +288,12 @@ def test_anything_else_on_the_list_asks_for_resume(place: Place) -> None:
     place.operate(segment_id="812346")
     place.operate(host="localhost")
     with place.open() as journal:
-        assert journal.resumed
+        assert journal.resumes
     place.operate()
     with place.open(resume=True) as journal:
         assert send(journal, 3) == [3]
     with place.open() as journal:
-        assert journal.resumed
+        assert journal.resumes
     place.operate()
     with place.open() as journal:
         assert "because something else has operated on the list since" in str(journal.set_aside)
@@ -310,7 +310,7 @@ def test_upload_through_another_journal_is_an_operation(place: Place) -> None:
             assert register.last_mark(JOB.service, JOB.host, JOB.segment_id) == mark
         other.begin(batch(1))
     with place.open() as journal:
-        assert not journal.resumed
+        assert not journal.resumes
 
 
 def test_uploads_that_overlapped_disturb_each_other(place: Place) -> None:
@@ -321,7 +321,7 @@ def test_uploads_that_overlapped_disturb_each_other(place: Place) -> None:
             each.end(1, ACKNOWLEDGED, valid=1)
     for path in (place.path, place.directory / "other.journal"):
         with Journal.open(path, JOB) as again:
-            assert not again.resumed
+            assert not again.resumes
             assert again.set_aside
 
 
@@ -347,7 +347,7 @@ def test_unfinished_upload_of_another_job_is_refused(place: Place, other: dict[s
     with place.open() as journal:
         assert send(journal, 3) == [3]
     with place.open(resume=False, **other) as journal:
-        assert (journal.resumed, journal.set_aside) == (False, None)
+        assert (journal.resumes, journal.set_aside) == (False, None)
         send(journal, 1)
         assert journal.complete()
     with place.open() as journal:
@@ -358,13 +358,13 @@ def test_upload_without_an_acknowledged_batch_is_replaced_in_silence(place: Plac
     """Of another job, too old or disturbed: there is nothing to continue. On request it goes on all the same."""
     place.interrupted(acknowledged=0)
     with place.open(resume=True) as journal:
-        assert journal.resumed
+        assert journal.resumes
     with place.open(operation="remove") as journal:
-        assert (journal.resumed, journal.set_aside) == (False, None)
+        assert (journal.resumes, journal.set_aside) == (False, None)
         journal.begin(batch(1))
     place.moment += 2 * DAY
     with place.open(operation="remove") as journal:
-        assert (journal.resumed, journal.set_aside) == (False, None)
+        assert (journal.resumes, journal.set_aside) == (False, None)
 
 
 def test_resume_without_an_unfinished_upload_is_refused(place: Place) -> None:
@@ -392,7 +392,7 @@ def test_journal_of_today_goes_on_beside_another_clock(place: Place) -> None:
     with Journal.open(place.path, JOB) as journal:
         send(journal, 1)
     with Journal.open(place.path, JOB) as journal:
-        assert journal.resumed
+        assert journal.resumes
 
 
 def test_digests_are_keyed_and_nothing_else_is_written(place: Place, tmp_path: Path) -> None:
@@ -607,7 +607,7 @@ def test_directory_restored_with_its_register_is_witnessed(place: Place, monkeyp
         assert "something else has operated on the list since" in str(journal.set_aside)
     monkeypatch.setenv("XDG_STATE_HOME", os.devnull)
     with place.open() as journal:
-        assert journal.resumed
+        assert journal.resumes
 
 
 def test_a_pipe_in_the_place_of_the_users_register_keeps_no_call_waiting(
@@ -636,12 +636,12 @@ def test_kill_while_the_marks_are_changed_is_no_disturbance(
     with monkeypatch.context() as patch:
         patch.setattr(*cut[reached], killed)
         journal = place.open()
-        assert journal.resumed
+        assert journal.resumes
         with pytest.raises(KilledError):
             send(journal, 3)
         journal.close()
     with place.open() as journal:
-        assert journal.resumed
+        assert journal.resumes
         assert send(journal, 3) == [3]
 
 
@@ -658,10 +658,10 @@ def test_hosts_are_the_same_in_either_case(place: Place) -> None:
     """As names in the DNS are: the job is the same, and an operation on the list is noticed."""
     place.interrupted()
     with place.open(host="API.Criteo.COM") as journal:
-        assert journal.resumed
+        assert journal.resumes
     place.operate(host="Api.criteo.com")
     with place.open() as journal:
-        assert not journal.resumed
+        assert not journal.resumes
 
 
 def test_damaged_register_is_refused(place: Place) -> None:
@@ -699,7 +699,7 @@ def test_second_upload_of_a_process_is_refused(place: Place) -> None:
             assert "is in use by another upload" in refusal(lambda resume=resume: place.open(resume))  # type: ignore[misc]
         assert send(journal, 2) == [1, 2]
     with place.open() as journal:
-        assert journal.resumed
+        assert journal.resumes
 
 
 def test_batches_come_in_order_and_end_once(place: Place) -> None:

@@ -105,7 +105,7 @@ def test_completed_journal_keeps_its_summary_when_compacted(path: Path) -> None:
     assert describe(path) == before
     assert path.stat().st_size < size / 2
     with Journal.open(path, JOB) as journal:
-        assert not journal.resumed
+        assert not journal.resumes
         assert journal.begin(batch(1)) is None
 
 
@@ -124,7 +124,7 @@ def test_journal_is_removed_with_its_log(path: Path) -> None:
     remove(path)
     assert [each.name for each in path.parent.iterdir()] == [REGISTER_NAME]
     with Journal.open(path, JOB) as journal:
-        assert (journal.resumed, journal.set_aside) == (False, None)
+        assert (journal.resumes, journal.set_aside) == (False, None)
 
 
 def test_empty_journal_is_removed(path: Path) -> None:

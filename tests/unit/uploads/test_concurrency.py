@@ -13,7 +13,16 @@ from criteo_audiences import Quota, ServerError, UploadReport
 from criteo_audiences.meter import CallEnd
 from criteo_audiences.models import ContactListOperation
 from criteo_audiences.uploads import Amendment
-from criteo_audiences.uploads.slots import MOST, START, Call, Level, LimitedBy, Slots, limit_in_silence, quota_bound
+from criteo_audiences.uploads.slots import (
+    MOST,
+    START,
+    Level,
+    LimitedBy,
+    SentRequest,
+    Slots,
+    limit_in_silence,
+    quota_bound,
+)
 from tests.kit import LIST, assert_adds_up, emails, options_of, run_in_virtual_time, upload
 from tests.unit.uploads.servers import LoopClock, Server
 
@@ -99,7 +108,7 @@ def test_a_server_that_fails_altogether_is_asked_by_few() -> None:
     uploaded(server, 100)
     level = Level(limit=64.0, is_starting=False, round_trip=0.1)
     for now in range(1_000):
-        level = level.after(Call(float(now), 1), now + 0.1, failed=True)
+        level = level.after(SentRequest(float(now), 1), now + 0.1, failed=True)
     assert level.limit == 1.0
 
 
@@ -136,7 +145,7 @@ def test_the_level_stays_within_its_bounds(answers: list[tuple[float, int, bool]
     for seconds, beside, failed in answers:
         now += 0.01
         before = level
-        level = level.after(Call(now, beside), now + seconds, failed=failed)
+        level = level.after(SentRequest(now, beside), now + seconds, failed=failed)
         assert 1.0 <= level.limit <= MOST
         if before.round_trip is not None:
             assert level.limit <= 2 * before.limit
@@ -165,10 +174,10 @@ def test_a_round_that_gains_is_followed_by_a_larger_one(seconds: float, growth: 
     """Starting, a round doubles the limit unless its calls took about as much longer as they were more."""
     level = Level(round_trip=seconds)
     for _ in range(START):
-        level = level.after(Call(0.0, START // 2), seconds)
+        level = level.after(SentRequest(0.0, START // 2), seconds)
     assert level.limit == START
     for _ in range(START):
-        level = level.after(Call(0.0, START), seconds * growth)
+        level = level.after(SentRequest(0.0, START), seconds * growth)
     if growth != pytest.approx(2**0.4):
         assert level.limit == (2 * START if growth < 2**0.4 else START / math.sqrt(2))
 
@@ -176,7 +185,7 @@ def test_a_round_that_gains_is_followed_by_a_larger_one(seconds: float, growth: 
 def test_the_level_says_nothing_of_calls_sent_before_its_round() -> None:
     """They were under way at another limit."""
     level = Level(round_trip=1.0, began=10.0)
-    assert level.after(Call(9.9, START), 10.9) == attrs.evolve(level, round_trip=pytest.approx(1.0))
+    assert level.after(SentRequest(9.9, START), 10.9) == attrs.evolve(level, round_trip=pytest.approx(1.0))
 
 
 async def test_a_refusal_for_the_quota_does_not_cut_the_limit() -> None:

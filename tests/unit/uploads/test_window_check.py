@@ -149,7 +149,7 @@ async def test_an_upload_that_straddles_a_computation_is_warned_of(
     assert sum([UploadReport(), report]).window_warning == report.window_warning
 
 
-async def test_a_dry_run_foretells_what_the_upload_would_do(fake_amend: Fake) -> None:
+async def test_a_dry_run_predicts_what_the_upload_would_do(fake_amend: Fake) -> None:
     """A warning, or with the deadline the same refusal."""
     rows = list(emails(25))
     for source in (rows, iter(rows), frame(25)):
