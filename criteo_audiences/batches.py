@@ -27,7 +27,7 @@ _FRAME: Final = 3  # quotes and a comma
 
 
 def least_size(algorithm: HashAlgorithm | None) -> int:
-    """Returns the bytes that an identifier takes at least: in clear one may have any length, a digest has its own."""
+    """Returns the fewest bytes that an identifier takes: in clear it may be short, a digest has a fixed length."""
     return 0 if algorithm is None else _DIGEST.get(algorithm, 64) + _FRAME
 
 

@@ -248,7 +248,7 @@ class ContactLists:
             yield running
 
     async def _send(self, amendment: Amendment) -> ContactListOperation:
-        """Makes an amend call; an upload's gives way to calls of their own, and is counted by its meter."""
+        """Makes an amend call. One of an upload lets single calls go first, and the upload's meter counts it."""
         attributes: dict[str, Any] = {
             "operation": self.calls.operations[amendment.operation],
             "identifierType": self.vocabulary.word(amendment.identifier_type),
@@ -285,7 +285,7 @@ class ContactLists:
 
 
 class _Clearing:
-    """Makes amend calls of which none is made before the list was cleared, once.
+    """Makes amend calls, and clears the list once before the first of them.
 
     Args:
         session: makes the call that clears it.
@@ -354,7 +354,7 @@ def _slots_of(session: Session) -> Slots:
 
 @asynccontextmanager
 async def _noted(destination: Destination) -> AsyncIterator[None]:
-    """Notes that something else than an upload with a journal changes a list, before it does and afterwards.
+    """Notes that an operation without a journal changes a list, before the operation and after it.
 
     Unfinished uploads of this user to the list are then not continued unasked. What cannot be noted is logged; where no
     upload with a journal is known, nothing is written.

@@ -160,7 +160,7 @@ class AuthenticationError(ResponseError):
     advice = "Check the client id and the client secret of the application."
 
     def _advised(self) -> str:
-        """Does not blame the login for its token: one may live for a quarter of an hour."""
+        """Says what to do. A refused token does not mean a wrong login, since tokens live for a quarter of an hour."""
         return next((_OF_TOKENS[code] for code in self.codes if code in _OF_TOKENS), self.advice)
 
 

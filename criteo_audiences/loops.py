@@ -104,7 +104,7 @@ class InFlight:
 
     @contextmanager
     def having(self, scope: anyio.CancelScope) -> Iterator[None]:
-        """Has what a scope holds among the work inside the block."""
+        """Counts the work of a cancel scope as in flight inside the block."""
         self._scopes.add(scope)
         if self._is_cut:
             scope.cancel()
@@ -337,7 +337,7 @@ async def own_task(work: Work) -> AsyncIterator[OwnTask]:
 
 @contextmanager
 def first_error() -> Iterator[None]:
-    """Raises the first error of the task group inside instead of its exception group: the others are its echoes.
+    """Raises the first error of a task group instead of its exception group: the other errors follow from it.
 
     One group is taken off and no more, so that a group that the caller's own code raised comes out whole.
     """

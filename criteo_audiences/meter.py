@@ -14,7 +14,7 @@ _STEADY: Final = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def steady() -> float:
-    """Returns seconds that only ever go forward, also while the machine is suspended where the system can tell."""
+    """Returns monotonic seconds. They count the time that the machine is suspended where the system does."""
     return time.monotonic() if _STEADY is None else time.clock_gettime(_STEADY)
 
 

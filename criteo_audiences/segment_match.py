@@ -62,7 +62,7 @@ class Wanted:
     is_exact: bool = True
 
     def differences(self, segment: Any, *, is_new: bool = False) -> list[str]:
-        """Returns what a segment is otherwise, a clause each; none when it is the one.
+        """Returns how a segment differs from the wanted one, a clause each; nothing when it is that one.
 
         Args:
             segment: as a service returned it.

@@ -291,7 +291,7 @@ class TimeLeft:
         return left if moment.window is None else max(left, self._windows(batches, moment, each, call))
 
     def _second_round(self, batches: float, call: float, moment: Moment) -> float:
-        """Returns the seconds at least when all senders are busy: what has not gone out follows one that comes back.
+        """Returns the least seconds while all senders are busy: each further batch follows one that comes back.
 
         Args:
             batches: still to come back, those in flight included.
@@ -329,8 +329,8 @@ class TimeLeft:
         """Returns the seconds from one batch that goes out to the next, and those that have gone by since the last.
 
         Args:
-            call: seconds that a call takes. Batches go out as others come back, many at a time, so what two calls hold
-                shows no pace, since it begins and ends anywhere in a burst; one call's seconds hold each sender once.
+            call: seconds that a call takes. Batches go out in bursts, as others come back. The seconds of one call
+                contain each sender once, and so show the pace; a span of two begins and ends anywhere in a burst.
             moment: the present one.
         """
         begins = self._begins

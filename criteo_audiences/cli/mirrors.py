@@ -193,7 +193,7 @@ def replace(
     It is cleared right before the first batch, so a file that cannot be used leaves it as it is.
     """
     state.drains = 0.0 if sending.dry_run else sending.drain_timeout
-    state.reads_standard_input, state.tells_notes = "-" in files, True
+    state.reads_standard_input, state.shows_notes = "-" in files, True
 
     from criteo_audiences import Quota, Table  # noqa: PLC0415 - see above
 

@@ -106,7 +106,7 @@ class Run:
         afterwards: lines to print after its verdict.
         facts: what the JSON document holds in addition to the report.
         code: how a command without a report ends.
-        tells_notes: whether what ends it says how far it came by its notes, since there is no report then.
+        shows_notes: whether the notes of an error that ends it are shown: they say how far it came, without a report.
         drains: seconds that what is in flight gets at the first Ctrl-C.
         reads_standard_input: whether a thread may still wait for it when the command ends.
     """
@@ -132,7 +132,7 @@ class Run:
     afterwards: list[str] = field(factory=list)
     facts: dict[str, Any] = field(factory=dict)
     code: int = Exit.OK
-    tells_notes: bool = False
+    shows_notes: bool = False
     drains: float = 0.0
     reads_standard_input: bool = False
 
@@ -285,7 +285,7 @@ def _finished(state: Run, report: "UploadReport") -> Exit:
 def _stopped(state: Run, error: BaseException, code: Exit, line: str) -> Exit:
     if state.debug:
         traceback.print_exception(error)
-    line = " ".join([line, *getattr(error, "__notes__", ())]) if state.tells_notes else line
+    line = " ".join([line, *getattr(error, "__notes__", ())]) if state.shows_notes else line
     has_report = state.report is not None and state.report.read > 0
     if state.json:
         reported = _how_to_resume(state) | (state.report.to_dict() if state.report is not None else {})

@@ -165,7 +165,7 @@ async def _run_with(command: list[str], variables: dict[str, str]) -> int:
 
 
 class _Signals:
-    """Leaves the signals that end a command to the one that runs against the server, from before it starts."""
+    """Passes signals that end a command on to the COMMAND, also those that come before it has started."""
 
     def __init__(self) -> None:
         self._early: list[signal.Signals] = []

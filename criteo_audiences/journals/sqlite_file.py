@@ -284,11 +284,11 @@ def log_of(path: Path) -> Path:
 
 def unlink(path: Path) -> None:
     """Removes a file with the files that SQLite keeps for it."""
-    for each in (path, *_beside(path)):
+    for each in (path, *_logs_of(path)):
         each.unlink(missing_ok=True)
 
 
-def _beside(path: Path) -> tuple[Path, ...]:
+def _logs_of(path: Path) -> tuple[Path, ...]:
     """Returns where SQLite keeps the logs of a file and their index."""
     return tuple(path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm", "-journal"))
 
@@ -299,7 +299,7 @@ def _require_trust(path: Path, what: str) -> None:
     Raises:
         JournalError: naming the file or the directory.
     """
-    for each in (path, *_beside(path)):
+    for each in (path, *_logs_of(path)):
         try:
             status = each.lstat()
         except FileNotFoundError:

@@ -132,7 +132,7 @@ async def turn(folder: Path) -> AsyncIterator[None]:
     """Waits until no other process, or task, has its turn in a folder; a process that dies gives its turn up.
 
     The folder itself is locked, so nothing is written and no file stays there. Where there are no such locks (on
-    Windows, on some network file systems) everybody has a turn at once.
+    Windows, on some network file systems) no process waits for another.
     """
     descriptor = _opened(folder)
     try:

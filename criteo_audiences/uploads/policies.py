@@ -45,7 +45,7 @@ class Policy:
     Attributes:
         subject: what is counted, such as `rejected`, or `rejected.no_at_sign` for one reason.
         percent: the limit as a share, of the rows read, the identifiers sent or the opt-outs; `None` for a count.
-        most: the limit as a count: the most there may be; of `read` and `sent`, the fewest.
+        most: the limit as a count: the largest that is allowed, or of `read` and `sent` the smallest.
     """
 
     subject: str

@@ -130,7 +130,7 @@ class Level:
 
 
 def _first_seen(level: Level) -> Level:
-    """Takes the very first answers for what the next round is compared with; the limit may have grown past them."""
+    """Makes the first answers the baseline of the next round, although the limit may have grown since."""
     before = level.concurrent / level.full, level.concurrent / level.seconds
     return Level(limit=level.limit, round_trip=level.round_trip, before=before, began=level.began)
 
@@ -156,7 +156,7 @@ def _next_round(level: Level, now: float) -> Level:
 
 
 def _should_rise(level: Level, concurrent: float, throughput: float) -> bool:
-    """Whether more calls at once pay: up as long as a step up has, and again after a step down has cost much."""
+    """Whether to raise the limit: after a step up that has paid, and after a step down that has cost much."""
     if level.before is None:
         return True
     concurrent_before, throughput_before = level.before
@@ -259,7 +259,7 @@ class Slots:
             self._uploads.append(upload)
 
     def admit(self) -> None:
-        """Lets uploads have a slot each as long as there are slots: first the one that has the fewest."""
+        """Gives free slots to uploads that wait for one, each time to the upload that holds the fewest."""
         while waiting := [upload for upload in self._uploads if upload.may_take()]:
             min(waiting, key=lambda upload: upload.held).take()
         self._uploads = [upload for upload in self._uploads if upload.held or upload.wants]

@@ -309,7 +309,7 @@ def interruptible(export: Callable[[], Any], interruption: Interruption) -> Any:
 
 
 class _Relay:
-    """Hands on what a producer gives, which only the worker asks; what is asked for in vain is given back."""
+    """Passes on what a producer gives. Only the worker calls the producer; what is no longer wanted is released."""
 
     def __init__(self, export: Callable[[], Any], interruption: Interruption) -> None:
         self.error = c.create_string_buffer(b"")

@@ -85,7 +85,7 @@ def misuse(nodes: Iterable[dict[str, Any]], unlisted: Callable[[str], str]) -> s
 
     Args:
         nodes: the objects of the parsed condition.
-        unlisted: says of a function that is none of those above what it is.
+        unlisted: describes a function that is in none of the lists above.
     """
     for node in nodes:
         kind = node.get("class")

@@ -25,7 +25,7 @@ _ENOUGH_TO_STREAM: Final = "128MB"
 
 
 def limit_memory(engine: "DuckDBPyConnection", limit: str) -> None:
-    """Lets the engine keep little of what it has read: nothing of a text file is needed twice, but it would be kept."""
+    """Limits what the engine keeps of the files: nothing of a text file is needed twice, but it would be cached."""
     if in_bytes(limit) > in_bytes(_ENOUGH_TO_STREAM):
         engine.execute(f"SET memory_limit = '{_ENOUGH_TO_STREAM}'")
 
@@ -382,7 +382,7 @@ def failure(message: str, name: str, *, has_sql: bool) -> Exception:
 
 
 def _unread(message: str, kind: str) -> str:
-    """Says why rows cannot be read that nothing is wrong with."""
+    """Says why rows cannot be read although nothing is wrong with them."""
     if kind == "Out of Memory Error":
         return (
             "does not fit into memory_limit and the free space of the temporary directory; raise memory_limit, or let "

@@ -286,12 +286,12 @@ class Staging:
         self._recount()
 
     def count_repeated(self, repeated: int) -> None:
-        """Counts rows as duplicates that were found to be some, whichever they are."""
+        """Counts so many rows as duplicates, without saying which ones."""
         self._recount()
         self.codes.update({query.PREPARED: -repeated, query.DUPLICATE: repeated})
 
     def drop_duplicates(self) -> None:
-        """Finds the rows whose identifier has gone before them."""
+        """Marks the rows whose identifier is in an earlier row as well."""
         for at, selection in enumerate(self._plan.selections):
             # A digest and the address it was made of are the same identifier once the address is hashed.
             mixed = at in self._hashed and selection.algorithm is not None
