@@ -629,7 +629,7 @@ def test_kill_while_the_marks_are_changed_is_no_disturbance(
     """The journal, its register and the user's are written one after the other; any of them may be the last."""
     place.interrupted(acknowledged=2)
     cut: dict[str, Any] = {
-        "nothing": (Store, "remark"),
+        "nothing": (Store, "set_marks"),
         "journal": (JournalDirectory, "note"),
         "register": (Witness, "note"),
     }
