@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from criteo_audiences import ConfigurationError
-from criteo_audiences.cli.options import Service, duration, filled, grouped
+from criteo_audiences.cli.options import Service, age, filled, grouped
 from criteo_audiences.cli.output import print_error, print_json, print_result, print_table
 from criteo_audiences.cli.run import Run, run
 
@@ -158,7 +158,7 @@ def compact(
 def prune(
     *,
     older_than: Annotated[
-        float, typer.Option(parser=duration, metavar="TIME", help="Time since anything last happened: 30d, 12h.")
+        float, typer.Option(parser=age, metavar="TIME", help="Time since anything last happened: 30d, 12h.")
     ],
     directory: DirectoryOption = None,
     state: Run,

@@ -92,6 +92,13 @@ def duration(text: str) -> float:
     return float(found[1]) * _SECONDS[found[2] or "s"]
 
 
+def age(text: str) -> float:
+    """Reads a duration whose unit must be written: who means 30 days must not remove what is 30 seconds old."""
+    if str(text).strip().isdecimal():
+        raise typer.BadParameter("expected a number with its unit: 12h or 30d.")
+    return duration(text)
+
+
 def share(text: str) -> float:
     """Reads a share: `0.05` or `5%`."""
     found = _SHARE.fullmatch(str(text).strip())

@@ -260,3 +260,14 @@ async def test_names_that_are_no_utf8_are_printed(cli, emails: Path, tmp_path: P
     gone = await cli("upload", SERVICE, segment, str(folder / "nothere.csv"), *OPTIONS, "--json")
     assert gone.code in {USAGE, FILE}
     assert "Traceback" not in gone.err
+
+
+async def test_journals_are_pruned_by_an_age_with_a_unit(cli, emails: Path, state: Path, sandbox: Sandbox) -> None:
+    """A bare number is refused, and nothing is removed: 30 would be taken for seconds where days were meant."""
+    await cli("upload", SERVICE, sandbox.add_contact_list(), str(emails), *OPTIONS)
+    kept = sorted(state.glob("*.journal"))
+    done = await cli("journals", "prune", "--older-than", "0")
+    assert (done.code, "expected a number with its unit: 12h or 30d." in done.err) == (USAGE, True)
+    assert sorted(state.glob("*.journal")) == kept != []
+    assert (await cli("journals", "prune", "--older-than", "0s")).code == 0
+    assert not list(state.glob("*.journal"))
