@@ -383,7 +383,7 @@ async def test_a_generator_that_is_left_stops_its_upload_and_nothing_else(
     tmp_path: Path,
 ) -> None:
     """The upload ends, its journal is closed and its report adds up; every later wait of the caller works."""
-    rows = [f"{number}@example.com" for number in range(1_000)]
+    rows = [f"{number}@example.com" for number in range(300)]
     source = emails() if lane == "endless" else LANES[lane](rows)
     seen: list[UploadStream] = []
     before = asyncio.all_tasks()
@@ -401,7 +401,7 @@ async def test_a_generator_that_is_left_stops_its_upload_and_nothing_else(
     (results,) = seen
     assert_adds_up(results.report)
     assert results.report.valid >= 10
-    assert results.report.sent < 1_000 or lane == "endless"
+    assert results.report.sent < len(rows) or lane == "endless"
     assert [batch async for batch in results] == []
     again = options_of(batch_size=10, journal=tmp_path / "journal")
     assert (await upload(fake_amend(), LIST, rows, again)).ok  # the journal is free
