@@ -383,7 +383,9 @@ async def test_a_table_with_a_log_of_its_own_is_refused(stage: Any, tmp_path: Pa
     for path in (root, tmp_path, root / "data", day, root / "data" / "*" / "*.parquet", day / "a.parquet"):
         with pytest.raises(ConfigurationError, match=words):
             await stage.upload(path)
-    for path in (root, day / "a.parquet"):
+    (root / "day=2").mkdir()  # as in a table that was migrated in place
+    (root / "day=2" / "a.parquet").write_bytes(parquet(MINE))
+    for path in (root, day / "a.parquet", root / "day=2", root / "day=2" / "a.parquet"):
         with pytest.raises(ConfigurationError, match="own reader, such as Table"):
             await stage.upload([MINE], suppress=path)
     assert stage.sandbox.requests == []

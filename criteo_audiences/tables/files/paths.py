@@ -7,6 +7,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, NewType
@@ -109,9 +110,8 @@ def require_no_lake(directory: Path) -> None:
         for log, kind, reader in _LAKES:
             if (each / log).is_dir():
                 raise _is_lake(each.name, kind, reader)
-    for each in (place, *place.parents):
-        if each.name == "data" and _has_iceberg_metadata(each.parent / "metadata"):
-            raise _is_lake(each.parent.name, *_ICEBERG)
+        if _has_iceberg_metadata(each / "metadata"):  # next to `data`, or to partitions of a table that was migrated
+            raise _is_lake(each.name, *_ICEBERG)
 
 
 def require_no_log(directory: Path, below: Iterable[str]) -> None:
@@ -132,7 +132,9 @@ def require_no_log(directory: Path, below: Iterable[str]) -> None:
 
 
 def _has_iceberg_metadata(directory: Path) -> bool:
-    return directory.is_dir() and any(".metadata.json" in file.name for file in directory.iterdir())
+    with suppress(OSError):  # of a directory far above, which may not be listed
+        return any(".metadata.json" in file.name for file in directory.iterdir())
+    return False
 
 
 def _is_lake(name: str, kind: str, reader: str) -> ConfigurationError:
