@@ -37,9 +37,9 @@ async def upload(context: Context, *, job: dict[str, Any]) -> int:
 
 
 async def rescue(_: Context) -> None:
-    """Puts back what SAQ 0.26 forgets in the state "aborting" when the worker that swept it up was killed as well."""
+    """Puts back a job that SAQ 0.26 forgets, "aborting" or in no list, where the worker that swept it up was killed."""
     silent = 2 * HEARTBEAT + 10  # seconds after which no worker is about to put it back
-    async for job in queue.iter_jobs([Status.ABORTING]):
+    async for job in queue.iter_jobs([Status.ABORTING, Status.ACTIVE]):
         if time.time() - job.touched / 1000 > silent:
             await queue.retry(job, "its worker was killed")
 

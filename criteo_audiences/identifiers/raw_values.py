@@ -105,6 +105,7 @@ _IN_OTHER_FORM = re.compile(
     r"|\$[a-z0-9-]{1,12}\$\S+",  # crypt(3)
     re.IGNORECASE,
 )
+_LITERAL = re.compile(r"[bx](['\"])(\S+)\1", re.IGNORECASE)  # as Python and SQL write bytes
 # What is hashed where no identifier was.
 _PLACEHOLDERS: Final = (
     "null|none|nil|nan|<na>|n/a|na|n.a.|nat|undefined|unknown|empty|blank|missing|false|true|test|email|e-mail|phone|mobile"
@@ -168,10 +169,11 @@ def is_hashed(text: str) -> bool:
 def is_hash_in_other_form(text: str) -> bool:
     """Whether a trimmed value is a hash in a form that Criteo cannot match.
 
-    That is a SHA-1 or SHA-512, Base64, and a digest with `sha256:`, `0x` or the like before it. None is converted: what
-    was hashed, and how, only the one who made the export knows.
+    That is a SHA-1 or SHA-512, Base64, and a digest with `sha256:`, `0x` or the like before it or as a literal of
+    bytes, such as `X'…'`. None is converted: what was hashed, and how, only the one who made the export knows.
     """
-    return _IN_OTHER_FORM.fullmatch(text) is not None
+    literal = _LITERAL.fullmatch(text)
+    return _IN_OTHER_FORM.fullmatch(literal[2] if literal else text) is not None
 
 
 class RejectReason(StrEnum):

@@ -27,12 +27,18 @@ WORK = {
     "saq": ("saq", "saq_worker.settings"),
 }
 FORGET = """
-import asyncio
+import asyncio, sys
 from saq_worker import queue
 async def forget():
     job = await queue.dequeue(5)
     job.touched = 1
-    await queue.abort(job, "swept up")
+    if sys.argv[1] == "aborting":
+        await queue.abort(job, "swept up")
+    else:
+        await job.update(status="active")
+        job.touched = 1
+        await queue.redis.set(job.id, queue.serialize(job))
+        await queue.redis.lrem(queue.namespace("active"), 0, job.id)
 asyncio.run(forget())
 """
 
@@ -140,10 +146,13 @@ async def test_worker_that_is_told_to_end_finishes_its_job(queue: Queue, sandbox
     assert len([each for each in sandbox.requests if each.path.endswith("contact-list")]) == ROWS // BATCH
 
 
+@pytest.mark.parametrize("state", ["aborting", "active"])
 @pytest.mark.parametrize("queue", ["saq"], indirect=True)
-async def test_job_that_a_killed_sweeper_left_is_put_back(queue: Queue, sandbox: Sandbox, job: UploadJob) -> None:
-    """A job of SAQ that was taken from the queue as "aborting" long ago, and never put back, is run."""
+async def test_job_that_a_killed_sweeper_left_is_put_back(
+    queue: Queue, sandbox: Sandbox, job: UploadJob, state: str
+) -> None:
+    """A job of SAQ that was taken from all of its lists long ago, "aborting" or still "active", is run."""
     await queue.send(job)
-    await queue.run_python(FORGET)
+    await queue.run_python(FORGET, state)
     await queue.worker()
     await until(lambda: len(sandbox.contact_list(job.segment_id).identifiers) == ROWS)

@@ -266,6 +266,7 @@ SHA256_BYTES = hashlib.sha256(ADDRESS).digest()
         ),
         *(f"sha256-{base64.b64encode(SHA256_BYTES).decode()}", SHA256_BYTES.hex(":"), SHA256_BYTES.hex("-").upper()),
         *("$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW", f"'0x{SHA256}", f'="sha256:{SHA256}"'),
+        *(f"X'{SHA256}'", f"x'{MD5.upper()}'", f"b'{SHA256}'", f'b"{base64.b64encode(SHA256_BYTES).decode()}"'),
     ],
 )
 def test_a_hash_in_another_form_is_called_one(written: str) -> None:

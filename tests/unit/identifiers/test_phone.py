@@ -146,6 +146,7 @@ SPELLINGS = [
     ("", "'", RejectReason.EMPTY),
     ("", f"sha256:{DIGEST}", RejectReason.HASH_IN_OTHER_FORM),
     ("", f"0x{DIGEST}", RejectReason.HASH_IN_OTHER_FORM),
+    ("", f"X'{DIGEST}'", RejectReason.HASH_IN_OTHER_FORM),
     ("FR", hashlib.sha1(b"33123456789").hexdigest(), RejectReason.HASH_IN_OTHER_FORM),  # noqa: S324 - a specimen
     ("", base64.b64encode(hashlib.sha256(b"33123456789").digest()).decode(), RejectReason.HASH_IN_OTHER_FORM),
     ("", hashlib.sha256(b"").hexdigest(), RejectReason.DIGEST_OF_NOTHING),

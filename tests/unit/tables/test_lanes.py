@@ -25,7 +25,7 @@ MIXED = st.tuples(ANY_TEXT, ADDRESS, ANY_TEXT).map("".join)
 FEW = st.sampled_from(["a@b.co", "A@B.co ", "c@d.co", "5" * 32, "", "\u0130@b.co", "\u212a@b.co", "\u017f@b.co"])
 # What stands around values in exports, and hashes of nothing and in other forms, in either case.
 GUARDS = st.sampled_from(
-    ["'{}", "'{}'", '="{}"', '"{}"', '"""{}"""', " ={}", "email: {}", "p:{}", "Tel. {}", "0x{}", "sha256:{}"]
+    ["'{}", "'{}'", '="{}"', '"{}"', '"""{}"""', " ={}", "email: {}", "p:{}", "Tel. {}", "0x{}", "sha256:{}", "X'{}'"]
 )
 GUARDED = st.builds(str.format, GUARDS, FEW | ADDRESS | DIGEST | PHONE)
 NOTHING = st.builds(
