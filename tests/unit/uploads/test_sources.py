@@ -65,7 +65,7 @@ async def test_what_only_looks_like_a_source_is_refused(source: object, fake_ame
 @pytest.mark.parametrize("source", [None, 5, object(), print, lambda: ["a@b.co"]], ids=lambda each: type(each).__name__)
 async def test_what_is_no_source_at_all_is_refused(source: object, fake_amend: Callable[..., Any]) -> None:
     """Anything that cannot be iterated is named by its type."""
-    with pytest.raises(TypeError, match=f"or a file; not {type(source).__name__}$"):
+    with pytest.raises(TypeError, match=rf"or a file; not {type(source).__name__}(; call it)?$"):
         await upload(fake_amend(), LIST, source, CLEAR)
 
 

@@ -208,9 +208,7 @@ async def test_progress_never_goes_back(fake_amend: Fake) -> None:
     assert max(each.in_flight for each in told) <= 4
 
 
-@pytest.mark.parametrize(
-    ("rows", "ends"), [(emails(95), True), ((each for each in emails(95)), False)], ids=["list", "generator"]
-)
+@pytest.mark.parametrize(("rows", "ends"), [([*emails(95)], True), (emails(95), False)], ids=["list", "generator"])
 async def test_what_is_left_is_said_from_the_first_moment_on(
     fake_amend: Fake, rows: Iterable[str], *, ends: bool
 ) -> None:
