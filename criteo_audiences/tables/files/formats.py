@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
 from functools import cache, partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -130,14 +131,14 @@ def _hiding(scan: Scan, delimiter: str, sample: Sequence[Row]) -> int | None:
         return None
     columns = tuple(zip(*sample, strict=True))
     with_data = cache(lambda at: at < len(columns) and _mostly_data(columns[at]))  # few of them are ever asked about
-    last = opened_at = 0
-    for row, before, line in scan.continued:
-        found: list[tuple[int, str]] = []
-        if row != last:
-            last, opened_at, found = row, *_opened(before.decode(errors="replace"), delimiter, len(columns))
-        found += _continued(line.decode(errors="replace"), delimiter, opened_at, len(columns))
-        if any(looks_like_data(cell.strip(' "')) and with_data(at) for at, cell in found):
-            return row
+    for row, group in itertools.groupby(scan.continued, itemgetter(0)):
+        _, before, lines = zip(*group, strict=True)
+        first, *more = (line.decode(errors="replace") for line in (before[0], *lines))
+        opened_at, found = _opened(first, delimiter, len(columns))
+        found += (cell for line in more for cell in _continued(line, delimiter, opened_at, len(columns)))
+        misplaced = _misplaced("\n".join([first, *more]), delimiter, len(columns))
+        if any(looks_like_data(cell.strip(' "')) and with_data(at) for at, cell in found) or misplaced:
+            return int(row)
     return None
 
 
@@ -167,6 +168,15 @@ def _continued(line: str, delimiter: str, opened_at: int, width: int) -> list[tu
     cells = list(enumerate(found))
     moved = after if beyond and len(found) != opened_at + 1 else beyond
     return [*cells, *moved, *_from_the_right(cells, total, width)]
+
+
+def _misplaced(row: str, delimiter: str, width: int) -> bool:
+    """Whether a row has another width than the header, and data in a cell of several lines."""
+    # Of a long file not all lines are kept: an odd number of quotes shows that the width is not known.
+    if row.count('"') % 2 or len(_without_delimiters(row, delimiter).rstrip(delimiter).split(delimiter)) == width:
+        return False
+    cells = [cell for cell in re.findall(rf'"({_QUOTED.pattern})"', row) if "\n" in cell]
+    return any(looks_like_data(piece) for cell in cells for piece in re.split(rf"[{re.escape(delimiter)}\n]", cell))
 
 
 def _from_the_right(cells: list[tuple[int, str]], total: int, width: int) -> list[tuple[int, str]]:
@@ -230,8 +240,7 @@ def json_layout(content: Content, scan: Scan, head: str) -> Layout:
     Raises:
         ConfigurationError: when a line is no JSON object.
     """
-    text = head if scan.whole else head[: head.rfind("\n") + 1]
-    if not text:
+    if not (text := head if scan.whole else head[: head.rfind("\n") + 1]):
         raise too_long(content.name)
     objects = list(itertools.islice(_objects(text, content.name), SAMPLED_ROWS))
     names = tuple(dict.fromkeys(key for each in objects for key in each))
@@ -332,16 +341,13 @@ def parquet_layout(
     partitions = _partitions(files, name) if partitioned else [None] * len(files)
     paths = [literal_path(file, workspace, columns) for file, columns in zip(files, partitions, strict=True)]
     duckdb = import_duckdb()
-    with nullcontext(engine) if engine else closing(_own_engine(workspace, files)) as looking:
+    opened = partial(connect, workspace, threads=1, memory_limit=DEFAULT_MEMORY_LIMIT)
+    with nullcontext(engine) if engine else closing(opened(files=files)) as looking:
         try:
             _require_no_clash(looking, paths, partitions[0] or {}, name)
             return _read_parquet(looking, paths, name, partitioned=partitioned)
         except duckdb.Error:
             raise OSError(f"{name} is damaged or no Parquet that can be read.") from None
-
-
-def _own_engine(workspace: Path, files: Sequence[Path]) -> Any:
-    return connect(workspace, threads=1, memory_limit=DEFAULT_MEMORY_LIMIT, files=files)
 
 
 def _require_whole(path: Path, name: str) -> None:

@@ -171,10 +171,13 @@ def test_rows_that_two_stray_quotes_may_have_hidden_are_noted(tmp_path: Path) ->
         'email,note\n"a@example.com,\nb@example.com",x\nc@example.com,x\nd@example.com,x\n',
         'email,note\n"a@example.com,\n""b@example.com",\nc@example.com,x\nd@example.com,x\n',
         'n,email,note\n1,"a@example.com,2\n",b@example.com,\n3,c@example.com,x\n4,d@example.com,x\n',
+        'n,note,email\n"1,x,a@example.com\n,y ,",b@example.com\n3,x,c@example.com\n',
+        'n,note,email\n1,"x,a@example.com\n2","y","z",b@example.com\n3,x,c@example.com\n',
+        'n,note,email\n"4 x 4"",a@example.com,1\n2,""b@example.com","p,q"\n3,x,c@example.com\n',
     ],
 )
 def test_rows_are_noted_wherever_they_are_hidden(tmp_path: Path, text: str, end: str) -> None:
-    """At the end of the first line, with other cells than the header's, beside broken quotes, with any line end."""
+    """At the end of the first line, in rows of another width than the header's, next to broken quotes, at any line end."""
     path = tmp_path / "crm.csv"
     path.write_text(text.replace("\n", end), newline="")
     notes = chunks_of(path)[0].notes
