@@ -171,12 +171,12 @@ def _continued(line: str, delimiter: str, opened_at: int, width: int) -> list[tu
 
 
 def _misplaced(row: str, delimiter: str, width: int) -> bool:
-    """Whether a row has another width than the header, and data in a cell of several lines."""
+    """Whether a row has another width than the header, and data in several of its lines."""
     # Of a long file not all lines are kept: an odd number of quotes shows that the width is not known.
-    if row.count('"') % 2 or len(_without_delimiters(row, delimiter).rstrip(delimiter).split(delimiter)) == width:
+    if row.count('"') % 2 or _without_delimiters(row, delimiter).count(delimiter) + 1 == width:
         return False
-    cells = [cell for cell in re.findall(rf'"({_QUOTED.pattern})"', row) if "\n" in cell]
-    return any(looks_like_data(piece) for cell in cells for piece in re.split(rf"[{re.escape(delimiter)}\n]", cell))
+    cells = (line.split(delimiter) for line in row.split("\n"))
+    return sum(any(looks_like_data(cell.strip(' "')) for cell in line) for line in cells) > 1
 
 
 def _from_the_right(cells: list[tuple[int, str]], total: int, width: int) -> list[tuple[int, str]]:

@@ -174,6 +174,8 @@ def test_rows_that_two_stray_quotes_may_have_hidden_are_noted(tmp_path: Path) ->
         'n,note,email\n"1,x,a@example.com\n,y ,",b@example.com\n3,x,c@example.com\n',
         'n,note,email\n1,"x,a@example.com\n2","y","z",b@example.com\n3,x,c@example.com\n',
         'n,note,email\n"4 x 4"",a@example.com,1\n2,""b@example.com","p,q"\n3,x,c@example.com\n',
+        'n,email,note\n1,"a@example.com","""\n,""",b@example.com,\n3,c@example.com,x\n',
+        'n,m,email,note\n1,2,"a@example.com,x\n3,,y""","b@example.com",\n4,5,c@example.com,x\n',
     ],
 )
 def test_rows_are_noted_wherever_they_are_hidden(tmp_path: Path, text: str, end: str) -> None:
