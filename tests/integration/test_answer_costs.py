@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import gc
 import hashlib
 import time
 import tracemalloc
@@ -69,14 +70,18 @@ def amendment(count: int) -> Request:
 async def longest_gap(ask: Callable[[], Coroutine[Any, Any, object]]) -> float:
     """Returns the processor time that a call takes at most between two turns of the event loop; the least of several."""
     gaps: list[float] = []
-    while len(gaps) < 5 and min(gaps, default=1.0) > 0.1:
-        task, before = asyncio.create_task(ask()), time.process_time()
-        gaps.append(0.0)
-        while not task.done():
-            await asyncio.sleep(0.001)
-            now = time.process_time()
-            gaps[-1], before = max(gaps[-1], now - before), now
-        assert isinstance(task.exception(), CriteoError | None)
+    gc.freeze()  # a collection of all that the other tests keep takes as long, and is none of the answer's
+    try:
+        while len(gaps) < 5 and min(gaps, default=1.0) > 0.1:
+            task, before = asyncio.create_task(ask()), time.process_time()
+            gaps.append(0.0)
+            while not task.done():
+                await asyncio.sleep(0.001)
+                now = time.process_time()
+                gaps[-1], before = max(gaps[-1], now - before), now
+            assert isinstance(task.exception(), CriteoError | None)
+    finally:
+        gc.unfreeze()
     return min(gaps)
 
 
