@@ -18,7 +18,7 @@ from criteo_audiences.mirrors.snapshot import Snapshot, journal_path, opened
 from criteo_audiences.models import Operation
 from criteo_audiences.tables.engine import comparison
 from criteo_audiences.tables.engine.comparison import Difference
-from criteo_audiences.tables.table import DEFAULT_MEMORY_LIMIT, Selection, as_table
+from criteo_audiences.tables.table import DEFAULT_MEMORY_LIMIT, Selection, as_table, default_threads
 from criteo_audiences.uploads import Amend, Destination, UploadReport
 from criteo_audiences.uploads.lane import Lane
 from criteo_audiences.uploads.options import Options
@@ -72,6 +72,7 @@ async def mirror(
         _mirrored_list(destination, selection),
         settings.journals,
         memory_limit=options.memory_limit or DEFAULT_MEMORY_LIMIT,
+        threads=options.threads or default_threads(),
         keep=not options.dry_run,
     )
     with ExitStack() as stack:

@@ -78,6 +78,7 @@ class Snapshot:
         scratch: a directory of its own, next to the file.
         now: the clock, seconds since 1970.
         memory_limit: of the engine.
+        threads: of the engine.
         facts: what it says of itself; `None` as long as there is none.
         file: holds its rows; `None` as long as there is none.
         notes: what a caller should know of it, a sentence each.
@@ -90,6 +91,7 @@ class Snapshot:
     scratch: Path
     now: Callable[[], float]
     memory_limit: str = DEFAULT_MEMORY_LIMIT
+    threads: int = 1
     facts: Facts | None = None
     file: Path | None = None
     notes: list[str] = field(factory=list)
@@ -264,8 +266,8 @@ class Snapshot:
         changes = changes_of(self.path)
         files = [changes] if changes.exists() else []
         with self._translated(), workspace() as directory, translated("the snapshot", has_sql=False):
-            engine = connect(directory, threads=1, memory_limit=self.memory_limit, files=files, places=self.places)
-            with closing(engine):
+            limits: dict[str, Any] = {"threads": self.threads, "memory_limit": self.memory_limit}
+            with closing(connect(directory, **limits, files=files, places=self.places)) as engine:
                 yield engine
 
     @contextmanager
@@ -290,6 +292,7 @@ def opened(
     *,
     now: Callable[[], float] = time.time,
     memory_limit: str = DEFAULT_MEMORY_LIMIT,
+    threads: int = 1,
     keep: bool = True,
 ) -> Iterator[Snapshot]:
     """Opens a snapshot, keeps others from its list, and carries on what an earlier mirror has left.
@@ -300,6 +303,7 @@ def opened(
         journals: the directory of the journals (default: its own).
         now: the clock, seconds since 1970.
         memory_limit: of the engine.
+        threads: of the engine.
         keep: whether it may be written.
 
     Raises:
@@ -322,6 +326,7 @@ def opened(
             scratch=stack.enter_context(_scratch(path)),
             now=now,
             memory_limit=memory_limit,
+            threads=threads,
             facts=facts,
             file=None if facts is None else path,
         )
