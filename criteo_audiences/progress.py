@@ -190,7 +190,7 @@ def _extras(progress: Progress) -> Iterator[str]:
 
 
 def _left(progress: Progress | None, since: float, *, plain: bool) -> str:
-    """Says how long it still takes: about, or at least; a source of unknown length ends when nobody knows."""
+    """Says how long an upload still takes: an estimate or a lower bound, or that its end is unknown."""
     if progress is not None and progress.remaining is not None:
         return f"{_span(max(0.0, progress.remaining - since))} left"
     least = 0.0 if progress is None else progress.at_least

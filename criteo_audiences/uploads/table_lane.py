@@ -57,7 +57,7 @@ class TableRun(RowCounts):
 
     @property
     def length(self) -> int | None:
-        """Values that there are, about, once it has begun; `None` when nobody knows before they are read."""
+        """About how many values the table has, once reading has begun; `None` if only reading them tells."""
         return self._expected if self._is_countable else None
 
     def share(self) -> float | None:
