@@ -23,13 +23,13 @@ Deliver = Callable[[Batch], Awaitable[None]]
 
 @frozen(kw_only=True)
 class LaneProgress:
-    """How far a lane has read its source.
+    """How much of its source a lane has read.
 
     Attributes:
         seen: values read; an estimate while a table is read before its first batch.
         share: how much has been read, 0 to 1; `None` when the source cannot say.
         staged: how much has been read of a table that is read before its first batch, 0 to 1; `None` for other sources.
-        length: values that there are, about, where that is known before they are read.
+        length: about how many values there are, where that is known before they are read.
         is_open_ended: whether nobody knows how many there are, so that no end can be foreseen.
     """
 

@@ -37,6 +37,7 @@ from criteo_audiences.mirrors.facts import Facts, read_note
 from criteo_audiences.mirrors.registers import Registers
 from criteo_audiences.mirrors.snapshot import Snapshot
 from criteo_audiences.sandbox import Fault
+from criteo_audiences.tables.engine.connection import connect
 from tests.kit import AMENDING, Stage, emails
 
 
@@ -115,6 +116,22 @@ async def test_the_way_out_of_damaged_changes_is_one(mirror: Mirrored) -> None:
     changes.unlink()
     mirror.path.unlink()
     assert (await mirror(emails(10), baseline="unknown")).ok
+
+
+async def test_the_snapshot_has_the_threads_that_the_table_has(
+    mirror: Mirrored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that reads the table on three cores does not wait for a snapshot that is written on one."""
+    (tmp_path / "crm.csv").write_text("email\na@b.co\nc@d.co\n")
+    threads: list[int] = []
+
+    def noted(*args: Any, **limits: Any) -> Any:
+        threads.append(limits["threads"])
+        return connect(*args, **limits)
+
+    monkeypatch.setattr("criteo_audiences.mirrors.snapshot.connect", noted)
+    await mirror(tmp_path / "crm.csv", baseline="empty", threads=3)
+    assert set(threads) == {3}
 
 
 @pytest.mark.parametrize("service", ["retail_media", "commerce_grid"])
