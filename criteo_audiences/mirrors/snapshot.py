@@ -181,7 +181,7 @@ class Snapshot:
                 )
             self._clean_up(intent)
             return
-        fates, marks = self._fates(intent)
+        fates, marks = self._fates(intent, before)
         marks = [*marks, intent.token, *before.marks][:_MOST_MARKS]
         file = self.target("snapshot")
         with self._engine() as engine:
@@ -219,7 +219,7 @@ class Snapshot:
         self.registers.note_newest(facts.name)
         return found
 
-    def _fates(self, intent: Intent) -> tuple[list[comparison.Fate], list[str]]:
+    def _fates(self, intent: Intent, before: Facts) -> tuple[list[comparison.Fate], list[str]]:
         """Returns what became of the changes, and the marks that their uploads left."""
         fates: list[comparison.Fate] = []
         marks: list[str] = []
@@ -241,7 +241,8 @@ class Snapshot:
                 fates.append(comparison.Fate(removes, start, _STATES[entry.state]))
                 start += entry.count
             fates.append(comparison.Fate(removes, start, comparison.NOT_DONE))
-        if lost and not self.registers.knows_any_of([intent.token, *marks]):  # an upload ran whose journal is lost
+        # An upload ran whose journal is lost, unless the last marks are of the changes, or of before them.
+        if lost and not self.registers.knows_any_of([intent.token, *marks, *before.marks]):
             fates += [comparison.Fate(removes, 1, comparison.MAYBE_DONE) for removes in lost]
         return fates, marks
 

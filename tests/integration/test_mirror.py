@@ -474,11 +474,11 @@ def crashing(function: Any, *, at: int) -> Any:
 @pytest.mark.parametrize(
     "crash", ["Registers.note", "Snapshot.carry_on", "Snapshot.replace", "Snapshot._clean_up", "Snapshot.settle"]
 )
-@pytest.mark.parametrize("leaving", [True, False])
+@pytest.mark.parametrize(("first", "last"), [(5, 45), (10, 50), (0, 30)], ids=["same", "another", "the old one"])
 async def test_crash_between_two_steps(
-    mirror: Mirrored, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, crash: str, leaving: object
+    mirror: Mirrored, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, crash: str, first: int, last: int
 ) -> None:
-    """Wherever a mirror ends, the next one leaves exactly its source, and nothing but the snapshot."""
+    """Wherever a mirror ends, the next one sends what is still to change, and leaves nothing but the snapshot."""
     await mirror(list(emails(30)), baseline="empty")
     owner, _, name = crash.partition(".")
 
@@ -492,10 +492,12 @@ async def test_crash_between_two_steps(
         patch.setattr({"Registers": Registers, "Snapshot": Snapshot}[owner], name, end)
         with pytest.raises(CrashError):
             await mirror(list(emails(45))[5:])
-    source = list(emails(50))[10:] if leaving else list(emails(45))[5:]
+    source = list(emails(last))[first:]
+    before, wanted = mirror.held, sha256(source)
     report = await mirror(source)
     assert (report.ok, report.uncertain, report.notes) == (True, 0, ())
-    assert mirror.held == sha256(source)
+    assert (report.added, report.removed) == (len(wanted - before), len(before - wanted))
+    assert mirror.held == wanted
     assert files(tmp_path) == ["crm.snapshot"]
 
 
