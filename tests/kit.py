@@ -3,11 +3,14 @@
 import asyncio
 import gc
 import itertools
+import os
 import selectors
 from collections.abc import Awaitable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import attrs
+import pytest
 
 from criteo_audiences import CriteoClient, UploadReport
 from criteo_audiences.sandbox import RecordedRequest, Sandbox
@@ -149,3 +152,17 @@ class Stage:
         report = await self.criteo.marketing_solutions.upload_contact_list(self.segment_id, source, **chosen)
         assert_adds_up(report)
         return report
+
+
+@contextmanager
+def no_descriptors(spare: int = 0) -> Iterator[None]:
+    """Leaves this process no file descriptor that it could open, or only so many."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + spare, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -248,9 +248,9 @@ class Snapshot:
 
     def _clean_up(self, intent: Intent) -> None:
         """Removes changes that were carried into the snapshot, and their journals."""
+        self._remove_journals(Path(intent.journals))  # first: as long as the changes are there, this is done again
         with self._translated():
             changes_of(self.path).unlink(missing_ok=True)
-        self._remove_journals(Path(intent.journals))
 
     def _remove_journals(self, directory: Path) -> None:
         for operation in Operation:

@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from criteo_audiences import ConfigurationError, Table
 from criteo_audiences.tables.engine.opening import open_table
+from tests.kit import no_descriptors
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -151,6 +153,33 @@ async def test_a_file_that_disappears(stage: Any, tmp_path: Path, monkeypatch: p
     with pytest.raises(OSError, match=r"crm\.csv is not there any more"):
         await stage.upload(path)
     assert stage.amendments == []
+
+
+@pytest.mark.parametrize("spare", range(7))
+@pytest.mark.parametrize("write", [lambda path: path.write_text(MANY), _parquet], ids=["text", "Parquet"])
+@pytest.mark.parametrize("first", [True, False])
+async def test_lack_of_descriptors_is_no_fault_of_the_file(
+    stage: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write: Callable[[Path], object],
+    spare: int,
+    first: object,
+) -> None:
+    """However many are left, and whether the temporary directory is known yet: it is read, or their lack is named."""
+    path = tmp_path / "crm"
+    write(path)
+    await stage.upload(path, dry_run=True)
+    if first:
+        monkeypatch.setattr(tempfile, "tempdir", None)
+    with no_descriptors(spare):
+        try:
+            report = await stage.upload(path, dry_run=True)
+        except OSError as error:
+            assert "this process has no file descriptors left; raise the limit (ulimit -n)." in str(error)  # noqa: PT017
+        else:
+            assert report.read
+            assert spare > 3
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")

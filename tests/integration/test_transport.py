@@ -1,14 +1,13 @@
 import asyncio
 import contextlib
 import gzip
-import os
 import socket
 import ssl
 import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from shutil import which
 from typing import Any
@@ -23,6 +22,7 @@ from criteo_audiences.errors import (
     TransportError,
 )
 from criteo_audiences.session import AiohttpTransport, Exchange, SystemClock
+from tests.kit import no_descriptors
 
 from .networks import closed_port
 
@@ -278,20 +278,6 @@ async def test_refused_connection_sent_nothing(make: Any) -> None:
     assert str(caught.value) == f"The server 127.0.0.1:{port} cannot be reached; no part of this request was sent."
     assert not caught.value.outcome_unknown
     assert caught.value.__context__ is None
-
-
-@contextlib.contextmanager
-def no_descriptors() -> Iterator[None]:
-    """Leaves this process no file descriptor that it could open."""
-    resource = pytest.importorskip("resource")
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    lowest = os.dup(0)
-    os.close(lowest)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1:9/x", "https://nowhere.invalid/x"], ids=["socket", "resolver"])

@@ -10,7 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
-from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.errors import NO_DESCRIPTORS, ConfigurationError
 from criteo_audiences.identifiers import BLANKS
 from criteo_audiences.tables.engine import query
 from criteo_audiences.tables.engine.connection import connect, import_duckdb, read_parquet
@@ -340,14 +340,14 @@ def parquet_layout(
         _require_whole(file, file.name)
     partitions = _partitions(files, name) if partitioned else [None] * len(files)
     paths = [literal_path(file, workspace, columns) for file, columns in zip(files, partitions, strict=True)]
-    duckdb = import_duckdb()
     opened = partial(connect, workspace, threads=1, memory_limit=DEFAULT_MEMORY_LIMIT)
     with nullcontext(engine) if engine else closing(opened(files=files)) as looking:
         try:
             _require_no_clash(looking, paths, partitions[0] or {}, name)
             return _read_parquet(looking, paths, name, partitioned=partitioned)
-        except duckdb.Error:
-            raise OSError(f"{name} is damaged or no Parquet that can be read.") from None
+        except import_duckdb().Error as error:
+            lacking = f"cannot be read: {NO_DESCRIPTORS}" if "Too many open files" in str(error) else ""
+            raise OSError(f"{name} {lacking or 'is damaged or no Parquet that can be read'}.") from None
 
 
 def _require_whole(path: Path, name: str) -> None:

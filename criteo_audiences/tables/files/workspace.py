@@ -24,7 +24,7 @@ from weakref import WeakSet
 
 from attrs import define, field
 
-from criteo_audiences.errors import ConfigurationError
+from criteo_audiences.errors import NO_DESCRIPTORS, ConfigurationError, has_descriptors
 from criteo_audiences.tables.files.layout import Compression
 from criteo_audiences.validation import require_unicode
 
@@ -151,6 +151,7 @@ _YOUNG: Final = 60.0
 """Seconds after its creation in which an unlocked directory is not yet taken for a leftover."""
 
 _OWNERS_DIRECTORY: Final = 0o700
+_LACKING: Final = f"No temporary file can be made: {NO_DESCRIPTORS}."
 
 
 @contextmanager
@@ -160,15 +161,30 @@ def workspace() -> Iterator[Path]:
     It also removes those of the same user whose process was killed. A lock that the system gives up with the process
     distinguishes them; Windows has no such lock, and leaves them.
     """
-    place = tempfile.gettempdir()
-    require_unicode(place, "The path of the directory for temporary files (TMPDIR)")  # the engine takes no other
-    leftovers()
-    directory = Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX))  # mode 0700
+    directory = _new_directory()
     try:
         with _locked(directory):
             yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def _new_directory() -> Path:
+    """Makes a directory for temporary files.
+
+    Raises:
+        OSError: when none can be made; where descriptors are short, Python names all places and not the reason.
+        ConfigurationError: when its path is one that the engine cannot take.
+    """
+    try:
+        require_unicode(tempfile.gettempdir(), "The path of the directory for temporary files (TMPDIR)")
+        leftovers()
+        return Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX))  # mode 0700
+    except OSError as error:
+        if not has_descriptors():
+            raise OSError(_LACKING) from None
+        reason = error.strerror or "none of the usual ones"
+        raise OSError(f"No temporary directory can be written to ({reason}): let TMPDIR name one that can.") from None
 
 
 def leftovers(*, remove: bool = True) -> list[Path]:
@@ -203,7 +219,12 @@ def _locked(directory: Path) -> Iterator[bool]:
     if sys.platform == "win32":
         yield False
         return
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        if has_descriptors():
+            raise
+        raise OSError(_LACKING) from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
