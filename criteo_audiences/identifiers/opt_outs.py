@@ -50,8 +50,8 @@ class OptOutCount:
 
     @property
     def unusable(self) -> int:
-        """Opt-outs that cannot be compared."""
-        return self.causes.total()
+        """Opt-outs that cannot be compared; a file with cells in which rows may be hidden has one at least."""
+        return self.causes.total() + len(self.hiding)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -76,8 +76,9 @@ class OptOutCount:
     def fault(self) -> str | None:
         """What is wrong with the list in a clause; `None` when nothing is. It shows counts and places, no value."""
         if self.unusable:
-            more = ", …" if self.unusable > len(self.places) else ""
-            where = f" ({', '.join(self.places)}{more})" if self.places else ""
+            places = [*self.places, *self.hiding][:MOST_PLACES]
+            more = ", …" if self.unusable > len(places) else ""
+            where = f" ({', '.join(places)}{more})" if places else ""
             return f"{self.unusable:,} of the {self.total:,} opt-outs in {self.label} cannot be used{where}"
         if not self.usable and not self.may_be_empty:
             return f"{self.label} holds no opt-out"
@@ -86,19 +87,21 @@ class OptOutCount:
     @property
     def _cause(self) -> str:
         """Why opt-outs cannot be compared, in a clause."""
-        others = self.unusable - sum(self.causes[reason] for reason in _OF_ROWS)
+        others = self.causes.total() - sum(self.causes[reason] for reason in _OF_ROWS)
         if others == self.unusable:
             return "they are no valid identifiers"
         found = [f"{self.causes[reason]:,} {what}" for reason, what in _OF_ROWS.items() if self.causes[reason]]
+        if self.hiding:
+            found.append(f"{len(self.hiding):,} in a cell of several lines that look like rows")
         return ", ".join([*found, *([f"{others:,} no valid identifier"] if others else [])])
 
     def require_usable(self) -> None:
         """Refuses a list with an opt-out that cannot be used, or without any.
 
         Raises:
-            ConfigurationError: when an opt-out is no valid identifier, or there is none.
+            ConfigurationError: when an opt-out is no valid identifier or may be hidden, or there is none.
         """
-        if self.unusable:
+        if self.causes:
             notes = "".join(f" {note}" for note in self.file_notes)
             raise ConfigurationError(
                 f"{self.fault}: {self._cause}, so those people would not be left out.{notes} Correct them, or "

@@ -32,7 +32,8 @@ class UploadReport:
         duplicates: duplicates dropped; `None` if `dedupe` is off.
         suppressed: rows left out because a suppression list names them.
         opt_outs: opt-outs of that list that the rows were compared with; `None` without `suppress`.
-        unusable_opt_outs: opt-outs that are no valid identifiers and so suppress no row; blank ones do not count.
+        unusable_opt_outs: opt-outs that are no valid identifiers and so suppress no row, and one more for each file
+            with a quoted cell that may hide some; blank ones do not count.
         columns: the columns of a table that were read.
         notes: what to know of the source, a sentence each: the files of a directory that were skipped.
         pending: identifiers read and not put into a call: all of them after a dry run.

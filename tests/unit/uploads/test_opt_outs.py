@@ -100,6 +100,9 @@ async def test_opt_outs_that_stray_quotes_may_hide_are_refused(lane: str, fake_a
     report = await upload(amend, LIST, LANES[lane](SOURCE), options)
     assert amend.identifiers == ["a@b.co"]
     assert report.notes[0].startswith("opt-outs.csv: the quoted cell in row 2 has several lines that look like rows")
+    assert report.unusable_opt_outs == 1
+    options = options_of(suppress=Table.from_file(path), suppress_strict=False, fail_on="unusable_opt_outs")
+    assert not (await upload(fake_amend(), LIST, LANES[lane](SOURCE), options)).ok
 
 
 @pytest.mark.parametrize("lane", LANES)
