@@ -3,8 +3,10 @@
 import importlib.util
 import os
 import platform
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -31,9 +33,14 @@ if TYPE_CHECKING:
 
 
 _EXTRAS: Final = {
-    "files": ("duckdb", "files and tables cannot be read"),
-    "phone": ("phonenumbers", "phone numbers without a country code are rejected"),
+    "files": ("duckdb", "no file can be read", False),
+    "phone": ("phonenumbers", "phone numbers without a country code are rejected", None),
 }
+"""The module of each, what it lacks without it, and whether a command that uploads can do without it."""
+
+_TEMPORARY: Final = "TMPDIR", "TEMP", "TMP"
+"""In the order in which Python looks at them."""
+
 _MOST_SKEW: Final = 5.0
 
 
@@ -55,7 +62,7 @@ class Finding:
 
 
 def doctor(state: Run) -> None:
-    """Check host, profile, login, permissions, quota, extras, versions, journals and clock: ok, or what to do.
+    """Check host, profile, login, permissions, quota, extras, versions, TMPDIR, journals and clock: ok, or what to do.
 
     It makes at most one call for each service, and sends no identifier.
     """
@@ -81,7 +88,7 @@ def doctor(state: Run) -> None:
 
 async def _findings() -> AsyncIterator[Finding]:
     yield Finding(True, "version", f"criteo-audiences {__version__}, Python {platform.python_version()}")
-    for finding in (*_extras(), _journals()):
+    for finding in (*_extras(), _temporary(), _journals()):
         yield finding
     try:
         criteo = login.client()
@@ -102,12 +109,29 @@ async def _findings() -> AsyncIterator[Finding]:
 
 
 def _extras() -> Iterator[Finding]:
-    for extra, (module, without) in _EXTRAS.items():
+    for extra, (module, without, ok) in _EXTRAS.items():
         if importlib.util.find_spec(module):
             yield Finding(True, f"extra {extra}", "installed")
         else:
             text = f"not installed, so {without}: pip install 'criteo-audiences[{extra}]'"
-            yield Finding(None, f"extra {extra}", text)
+            yield Finding(ok, f"extra {extra}", text, Exit.USAGE)
+
+
+def _temporary() -> Finding:
+    """Looks at where files are prepared: Python passes over a directory that it cannot use, and says nothing."""
+    variable = next((name for name in _TEMPORARY if os.environ.get(name)), None)
+    wanted = os.environ[variable] if variable else ""
+    try:
+        directory = tempfile.gettempdir()
+    except FileNotFoundError:
+        text = "no directory can be written in which files are prepared: let TMPDIR name one"
+        return Finding(False, "temporary", text, Exit.FILE)
+    if variable and Path(wanted).resolve() != Path(directory).resolve():
+        text = (
+            f"no file can be written in {wanted}, so {directory} would be used: let {variable} name another directory"
+        )
+        return Finding(False, "temporary", text, Exit.FILE)
+    return Finding(True, "temporary", f"files are prepared in {directory}")
 
 
 def _journals() -> Finding:

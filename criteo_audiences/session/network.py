@@ -258,18 +258,24 @@ PROXY_LOGIN_REQUIRED: Final = 407  # RFC 9110 §15.5.8
 _SERVER_FAULT: Final = 500
 _HTTPS: Final = 443
 _UNRESOLVED: Final = "cannot be resolved; no part of this request was sent."
+_CHECK_SERVER: Final = "Check the base URL (CRITEO_BASE_URL), this machine's network, and whether it needs HTTPS_PROXY."
+_CHECK_PROXY: Final = "Check its URL (proxy=, or HTTPS_PROXY) and whether it runs."
 _NO_DESCRIPTORS: Final = (
     f"No connection could be made, and no part of this request was sent: {NO_DESCRIPTORS}, or close what the program "
     "keeps open."
 )
 # The first class that fits decides.
 _TRANSLATIONS: Final[Sequence[tuple[type[Exception], type[TransportError], str]]] = (
-    (aiohttp.ClientConnectorDNSError, ConnectError, f"The server's name {{host}} {_UNRESOLVED}"),
-    (aiohttp.ClientProxyConnectionError, ConnectError, "{proxy} cannot be reached; no part of this request was sent."),
+    (aiohttp.ClientConnectorDNSError, ConnectError, f"The server's name {{host}} {_UNRESOLVED} {_CHECK_SERVER}"),
+    (
+        aiohttp.ClientProxyConnectionError,
+        ConnectError,
+        f"{{proxy}} cannot be reached; no part of this request was sent. {_CHECK_PROXY}",
+    ),
     (
         aiohttp.ClientConnectorError,
         ConnectError,
-        "The server {host} cannot be reached; no part of this request was sent.",
+        f"The server {{host}} cannot be reached; no part of this request was sent. {_CHECK_SERVER}",
     ),
     (TimeoutError, RequestTimeout, "Nothing moved for {timeout:g} s; whether Criteo applied the call is not known."),
     (Exception, TransportError, "The connection broke before an answer came; whether Criteo applied it is not known."),
@@ -298,7 +304,7 @@ def translated(error: Exception, timeout: float, proxy: str | None, *, began: bo
     if began is not True and (lacks_descriptors(error) or (is_unresolved and not has_descriptors())):
         return ConnectError(_NO_DESCRIPTORS)
     if proxy is not None and is_unresolved:
-        return ConnectError(f"The name of the proxy {address(proxy)} {_UNRESOLVED}")
+        return ConnectError(f"The name of the proxy {address(proxy)} {_UNRESOLVED} {_CHECK_PROXY}")
     table = _BEFORE_THE_BODY if began is False else _TRANSLATIONS
     ours, message = next(row[1:] for row in table if isinstance(error, row[0]))
     return ours(message.format(timeout=timeout, proxy=_named(proxy), host=_host_of(error)))
@@ -324,6 +330,8 @@ def refused_by_proxy(status: int, proxy: str | None) -> ConnectError:
     refused = f"{_named(proxy)} refused the connection (HTTP {status}); no part of this request was sent."
     if status == PROXY_LOGIN_REQUIRED:
         refused += " Put user name and password into its URL, as in http://user:password@host:port."
+    elif status < _SERVER_FAULT:
+        refused += " Ask whoever runs it to let connections to Criteo through."
     return ConnectError(refused, passing=status >= _SERVER_FAULT)
 
 

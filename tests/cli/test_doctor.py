@@ -21,7 +21,10 @@ async def test_a_set_up_that_works_is_all_ok(cli, sandbox: Sandbox) -> None:
     lines = done.out.splitlines()
     assert all(line.startswith("ok    ") for line in lines[:-1])
     subjects = {line[6:18].strip() for line in lines[:-1]}
-    assert subjects == {"version", "extra files", "extra phone", "journals", "profile", "login", "permission", "quota"}
+    assert subjects == {
+        *("version", "extra files", "extra phone", "temporary", "journals"),
+        *("profile", "login", "permission", "quota"),
+    }
     assert lines[-1] == "OK: uploads can begin."
     assert "the clock is right" in lines[-2]
     assert sum("oauth2" not in request.path for request in sandbox.requests) == 3
@@ -49,18 +52,33 @@ def _damage(_: dict[str, str], tmp_path: Path, __: Sandbox) -> None:
     (directory / "crm.journal").chmod(0o600)
 
 
+def _lock(env: dict[str, str], tmp_path: Path, _: Sandbox) -> None:
+    (tmp_path / "file").write_text("no directory")
+    env["TMPDIR"] = str(tmp_path / "file")
+
+
+def _through_nobody(env: dict[str, str], *_: object) -> None:
+    env.update(CRITEO_BASE_URL="https://criteo.invalid", HTTPS_PROXY="http://127.0.0.1:9")
+
+
 @pytest.mark.parametrize(
     ("break_it", "code", "subject", "words"),
     [
         (lambda env, *_: env.pop("CRITEO_CLIENT_ID"), USAGE, "login", "CRITEO_CLIENT_ID is not set: export it"),
         (lambda env, *_: env.update(CRITEO_CLIENT_SECRET="wrong"), CREDENTIALS, "login", "401"),
-        (lambda env, *_: env.update(CRITEO_BASE_URL="http://127.0.0.1:9"), OUTAGE, "host", "127.0.0.1:9"),
+        (lambda env, *_: env.update(CRITEO_BASE_URL="http://127.0.0.1:9"), OUTAGE, "host", "Check the base URL"),
         (lambda env, *_: env.update(CRITEO_PROFILE="nobody"), USAGE, "login", "There are no profiles"),
         (lambda _, __, sandbox: sandbox.fail_next(status=403, times=3, on="/me"), PERMISSION, "permission", "403"),
+        (_lock, FILE, "temporary", "let TMPDIR name another directory"),
+        (lambda env, *_: env.update(CRITEO_BASE_URL="https://criteo.invalid"), OUTAGE, "host", "Check the base URL"),
+        (_through_nobody, OUTAGE, "host", "Check its URL (proxy=, or HTTPS_PROXY)"),
         (_late, USAGE, "clock", "s behind of Criteo's: set it by NTP"),
         (_damage, FILE, "journals", "crm.journal"),
     ],
-    ids=["no variable", "wrong secret", "nobody there", "no profile", "no permission", "late clock", "damaged journal"],
+    ids=[
+        *("no variable", "wrong secret", "nobody there", "no profile", "no permission", "no temporary directory"),
+        *("no such host", "no such proxy", "late clock", "damaged journal"),
+    ],
 )
 async def test_what_is_wrong_says_what_to_do(
     cli,
@@ -83,6 +101,19 @@ async def test_what_is_wrong_says_what_to_do(
     assert words in wrong[0]
     assert done.err.splitlines()[-1] == f"FAILED ({code}): see {', '.join([subject] * len(wrong))} above."
     assert sandbox.client_secret not in done.out + done.err
+
+
+async def test_without_the_engine_no_upload_can_begin(start_anew, environment: dict[str, str], tmp_path: Path) -> None:
+    """Every upload of the command line reads a file, so what reads files is no extra there."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.util as u\nfind = u.find_spec\nu.find_spec = lambda name: None if name == 'duckdb' else find(name)"
+    )
+    environment["PYTHONPATH"] = str(tmp_path)
+    process = await start_anew("doctor")
+    out, err = await process.communicate()
+    assert process.returncode == USAGE
+    assert b"FAIL  extra files   not installed, so no file can be read: pip install" in out
+    assert err.decode().splitlines()[-1] == "FAILED (2): see extra files above."
 
 
 async def test_a_place_that_cannot_keep_journals_is_noted(cli, environment: dict[str, str], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pytest
 
-from criteo_audiences import ConfigurationError, Table
+from criteo_audiences import ConfigurationError, Progress, Table
 
 EMAILS = ["a@b.co", "planted@b.co"]
 NUMBERS = [1, 2]
@@ -116,6 +116,31 @@ async def test_a_column_without_a_value_is_empty(stage: Any, frame: Callable[[],
 async def test_a_frame_without_rows(stage: Any, frame: Any) -> None:
     """It reads nothing, whatever its columns' types."""
     assert (await stage.upload(frame)).read == 0
+
+
+@pytest.mark.parametrize(
+    ("frame", "is_known"),
+    [
+        (pd.DataFrame({"email": EMAILS}), True),
+        (pd.Series(EMAILS), True),
+        (pl.DataFrame({"email": EMAILS}), True),
+        (pl.Series(EMAILS), True),
+        (pa.table({"email": EMAILS}), True),
+        (pa.chunked_array([EMAILS]), True),
+        (pa.table({"email": EMAILS}).to_reader(), False),
+    ],
+    ids=["pandas", "pandas, a column", "polars", "polars, a column", "pyarrow", "pyarrow, a column", "pyarrow, once"],
+)
+async def test_a_frame_says_how_much_of_it_is_left(stage: Any, frame: Any, is_known: bool) -> None:  # noqa: FBT001
+    """It knows its length, so the end is foreseen before the last row, as of a list; a stream of batches does not."""
+    told: list[Progress] = []
+    await stage.upload(frame, dedupe=False, batch_size=1, max_concurrency=1, on_progress=told.append)
+    under_way = [each for each in told if each.batches == 1]
+    assert under_way
+    if is_known:
+        assert all(None not in (each.share_read, each.remaining) for each in under_way)
+    else:
+        assert under_way[0].remaining is None
 
 
 @pytest.mark.parametrize("missing", [pd.NA, pd.NaT, None, float("nan"), np.nan])

@@ -275,7 +275,10 @@ async def test_refused_connection_sent_nothing(make: Any) -> None:
     port = closed_port()
     with pytest.raises(ConnectError) as caught:
         await make().send(exchange(port))
-    assert str(caught.value) == f"The server 127.0.0.1:{port} cannot be reached; no part of this request was sent."
+    assert str(caught.value) == (
+        f"The server 127.0.0.1:{port} cannot be reached; no part of this request was sent. Check the base URL "
+        "(CRITEO_BASE_URL), this machine's network, and whether it needs HTTPS_PROXY."
+    )
     assert not caught.value.outcome_unknown
     assert caught.value.__context__ is None
 

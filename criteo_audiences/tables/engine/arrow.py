@@ -169,6 +169,12 @@ def column_names(source: Any) -> tuple[str, ...] | None:
     return None
 
 
+def row_count(source: Any) -> int | None:
+    """Returns how many rows a frame or a column of one has; `None` where only reading them tells."""
+    is_known = hasattr(source, "iloc") or type(source).__module__.partition(".")[0] in {"polars", "pyarrow"}
+    return len(source) if is_known and isinstance(source, Sized) else None
+
+
 def with_columns(source: Any, positions: Sequence[int]) -> Any:
     """Returns a frame with some of its columns, in that order; of pandas without its index, under unique names.
 

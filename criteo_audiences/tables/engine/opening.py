@@ -13,7 +13,15 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables.columns import choose_column, choose_columns, doubts, has_column, no_identifiers
 from criteo_audiences.tables.engine import query
-from criteo_audiences.tables.engine.arrow import Stream, column_names, is_empty, needed, register, with_columns
+from criteo_audiences.tables.engine.arrow import (
+    Stream,
+    column_names,
+    is_empty,
+    needed,
+    register,
+    row_count,
+    with_columns,
+)
 from criteo_audiences.tables.engine.conditions import Shape, require_select, used_columns
 from criteo_audiences.tables.engine.connection import read_csv, read_json, read_objects, read_parquet
 from criteo_audiences.tables.engine.query_process import RESULT, run_query
@@ -152,7 +160,7 @@ def _registered(
             kinds[position] = "VARCHAR"
             sql = f"(SELECT * REPLACE (NULL::VARCHAR AS {query.name(known[position])}) FROM {sql})"
     every = tuple(kinds.get(position, "VARCHAR") for position in range(len(names)))
-    return Layout(path="", name=label, format="stream", names=names, types=every), sql
+    return Layout(path="", name=label, format="stream", names=names, types=every, rows=row_count(source)), sql
 
 
 def _needed(engine: "duckdb.DuckDBPyConnection", names: tuple[str, ...], label: str, plan: Plan) -> Sequence[int]:
