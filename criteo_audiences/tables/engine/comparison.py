@@ -25,8 +25,8 @@ DONE, NOT_DONE, MAYBE_DONE = 0, 1, 2
 EMPTY_ROWS: Final = "SELECT NULL::BLOB AS digest, NULL::VARCHAR AS text, false AS uncertain WHERE false"
 """The rows of a snapshot of nothing."""
 
-EMPTY_SNAPSHOT: Final = f"({EMPTY_ROWS})"
-"""The same as a relation."""
+EMPTY_SNAPSHOT: Final = f"(SELECT *, 0 AS file_row_number FROM ({EMPTY_ROWS}))"
+"""The same as a `relation`."""
 
 _DIGEST: Final = "[0-9a-f]{64}|[0-9a-f]{32}"
 _WIRE: Final = "coalesce(lower(hex(digest)), text)"
@@ -67,8 +67,8 @@ class Fate:
 
 
 def relation(path: str) -> str:
-    """Returns the rows of a Parquet file, whose path is a `LiteralPath`."""
-    return f"read_parquet({query.literal(path)})"
+    """Returns the rows of a Parquet file, whose path is a `LiteralPath`, with a number each."""
+    return f"read_parquet({query.literal(path)}, file_row_number = true)"
 
 
 def store(engine: Any, rows: str, target: Path, note: str) -> None:
@@ -107,10 +107,10 @@ def compare(engine: Any, selection: Selection, snapshot: str) -> Difference:
         f"CREATE TEMP TABLE additions AS SELECT p, code, {digest} AS digest, {text} AS text, {ABSENT}::UTINYINT AS was "
         f"FROM (SELECT p, code, {wire} AS w FROM staged WHERE rowid IN (SELECT r FROM added));"
         f"CREATE TEMP TABLE removals AS SELECT digest, text, {HELD}::UTINYINT AS was FROM "
-        f"({_numbered(snapshot)}) WHERE r IN (SELECT held FROM unmatched WHERE held IS NOT NULL)"
+        f"{snapshot} WHERE file_row_number IN (SELECT held FROM unmatched WHERE held IS NOT NULL)"
     )
     found = _count(engine, "additions")
-    kept = _count(engine, "held") - _count(engine, "removals")
+    kept = _count(engine, f"{snapshot} WHERE NOT uncertain") - _count(engine, "removals")
     repeated = _count(engine, f"staged WHERE code <= {query.HASHED}") - found - kept
     _add_uncertain(engine, snapshot)
     _keep_persons(engine, selection)
@@ -206,31 +206,23 @@ def _packed(wire: str, *, is_hashed: bool) -> tuple[str, str]:
     return f"CASE WHEN {is_digest} THEN unhex({wire}) END", f"CASE WHEN NOT {is_digest} THEN {wire} END"
 
 
-def _numbered(snapshot: str) -> str:
-    """Returns a snapshot's rows with a number each, by which they are found again."""
-    return f"SELECT *, row_number() OVER () AS r FROM {snapshot}"
-
-
 def _match(engine: Any, selection: Selection, snapshot: str) -> None:
-    """Makes the tables `held`, `unmatched` (rows that one side has) and `added` (the first of each to be added)."""
+    """Makes the tables `unmatched` (rows that one side has) and `added` (the first of each to be added).
+
+    The wanted rows stream through the join, which holds three numbers, of 16 bytes, for each row of the snapshot.
+    """
     is_hashed = selection.algorithm is not None
     digest, text = _packed("w", is_hashed=is_hashed)
     wire = query.on_the_wire(selection.kind, selection.algorithm)
     wanted = f"SELECT rowid AS r, {wire} AS w FROM staged WHERE code <= {query.HASHED}"
-    sources = {
-        "wanted": f"SELECT r, {digest} AS digest, {text} AS text FROM ({wanted})",
-        "held": f"SELECT r, digest, text FROM ({_numbered(snapshot)}) WHERE NOT uncertain",
-    }
     lot = f"'{secrets.token_hex(8)}'::BLOB"
     whole, part = ("hash(digest)", "digest") if is_hashed else ("hash(digest, text)", "coalesce(digest, encode(text))")
-    for table, rows in sources.items():
-        engine.execute(
-            f"CREATE TEMP TABLE {table} AS SELECT r::UBIGINT AS r, {whole} AS h, "
-            f"(hash({lot} || {part}) >> 32)::UINTEGER AS g FROM ({rows})"
-        )
+    both = f"{whole} AS h, (hash({lot} || {part}) >> 32)::UINTEGER AS g"
     engine.execute(
         "CREATE TEMP TABLE unmatched AS SELECT w.r AS wanted, h.r AS held, h, g "
-        "FROM wanted w FULL JOIN held h USING (h, g) WHERE w.r IS NULL OR h.r IS NULL;"
+        f"FROM (SELECT r, {both} FROM (SELECT r, {digest} AS digest, {text} AS text FROM ({wanted}))) w "
+        f"FULL JOIN (SELECT file_row_number::UINTEGER AS r, {both} FROM {snapshot} WHERE NOT uncertain) h "
+        "USING (h, g) WHERE w.r IS NULL OR h.r IS NULL;"
         "CREATE TEMP TABLE added AS SELECT min(wanted) AS r FROM unmatched WHERE wanted IS NOT NULL GROUP BY h, g"
     )
 
