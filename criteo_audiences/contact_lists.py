@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from functools import partial
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn
 from weakref import WeakKeyDictionary
 
 import anyio
@@ -156,7 +156,7 @@ class ContactLists:
         self,
         segment_id: str,
         *,
-        operation: Operation | str,
+        operation: Operation | Literal["add", "remove"],
         identifiers: Sequence[str],
         identifier_type: IdentifierType | str,
         gum_caller_id: int | str | None = None,
@@ -345,7 +345,7 @@ class _Block(AbstractAsyncContextManager[UploadStream]):
                 "`async for batch in results:`."
             )
 
-        __enter__ = __exit__ = __iter__ = __aiter__ = _refuse
+        __enter__ = __exit__ = __iter__ = __aiter__ = __await__ = _refuse
 
 
 def _slots_of(session: Session) -> Slots:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum, auto
@@ -41,6 +42,84 @@ class CallWatch(Protocol):
         """The session calls it after the last request of a call."""
 
 
+_A_LOOK: Final = 1.0  # seconds from one look at the bytes to the next that is remembered
+_LOOKS: Final = 30
+_WAITS: Final = 0.25  # the part of the bytes under way that is left to write when the line is what is waited for
+_LATE: Final = 0.25  # how much longer something takes that is late, as a share of the seconds since the last byte
+
+
+@define(eq=False)
+class Line:
+    """How fast bodies leave this machine, once they have to wait for the line to the server.
+
+    The system takes some bytes of each body at once and delivers them later. They are what was written by the time of
+    the first look beyond the pace since then, and still have to leave when all is written.
+
+    Attributes:
+        now: the time, in seconds.
+        written: bytes handed to the system.
+        unwritten: bytes of the bodies under way that were not.
+    """
+
+    now: Callable[[], float]
+    written: int = 0
+    unwritten: int = 0
+    _under_way: int = 0
+    _bodies: int = 0
+    _most: int = 0
+    _begun: int = 0
+    _size: int = 0
+    _began: tuple[float, int] = (0.0, 0)
+    _looks: deque[tuple[float, int]] = field(factory=lambda: deque(maxlen=_LOOKS))
+    _held: float = 0.0
+    _moved_at: float = 0.0
+
+    def begin(self, size: int) -> None:
+        """Notes a body of so many bytes that is about to be written."""
+        if not self._bodies:
+            self._began, self._most = (self.now(), self.written), 0
+        self._bodies += 1
+        if self._bodies > self._most:  # the system takes some bytes of one more
+            self._most = self._bodies
+            self._looks.clear()
+        self._begun, self._size = self._begun + 1, self._size + size
+        self._under_way += size
+        self.unwritten += size
+
+    def write(self, size: int) -> None:
+        """Notes that so many bytes were written."""
+        self.written += size
+        self.unwritten -= size
+
+    def end(self, size: int, unwritten: int) -> None:
+        """Notes that a body of so many bytes is not under way any more, and how many were left to write."""
+        self._bodies -= 1
+        self._under_way -= size
+        self.unwritten -= unwritten
+
+    def seconds(self, bodies: float) -> float | None:
+        """Returns the seconds until those under way and some more have left; `None` when the line is not waited for.
+
+        Args:
+            bodies: that are still to come.
+        """
+        now = self.now()
+        if self.unwritten and (self._looks or self.unwritten >= _WAITS * self._under_way):
+            self._moved_at = now
+            if not self._looks or now >= self._looks[-1][0] + _A_LOOK:
+                self._looks.append((now, self.written))
+        since, before = self._looks[0] if self._looks else (now, self.written)
+        if not self._bodies or self._moved_at < since + _A_LOOK or self.written <= before:
+            return None
+        pace = (self.written - before) / (self._moved_at - since)
+        if len(self._looks) < _LOOKS:
+            began, already = self._began
+            self._held = max(0.0, before - already - pace * (since - began))
+        due = (max(0.0, bodies) * self._size / self._begun + self.unwritten + self._held) / pace
+        idle = now - self._moved_at
+        return None if idle > 2 * due + _A_LOOK else max(due - idle, _LATE * idle)
+
+
 @define(eq=False)
 class CallMeter:
     """A counter that an upload hands down to its calls.
@@ -51,6 +130,7 @@ class CallMeter:
         window: how many calls the quota allows, in how many seconds; `None` when that is not known.
         now: the time, in seconds: the same clock for all that is compared with the waits.
         watch: follows the requests.
+        line: how fast bodies leave, of the whole.
         is_under_way: whether one has been sent and has not ended.
         may_be_applied: whether one may have been applied: it is under way, or its answer does not say that it was not.
     """
@@ -60,24 +140,46 @@ class CallMeter:
     window: tuple[int, float] | None = None
     now: Callable[[], float] = steady
     watch: CallWatch | None = None
+    line: Line = field(init=False)
     is_under_way: bool = False
     may_be_applied: bool = False
     _waited: float = 0.0
     _waiting: int = 0
     _since: float = 0.0
+    _body: tuple[int, int] | None = None
 
-    def count_call(self) -> None:
-        """Counts a request that is about to be made."""
+    @line.default
+    def _line(self) -> Line:
+        return Line(self.now) if self.parent is None else self.parent.line
+
+    def count_call(self, size: int = 0) -> None:
+        """Counts a request that is about to be made, with a body of so many bytes."""
         self.calls += 1
         self.may_be_applied = True
+        self._end_body()
+        if size:
+            self._body = size, size
+            self.line.begin(size)
         if self.parent is not None:
             self.parent.count_call()
         if self.watch is not None:
             self.is_under_way = True
             self.watch.began(self)
 
+    def count_written(self, size: int) -> None:
+        """Counts bytes of the body that were written."""
+        if self._body is not None:
+            self._body = self._body[0], self._body[1] - size
+            self.line.write(size)
+
+    def _end_body(self) -> None:
+        if self._body is not None:
+            self.line.end(*self._body)
+            self._body = None
+
     def count_end(self, end: CallEnd) -> None:
         """Counts that a request has ended; does nothing when none is under way."""
+        self._end_body()
         if self.watch is not None and self.is_under_way:
             self.is_under_way = False
             self.watch.ended(self, end)

@@ -198,6 +198,8 @@ class Moment:
         held_back: how many it holds back.
         round_trip: seconds that a call takes; `None` before one has come back.
         is_full: whether the next batch is ready and waits for one of those in flight.
+        by_line: returns the seconds until those in flight and so many more have gone out by a line that is narrow;
+            `None` when it is not.
     """
 
     now: float
@@ -208,6 +210,7 @@ class Moment:
     held_back: int = 0
     round_trip: float | None = None
     is_full: bool = False
+    by_line: Callable[[float], float | None] = lambda _: None
 
     @property
     def active(self) -> float:
@@ -288,6 +291,8 @@ class TimeLeft:
             self._is_paced_by_work = self._work > left
         if self._is_paced_by_work:
             left = self._by_work(batches, moment)
+        by_line = moment.by_line(batches - moment.in_flight + moment.held_back)
+        left = left if by_line is None else by_line
         return left if moment.window is None else max(left, self._windows(batches, moment, each, call))
 
     def _second_round(self, batches: float, call: float, moment: Moment) -> float:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Final, Unpack, overload
+from typing import Final, Literal, Unpack, overload
 
 from criteo_audiences.commerce_grid.segment_api import Segments
 from criteo_audiences.contact_lists import (
@@ -62,7 +62,7 @@ class CommerceGrid(Segments):
         self,
         segment_id: str,
         *,
-        operation: Operation | str,
+        operation: Operation | Literal["add", "remove"],
         identifiers: Sequence[str],
         identifier_type: IdentifierType | str = IdentifierType.EMAIL,
     ) -> ContactListOperation:

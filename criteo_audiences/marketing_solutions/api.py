@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Final, Unpack, overload
+from typing import Final, Literal, Unpack, overload
 
 from criteo_audiences.contact_lists import (
     Calls,
@@ -61,7 +61,7 @@ class MarketingSolutions(Segments):
         self,
         segment_id: str,
         *,
-        operation: Operation | str,
+        operation: Operation | Literal["add", "remove"],
         identifiers: Sequence[str],
         identifier_type: IdentifierType | str = IdentifierType.EMAIL,
         gum_caller_id: int | str | None = None,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Final, Unpack, overload
+from typing import Final, Literal, Unpack, overload
 
 from criteo_audiences.contact_lists import (
     Calls,
@@ -50,7 +50,7 @@ class RetailMedia(Segments):
         self,
         segment_id: str,
         *,
-        operation: Operation | str,
+        operation: Operation | Literal["add", "remove"],
         identifiers: Sequence[str],
         identifier_type: IdentifierType | str = IdentifierType.EMAIL,
     ) -> ContactListOperation:

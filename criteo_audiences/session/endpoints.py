@@ -167,6 +167,8 @@ class Search(Generic[T]):
                 "a search is iterated over with `async for`, or asked for a page with `await search.page()`."
             )
 
+        __await__ = __iter__
+
     async def page(self, limit: int | None = None, offset: int = 0) -> Page[T]:
         """Returns one page.
 

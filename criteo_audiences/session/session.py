@@ -276,15 +276,22 @@ class Session:
         if call.token is not None:
             headers["Authorization"] = f"Bearer {call.token}"
         url = self._base_url + request.target(self._api_version)
+        size = sum(map(len, request.body))
         if request.meter is not None:
-            request.meter.count_call()
+            request.meter.count_call(size)
         call.sent_at, call.is_under_way = self._clock.now(), True
-        started = self._tell("request.started", call, size=sum(map(len, request.body)))
+        started = self._tell("request.started", call, size=size)
         trace = started.headers
         headers |= {name: trace[name] for name in _OF_TRACES & trace.keys() if _is_sendable(trace[name])}
-        return await self._transport.send(
-            Exchange(method=request.method, url=url, headers=headers, body=request.body, most_bytes=request.most_bytes)
+        exchange = Exchange(
+            method=request.method,
+            url=url,
+            headers=headers,
+            body=request.body,
+            most_bytes=request.most_bytes,
+            on_written=None if request.meter is None else request.meter.count_written,
         )
+        return await self._transport.send(exchange)
 
     def _note_rate_limit(self, call: Call, response: Response) -> RateLimit | None:
         announced = read_rate_limit(response) if call.request.authorized else None

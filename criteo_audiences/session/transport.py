@@ -61,6 +61,7 @@ class Exchange:
         headers: what to send in addition to the content's length.
         body: in pieces.
         most_bytes: the most that the answer may have.
+        on_written: is given the bytes of each piece of the body that was handed to the system.
     """
 
     method: str
@@ -68,6 +69,7 @@ class Exchange:
     headers: Mapping[str, str] = field(repr=False)
     body: Sequence[bytes | memoryview] = field(repr=False)
     most_bytes: int = MOST_OF_MANY
+    on_written: Callable[[int], None] | None = None
 
 
 class Transport(Protocol):
@@ -125,7 +127,7 @@ class AiohttpTransport:
         await self._settle_in_loop()
         if self._options is None:
             self._options = self._choose_route(exchange.url)
-        progress = _Progress()
+        progress = _Progress(written=exchange.on_written)
         try:
             return await self._exchange(exchange, self._options, progress)
         except CriteoError:
@@ -245,10 +247,12 @@ class _Progress:
 
     Attributes:
         note: is called whenever something moves; a function alone, since a body's payload may be copied with it.
+        written: is given the bytes of each piece that was written.
         began: whether the body was begun; `None` for a request without one.
     """
 
     note: Callable[[], None] = lambda: None
+    written: Callable[[int], None] | None = None
     began: bool | None = None
 
 
@@ -301,6 +305,8 @@ class _Pieces(aiohttp.Payload):
         for piece in self._pieces:
             await writer.write(piece)
             self._progress.note()
+            if self._progress.written is not None:
+                self._progress.written(len(piece))
             await asyncio.sleep(0)
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:

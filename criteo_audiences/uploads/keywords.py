@@ -105,7 +105,7 @@ class OtherOptions(TypedDict, total=False):
     encoding: str | None
     suppress: Iterable[str] | os.PathLike[str] | Table | ArrowStream | None
     suppress_strict: bool
-    operation: Operation | str
+    operation: Operation | Literal["add", "remove"]
     dedupe: bool | None
     max_concurrency: int | None
     max_in_flight_bytes: int | None

@@ -338,7 +338,7 @@ class Sender:
             return None
         meter = CallMeter(parent=self._tally.meter, watch=self._watch)
         amendment = self._amendment(batch, meter)
-        self._tally.start()
+        self._tally.start(batch.count)
         self._recorder.taken(batch.number)
         try:
             receipt = await self._call(amendment, meter)

@@ -74,6 +74,7 @@ class Tally:
         self.elapsed: float | None = None
         self.time_left = TimeLeft(self.slots.room)
         self._sample_invalid: list[tuple[IdentifierType, str]] = []
+        self._handed_over = (0, 0)  # batches, those in flight included, and their identifiers
         self._began = self._since = now()
         self._read_at: float | None = None
 
@@ -86,8 +87,9 @@ class Tally:
         """Counts a batch that a dry run would send."""
         self.planned += 1
 
-    def start(self) -> None:
-        """Counts a batch that is about to be sent."""
+    def start(self, identifiers: int) -> None:
+        """Counts a batch of so many identifiers that is about to be sent."""
+        self._hand_over(identifiers)
         self.time_left.begin(self._moment())
         self._change_in_flight(1)
 
@@ -113,6 +115,7 @@ class Tally:
         self.batches += 1
         self.ended += 1
         self.resumed += 1
+        self._hand_over(result.sent)
         self._add(result.kind, result.outcome)
         self._accept(accepted_at)
 
@@ -217,8 +220,10 @@ class Tally:
             return None
         if self._options.dry_run:
             return before
-        size = self._outcome.sent / self.batches if self._outcome.sent else self._options.batch_size
-        return before + self.time_left.for_batches(left / size, self._moment())
+        batches, identifiers = self._handed_over
+        size = identifiers / batches if identifiers else self._options.batch_size
+        to_hand_over = max(0.0, left - (identifiers - self._outcome.sent))
+        return before + self.time_left.for_batches(self.in_flight + to_hand_over / size, self._moment())
 
     def _at_least(self, read: LaneProgress) -> float | None:
         """Returns seconds that the upload still takes, however fast the source is read; `None` when it may never end.
@@ -243,6 +248,7 @@ class Tally:
             held_back=meter.waits,
             round_trip=self.slots.round_trip,
             is_full=self.slots.is_full,
+            by_line=meter.line.seconds,
         )
 
     def show_progress(self) -> None:
@@ -335,6 +341,10 @@ class Tally:
     @property
     def _outcome(self) -> Outcome:
         return sum(self.outcomes.values(), Outcome())
+
+    def _hand_over(self, identifiers: int) -> None:
+        batches, before = self._handed_over
+        self._handed_over = batches + 1, before + identifiers
 
     def _accept(self, moment: dt.datetime) -> None:
         first, last = self.accepted_at or (moment, moment)

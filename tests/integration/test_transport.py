@@ -14,6 +14,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from attrs import evolve
 
 from criteo_audiences.errors import (
     ConnectError,
@@ -430,6 +431,15 @@ async def test_link_that_stops_within_the_body_is_cut(serve: Serve, make: Any) -
         await make(timeout=0.3).send(exchange(port, body=LARGE))
     assert 0.29 < time.monotonic() - started < 2.0
     assert caught.value.outcome_unknown
+
+
+@pytest.mark.parametrize("pieces", [(b"x" * 100,), (b"x" * 90_000,) * 5], ids=["one step", "pieces"])
+async def test_what_is_written_of_a_body_is_said(serve: Serve, make: Any, pieces: tuple[bytes, ...]) -> None:
+    """All of it by the end: a narrow line shows how long an upload takes."""
+    written: list[int] = []
+    port = await serve(answering(answer()))
+    await make().send(evolve(exchange(port, body=pieces), on_written=written.append))
+    assert sum(written) == sum(map(len, pieces))
 
 
 async def test_answer_before_the_end_of_the_body_is_read(serve: Serve, make: Any) -> None:

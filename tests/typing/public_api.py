@@ -170,6 +170,7 @@ async def segments(ms: MarketingSolutions) -> None:
     await ms.upload_contact_list("1", ["a"], identifier_type=IdentifierType.MADID, dedupe=True)
     await ms.upload_contact_list("1", ["a"])  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
     await ms.upload_contact_list("1", ["a"], hash="sha1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await ms.upload_contact_list("1", ["a"], hash=None, operation="insert")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     await ms.upload_contact_list("1", ["a"], identifier_type="email")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     await ms.upload_contact_list("1", ["a"], hash=None, account_id="1")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
 

@@ -498,7 +498,7 @@ def test_a_call_that_does_not_fit_says_what_does(make: Any, message: str) -> Non
 
 
 async def test_a_stream_says_how_it_is_entered() -> None:
-    """`with` and `async for` are taken for it."""
+    """`with`, `async for` and `await` are taken for it."""
     async with CriteoClient(TOKEN) as criteo:
         stream: Any = criteo.marketing_solutions.stream_contact_list("1", ["a@b.co"], hash="sha256")
         message = r"entered with `async with ms.stream_contact_list\(...\) as results:`"
@@ -507,6 +507,8 @@ async def test_a_stream_says_how_it_is_entered() -> None:
         with pytest.raises(TypeError, match=message):
             async for _ in stream:
                 pass
+        with pytest.raises(TypeError, match=message):
+            await stream
 
 
 async def test_the_results_of_a_stream_say_how_they_are_read(sandbox: Sandbox) -> None:

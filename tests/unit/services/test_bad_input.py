@@ -357,11 +357,14 @@ CLIENT = CriteoClient(StaticToken("token"))
 
 
 async def test_a_mistake_in_the_way_of_calling_says_which_is_right() -> None:
-    """A client entered without `async`, a search iterated over without it."""
+    """A client entered without `async`, a search iterated over without it or awaited."""
     with pytest.raises(TypeError, match="needs `async with`"), CLIENT:
         pass
+    search: Any = CLIENT.marketing_solutions.search_audience_segments()
     with pytest.raises(TypeError, match="iterated over with `async for`"):
-        iter(CLIENT.marketing_solutions.search_audience_segments())
+        iter(search)
+    with pytest.raises(TypeError, match="iterated over with `async for`"):
+        await search
 
 
 @pytest.mark.parametrize("wrong", [bar, bar()], ids=["the function", "what it returns"])

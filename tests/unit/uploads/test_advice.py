@@ -125,7 +125,10 @@ def test_tally_adds_up_what_the_parts_did() -> None:
     def give_up() -> None:
         tally.abandon(IdentifierType.EMAIL, Outcome())
 
-    for change, seconds in [(tally.start, 3.0), (tally.start, 5.0), (give_up, 2.0), (give_up, 7.0)]:
+    def start() -> None:
+        tally.start(10)
+
+    for change, seconds in [(start, 3.0), (start, 5.0), (give_up, 2.0), (give_up, 7.0)]:
         change()
         moment[0] += seconds
     assert tally.busy == 3.0 + 2 * 5.0 + 2.0
