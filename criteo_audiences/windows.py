@@ -164,6 +164,7 @@ _PREPARING: Final = 1.5
 _FORESEEN: Final = 0.25
 """How much what was foreseen of sending a table counts, in terms of a pass that has been seen in full."""
 
+_ROUNDS: Final = 2  # that the senders still make, for which their number is taken to stay as it is
 _CALLS_FOR_A_PACE: Final = 2.0
 _BARELY: Final = 0.999  # of a call: a batch that goes out as another comes back does not count as a second one
 
@@ -286,7 +287,7 @@ class TimeLeft:
         each, idle = self._pace(call, moment)
         to_go_out = max(0.0, max(0.0, batches - moment.in_flight) * each - idle)
         left = to_go_out + max(call - (0.0 if to_go_out else idle), _LATE * idle)
-        left = max(left, self._second_round(batches, call, moment))
+        left = max(left, self._further_rounds(batches, call, moment))
         if not self._begins:
             self._is_paced_by_work = self._work > left
         if self._is_paced_by_work:
@@ -295,18 +296,21 @@ class TimeLeft:
         left = left if by_line is None else by_line
         return left if moment.window is None else max(left, self._windows(batches, moment, each, call))
 
-    def _second_round(self, batches: float, call: float, moment: Moment) -> float:
+    def _further_rounds(self, batches: float, call: float, moment: Moment) -> float:
         """Returns the least seconds while all senders are busy: each further batch follows one that comes back.
+
+        Only for the last rounds: the number of senders may change in more of them.
 
         Args:
             batches: still to come back, those in flight included.
             call: seconds that a call takes.
             moment: the present one.
         """
-        more = math.ceil(batches) - moment.in_flight
-        if not moment.is_full or moment.held_back or not 0 < more <= moment.in_flight <= len(self._begins):
+        more, flying = math.ceil(batches) - moment.in_flight, moment.in_flight
+        if not moment.is_full or moment.held_back or not 0 < more <= _ROUNDS * flying or flying > len(self._begins):
             return 0.0
-        return self._begins[more - 1 - moment.in_flight] + 2 * call - moment.active
+        rounds, sender = divmod(more - 1, flying)
+        return self._begins[sender - flying] + (rounds + 2) * call - moment.active
 
     def _by_work(self, batches: float, moment: Moment) -> float:
         """Returns the seconds until so many batches have come back when this machine is the limit, not the network.

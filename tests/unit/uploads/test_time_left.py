@@ -98,6 +98,7 @@ def estimate(upload: Upload, run: list[tuple[float, float, float]], now: float) 
 @example(Upload(60, 0.5, 4, 250, 60.0))
 @example(Upload(300, 0.5, 4, 25, 10.0))
 @example(Upload(300, 2.0, 4, 250, 60.0))
+@example(Upload(61, 1.0, 6, 250, 10.0))
 def test_it_is_at_most_twice_too_long_or_too_short(upload: Upload) -> None:
     """At 20, 50 and 80 % of an upload, whether the network or the quota is its limit."""
     run = upload.run()
