@@ -393,6 +393,7 @@ def describe(what: str, problems: Sequence[Problem], trace_id: str | None = None
 
 
 NO_DESCRIPTORS: Final = "this process has no file descriptors left; raise the limit (ulimit -n)"
+TOO_MANY_FILES: Final = os.strerror(errno.EMFILE)  # how others say it, the engine too
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 

@@ -36,7 +36,7 @@ _EXTRAS: Final = {
     "files": ("duckdb", "no file can be read", False),
     "phone": ("phonenumbers", "phone numbers without a country code are rejected", None),
 }
-"""The module of each, what it lacks without it, and whether a command that uploads can do without it."""
+"""Of each extra: its module, what follows where that is missing, and how it is said: `False` fails, `None` notes."""
 
 _TEMPORARY: Final = "TMPDIR", "TEMP", "TMP"
 """In the order in which Python looks at them."""

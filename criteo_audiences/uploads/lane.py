@@ -23,7 +23,7 @@ Deliver = Callable[[Batch], Awaitable[None]]
 
 @frozen(kw_only=True)
 class LaneProgress:
-    """How much of its source a lane has read.
+    """The progress of a lane through its source.
 
     Attributes:
         seen: values read; an estimate while a table is read before its first batch.

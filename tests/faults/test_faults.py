@@ -145,7 +145,7 @@ async def test_a_name_that_cannot_be_resolved_sends_nothing_and_loses_nothing(tm
 async def test_an_upload_under_a_storm_of_429_waits_and_arrives(soak: Any, sandbox: Sandbox, tmp_path: Path) -> None:
     """With headers and without: no batch fails as long as the attempts last, and none is sent twice."""
     described = task(sandbox, tmp_path)
-    # Where they meet one call after the other, the wait doubles with each: six take 16 s at most, twelve minutes.
+    # Where they meet one call after the other, the wait doubles with each: six take 16 s at most.
     for number in range(6):
         announced = {"headers": {"Retry-After": "0"}} if number % 2 else {"rate_limit_headers": False}
         sandbox.fail_next(status=429, on="contact-list", **announced)

@@ -209,7 +209,8 @@ def _packed(wire: str, *, is_hashed: bool) -> tuple[str, str]:
 def _match(engine: Any, selection: Selection, snapshot: str) -> None:
     """Makes the tables `unmatched` (rows that one side has) and `added` (the first of each to be added).
 
-    The wanted rows stream through the join, which holds three numbers, of 16 bytes, for each row of the snapshot.
+    The wanted rows stream through the join. It holds 16 bytes for each row of the snapshot: two hashes, and a number
+    that suffices for four billion rows.
     """
     is_hashed = selection.algorithm is not None
     digest, text = _packed("w", is_hashed=is_hashed)

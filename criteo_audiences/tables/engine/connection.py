@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from criteo_audiences.errors import NO_DESCRIPTORS, ConfigurationError, has_descriptors
+from criteo_audiences.errors import NO_DESCRIPTORS, TOO_MANY_FILES, ConfigurationError, has_descriptors
 from criteo_audiences.tables.engine import query
 from criteo_audiences.tables.engine.query import OBJECT, SURPLUS, literal, name, text_of_json
 from criteo_audiences.tables.files.dialect import TOO_LONG
@@ -320,7 +320,7 @@ _OF_A_FILE: Final = (
         r"JSON transform error in file .*, in line (\d+):",
         "{name} holds something near line {line} that is no JSON object; expected one object a line. Correct the line.",
     ),
-    (r"Too many open files", f"{{name}} cannot be read: {NO_DESCRIPTORS}."),
+    (re.escape(TOO_MANY_FILES), f"{{name}} cannot be read: {NO_DESCRIPTORS}."),
 )
 # The engine is closed to all files but those of the table, which it knows again only while it can open them.
 _UNREACHABLE = re.compile(r"^Permission Error: Cannot access file|^IO Error: (?:No files found|Cannot open file)")

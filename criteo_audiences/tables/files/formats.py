@@ -10,7 +10,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
-from criteo_audiences.errors import NO_DESCRIPTORS, ConfigurationError
+from criteo_audiences.errors import NO_DESCRIPTORS, TOO_MANY_FILES, ConfigurationError
 from criteo_audiences.identifiers import BLANKS
 from criteo_audiences.tables.engine import query
 from criteo_audiences.tables.engine.connection import connect, import_duckdb, read_parquet
@@ -346,7 +346,7 @@ def parquet_layout(
             _require_no_clash(looking, paths, partitions[0] or {}, name)
             return _read_parquet(looking, paths, name, partitioned=partitioned)
         except import_duckdb().Error as error:
-            lacking = f"cannot be read: {NO_DESCRIPTORS}" if "Too many open files" in str(error) else ""
+            lacking = f"cannot be read: {NO_DESCRIPTORS}" if TOO_MANY_FILES in str(error) else ""
             raise OSError(f"{name} {lacking or 'is damaged or no Parquet that can be read'}.") from None
 
 

@@ -177,14 +177,15 @@ def _new_directory() -> Path:
         ConfigurationError: when its path is one that the engine cannot take.
     """
     try:
-        require_unicode(tempfile.gettempdir(), "The path of the directory for temporary files (TMPDIR)")
+        place = tempfile.gettempdir()
+        require_unicode(place, "The path of the directory for temporary files (TMPDIR)")  # the engine takes no other
         leftovers()
         return Path(tempfile.mkdtemp(prefix=_PREFIX, suffix=_SUFFIX))  # mode 0700
     except OSError as error:
         if not has_descriptors():
             raise OSError(_LACKING) from None
         reason = error.strerror or "none of the usual ones"
-        raise OSError(f"No temporary directory can be written to ({reason}): let TMPDIR name one that can.") from None
+        raise OSError(f"No temporary directory can be written to ({reason}): let TMPDIR name another.") from None
 
 
 def leftovers(*, remove: bool = True) -> list[Path]:

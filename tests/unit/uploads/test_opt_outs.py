@@ -1,6 +1,7 @@
 """What becomes of opt-outs that cannot be used: refused before any call, or said."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError, Table
+from criteo_audiences.identifiers import OptOutCount, RejectReason
 from criteo_audiences.uploads import UploadReport
 from tests.kit import LIST, options_of, upload
 
@@ -373,3 +375,15 @@ async def test_what_is_missing_in_a_list_of_opt_outs_is_blank(fake_amend: Any, l
     listed = ["gone@b.co", None, float("nan"), pd.NA]
     report = await upload(fake_amend(), LIST, LANES[lane](SOURCE), options_of(suppress=listed))
     assert (report.opt_outs, report.unusable_opt_outs, report.suppressed) == (1, 0, 1)
+
+
+def test_hidden_and_unusable_opt_outs_are_counted_together() -> None:
+    """The sentence adds up, and names where both stand."""
+    causes = Counter({RejectReason.BROKEN_QUOTES: 1})
+    count = OptOutCount(label="gone.csv", usable=2, causes=causes, places=["row 4"], hiding=("row 2",))
+    with pytest.raises(ConfigurationError) as caught:
+        count.require_usable()
+    assert str(caught.value).startswith(
+        "2 of the 4 opt-outs in gone.csv cannot be used (row 4, row 2): 1 in a row with broken quotes, "
+        "1 in a cell of several lines that look like rows, so those people would not be left out."
+    )
