@@ -343,10 +343,11 @@ class Sender:
         try:
             receipt = await self._call(amendment, meter)
         except CriteoError as error:
-            if error is self._forbidden:
-                await self._give_up(batch, meter)
-                raise
-            if isinstance(error, ConfigurationError) or (isinstance(error, AuthenticationError) and not meter.calls):
+            is_refusal = isinstance(error, AuthenticationError)
+            is_raised = error is self._forbidden or isinstance(error, ConfigurationError)
+            if is_raised or is_refusal:  # it ends the upload: no other batch may begin in the slot that becomes free
+                self.stop()
+            if is_raised or (is_refusal and not meter.calls):
                 await self._give_up(batch, meter)
                 raise
             if self._is_stopped and not meter.calls and is_hopeless(error):  # the batch that stopped it has said why
@@ -354,6 +355,7 @@ class Sender:
                 return None
             result = failure_of(amendment, error, carried=meter.calls > 0)
         except BaseException:
+            self.stop()
             await self._give_up(batch, meter)
             raise
         else:
