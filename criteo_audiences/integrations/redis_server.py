@@ -20,7 +20,7 @@ from attrs import define, field
 from criteo_audiences.errors import ConfigurationError, CriteoError
 from criteo_audiences.loops import completed
 from criteo_audiences.models import RateLimit
-from criteo_audiences.session.quota import Refusals
+from criteo_audiences.session.quota import Refusals, seconds_to_reset
 
 _PATIENCE: Final = 1.0
 """Seconds for a connection and for an answer, unless the URL says otherwise (`?socket_timeout=5`)."""
@@ -323,8 +323,7 @@ def _said(age: float, sent_age: float, announced: RateLimit | None, pause: float
     if announced is not None:
         said["limit"] = announced.limit or None
         said["remaining"] = announced.remaining
-        reset_in = announced.reset_in
-        said["reset"] = (reset_in if reset_in is not None and 0 < reset_in <= period else period) - age
+        said["reset"] = seconds_to_reset(announced, period) - age
     if pause > 0:
         said["pause"] = max(0.0, pause - age)
     return {name: value for name, value in said.items() if value is not None}

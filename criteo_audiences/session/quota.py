@@ -91,6 +91,23 @@ def floor_of(failures: int) -> float:
     return min(_HIGHEST_FLOOR, _FLOOR * 2.0 ** min(failures - 1, 10)) if failures else 0.0
 
 
+_RESOLUTION: Final = 1.0
+"""Seconds by which the reset of a window may seem to have passed: the headers' moments are whole seconds."""
+
+
+def seconds_to_reset(announced: RateLimit, period: float) -> float:
+    """Returns after how many seconds the calls that a server counts are forgotten.
+
+    A server that has no call left at a moment that has just passed says that one can be made now. Any other moment in
+    the past says nothing, nor does one beyond a period: that is a whole period.
+    """
+    seconds = announced.reset_in
+    if seconds is None or seconds > period:
+        return period
+    has_just_passed = announced.remaining == 0 and -_RESOLUTION <= seconds <= 0
+    return seconds if seconds > 0 else 0.0 if has_just_passed else period
+
+
 class RateLimiter(Protocol):
     """What the session asks of a limiter; give one of your own to share a quota between processes.
 
@@ -304,9 +321,7 @@ class LocalRateLimiter:
         for _ in range(answered_before - max(0, counted - 1)):
             self._answered.popleft()
         self._foreign = max(0, counted - self._in_flight - len(self._answered))
-        reset_in = announced.reset_in
-        if reset_in is None or not 0 < reset_in <= self._quota.period:
-            reset_in = self._quota.period
+        reset_in = seconds_to_reset(announced, self._quota.period)
         self._foreign_until = now + reset_in
         self._reopens_at = now + reset_in if announced.remaining == 0 else None
 

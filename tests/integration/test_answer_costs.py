@@ -2,7 +2,6 @@
 
 import asyncio
 import functools
-import gc
 import hashlib
 import time
 import tracemalloc
@@ -21,6 +20,7 @@ from criteo_audiences.models import ContactListOperation
 from criteo_audiences.session import Exchange, Request, Response, Session
 from criteo_audiences.session.endpoints import send_bulk, send_for_one
 from criteo_audiences.session.protocol import MOST_OF_MANY
+from tests.kit import nothing_else_measured
 
 
 class Answering:
@@ -70,8 +70,7 @@ def amendment(count: int) -> Request:
 async def longest_gap(ask: Callable[[], Coroutine[Any, Any, object]]) -> float:
     """Returns the processor time that a call takes at most between two turns of the event loop; the least of several."""
     gaps: list[float] = []
-    gc.freeze()  # a collection of all that the other tests keep takes as long, and is none of the answer's
-    try:
+    with nothing_else_measured():
         while len(gaps) < 5 and min(gaps, default=1.0) > 0.1:
             task, before = asyncio.create_task(ask()), time.process_time()
             gaps.append(0.0)
@@ -80,8 +79,6 @@ async def longest_gap(ask: Callable[[], Coroutine[Any, Any, object]]) -> float:
                 now = time.process_time()
                 gaps[-1], before = max(gaps[-1], now - before), now
             assert isinstance(task.exception(), CriteoError | None)
-    finally:
-        gc.unfreeze()
     return min(gaps)
 
 

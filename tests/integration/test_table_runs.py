@@ -62,7 +62,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def nothing_left(temporary: Path, caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """Asserts that no thread, no file and no complaint stays behind."""
     yield
-    deadline = time.monotonic() + 2
+    deadline = time.monotonic() + 10
     while reading_threads() and time.monotonic() < deadline:
         time.sleep(0.005)
     gc.collect()
@@ -231,7 +231,7 @@ async def test_a_query_that_does_not_listen_is_ended_with_its_process(
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     assert not process.exists()
 
 
@@ -311,7 +311,7 @@ async def test_a_source_that_does_not_answer_is_left_alone(temporary: Path, told
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
         await reading
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     assert list(temporary.iterdir()) == []
     answers.set()
     while reading_threads():  # noqa: ASYNC110 - see above

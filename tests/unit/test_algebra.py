@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from criteo_audiences import ConfigurationError
 from criteo_audiences.algebra import Expression, Segment
+from tests.kit import nothing_else_measured
 
 EXPRESSION = Segment("1") & (Segment("2") | Segment("3")) & ~Segment("4")
 NODE = {
@@ -160,12 +161,13 @@ def nested(depth: int, operators: tuple[str, ...]) -> Any:
 @pytest.mark.parametrize("operators", [("and",), ("and", "or", "not")])
 def test_depth_costs_neither_recursion_nor_its_square(operators: tuple[str, ...]) -> None:
     """A node 20,000 deep is read, printed, compared and written in a moment."""
-    began = time.process_time()
     node = nested(20_000, operators)
-    expression = Expression.from_wire(node)
-    assert Expression.from_wire(expression.to_wire()) == expression == Expression.from_wire(node)
-    assert repr(expression).startswith(("Segment", "~", "("))
-    assert time.process_time() - began < 5.0
+    with nothing_else_measured():
+        began = time.process_time()
+        expression = Expression.from_wire(node)
+        assert Expression.from_wire(expression.to_wire()) == expression == Expression.from_wire(node)
+        assert repr(expression).startswith(("Segment", "~", "("))
+        assert time.process_time() - began < 5.0
 
 
 @st.composite

@@ -1,14 +1,12 @@
-import gc
 import sys
 import time
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from criteo_audiences.identifiers import Fingerprints
+from tests.kit import nothing_else_measured
 
 MANY = 300_000
 
@@ -21,15 +19,6 @@ def test_it_tells_new_from_seen_as_a_set_does(identifiers: list[str]) -> None:
         assert fingerprints.add(identifier) is (identifier not in model)
         model.add(identifier)
         assert len(fingerprints) == len(model)
-
-
-@pytest.fixture
-def measured() -> Iterator[None]:
-    """Keeps the collector from being measured along."""
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def size(thing: Any) -> int:
@@ -46,15 +35,22 @@ def test_an_entry_costs_at_most_22_bytes() -> None:
     assert size([*vars(fingerprints).values()]) / MANY <= 22
 
 
-@pytest.mark.usefixtures("measured")
 def test_no_addition_keeps_the_event_loop_waiting() -> None:
     """However full it is, one addition never takes 5 ms: no growth moves everything at once."""
-    fingerprints, slow = Fingerprints(), []
+    with nothing_else_measured():
+        # What one addition costs by itself it costs each time; what the machine did meanwhile, it does once.
+        slow = list(map(min, zip(*(times_of_additions() for _ in range(3)), strict=True)))
+    assert max(slow) < 0.005
+
+
+def times_of_additions() -> list[float]:
+    """Returns the processor time of each of many additions, in seconds."""
+    fingerprints, times = Fingerprints(), []
     for number in range(MANY):
         began = time.thread_time()
         fingerprints.add(f"{number}@example.com")
-        slow.append(time.thread_time() - began)
-    assert max(slow) < 0.005
+        times.append(time.thread_time() - began)
+    return times
 
 
 def test_its_repr_shows_a_count_only() -> None:

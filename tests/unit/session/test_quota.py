@@ -189,7 +189,20 @@ async def test_calls_the_server_may_not_have_seen_keep_their_places(clock: Any) 
         await limiter.acquire(longest=0.0)
 
 
-@pytest.mark.parametrize("reset_in", [None, 0.0, -5.0, 60.001, 10**9])
+@pytest.mark.parametrize("reset_in", [0.0, -0.2, -1.0])
+async def test_a_reset_that_has_just_passed_lets_calls_go(clock: Any, reset_in: float) -> None:
+    """The second of `x-ratelimit-reset` may end on the answer's way; no period is waited for what is over."""
+    limiter = LocalRateLimiter(Quota(3), clock=clock)
+    await take(limiter, 1)
+    limiter.settle(RateLimit(limit=3, remaining=0, reset_in=reset_in), pause=0.25, sent_at=clock.now())
+    waiting = [ask(limiter) for _ in range(2)]
+    await clock.advance(0.249)
+    assert sum(done(waiting)) == 0
+    await clock.advance(0.001)
+    assert sum(done(waiting)) == 2
+
+
+@pytest.mark.parametrize("reset_in", [None, -1.001, -5.0, 60.001, 10**9])
 async def test_unusable_reset_means_a_period(clock: Any, reset_in: float | None) -> None:
     """A reset that is missing, past or beyond a period is taken for a whole period."""
     limiter = LocalRateLimiter(Quota(10), clock=clock)
