@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from criteo_audiences.session import auth, session
 
 pytest.register_assert_rewrite("tests.kit")
+from tests.kit import settle  # noqa: E402 - its asserts are rewritten first
 
 # A busy machine is no failure: no property test judges how long an example takes. `.ci/run` tries more examples.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
@@ -108,12 +109,6 @@ class FakeClock:
                 await settle()
         self._now = end
         await settle()
-
-
-async def settle() -> None:
-    """Lets every ready task run until all of them wait for something."""
-    for _ in range(50):
-        await asyncio.sleep(0)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
