@@ -11,7 +11,8 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --ed
 
 # What `make test` runs, in how many processes, and whether it measures coverage; `.ci/run` sets all of them.
 TESTS := tests/unit tests/integration tests/cli tests/interop
-WORKERS := logical
+# One process more than there are cores: some tests wait for a process or a server, and then another one goes on.
+WORKERS = $(shell $(BIN)/python -c 'import os; print((os.cpu_count() or 1) + 1)')
 COVERAGE :=
 PYTEST := pytest --quiet --numprocesses=$(WORKERS) $(TESTS)
 
