@@ -224,7 +224,7 @@ def _folded(kind: IdentifierType) -> _Folded:
         things=_index(things),
         neutral=_index(neutral),
         neutral_or_owners=_index(neutral | _fold_all(_OWNERS)),
-        telling=telling,  # no pattern: to compile it takes milliseconds and blocks all threads
+        telling=telling,  # no pattern: compiling one blocks all threads for milliseconds
     )
 
 

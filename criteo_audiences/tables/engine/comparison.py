@@ -189,8 +189,7 @@ def carry_on(engine: Any, snapshot: str, path: str, fates: Iterable[Fate]) -> tu
 
 
 def leave_out(engine: Any, snapshot: str, identifiers: Sequence[str]) -> tuple[str, int, int]:
-    """Returns the SQL for a snapshot without some identifiers, how many it loses, and how many of those are uncertain.
-    """
+    """Returns the SQL for a snapshot without some identifiers, and how many it loses: in all, and uncertain ones."""
     engine.execute("CREATE TEMP TABLE forgotten AS SELECT DISTINCT unnest(?::VARCHAR[]) AS w", [list(identifiers)])
     ((found, doubted),) = engine.execute(
         f"SELECT count(*), count(*) FILTER (uncertain) FROM {snapshot} WHERE {_WIRE} IN (FROM forgotten)"

@@ -1,5 +1,4 @@
-"""Normalizes rows in the engine by rules that SQL cannot express, and removes opt-outs and duplicates, on disk if needed.
-"""
+"""Normalizes rows in the engine by rules that SQL cannot express, and marks opt-outs and duplicates."""
 
 import time
 from collections import Counter
@@ -325,7 +324,7 @@ class Staging:
 
 
 def staged_rejects(engine: "duckdb.DuckDBPyConnection", opened: Opened, interruption: Interruption) -> Iterator[Reject]:
-    """Yields the rejected values of a table that has been staged with the values' origin.
+    """Yields the rejected values of a table that has been staged with their origin, in the order of its rows.
 
     Raises:
         OSError: when it was interrupted.
