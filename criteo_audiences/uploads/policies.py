@@ -114,7 +114,7 @@ class Verdict:
         return f"{self.policy}: {self.count:,} of {self.rows:,} {self.policy.whole}{share}{uploads}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns JSON-safe values; `allowed` is the largest count within the limit, or the smallest for a lower one."""
+        """Returns JSON-safe values; `allowed` is the largest count within the limit, or the smallest."""
         allowed = self.policy.allowed(self.rows, self.parts)
         return {
             "policy": str(self.policy),

@@ -61,8 +61,8 @@ def _escape(found: re.Match[str]) -> str:
 class RejectsFile:
     """A CSV file that only its owner can read, with a fingerprint of each rejected value, and optionally the value.
 
-    The fingerprint's key is made for this file and stored nowhere. Equal values have equal fingerprints, but nobody can
-    test whether a fingerprint is of a certain value. Only whole rows are written, so that the file is readable even if
+    The fingerprint's key is made for this file and stored nowhere. Equal values have equal fingerprints, but without
+    the key a value cannot be tested against them. Only whole rows are written, so that the file is readable even if
     writing stops.
 
     Args:

@@ -193,7 +193,7 @@ def rows(
 
 
 def _cells(selection: int, fields: Sequence[Field], is_broken: str) -> str:
-    """Returns the SQL for a row's cells of one selection: the filled ones, or a single one if none is or it is broken."""
+    """Returns the SQL for a row's cells of one selection: the filled ones, or one if none is filled or it is broken."""
     mine = [(at, field) for at, field in enumerate(fields) if field.selection == selection]
     cells = [_cell(selection, at, field.sql, field.region_sql) for at, field in mine]
     filled = f"list_filter([{', '.join(cells)}], lambda cell: trim(cell.v) <> '')"
