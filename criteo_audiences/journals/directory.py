@@ -30,7 +30,7 @@ REGISTER_NAME: Final = ".criteo-audiences.register"
 """The register's file, next to the journals."""
 
 _OTHER: Final = ""
-"""The mark of operations that no journal continues: overlapping runs, a clear, a single call, a journalless upload."""
+"""The mark of what no journal continues: runs that overlapped, a clear, a single call, an upload without a journal."""
 
 _SNAPSHOT_OF: Final = "snapshot of "
 """Prefix of a service's name in rows that name the newest snapshot of a list instead of a run's mark."""

@@ -104,8 +104,8 @@ class Journal:
     ) -> "Journal":
         """Opens a journal; creates it, its directory and the directory's register if they do not exist.
 
-        The content of the file is replaced when the first batch is begun, not before. A new file is removed again if
-        no batch is begun.
+        The content of the file is replaced when the first batch is begun, not before. A new or empty file is removed
+        again if no batch is begun.
 
         A completed journal starts anew, and so does an unfinished one without an acknowledged batch: there is nothing
         to continue. By default, an unfinished upload of the same job is continued, unless its last batch is more than

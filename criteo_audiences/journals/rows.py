@@ -160,7 +160,7 @@ class Run:
         key_id: shows whether a key is the one with which the digests were made.
         started: when it began, in seconds since 1970.
         completed: when it was completed, in seconds since 1970; `None` while it is unfinished.
-        last_activity: when something last happened, in seconds since 1970; up to date once it is completed.
+        last_activity: when it was completed, in seconds since 1970; until then, when it began.
         batches: acknowledged batches, once it is completed.
         identifiers: identifiers in them.
         mark: the mark that the run left in the register when it last began to send, see `JournalDirectory`.

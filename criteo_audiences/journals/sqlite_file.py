@@ -345,7 +345,7 @@ def _prepare(db: sqlite3.Connection, path: Path, form: Format, *, exclusive: boo
             raise never_began(path, form.what)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA wal_autocheckpoint=0")
-    # With FULL, commits wait for the disk, and so would the event loop; users of an exclusive file call fsync separately.
+    # With FULL, commits and so the event loop wait for the disk; users of an exclusive file call fsync separately.
     db.execute(f"PRAGMA synchronous={'NORMAL' if exclusive else 'FULL'}")
     with transaction(db):
         if _recognize(db, path, form):

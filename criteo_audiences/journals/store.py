@@ -310,7 +310,7 @@ class Store:
         return int(pages)
 
     def _make_room(self, number: int, in_flight: int, changed: int) -> None:
-        """Ensures that the log has room for a row and the ends of all batches in flight, and reserves room for the row.
+        """Ensures that the log has room for a row and the ends of all batches in flight, and reserves it for the row.
 
         Args:
             number: the number of the row's batch.
