@@ -107,7 +107,7 @@ class ChangeReader:
 
 
 _AT_ONCE: Final = 5_000
-"""Values that the engine takes in one step; building a step blocks the event loop."""
+"""Values passed to the engine in one step; their conversion blocks the event loop (the GIL), even from a thread."""
 
 
 class ComparedValues(Lane):

@@ -175,7 +175,7 @@ class _Mirror:
         WindowCheck(self.quota_wait, is_deadline=options.deadline == NEXT_WINDOW).make(calls)
 
     def compare(self, engine: Any, selection: Selection) -> int:
-        """Compares the prepared rows with the snapshot, and stores the changes in a file; runs in the reading thread."""
+        """Compares the prepared rows with the snapshot, and stores the changes; runs in the reading thread."""
         found = comparison.compare(engine, selection, self.snapshot.relation(engine))
         if self._assumes:
             rows, count = comparison.all_wanted(engine, selection)

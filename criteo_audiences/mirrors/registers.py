@@ -33,7 +33,7 @@ class Registers:
         return [name for name in (*found, self._witness.snapshot(*self.place)) if name]
 
     def is_disturbed(self, mine: Collection[str]) -> bool:
-        """Returns whether any operation but those with these marks was the last one on the list.
+        """Returns whether the last mark in some register is none of these, so that something else has operated.
 
         Raises:
             JournalError: when a register cannot be used.

@@ -241,7 +241,7 @@ class Snapshot:
                 fates.append(comparison.Fate(removes, start, _STATES[entry.state]))
                 start += entry.count
             fates.append(comparison.Fate(removes, start, comparison.NOT_DONE))
-        # An upload with a lost journal has run, unless the registers' last marks are of the changes, or from before them.
+        # An upload with a lost journal has run, unless the registers' last marks are of the changes or from before.
         if lost and not self.registers.knows_any_of([intent.token, *marks, *before.marks]):
             fates += [comparison.Fate(removes, 1, comparison.MAYBE_DONE) for removes in lost]
         return fates, marks

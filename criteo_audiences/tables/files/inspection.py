@@ -251,8 +251,7 @@ def _clean(content: Content, workspace: Path, asked: Asked) -> tuple[Content, Sc
 
 
 def _wide_encoding(start: bytes) -> str | None:
-    """Returns the codec of a file that begins with a mark of UTF-16 or UTF-32, or like UTF-16 without one; else `None`.
-    """
+    """Returns the codec if a file begins with a mark of UTF-16 or UTF-32, or like UTF-16 without one; else `None`."""
     for mark, encoding in _MARKS:
         if start.startswith(mark):
             return encoding
