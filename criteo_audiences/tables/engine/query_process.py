@@ -80,7 +80,7 @@ def _started() -> "subprocess.Popen[bytes]":
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=environment | {"PYTHONPATH": os.pathsep.join(each or os.curdir for each in sys.path)},
-        start_new_session=True,  # Ctrl-C at the terminal interrupts only the program, which ends this process
+        start_new_session=True,  # Ctrl-C at the terminal interrupts only the program, which then ends it
     )
 
 
