@@ -1,6 +1,6 @@
-"""Erasure: removes people from every contact list that could hold them, and from what this library has stored.
+"""Erasure: removes people from every contact list that could contain them, and from what this library has stored.
 
-`CriteoClient.erase` is the way in.
+`CriteoClient.erase` is the entry point.
 """
 
 import datetime as dt
@@ -29,32 +29,32 @@ _FORMAT: Final = 1
 
 
 class ErasureState(StrEnum):
-    """How the erasure ended for a service, a list or a file."""
+    """The outcome of the erasure for a service, a list or a file."""
 
     SEARCHED = "searched"
-    """The service's lists were looked for."""
+    """The service was searched for contact lists."""
     REMOVED = "removed"
-    """Criteo has removed the identifiers, or the file holds none of them any more."""
+    """Criteo has removed the identifiers, or the file no longer contains any of them."""
     PLANNED = "planned"
-    """A dry run would ask for it."""
+    """Without `dry_run`, it would be done."""
     NOTHING = "nothing"
-    """The file holds no identifiers."""
+    """The file contains no identifiers."""
     NOT_PERMITTED = "not permitted"
-    """The application may not look for the service's lists, and the caller did not name the service."""
+    """The application may not search the service for lists, and the caller did not name the service."""
     NOT_OFFERED = "not offered"
-    """This API version has no way to look for the service's lists, and the caller did not name the service."""
+    """This API version cannot search the service for lists, and the caller did not name the service."""
     READ_ONLY = "read-only"
     """The list was made outside Criteo's API, which cannot change it."""
     UNREPORTED = "unreported"
-    """Criteo's answer does not account for what it was asked."""
+    """Criteo's answer does not account for all identifiers."""
     UNKNOWN = "unknown"
     """Criteo may or may not have removed the identifiers."""
     FAILED = "failed"
-    """Certainly not done."""
+    """It was certainly not done."""
     NOT_ASKED = "not asked"
-    """Left out, because the login had been refused by then."""
+    """The list was left out, because the credentials had been refused by then."""
     IN_USE = "in use"
-    """The file is being written; it holds no identifier."""
+    """The file is being written; it contains no identifier."""
 
     @property
     def is_right(self) -> bool:
@@ -77,14 +77,14 @@ _RIGHT: Final = frozenset(
 
 @frozen(kw_only=True)
 class ServiceErasure:
-    """Where lists were looked for.
+    """The search of a service for contact lists.
 
     Attributes:
-        service: such as `retail-media`.
-        owner_id: whose lists; `None` for all that the application may see.
-        state: whether they were found.
-        lists: contact lists found.
-        error: why they were not.
+        service: the service's name, such as `retail-media`.
+        owner_id: the owner of the lists; `None` for all lists that the application may see.
+        state: the outcome of the search.
+        lists: number of contact lists found.
+        error: why the search failed.
     """
 
     service: str
@@ -101,17 +101,17 @@ class ServiceErasure:
 
 @frozen(kw_only=True)
 class ListErasure:
-    """What was asked of one contact list, about one kind of identifier, and what was answered.
+    """A call to remove identifiers of one kind from one contact list, and its answer.
 
     Attributes:
-        service: such as `retail-media`.
-        owner_id: whose list it is, as far as Criteo said.
+        service: the service's name, such as `retail-media`.
+        owner_id: the owner of the list, if Criteo names it.
         segment_id: the list.
-        kind: of the identifiers.
-        forms: identifiers that the list was asked to remove, each form counted.
-        state: what came of it.
-        valid: how many of them Criteo took; whether the list held them Criteo does not say.
-        invalid: how many of them Criteo did not recognize, which no list can hold then.
+        kind: the kind of the identifiers.
+        forms: number of identifiers to remove; each form counts.
+        state: the outcome.
+        valid: how many of them Criteo accepted; it does not say whether the list contained them.
+        invalid: how many of them Criteo did not recognize; no list can contain these.
         answered_at: when the answer came, in UTC.
         error: why it failed.
     """
@@ -145,14 +145,14 @@ class ListErasure:
 
 @frozen(kw_only=True)
 class FileErasure:
-    """What was done with one of our files.
+    """The erasure in one of our files.
 
     Attributes:
-        kind: `rejects`, `journal`, `snapshot`, or `temporary` for what a killed upload left.
-        path: of the file.
-        state: what came of it.
-        erased: values taken out of it; of a journal, the digests of batches that it remembered.
-        remark: what else to know, a sentence.
+        kind: `rejects`, `journal`, `snapshot`, or `temporary` for files of a killed upload.
+        path: the path of the file.
+        state: the outcome.
+        erased: number of values removed from it; for a journal, the number of digests of batches.
+        remark: a further remark.
     """
 
     kind: str
@@ -174,20 +174,20 @@ class FileErasure:
 
 @frozen(kw_only=True)
 class ErasureReceipt:
-    """What was asked of which list and file, and what was answered. It holds no identifier, and is meant to be kept.
+    """The receipt of an erasure, for every service, list and file. It contains no identifier, and is meant to be kept.
 
     Attributes:
-        identifiers: what was to be erased, as keyed fingerprints.
-        key_is_kept: whether the key of the fingerprints is in the user's state directory, so that another receipt of
-            the same identifiers shows the same ones; otherwise it was made up and forgotten.
-        host: of the API.
-        services: where lists were looked for.
-        lists: what was asked of each list.
-        files: what was done with each file.
+        identifiers: the identifiers to erase, as keyed fingerprints.
+        key_is_kept: whether the key of the fingerprints is stored in the user's state directory, so that receipts for
+            the same identifiers show the same fingerprints; if not, the key was used for this receipt only.
+        host: the host of the API.
+        services: the searches of services for lists.
+        lists: the calls to lists.
+        files: the erasure in files.
         began: when it began, in UTC.
         ended: when it ended, in UTC.
-        live_from: when campaigns no longer use what was removed, about; `None` when nothing was.
-        dry_run: whether nothing was to be removed.
+        live_from: about when campaigns no longer use the removed identifiers; `None` if none was removed.
+        dry_run: whether it was a dry run, which removes nothing.
     """
 
     identifiers: tuple[ErasedIdentifier, ...]
@@ -207,7 +207,7 @@ class ErasureReceipt:
 
     @property
     def ok(self) -> bool:
-        """Whether the identifiers are gone: some service was searched, and every list and file did as it was asked.
+        """Whether the identifiers are gone: some service was searched, and no list and no file failed.
 
         A service that the application may not search is no failure, unless the caller named it.
         """
@@ -216,12 +216,12 @@ class ErasureReceipt:
 
     @property
     def contact_lists(self) -> int:
-        """Contact lists that were asked, or would be."""
+        """Number of contact lists that were called, or would be."""
         return len({(each.service, each.segment_id) for each in self.lists})
 
     @property
     def error(self) -> CriteoError | None:
-        """The first failure, of a service or else of a list; `None` when there is none."""
+        """The first failure of a service, otherwise of a list; `None` if there is none."""
         asked: Sequence[ServiceErasure | ListErasure] = (*self.services, *self.lists)
         return next((each.error for each in asked if each.error and not each.state.is_right), None)
 
@@ -229,13 +229,13 @@ class ErasureReceipt:
         """Raises when the receipt is not `.ok`.
 
         Raises:
-            ErasureFailedError: with counts and this receipt.
+            ErasureFailedError: when it is not; contains counts and this receipt.
         """
         if not self.ok:
             raise ErasureFailedError(self.explain(), receipt=self)
 
     def explain(self) -> str:
-        """Says in a sentence or two what is not as it should be; empty when everything is."""
+        """Returns a sentence or two on why the receipt is not `.ok`; an empty text if it is."""
         if self.ok:
             return ""
         faults = [
@@ -273,7 +273,7 @@ def _counted(parts: Iterable[ServiceErasure | ListErasure | FileErasure], one: s
 
 
 def _described(error: CriteoError | None) -> dict[str, Any]:
-    """Describes an error: its class, status, codes and trace id, never a text of Criteo's."""
+    """Returns an error's class, status, codes and trace id, never text from Criteo."""
     return {
         "error": type(error).__name__ if error else None,
         "status": getattr(error, "status", None),

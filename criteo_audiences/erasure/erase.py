@@ -1,6 +1,6 @@
-"""Carries an erasure out: finds the lists, asks them, and takes people out of what is stored here.
+"""Performs an erasure: finds the lists, removes people from them, and from what this library has stored.
 
-Stored are rejects, journals, snapshots and temporary files; the functions that search those block.
+That is rejects, journals, snapshots and temporary files; the functions that search these block.
 """
 
 import csv
@@ -42,13 +42,13 @@ _KEPT: Final = "of an unfinished upload, which needs all of it; it holds no iden
 
 @frozen(kw_only=True)
 class LocalFiles:
-    """Where to look for what this library has stored.
+    """The places where this library may have stored identifiers.
 
     Attributes:
-        rejects: files of rejects, besides those that this user's uploads have written.
+        rejects: files of rejects, in addition to those that this user's uploads have written.
         journals: directories of journals.
         snapshots: snapshots of mirrors, or directories of them.
-        lists: the service, host and segment of each list that the identifiers were removed from.
+        lists: the service, host and segment of each list from which the identifiers were removed.
         dry_run: whether to change nothing.
     """
 
@@ -60,11 +60,11 @@ class LocalFiles:
 
 
 Forget = Callable[[ErasureRequest, LocalFiles], Iterable[FileErasure]]
-"""Takes identifiers out of what one part of this library has stored, and says what it did with each file."""
+"""Removes identifiers from what one part of this library has stored, and returns what it did with each file."""
 
 
 def forget_in_rejects(request: ErasureRequest, places: LocalFiles) -> Iterator[FileErasure]:
-    """Empties the cells of rejected values that hold an identifier; the rows stay, with place and reason."""
+    """Empties the cells of rejected values that contain an identifier; the rows stay, with place and reason."""
     noted: tuple[Path, ...] = ()
     try:
         noted = noted_rejects(dry_run=places.dry_run)
@@ -86,9 +86,9 @@ def forget_in_rejects(request: ErasureRequest, places: LocalFiles) -> Iterator[F
 
 
 def forget_in_journals(request: ErasureRequest, places: LocalFiles) -> Iterator[FileErasure]:
-    """Forgets the digests of batches in journals of finished uploads to the lists.
+    """Deletes the digests of batches in journals of finished uploads to the lists.
 
-    A journal holds no identifier, but the digest of a batch of one address can be tried out by who has its key as well.
+    A journal contains no identifier. But with its key, an address can be tested against the digest of a batch of one.
     """
     for directory in places.journals:
         try:
@@ -103,7 +103,7 @@ def forget_in_journals(request: ErasureRequest, places: LocalFiles) -> Iterator[
 
 
 def forget_in_snapshots(request: ErasureRequest, places: LocalFiles) -> Iterator[FileErasure]:
-    """Takes identifiers out of the snapshots of the lists: what mirrors remember of their members."""
+    """Removes identifiers from the snapshots of the lists, in which mirrors remember the lists' members."""
     for place in places.snapshots:
         try:
             found = list_snapshots(place) if place.is_dir() else [describe_snapshot(place)]
@@ -117,7 +117,7 @@ def forget_in_snapshots(request: ErasureRequest, places: LocalFiles) -> Iterator
 
 
 def forget_in_leftovers(request: ErasureRequest, places: LocalFiles) -> Iterator[FileErasure]:
-    """Removes the temporary files of killed uploads of tables, which may hold anyone's identifiers."""
+    """Removes the temporary files of killed uploads of tables, which may contain any identifiers."""
     for directory in leftovers(remove=not places.dry_run):
         is_gone = not directory.exists()
         state = ErasureState.PLANNED if places.dry_run else ErasureState.REMOVED if is_gone else ErasureState.FAILED
@@ -130,20 +130,20 @@ FORGETTING: Final[tuple[Forget, ...]] = (
     forget_in_snapshots,
     forget_in_leftovers,
 )
-"""Every part of this library that stores something where a person may stand. What is added to it is asked by each
-erasure, after the lists, in a thread; each part says what it did with each of its files."""
+"""One function for each part of this library that may store data of people. Each erasure calls all of them, after the
+lists, in a thread; each returns what it did with each of its files."""
 
 
 def forget(request: ErasureRequest, places: LocalFiles) -> tuple[FileErasure, ...]:
-    """Takes identifiers out of everything that this library has stored."""
+    """Removes identifiers from everything that this library has stored."""
     return tuple(outcome for each in FORGETTING for outcome in each(request, places))
 
 
 def rejects_in(paths: Iterable[os.PathLike[str] | str]) -> tuple[Path, ...]:
-    """Returns the files of rejects that a caller names, with those in the directories among them.
+    """Returns the files of rejects that a caller names; for a directory, the files of rejects in it.
 
     Raises:
-        ConfigurationError: when a path is no file of rejects, or there is nothing.
+        ConfigurationError: when a path is no file of rejects, or does not exist.
     """
     found: dict[Path, None] = {}
     for number, given in enumerate(paths, start=1):
@@ -163,15 +163,16 @@ def rejects_in(paths: Iterable[os.PathLike[str] | str]) -> tuple[Path, ...]:
 
 
 def noted_rejects(*, dry_run: bool) -> tuple[Path, ...]:
-    """Returns the files of rejects with values that uploads of this user have written and that are still there.
+    """Returns the files of rejects with values that uploads of this user have written and that still exist.
 
-    What stands in the place of one that was moved away is left alone; one that cannot be read is reported as such.
+    Another file that now has the path of such a file is left alone. A file that cannot be read is included, so that
+    the erasure reports it.
 
     Args:
-        dry_run: whether those that have gone stay noted.
+        dry_run: whether to keep the records of files that no longer exist.
 
     Raises:
-        JournalError: when the register, which remembers them, cannot be used.
+        JournalError: when the register that records them cannot be used.
     """
     return tuple(path.resolve() for path in Witness().rejects(forget_gone=not dry_run) if _may_be_ours(path))
 
@@ -184,7 +185,7 @@ def _may_be_ours(path: Path) -> bool:
 
 
 def _is_ours(path: Path) -> bool:
-    if not stat.S_ISREG(path.stat().st_mode):  # a pipe would keep its reader waiting
+    if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe would block
         return False
     with path.open("rb") as file:
         header = file.read(200).partition(b"\r\n")[0].decode("utf-8", "replace")
@@ -192,9 +193,12 @@ def _is_ours(path: Path) -> bool:
 
 
 def _without(path: Path, request: ErasureRequest, *, dry_run: bool) -> tuple[int, bool]:
-    """Empties the values of a file that are an identifier of the request; returns how many, and whether it has any.
+    """Empties a file's values that contain an identifier of the request.
 
-    A file in which there is something to empty is written anew next to itself and replaced as a whole.
+    If there are any, a new file is written next to the old one and replaces it as a whole.
+
+    Returns:
+        How many values contain an identifier, and whether the file has a column of values.
     """
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file)
@@ -231,7 +235,7 @@ def _holds(row: Sequence[str], request: ErasureRequest) -> bool:
 
 
 def _compacted(summary: JournalSummary, path: str, *, dry_run: bool) -> FileErasure:
-    """Forgets what a journal of a finished upload remembers of its batches, and says so."""
+    """Deletes the batches in the journal of a finished upload, and returns what it did."""
     batches = sum(summary.batches.values())
     if summary.state is not JournalState.COMPLETED:
         in_use = summary.state is JournalState.IN_USE
@@ -261,7 +265,7 @@ def _forgotten(summary: SnapshotSummary, request: ErasureRequest, *, dry_run: bo
 
 
 def _shown(path: Path, request: ErasureRequest) -> str:
-    """Returns a path for the receipt, without a name that was made of an identifier."""
+    """Returns a path for the receipt; masks parts that contain an identifier."""
     return str(Path(*("…" if request.is_in_name(part) else part for part in path.parts)))
 
 
@@ -270,12 +274,12 @@ FilePath = str | os.PathLike[str]
 
 @frozen(kw_only=True)
 class Stored:
-    """Where a caller says that identifiers are stored.
+    """Further places of stored identifiers, as the caller names them.
 
     Attributes:
-        rejects: files of rejects, or directories of them, besides those that the user's state directory knows of.
-        journals: directories of journals, besides the one in the user's state directory.
-        snapshots: snapshots of mirrors or directories of them, besides the command line's own directory.
+        rejects: files of rejects or directories of them, in addition to those that the user's state directory knows.
+        journals: directories of journals, in addition to the one in the user's state directory.
+        snapshots: snapshots of mirrors or directories of them, in addition to the command line's own directory.
     """
 
     rejects: Iterable[FilePath]
@@ -285,16 +289,16 @@ class Stored:
 
 @frozen
 class Task:
-    """What is to be erased where, as a caller says it; `CriteoClient.erase` explains each.
+    """The arguments of an erasure; `CriteoClient.erase` explains them.
 
     Attributes:
-        host: of the API.
-        places: where to look for lists.
-        identifiers: whom to erase.
-        kind: their kind, where their form does not show it.
-        region: where numbers without a country code are dialed.
-        stored: where this library may have stored identifiers.
-        dry_run: whether nothing is to be removed.
+        host: the host of the API.
+        places: services and owners to search for lists.
+        identifiers: the identifiers to erase.
+        kind: their kind, if their form does not show it.
+        region: the country of phone numbers without a country code.
+        stored: further places of stored identifiers.
+        dry_run: whether to remove nothing.
     """
 
     host: str
@@ -341,7 +345,7 @@ async def erase(task: Task) -> ErasureReceipt:
 
 
 def _done(outcomes: Sequence[ListErasure], host: str) -> set[tuple[str, str, str]]:
-    """Returns the lists that did all they were asked: what is stored about another one may still be needed."""
+    """Returns the lists with only successful calls; files about the other lists may still be needed."""
     asked = [((each.service, host.lower(), each.segment_id), each.state.is_right) for each in outcomes]
     return {place for place, _ in asked} - {place for place, is_right in asked if not is_right}
 
@@ -351,13 +355,13 @@ def _with_own(own: Path | None, places: Sequence[Path]) -> tuple[Path, ...]:
 
 
 def _live_from(outcomes: Iterable[ListErasure]) -> dt.datetime | None:
-    """Returns when the last of what was removed counts; `None` when nothing was."""
+    """Returns when the last removal takes effect in campaigns; `None` if nothing was removed."""
     answered = [each.answered_at for each in outcomes if each.answered_at and each.state is ErasureState.REMOVED]
     return live_from(max(answered)) if answered else None
 
 
 def _check_gum(places: Iterable[Place], request: ErasureRequest) -> None:
-    """Refuses GUM ids without what Marketing Solutions wants with them, before anything is sent.
+    """Checks, before anything is sent, that there is a caller id if and only if GUM ids go to Marketing Solutions.
 
     Raises:
         ConfigurationError: when it is missing, or given without a GUM id.
@@ -369,9 +373,10 @@ def _check_gum(places: Iterable[Place], request: ErasureRequest) -> None:
 
 
 def _fingerprinting() -> tuple[Fingerprint, bool]:
-    """Returns what makes fingerprints, and whether their key is kept: in the register of the user's state directory.
+    """Returns a function that makes fingerprints, and whether their key is kept.
 
-    Where there is none, the key is made up and forgotten; the receipt then shows which entries are alike, nothing else.
+    The key is that of the register in the user's state directory. Without a register, a random key is used for this
+    receipt only; its fingerprints then show only which of its entries are equal.
     """
     key = _kept_key()
     chosen = secrets.token_bytes(32) if key is None else key

@@ -1,6 +1,6 @@
-"""The contact lists that could hold identifiers: finds them in each service, and asks each one to remove them.
+"""Finds the contact lists in each service that could contain identifiers, and removes the identifiers from each list.
 
-They are those of one owner, or all that the application may see.
+It searches the lists of one owner, or all lists that the application may see.
 """
 
 import datetime as dt
@@ -19,7 +19,7 @@ from criteo_audiences.validation import require_list, require_text
 
 CONTACT_LIST: Final = "ContactList"
 _AT_ONCE: Final = 4
-"""Calls in flight; as single calls they go before the batches of uploads."""
+"""Calls in flight; being single calls, they have priority over the batches of uploads."""
 
 
 class Lists(Protocol):
@@ -27,7 +27,7 @@ class Lists(Protocol):
 
     @property
     def identifier_types(self) -> frozenset[IdentifierType]:
-        """The kinds of identifier that its contact lists take."""
+        """The kinds of identifier that its contact lists accept."""
 
     async def amend_contact_list(
         self, segment_id: str, *, operation: Operation, identifiers: Sequence[str], identifier_type: IdentifierType
@@ -37,16 +37,16 @@ class Lists(Protocol):
 
 @frozen(kw_only=True)
 class Place:
-    """Contact lists of one service and owner.
+    """The contact lists of one service and owner.
 
     Attributes:
-        service: such as `retail-media`.
-        owner_name: the field of a segment that names the owner.
-        owner_id: whose lists; `None` for all that the application may see.
-        named: whether the caller named it, so that not being permitted to look is a failure.
+        service: the service's name, such as `retail-media`.
+        owner_name: the field of a segment that contains the owner.
+        owner_id: the owner of the lists; `None` for all lists that the application may see.
+        named: whether the caller named the service or owner, so that a missing permission to search is a failure.
         lists: the service.
-        find: searches the contact lists.
-        extra: what a call that removes GUM ids takes in addition.
+        find: searches for the contact lists.
+        extra: additional arguments of a call, by kind of identifier.
     """
 
     service: str
@@ -60,7 +60,13 @@ class Place:
 
 @frozen(kw_only=True)
 class Removal:
-    """A call that is to be made: identifiers of one kind, as many as a call takes, for one list."""
+    """A call to make: identifiers of one kind, at most as many as a call may contain, for one list.
+
+    Attributes:
+        place: the service and owner of the list.
+        identifiers: the identifiers to remove.
+        planned: the outcome before the call is made.
+    """
 
     place: Place
     identifiers: tuple[str, ...]
@@ -68,10 +74,10 @@ class Removal:
 
 
 async def found_lists(place: Place, request: ErasureRequest) -> tuple[ServiceErasure, list[Removal]]:
-    """Looks for the contact lists of a place, and plans what each is asked to remove.
+    """Searches for the contact lists of a place, and plans the calls for each.
 
     Returns:
-        What came of the search, and the calls to make; none when the search failed.
+        The outcome of the search, and the calls to make; none if the search failed.
 
     Raises:
         AuthenticationError: when the credentials are refused.
@@ -101,7 +107,7 @@ def _state_of_search(place: Place, error: CriteoError) -> ErasureState:
 
 
 def _removals(place: Place, segment: Any, request: ErasureRequest) -> Iterator[Removal]:
-    """Yields the calls for one list: for each kind that it could hold, as many as the forms need."""
+    """Yields the calls for one list: for each kind that it could contain, as many as the forms need."""
     read_only = bool(getattr(segment.contact_list, "is_read_only", None))
     for kind in _kinds_held(place.lists.identifier_types, segment, request):
         forms = request.forms[kind]
@@ -119,7 +125,7 @@ def _removals(place: Place, segment: Any, request: ErasureRequest) -> Iterator[R
 
 
 def _kinds_held(taken: Collection[IdentifierType], segment: Any, request: ErasureRequest) -> Iterator[IdentifierType]:
-    """Yields the kinds that a list could hold: of those the service takes, or the one that the list was made for."""
+    """Yields the kinds that a list could contain: those that the service accepts, or the one of the list if known."""
     only = getattr(segment.contact_list, "identifier_type", None)
     for kind in request.forms:
         if kind in taken and (only is None or not only.is_known or only == kind):
@@ -127,9 +133,9 @@ def _kinds_held(taken: Collection[IdentifierType], segment: Any, request: Erasur
 
 
 async def removed(removals: Sequence[Removal]) -> list[ListErasure]:
-    """Makes the calls, a few at a time; returns what became of each, in their order.
+    """Makes the calls, a few at a time, and returns their outcomes in the same order.
 
-    Refused credentials end it: what had not been asked by then says so.
+    After refused credentials it makes no further calls; their outcome is `NOT_ASKED`.
     """
     outcomes = [removal.planned for removal in removals]
     todo = iter([place for place, removal in enumerate(removals) if removal.planned.state is ErasureState.PLANNED])
@@ -151,7 +157,7 @@ async def removed(removals: Sequence[Removal]) -> list[ListErasure]:
 
 
 async def _asked(removal: Removal) -> ListErasure:
-    """Makes one call and returns what became of it."""
+    """Makes one call and returns its outcome."""
     planned, place = removal.planned, removal.place
     try:
         receipt = await place.lists.amend_contact_list(
@@ -194,16 +200,16 @@ class Client(Protocol):
 def places_of(
     client: Client, owners: Mapping[str, str | None], services: Iterable[str] | None, gum_caller_id: object
 ) -> list[Place]:
-    """Returns where to look: in the services that are named or whose owner is, and otherwise in all three.
+    """Returns the places to search: services that are named, or for which an owner is named; otherwise all three.
 
     Args:
         client: offers the services.
-        owners: the owner of each kind, by the name of its field; `None` for all that the application may see.
+        owners: the owner for each service, by the name of its field; `None` for all that the application may see.
         services: names of services.
-        gum_caller_id: what Marketing Solutions wants with GUM ids.
+        gum_caller_id: the caller id that Marketing Solutions needs for GUM ids.
 
     Raises:
-        ConfigurationError: when a service is none, or an owner is no text.
+        ConfigurationError: when the name of a service is unknown, or an owner is no text.
     """
     for name, owner in owners.items():
         if owner is not None:
@@ -227,10 +233,10 @@ def places_of(
 
 
 def _service(name: object) -> str:
-    """Returns the name of a service, as the command line writes it.
+    """Returns the name of a service in the spelling of the command line.
 
     Raises:
-        ConfigurationError: when it is none.
+        ConfigurationError: when the name is unknown.
     """
     plain = require_text(name, "services").strip().lower().replace("_", "-")
     if plain not in OWNER_FIELDS:
@@ -239,7 +245,7 @@ def _service(name: object) -> str:
 
 
 def _search(client: Client, service: str, owner: str | None) -> Callable[[], AsyncIterator[Any]]:
-    """Returns what searches the contact lists of a service; nothing is sent before the first one is asked for."""
+    """Returns a function that searches the contact lists of a service; it sends nothing until the first one is read."""
     if service == "retail-media":
         return lambda: _of_accounts(client.retail_media, owner)
 

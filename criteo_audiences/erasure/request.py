@@ -1,4 +1,4 @@
-"""What is to be erased: identifiers in every form, and how a text of ours is searched for them."""
+"""The request of an erasure: identifiers in every form, and the search for them in a text that we have stored."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,36 +16,36 @@ from criteo_audiences.models import IdentifierType
 from criteo_audiences.validation import choose, no_text, require_list, require_text
 
 Fingerprint = Callable[[str], str]
-"""Returns what stands for an identifier in a receipt; without a key it cannot be found from that."""
+"""Returns the fingerprint of an identifier for a receipt; it reveals nothing about the identifier without the key."""
 
 Identifiers = Iterable[str] | Mapping[IdentifierType | str, Iterable[str]]
-"""What `CriteoClient.erase` takes: values whose form shows their kind, or a mapping that says it."""
+"""The argument of `CriteoClient.erase`: values with a form that shows their kind, or a mapping from kind to values."""
 
 # "A user identifier list (IDFA, AAID, Liveramp ID or Criteo Cookie ID)": Criteo's help center on Retail Media.
 _USER_IDENTIFIERS: Final = frozenset({IdentifierType.MADID, IdentifierType.IDENTITY_LINK, IdentifierType.GUM})
 _LONGEST_CALLING_CODE: Final = 3
 _TELLING: Final = 6
-"""Characters from which on an identifier is recognized inside a name."""
+"""Fewest characters of an identifier that is recognized inside a name."""
 _BETWEEN: Final = (
-    re.compile(r"[\s<>,;|:\"()\[\]\\]+"),  # what no address has in it
-    re.compile(r"[\s<>,;|:\"'()\[\]{}=/\\!#$*^`~?&%]+"),  # what few addresses have, and links and notes often
+    re.compile(r"[\s<>,;|:\"()\[\]\\]+"),  # characters that no address contains
+    re.compile(r"[\s<>,;|:\"'()\[\]{}=/\\!#$*^`~?&%]+"),  # characters of few addresses, but of many links and notes
 )
 _AROUND_SIGNS: Final = re.compile(r"\s*([@.])\s*")
 _TWICE: Final = re.compile(r"([@.])\1+")
 _DIGEST = re.compile(r"(?<![0-9a-f])(?:[0-9a-f]{64}|[0-9a-f]{32})(?![0-9a-f])")
 _DIGITS: Final = re.compile(r"[0-9]+")
 _LONGEST_NUMBER: Final = 8
-"""Groups of digits that a telephone number is written in at most."""
+"""Most groups of digits in which people write a telephone number."""
 
 
 @frozen(kw_only=True)
 class ErasedIdentifier:
-    """One identifier that was to be erased, without itself.
+    """An identifier to erase, without its value.
 
     Attributes:
         fingerprint: a keyed digest of it; equal for equal identifiers as long as the key is the same.
-        kinds: what it may be: a SHA-256 may be of an address or of a telephone number.
-        forms: how many forms of it were looked for.
+        kinds: the kinds that it may be of: a SHA-256 may be of an address or of a telephone number.
+        forms: how many forms of it were searched for.
     """
 
     fingerprint: str
@@ -60,11 +60,11 @@ class ErasedIdentifier:
 
 @frozen(kw_only=True)
 class ErasureRequest:
-    """Identifiers of one or more people in every form in which something may hold them.
+    """Identifiers of one or more people, in every form in which a list or file may contain them.
 
     Attributes:
-        identifiers: what was asked for, each once, in the order it was given.
-        forms: by kind, each form once.
+        identifiers: the identifiers to erase, without repetitions, in the order in which they were given.
+        forms: their forms by kind, without repetitions.
     """
 
     identifiers: tuple[ErasedIdentifier, ...]
@@ -78,7 +78,10 @@ class ErasureRequest:
 
     @_numbers.default
     def _forms_as_numbers(self) -> frozenset[str]:
-        """Telephone numbers as digits, with their calling code and without the digits that may be one."""
+        """Returns telephone numbers as digits: complete, and without their first one to three digits.
+
+        A calling code has up to three digits, so that one of these forms is the number without its calling code.
+        """
         spelled = (form for form in self.forms.get(IdentifierType.PHONE_NUMBER, ()) if not is_hashed(form))
         digits = [_digits_of(form) for form in spelled]
         return frozenset(each[start:] for each in digits for start in range(_LONGEST_CALLING_CODE + 1))
@@ -92,10 +95,10 @@ class ErasureRequest:
         region: str | None = None,
         fingerprint: Fingerprint,
     ) -> Self:
-        """Reads what a caller wants erased; blank entries are passed over.
+        """Returns the request for the identifiers that a caller gives; ignores blank entries.
 
         Raises:
-            ConfigurationError: when there is none, or an entry is no identifier; with its position, never its value.
+            ConfigurationError: when there is none, or an entry is no identifier; shows its position, never its value.
         """
         checked = None if region is None else require_region(require_text(region, "region"))
         found: dict[str, ErasedIdentifier] = {}
@@ -116,10 +119,11 @@ class ErasureRequest:
         return cls(identifiers=tuple(found.values()), forms={each: tuple(spelled) for each, spelled in forms.items()})
 
     def occurs_in(self, text: str) -> bool:
-        """Whether a text is one of the identifiers, or has one of them in it among other things.
+        """Whether a text is one of the identifiers, or contains one of them among other things.
 
-        A text may be what an upload has rejected, so a number may lack its country, and blanks, a second `@` or a comma
-        for a dot may stand in an address. Part of a longer address or number is another person's.
+        The text may be a rejected value: a number may lack its country code, and an address may contain blanks, a
+        second `@`, or a comma instead of a dot. A part of a longer address or number does not count, because it belongs
+        to another person.
         """
         folded = fold(text).lower()
         digests = _DIGEST.findall(re.sub(r"\s+", "", folded))
@@ -130,7 +134,7 @@ class ErasureRequest:
         )
 
     def is_in_name(self, name: str) -> bool:
-        """Whether the name of a file has one of the identifiers in it; a short id may be part of any name."""
+        """Whether a file's name contains one of the identifiers; ignores short ids, which occur in any name."""
         plain = name.lower()
         return self.occurs_in(name) or any(text in plain for text in self._texts if len(text) >= _TELLING)
 
@@ -138,10 +142,10 @@ class ErasureRequest:
 def _entries(
     identifiers: Identifiers, kind: IdentifierType | str | None
 ) -> Iterator[tuple[str, IdentifierType | None, str]]:
-    """Yields each value with the words for its place and its kind, where that is said.
+    """Yields the place of each value, in words for messages, its kind if the caller gives it, and the value.
 
     Raises:
-        ConfigurationError: when something is no text, or the kind is said twice.
+        ConfigurationError: when a value is no text, or the kind is given twice.
     """
     if isinstance(identifiers, Mapping):
         if kind is not None:
@@ -162,10 +166,10 @@ def _entries(
 def _forms_of(
     place: str, known: IdentifierType | None, value: str, region: str | None
 ) -> dict[IdentifierType, tuple[str, ...]]:
-    """Returns the forms of a value by the kinds that it may be of.
+    """Returns the forms of a value, by the kinds that it may be of.
 
     Raises:
-        ConfigurationError: when it is none.
+        ConfigurationError: when it is no identifier.
     """
     try:
         kinds = kinds_of(value, region=region) if known is None else (known,)
@@ -181,7 +185,7 @@ def _forms_of(
 
 
 def _addresses_in(folded: str) -> Iterator[str]:
-    """Yields what may be an identifier in a text: all of it, its words, and each `@` with what is on its two sides."""
+    """Yields the parts of a text that may be an identifier: all of it, its words, and the two sides of each `@`."""
     texts = {folded, unquote(folded)}
     texts |= {_AROUND_SIGNS.sub(r"\1", text) for text in texts} | {re.sub(r"\s+", "", text) for text in texts}
     texts = {_TWICE.sub(r"\1", text) for text in texts}
@@ -194,7 +198,7 @@ def _addresses_in(folded: str) -> Iterator[str]:
 
 
 def _numbers_in(folded: str) -> Iterator[str]:
-    """Yields the digits of what may be a telephone number: some of the groups of digits that follow each other."""
+    """Yields the digits of every run of consecutive groups of digits, each of which may be a telephone number."""
     groups = _DIGITS.findall(folded)
     for start in range(len(groups)):
         for stop in range(start + 1, start + 1 + min(_LONGEST_NUMBER, len(groups) - start)):

@@ -1,4 +1,4 @@
-"""What an identifier is: pure functions that normalize, validate, recognise and hash, without I/O."""
+"""The rules for identifiers: pure functions that normalize, validate, recognize and hash them, without I/O."""
 
 from criteo_audiences.identifiers.opt_outs import MOST_PLACES, OptOutCount, OptOuts
 from criteo_audiences.identifiers.phone import (

@@ -1,4 +1,4 @@
-"""Countries: their calling codes, and what their names, codes and short forms mean."""
+"""Countries: their calling codes, trunk prefixes, names, codes and short forms."""
 
 import re
 import unicodedata
@@ -23,7 +23,7 @@ _ASSIGNED: Final = """
 """
 CALLING_CODES: Final = frozenset(_ASSIGNED.split())
 
-# The codes of one region alone, each before its ISO 3166-1 alpha-2.
+# Calling codes that belong to a single region, each followed by the region's ISO 3166-1 alpha-2 code.
 _ALONE: Final = """
     20EG 211SS 213DZ 216TN 218LY 220GM 221SN 222MR 223ML 224GN 225CI 226BF 227NE 228TG 229BJ 230MU 231LR 232SL
     233GH 234NG 235TD 236CF 237CM 238CV 239ST 240GQ 241GA 242CG 243CD 244AO 245GW 246IO 247AC 248SC 249SD 250RW
@@ -43,13 +43,13 @@ _LONGEST_CODE: Final = 3
 _FEWEST_DIGITS: Final = 7  # Niue: a code of three and a number of four
 _MOST_DIGITS: Final = 15  # E.164 §6.2.1
 
-# Where the national number itself may begin with a zero. Elsewhere the zero is the one that is dialed inside a country.
+# Countries in which a national number itself may begin with a zero. Elsewhere, a zero is dialed only inside a country.
 _OWN_ZERO: Final = {
     "39": "0[0-9]+",  # Italy, Vatican City
     "225": "0[0-9]+",  # Ivory Coast
     "226": "0[0-9]+",  # Burkina Faso
     "229": "0[0-9]+",  # Benin
-    "241": "0[0-9]{7}",  # Gabon; with eight digits after it, the zero is one of the old plan
+    "241": "0[0-9]{7}",  # Gabon; a zero before eight digits is from the old plan
     "242": "0[0-9]+",  # Congo
     "250": "06[0-9]{6}",  # Rwanda's fixed lines; its mobile numbers are dialed with a zero
     "378": "0[0-9]+",  # San Marino
@@ -57,7 +57,7 @@ _OWN_ZERO: Final = {
     "992": "0[0-9]+",  # Tajikistan
 }
 _OTHER_TRUNK_PREFIXES: Final = {"36": "06"}  # Hungary
-# Other prefixes that are dialed inside a country only, recognized by the length of what follows them.
+# Other prefixes that are dialed inside a country only, recognized by the number of digits after them.
 _MORE_TRUNK_PREFIXES: Final[Mapping[str, tuple[str, str]]] = {
     "1": (r"1([2-9][0-9]{9})", r"\1"),  # North America
     "7": (r"8([1-9][0-9]{9})", r"\1"),  # Russia, Kazakhstan
@@ -81,7 +81,7 @@ _NORTH_AMERICAN_DIGITS: Final = 11
 
 
 def _one_of(codes: Iterable[str]) -> str:
-    """Returns a pattern of calling codes with one branch for codes that differ in the last digit alone: it is fast."""
+    """Returns a pattern of calling codes, which is fast: codes that differ only in the last digit share a branch."""
     last_digits: dict[str, str] = {}
     for code in sorted(codes):
         last_digits[code[:-1]] = last_digits.get(code[:-1], "") + code[-1]
@@ -103,16 +103,16 @@ PLAIN_NUMBER: Final = re.compile(
 
 
 def international_number(digits: str, *, keep_trunk_zero: bool = False) -> str:
-    """Returns the digits of an international number without what is dialed inside a country only, mostly a zero.
+    """Returns the digits of an international number without a prefix that is dialed inside a country only (often 0).
 
     Args:
-        digits: what follows the plus sign, such as `330123456789`.
-        keep_trunk_zero: return the digits as they are where such a zero stands; E.164 has none.
+        digits: the digits after the plus sign, such as `330123456789`.
+        keep_trunk_zero: return the digits unchanged if they contain such a zero; E.164 has none.
 
     Raises:
         InvalidIdentifierError: when there can be no such number; `.reason` says why.
 
-    Source: ITU-T E.164 §6 (at most 15 digits); what belongs to a number is said by the national numbering plans.
+    Source: ITU-T E.164 §6 (at most 15 digits); the national numbering plans define which digits belong to a number.
     """
     code = _calling_code(digits)
     national = digits.removeprefix(code)
@@ -130,7 +130,7 @@ def international_number(digits: str, *, keep_trunk_zero: bool = False) -> str:
 
 
 def with_trunk_zero(number: str) -> str:
-    """Returns the digits of an international number with the zero that is dialed inside its country, if any is."""
+    """Returns the digits of an international number with its country's trunk zero (or `06`) after the calling code."""
     code = _calling_code(number)
     return code + _OTHER_TRUNK_PREFIXES.get(code, "0") + number.removeprefix(code)
 
@@ -151,7 +151,7 @@ def _without_zero(code: str, national: str) -> str:
 
 
 def without_more(code: str, national: str) -> str:
-    """Returns a national number without a prefix that is no zero; see `_MORE_TRUNK_PREFIXES`."""
+    """Returns a national number without a prefix other than a zero; see `_MORE_TRUNK_PREFIXES`."""
     if code not in _MORE_TRUNK_PREFIXES:
         return national
     prefixed, without = _MORE_TRUNK_PREFIXES[code]
@@ -170,7 +170,7 @@ def _north_american_fault(number: str) -> RejectReason | None:
     return RejectReason.TOO_SHORT if len(number) < _NORTH_AMERICAN_DIGITS else RejectReason.TOO_LONG
 
 
-# What CLDR's names lack: ISO 3166-1's own order of words, older names, parts that are called countries, abbreviations.
+# Names that CLDR lacks: ISO 3166-1's word order, older names, parts of states that are called countries, abbreviations.
 SHORT_FORMS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "AE": "UAE|U.A.E.|Emirates|The Emirates",
@@ -273,7 +273,7 @@ SHORT_FORMS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 _CODE = re.compile("[A-Za-z]{2,3}")
-# "State of" is not among them: the state of Georgia is none.
+# "State of" is not included: the state of Georgia is no country.
 _FORMAL = re.compile(
     "(?:(?:federal |federative |islamic |united )?republic|kingdom|principality|commonwealth|sultanate) of"
     " (?:the )?(.+)"
@@ -287,7 +287,7 @@ _LONGEST: Final = 120
 
 
 def fold_name(name: str) -> str:
-    """Returns a name's letters as names are compared: without case, accents, punctuation and a leading "the"."""
+    """Returns a name for comparison with other names: without case, accents, punctuation and a leading "the"."""
     decomposed = unicodedata.normalize("NFKD", name.casefold())
     letters = "".join(
         letter if letter.isalnum() else " " for letter in decomposed if unicodedata.category(letter) != "Mn"
@@ -296,16 +296,16 @@ def fold_name(name: str) -> str:
 
 
 def find_country(written: str) -> str | None:
-    """Returns the ISO 3166-1 alpha-2 code of a country; `None` for what is none, or is two.
+    """Returns the ISO 3166-1 alpha-2 code of a country; `None` if the text names no country, or two.
 
-    Two letters are alpha-2 before anything else, and three are alpha-3: `CA` is Canada, `IN` India, `GE` Georgia.
-    A code next to a name (`ES - Spain`, `Spain (ES)`) must agree with it.
+    Two letters are first taken for alpha-2, and three for alpha-3: `CA` is Canada, `IN` India, `GE` Georgia. A code
+    next to a name (`ES - Spain`, `Spain (ES)`) must agree with it.
 
     Args:
         written: a code, a name in one of many languages, a usual short form such as `UK`, a flag, or a calling code
-            with its sign (`+34`, `0034`) that belongs to one region alone.
+            with its sign (`+34`, `0034`) that belongs to a single region.
 
-    Source: ISO 3166-1; the names are those of Unicode's CLDR.
+    Source: ISO 3166-1; the names are from Unicode's CLDR.
     """
     return None if len(written) > _LONGEST else _found(written)
 

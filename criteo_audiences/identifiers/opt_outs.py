@@ -1,4 +1,4 @@
-"""Opt-outs, and every form in which an identifier may be written: in clear, hashed, with and without a trunk zero."""
+"""Opt-outs, and all forms in which an identifier may be written: in clear, hashed, with and without a trunk zero."""
 
 import re
 from collections import Counter
@@ -15,7 +15,7 @@ from criteo_audiences.models import HashAlgorithm, IdentifierType
 
 MOST_PLACES: Final = 5
 _ACCEPT: Final = "give suppress_strict=False (--no-suppress-strict)"
-# What is wrong with a row rather than with a value in it.
+# Reasons that concern a row rather than a value in it.
 _OF_ROWS: Final = {
     RejectReason.BROKEN_QUOTES: "in a row with broken quotes",
     RejectReason.NO_CELL: "in a row that has no cell in the column, but something like an identifier elsewhere",
@@ -24,19 +24,19 @@ _OF_ROWS: Final = {
 
 @define(kw_only=True)
 class OptOutCount:
-    """How many opt-outs can be compared, and where those stand that cannot.
+    """How many opt-outs can be compared, and the places of those that cannot.
 
-    A blank one holds no identifier and is counted as neither.
+    A blank value counts as neither.
 
     Attributes:
-        label: what messages call their list.
+        label: the name of their list in messages.
         usable: opt-outs that can be compared.
-        causes: opt-outs that cannot, by the reason.
+        causes: the number of opt-outs that cannot be compared, by reason.
         blank: rows of a file without an opt-out.
         file_notes: remarks on their file, a sentence each.
-        places: where the first unusable ones stand.
-        may_be_empty: whether a list without any opt-out is accepted: the caller says that there is none.
-        hiding: where quoted cells stand in which rows may be hidden.
+        places: the places of the first unusable ones.
+        may_be_empty: whether a list without any opt-out is accepted, because the caller gave an empty one.
+        hiding: the places of quoted cells that may hide rows.
     """
 
     label: str = "suppress"
@@ -50,12 +50,12 @@ class OptOutCount:
 
     @property
     def unusable(self) -> int:
-        """Opt-outs that cannot be compared; a file with cells in which rows may be hidden has one at least."""
+        """Opt-outs that cannot be compared; each file with a quoted cell that may hide rows counts as one more."""
         return self.causes.total() + len(self.hiding)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What to know of their file, a sentence each."""
+        """Remarks on their file, a sentence each."""
         if not self.blank:
             return self.file_notes
         rows = "1 row has" if self.blank == 1 else f"{self.blank:,} rows have"
@@ -74,7 +74,7 @@ class OptOutCount:
 
     @property
     def fault(self) -> str | None:
-        """What is wrong with the list in a clause; `None` when nothing is. It shows counts and places, no value."""
+        """A clause on what is wrong with the list; `None` if nothing is. It shows counts and places, no value."""
         if self.unusable:
             places = [*self.places, *self.hiding][:MOST_PLACES]
             more = ", …" if self.unusable > len(places) else ""
@@ -86,7 +86,7 @@ class OptOutCount:
 
     @property
     def _cause(self) -> str:
-        """Why opt-outs cannot be compared, in a clause."""
+        """A clause on why opt-outs cannot be compared."""
         others = self.causes.total() - sum(self.causes[reason] for reason in _OF_ROWS)
         if others == self.unusable:
             return "they are no valid identifiers"
@@ -96,7 +96,7 @@ class OptOutCount:
         return ", ".join([*found, *([f"{others:,} no valid identifier"] if others else [])])
 
     def require_usable(self) -> None:
-        """Refuses a list with an opt-out that cannot be used, or without any.
+        """Refuses a list with an opt-out that cannot be used, and a list without opt-outs unless it may be empty.
 
         Raises:
             ConfigurationError: when an opt-out is no valid identifier or may be hidden, or there is none.
@@ -121,17 +121,17 @@ class OptOutCount:
 
 
 class OptOuts:
-    """A set of identifiers that must not go out.
+    """A set of identifiers that must not be sent.
 
-    One that is written in clear stands for its hashes as well, and a hash for the identifier it was made of. One that
-    may hold another (`12|ann@example.com`) stands for both.
+    An opt-out in clear also excludes the identifier's hashes, and a hash excludes the identifier that it was made of.
+    An opt-out that may contain another identifier (`12|ann@example.com`) excludes both.
 
     Args:
-        rule: of their kind.
-        label: what messages call their list.
+        rule: the rule of their kind.
+        label: the name of their list in messages.
 
     Attributes:
-        count: how many there are.
+        count: how many there are, usable or not.
     """
 
     def __init__(self, rule: Rule, label: str = "suppress") -> None:
@@ -171,7 +171,7 @@ class OptOuts:
             self._forms.update(self._hashed(identifier))
 
     def without(self, identifiers: Sequence[str]) -> list[str]:
-        """Returns the normalized identifiers of which no form is in the set."""
+        """Returns those of the normalized identifiers that have no form in the set."""
         if self._has_digests or self._rule.spellings is not None:
             return [identifier for identifier in identifiers if not self._holds(identifier)]
         return [identifier for identifier in identifiers if identifier not in self._forms]
@@ -198,25 +198,25 @@ _DETECTED: Final = (
     IdentifierType.EMAIL,
     IdentifierType.PHONE_NUMBER,
 )
-"""Kinds that a value's own form shows, the strictest first: an IPv4 address might pass for a telephone number."""
+"""Kinds that are recognized by a value's form, the strictest first: an IPv4 address may look like a phone number."""
 _SPACED_NUMBER = re.compile(r"\+[0-9](?:[ -]*[0-9])+")
 
 
 def kinds_of(value: str, *, region: str | None = None) -> tuple[IdentifierType, ...]:
-    """Returns the kinds that a value may be of, as its form shows.
+    """Returns the kinds that a value may be of, judged by its form.
 
-    A SHA-256 may be an address's or a telephone number's, and counts as both.
+    A SHA-256 may be of an address or of a telephone number, and counts as both.
 
     Args:
-        value: as people write it.
-        region: where numbers without a country code are dialed, checked by `require_region`.
+        value: an identifier as people write it.
+        region: the country in which numbers without a country code are dialed, checked by `require_region`.
 
     Raises:
-        InvalidIdentifierError: when it is of none, with the reason by the kind that it resembles.
+        InvalidIdentifierError: when it is of no kind; the reason is that of the kind that it resembles.
     """
     text = without_guards(value.strip(BLANKS))
     if is_hashed(text):
-        is_md5 = len(text) == _MD5_LENGTH  # phone numbers have none
+        is_md5 = len(text) == _MD5_LENGTH  # phone numbers are never hashed with MD5
         kinds = (IdentifierType.EMAIL,) if is_md5 else (IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER)
         rule_for(IdentifierType.EMAIL).normalize(text)
         return kinds
@@ -227,22 +227,22 @@ def kinds_of(value: str, *, region: str | None = None) -> tuple[IdentifierType, 
             continue
         return (kind,)
     looks_like = IdentifierType.PHONE_NUMBER if "@" not in value and has_phone_form(value) else IdentifierType.EMAIL
-    rule_for(looks_like, region=region).normalize(value)  # fails as it did before, with the reason
+    rule_for(looks_like, region=region).normalize(value)  # raises again, with the reason
     raise AssertionError("a value that no rule takes was taken by one")  # pragma: no cover
 
 
 def all_forms(value: str, kind: IdentifierType, *, region: str | None = None) -> tuple[str, ...]:
-    """Returns each form in which a list may hold an identifier, the normalized one first.
+    """Returns each form in which a list may contain an identifier, the normalized form first.
 
-    An address has four: in clear and three digests. A telephone number has two spellings, without its trunk zero and
-    with it, each in clear and as SHA-256. Of a digest only what follows from it is known: an MD5 leads to the SHA-256
-    of it. A mobile id is compared letter by letter, so both cases count. A value that Criteo takes as it was given,
-    such as a number with spaces, is one more form, because a single call sends what it is given.
+    An address has four forms: in clear and three digests. A telephone number has two spellings, without and with its
+    trunk zero, each in clear and as SHA-256. From a digest, only other digests can be derived: from an MD5, the SHA-256
+    of it. Mobile ids are compared exactly, so upper and lower case are two forms. A value that Criteo accepts without
+    normalization, such as a number with spaces, is a further form, because a single call sends it unchanged.
 
     Args:
-        value: as people write it.
-        kind: what it is.
-        region: where numbers without a country code are dialed, checked by `require_region`.
+        value: an identifier as people write it.
+        kind: its kind.
+        region: the country in which numbers without a country code are dialed, checked by `require_region`.
 
     Raises:
         InvalidIdentifierError: when it is no identifier of that kind; `.reason` says why.
@@ -260,7 +260,7 @@ def all_forms(value: str, kind: IdentifierType, *, region: str | None = None) ->
 
 
 def _hashed(form: str, kind: IdentifierType) -> Iterator[str]:
-    """Yields the digests that follow from a normalized form."""
+    """Yields the digests that can be derived from a normalized form."""
     rule = rule_for(kind)
     if not is_hashed(form):
         yield from (rule.digests((form,), algorithm)[0] for algorithm in HashAlgorithm if algorithm in rule.algorithms)
@@ -269,7 +269,7 @@ def _hashed(form: str, kind: IdentifierType) -> Iterator[str]:
 
 
 def _as_given(value: str, normalized: str, kind: IdentifierType) -> Iterable[str]:
-    """Yields a value as Criteo takes it without any normalization: an address in capitals, a number with spaces."""
+    """Returns a value that Criteo accepts without normalization, such as an address in capitals or a spaced number."""
     text = value.strip(BLANKS)
     is_address = kind is IdentifierType.EMAIL and text.lower() == normalized and not is_hashed(text)
     is_number = kind is IdentifierType.PHONE_NUMBER and _SPACED_NUMBER.fullmatch(text)

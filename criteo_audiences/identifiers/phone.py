@@ -1,4 +1,4 @@
-"""Phone numbers: read in any usual spelling, normalized to `+` and digits, hashed as Criteo asks.
+"""Phone numbers: reads them in any usual spelling, normalizes them to `+` and digits, and hashes them for Criteo.
 
 Numbers as they are dialed inside a country are read with the metadata of libphonenumber (the extra `phone`).
 """
@@ -31,11 +31,11 @@ from criteo_audiences.identifiers.raw_values import (
 from criteo_audiences.models import HashAlgorithm
 from criteo_audiences.validation import choose
 
-_ANYWHERE: Final = "00"  # what most of the world dials for abroad, and what exports hold everywhere
+_ANYWHERE: Final = "00"  # dialed for abroad in most countries, and used in exports from everywhere
 
 
 def require_numbering_plans() -> None:
-    """Refuses to go on without libphonenumber's metadata.
+    """Checks that libphonenumber's metadata are installed.
 
     Raises:
         ConfigurationError: when the extra `phone` is not installed.
@@ -50,7 +50,7 @@ def require_region(region: object) -> str:
         region: a country by its code or name, such as `"FR"`, `"FRA"` or `"France"`.
 
     Raises:
-        ConfigurationError: when it is none, or the extra `phone` is not installed.
+        ConfigurationError: when it is no country with phone numbers, or the extra `phone` is not installed.
     """
     country = find_country(region) if isinstance(region, str) else None
     if country is None:
@@ -61,18 +61,18 @@ def require_region(region: object) -> str:
 
 
 def find_region(country: str) -> str | None:
-    """Returns the region that a cell with a country names, or `None` if none with phone numbers is understood."""
+    """Returns the region of a cell with a country, or `None` if it is not understood or has no phone numbers."""
     region = find_country(country)
     return region if region in _library().SUPPORTED_REGIONS else None
 
 
 def dialed_number(digits: str, region: str, *, keep_trunk_zero: bool = False) -> str:
-    """Returns the international digits of what is dialed in a region, be it a national number or one abroad.
+    """Returns the international digits of a number as it is dialed in a region: a national number, or one abroad.
 
     Args:
-        digits: as dialed, such as `0123456789` or `01133123456789`.
-        region: from `require_region`.
-        keep_trunk_zero: as for `international_number`, of what is dialed abroad.
+        digits: the digits as dialed, such as `0123456789` or `01133123456789`.
+        region: the region, from `require_region`.
+        keep_trunk_zero: as for `international_number`; applies to numbers abroad.
 
     Raises:
         InvalidIdentifierError: when the region's numbering plan has no such number; `.reason` says why.
@@ -109,7 +109,7 @@ def _library() -> ModuleType:
 
 
 def _readings_from_abroad(library: ModuleType, digits: str, region: str) -> list[str]:
-    """Returns what follows the region's own prefix for calls abroad, and what follows `00`; else nothing."""
+    """Returns the digits after the region's prefix for calls abroad, and the digits after `00`, if they begin so."""
     prefix = library.PhoneMetadata.metadata_for_region(region).international_prefix
     found = re.match(prefix, digits) if prefix else None
     ends = [found.end()] if found and digits[found.end() : found.end() + 1] not in {"", "0"} else []
@@ -119,10 +119,10 @@ def _readings_from_abroad(library: ModuleType, digits: str, region: str) -> list
 
 
 def _only_number(library: ModuleType, readings: Sequence[str], region: str) -> str:
-    """Returns the reading that is of a number that exists: `0055 11…` is `00`, or `0055` to a carrier of Brazil.
+    """Returns the reading that is an existing number: `0055 11…` may begin with `00`, or with a carrier's code `0055`.
 
     Raises:
-        InvalidIdentifierError: when there is none, or when there are two of which none is in the region itself.
+        InvalidIdentifierError: when none exists, or several do and not exactly one is in the region itself.
     """
     existing = {number: reading for reading in readings if (number := _existing(library, reading))}
     code = str(library.country_code_for_region(region))
@@ -140,7 +140,7 @@ def _existing(library: ModuleType, reading: str) -> str | None:
 
 
 def _dialed_earlier(library: ModuleType, digits: str, region: str) -> str | None:
-    """Returns the number of what was dialed under a plan that metadata has forgotten, such as Mexico's 044."""
+    """Returns a number that was dialed under a former plan, such as Mexico's 044, which the metadata no longer have."""
     code = str(library.country_code_for_region(region))
     dialed = digits.removeprefix("0")
     national = without_more(code, dialed)
@@ -166,11 +166,11 @@ def _reason(library: ModuleType, found: int) -> RejectReason:
 PHONE_ALGORITHMS: Final = frozenset({HashAlgorithm.SHA256})
 _MD5_LENGTH: Final = 32
 
-# An extension names a line inside an office, not the number; E.164 has no place for it.
+# An extension is a line inside an office and no part of an E.164 number.
 _EXTENSION = re.compile(
     r"[;,]? *(?:(?:extension|extn|ext|poste|durchwahl|anexo|ramal|interno|int)[.:=]?|x|#) *[0-9]{1,7}#?\Z"
 )
-# What exports write before a number: `p:` in lead forms, `whatsapp:` in messaging services, `Mobile:` or `Tel.`.
+# Labels before a number in exports: `p:` in lead forms, `whatsapp:` in messaging services, `Mobile:` or `Tel.`.
 _LABELS: Final = (
     "cell|cellphone|celular|cellulare|fixe|fon|gsm|handy|home|mob|mobiel|mobil|mobile|movil|m\u00f3vil|natel|office|ph"
     "|phone|portable|private|signal|sms|tel|telefon|telefone|telefono|telefoon|telegram|telephone|tel\u00e9fono|t\u00e9l"
@@ -182,13 +182,13 @@ _LABEL = re.compile(
 )
 _SEPARATOR = re.compile(r"[,;|&\n/]|\b(?:or|and|ou|et|oder|und|o|y)\b")
 _ALLOWED = re.compile(r"[(\[ ]*\+?[0-9 .()\[\]/~-]+")
-_ONE_NUMBER = re.compile(r"[( ]*\+?[0-9 .()-]*[0-9][0-9 .()-]*")  # these the rest of the rule leaves as they are
-_DELIMITERS = re.compile(r"[\t~]")  # that do not occur between the digits of one number
+_ONE_NUMBER = re.compile(r"[( ]*\+?[0-9 .()-]*[0-9][0-9 .()-]*")  # the steps after this one do not change such a text
+_DELIMITERS = re.compile(r"[\t~]")  # they do not occur between the digits of one number
 _WHOLE_NUMBER: Final = 7
-"""Digits that make a number on their own."""
+"""Fewest digits of a complete number."""
 _WITH_AN_ALTERNATIVE: Final = 9
 _ENDING: Final = 4
-"""Most digits of another ending, as in `01 23 45 67 89/90`."""
+"""Most digits of an alternative ending, as in `01 23 45 67 89/90`."""
 _MOST_DIGITS: Final = 15
 _LONGEST_TEXT: Final = 250
 _DIGITS_OF_NUMBERS: Final = range(7, 18)
@@ -197,25 +197,25 @@ _OF_ANOTHER_FORM: Final = frozenset({RejectReason.EMPTY, RejectReason.NOT_A_PHON
 
 
 def normalize_phone(value: str, *, region: str | None = None, keep_trunk_zero: bool = False) -> str:
-    """Returns a phone number as `+` and digits, country code first, the plain form Criteo takes.
+    """Returns a phone number as `+` and digits, country code first, the plain form that Criteo accepts.
 
-    Marketing Solutions takes phone numbers of advertisers in India only.
+    Marketing Solutions accepts phone numbers of advertisers in India only.
 
-    Spaces, punctuation, extensions, `tel:`, `Mobile:` and the like, a spreadsheet's guards, `00` in place of the plus
-    sign and what is dialed inside a country only, as the zero of `+33 (0)1 23 45 67 89`, are taken away. A number with
-    its plus sign reads the same with and without the extra `phone`, and whatever the region. A value that is a SHA-256
-    already is returned in lower case.
+    Spaces, punctuation, extensions, `tel:`, `Mobile:` and the like, a spreadsheet's guards, `00` instead of the plus
+    sign, and prefixes that are dialed inside a country only, such as the zero of `+33 (0)1 23 45 67 89`, are removed.
+    A number with its plus sign has the same result for any region, and with or without the extra `phone`. A value that
+    is a SHA-256 already is returned in lower case.
 
     Args:
         value: a number as people write it.
-        region: where numbers without a country code are dialed, such as `"IN"`, `"IND"` or `"India"`; needs the
-            extra `phone`. Without it such numbers are rejected.
+        region: the country in which numbers without a country code are dialed, such as `"IN"`, `"IND"` or `"India"`;
+            needs the extra `phone`. Without a region, such numbers are rejected.
         keep_trunk_zero: keep the zero of `+33 (0)1 23 45 67 89`, as the formula in Criteo's guide does; E.164 has none
             (docs/reference/identifiers.md).
 
     Raises:
         InvalidIdentifierError: when it is no phone number; `.reason` says why.
-        ConfigurationError: when the region is none, or the extra is not installed.
+        ConfigurationError: when the region is no country, or the extra is not installed.
         TypeError: when it is no `str`.
 
     Source: Criteo's guide to contact lists (plain numbers have "+" and the country code); ITU-T E.164, RFC 3966.
@@ -237,13 +237,13 @@ def hash_phone(
 
     Args:
         value: a number as people write it.
-        algorithm: `"sha256"`, the only one Criteo has for phone numbers.
+        algorithm: `"sha256"`, the only one that Criteo accepts for phone numbers.
         region: as for `normalize_phone`.
         keep_trunk_zero: as for `normalize_phone`.
 
     Raises:
         InvalidIdentifierError: when it is no phone number; `.reason` says why.
-        ConfigurationError: when the algorithm is another, the region is none, or the extra is not installed.
+        ConfigurationError: when the algorithm is another, the region is no country, or the extra is not installed.
 
     Source: Criteo's guide to contact lists: digits only, with the country code, at most 15, then SHA-256.
     """
@@ -261,12 +261,12 @@ def normalized_phone(
     *,
     keep_trunk_zero: bool = False,
 ) -> str:
-    """Does what `normalize_phone` does, for a region that was checked before.
+    """Returns the same as `normalize_phone`, for a region that is checked already.
 
     Args:
         value: a number as people write it.
-        region: from `require_region`.
-        unlocated: why a number that needs a region is rejected without one.
+        region: the region, from `require_region`.
+        unlocated: the reason for rejecting a number that needs a region if there is none.
         keep_trunk_zero: as for `normalize_phone`.
     """
     _require_one_cell(value)
@@ -279,10 +279,10 @@ def normalized_phone(
 
 
 def spellings(number: str) -> tuple[str, str]:
-    """Returns a normalized number without its trunk zero and with it; a digest as it is, twice."""
+    """Returns a normalized number without and with its trunk zero; returns a digest twice, unchanged."""
     try:
         digits = international_number(number.removeprefix("+")) if number.startswith("+") else None
-    except InvalidIdentifierError:  # an id of another kind, which the engine may ask about before it looks at the kind
+    except InvalidIdentifierError:  # an id of another kind: the engine may call this before it checks the kind
         digits = None
     if digits is None:
         return number, number
@@ -290,7 +290,7 @@ def spellings(number: str) -> tuple[str, str]:
 
 
 def has_phone_form(value: str) -> bool:
-    """Whether a value is a digest or is written like a phone number, wherever that is dialed."""
+    """Whether a value is a digest or is written like a phone number of any country."""
     try:
         if is_hashed(normalized_phone(value, None)):
             return True
@@ -312,7 +312,7 @@ def _digest(text: str) -> str:
 
 
 def _require_one_cell(value: str) -> None:
-    """Refuses a number and something else, divided by a tab or a tilde: their digits would become another number."""
+    """Refuses a number and something else with a tab or a tilde between, as their digits would form another number."""
     if "\t" not in value and "~" not in value:
         return
     filled = [part for part in _DELIMITERS.split(value) if part.strip()]
@@ -321,9 +321,9 @@ def _require_one_cell(value: str) -> None:
 
 
 def close_up(text: str) -> str:
-    """Returns a text without what usually stands between digits.
+    """Returns a text without the usual separators between digits.
 
-    A dot is not among it: it may be one that a spreadsheet has put there.
+    It keeps dots, because a dot may come from a spreadsheet that turned the value into a decimal number.
     """
     return text.replace(" ", "").replace("-", "").replace("(", "").replace(")", "").replace("\u00a0", "")
 
@@ -339,7 +339,7 @@ def _number(dialed: str, region: str | None, unlocated: RejectReason, *, keep_tr
 
 
 def _dialed(text: str) -> str:
-    """Takes the number out of a text: no URI, no extension, digits and punctuation alone."""
+    """Returns the number in a text, without URI scheme, label and extension: only digits and punctuation."""
     if not text:
         raise InvalidIdentifierError(RejectReason.EMPTY)
     if len(text) > _LONGEST_TEXT:
@@ -359,7 +359,7 @@ def _dialed(text: str) -> str:
 
 
 def _unlabeled(text: str) -> str:
-    """Returns the number of a `tel:` URI, or after a word for telephones."""
+    """Returns the number of a `tel:` URI, or the number after a label such as `Mobile:`."""
     if text.startswith("tel:"):
         return _of_uri(text)
     label = _LABEL.match(text)
@@ -367,7 +367,7 @@ def _unlabeled(text: str) -> str:
 
 
 def _of_uri(text: str) -> str:
-    """Returns the number of a `tel:` URI; a local one is preceded by its context where that is a number (RFC 3966)."""
+    """Returns the number of a `tel:` URI; prefixes a local number with its context if that is a number (RFC 3966)."""
     number, *parameters = unquote(text.removeprefix("tel:")).split(";")
     for parameter in parameters:
         name, _, context = parameter.partition("=")
@@ -382,7 +382,7 @@ def _without_extension(text: str) -> str:
 
 
 def _holds_several(text: str) -> bool:
-    """Whether a text holds two numbers, or one with another ending (`01 23 45 67 89/90`)."""
+    """Whether a text contains two numbers, or one with an alternative ending (`01 23 45 67 89/90`)."""
     before, plus, _ = text.rpartition("+")
     if plus and _digits_of(before) >= _WHOLE_NUMBER:
         return True

@@ -1,4 +1,4 @@
-"""Prepares values for sending, a slice at a time, and drops those seen before, whatever the length of the source."""
+"""Prepares values for sending, a slice at a time, and drops duplicates, in sources of any length."""
 
 from array import array
 from collections import Counter
@@ -21,9 +21,9 @@ _FEWEST_SLOTS: Final = 8
 class Fingerprints:
     """Remembers identifiers by a 64-bit keyed fingerprint, in 11 to 21 bytes each.
 
-    Open addressing in many small tables: a table that fills up is grown alone, in well under a millisecond, so that
-    a caller's event loop never waits for ten million entries to move. The fingerprint is the interpreter's own string
-    hash (SipHash, keyed anew in every process). Two different identifiers share one with a probability of
+    It uses many small tables with open addressing. Each table grows on its own, in well under a millisecond, so that
+    the caller's event loop never waits for ten million entries to move. The fingerprint is the interpreter's own string
+    hash (SipHash, with a new key in every process). The probability that two different identifiers share one is
     n² / 2⁶⁵: 2 in a million for a list of 8 million.
     """
 
@@ -55,7 +55,7 @@ class Fingerprints:
     def _count(self, shard: int) -> None:
         filled = self._filled[shard] = self._filled[shard] + 1
         slots = len(self._tables[shard])
-        # Tables fill alike, so each grows at a load of its own between 5/8 and 6/8: their growth is spread over time.
+        # All tables fill at the same pace. Each one grows at a different load between 5/8 and 6/8, to spread the work.
         if filled * 8 * _SHARDS > slots * (5 * _SHARDS + shard):
             self._tables[shard] = _grown(self._tables[shard])
 
@@ -87,10 +87,10 @@ class RowCounts:
 
     Attributes:
         read: rows read.
-        rejected: rows that hold no identifier, by reason.
-        suppressed: rows whose identifier has opted out.
-        duplicates: rows dropped as duplicates; `None` when de-duplication is off.
-        already_hashed: identifiers that came as digests and go out as they are, in lower case.
+        rejected: rows without a valid identifier, by reason.
+        suppressed: rows with an identifier that has opted out.
+        duplicates: rows dropped as duplicates; `None` if de-duplication is off.
+        already_hashed: identifiers that the source contains as digests, which are sent unchanged, in lower case.
     """
 
     read: int = 0
@@ -102,18 +102,18 @@ class RowCounts:
 
 @define(kw_only=True)
 class Preparation(RowCounts):
-    """Normalizes, validates, hashes and, asked to, de-duplicates identifiers, and counts every row it was given.
+    """Normalizes, validates, hashes and optionally de-duplicates identifiers, and counts every row.
 
-    `read` is what it returned and the other counts together. It works on a slice of rows at a time, step by step over
-    the whole slice: that is twice as fast as row by row.
+    `read` is the number of returned identifiers plus rejected, suppressed and duplicate rows. It applies each step to
+    a whole slice of rows, which is twice as fast as row by row.
 
     Attributes:
         algorithm: how to hash; `None` sends the normalized value in clear, which Criteo matches best.
-        rule: what becomes of the values of their kind.
-        seen: remembers what went out already; `None` looks for no duplicates.
-        opt_outs: what must not go out.
-        on_reject: is called for every rejected row, in order, with its position from 1, the reason and the value,
-            which is empty where the source had none.
+        rule: how the values are prepared.
+        seen: remembers the identifiers that were returned; `None` does not drop duplicates.
+        opt_outs: identifiers that must not be sent.
+        on_reject: called for every rejected row, in order, with its position from 1, the reason and the value, which is
+            empty if the source had none.
     """
 
     algorithm: HashAlgorithm | None
@@ -127,9 +127,9 @@ class Preparation(RowCounts):
             self.duplicates = 0
 
     def prepare(self, values: Sequence[object]) -> list[str]:
-        """Returns the identifiers to send for a slice of rows; blocks for about a microsecond a row.
+        """Returns the identifiers to send for a slice of rows; blocks for about a microsecond per row.
 
-        Rows that the full rule must judge take longer; give it `rule.slice_size` rows at most where that matters.
+        Rows for which the full rule is needed take longer; if that matters, pass at most `rule.slice_size` rows.
 
         Raises:
             TypeError: when a row is neither text nor missing (`None`, NaN, `pd.NA`); names the row and its type.
@@ -147,7 +147,7 @@ class Preparation(RowCounts):
         return prepared if self.seen is None else self._without_duplicates(prepared, self.seen)
 
     def _present(self, values: Sequence[object]) -> Sequence[str]:
-        """Returns the rows as text, which is empty for those that hold nothing."""
+        """Returns the rows as text, with an empty text for missing values."""
         if set(map(type, values)) == {str}:
             self.read += len(values)
             return cast("Sequence[str]", values)
@@ -163,7 +163,7 @@ class Preparation(RowCounts):
         return present
 
     def _examined(self, rows: Sequence[str], texts: Sequence[str], odd: Sequence[int]) -> Iterator[str]:
-        """Takes the rows that are not of the usual form through the full rule."""
+        """Yields the texts, after applying the full rule to the rows of an unusual form; drops rejected rows."""
         first = self.read - len(rows) + 1
         after = 0
         for position in odd:

@@ -1,4 +1,4 @@
-"""What raw values look like: blanks, damage by a spreadsheet, many forms of signs, hashes; and why one is rejected."""
+"""Raw values: blanks, damage by spreadsheets, variants of characters, hashes, and the reasons for rejecting a value."""
 
 import hashlib
 import re
@@ -14,14 +14,14 @@ from criteo_audiences.models import HashAlgorithm
 ZERO_WIDTH: Final = (
     "\u00ad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
 )
-"""The characters of no width that spreadsheets and mail programs leave."""
+"""Zero-width characters that spreadsheets and mail programs leave in values."""
 WHITE_SPACE: Final = (
     "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a"
     "\u2028\u2029\u202f\u205f\u3000"
 )
-"""What `str.strip()` takes for white space."""
+"""The white space that `str.strip()` removes."""
 BLANKS: Final = WHITE_SPACE + ZERO_WIDTH
-LONGEST_GUARDED: Final = 5_000  # more than any identifier has; a text of quotes alone is not worth the time
+LONGEST_GUARDED: Final = 5_000  # more than any identifier has; unwrapping a long text of quotes would take too long
 # `33612345678.0`, `33612345678,00`, `3.36E+10`, `3,36e10`, `3E+10`.
 _NUMBER = re.compile(r"\+?[0-9]+[.,]0{1,2}|\+?[0-9](?:[.,][0-9]+[eE]\+?|[eE]\+)[0-9]{1,3}")
 _LINE_ENDS: Final = "\n\r\u2028\u2029\x85"
@@ -37,12 +37,12 @@ _WIDE = re.compile(f"[{re.escape(''.join(map(chr, NARROW)))}]")
 
 
 def narrow(text: str) -> str:
-    """Returns a text with full-width letters, digits and signs, as Asian input methods write them, as ASCII."""
+    """Returns a text with ASCII instead of full-width letters, digits and signs, which Asian input methods write."""
     return text.translate(NARROW) if not text.isascii() and _WIDE.search(text) else text
 
 
 def fold(text: str) -> str:
-    """Returns a text with ASCII digits, dashes, spaces and punctuation, without characters of no width, trimmed."""
+    """Returns a text trimmed, with ASCII digits, dashes, spaces and punctuation, without zero-width characters."""
     if text.isascii() and text.isprintable():
         return text.strip()
     return "".join(map(_folded, text)).strip()
@@ -64,17 +64,17 @@ def _folded(character: str) -> str:
 def is_spreadsheet_number(text: str) -> bool:
     """Whether a spreadsheet turned a trimmed value into a decimal number or a power of ten.
 
-    Such a value is rejected, never repaired: the digits of a power of ten are lost, and `33612345678.0`
-    does not show whether it had a plus sign, a leading zero or neither.
+    Such a value is rejected, never repaired: a power of ten has lost digits, and `33612345678.0` does not show whether
+    it had a plus sign, a leading zero or neither.
     """
     return _NUMBER.fullmatch(text) is not None
 
 
 def without_guards(text: str) -> str:
-    """Returns a trimmed value without the signs that make a spreadsheet take a cell for a text.
+    """Returns a trimmed value without guards: characters that make a spreadsheet treat a cell as text.
 
-    They are a leading apostrophe (also a pair of them), `="…"`, and quotes around the whole cell, which stay when a
-    cell was quoted twice. No identifier begins with one, so they are taken off of every kind.
+    Guards are a leading apostrophe (or a pair of apostrophes), `="…"`, and quotes around the whole cell, which remain
+    if a cell was quoted twice. No identifier begins with such a character, so they are removed for every kind.
     """
     while text[:1] in {"'", '"', "="} and len(text) <= LONGEST_GUARDED:
         bare = _bare(text).strip(BLANKS)
@@ -85,7 +85,7 @@ def without_guards(text: str) -> str:
 
 
 def _bare(text: str) -> str:
-    """Takes one kind of guard off."""
+    """Removes one kind of guard."""
     if text.startswith("'"):
         inner = text.lstrip("'")
         return inner.rstrip("'") if text.endswith("'") else inner
@@ -106,7 +106,7 @@ _IN_OTHER_FORM = re.compile(
     re.IGNORECASE,
 )
 _LITERAL = re.compile(r"[bx](['\"])(\S+)\1", re.IGNORECASE)  # as Python and SQL write bytes
-# What is hashed where no identifier was.
+# Placeholders that systems hash if there is no identifier.
 _PLACEHOLDERS: Final = (
     "null|none|nil|nan|<na>|n/a|na|n.a.|nat|undefined|unknown|empty|blank|missing|false|true|test|email|e-mail|phone|mobile"
     "|not available|not provided|no email|(null)|#n/a|\\n|-|--|?|.|@|+|[]|{}|''|\"\"|0.0| |\t|\r\n|"
@@ -123,7 +123,7 @@ def _md5(texts: Iterable[str]) -> list[str]:
 
 
 def _sha256_of_md5(texts: Iterable[str]) -> list[str]:
-    # Over the 32 characters of the MD5's text, not its 16 bytes: Criteo's published vectors say so.
+    # Of the 32 characters of the MD5's text, not of its 16 bytes, as Criteo's published test vectors show.
     return _sha256(_md5(texts))
 
 
@@ -145,13 +145,13 @@ def _of_nothing() -> Iterable[str]:
 
 
 DIGESTS_OF_NOTHING: Final = frozenset(_of_nothing())
-"""What an empty text, `null`, `n/a` and the like hash to, by each algorithm, and digests of nothing but 0 or f."""
+"""The digests of an empty text, `null`, `n/a` and the like by each algorithm, and digests of only 0 or only f."""
 
 
 def digests(texts: Iterable[str], algorithm: HashAlgorithm) -> list[str]:
     """Hashes normalized identifiers, encoded as UTF-8, to lower-case hexadecimal text (Criteo help center).
 
-    Many at once, because calling a function for each would cost a third of the hashing itself.
+    It hashes many at once, because a function call for each would cost a third of the hashing itself.
     """
     return _DIGESTS[algorithm](texts)
 
@@ -162,22 +162,22 @@ def digest(text: str, algorithm: HashAlgorithm) -> str:
 
 
 def is_hashed(text: str) -> bool:
-    """Whether a trimmed value is a digest already: nothing but hexadecimal digits, as many as MD5 or SHA-256 has."""
+    """Whether a trimmed value is a digest: only hexadecimal digits, as many as an MD5 or a SHA-256 has."""
     return _HEX_DIGEST.fullmatch(text) is not None
 
 
 def is_hash_in_other_form(text: str) -> bool:
     """Whether a trimmed value is a hash in a form that Criteo cannot match.
 
-    That is a SHA-1 or SHA-512, Base64, and a digest with `sha256:`, `0x` or the like before it or as a literal of
-    bytes, such as `X'…'`. None is converted: what was hashed, and how, only the one who made the export knows.
+    Such forms are SHA-1 or SHA-512, Base64, a digest after `sha256:`, `0x` or the like, and a literal of bytes such as
+    `X'…'`. None is converted, because only the maker of the export knows what was hashed, and how.
     """
     literal = _LITERAL.fullmatch(text)
     return _IN_OTHER_FORM.fullmatch(literal[2] if literal else text) is not None
 
 
 class RejectReason(StrEnum):
-    """The reasons a value is rejected for, as they stand in a report."""
+    """The reasons for rejecting a value, with their names in reports."""
 
     EMPTY = "empty"
     NO_AT_SIGN = "no_at_sign"
@@ -210,14 +210,14 @@ class RejectReason(StrEnum):
 
 
 class Reject(NamedTuple):
-    """A value that is no identifier; a plain tuple, since there may be millions.
+    """A value that is no identifier; a plain tuple, because there may be millions.
 
     Attributes:
-        file: the name of the file it stands in; empty for what is no file.
-        row: the row of data there, from 1.
-        column: the column's name; empty for what has none.
-        reason: why.
-        value: as it was read; empty where there was none.
+        file: the name of its file; empty for a source that is no file.
+        row: its row of data there, from 1.
+        column: the column's name; empty if the source has no columns.
+        reason: why it is rejected.
+        value: the value as it was read; empty if there was none.
     """
 
     file: str
@@ -229,12 +229,12 @@ class Reject(NamedTuple):
 
 @frozen(kw_only=True)
 class SourceRow:
-    """A row of a source, named as in the file of rejects; its value is not here.
+    """A row of a source, without its value, identified as in the file of rejects.
 
     Attributes:
-        file: the name of the file; empty for what is no file.
-        row: the row of data there, from 1; elsewhere the position in the source.
-        column: the column's name; empty for what has none.
+        file: the name of the file; empty for a source that is no file.
+        row: the row of data there, from 1; for other sources, the position in the source.
+        column: the column's name; empty if the source has no columns.
     """
 
     file: str = ""

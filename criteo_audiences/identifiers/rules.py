@@ -1,4 +1,4 @@
-"""The rule by which identifiers are prepared, one for each kind; those of e-mail addresses and of ids stand here."""
+"""The rules for preparing identifiers, one for each kind; this module contains those for e-mail addresses and ids."""
 
 import re
 import unicodedata
@@ -27,17 +27,17 @@ from criteo_audiences.identifiers.raw_values import (
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.validation import choose
 
-# The address nearly every row holds, for one cheap test: what fits is valid by the full rule below, which decides about
-# the others. No label can be too long in a text of at most 64 characters.
+# The usual form of an address, for one cheap test. A match is valid by the full rule below, which decides about all
+# other texts. No label can be too long in a text of at most 64 characters.
 PLAIN_ADDRESS: Final = re.compile(r"(?!.{65})[a-z0-9._+-]++@[a-z0-9]++(?:[.-][a-z0-9]++)*?\.[a-z]++")
 
-# The same of few and short parts: no look ahead has to count letters, which takes a sixth of the time.
+# The same with few and short parts: it needs no look-ahead to count letters, and takes a sixth of the time.
 _SHORT_ADDRESS: Final = re.compile(r"[a-z0-9._+-]{1,64}+@[a-z0-9]{1,20}+(?:[.-][a-z0-9]{1,20}+){0,2}?\.[a-z]{1,63}+")
 
-# An address may hold these signs, and they may be delimiters that a file's header lacks: `12|ann@example.com`.
+# An address may contain these signs, but they may also be delimiters that a file's header lacks: `12|ann@example.com`.
 ADDRESS_AFTER_A_SIGN: Final = re.compile(r"[^@]*[!#$*/=^`{|}~]([^@]+@[^@]+)")
 
-# Of these few signs, in delimited text, a delimiter is far more likely than an address that holds them itself.
+# In delimited text, these few signs are far more likely a delimiter than a part of the address.
 _DIVIDED = re.compile(rf"[^@]*[^\W_][^@]*[|^~]{PLAIN_ADDRESS.pattern}")
 
 _INSIDE = re.compile(f"[{re.escape(BLANKS)}]")
@@ -48,20 +48,20 @@ _MAILTO = "mailto:"
 # with two in a row or one at the end exist. Quoted local parts are not taken: Criteo's matching cannot use them.
 _LOCAL = re.compile(r"[a-z0-9.!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]+")
 _LABEL = re.compile(r"[a-z0-9\u0080-\U0010ffff](?:[a-z0-9\u0080-\U0010ffff-]*[a-z0-9\u0080-\U0010ffff])?")
-# RFC 5892: signs beyond ASCII that a domain may hold. All others are what a text has around an address, or between
+# RFC 5892: signs beyond ASCII that a domain may contain. All others are from the text around an address, or between
 # cells: quotation marks, bullets, dashes.
 SIGNS_OF_WORDS: Final = frozenset("\u00b7\u0375\u05f3\u05f4\u0f0b\u06fd\u06fe\u30fb")
-# U+FFFD stands where bytes of a damaged file could not be read.
+# U+FFFD replaces bytes of a damaged file that could not be decoded.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd]")
 # RFC 5321 §4.5.3.1 (local part 64 octets), RFC 3696 erratum 1690 (address 254), RFC 1035 §2.3.4 (label 63).
 LONGEST_ADDRESS, LONGEST_LOCAL, LONGEST_LABEL = 254, 64, 63
 
 
 def normalize_email(value: str) -> str:
-    """Returns an address trimmed and in lower case, the form Criteo matches and hashes.
+    """Returns an address trimmed and in lower case, the form that Criteo matches and hashes.
 
-    White space, characters of no width and a spreadsheet's guards are taken off, `Name <address>`, `mailto:` and
-    `Email:` unwrapped, full-width characters become ASCII. Dots and plus-tags stay: Criteo asks nowhere for their
+    White space, zero-width characters and a spreadsheet's guards are removed. `Name <address>`, `mailto:` and `Email:`
+    are unwrapped. Full-width characters become ASCII. Dots and plus-tags stay, because Criteo does not ask for their
     removal. A value that is a digest already is returned in lower case.
 
     Args:
@@ -106,7 +106,7 @@ def hash_email(value: str, algorithm: HashAlgorithm | str = HashAlgorithm.SHA256
 
 
 def may_be_several_cells(address: str) -> bool:
-    """Whether a normalized address is a usual one after something else and a delimiter, as `12|ann@example.com` is."""
+    """Whether a normalized address ends with a usual address after a delimiter, as in `12|ann@example.com`."""
     return _DIVIDED.fullmatch(address) is not None
 
 
@@ -115,7 +115,7 @@ def _tidy(text: str) -> str:
 
 
 def _unwrap(text: str) -> str:
-    """Takes the address out of `Name <address>`, of a `mailto:` URI (RFC 6068), percent-encoded, and after a label."""
+    """Returns the address in `Name <address>`, after a label, or in a percent-encoded `mailto:` URI (RFC 6068)."""
     wrapped = _WRAPPED.fullmatch(text)
     if wrapped:
         text = _tidy(wrapped[1])
@@ -124,7 +124,7 @@ def _unwrap(text: str) -> str:
         text = _tidy(text[introduced.end() :])
     if text.startswith(_MAILTO):
         address = text.removeprefix(_MAILTO).partition("?")[0]
-        text = _tidy(unquote(address, errors="surrogateescape"))  # what is no UTF-8 stays refusable
+        text = _tidy(unquote(address, errors="surrogateescape"))  # so that bytes that are no UTF-8 are refused later
     return text
 
 
@@ -174,26 +174,26 @@ def _length_fault(address: str, local: str, domain: str) -> RejectReason | None:
 
 
 PLAIN_ID: Final = re.compile("[A-Za-z0-9_-]{1,256}+")
-"""An id that `normalize_opaque` leaves as it is, for one cheap test."""
+"""Matches only ids that `normalize_opaque` does not change; a cheap test."""
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_LONGEST: Final = 4_096  # our own bound: Criteo publishes none, and a page's address may be long
+_LONGEST: Final = 4_096  # our own limit: Criteo publishes none, and the URL of a page may be long
 _OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _IP_ADDRESS_V4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
 _UUID = re.compile("[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 PLAIN_MOBILE_AD_ID: Final = re.compile(rf"(?!0{{8}}-0){_UUID.pattern}")
-"""An id that `normalize_mobile_ad_id` leaves as it is, for one cheap test."""
+"""Matches only ids that `normalize_mobile_ad_id` does not change; a cheap test."""
 _NONE_GIVEN: Final = "00000000-0000-0000-0000-000000000000"
 
 
 def normalize_opaque(value: str) -> str:
-    """Returns an id trimmed and without guards; its case and all inside it stay, since only its issuer knows them.
+    """Returns an id trimmed and without guards, otherwise unchanged, because only its issuer knows its form.
 
     Args:
         value: a customer id, a user id, an IdentityLink, a GUM id or the like.
 
     Raises:
-        InvalidIdentifierError: when it is empty, holds control characters, has more than 4,096 characters, or was
-            turned into a number such as `1.2E+10` by a spreadsheet.
+        InvalidIdentifierError: when it is empty, contains control characters, has more than 4,096 characters, or a
+            spreadsheet turned it into a number such as `1.2E+10`.
     """
     text = without_guards(value.strip(BLANKS))
     if not text:
@@ -223,16 +223,16 @@ def normalize_ip_address_v4(value: str) -> str:
 
 
 def normalize_mobile_ad_id(value: str) -> str:
-    """Returns a mobile advertising id trimmed and without braces and guards, in the case it was given in.
+    """Returns a mobile advertising id trimmed and without braces and guards; its case stays.
 
-    Criteo publishes no rule on case: Apple writes IDFAs in capital letters, Android AAIDs in small ones. So the same id
-    in two cases counts as two. 32 hexadecimal digits without dashes are refused, because an MD5 looks the same.
+    Criteo publishes no rule on case: Apple writes IDFAs in upper case, Android AAIDs in lower case. Therefore the same
+    id in two cases counts as two. 32 hexadecimal digits without dashes are refused, because an MD5 looks the same.
 
     Args:
         value: a UUID with dashes, such as `6D92078A-8246-4BA4-AE5B-76104861E7DC`.
 
     Raises:
-        InvalidIdentifierError: when it is none, a hash, or all zeros, which a phone whose owner opted out gives to all.
+        InvalidIdentifierError: when it is no such id, a hash, or all zeros, the id that phones report after an opt-out.
 
     Source: RFC 9562 §4; Apple's documentation of `advertisingIdentifier`, Google's of `AdvertisingIdClient`.
     """
@@ -266,18 +266,18 @@ def _closed_up(rows: Sequence[str]) -> list[str]:
 
 @frozen(kw_only=True)
 class Rule:
-    """How the values of one kind of identifier are prepared.
+    """The rule for preparing the values of one kind of identifier.
 
     Attributes:
-        normalize: the full rule for one value; raises `InvalidIdentifierError`.
-        plain: recognizes the tidied values that the full rule leaves as they are, which are nearly all.
-        tidied: what is done to every value before.
-        algorithms: how values may be hashed, which must be chosen then; none for kinds that Criteo takes as they are,
-            among which nothing counts as a hash either.
-        hashed_from: where in a normalized value the part begins that is hashed.
-        spellings: the forms that one identifier may have; `None` where it has one only.
-        held: finds the identifier that another one may contain, because two cells were read as one.
-        slice_size: values to prepare at once at most, so that it takes few milliseconds when each is an odd one.
+        normalize: applies the full rule to one value; raises `InvalidIdentifierError`.
+        plain: matches tidied values that the full rule does not change; nearly all values match.
+        tidied: tidies every value before `plain` is tested.
+        algorithms: the algorithms to choose from for hashing; empty for kinds that Criteo accepts unhashed. For these
+            kinds, no value counts as a hash.
+        hashed_from: the position in a normalized value where the hashed part begins.
+        spellings: returns the spellings of an identifier; `None` if it has only one.
+        held: finds another identifier within an identifier, because two cells may have been read as one.
+        slice_size: most values to prepare at once, so that it takes few milliseconds even if all are unusual.
     """
 
     normalize: Callable[[str], str]
@@ -295,12 +295,12 @@ class Rule:
         return re.compile(f"(?:{self.plain.pattern}\n)*")
 
     def find_odd(self, texts: Sequence[str]) -> list[int]:
-        """Finds the tidied texts that the full rule must decide about.
+        """Returns the positions of the tidied texts for which the full rule is needed.
 
-        They are matched as lines of one text, which takes half as long as one by one.
+        The texts are matched as lines of one text, which takes half as long as matching them one by one.
 
         Returns:
-            Their positions; all other texts `normalize` leaves as they are.
+            The positions; `normalize` does not change the other texts.
         """
         lines = "\n".join(texts) + "\n"
         if lines.count("\n") != len(texts):  # some text has several lines itself
@@ -315,7 +315,7 @@ class Rule:
         return odd
 
     def _end_of_plain(self, lines: str, start: int) -> int:
-        """Returns where the first line begins that `plain` does not recognize."""
+        """Returns the position of the first line that `plain` does not match."""
         found = self._plain_lines.match(lines, start)
         return found.end() if found else start
 
@@ -351,8 +351,8 @@ def rule_for(
 
     Args:
         kind: the kind.
-        region: where phone numbers without a country code are dialed, in capital letters and checked.
-        unlocated: why such numbers are rejected without a region.
+        region: the country in which phone numbers without a country code are dialed, from `require_region`.
+        unlocated: the reason for rejecting such numbers if there is no region.
         keep_trunk_zero: keep a zero after the country code, which E.164 drops.
     """
     if kind is IdentifierType.PHONE_NUMBER:

@@ -1,4 +1,4 @@
-"""Journals as a user sees them: what is in one, which ones a directory holds, and how to get rid of them.
+"""Journals from a user's view: describes, lists, compacts and removes them.
 
 `upload_contact_list(..., journal=path)` makes them.
 """
@@ -37,7 +37,10 @@ __all__ = [
 
 
 class JournalState(StrEnum):
-    """What a journal holds. An empty one is of an upload that never began; one in use is known to its upload only."""
+    """The state of a journal.
+
+    An upload that never began leaves an empty journal. A journal in use is locked by its upload and cannot be read.
+    """
 
     EMPTY = "empty"
     UNFINISHED = "unfinished"
@@ -48,20 +51,20 @@ class JournalState(StrEnum):
 
 @frozen(kw_only=True)
 class JournalSummary:
-    """What a journal holds, in words and counts.
+    """A summary of a journal.
 
     Attributes:
-        path: of its file.
+        path: the path of its file.
         state: whether its upload is finished.
-        service: the service's name; empty where that cannot be read.
-        host: of the API.
+        service: the service's name; empty if it cannot be read.
+        host: the host of the API.
         segment_id: the list.
         operation: add or remove.
-        batches: by state, those of 0 left out; of a journal in use none are known.
-        identifiers: in the batches that were acknowledged.
+        batches: the number of batches by state, without zeros; empty for a journal in use.
+        identifiers: identifiers in the acknowledged batches.
         started: when the upload began, in UTC.
         last_activity: when something last happened, in UTC.
-        obstacle: why the next run does not continue it unasked; `None` when it does, or there is nothing to continue.
+        obstacle: why the next run does not continue it by default; `None` if it does, or nothing is to be continued.
     """
 
     path: Path
@@ -78,14 +81,14 @@ class JournalSummary:
 
 
 def describe(path: Path, *, now: Callable[[], float] = time.time) -> JournalSummary:
-    """Says what a journal holds.
+    """Returns a summary of a journal.
 
     Args:
-        path: of its file.
+        path: the path of its file.
         now: the clock, seconds since 1970.
 
     Raises:
-        JournalError: when there is none, or it is damaged or cannot be read.
+        JournalError: when it does not exist, is damaged or cannot be read.
     """
     try:
         with _opened(path) as (store, register):
@@ -100,10 +103,10 @@ def describe(path: Path, *, now: Callable[[], float] = time.time) -> JournalSumm
 
 
 def list_journals(directory: Path, *, now: Callable[[], float] = time.time) -> list[JournalSummary]:
-    """Describes the journals in a directory, by name; a damaged one is among them, other files are not.
+    """Returns summaries of the journals in a directory, sorted by name, including damaged ones; ignores other files.
 
     Args:
-        directory: where to look, not below it; one that does not exist has none.
+        directory: the directory, without those below it; if it does not exist, the result is empty.
         now: the clock, seconds since 1970.
 
     Raises:
@@ -121,26 +124,26 @@ def list_journals(directory: Path, *, now: Callable[[], float] = time.time) -> l
 
 
 def read_entries(path: Path) -> tuple[str, list[Entry]]:
-    """Returns the mark that a journal's run has left in the register, and what became of each batch, in their order.
+    """Returns the mark that a journal's run has left in the register, and the entry of each batch, in their order.
 
     Args:
-        path: of the journal.
+        path: the path of the journal.
 
     Raises:
-        JournalError: when there is none, it never began, or it is in use or damaged.
+        JournalError: when it does not exist, is empty, in use or damaged.
     """
     with _opened(path) as (store, _):
         return _started(store, path).mark, store.entries()
 
 
 def compact(path: Path) -> None:
-    """Forgets the batches of a completed upload; its summary stays.
+    """Deletes the batches of a completed upload from its journal; the summary stays.
 
     Args:
-        path: of the journal.
+        path: the path of the journal.
 
     Raises:
-        JournalError: when there is none, its upload is unfinished, or it is in use or damaged.
+        JournalError: when it does not exist, its upload is unfinished, or it is in use or damaged.
     """
     with _opened(path) as (store, _):
         if _started(store, path).completed is None:
@@ -149,13 +152,13 @@ def compact(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Removes a journal, also that of an unfinished upload or an empty one: the next run then sends everything.
+    """Removes a journal, even an empty one or that of an unfinished upload; the next run then sends everything.
 
     Args:
-        path: of the journal.
+        path: the path of the journal.
 
     Raises:
-        JournalError: when there is none, or it is in use, damaged or no journal; it is left as it is then.
+        JournalError: when it does not exist, or is in use, damaged or no journal; it is not changed then.
     """
     with _held(path):
         try:
@@ -168,18 +171,18 @@ def remove(path: Path) -> None:
 
 
 def note_operation(directory: Path, *, service: str, host: str, segment_id: str) -> None:
-    """Notes that an operation without a journal, such as a clear, changes a list.
+    """Records in the register that an operation without a journal, such as a clear, changes a list.
 
-    An unfinished upload to the list is then not continued unasked: what it sent may be gone.
+    An unfinished upload to the list is then not continued by default, because what it sent may be gone.
 
     Args:
-        directory: of the journals; nothing is done when it has none.
-        service: such as `marketing-solutions`.
-        host: of the API, see `CriteoClient.host`.
+        directory: the directory of the journals; does nothing if it has no register.
+        service: the service's name, such as `marketing-solutions`.
+        host: the host of the API, see `CriteoClient.host`.
         segment_id: the list.
 
     Raises:
-        JournalError: when it cannot be written down.
+        JournalError: when the register cannot be written.
     """
     _require_nameable(directory)
     if (directory / REGISTER_NAME).exists():
@@ -189,14 +192,14 @@ def note_operation(directory: Path, *, service: str, host: str, segment_id: str)
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Store, JournalDirectory | None]]:
-    """Opens a journal that is there, for as long as uploads that begin wait."""
+    """Opens an existing journal for the duration of the block; uploads that begin meanwhile wait."""
     with _held(path) as register, closing(Store(path, create=False)) as store:
         yield store, register
 
 
 @contextmanager
 def _held(path: Path) -> Iterator[JournalDirectory | None]:
-    """Begins a transaction of a journal's register, if there is one: uploads that begin wait meanwhile."""
+    """Holds a transaction on a journal's register, if it has one, so that uploads that begin meanwhile wait."""
     _require_nameable(path)
     with JournalDirectory(path.parent) if (path.parent / REGISTER_NAME).exists() else nullcontext() as register:
         yield register
@@ -270,7 +273,7 @@ def _moment(seconds: float) -> dt.datetime:
 
 
 def _is_journal(path: Path) -> bool:
-    """Whether a file's header names it a journal, or its name does; an empty one is none."""
+    """Whether a file is a journal, by its header or its name; an empty file is none."""
     status = path.lstat()
     if not stat.S_ISREG(status.st_mode):
         return False
@@ -296,6 +299,6 @@ def _peek(path: Path) -> Run | None:
 def _glance(path: Path) -> sqlite3.Connection:
     """Opens a file without a lock, to read its first pages, which do not change while it is in use.
 
-    Not with `open()`: closing a descriptor of the file would free the locks that SQLite holds on it in this process.
+    It does not use `open()`: closing a descriptor of the file would release SQLite's locks on it in this process.
     """
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)

@@ -1,4 +1,4 @@
-"""What the journals of a directory share: the key of their digests, and which run was the last on each list."""
+"""The register of a directory of journals: the key of their digests, and the last operation on each list."""
 
 import contextlib
 import logging
@@ -30,16 +30,16 @@ REGISTER_NAME: Final = ".criteo-audiences.register"
 """The register's file, next to the journals."""
 
 _OTHER: Final = ""
-"""Stands for what no journal continues: runs that overlapped, a clear, a single call, an upload without a journal."""
+"""The mark of what no journal continues: runs that overlapped, a clear, a single call, an upload without a journal."""
 
 _SNAPSHOT_OF: Final = "snapshot of "
-"""Before the name of a service: the row holds which snapshot of a list is the newest, and no run's mark."""
+"""Prefix of a service's name in rows that name the newest snapshot of a list instead of a run's mark."""
 
 _REJECTS: Final = "rejects with values"
-"""In place of a service: the row holds where an upload has written a file of rejects with their values."""
+"""Replaces the service's name in rows with the path of a file of rejects with their values."""
 
 _PATIENCE_OF_A_CALL: Final = 1.0
-"""Seconds that a call without a journal waits for others who use the register."""
+"""Seconds that a call without a journal waits for other users of the register."""
 
 _MARK_OF_A_LIST: Final = "SELECT mark FROM lists WHERE service = ? AND host = ? AND segment_id = ?"
 
@@ -64,29 +64,30 @@ _FORMAT: Final = Format(
 
 
 def keyed_digest(key: bytes, purpose: bytes, data: bytes, *, size: int = 32) -> bytes:
-    """Returns a keyed BLAKE2b digest (RFC 7693), which says nothing about the data to who has not got the key.
+    """Returns a keyed BLAKE2b digest (RFC 7693), which reveals nothing about the data without the key.
 
     Args:
-        key: the register's.
-        purpose: what it is a digest of, up to 16 bytes: equal data of two purposes have different digests.
+        key: the register's key.
+        purpose: the kind of data, up to 16 bytes; equal data have different digests for different purposes.
         data: any bytes.
-        size: of the digest, in bytes.
+        size: the size of the digest, in bytes.
     """
     return blake2b(data, key=key, person=purpose, digest_size=size).digest()
 
 
 class JournalDirectory:
-    """The hidden file of a directory of journals; only its owner can read it.
+    """The register, a hidden file in a directory of journals; only its owner can read it.
 
-    It is open for a `with` block, which is one transaction: other processes wait until it ends, so keep it short. The
-    block is undone when it raises. Opening a journal happens within one, so that openings do not disturb each other.
+    It is open for a `with` block, which is one transaction: other processes wait until it ends, so keep it short. If
+    the block raises, the transaction is rolled back. A journal is opened within a transaction, so that two openings do
+    not interfere.
 
-    The key makes the digests in the journals useless to whoever gets a journal without it. The mark of a list is what
-    the last operation on it has left: a journal that finds another one than its own is not continued unasked.
+    Without the key in the register, the digests in a journal are useless. The last operation on a list leaves its mark
+    in the register. A journal that finds another mark than its own is not continued by default.
 
     Args:
-        directory: of the journals; it is made when it is not there.
-        patience: seconds to wait for other processes; 10 when left out.
+        directory: the directory of the journals; created if it does not exist.
+        patience: seconds to wait for other processes; 10 by default.
     """
 
     def __init__(self, directory: Path, patience: float | None = None) -> None:
@@ -101,7 +102,7 @@ class JournalDirectory:
         Raises:
             JournalError: when it cannot be used, with the reason.
         """
-        if not self.path.exists():  # one that is there was made where locks work, and a full disk has no room to try
+        if not self.path.exists():  # an existing one has passed this test, and a full disk has no room for it
             require_locks(self.path, _FORMAT.what)
         self._db = connect(self.path, _FORMAT, exclusive=False, patience=self._patience)
         try:
@@ -116,20 +117,20 @@ class JournalDirectory:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Writes what the block noted, unless it failed.
+        """Commits the transaction, or rolls it back if the block failed.
 
         Raises:
-            JournalError: when it cannot be written.
+            JournalError: when the register cannot be written.
         """
         try:
             if kind is None:
                 with self._translated:
                     self._db.execute("COMMIT")
         finally:
-            self._db.close()  # undoes what is not written
+            self._db.close()  # rolls back what is not committed
 
     def key(self) -> bytes:
-        """Returns the key of the directory's digests; makes it the first time."""
+        """Returns the key of the directory's digests; creates it the first time."""
         with self._translated:
             row = self._db.execute("SELECT key FROM secret").fetchone()
             if row is not None:
@@ -139,66 +140,66 @@ class JournalDirectory:
             return key
 
     def last_mark(self, service: str, host: str, segment_id: str) -> str | None:
-        """Returns what the last operation on a list has left, `None` when none is known.
+        """Returns the mark of the last operation on a list; `None` if none is known.
 
-        After runs that overlapped, and after anything else than an upload with a journal, it is an empty text.
+        It is an empty text after overlapping runs, and after any operation but an upload with a journal.
         """
         with self._translated:
             row = self._db.execute(_MARK_OF_A_LIST, (service, host.lower(), segment_id)).fetchone()
             return None if row is None else str(row[0])
 
     def note(self, service: str, host: str, segment_id: str, mark: str) -> None:
-        """Notes that a run begins to operate on a list, before its first call.
+        """Records that a run begins to operate on a list; call it before the run's first call.
 
         Args:
-            service: its name.
-            host: of the API.
+            service: the service's name.
+            host: the host of the API.
             segment_id: the list.
-            mark: no other run has the same.
+            mark: the run's mark, which is unique.
         """
         row = (service, host.lower(), segment_id, mark)
         with self._translated:
             self._db.execute("INSERT OR REPLACE INTO lists VALUES (?, ?, ?, ?, ?)", (*row, checksum(*row)))
 
     def note_end(self, service: str, host: str, segment_id: str, mark: str) -> None:
-        """Notes that a run has ended; when something else has operated meanwhile, neither of them was the last."""
+        """Records that a run has ended; if another operation overlapped it, the mark becomes that of no journal."""
         if self.last_mark(service, host, segment_id) not in {None, mark}:
             self.note_other(service, host, segment_id)
 
     def note_other(self, service: str, host: str, segment_id: str) -> None:
-        """Notes an operation that no journal continues; where no upload with a journal is known, nothing is written."""
+        """Records an operation that no journal continues; writes nothing if no run with a journal is known."""
         if self.last_mark(service, host, segment_id):
             self.note(service, host, segment_id, _OTHER)
 
     def snapshot(self, service: str, host: str, segment_id: str) -> str | None:
-        """Returns what names the newest snapshot of a list that is known here, `None` when none is."""
+        """Returns the name of the newest snapshot of a list that is known here; `None` if none is."""
         return self.last_mark(_SNAPSHOT_OF + service, host, segment_id)
 
     def note_snapshot(self, service: str, host: str, segment_id: str, name: str) -> None:
-        """Notes which snapshot of a list is the newest."""
+        """Records the newest snapshot of a list."""
         self.note(_SNAPSHOT_OF + service, host, segment_id, name)
 
     def rejects(self) -> list[Path]:
-        """Returns where uploads have written files of rejects with their values, those that have gone included."""
+        """Returns the paths of files of rejects with values that uploads have written, even if they are gone."""
         with self._translated:
             rows = self._db.execute("SELECT segment_id FROM lists WHERE service = ?", (_REJECTS,))
             return [Path(os.fsdecode(bytes.fromhex(place))) for (place,) in rows]
 
     def note_rejects(self, path: Path) -> None:
-        """Notes that an upload writes a file of rejects with their values."""
-        self.note(_REJECTS, "", os.fsencode(path).hex(), "written")  # a name need not be text
+        """Records that an upload writes a file of rejects with their values."""
+        self.note(_REJECTS, "", os.fsencode(path).hex(), "written")  # a file name need not be text
 
     def forget_rejects(self, path: Path) -> None:
-        """Forgets a file of rejects, which has gone."""
+        """Deletes the record of a file of rejects."""
         with self._translated:
             place = os.fsencode(path).hex()
             self._db.execute("DELETE FROM lists WHERE service = ? AND segment_id = ?", (_REJECTS, place))
 
     def _check(self) -> None:
-        """Holds every row against its checksum.
+        """Verifies the checksum of every row.
 
         Raises:
-            JournalError: when one is not as it was written.
+            JournalError: when a checksum does not match.
         """
         rows = [*self._db.execute("SELECT * FROM secret"), *self._db.execute("SELECT * FROM lists")]
         if any(written != checksum(*values) for *values, written in rows):
@@ -206,30 +207,31 @@ class JournalDirectory:
 
 
 def state_directory() -> Path | None:
-    """Returns where the journals of this user are by default, and where operations on lists are noted.
+    """Returns the default directory of this user's journals, in whose register operations on lists are recorded.
 
     It is `criteo-audiences/journals` in the user's state directory (XDG Base Directory Specification,
-    `XDG_STATE_HOME`), below `LOCALAPPDATA` on Windows; `None` for a user without a home directory.
+    `XDG_STATE_HOME`), or below `LOCALAPPDATA` on Windows; `None` for a user without a home directory.
     """
     try:
         if sys.platform == "win32":
             base = os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local"
         else:
             given = os.environ.get("XDG_STATE_HOME", "")
-            base = given if given.startswith("/") else Path.home() / ".local" / "state"  # a relative one counts as none
+            base = given if given.startswith("/") else Path.home() / ".local" / "state"  # a relative path is ignored
     except RuntimeError:
         return None
     return Path(base) / "criteo-audiences" / "journals"
 
 
 class Witness:
-    """The register of the user's state directory, as far as it can be used.
+    """The register of the user's state directory, if it can be used.
 
-    Journals elsewhere are noted there, too, so that calls which know of no journal can leave their mark on a list.
+    Runs with a journal in another directory are recorded here, too, so that calls without a journal can change the mark
+    of a list.
 
     Args:
-        journals: the directory of a journal. If that is the state directory itself, nothing is noted here, because the
-            journal notes it in the same register anyway.
+        journals: the directory of a journal. If it is the state directory itself, nothing is recorded here, because the
+            journal uses the same register anyway.
     """
 
     def __init__(self, journals: Path | None = None) -> None:
@@ -238,7 +240,7 @@ class Witness:
         self._directory = None if is_own else directory
 
     def last_mark(self, service: str, host: str, segment_id: str) -> str | None:
-        """Returns what the last operation on a list has left, `None` when none is known.
+        """Returns the mark of the last operation on a list; `None` if none is known.
 
         Raises:
             JournalError: when the register is damaged, or in use for long.
@@ -249,7 +251,7 @@ class Witness:
             return register.last_mark(service, host, segment_id)
 
     def snapshot(self, service: str, host: str, segment_id: str) -> str | None:
-        """Returns what names the newest snapshot of a list, see `JournalDirectory.snapshot`.
+        """Returns the name of the newest snapshot of a list, see `JournalDirectory.snapshot`.
 
         Raises:
             JournalError: when the register is damaged, or in use for long.
@@ -257,29 +259,29 @@ class Witness:
         return self.last_mark(_SNAPSHOT_OF + service, host, segment_id)
 
     def note_snapshot(self, service: str, host: str, segment_id: str, name: str) -> None:
-        """Notes which snapshot of a list is the newest, as far as that is possible; makes the register if need be."""
+        """Records the newest snapshot of a list, if possible; creates the register if necessary."""
         self.note(_SNAPSHOT_OF + service, host, segment_id, name)
 
     def note(self, service: str, host: str, segment_id: str, mark: str) -> None:
-        """Notes that a run with a journal begins, as far as that is possible; makes the register if need be."""
+        """Records that a run with a journal begins, if possible; creates the register if necessary."""
         if self._can_be_made():
             with self._forgiven(), self._register() as register:
                 register.note(service, host, segment_id, mark)
 
     def note_rejects(self, path: Path) -> None:
-        """Notes that an upload writes a file of rejects with their values, so that an erasure finds it.
+        """Records that an upload writes a file of rejects with their values, so that an erasure finds it.
 
-        That is done as far as it is possible; the register is made if need be.
+        It does so if possible, and creates the register if necessary.
         """
         if self._can_be_made():
             with self._forgiven(), self._register() as register:
                 register.note_rejects(path.absolute())
 
     def rejects(self, *, forget_gone: bool) -> list[Path]:
-        """Returns the files of rejects with their values that uploads have written and that are still there.
+        """Returns the files of rejects with values that uploads have written and that still exist.
 
         Args:
-            forget_gone: whether to forget those that have gone.
+            forget_gone: whether to delete the records of files that no longer exist.
 
         Raises:
             JournalError: when the register is damaged, or in use for long.
@@ -294,7 +296,7 @@ class Witness:
         return [path for path in noted if os.path.lexists(path)]
 
     def _can_be_made(self) -> bool:
-        """Whether the register can be written; makes its directory if need be."""
+        """Whether the register can be written; creates its directory if necessary."""
         if self._directory is None:
             return False
         with contextlib.suppress(OSError):
@@ -302,21 +304,21 @@ class Witness:
         return os.access(self._directory, os.R_OK | os.W_OK | os.X_OK)
 
     def note_end(self, service: str, host: str, segment_id: str, mark: str) -> None:
-        """Notes that a run with a journal has ended, as far as that is possible."""
+        """Records that a run with a journal has ended, if possible."""
         if self._is_usable():
             with self._forgiven(), self._register() as register:
                 register.note_end(service, host, segment_id, mark)
 
     def note_other(self, service: str, host: str, segment_id: str) -> None:
-        """Notes an operation that no journal continues, as far as that is possible; makes nothing."""
+        """Records an operation that no journal continues, if possible; does not create the register."""
         if self._is_usable() and self._may_be_continued(service, host, segment_id):
             with self._forgiven(), self._register(_PATIENCE_OF_A_CALL) as register:
                 register.note_other(service, host, segment_id)
 
     def _may_be_continued(self, service: str, host: str, segment_id: str) -> bool:
-        """Whether there may be a mark to remove: a quick look, because most single calls find none."""
+        """Whether there may be a mark to replace; a quick check without a lock, because most single calls find none."""
         path = self._register().path.absolute()
-        if not path.is_file():  # a pipe would keep its reader waiting; the register refuses it
+        if not path.is_file():  # reading a pipe would block; the register refuses it
             return True
         address = f"{path.as_uri()}?mode=ro"
         try:
@@ -337,7 +339,7 @@ class Witness:
 
     @contextlib.contextmanager
     def _forgiven(self) -> Iterator[None]:
-        """Logs what keeps an operation from being noted: that is no reason not to operate."""
+        """Logs an error of the register instead of raising it, because the operation itself must go on."""
         try:
             yield
         except JournalError as error:

@@ -1,4 +1,4 @@
-"""A lock file next to a file, which keeps a second upload out for as long as the first one runs."""
+"""Locks a file with a lock file next to it, so that a second upload cannot use it while the first one runs."""
 
 import contextlib
 import errno
@@ -30,20 +30,20 @@ _BUSY: Final = frozenset({errno.EAGAIN, errno.EACCES})
 
 
 class FileLock:
-    """A lock in a file of its own, `…-lock`, which is removed when the lock is released.
+    """A lock on a separate file, `…-lock`, which is removed when the lock is released.
 
-    SQLite's locks alone do not do: they belong to the process, which loses them as soon as any part of it opens and
-    closes the file, a backup for example (fcntl(2), "record locks"). This one belongs to the open file (flock(2)), is
-    given up by forked children at once, and ends with the process however it ends. On Windows SQLite's own locks
-    belong to the open file, so nothing is made there.
+    SQLite's locks are not enough: they belong to the process, which loses them as soon as any part of it opens and
+    closes the file, a backup for example (fcntl(2), "record locks"). This lock belongs to the open file (flock(2)).
+    Forked children close it at once, and the system releases it when the process ends in any way. On Windows, SQLite's
+    own locks belong to the open file, so no lock file is created there.
 
     Args:
-        path: of the file that is locked.
+        path: the path of the locked file.
         what: its name in messages.
 
     Raises:
         InUseError: when another upload has the lock.
-        JournalError: when no lock can be made.
+        JournalError: when the lock file cannot be created or locked.
     """
 
     def __init__(self, path: Path, what: str) -> None:
@@ -57,21 +57,21 @@ class FileLock:
         _held.add(self)
 
     def release(self) -> None:
-        """Removes the lock; doing so again, or in a forked child, does nothing."""
+        """Removes the lock file and releases the lock; does nothing the second time, or in a forked child."""
         if self in _held:
             _held.discard(self)
-            with contextlib.suppress(OSError):  # a directory that became read-only: an empty file stays
+            with contextlib.suppress(OSError):  # the directory may have become read-only: an empty file stays
                 self.path.unlink()
             self.let_go()
 
     def let_go(self) -> None:
-        """Closes the file and leaves it where it is."""
+        """Closes the lock file without removing it."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def _try(self, path: Path, what: str) -> None:
-        """Takes the lock, unless its former holder removes the file meanwhile."""
+        """Tries to take the lock; fails if its former holder removes the lock file meanwhile."""
         self._descriptor = os.open(self.path, _FLAGS, _PRIVATE)
         try:
             status = os.fstat(self._descriptor)
@@ -100,7 +100,7 @@ _held: Final[set[FileLock]] = set()
 
 
 def _let_go_of_all() -> None:
-    """Keeps a forked child from holding its parent's locks when the parent has ended."""
+    """Closes all lock files in a forked child, which would otherwise keep the locks after its parent has ended."""
     for lock in _held:
         lock.let_go()
     _held.clear()
@@ -111,13 +111,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def require_locks(path: Path, what: str) -> None:
-    """Makes sure that the file system under a file really locks: some answer "done" and do nothing.
+    """Checks that the file system really locks, because some report success and do nothing.
 
-    Both kinds are tried on a file that is gone afterwards: the lock of `FileLock`, and the record locks that SQLite
-    takes.
+    It tries both kinds of lock on a temporary file: that of `FileLock`, and the record locks that SQLite uses.
 
     Raises:
-        JournalError: when one of them does not exclude a second one, or the file system says that it has none.
+        JournalError: when a lock does not exclude a second one, or the file system reports that it has no locks.
     """
     if sys.platform == "win32":  # locks belong to the operating system there
         return
@@ -149,7 +148,7 @@ if sys.platform != "win32":
             raise refused(path, what, f"{_NO_LOCKS} ({_reason(error)})") from None
 
     def _flock_problem(first: int, second: int) -> str | None:
-        """Returns what is wrong with the locks of open files, `None` when they exclude each other."""
+        """Returns what is wrong with the locks of open files; `None` if they exclude each other."""
         try:
             fcntl.flock(first, _EXCLUSIVE)
         except OSError as error:
@@ -163,10 +162,10 @@ if sys.platform != "win32":
         return "a lock is granted twice"
 
     def _record_lock_problem(first: int, second: int) -> str | None:
-        """Returns what is wrong with record locks, `None` when they work or cannot be tried.
+        """Returns what is wrong with record locks; `None` if they work or cannot be tested.
 
-        A process cannot exclude itself by them. What excludes it is a lock of the open file on the same bytes, where
-        the kernel has such (fcntl(2), "open file description locks").
+        A record lock does not exclude the process that has it. The test therefore uses a lock of the open file on the
+        same bytes, if the kernel has such locks (fcntl(2), "open file description locks").
         """
         try:
             fcntl.lockf(first, _EXCLUSIVE)

@@ -1,8 +1,8 @@
-"""The journal of an upload: what was sent and acknowledged, so that a run that was cut short is continued.
+"""The journal of an upload: records what was sent and acknowledged, so that an interrupted upload can be continued.
 
-A batch is known by a keyed digest of its bytes: any source that is read again in the same order resumes, and a changed
-one is sent again from its first changed batch. No identifier is written, nor anything that could be tried out without
-the key, which is kept next to the journals (`JournalDirectory`).
+A batch is identified by a keyed digest of its bytes. Any source that is read again in the same order can be resumed; a
+changed source is sent again from its first changed batch. The journal contains no identifier, and nothing against which
+identifiers could be tested without the key, which is stored next to the journals (`JournalDirectory`).
 """
 
 import hmac
@@ -31,15 +31,15 @@ def _lowered(host: str) -> str:
 
 @frozen(kw_only=True)
 class Job:
-    """What an upload is to do: a journal continues the same job only.
+    """The job of an upload; a journal continues only the same job.
 
     Attributes:
         service: the service's name.
-        host: of the API, so that a sandbox is not taken for the real thing.
+        host: the host of the API, so that a sandbox is not mistaken for the real API.
         segment_id: the list.
         operation: add or remove.
-        configuration: all else that decides which bytes are sent, JSON-safe. It is never written, because a condition
-            may hold an identifier; the journal has a keyed digest of it.
+        configuration: all other options that determine which bytes are sent, JSON-safe. The journal contains only a
+            keyed digest of it, because a condition may contain an identifier.
     """
 
     service: str
@@ -60,11 +60,11 @@ class Journal:
     Open it with `Journal.open`. Its methods block, and may be called from any thread.
 
     Attributes:
-        path: of its file.
-        run_id: names the run; a run that is continued keeps its own.
+        path: the path of its file.
+        run_id: the id of the run; a continued run keeps its id.
         resumes: whether it continues an unfinished upload.
-        acknowledged: batches on record as acknowledged, those of earlier runs of the upload included.
-        set_aside: why an unfinished upload was not continued, a sentence for the user; `None` when there was none.
+        acknowledged: batches recorded as acknowledged, including those of earlier runs of the upload.
+        set_aside: why an unfinished upload was not continued, a sentence for the user; `None` otherwise.
     """
 
     def __init__(
@@ -102,28 +102,28 @@ class Journal:
     def open(
         cls, path: Path, job: Job, *, resume: bool | None = None, now: Callable[[], float] = time.time
     ) -> "Journal":
-        """Opens a journal; makes it, its directory and the directory's register where there are none.
+        """Opens a journal; creates it, its directory and the directory's register if they do not exist.
 
-        What the file holds is replaced when the first batch is begun, not before; a file that holds nothing is removed
-        when no batch is.
+        The content of the file is replaced when the first batch is begun, not before. A new or empty file is removed
+        again if no batch is begun.
 
-        A completed journal starts anew, as does an unfinished one without an acknowledged batch: there is nothing to
-        continue. An unfinished upload of the same job is continued, but not unasked when its last batch is more than
+        A completed journal starts anew, and so does an unfinished one without an acknowledged batch: there is nothing
+        to continue. By default, an unfinished upload of the same job is continued, unless its last batch is more than
         24 hours old or something else has operated on the list since.
 
         Args:
-            path: of its file.
-            job: what the upload is to do.
-            resume: `True` continues whatever its age, `False` starts anew, `None` decides as said above.
+            path: the path of its file.
+            job: the job of the upload.
+            resume: `True` continues at any age, `False` starts anew, `None` applies the default.
             now: the clock, seconds since 1970.
 
         Raises:
-            JournalError: when the file is in use, damaged, none of ours, or cannot be written or locked; when it holds
+            JournalError: when the file is in use, damaged, no journal, or cannot be written or locked; when it contains
                 an unfinished upload of another job and `resume` is not `False`; when `resume` is `True` and there is
                 nothing to continue.
         """
         require_locks(path, FORMAT.what)
-        with JournalDirectory(path.parent) as register:  # keeps others out while the file comes into being
+        with JournalDirectory(path.parent) as register:  # locks others out while the file is created
             store = Store(path)
             try:
                 return cls._begun(path, store, register, job, resume=resume, now=now)
@@ -142,7 +142,7 @@ class Journal:
         resume: bool | None,
         now: Callable[[], float],
     ) -> "Journal":
-        """Decides whether the journal's upload is continued, and writes the run down where there is none."""
+        """Decides whether to continue the journal's upload, and records the run in a new journal."""
         key = register.key()
         run, acknowledged = _new_run(job, key, now()), 0
         found = found_in(store, path, register)
@@ -168,26 +168,26 @@ class Journal:
 
     @property
     def waits_for_disk(self) -> bool:
-        """Whether the next `begin` takes as long as a disk may: once in a dozen batches."""
+        """Whether the next `begin` waits for the disk, as about one in a dozen does."""
         return not self._noted or not self._store.has_room(len(self._in_flight))
 
     def begin(self, batch: Batch) -> Entry | None:
-        """Records a batch before it is sent, or says that it need not be sent.
+        """Records a batch before it is sent, or returns its entry if it need not be sent.
 
-        Every batch of the source must be begun, in the order of its numbers; it may be called while others are in
-        flight. A loss of the process after it does not lose the record.
+        Every batch of the source must be begun, in the order of the numbers, even while others are in flight. The
+        record survives the end of the process.
 
         Args:
-            batch: the next one.
+            batch: the next batch.
 
         Returns:
-            `None` when the batch must be sent. Otherwise what an earlier run knows of it: it got this batch, with the
-            same bytes, acknowledged, and no batch before it has changed.
+            `None` if the batch must be sent. Otherwise the entry of an earlier run that got this batch, with the same
+            bytes, acknowledged; no batch before it has changed.
 
         Raises:
-            JournalError: when it cannot be recorded, because the disk is full for example: do not send it. The ends
-                of the batches in flight can be recorded still.
-            ValueError: when it is not the next one.
+            JournalError: when it cannot be recorded, because the disk is full for example; it must not be sent then.
+                The results of the batches in flight can still be recorded.
+            ValueError: when it is not the next batch.
         """
         digest = self._digest(batch)
         with self._lock:
@@ -203,7 +203,7 @@ class Journal:
             anew = known is not None and not same
             moment = float(self._now())
             self._store.begin(batch, digest, moment, in_flight=len(self._in_flight), anew=anew)
-            if anew:  # what followed is forgotten
+            if anew:  # the batches after it were deleted
                 self.acknowledged = self._store.acknowledged()
             self._last = batch.number
             self._in_flight.add(batch.number)
@@ -220,22 +220,22 @@ class Journal:
         trace_id: str | None = None,
         wait: bool = True,
     ) -> bool:
-        """Records what became of a batch that was begun; an acknowledgement is on the disk after `sync`.
+        """Records the outcome of a batch that was begun; an acknowledgement survives a power failure after `sync`.
 
         Args:
-            number: of the batch.
-            state: anything but sent; pending when no request has carried it.
+            number: the number of the batch.
+            state: any state but sent; pending if no request was made for it.
             valid: identifiers that Criteo accepted.
             invalid: identifiers that Criteo refused.
             unreported: identifiers that its answer did not count.
-            trace_id: of the answer; left out unless it has a trace id's shape.
-            wait: for another thread that is recording something, and maybe waits for the disk.
+            trace_id: the trace id of the answer; ignored unless it has the form of one.
+            wait: whether to wait for another thread that is recording something, and may wait for the disk.
 
         Returns:
-            Whether it was recorded; always, but for another thread that was not waited for.
+            Whether it was recorded; false only if another thread is recording and `wait` is false.
 
         Raises:
-            JournalError: when it cannot be recorded; a full disk does not keep it from that.
+            JournalError: when it cannot be recorded; a full disk does not prevent it.
             ValueError: when the batch is not in flight.
         """
         counts, shown = (valid, invalid, unreported), printable_trace_id(trace_id)
@@ -252,18 +252,18 @@ class Journal:
         return True
 
     def sync(self) -> None:
-        """Returns when all that was recorded outlives a loss of power.
+        """Writes all records to the disk (fsync), so that they survive a power failure.
 
         Raises:
-            JournalError: when the disk cannot take it.
+            JournalError: when they cannot be written.
         """
         self._store.sync()
 
     def complete(self) -> bool:
-        """Marks the upload as finished, once its source has been read to the end and every batch has come back.
+        """Marks the upload as finished; call it once its source has been read to the end and every batch has come back.
 
         Returns:
-            Whether it is: otherwise a batch is not acknowledged, and the next run continues.
+            Whether it is finished; if not, a batch is not acknowledged, and the next run continues.
 
         Raises:
             JournalError: when it cannot be recorded; the next run then finds all batches acknowledged.
@@ -276,7 +276,7 @@ class Journal:
         """Closes and unlocks the journal; closing it again does nothing.
 
         Raises:
-            JournalError: when the register could not take down that another run operated on the list meanwhile.
+            JournalError: when the register could not record the end of the run.
         """
         with self._lock:
             self._store.close()
@@ -295,15 +295,15 @@ class Journal:
         self.close()
 
     def _start(self) -> None:
-        """Writes the job down, unless an earlier run did."""
+        """Records the job, unless an earlier run has."""
         if not self._has_job:
             self._store.start(self._run)
             self._has_job = True
 
     def _note(self) -> None:
-        """Notes this run in the registers before its first call; a run without a call is not noted.
+        """Records this run in the registers before its first call; a run without a call is not recorded.
 
-        A run that is continued has another mark each time, so that a copy of its journal from before is not.
+        A run gets a new mark each time it is continued, so that an older copy of its journal is not continued.
         """
         if self._noted:
             return
@@ -316,21 +316,21 @@ class Journal:
         self._noted = True
 
     def _digest(self, batch: Batch) -> bytes:
-        """Returns the keyed digest by which a batch is known; without the key it says nothing."""
+        """Returns the keyed digest that identifies a batch; it reveals nothing without the key."""
         header = f"{batch.kind or ''}\0{batch.count}\0{batch.size}\0".encode()
         return keyed_digest(self._key, b"batch", header + batch.checksum)
 
 
 def found_in(store: Store, path: Path, register: JournalDirectory | None) -> Found | None:
-    """Returns the unfinished upload that a journal holds.
+    """Returns the unfinished upload in a journal, or `None`.
 
     Args:
-        store: its rows.
-        path: of its file.
-        register: of its directory, within its transaction; `None` when there is none.
+        store: the journal's rows.
+        path: the path of its file.
+        register: the register of its directory, with an open transaction; `None` if there is none.
 
     Raises:
-        JournalError: when the user's other notes on the list cannot be read.
+        JournalError: when the register of the user's state directory cannot be read.
     """
     run = store.run()
     if run is None or run.completed is not None:

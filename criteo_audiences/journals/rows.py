@@ -1,4 +1,4 @@
-"""The rows of a journal: what they hold, whether they are unchanged, and when an unfinished upload is continued."""
+"""The rows of a journal: their content and checksums, and the rules for continuing an unfinished upload."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ from criteo_audiences.models import IdentifierType
 
 @frozen(kw_only=True)
 class Acknowledged:
-    """What Criteo answered to a batch.
+    """Criteo's answer to a batch.
 
     Attributes:
         valid: identifiers that it accepted.
@@ -30,33 +30,33 @@ class Acknowledged:
 
 
 class BatchLedger(Protocol):
-    """Remembers which batches were acknowledged, so that whoever runs the same upload again sends only the others.
+    """Remembers which batches were acknowledged, so that another run of the same upload sends only the others.
 
-    An upload calls `find` once per batch before it sends the batch, and `note` before the next batch takes its
-    place. A ledger that has lost its memory does no harm: what it does not know is sent again.
+    An upload calls `find` once per batch before it sends the batch, and `note` after the acknowledgement, before it
+    frees the batch's slot. A ledger that loses its data does no harm: batches that it does not know are sent again.
     """
 
     async def find(self, digest: bytes) -> Acknowledged | None:
-        """Returns what is known of a batch, `None` when it must be sent.
+        """Returns the acknowledgement of a batch, or `None` if the batch must be sent.
 
         Args:
-            digest: 32 bytes that two batches share only if they ask the same of the same list.
+            digest: 32 bytes; two batches have the same digest only if they are the same change to the same list.
         """
         ...
 
     async def note(self, digest: bytes, acknowledged: Acknowledged) -> None:
-        """Remembers that a batch was acknowledged."""
+        """Records that a batch was acknowledged."""
         ...
 
 
 JOURNAL_SUFFIX: Final = ".journal"
-"""Ends the names of the journals in a directory."""
+"""The suffix of the journals in a directory."""
 
 COLUMNS: Final = (
     "number, digest, kind, count, size, sent_at, state, ended_at, valid, invalid, unreported, trace_id, checksum"
 )
 NO_END: Final = ("sent", None, 0, 0, 0, None)
-"""What the columns from the state on hold until a batch comes back."""
+"""The values of the columns from `state` on until a batch comes back."""
 
 
 class BatchState(StrEnum):
@@ -117,17 +117,17 @@ FORMAT: Final = Format(
 
 @frozen(kw_only=True)
 class Entry:
-    """What a journal knows of a batch.
+    """The record of a batch in a journal.
 
     Attributes:
         number: from 1, in the order of the source.
-        kind: of its identifiers, `None` where the job has one kind only.
+        kind: the kind of its identifiers; `None` if the job has only one kind.
         count: identifiers in it.
         size: bytes of identifiers.
-        state: how far it has come.
+        state: its state.
         sent_at: when it was begun, in seconds since 1970.
-        ended_at: when it came back, `None` when it did not.
-        trace_id: of Criteo's answer.
+        ended_at: when it came back; `None` if it has not.
+        trace_id: the trace id of Criteo's answer.
         valid: identifiers that Criteo accepted.
         invalid: identifiers that Criteo refused.
         unreported: identifiers that Criteo's answer did not count.
@@ -148,23 +148,23 @@ class Entry:
 
 @frozen(kw_only=True)
 class Run:
-    """The row of the job that a journal is about; its fields are the table's columns, but for the checksum.
+    """The row of a journal's job; its fields are the columns of the table `job`, without the checksum.
 
     Attributes:
-        run_id: names the run in the register.
+        run_id: the id of the run, which is part of the batches' checksums.
         service: the service's name.
-        host: of the API.
+        host: the host of the API.
         segment_id: the list.
         operation: add or remove.
-        digest: keyed, of the job with its whole configuration.
-        key_id: shows whether the key is the one that the digests were made with.
-        started: in seconds since 1970.
-        completed: the same, `None` as long as it is unfinished.
-        last_activity: the same, when it was completed.
-        batches: that were acknowledged, once it is completed.
-        identifiers: in them.
-        mark: what the run noted in the register when it last began to send, see `JournalDirectory`.
-        earlier_mark: what the register had before that, in case the process ended in between; `None` when nothing.
+        digest: the keyed digest of the job with its whole configuration.
+        key_id: shows whether a key is the one with which the digests were made.
+        started: when it began, in seconds since 1970.
+        completed: when it was completed, in seconds since 1970; `None` while it is unfinished.
+        last_activity: when it was completed, in seconds since 1970; until then, when it began.
+        batches: acknowledged batches, once it is completed.
+        identifiers: identifiers in them.
+        mark: the mark that the run left in the register when it last began to send, see `JournalDirectory`.
+        earlier_mark: the mark in the register before that, in case the process ended in between; `None` without one.
     """
 
     run_id: str
@@ -184,10 +184,10 @@ class Run:
 
 
 def run_of(row: tuple[Any, ...]) -> Run:
-    """Reads a row of the table of the job.
+    """Reads a row of the table `job`.
 
     Raises:
-        ValueError: when it is not as it was written.
+        ValueError: when its checksum does not match.
     """
     *values, written = row
     if written != checksum(*values):
@@ -196,7 +196,7 @@ def run_of(row: tuple[Any, ...]) -> Run:
 
 
 def entry_of(row: tuple[Any, ...]) -> Entry:
-    """Reads the columns of a batch."""
+    """Reads a row of the table `batches`."""
     number, _, kind, count, size, sent_at, state, ended_at, valid, invalid, unreported, trace_id, _ = row
     return Entry(
         number=number,
@@ -214,15 +214,15 @@ def entry_of(row: tuple[Any, ...]) -> Entry:
 
 
 def checksum_of(run: Run | None, begun: tuple[Any, ...], ended: tuple[Any, ...]) -> bytes:
-    """Returns the checksum of a batch's row; in another run an equal row has another one."""
+    """Returns the checksum of a batch's row; equal rows of different runs have different checksums."""
     return checksum("" if run is None else run.run_id, *begun, *ended)
 
 
 def check_batches(rows: Iterable[tuple[Any, ...]], run: Run | None) -> int:
-    """Returns how many batches there are, numbered without a gap.
+    """Verifies the rows of all batches, and returns how many there are.
 
     Raises:
-        ValueError: when a row is not as it was written, or is missing.
+        ValueError: when a row has been changed or is missing.
     """
     number = 0
     for number, row in enumerate(rows, start=1):
@@ -234,7 +234,7 @@ def check_batches(rows: Iterable[tuple[Any, ...]], run: Run | None) -> int:
 
 
 def settled(state: BatchState, counts: tuple[int, int, int], count: int) -> tuple[BatchState, tuple[int, int, int]]:
-    """Returns the state and the counts to record of a batch. It is unknown if the counts do not add up to it."""
+    """Returns the state and the counts to record; an acknowledged batch becomes unknown if its counts do not add up."""
     if min(counts) < 0 or sum(counts) > count or (state is BatchState.ACKNOWLEDGED and sum(counts) != count):
         return (BatchState.UNKNOWN if state is BatchState.ACKNOWLEDGED else state), (0, 0, 0)
     return state, counts
@@ -246,18 +246,18 @@ def _adds_up(entry: Entry) -> bool:
 
 
 FRESH_FOR: Final = 24 * 3600.0
-"""Seconds after its last batch during which an unfinished upload is continued unasked."""
+"""Seconds after its last batch during which an unfinished upload is continued by default."""
 
 
 @frozen(kw_only=True)
 class Found:
-    """An unfinished upload that a journal holds.
+    """An unfinished upload in a journal.
 
     Attributes:
-        path: of the journal.
+        path: the path of the journal.
         run: the job and its run.
         begun: batches that were begun.
-        acknowledged: batches of them.
+        acknowledged: batches of them that were acknowledged.
         active_at: when something last happened, in seconds since 1970.
         disturbed: whether something else has operated on the list since.
     """
@@ -275,10 +275,10 @@ class Found:
         return mine != other or (self.run.key_id == run.key_id and self.run.digest != run.digest)
 
     def obstacle(self, key_id: bytes, moment: float) -> str | None:
-        """Says why it is not continued unasked, `None` when it is."""
+        """Returns why it is not continued by default, or `None` if it is."""
         if not self.has_key(key_id):
             return "the register in its directory is not the one it was written with"
-        if abs(moment - self.active_at) > FRESH_FOR:  # a clock that was put back gives no age either
+        if abs(moment - self.active_at) > FRESH_FOR:  # also if the clock was set back, because the age is unknown then
             return "its last batch was more than 24 hours ago"
         if self.disturbed:
             return "something else has operated on the list since"
@@ -298,25 +298,25 @@ class Found:
 
 
 def key_id_of(key: bytes) -> bytes:
-    """Returns a value that differs for every key and says nothing about it."""
+    """Returns an id of a key that reveals nothing about the key."""
     return keyed_digest(key, b"key", b"", size=8)
 
 
 def decide(path: Path, found: Found | None, run: Run, resume: bool | None, moment: float) -> tuple[bool, str | None]:  # noqa: FBT001 - three answers
-    """Decides what becomes of what a journal holds.
+    """Decides whether to continue the unfinished upload in a journal.
 
     Args:
-        path: of the journal.
+        path: the path of the journal.
         found: the unfinished upload in it, if there is one.
-        run: what is to be done now.
-        resume: whether the user wants to continue; `None` when nothing was said.
+        run: the run that is about to begin.
+        resume: whether the user wants to continue; `None` for the default.
         moment: now, in seconds since 1970.
 
     Returns:
-        Whether to continue, and, when that was not done and the user might not expect it, the reason in a sentence.
+        Whether to continue it, and, if not and the user might not expect that, the reason in a sentence.
 
     Raises:
-        JournalError: when there is nothing to continue and the user wants to, or the upload is of another job.
+        JournalError: when `resume` is true and there is nothing to continue, or the upload is of another job.
     """
     if resume is False or (found is None and resume is None):
         return False, None

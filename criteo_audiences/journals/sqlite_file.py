@@ -1,4 +1,4 @@
-"""One SQLite file of ours: private, recognized before it is touched, refused in words when it cannot be used.
+"""Opens our SQLite files: private files, recognized before they are changed, with clear messages if unusable.
 
 Files and directories that another user owns or may change are not trusted.
 """
@@ -32,7 +32,7 @@ _OPEN_DIRECTORY: Final = "can be written by other users: take that right away (c
 
 
 def make_directory(path: Path) -> None:
-    """Makes a directory and those above it that are missing, for its owner only, whatever the umask says.
+    """Makes a directory and its missing parents, for its owner only, whatever the umask is.
 
     Raises:
         OSError: when it cannot be made.
@@ -46,9 +46,9 @@ def make_directory(path: Path) -> None:
 
 
 def objection_to_file(status: os.stat_result) -> str | None:
-    """Says why a file of ours cannot be trusted, `None` when it can.
+    """Returns why a file of ours cannot be trusted, or `None` if it can.
 
-    Others must not write it; that they can read it is for the caller to mend.
+    Other users must not be able to write it. If they can read it, the caller must fix that.
     """
     if os.name != "posix":
         return None
@@ -58,10 +58,10 @@ def objection_to_file(status: os.stat_result) -> str | None:
 
 
 def objection_to_place(directory: Path) -> str | None:
-    """Says which directory on the way to a file lets other users replace it, `None` when none does.
+    """Returns which directory on the path to a file lets other users replace the file, or `None` if none does.
 
-    Both the way as it is written and the way that its links lead are followed. Directories such as `/tmp`, where each
-    user can remove their own files only, are trusted; so is the group of a user who is its only member.
+    It checks the path as it is written, and with its links resolved. Directories such as `/tmp`, where users can remove
+    only their own files, are trusted, and so is a group with the user as its only member.
     """
     if os.name != "posix":
         return None
@@ -74,7 +74,7 @@ def objection_to_place(directory: Path) -> str | None:
 def _on_the_way(directory: Path) -> Iterable[str]:
     """Returns a directory and its parents, first as written, then with symbolic links resolved.
 
-    They are texts, because path objects cost more to make here than the questions about them cost the system.
+    They are texts, because creating path objects costs more here than checking the directories.
     """
     found: dict[str, None] = {}
     for way in (str(directory.absolute()), str(directory.resolve())):
@@ -87,7 +87,7 @@ def _on_the_way(directory: Path) -> Iterable[str]:
 
 def _objection(status: os.stat_result) -> str | None:
     user = os.geteuid()
-    # Root may use what belongs to a user, such as a volume; whoever owns the root directory can do anything anyway.
+    # Root may use a user's directory, such as a volume; the owner of the root directory can do anything anyway.
     if user and status.st_uid not in {user, 0, Path("/").stat().st_uid}:
         return _NOT_YOURS
     if stat.S_ISLNK(status.st_mode) or status.st_mode & stat.S_ISVTX:
@@ -121,7 +121,7 @@ DAMAGED: Final = "is damaged: remove it, and the next upload sends everything"
 _FULL: Final = "cannot record what is sent because the disk is full: make room and run again"
 _UNWRITABLE: Final = "cannot be written"
 
-# By the beginning of SQLite's name for the error; the first that fits.
+# Our messages, by the beginning of SQLite's name for the error; the first match counts.
 _CLAIMS: Final = (
     (("SQLITE_BUSY", "SQLITE_LOCKED"), IN_USE),
     (("SQLITE_NOTADB",), _FOREIGN),
@@ -144,22 +144,22 @@ _CLAIMS: Final = (
 
 
 class InUseError(JournalError):
-    """Another process, or another upload of this one, holds the file."""
+    """Another process, or another upload in this process, has locked the file."""
 
 
 class NeverBeganError(JournalError):
-    """The file is there, but nothing has been recorded in it."""
+    """The file exists, but nothing has been recorded in it."""
 
 
 @frozen
 class Format:
-    """What makes a SQLite file one of ours.
+    """A format of our SQLite files.
 
     Attributes:
         what: its name in messages.
-        application_id: stands in its header.
-        version: of the schema.
-        schema: the statements that make it.
+        application_id: the application id in the file's header.
+        version: the version of the schema.
+        schema: the statements that create the tables.
     """
 
     what: str
@@ -172,10 +172,10 @@ class Format:
 class TranslatedErrors:
     """Turns errors of SQLite and of the operating system into a `JournalError`, without the values of a statement.
 
-    It is no generator, because it is entered for every batch, on the event loop.
+    It is a class and no generator, which would be slower: it is entered for every batch, on the event loop.
 
     Attributes:
-        path: of the file, for the message.
+        path: the path of the file, for the message.
         what: its name in messages.
     """
 
@@ -188,9 +188,9 @@ class TranslatedErrors:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.ProgrammingError):  # that is our mistake
+        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.ProgrammingError):  # a bug of ours
             raise _refusal(self.path, self.what, getattr(error, "sqlite_errorname", "")) from None
-        if isinstance(error, UnicodeDecodeError):  # SQLite repeats what it does not understand
+        if isinstance(error, UnicodeDecodeError):  # the text in the file is no UTF-8
             raise refused(self.path, self.what, DAMAGED) from None
         if isinstance(error, ValueError) and "\0" in str(self.path):
             shown = Path(str(self.path).replace("\0", "\\0"))
@@ -202,12 +202,12 @@ class TranslatedErrors:
 
 
 def refused(path: Path, what: str, claim: str) -> JournalError:
-    """Returns the error that says what is the matter with a file."""
+    """Returns the error for a file that cannot be used."""
     return JournalError(f"The {what} {path} {claim.replace('{what}', what)}.")
 
 
 def never_began(path: Path, what: str) -> JournalError:
-    """Returns the error that says that nothing has been recorded in a file."""
+    """Returns the error for a file in which nothing has been recorded."""
     return NeverBeganError(*refused(path, what, "is empty: no upload has begun").args)
 
 
@@ -220,20 +220,20 @@ def _refusal(path: Path, what: str, name: str) -> JournalError:
 def connect(
     path: Path, form: Format, *, exclusive: bool, create: bool = True, patience: float | None = None
 ) -> sqlite3.Connection:
-    """Opens a file of ours, and makes it where there is none yet.
+    """Opens a file of ours, and creates it if necessary.
 
-    The caller begins and ends transactions itself. What another program has written is recognized and left as it is.
+    The caller begins and ends transactions itself. A file of another program is recognized and not changed.
 
     Args:
-        path: of the file.
-        form: what it must be.
-        exclusive: keeps it for this connection until it is closed, or the process ends however it ends; it then has
-            a write-ahead log that no checkpoint empties unless the caller asks for one.
-        create: whether to make it, and its directory; otherwise it must be there.
-        patience: seconds to wait for the transactions of others, where the file is shared; 10 when left out.
+        path: the path of the file.
+        form: the format that it must have.
+        exclusive: whether to lock it for this connection until it is closed or the process ends; it then has a
+            write-ahead log, which is checkpointed only when the caller asks for it.
+        create: whether to create it, and its directory; otherwise it must exist.
+        patience: seconds to wait for other transactions, if the file is shared; 10 by default.
 
     Raises:
-        InUseError: when another connection keeps it.
+        InUseError: when another connection has locked it.
         JournalError: when it cannot be used, with the reason.
     """
     with TranslatedErrors(path, form.what):
@@ -250,7 +250,7 @@ def connect(
             _prepare(db, path, form, exclusive=exclusive, create=create)
         except BaseException:
             db.close()
-            if made and exclusive:  # who shares a file may be using it by now
+            if made and exclusive:  # a shared file may already be in use by others
                 unlink(path)
             raise
         return db
@@ -258,7 +258,7 @@ def connect(
 
 @contextmanager
 def transaction(db: sqlite3.Connection) -> Iterator[None]:
-    """Commits what the block does, or nothing of it."""
+    """Runs the block in a transaction: commits it, or rolls it back if the block raises."""
     db.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -270,34 +270,34 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
 
 
 def checksum(*values: object) -> bytes:
-    """Returns what shows whether the values of a row are still those that were written.
+    """Returns a checksum that shows whether the values of a row have changed.
 
-    It is for accidents: who may write the file may write this, too.
+    It detects accidents only: whoever can write the file can also write the checksum.
     """
     return blake2b(repr(values).encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
 def log_of(path: Path) -> Path:
-    """Returns where SQLite keeps a file's write-ahead log."""
+    """Returns the path of a file's write-ahead log."""
     return path.with_name(f"{path.name}-wal")
 
 
 def unlink(path: Path) -> None:
-    """Removes a file with the files that SQLite keeps for it."""
+    """Removes a file and the files that SQLite keeps next to it."""
     for each in (path, *_logs_of(path)):
         each.unlink(missing_ok=True)
 
 
 def _logs_of(path: Path) -> tuple[Path, ...]:
-    """Returns where SQLite keeps the logs of a file and their index."""
+    """Returns the paths of a file's logs and their index."""
     return tuple(path.with_name(f"{path.name}{end}") for end in ("-wal", "-shm", "-journal"))
 
 
 def _require_trust(path: Path, what: str) -> None:
-    """Refuses what is no plain file, and what another user owns or may write; the same for the logs.
+    """Refuses a file that is no plain file, or that another user owns or may write; the same for its logs.
 
     Raises:
-        JournalError: naming the file or the directory.
+        JournalError: when it is such a file; names the file or the directory.
     """
     for each in (path, *_logs_of(path)):
         try:
@@ -318,7 +318,7 @@ def _kind(mode: int) -> str:
 
 
 def _create(path: Path) -> bool:
-    """Makes the file, for its owner only; returns whether it was not there."""
+    """Creates the file, for its owner only, and returns whether it is new."""
     try:
         os.close(os.open(path, _NEW, _PRIVATE))
     except FileExistsError:
@@ -328,7 +328,7 @@ def _create(path: Path) -> bool:
 
 
 def _keep_name(directory: Path) -> None:
-    """Makes the name of a new file outlive a loss of power."""
+    """Makes the name of a new file survive a power failure (fsync of the directory)."""
     if os.name == "posix":
         descriptor = os.open(directory, os.O_RDONLY)
         try:
@@ -340,12 +340,12 @@ def _keep_name(directory: Path) -> None:
 def _prepare(db: sqlite3.Connection, path: Path, form: Format, *, exclusive: bool, create: bool) -> None:
     if exclusive:
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
-        # Before the mode of the log is written into what may be another program's file.
+        # Before the log mode is written: the file may belong to another program.
         if _recognize(db, path, form) and not create:
             raise never_began(path, form.what)
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA wal_autocheckpoint=0")
-    # Where commits wait for the disk, so does the event loop: who has an exclusive file asks for it apart.
+    # With FULL, commits and so the event loop wait for the disk; users of an exclusive file call fsync separately.
     db.execute(f"PRAGMA synchronous={'NORMAL' if exclusive else 'FULL'}")
     with transaction(db):
         if _recognize(db, path, form):
@@ -358,7 +358,7 @@ def _prepare(db: sqlite3.Connection, path: Path, form: Format, *, exclusive: boo
 
 
 def _recognize(db: sqlite3.Connection, path: Path, form: Format) -> bool:
-    """Returns whether the file is blank; refuses one that is not ours, is of another version, or damaged."""
+    """Returns whether the file is blank; refuses a file that is not ours, has another version, or is damaged."""
     ((application_id,),) = db.execute("PRAGMA application_id")
     ((version,),) = db.execute("PRAGMA user_version")
     ((tables,),) = db.execute("SELECT count(*) FROM sqlite_master")
@@ -374,7 +374,7 @@ def _recognize(db: sqlite3.Connection, path: Path, form: Format) -> bool:
 
 
 def _schema_of(db: sqlite3.Connection) -> list[str]:
-    """Returns the statements that made a file's tables."""
+    """Returns the statements that created a file's tables."""
     return sorted(_words(sql) for (sql,) in db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"))
 
 
@@ -387,6 +387,6 @@ def _words(statement: str) -> str:
 
 
 def _make_private(path: Path) -> None:
-    """Takes the rights of others away, where a file has some (a copy, a backup)."""
+    """Removes the rights of other users on a file, which a copy or a backup may have."""
     if os.name == "posix" and path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o077:
         path.chmod(_PRIVATE)

@@ -1,4 +1,4 @@
-"""The rows of a journal, and the room on the disk for those that are still to be written."""
+"""Stores the rows of a journal, and reserves disk space for those that are still to be written."""
 
 import os
 from collections.abc import Mapping
@@ -35,33 +35,33 @@ from criteo_audiences.journals.sqlite_file import (
 )
 
 _BEGIN_FRAMES: Final = 8
-"""Pages that a row changes at most: the leaf, its new neighbor, those above them, the header (4 were seen)."""
+"""Most pages that a new row changes: the leaf, its new neighbor, those above them, the header (4 were seen)."""
 
 _APPEND_FRAMES: Final = 1
-"""Pages that a row after all others changes when it fits into the last leaf."""
+"""Pages that a new row at the end changes if it fits into the last leaf."""
 
 _MOST_OF_A_ROW: Final = 256
-"""Bytes that a row takes at most. Rows after all others fill a new leaf not before there are as many as fit into a
-page, so of that many one is counted as one that changes more pages, whichever it is.
+"""Most bytes of a row. A new leaf is needed at most once for as many appended rows as fit into a page. Therefore one of
+that many rows is counted as changing `_BEGIN_FRAMES` pages, and the others as changing `_APPEND_FRAMES`.
 """
 
 _END_FRAMES: Final = 1
-"""Pages that the end of a batch changes: its row keeps its place, because it was made as long as it gets."""
+"""Pages that the end of a batch changes: its row keeps its place, because room for the end is reserved in it."""
 
 _SPARE_FRAMES: Final = 4
-"""For the row of the job."""
+"""Pages reserved for the row of the job."""
 
 _LOG_FRAMES: Final = 128
-"""Pages that the log holds at first: half a megabyte, and a checkpoint every forty batches or so."""
+"""Pages of the log at first: half a megabyte, with a checkpoint about every forty batches."""
 
 _LOG_HEADER: Final = 32
 _FRAME_HEADER: Final = 24
 
 _RESERVE: Final = 112
-"""Bytes by which the end of a batch may lengthen its row: the longest trace id, state, time and counts."""
+"""Most bytes by which the end of a batch lengthens its row: the longest trace id, state, time and counts."""
 
 
-# Of SQLite's own types: for any other, an enum for example, Python first looks for a registered converter.
+# Parameters have SQLite's own types: for any other, such as an enum, Python first searches for a registered converter.
 _BEGIN: Final = f"""
     INSERT OR REPLACE INTO batches (number, digest, kind, count, size, sent_at, state, checksum, reserve)
     VALUES (?, ?, ?, ?, ?, ?, 'sent', ?, zeroblob({_RESERVE}))
@@ -74,20 +74,20 @@ _END: Final = """
 
 
 class Store:
-    """An open journal file, kept for this process alone.
+    """An open journal file, locked for this process.
 
-    What is acknowledged must not get lost to a full disk, so the log gets its length in advance and is written anew
-    from its beginning, and a batch is begun only if the log has room for the end of every batch in flight. A full
-    disk then shows before a batch is sent.
+    A full disk must not lose an acknowledgement. Therefore the log is allocated in advance and reused from its
+    beginning, and a batch is begun only if the log has room for the end of every batch in flight. A full disk then
+    causes an error before a batch is sent.
 
     Single statements run in autocommit mode, so that the lock is held as briefly as possible.
 
     Args:
-        path: of the file.
-        create: whether to make it; otherwise it must be there.
+        path: the path of the file.
+        create: whether to create it; otherwise it must exist.
 
     Raises:
-        InUseError: when another upload keeps it.
+        InUseError: when another upload has locked it.
         JournalError: when it cannot be used.
     """
 
@@ -99,7 +99,7 @@ class Store:
         self._log: int | None = None
         self._highest: float = 0
         self._page: int
-        self._counted_small = 0  # rows to come that count as appended to a leaf that has room
+        self._counted_small = 0  # coming rows that count as appended to a leaf with room
         self._begun: dict[int, tuple[Any, ...]] = {}  # rows of batches in flight, up to their state
         self._run: Run | None = None
         self._never_began = False
@@ -120,23 +120,23 @@ class Store:
         self._never_began = create and not self._run
 
     def run(self) -> Run | None:
-        """Returns the job, `None` where none has been started."""
+        """Returns the job, or `None` if none has been started."""
         return self._run
 
     def counts(self) -> Mapping[BatchState, tuple[int, int]]:
-        """Returns batches and identifiers by state."""
+        """Returns the number of batches and of their identifiers by state."""
         with self._translated:
             rows = self._db.execute("SELECT state, count(*), sum(count) FROM batches GROUP BY state").fetchall()
         return {BatchState(state): (batches, identifiers) for state, batches, identifiers in rows}
 
     def entries(self) -> list[Entry]:
-        """Returns what is on record of each batch, in the order of their numbers."""
+        """Returns the entries of all batches, in the order of their numbers."""
         with self._translated:
             rows = self._db.execute(f"SELECT {COLUMNS} FROM batches ORDER BY number").fetchall()  # noqa: S608 - ours
         return [entry_of(row) for row in rows]
 
     def acknowledged(self) -> int:
-        """Returns how many batches are on record as acknowledged."""
+        """Returns how many batches are recorded as acknowledged."""
         return self.counts().get(BatchState.ACKNOWLEDGED, (0, 0))[0]
 
     def last_activity(self) -> float | None:
@@ -146,7 +146,7 @@ class Store:
         return None if moment is None else float(moment)
 
     def start(self, run: Run) -> None:
-        """Replaces what the journal holds by a job without a batch; on the disk when this returns."""
+        """Replaces the journal's content by a job without a batch; it is on the disk when this returns."""
         with self._translated:
             with transaction(self._db):
                 self._db.execute("DELETE FROM batches")
@@ -155,7 +155,7 @@ class Store:
         self.prepare()
 
     def set_marks(self, mark: str, earlier: str | None) -> None:
-        """Changes the marks of the job; on the disk when this returns."""
+        """Changes the marks of the job; they are on the disk when this returns."""
         if self._run is None:
             raise ValueError("there is no job")
         with self._translated, transaction(self._db):
@@ -163,7 +163,7 @@ class Store:
         self.prepare()
 
     def prepare(self) -> None:
-        """Puts the log into the file and gives it its length; before the first batch, and for what `sync` covers."""
+        """Checkpoints the log, allocates it and calls `sync`; must be called before the first batch."""
         with self._translated:
             if self._log is None:
                 self._log = os.open(log_of(self._path), os.O_RDWR | getattr(os, "O_BINARY", 0))
@@ -173,7 +173,7 @@ class Store:
         self.sync()
 
     def find(self, number: int) -> tuple[bytes, Entry] | None:
-        """Returns a batch's digest and entry; a new journal, which has none, is not asked."""
+        """Returns a batch's digest and entry, or `None`; does not query a journal that cannot contain it."""
         if number > self._highest:
             return None
         with self._translated:
@@ -181,18 +181,18 @@ class Store:
         return None if row is None else (row[1], entry_of(row))
 
     def has_room(self, in_flight: int) -> bool:
-        """Whether the log has room for the next batch, and for the ends of all in flight, as it is."""
+        """Whether the log already has room for the next batch and for the ends of all batches in flight."""
         return self._used + _needed(in_flight) <= self._length
 
     def begin(self, batch: Batch, digest: bytes, moment: float, *, in_flight: int, anew: bool) -> None:
-        """Records a batch before it is sent; a loss of power may lose that, which does no harm.
+        """Records a batch before it is sent; a power failure may lose the record, which does no harm.
 
         Args:
             batch: the batch.
-            digest: of its bytes.
+            digest: the digest of its bytes.
             moment: when it is begun, in seconds since 1970.
-            in_flight: other batches whose end is still to be recorded.
-            anew: whether it is another batch than the one on record: what follows that one is forgotten.
+            in_flight: number of other batches with an end that is still to be recorded.
+            anew: whether it differs from the recorded batch of this number; later batches are deleted then.
         """
         number, kind = batch.number, None if batch.kind is None else batch.kind.value
         with self._translated:
@@ -213,10 +213,10 @@ class Store:
     def end(
         self, number: int, state: BatchState, moment: float, counts: tuple[int, int, int], trace_id: str | None
     ) -> BatchState:
-        """Records what became of a batch, with what was valid, invalid and unreported; `sync` puts it on the disk.
+        """Records the outcome of a batch, with its valid, invalid and unreported counts; `sync` writes it to the disk.
 
         Returns:
-            The state that is on record: an answer that does not count its batch acknowledges nothing.
+            The recorded state: unknown instead of acknowledged if the counts do not add up to the batch.
         """
         self._used += _END_FRAMES
         begun = self._begun[number]
@@ -228,13 +228,13 @@ class Store:
         return state
 
     def sync(self) -> None:
-        """Returns when all that was recorded outlives a loss of power; another thread may record more meanwhile."""
+        """Writes all records to the disk (fsync); another thread may record more meanwhile."""
         if self._log is not None:
             with self._translated:
                 getattr(os, "fdatasync", os.fsync)(self._log)
 
     def complete(self, last: int, moment: float) -> bool:
-        """Marks the job as finished if every batch up to the last one is acknowledged, and forgets those after it."""
+        """Marks the job as finished if every batch up to the last one is acknowledged; deletes batches after it."""
         with self._translated:
             query = "SELECT count(*), coalesce(sum(count), 0) FROM batches WHERE number <= ? AND state = ?"
             ((batches, identifiers),) = self._db.execute(query, (last, BatchState.ACKNOWLEDGED))
@@ -248,7 +248,7 @@ class Store:
             return True
 
     def compact(self) -> None:
-        """Forgets the batches and gives their room back; the row of the job stays."""
+        """Deletes the batches and frees their space; the row of the job stays."""
         with self._translated:
             with transaction(self._db):
                 self._db.execute("DELETE FROM batches")
@@ -261,9 +261,9 @@ class Store:
             self.close()
 
     def close(self) -> None:
-        """Closes the file; its log is put into it, or stays next to it when the disk is full.
+        """Closes the file and checkpoints its log, which stays next to the file if the disk is full.
 
-        A journal that no upload has begun is removed.
+        It removes a journal in which no upload has begun.
         """
         log, self._log = self._log, None
         if log is not None:
@@ -281,10 +281,10 @@ class Store:
             self._lock.release()
 
     def _read(self) -> None:
-        """Reads the job and holds every row against its checksum.
+        """Reads the job and verifies the checksum of every row.
 
         Raises:
-            JournalError: when one of them is not as it was written.
+            JournalError: when a checksum does not match, or a row is missing.
         """
         with self._translated:
             jobs = self._db.execute("SELECT * FROM job").fetchall()
@@ -310,11 +310,11 @@ class Store:
         return int(pages)
 
     def _make_room(self, number: int, in_flight: int, changed: int) -> None:
-        """Makes sure that the log has room for a row and the ends of all in flight, and takes what the row may need.
+        """Ensures that the log has room for a row and the ends of all batches in flight, and reserves it for the row.
 
         Args:
-            number: of the row's batch.
-            in_flight: other batches whose end is still to be recorded.
+            number: the number of the row's batch.
+            in_flight: number of other batches with an end that is still to be recorded.
             changed: further pages that change with it.
         """
         needed = _needed(in_flight) + changed
@@ -330,14 +330,14 @@ class Store:
             self._used += _BEGIN_FRAMES + changed
 
     def _checkpoint(self) -> None:
-        """Puts the log into the file; it is then written anew from its beginning."""
+        """Copies the log into the file (a checkpoint); the log is then reused from its beginning."""
         ((busy, _, _),) = self._db.execute("PRAGMA wal_checkpoint(RESTART)")
         if busy:
             raise refused(self._path, FORMAT.what, "cannot be written: its log does not end")
         self._used = self._counted_small = 0
 
     def _lengthen(self, frames: int) -> None:
-        """Makes the log so many frames long; SQLite ignores what follows the last frame that it has written."""
+        """Extends the log to this many frames; SQLite ignores the bytes after the last frame that it has written."""
         if frames <= self._length:
             return
         descriptor = os.open(log_of(self._path), os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0))
@@ -352,5 +352,5 @@ class Store:
 
 
 def _needed(in_flight: int) -> int:
-    """Returns the pages that a batch and the ends of all in flight may change."""
+    """Returns the pages that a batch and the ends of all batches in flight may change."""
     return _BEGIN_FRAMES + (in_flight + 1) * _END_FRAMES + _SPARE_FRAMES

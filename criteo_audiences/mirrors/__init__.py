@@ -1,6 +1,6 @@
-"""Mirrors: a list is made to hold what a source does, by its changes since the last time; snapshots remember the list.
+"""Mirrors make a list equal to a source by sending only the changes; a snapshot remembers the content of the list.
 
-`mirror_contact_list(..., snapshot=path)` makes them.
+`mirror_contact_list(..., snapshot=path)` creates them.
 """
 
 import datetime as dt
@@ -35,20 +35,20 @@ __all__ = [
 
 @frozen(kw_only=True)
 class MirrorReport:
-    """What a mirror did, or after a dry run would do.
+    """What a mirror did, or, after a dry run, what it would do.
 
     Attributes:
-        added: identifiers of the source that the list was not known to hold.
-        removed: identifiers of the list that the source does not hold.
-        unchanged: identifiers that both hold, for which no call is made.
-        source: what became of the rows of the source.
-        removals: the upload that removed, which goes first; of nothing when nothing was removed.
-        additions: the upload that added.
-        uncertain: identifiers that the list may or may not hold, because a call on them failed or was not answered; the
-            next mirror sends them again.
-        notes: what to know of the list, a sentence each, such as that something else has operated on it.
-        dry_run: whether nothing was to be sent.
-        planned_calls: calls that the changes take when none is repeated.
+        added: identifiers of the source that the list was not known to contain.
+        removed: identifiers of the list that are not in the source.
+        unchanged: identifiers that are in both, for which no call is made.
+        source: the report on reading the source.
+        removals: the report of the upload that removes, which runs first; empty if nothing was removed.
+        additions: the report of the upload that adds.
+        uncertain: identifiers that the list may or may not contain, because a call with them failed or was not
+            answered; the next mirror sends them again.
+        notes: remarks on the list, a sentence each, such as that something else has operated on it.
+        dry_run: whether it was a dry run, which sends nothing.
+        planned_calls: calls that the changes take without retries.
     """
 
     added: int
@@ -64,26 +64,27 @@ class MirrorReport:
 
     @property
     def calls(self) -> int:
-        """Calls that changed the list, retries included; after a dry run those that it would take."""
+        """Calls that changed the list, including retries; after a dry run, the calls that it would take."""
         return self.planned_calls if self.dry_run else self.removals.calls + self.additions.calls
 
     @property
     def ok(self) -> bool:
-        """Whether the list now holds what the source does, as far as Criteo has acknowledged it.
+        """Whether the list now equals the source, as far as Criteo has acknowledged the changes.
 
-        A dry run, and a source whose rows break a policy of `fail_on` or `max_rejected`, are judged by the source.
+        A dry run is judged by reading the source only. A source with rows that break `fail_on` or `max_rejected` is not
+        `.ok` in any case.
         """
         return not any(self._complaints())
 
     def explain(self) -> str:
-        """Says in a sentence or two what is not as it should be; empty when everything is."""
+        """Returns a sentence or two on why the mirror is not `.ok`; an empty text if it is."""
         return " ".join(self._complaints())
 
     def raise_for_failures(self) -> None:
         """Raises when the mirror is not `.ok`.
 
         Raises:
-            UploadFailedError: with counts, codes and this report.
+            UploadFailedError: when it is not; contains counts, codes and this report.
         """
         if not self.ok:
             raise UploadFailedError(self.explain(), report=self)
@@ -116,37 +117,37 @@ class MirrorReport:
 
 
 class SnapshotState(StrEnum):
-    """How a snapshot is."""
+    """The state of a snapshot."""
 
     COMPLETE = "complete"
-    """The last mirror came to its end, and all of it was acknowledged."""
+    """The last mirror ended, and all its changes were acknowledged."""
     UNFINISHED = "unfinished"
-    """A mirror is under way or was cut short, or a call of it was not answered; the next one goes on from there."""
+    """A mirror is under way or was interrupted, or a call of it was not answered; the next one continues from there."""
     DAMAGED = "damaged"
 
 
 SUFFIX = ".snapshot"
-"""Of the files that the command line makes."""
+"""The suffix of the snapshots that the command line creates."""
 
 
 @frozen(kw_only=True)
 class SnapshotSummary:
-    """What a snapshot holds, in words and counts.
+    """A summary of a snapshot.
 
     Attributes:
-        path: of its file.
-        state: how it is.
-        service: the service's name; empty where that cannot be read, as all that follows.
-        host: of the API.
+        path: the path of its file.
+        state: its state.
+        service: the service's name; this and the attributes below are empty if the snapshot cannot be read.
+        host: the host of the API.
         segment_id: the list.
         identifier_type: the kind of identifier.
-        hash: how they are hashed; `None` for identifiers in clear.
-        baseline: what the first mirror assumed of the list.
-        identifiers: how many it holds.
-        uncertain: how many of them the list may or may not hold.
-        generation: how often it was written.
-        written: when, in UTC.
-        size: bytes of its file.
+        hash: how the identifiers are hashed; `None` for identifiers in clear.
+        baseline: what the first mirror assumed about the list.
+        identifiers: number of identifiers in it.
+        uncertain: how many of them the list may or may not contain.
+        generation: number of the version; each new version has a higher one.
+        written: when it was written, in UTC.
+        size: bytes of its file; always set.
     """
 
     path: Path
@@ -165,10 +166,10 @@ class SnapshotSummary:
 
 
 def describe_snapshot(path: Path) -> SnapshotSummary:
-    """Says what a snapshot holds; its rows are held against their checksum, and not shown.
+    """Returns a summary of a snapshot, after its checksum has been verified; it shows no identifier.
 
     Raises:
-        SnapshotError: when there is none, or it is damaged or none of ours.
+        SnapshotError: when it does not exist, is damaged or no snapshot.
     """
     facts = read_facts(path)
     mirrored = facts.mirrored
@@ -191,16 +192,16 @@ def describe_snapshot(path: Path) -> SnapshotSummary:
 
 
 def snapshot_directory() -> Path | None:
-    """Returns where the command line keeps snapshots; `None` for a user without a home directory."""
+    """Returns the directory in which the command line keeps snapshots; `None` for a user without a home directory."""
     journals = state_directory()
     return None if journals is None else journals.with_name("snapshots")
 
 
 def list_snapshots(directory: Path) -> list[SnapshotSummary]:
-    """Describes the snapshots in a directory, by name; a damaged one is among them, other files are not.
+    """Returns summaries of the snapshots in a directory, sorted by name, including damaged ones; ignores other files.
 
     Args:
-        directory: where to look, not below it; one that does not exist has none.
+        directory: the directory, without those below it; if it does not exist, the result is empty.
 
     Raises:
         SnapshotError: when the directory cannot be read.
@@ -216,12 +217,12 @@ def list_snapshots(directory: Path) -> list[SnapshotSummary]:
 
 
 def remove_snapshot(path: Path) -> None:
-    """Removes a snapshot, with the changes and journals of a mirror that was cut short.
+    """Removes a snapshot, with the changes and journals of a mirror that was interrupted.
 
-    The next mirror of its list needs a baseline then. What does not say that it is a snapshot is left as it is.
+    The next mirror of its list then needs a baseline. A file that is no snapshot is not removed.
 
     Raises:
-        SnapshotError: when there is none, it is none of ours, or a mirror is using it.
+        SnapshotError: when it does not exist, is no snapshot, or a mirror is using it.
     """
     from criteo_audiences.mirrors.snapshot import discard  # noqa: PLC0415 - describing needs no engine
 
@@ -231,22 +232,22 @@ def remove_snapshot(path: Path) -> None:
 def forget(
     path: Path, identifiers: Sequence[str], *, now: Callable[[], float] = time.time, journals: Path | None = None
 ) -> int:
-    """Takes identifiers out of a snapshot, so that nothing of a person stays in it.
+    """Removes identifiers from a snapshot, so that no data of a person stay in it.
 
-    What a mirror that was cut short has left is carried on first. The list itself is not changed: remove the
-    identifiers from it before, since the next mirror will not.
+    It first applies the acknowledged changes of a mirror that was interrupted. It does not change the list itself:
+    remove the identifiers from the list before, since the next mirror will not.
 
     Args:
-        path: of the snapshot.
-        identifiers: in every form in which they may have been sent: normalized in clear, and digests in lower case.
+        path: the path of the snapshot.
+        identifiers: every form in which they may have been sent: normalized in clear, and digests in lower case.
         now: the clock, seconds since 1970.
         journals: the directory of the mirror's journals (default: the snapshot's own).
 
     Returns:
-        How many it held.
+        How many of them the snapshot contained.
 
     Raises:
-        SnapshotError: when there is none, it is in use, damaged, or not the newest one of its list.
+        SnapshotError: when it does not exist, is in use, damaged, or not the newest snapshot of its list.
         JournalError: when a register or a journal cannot be used.
     """
     from criteo_audiences.mirrors.snapshot import opened  # noqa: PLC0415 - describing needs no engine

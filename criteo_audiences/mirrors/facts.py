@@ -1,7 +1,7 @@
-"""What a snapshot says of itself, whether it is the right one, and the sealed file that it is in.
+"""The facts about a snapshot, checks that it is the right one, and its file format (a sealed file).
 
-That is a Parquet file with a note of what it is and a checksum of all its bytes. Both stand in the footer (Parquet's
-key-value metadata), so that it is one file, and a Parquet file still.
+A sealed file is a Parquet file with a note of what it is, and a checksum of all its bytes. Both are in the footer
+(Parquet's key-value metadata), so that it remains a single, regular Parquet file.
 """
 
 import datetime as dt
@@ -23,7 +23,7 @@ from criteo_audiences.errors import SnapshotError
 from criteo_audiences.journals.sqlite_file import objection_to_file, objection_to_place
 
 FORMAT: Final = 1
-"""Version of what is written; a file of a later one is not read."""
+"""Version of the format; a file with a later version is refused."""
 
 _MAGIC: Final = b"PAR1"
 _PREFIX: Final = "criteo-audiences:"
@@ -34,20 +34,20 @@ _PIECE: Final = 1 << 20
 _PRIVATE: Final = 0o600
 
 SNAPSHOT_LOST: Final = "remove it and mirror once with a baseline (--baseline unknown)"
-"""What helps where a snapshot cannot be used."""
+"""Advice for a snapshot that cannot be used."""
 
 _CHANGES_LOST: Final = "remove it and the snapshot, and mirror once with a baseline (--baseline unknown)"
-"""What helps where nobody knows how far changes were sent; while there is a snapshot, a baseline is refused."""
+"""Advice if it is unknown which changes were sent; the snapshot must go, too, because it excludes a baseline."""
 
 
 def note_of(facts: Mapping[str, Any]) -> str:
-    """Returns the text to write into a file's footer: facts, and room for the checksum that `seal` fills in."""
+    """Returns the text for a file's footer: the facts, and a placeholder for the checksum that `seal` fills in."""
     text = json.dumps({"format": FORMAT, **facts})
     return f"{_PREFIX}{_BLANK}:{len(text):06d}:{text}"
 
 
 def seal(path: Path) -> None:
-    """Completes a file that holds a `note_of`: checksum, mode, and all of it on the disk.
+    """Completes a file with a `note_of` in its footer: sets its mode, writes its checksum, and calls fsync.
 
     Raises:
         OSError: when it cannot be written.
@@ -63,7 +63,7 @@ def seal(path: Path) -> None:
 
 
 def publish(path: Path, target: Path) -> None:
-    """Gives a sealed file its name, in one step that outlives a loss of power.
+    """Gives a sealed file its final name, atomically and so that it survives a power failure.
 
     Raises:
         OSError: when it cannot be moved.
@@ -78,10 +78,10 @@ def publish(path: Path, target: Path) -> None:
 
 
 def read_note(path: Path, what: str = "snapshot") -> dict[str, Any] | None:
-    """Returns what a file says of itself, once it has been held against its checksum; `None` when there is none.
+    """Returns the note in a file's footer, after its checksum has been verified; `None` if there is no file.
 
     Raises:
-        SnapshotError: when it is damaged, none of ours, of a later release, or not to be trusted.
+        SnapshotError: when the file is damaged, not ours, of a later release, or not to be trusted.
     """
     with _opened(path, what) as file:
         if file is None:
@@ -96,7 +96,7 @@ def read_note(path: Path, what: str = "snapshot") -> dict[str, Any] | None:
 
 
 def is_sealed(path: Path) -> bool:
-    """Returns whether a file says that it is of ours, whatever state it is in."""
+    """Returns whether a file has our note in its footer; does not verify its checksum."""
     try:
         with _opened(path, "snapshot") as file:
             return file is not None and bool(_found(file, path))
@@ -130,10 +130,10 @@ def _opened(path: Path, what: str) -> Iterator[BinaryIO | None]:
 
 
 def _found(file: BinaryIO, path: Path, what: str = "snapshot") -> tuple[int, dict[str, Any]]:
-    """Returns where the checksum stands, and the note.
+    """Returns the position of the checksum in a file, and the note.
 
     Raises:
-        SnapshotError: when there is none.
+        SnapshotError: when the file contains none, or the note is damaged.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
@@ -160,7 +160,7 @@ def _found(file: BinaryIO, path: Path, what: str = "snapshot") -> tuple[int, dic
 
 
 def _checksum(file: BinaryIO, place: int) -> bytes:
-    """Returns the checksum of a file in which none is written yet; it is for accidents, not against people."""
+    """Returns the checksum of a file, computed with the placeholder in its place; it detects accidents, not attacks."""
     checksum = xxh3_128()
     file.seek(0)
     left = place
@@ -183,7 +183,7 @@ def _refused(path: Path, what: str, claim: str) -> SnapshotError:
 
 
 _CLOCK_TOLERANCE: Final = 60.0
-"""Seconds by which two machines' clocks, or one that is being set right, may differ."""
+"""Seconds by which the clocks of two machines may differ, or one clock when it is corrected."""
 
 
 def _lowered(host: str) -> str:
@@ -192,14 +192,14 @@ def _lowered(host: str) -> str:
 
 @frozen(kw_only=True)
 class MirroredList:
-    """The list of a snapshot, and how its identifiers are sent: another value makes it another snapshot.
+    """The list of a snapshot, and how its identifiers are sent; if any value differs, another snapshot is needed.
 
     Attributes:
-        service: its name, as a word.
-        host: of the API.
+        service: the service's name, such as `retail-media`.
+        host: the host of the API.
         segment_id: the list.
         identifier_type: the kind of identifier.
-        hash: how they are hashed; `None` sends them in clear.
+        hash: how the identifiers are hashed; `None` sends them in clear.
     """
 
     service: str
@@ -210,11 +210,11 @@ class MirroredList:
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """The key under which a register notes the list."""
+        """The key of the list in a register."""
         return self.service, self.host, self.segment_id
 
     def differences(self, other: "MirroredList") -> Iterator[str]:
-        """Yields how another list differs, as "this, not that"."""
+        """Yields the differences to another list, each as "this, not that"."""
         if (self.service, self.segment_id) != (other.service, other.segment_id):
             yield f"segment {self.segment_id} of {self.service}, not {other.segment_id} of {other.service}"
         for name in ("host", "identifier_type", "hash"):
@@ -225,18 +225,18 @@ class MirroredList:
 
 @frozen(kw_only=True)
 class Facts:
-    """What a snapshot says of itself.
+    """The facts about a snapshot, from its note.
 
     Attributes:
-        mirrored: of which list it is.
-        baseline: what the first mirror assumed of the list.
-        identifiers: how many it holds, those that are uncertain included.
-        uncertain: how many of them the list may or may not hold, because a call on them was not answered.
-        generation: grows with each writing, so that an older copy is recognized.
-        token: names this version.
-        marks: what registers may have as the last operation on the list if nothing else has operated on it since.
-        after: the token of the changes that led to it; `None` for a first one.
-        written: when, in seconds since 1970.
+        mirrored: the list of the snapshot.
+        baseline: what the first mirror assumed about the list.
+        identifiers: number of identifiers in it, including uncertain ones.
+        uncertain: how many of them the list may or may not contain, because a call with them was not answered.
+        generation: grows with each version, so that an older copy is recognized.
+        token: the id of this version.
+        marks: marks that registers may have for the list if nothing else has operated on it since.
+        after: the token of the changes that led to it; `None` for a first snapshot.
+        written: when it was written, in seconds since 1970.
     """
 
     mirrored: MirroredList
@@ -251,7 +251,7 @@ class Facts:
 
     @property
     def name(self) -> str:
-        """The name under which a register notes this version of the snapshot."""
+        """The name of this version of the snapshot in a register."""
         return f"{self.generation}-{self.token}"
 
     @property
@@ -265,10 +265,10 @@ class Facts:
 
     @classmethod
     def from_note(cls, note: Mapping[str, Any], path: Path) -> Self:
-        """Reads what `to_note` returned.
+        """Returns the facts from a note of `to_note`.
 
         Raises:
-            SnapshotError: when it is not of a snapshot, or something is missing.
+            SnapshotError: when it is no note of a snapshot, or something is missing.
         """
         try:
             values = {each.name: note[each.name] for each in fields(cls)}
@@ -279,10 +279,10 @@ class Facts:
             raise SnapshotError(f"The snapshot {path} is damaged: {SNAPSHOT_LOST}.") from None
 
     def require_usable(self, path: Path, wanted: MirroredList, now: float) -> None:
-        """Refuses a snapshot of something else, and one that was written in the future.
+        """Refuses a snapshot of another list, or with a date in the future.
 
         Raises:
-            SnapshotError: with what is different.
+            SnapshotError: when it is such a snapshot; names the difference.
         """
         if differences := list(self.mirrored.differences(wanted)):
             raise SnapshotError(
@@ -295,14 +295,14 @@ class Facts:
             )
 
     def require_newest(self, path: Path, known: str | None) -> None:
-        """Refuses a snapshot when a register knows a newer one of the list.
+        """Refuses a snapshot if a register knows a newer one of the list.
 
         Args:
-            path: of the snapshot, for the message.
-            known: the name of the newest one that the register knows.
+            path: the path of the snapshot, for the message.
+            known: the name of the newest snapshot that the register knows.
 
         Raises:
-            SnapshotError: when this is an older copy, or another run's.
+            SnapshotError: when this is an older copy, or from another run.
         """
         if known is None:
             return
@@ -325,12 +325,12 @@ class Facts:
 
 @frozen(kw_only=True)
 class Intent:
-    """What a file of changes says of itself: what a mirror is about to send.
+    """The facts about a file of changes, which contains what a mirror is about to send.
 
     Attributes:
-        of: the token of the snapshot it changes.
-        generation: the one after that snapshot's.
-        token: names it, also in the registers.
+        of: the token of the snapshot that the changes apply to.
+        generation: the generation after that snapshot's.
+        token: the id of the changes, also in the registers.
         journals: the directory of the two uploads' journals.
     """
 
@@ -341,7 +341,7 @@ class Intent:
 
     @property
     def name(self) -> str:
-        """The name under which a register notes these changes."""
+        """The name of these changes in a register."""
         return f"{self.generation}-{self.token}"
 
     def to_note(self) -> dict[str, Any]:
@@ -350,7 +350,7 @@ class Intent:
 
     @classmethod
     def from_note(cls, note: Mapping[str, Any], path: Path) -> Self:
-        """Reads what `to_note` returned.
+        """Returns the facts from a note of `to_note`.
 
         Raises:
             SnapshotError: when something is missing.
@@ -362,10 +362,10 @@ class Intent:
 
 
 def read_facts(path: Path) -> Facts:
-    """Returns what a snapshot says of itself, once it has been held against its checksum.
+    """Returns the facts about a snapshot, after its checksum has been verified.
 
     Raises:
-        SnapshotError: when there is none, or it is damaged, none of ours or of a newer release.
+        SnapshotError: when it does not exist, is damaged, no snapshot or of a newer release.
     """
     note = read_note(path)
     if note is None:
@@ -374,11 +374,11 @@ def read_facts(path: Path) -> Facts:
 
 
 def generation_of(name: str | None) -> int:
-    """Returns the generation in a name, 0 without one."""
+    """Returns the generation in a name, or 0 without one."""
     number = (name or "").partition("-")[0]
     return int(number) if number.isdigit() else 0
 
 
 def changes_of(path: Path) -> Path:
-    """Returns where the changes of a snapshot are while they are sent."""
+    """Returns the path of the file of changes of a snapshot, which exists while they are sent."""
     return path.with_name(f"{path.name}.changes")

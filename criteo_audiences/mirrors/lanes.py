@@ -1,4 +1,4 @@
-"""The lanes of a mirror: one reads the source and sends nothing, the other reads the changes and sends them."""
+"""The lanes of a mirror: one reads a source of values for comparison, the other reads the changes to send."""
 
 import threading
 from collections.abc import Generator, Mapping, Sequence
@@ -33,16 +33,16 @@ _LABEL: Final = "the file of changes"
 
 @frozen(kw_only=True)
 class Changes:
-    """Changes of one operation, and how they are sent.
+    """The additions or the removals in a file of changes, and how they are sent.
 
     Attributes:
-        path: of the file.
-        removes: whether to read the removals, or the additions.
-        kind: of the identifiers.
+        path: the path of the file.
+        removes: whether to read the removals; otherwise the additions.
+        kind: the kind of the identifiers.
         algorithm: how they are hashed.
         batch_size: identifiers per batch.
         max_body_bytes: bytes of identifiers per batch.
-        memory_limit: of the engine.
+        memory_limit: the engine's memory limit.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class Changes:
 
 
 class ChangeReader:
-    """One pass over the changes of one operation.
+    """One pass over the additions or the removals.
 
     Args:
         changes: what to read.
@@ -64,7 +64,7 @@ class ChangeReader:
     def __init__(self, changes: Changes) -> None:
         self._changes = changes
         self._engine: Any = None
-        self._closing = threading.Lock()  # the engine must not be closed while it is interrupted
+        self._closing = threading.Lock()  # held while the engine is closed or interrupted
 
     def interrupt(self) -> None:
         """Stops the reading in progress; may be called from another thread."""
@@ -107,19 +107,19 @@ class ChangeReader:
 
 
 _AT_ONCE: Final = 5_000
-"""Values that the engine takes in one step, during which the event loop must wait."""
+"""Values passed to the engine in one step; their conversion blocks the event loop (the GIL), even from a thread."""
 
 
 class ComparedValues(Lane):
-    """Takes values from an iterable, in clear, and compares them once the iterable has ended.
+    """Reads values from an iterable, in clear, and compares them once the iterable has ended.
 
     Args:
         source: an iterable or async iterable.
-        options: the caller's choices, but for the hash: the engine hashes.
+        options: the caller's choices except `hash`, because the engine hashes.
         rejects: receives the rejected values.
         selection: how the identifiers are sent.
-        compare: takes the engine that holds them.
-        places: files and directories that it needs.
+        compare: called with the engine that contains the values.
+        places: files and directories that `compare` needs.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class ComparedValues(Lane):
         return await self._values.refused_rows(refused)
 
     async def run(self, deliver: Deliver) -> None:
-        """Reads to the end of the source; delivers nothing."""
+        """Reads the source to its end and compares it; delivers nothing."""
         del deliver
         selection = self._selection
         with workspace() as directory, translated("the values", has_sql=False):
@@ -197,11 +197,11 @@ class ComparedValues(Lane):
 
 
 class ChangeLane(Lane):
-    """Sends the changes of one operation, which a file of ours holds.
+    """Reads additions or removals from a file of changes and delivers them as batches.
 
     Args:
-        changes: what to send.
-        count: how many there are.
+        changes: the changes to send.
+        count: their number.
     """
 
     def __init__(self, changes: Changes, count: int) -> None:
@@ -232,10 +232,10 @@ class ChangeLane(Lane):
                     await deliver(batch)
 
     def count_rest(self) -> None:
-        """Counts what was not read: it was to be sent all the same."""
+        """Counts changes that were not read as well, because they were to be sent."""
         self._rows.read = self._count
 
     async def refused_rows(self, refused: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
-        """Returns nothing: a change has no row."""
+        """Returns no rows, because a change has no row in a source."""
         del refused
         return ()

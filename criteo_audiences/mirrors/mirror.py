@@ -1,4 +1,4 @@
-"""Mirrors a source to a contact list: diff, guard, a look at the segment, removals, additions."""
+"""Mirrors a source to a contact list: comparison, guard, check of the segment, removals, additions."""
 
 import math
 from collections.abc import Awaitable, Callable
@@ -40,7 +40,7 @@ _SENDING: Final = (
     "on_progress",
     "memory_limit",
 )
-"""The keywords that the two uploads of the changes take."""
+"""The keywords that apply to the two uploads of the changes."""
 
 _LEAST: Final = 0.001
 
@@ -54,16 +54,16 @@ async def mirror(
     quota_wait: QuotaWait,
     slots: Slots,
 ) -> MirrorReport:
-    """Makes a list hold what a source does; see a service's `mirror_contact_list`.
+    """Makes a list equal to a source; see a service's `mirror_contact_list`.
 
     Args:
         amend: makes the calls.
         destination: the contact list.
-        source: what it shall hold.
+        source: the content that the list is to have.
         settings: the caller's choices.
-        look: looks at the contact list, and raises when the mirror cannot be meant for it.
-        quota_wait: says how long the quota makes so many calls wait.
-        slots: those of the client, which its uploads share.
+        look: checks the contact list, and raises if the mirror cannot be meant for it.
+        quota_wait: returns how long a number of calls must wait for the quota.
+        slots: the client's slots, which its uploads share.
     """
     options = settings.options
     selection = options.selections[0]
@@ -111,14 +111,14 @@ class _Mirror:
         amend: makes the calls.
         destination: the contact list.
         settings: the caller's choices.
-        quota_wait: says how long the quota makes so many calls wait.
-        slots: those of the client.
+        quota_wait: returns how long a number of calls must wait for the quota.
+        slots: the client's slots.
         selection: the kind of identifier and how it is sent.
-        snapshot: what the list holds, open.
-        ends_at: when nothing more may be sent, on the loop's clock.
-        facts: of the snapshot, or of the first one that is to be written.
-        intent: of the changes that the comparison finds.
-        difference: what it has found; `None` as long as it has not.
+        snapshot: the open snapshot of the list.
+        ends_at: the time after which nothing more may be sent, on the event loop's clock.
+        facts: the facts about the snapshot, or about the first one that is to be written.
+        intent: the facts about the changes that the comparison will find.
+        difference: the result of the comparison; `None` before it.
     """
 
     amend: Amend
@@ -134,7 +134,7 @@ class _Mirror:
     difference: Difference | None = None
 
     async def run(self, source: object, look: Callable[[], Awaitable[None]] | None) -> MirrorReport:
-        """Mirrors the source; until every check has passed, nothing is written and no list is changed."""
+        """Mirrors the source; writes nothing and changes no list before every check has passed."""
         settings, snapshot = self.settings, self.snapshot
         is_first = snapshot.facts is None
         is_known = bool(await to_thread.run_sync(snapshot.registers.snapshots))
@@ -165,17 +165,17 @@ class _Mirror:
         return await self._change(difference, read) if changes else self._report(difference, read)
 
     def _require_in_time(self, difference: Difference) -> None:
-        """Warns of changes that the quota makes late for a computation; refuses them where that is their deadline.
+        """Warns if the quota delays the changes beyond Criteo's next computation; refuses them if it is their deadline.
 
         Raises:
-            WindowMissedError: when it does.
+            WindowMissedError: when the computation is the deadline and would be missed.
         """
         options = self.settings.options
         calls = sum(math.ceil(count / options.batch_size) for count in (difference.removed, difference.added))
         WindowCheck(self.quota_wait, is_deadline=options.deadline == NEXT_WINDOW).make(calls)
 
     def compare(self, engine: Any, selection: Selection) -> int:
-        """Compares the prepared rows with the snapshot, and writes down what that finds, in the reading thread."""
+        """Compares the prepared rows with the snapshot, and stores the changes; runs in the reading thread."""
         found = comparison.compare(engine, selection, self.snapshot.relation(engine))
         if self._assumes:
             rows, count = comparison.all_wanted(engine, selection)
@@ -191,11 +191,11 @@ class _Mirror:
 
     @property
     def _assumes(self) -> bool:
-        """Whether the list is said to hold the source already."""
+        """Whether the caller has said that the list already equals the source."""
         return self.settings.baseline is Baseline.ASSUME_CURRENT
 
     def _write_first(self) -> None:
-        """Writes the first snapshot: of what the list is said to hold, or of nothing yet."""
+        """Writes the first snapshot: with the content that the caller has said the list has, or empty."""
         if self._assumes:
             self.snapshot.replace(self.snapshot.target("found"), self.facts)
         else:
@@ -203,12 +203,12 @@ class _Mirror:
         self.snapshot.settle(self.facts)
 
     async def _change(self, difference: Difference, read: UploadReport) -> MirrorReport:
-        """Sends the changes, and carries what was acknowledged into the snapshot however that ends."""
+        """Sends the changes, and then applies the acknowledged ones to the snapshot, even after an error."""
         snapshot = self.snapshot
         await to_thread.run_sync(snapshot.begin, snapshot.target("found"), self.intent)
         try:
             removals = await self._send(Operation.REMOVE, difference.removed)
-            if removals.failures and not removals.valid:  # nor would an addition arrive
+            if removals.failures and not removals.valid:  # additions would fail as well
                 additions = UploadReport(read=difference.added, pending=difference.added)
             else:
                 additions = await self._send(Operation.ADD, difference.added)
@@ -218,9 +218,9 @@ class _Mirror:
         return self._report(difference, read, removals, additions)
 
     async def _read(self, source: object) -> UploadReport:
-        """Reads the source and compares it, without a call."""
+        """Reads the source and compares it; makes no call."""
         keywords = {**self.settings.upload, "dry_run": True, "dedupe": True}
-        if self.settings.options.deadline == NEXT_WINDOW:  # which the changes must meet, not the whole source
+        if self.settings.options.deadline == NEXT_WINDOW:  # a deadline for the changes, not for the whole source
             del keywords["deadline"]
         options = Options(**keywords)
         table = as_table(source, options.selections[0].columns, hive_partitioning=options.hive_partitioning)
@@ -238,7 +238,7 @@ class _Mirror:
         return await upload_lane(self.amend, self.destination, lane, options, None, rejects, source)
 
     async def _send(self, operation: Operation, count: int) -> UploadReport:
-        """Sends the changes of one operation."""
+        """Sends the additions or the removals."""
         if not count:
             return UploadReport(allow_empty=True)
         chosen = {name: value for name, value in self.settings.upload.items() if name in _SENDING}
@@ -288,10 +288,10 @@ class _Mirror:
 
 
 def _require_no_table(options: Options) -> None:
-    """Refuses options that are about tables.
+    """Refuses options that are for tables only.
 
     Raises:
-        ConfigurationError: naming the option.
+        ConfigurationError: when such an option is set; names the option.
     """
     for option in ("column", "region_column", "where", "skip_rows", "encoding"):
         if getattr(options, option) is not None:

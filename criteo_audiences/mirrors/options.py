@@ -1,4 +1,4 @@
-"""What a caller may choose about a mirror, and the guard that judges its numbers before the first call; pure."""
+"""The options of a mirror, and the guard that checks its numbers before the first call; without I/O."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -91,11 +91,11 @@ class MirrorSettings:
 
     Attributes:
         snapshot: path of the snapshot.
-        baseline: what a first mirror assumes.
+        baseline: what a first mirror assumes about the list.
         max_removals: share of the snapshot that may be removed.
         journals: directory of the journals; `None` for the snapshot's own.
         upload: the keywords of its uploads.
-        options: the same, checked.
+        options: the same keywords, checked.
     """
 
     snapshot: Path = field(converter=_snapshot)
@@ -133,16 +133,16 @@ class MirrorSettings:
 
 
 def require_baseline(path: Path, baseline: Baseline | None, *, exists: bool, is_known: bool) -> None:
-    """Demands a baseline for a first mirror, and for no other.
+    """Requires a baseline for a first mirror, and refuses it for any other.
 
     Args:
-        path: of the snapshot.
-        baseline: what the caller assumes of the list.
-        exists: whether there is a snapshot.
-        is_known: whether a register knows that there was one.
+        path: the path of the snapshot.
+        baseline: what the caller assumes about the list.
+        exists: whether the snapshot exists.
+        is_known: whether a register knows an earlier snapshot of the list.
 
     Raises:
-        ConfigurationError: saying what to give or to leave out.
+        ConfigurationError: when it is missing or not allowed; says what to give or to leave out.
     """
     if exists and baseline is not None:
         raise ConfigurationError(
@@ -164,17 +164,17 @@ def require_baseline(path: Path, baseline: Baseline | None, *, exists: bool, is_
 def require_harmless(
     difference: Difference, source: UploadReport, *, held: int, max_removals: float, allow_empty: bool
 ) -> None:
-    """Refuses a mirror that would remove more than it may, as a failed query or a wrong file makes it.
+    """Refuses a mirror that would remove too much, for example because of a failed query or a wrong file.
 
     Args:
-        difference: what it would do.
-        source: what was read.
-        held: identifiers of the snapshot.
+        difference: the changes that it would make.
+        source: the report on reading the source.
+        held: number of identifiers in the snapshot.
         max_removals: share of them that may be removed.
         allow_empty: whether the source may be empty.
 
     Raises:
-        MirrorRefusedError: with the numbers.
+        MirrorRefusedError: when it is refused; contains the numbers.
     """
     reason = None
     if not difference.added + difference.unchanged and not allow_empty:

@@ -1,4 +1,4 @@
-"""What the registers know of a list: who operated on it last, and which snapshot is its newest."""
+"""Asks registers about a list: which operation on it was the last, and which snapshot is the newest."""
 
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -13,10 +13,10 @@ Place = tuple[str, str, str]
 
 @frozen
 class Registers:
-    """The registers of some directories, and that of the user's state directory.
+    """The registers of some directories, and the register of the user's state directory.
 
     Attributes:
-        directories: of a snapshot, and of journals.
+        directories: the directories of a snapshot and of journals.
         place: the list.
     """
 
@@ -33,7 +33,7 @@ class Registers:
         return [name for name in (*found, self._witness.snapshot(*self.place)) if name]
 
     def is_disturbed(self, mine: Collection[str]) -> bool:
-        """Returns whether something else has operated on the list than what left these marks.
+        """Returns whether the last mark in some register is none of these, so that something else has operated.
 
         Raises:
             JournalError: when a register cannot be used.
@@ -41,7 +41,7 @@ class Registers:
         return any(mark is not None and mark not in mine for mark in self._marks())
 
     def knows_any_of(self, marks: Collection[str]) -> bool:
-        """Returns whether the last mark in some register is one of these, and in no register another one.
+        """Returns whether the registers' last marks are all among these, and at least one register has a mark.
 
         Raises:
             JournalError: when a register cannot be used.
@@ -50,18 +50,18 @@ class Registers:
         return bool(found) and found <= set(marks)
 
     def note(self, name: str, mark: str, mine: Iterable[str]) -> bool:
-        """Notes the newest snapshot everywhere, and the last operation where nothing else has operated on the list.
+        """Records the newest snapshot in all registers, and the mirror's mark in those without a foreign mark.
 
         Args:
-            name: of the snapshot.
-            mark: what the mirror leaves.
+            name: the name of the snapshot.
+            mark: the mirror's mark.
             mine: the marks of its own uploads.
 
         Returns:
             Whether nothing else has operated on the list meanwhile.
 
         Raises:
-            JournalError: when it cannot be written down.
+            JournalError: when a register cannot be written.
         """
         own = {None, mark, *mine}
         undisturbed = True
@@ -80,10 +80,10 @@ class Registers:
         return undisturbed
 
     def note_newest(self, name: str) -> None:
-        """Notes the newest snapshot everywhere, whatever has operated on the list.
+        """Records the newest snapshot in all registers, whatever has operated on the list.
 
         Raises:
-            JournalError: when it cannot be written down.
+            JournalError: when a register cannot be written.
         """
         for directory in self.directories:
             with JournalDirectory(directory) as register:

@@ -1,12 +1,12 @@
-"""The snapshot of a list while a mirror has it open: what the list holds as far as Criteo has acknowledged it.
+"""Opens and updates the snapshot of a list: the content of the list as far as Criteo has acknowledged it.
 
 ```
-crm.snapshot           the newest one; replaced as a whole, never changed
-crm.snapshot.changes   what a mirror is about to send; there only while it sends, and after it was killed
-crm.snapshot.*.journal what became of that
+crm.snapshot           the newest snapshot; replaced as a whole, never changed
+crm.snapshot.changes   the changes that a mirror is about to send; exists while it sends, and after it was killed
+crm.snapshot.*.journal which of these changes were acknowledged
 ```
 
-What was acknowledged of the changes is carried into the next snapshot: at the end of a mirror, or before the next one.
+Acknowledged changes are applied to the snapshot at the end of a mirror, or, if it was killed, before the next one.
 """
 
 import os
@@ -54,7 +54,7 @@ _STATES: Final = {
     BatchState.UNKNOWN: comparison.MAYBE_DONE,
 }
 _MOST_MARKS: Final = 8
-"""Those of a mirror that was killed, and of the one before."""
+"""Most marks to keep: enough for those of a mirror that was killed, and of the mirror before it."""
 
 DISTURBED: Final = (
     "Something else has operated on the list (an upload or a clear): it may hold more, or less, than the snapshot says."
@@ -62,7 +62,7 @@ DISTURBED: Final = (
 
 
 def journal_path(path: Path, directory: Path, operation: Operation) -> Path:
-    """Returns where the journal of one of a mirror's two uploads is."""
+    """Returns the path of the journal of one of a mirror's two uploads."""
     return directory / f"{path.name}.{operation.value}.journal"
 
 
@@ -71,17 +71,17 @@ class Snapshot:
     """An open snapshot; its methods block.
 
     Attributes:
-        path: of its file.
-        mirrored: of which list it is.
-        registers: what else is known of the list.
+        path: the path of its file.
+        mirrored: the list of the snapshot.
+        registers: the registers that know the list.
         journals: the directory of the journals.
-        scratch: a directory of its own, next to the file.
+        scratch: a temporary directory next to the file.
         now: the clock, seconds since 1970.
-        memory_limit: of the engine.
-        threads: of the engine.
-        facts: what it says of itself; `None` as long as there is none.
-        file: holds its rows; `None` as long as there is none.
-        notes: what a caller should know of it, a sentence each.
+        memory_limit: the engine's memory limit.
+        threads: the engine's threads.
+        facts: the facts about it; `None` while there is no snapshot.
+        file: the file with its rows; `None` while there is no snapshot.
+        notes: remarks for the caller, a sentence each.
     """
 
     path: Path
@@ -97,18 +97,18 @@ class Snapshot:
     notes: list[str] = field(factory=list)
 
     def relation(self, engine: Any) -> str:
-        """Returns its rows, for an engine."""
+        """Returns the SQL that reads its rows, for an engine."""
         if self.file is None:
             return comparison.EMPTY_SNAPSHOT
         return comparison.relation(literal_path(self.file, workspace_of(engine)))
 
     @property
     def places(self) -> tuple[Path, ...]:
-        """What an engine needs that compares rows with it."""
+        """The files and directories that an engine needs to compare rows with it."""
         return (self.scratch,) if self.file is None else (self.scratch, self.file)
 
     def target(self, name: str) -> Path:
-        """Returns where to write a file before it gets its own name."""
+        """Returns the path at which to write a file before it gets its final name."""
         return self.scratch / name
 
     def first(self, baseline: str) -> Facts:
@@ -118,7 +118,7 @@ class Snapshot:
         return evolve(facts, marks=(facts.token,))
 
     def intent(self, facts: Facts) -> Intent:
-        """Returns the note for a file with changes to a snapshot."""
+        """Returns the facts about a file with changes to a snapshot."""
         return Intent(of=facts.token, generation=facts.generation + 1, journals=str(self.journals.absolute()))
 
     def replace(self, file: Path, facts: Facts) -> None:
@@ -133,36 +133,36 @@ class Snapshot:
         self.facts, self.file = facts, self.path
 
     def write_empty(self, facts: Facts) -> None:
-        """Makes a first snapshot, which holds nothing."""
+        """Writes an empty first snapshot."""
         file = self.target("snapshot")
         with self._engine() as engine:
             comparison.store(engine, comparison.EMPTY_ROWS, file, note_of(facts.to_note()))
         self.replace(file, facts)
 
     def settle(self, facts: Facts) -> None:
-        """Notes in the registers that this is the newest one."""
+        """Records in the registers that this is the newest snapshot."""
         if not self.registers.note(facts.name, facts.token, facts.marks):
             self.notes.append(DISTURBED)
 
     def begin(self, file: Path, intent: Intent) -> None:
-        """Puts changes on record before the first of them is sent.
+        """Stores the changes before the first of them is sent.
 
         Raises:
             SnapshotError: when they cannot be written.
-            JournalError: when the register cannot.
+            JournalError: when a register cannot be written.
         """
         marks = self._require_facts().marks
-        self._remove_journals(self.journals)  # of an earlier mirror that was killed while it cleaned up
+        self._remove_journals(self.journals)  # from an earlier mirror that was killed while it cleaned up
         with self._translated():
             seal(file)
             publish(file, changes_of(self.path))
         self.registers.note(intent.name, intent.token, marks)
 
     def carry_on(self, *, keep: bool = True) -> None:
-        """Carries what was acknowledged of the changes into the snapshot, where there are changes.
+        """Applies the acknowledged changes to the snapshot, if there is a file of changes.
 
         Args:
-            keep: whether to replace the file; otherwise the result is in the scratch directory only.
+            keep: whether to replace the snapshot's file; otherwise the result is only in the scratch directory.
 
         Raises:
             SnapshotError: when the changes cannot be used.
@@ -204,7 +204,7 @@ class Snapshot:
         self.settle(facts)
 
     def leave_out(self, identifiers: Sequence[str]) -> int:
-        """Replaces the snapshot by one without some identifiers; returns how many it loses."""
+        """Replaces the snapshot by one without some identifiers, and returns how many it contained."""
         before, file = self._require_facts(), self.target("snapshot")
         with self._engine() as engine:
             kept, found, doubted = comparison.leave_out(engine, self.relation(engine), identifiers)
@@ -220,7 +220,7 @@ class Snapshot:
         return found
 
     def _fates(self, intent: Intent, before: Facts) -> tuple[list[comparison.Fate], list[str]]:
-        """Returns what became of the changes, and the marks that their uploads left."""
+        """Returns the outcome of the changes, and the marks that their uploads left."""
         fates: list[comparison.Fate] = []
         marks: list[str] = []
         lost: list[bool] = []
@@ -241,14 +241,14 @@ class Snapshot:
                 fates.append(comparison.Fate(removes, start, _STATES[entry.state]))
                 start += entry.count
             fates.append(comparison.Fate(removes, start, comparison.NOT_DONE))
-        # An upload ran whose journal is lost, unless the last marks are of the changes, or of before them.
+        # An upload with a lost journal has run, unless the registers' last marks are of the changes or from before.
         if lost and not self.registers.knows_any_of([intent.token, *marks, *before.marks]):
             fates += [comparison.Fate(removes, 1, comparison.MAYBE_DONE) for removes in lost]
         return fates, marks
 
     def _clean_up(self, intent: Intent) -> None:
-        """Removes changes that were carried into the snapshot, and their journals."""
-        self._remove_journals(Path(intent.journals))  # first: as long as the changes are there, this is done again
+        """Removes changes that were applied to the snapshot, and their journals."""
+        self._remove_journals(Path(intent.journals))  # first: while the file of changes exists, this is repeated
         with self._translated():
             changes_of(self.path).unlink(missing_ok=True)
 
@@ -258,12 +258,12 @@ class Snapshot:
             if journal.exists():
                 try:
                     remove_journal(journal)
-                except NeverBeganError:  # a mirror was killed while it made it
+                except NeverBeganError:  # a mirror was killed while it created the journal
                     unlink(journal)
 
     @contextmanager
     def _engine(self) -> Iterator[Any]:
-        """Opens an engine that sees the snapshot, its changes and the scratch directory."""
+        """Opens an engine that can read the snapshot, its changes and the scratch directory."""
         changes = changes_of(self.path)
         files = [changes] if changes.exists() else []
         with self._translated(), workspace() as directory, translated("the snapshot", has_sql=False):
@@ -296,19 +296,19 @@ def opened(
     threads: int = 1,
     keep: bool = True,
 ) -> Iterator[Snapshot]:
-    """Opens a snapshot, keeps others from its list, and carries on what an earlier mirror has left.
+    """Opens a snapshot, locks it and its list, and applies the acknowledged changes of a mirror that was killed.
 
     Args:
-        path: of its file, which need not be there.
-        wanted: of which list it must be; `None` takes any, and demands that it is there.
-        journals: the directory of the journals (default: its own).
+        path: the path of its file, which need not exist.
+        wanted: the list that it must be of; `None` accepts any list, and requires that the file exists.
+        journals: the directory of the journals (default: the snapshot's own).
         now: the clock, seconds since 1970.
-        memory_limit: of the engine.
-        threads: of the engine.
-        keep: whether it may be written.
+        memory_limit: the engine's memory limit.
+        threads: the engine's threads.
+        keep: whether the file may be replaced.
 
     Raises:
-        SnapshotError: when it is in use, damaged, of something else, or not the newest one of its list.
+        SnapshotError: when it is in use, damaged, of another list, or not the newest one of its list.
         JournalError: when a register or a journal cannot be used.
     """
     with ExitStack() as stack:
@@ -343,7 +343,7 @@ def discard(path: Path) -> None:
     if not path.exists():
         raise SnapshotError(f"There is no snapshot {path}.")
     if not is_sealed(path):
-        read_note(path)  # says why
+        read_note(path)  # raises the reason
     lock = _lock(path, f"The snapshot {path}")
     try:
         changes = changes_of(path)
@@ -359,7 +359,7 @@ def discard(path: Path) -> None:
 
 
 def _require_newest(snapshot: Snapshot) -> None:
-    """Refuses an older copy of a snapshot; changes that are its own are the newest there is."""
+    """Refuses an older copy of a snapshot; its own file of changes counts as newest, too."""
     if snapshot.facts is None:
         return
     note = read_note(changes_of(snapshot.path), "file of changes")
@@ -371,7 +371,7 @@ def _require_newest(snapshot: Snapshot) -> None:
 
 @contextmanager
 def _locked(path: Path, wanted: MirroredList) -> Iterator[None]:
-    """Keeps other mirrors from a snapshot, and from its list."""
+    """Locks a snapshot and its list, so that no other mirror can use them."""
     place = "\0".join(wanted.place).encode("utf-8", "surrogateescape")
     directory = state_directory()
     with ExitStack() as stack:
@@ -406,7 +406,7 @@ def _is_usable(directory: Path) -> bool:
 
 @contextmanager
 def _scratch(path: Path) -> Iterator[Path]:
-    """Makes a directory next to a snapshot that only its owner can enter; a killed mirror's is removed."""
+    """Makes a temporary directory next to a snapshot, for its owner only; first removes that of a killed mirror."""
     directory = path.with_name(f".{path.name}.new")
     shutil.rmtree(directory, ignore_errors=True)
     try:

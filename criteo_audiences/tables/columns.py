@@ -28,12 +28,13 @@ _BY_POSITION: Final = (
     "Some share a name: column='email' takes all of it, column='column_1' (and so on, by its position) one of them."
 )
 _MOST_WAYS: Final = 4
-_CONFIRMED: Final = 0.5  # a column whose header only mentions an identifier holds some: consent flags and dates do not
-_ENOUGH: Final = 20  # values of which not one fits, before a column that was asked for is refused
+# Least share of fitting values that confirms a header which only mentions an identifier: consent flags and dates fail.
+_CONFIRMED: Final = 0.5
+_ENOUGH: Final = 20  # a column that the caller named is refused if it has at least so many values and none fits
 
 _OF_MADIDS: Final = frozenset(
     {RejectReason.HASHED_AD_ID, RejectReason.LIMITED_AD_TRACKING}
-)  # the column is the right one
+)  # values rejected for these reasons still show that the column is the right one
 _DATE = re.compile(r"\d{4}[-./]\d\d?[-./]\d\d?(?:[ T].*)?|\d\d?[-./]\d\d?[-./]\d{4}(?: .*)?")
 
 
@@ -44,7 +45,7 @@ class Choice:
     Attributes:
         position: from zero, in the file's order.
         name: its header.
-        share: of the sample's values that are not empty, how many fit the kind of identifier, 0 to 1.
+        share: share of the sample's non-empty values that fit the kind of identifier, 0 to 1.
     """
 
     position: int
@@ -54,7 +55,7 @@ class Choice:
 
 @frozen
 class _Column:
-    """A column and what the sample shows of it."""
+    """A column, and how many of its sampled values fit the kind of identifier."""
 
     position: int
     name: str
@@ -96,16 +97,16 @@ def choose_column(layout: Layout, asked: str | None, kind: IdentifierType) -> Ch
 def choose_columns(
     layout: Layout, asked: str | None, kind: IdentifierType, *, any_values: bool = False
 ) -> list[Choice]:
-    """Returns the columns asked for, or those that hold the identifiers by their header and their first values.
+    """Returns the columns that the caller named, or finds the columns with identifiers by header and first values.
 
-    They are several only where columns share one name, as in lists made for other platforms (`email,email,phone`).
+    There are several only if columns share one name, as in lists made for other platforms (`email,email,phone`).
 
     Args:
         layout: the file, with its first rows.
-        asked: a column's name, compared exactly, otherwise without case, space, punctuation and accents; or `column_`
+        asked: a column's name, compared exactly first, then without case, space, punctuation and accents; or `column_`
             and the position of a column that shares its name with others or has none.
         kind: of identifier; only e-mails, phone numbers and advertising ids can be found without a name.
-        any_values: whether a clear header, or being the only column, is enough where no value fits.
+        any_values: whether a clear header, or being the only column, is enough even if no value fits.
 
     Raises:
         ConfigurationError: when none or several columns fit; names the columns, never a value.
@@ -127,7 +128,7 @@ def choose_columns(
 
 
 def opt_out_error(error: ConfigurationError) -> ConfigurationError:
-    """Returns the same error about a file of opt-outs, whose column is chosen elsewhere than the source's."""
+    """Returns the same error for a file of opt-outs, with the advice to name the column in the opt-outs' own option."""
     return ConfigurationError(f"The opt-outs cannot be read: {str(error).replace(_ADVICE, _ADVICE_FOR_OPT_OUTS)}")
 
 
@@ -152,13 +153,13 @@ def _asked(layout: Layout, asked: str, kind: IdentifierType, *, any_values: bool
 
 
 def no_identifiers(column: str, name: str, held: str, kind: IdentifierType) -> ConfigurationError:
-    """Returns the error for a column that holds something else than identifiers.
+    """Returns the error for a column that contains something other than identifiers.
 
     Args:
-        column: its name.
+        column: the column's name.
         name: the file's name.
-        held: what it holds.
-        kind: of identifier that was wanted.
+        held: what the column contains.
+        kind: the kind of identifier that was wanted.
     """
     wanted = "text" if kind is IdentifierType.EMAIL else "text or whole numbers"
     return ConfigurationError(
@@ -187,7 +188,7 @@ def _several_of_that_name(layout: Layout, positions: Sequence[int]) -> Configura
 
 
 def doubts(layout: Layout) -> str:
-    """Returns what may explain wrong names: other lines above the header, another encoding."""
+    """Returns a hint about what may explain wrong column names: lines above the header, or another encoding."""
     if layout.guess and not all(map(str.isascii, layout.names)):
         guessed = (
             f" They were read as {layout.guess}, which is a guess: give encoding= (--encoding) if they look wrong."
@@ -219,7 +220,7 @@ def _found(columns: Sequence[_Column], layout: Layout, kind: IdentifierType) -> 
 
 
 def _unseen(columns: Iterable[_Column]) -> list[_Column]:
-    """Returns the columns with a clear header of which the sample shows no value."""
+    """Returns the columns with a clear header and no value in the sample."""
     return [column for column in columns if column.wording <= Wording.OWNED and not column.values]
 
 

@@ -1,4 +1,7 @@
-"""Cuts the engine's output into batches; its bytes already are the inside of a JSON array."""
+"""Cuts the engine's output into batches.
+
+The batches' bytes are already the inside of a JSON array, so that no identifier becomes a Python object.
+"""
 
 import itertools
 import math
@@ -23,47 +26,47 @@ if TYPE_CHECKING:
 _FRAME: Final = FRAME.encode()
 _PIECE: Final = 262_144
 _YIELD_EVERY: Final = 2
-"""Pieces after which the caller's event loop gets the interpreter."""
+"""Pieces written before the thread releases the interpreter to the caller's event loop."""
 
 _DIGESTS: Final = (32, 64)
-"""How long a digest in hexadecimal is: MD5 or SHA-256, whichever the file or the caller chose."""
+"""Length of a digest in hexadecimal, MD5 and SHA-256; the file or the caller chose which."""
 
 
 class Framing(Protocol):
-    """A way from a column of texts to the inside of a JSON array."""
+    """Turns a column of texts into the inside of a JSON array."""
 
     added: int
-    """Bytes that each text gets."""
+    """Bytes that the framing adds to each text."""
 
     longest: float
-    """Bytes that a text takes at most, with those."""
+    """Bytes that a text takes at most, including the added ones."""
 
     def write(self, target: "_Bytes", texts: Texts, row: int, stop: int, count: int) -> None:
-        """Writes some rows' strings, each with the frame before the next one.
+        """Writes the strings of some rows, each followed by the frame that separates it from the next string.
 
         Args:
-            target: has as many bytes as that takes.
-            texts: of the rows; one that does not go out has none.
-            row: the first.
-            stop: the row after the last.
-            count: rows among them that go out.
+            target: where to write; exactly as long as the result.
+            texts: the rows' texts; the text of a row that is not sent is empty.
+            row: the first row.
+            stop: the row after the last one.
+            count: rows among them that are sent.
         """
 
 
 def framing_of(algorithm: HashAlgorithm | None) -> Framing:
-    """Returns the framing that goes with a query's texts."""
+    """Returns the framing for a query's texts: clear text if `algorithm` is `None`, otherwise digests."""
     return FramedTexts() if algorithm is None else Digests()
 
 
 class FramedTexts:
-    """Texts of any length, which the query has framed."""
+    """Texts of any length, which the query itself has framed already."""
 
     added = 0
     longest: float = math.inf
 
     def write(self, target: "_Bytes", texts: Texts, row: int, stop: int, count: int) -> None:
         """See `Framing.write`."""
-        del stop, count  # their bytes are enough
+        del stop, count  # the length of `target` is enough
         start = texts.ends[row]
         for number, at in enumerate(range(0, len(target), _PIECE), start=1):
             part = target[at : at + _PIECE]
@@ -72,7 +75,7 @@ class FramedTexts:
 
 
 class Digests:
-    """Digests as the engine returns them: of one length nearly always, so that many are framed at once."""
+    """Digests as the engine returns them. They nearly always have one length, so that many are framed at once."""
 
     added = len(_FRAME)
     longest: float = _DIGESTS[-1] + added
@@ -112,17 +115,17 @@ def _give_way(number: int) -> None:
 
 
 class Shelf:
-    """Memory for batches, used again as soon as nothing holds a piece of the batch that filled it.
+    """A pool of memory for batches. A block returns to the pool once nothing references the batch in it.
 
-    It is taken from the system directly. The C library would give that of many batches back in one step, which takes
-    several milliseconds of whatever thread lets go of the last one: the event loop's. And it would take it anew, page
-    by page, for the next batches.
+    The blocks are mapped from the operating system directly. The C library would return the memory of many batches in
+    one step, which takes several milliseconds of the thread that frees the last one: the event loop's. It would then
+    allocate it anew, page by page, for the next batches.
 
     Args:
-        size: bytes of a batch at most.
+        size: most bytes of a batch.
     """
 
-    # Pages of its own, which become memory when they are written to; Windows has no other kind.
+    # Private pages, which take memory only once they are written to; Windows has no other kind.
     _PRIVATE: Final[dict[str, int]] = (
         {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
     )
@@ -133,7 +136,7 @@ class Shelf:
         self._is_closed = False
 
     def take(self, least: int) -> "_Bytes":
-        """Returns memory for so many bytes at least; it comes back once the array and all views of it are gone."""
+        """Returns memory for at least this many bytes; it returns to the pool once the array and its views are gone."""
         import numpy as np  # noqa: PLC0415 - of the extra `files`, as the engine is
 
         if least > self._size:
@@ -144,7 +147,7 @@ class Shelf:
         return lent
 
     def close(self) -> None:
-        """Lets go of all memory; that of a batch which is still held goes when the batch does."""
+        """Releases all memory; that of a batch still in use is released together with the batch."""
         self._is_closed = True
         self._free.clear()
 
@@ -157,7 +160,7 @@ _GOES_OUT: Final = bytes(code <= HASHED for code in range(256))
 
 
 class Cutter:
-    """Collects prepared identifiers and cuts a batch whenever one is full, by count or by bytes.
+    """Collects prepared identifiers and cuts a batch whenever it is full, by count or by bytes.
 
     Args:
         kind: what the identifiers are.
@@ -181,11 +184,11 @@ class Cutter:
         self._bytes = 0
 
     def feed(self, codes: bytes, texts: Texts) -> Iterator[Batch]:
-        """Takes a chunk of rows in and yields each batch it fills.
+        """Takes in a chunk of rows and yields each batch that it fills.
 
         Args:
-            codes: one a row; those up to `HASHED` have a text.
-            texts: what the framing takes for each row that goes out, nothing for the others.
+            codes: one code per row; rows with a code up to `HASHED` are sent.
+            texts: the text that the framing expects for each row that is sent, an empty one for the others.
         """
         goes_out = codes.translate(_GOES_OUT)
         row = 0
@@ -197,19 +200,19 @@ class Cutter:
                 yield self._cut(full=True)
 
     def flush(self) -> Iterator[Batch]:
-        """Yields what is left, an incomplete batch, if there is anything."""
+        """Yields the remaining identifiers as an incomplete batch, if there are any."""
         if self._count:
             yield self._cut(full=False)
 
     def close(self) -> None:
-        """Lets go of the memory that no batch holds."""
+        """Releases the memory that no batch uses."""
         self._memory = None
         self._shelf.close()
 
     def _stop(self, goes_out: bytes, texts: Texts, row: int) -> int:
-        """Returns the row before which the batch is full, or the end of the chunk.
+        """Returns the row at which the next batch begins, or the end of the chunk.
 
-        What does not go out is counted, since it is rare: the search skips from one to the next.
+        Rows that are not sent take no room in a batch. They are rare, so the search counts them in whole ranges.
         """
         stop, room = row, self._size - self._count
         while room and stop < len(goes_out):
@@ -221,10 +224,10 @@ class Cutter:
             return stop
         sizes = partial(self._framed, goes_out, texts, row)
         fitting = row + bisect_right(range(row, stop + 1), space, key=sizes) - 1
-        return row + 1 if fitting == row and not self._count else fitting  # one larger than a body goes out alone
+        return row + 1 if fitting == row and not self._count else fitting  # larger than a body: sent alone
 
     def _framed(self, goes_out: bytes, texts: Texts, row: int, stop: int) -> int:
-        """Returns the bytes that some rows come to."""
+        """Returns how many bytes some rows take, framed."""
         size: int = texts.ends[stop] - texts.ends[row]
         return size + self._framing.added * goes_out.count(1, row, stop)
 

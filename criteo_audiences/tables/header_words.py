@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001 - letters of other scripts are what other languages are written in
-"""What columns are called, in many languages and tools; how names are compared, and which may be shown."""
+"""Recognizes column names in many languages and tools, compares them, and masks those that messages must not show."""
 
 import re
 import unicodedata
@@ -16,7 +16,7 @@ from criteo_audiences.models import IdentifierType
 
 _MOST_SHOWN: Final = 40
 _LONGEST_SHOWN: Final = 60
-_MOST_DIGITS: Final = 5  # a name with more is never shown: it may be a phone number in a file without a header
+_MOST_DIGITS: Final = 5  # a name with more digits is masked: it may be a phone number in a file without a header
 
 _ADDRESS = re.compile(r"[^\s@]@[^\s@]")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
@@ -26,13 +26,13 @@ _FEWEST_DIGITS: Final = 7
 
 
 def fold(name: str) -> str:
-    """Returns a name's letters and digits without case, width and accents, as names are compared."""
+    """Returns a name's letters and digits without case, width and accents, for comparison with other names."""
     decomposed = unicodedata.normalize("NFKD", name.casefold())
     return "".join(character for character in decomposed if character.isalnum())
 
 
 def engine_names(names: Sequence[str]) -> list[str]:
-    """Gives every column a name of its own for the engine, which knows no case.
+    """Returns a unique name for every column, because the engine ignores case.
 
     A name that is empty, or that several columns share, becomes `column_` and the column's position, from 1.
     """
@@ -43,7 +43,7 @@ def engine_names(names: Sequence[str]) -> list[str]:
 
 
 def _by_position(position: int, taken: Container[str]) -> str:
-    """Returns the name of a column that has none of its own; with a sign at its end where another is called so."""
+    """Returns a name made of a column's position; appends `_` while another column has the same name."""
     name = f"column_{position}"
     while name in taken:
         name += "_"
@@ -51,7 +51,7 @@ def _by_position(position: int, taken: Container[str]) -> str:
 
 
 def looks_like_data(name: str) -> bool:
-    """Whether a name is an address, a digest, a device's id or a phone number, and so a row's cell."""
+    """Whether a name is an e-mail address, a digest, a device id or a phone number, so a cell of data and no name."""
     if _ADDRESS.search(name) or is_hashed(name) or is_hash_in_other_form(name) or _UUID.fullmatch(name):
         return True
     digits = sum(map(str.isdigit, name))
@@ -59,12 +59,12 @@ def looks_like_data(name: str) -> bool:
 
 
 def shown(name: str) -> str:
-    """Returns a name for a message; what may be a person's datum is masked."""
+    """Returns a name for a message, quoted; masks what may be personal data."""
     return repr(_bounded(name))
 
 
 def written(name: str, quote: str = '"') -> str:
-    """Returns a name for a message as it is written in SQL, or a text; what may be a person's datum is masked."""
+    """Returns a name, or a text, for a message, quoted as in SQL; masks what may be personal data."""
     printable = "".join(letter if letter.isprintable() else "\ufffd" for letter in _bounded(name))
     return f"{quote}{printable.replace(quote, quote * 2)}{quote}"
 
@@ -82,7 +82,7 @@ def listed(names: Iterable[str], show: Callable[[str], str] = shown) -> str:
 
 
 class Wording(IntEnum):
-    """How clearly a header names a kind of identifier; the lower, the clearer."""
+    """How clearly a header names a kind of identifier: the lower the value, the clearer."""
 
     EXACT = 0
     """The identifier and nothing else: `E-mail address`."""
@@ -93,7 +93,7 @@ class Wording(IntEnum):
     STAFF = 3
     """The identifier of the seller or sender rather than of the customer: `Account manager email`, `Sender email`."""
     OTHER = 4
-    """Nothing of it."""
+    """A header without any word for the identifier."""
 
 
 @frozen
@@ -102,7 +102,7 @@ class _Words:
 
     Attributes:
         things: words for the identifier.
-        neutral: words that may occur with them and change nothing.
+        neutral: words that may occur next to those without changing the meaning.
     """
 
     things: tuple[str, ...]
@@ -123,7 +123,7 @@ _OWNERS: Final = _words(
     "zákazníka, müşteri, principaux, hlavní, основной, клиента, 顧客, お客様, 会員, 客户, 고객",
 )
 _SHORTEST_TELLING: Final = 4
-# People whose addresses many exports hold next to the customers'; a header has them as words of their own.
+# Words for people other than customers: many exports contain their addresses as well. They count as whole words only.
 _STAFF: Final = _words(
     "owner, manager, rep, reps, representative, salesperson, salesman, seller, agent, assignee, assigned, employee",
     "staff, sender, from, reply, replyto, advisor, adviser, consultant, operator, merchant, author, creator, coach",
@@ -136,7 +136,7 @@ _STAFF: Final = _words(
     "säljare, avsändare, ejer, sælger, selger",
 )
 _COMPOUNDED: Final = 7
-"""Letters of a word that is known within another, as in `Kontaktinhaber`; shorter ones occur by accident."""
+"""Fewest letters of a word that counts within another one, as in `Kontaktinhaber`; shorter ones occur by accident."""
 _BY: Final = re.compile(r"\b(?:created|modified|updated|assigned|sold|handled) by\b", re.IGNORECASE)
 _WORD_ENDS: Final = re.compile(r"[\W_]+|(?<=[a-z])(?=[A-Z])")
 _NUMBERED: Final = _words(
@@ -200,7 +200,14 @@ _Index = Mapping[str, Sequence[str]]
 
 @frozen
 class _Folded:
-    """The same words folded and by their first letters, and those next to which other words change nothing."""
+    """The words of one kind, folded and indexed by their first letter.
+
+    Attributes:
+        things: words for the identifier.
+        neutral: words that may occur next to those without changing the meaning.
+        neutral_or_owners: the same, and the words for customers.
+        telling: words for the identifier that are long enough to be recognized within a longer text.
+    """
 
     things: _Index
     neutral: _Index
@@ -217,7 +224,7 @@ def _folded(kind: IdentifierType) -> _Folded:
         things=_index(things),
         neutral=_index(neutral),
         neutral_or_owners=_index(neutral | _fold_all(_OWNERS)),
-        telling=telling,  # a pattern of them would take milliseconds to be made, and keep all threads waiting
+        telling=telling,  # no pattern: compiling one blocks all threads for milliseconds
     )
 
 
@@ -238,8 +245,8 @@ def _index(words: Iterable[str]) -> _Index:
 
 
 def _consists_of(text: str, things: _Index, neutral: _Index) -> bool:
-    """Whether a text is one of the things with any neutral words before and after it, all run together."""
-    reached = {(0, False)}  # how far words lead, and whether a thing is among them
+    """Whether a text without spaces consists of one of `things` and any number of `neutral` words around it."""
+    reached = {(0, False)}  # positions that words lead up to, and whether one of `things` is among these words
     for start, letter in enumerate(text):
         for named in (False, True):
             if (start, named) in reached:
@@ -254,7 +261,7 @@ def _consists_of(text: str, things: _Index, neutral: _Index) -> bool:
 
 
 _LONGEST: Final = 80
-# `Telefax` holds the word for neither, `Fax phone` does.
+# `Telefax` contains no word for a phone, `Fax phone` does; neither is a phone column.
 _NEVER: Final = "fax"
 
 

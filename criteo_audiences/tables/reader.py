@@ -55,12 +55,12 @@ class Reader:
 
     Args:
         table: the table.
-        plan: what is wanted of it.
-        files: its files as an earlier pass found them, when it is read again.
+        plan: what the upload takes from it.
+        files: the state of its files as an earlier pass found them, if the table is read again.
 
     Attributes:
-        files: its files as they were before anything looked at them, once it has begun.
-        staged_values: values in a table that is read to its end before its first batch; set once it has been.
+        files: the state of the table's files before anything read them; set once the pass has begun.
+        staged_values: how many values a table contains that is read to its end before the first batch; set after that.
     """
 
     def __init__(self, table: Table, plan: Plan, files: SourceFiles | None = None) -> None:
@@ -72,7 +72,7 @@ class Reader:
         self._directory: Path | None = None
         self._numbers = itertools.count(1)
         self._interruption = Interruption()
-        self._closing = threading.Lock()  # the engine must not be closed while it is interrupted or asked
+        self._closing = threading.Lock()  # held while the engine is closed, interrupted or asked for progress
         self._is_staging = False
         self.staged_values: int | None = None
 
@@ -84,12 +84,14 @@ class Reader:
                 self._engine.interrupt()
 
     def abandon(self) -> None:
-        """Removes the temporary files of a reader that does not stop, and that is no longer waited for."""
+        """Removes the temporary files of a reader that does not stop, when the caller gives up waiting for it."""
         if self._directory is not None:
             shutil.rmtree(self._directory, ignore_errors=True)
 
     def staged(self) -> float | None:
-        """How much has been read of a table that is read before its first batch, 0 to 1; `None` when it is not known.
+        """Returns how much of a table has been read that is read to its end before the first batch, 0 to 1.
+
+        Returns `None` if that is not known.
 
         May be called from another thread.
         """
@@ -101,13 +103,13 @@ class Reader:
     def chunks(self) -> Generator[Chunk, None, None]:
         """Yields what was read and prepared, some hundred thousand rows at a time.
 
-        The first chunk comes before any row: table, columns, condition and opt-outs can be used.
+        The first chunk contains no rows. It shows that table, columns, condition and opt-outs can be used.
 
         Raises:
             ConfigurationError: when the table, a column, the condition or the opt-outs cannot be used.
-            OSError: when it cannot be read to its end.
-            SourceChangedError: when a file changed meanwhile: before the first batch where all rows are read by then,
-                after the last one otherwise.
+            OSError: when the table cannot be read to its end.
+            SourceChangedError: when a file changed meanwhile: raised before the first batch if all rows are read by
+                then, otherwise after the last one.
         """
         plan = self._plan
         with self._opened() as (engine, directory, files, opened):
@@ -144,15 +146,15 @@ class Reader:
         return staging
 
     def refused_rows(self, sought: Mapping[int, Collection[str]]) -> Generator[SourceRow, None, None]:
-        """Yields the first row of each identifier that the table holds, in the order of its rows.
+        """Yields the first row that contains each of some identifiers, in the order of the table's rows.
 
         Args:
-            sought: identifiers as they go out, by the selection they belong to.
+            sought: identifiers in the form in which they are sent, by the number of their selection.
 
         Raises:
             ConfigurationError: when the table or a column cannot be used.
-            OSError: when it cannot be read to its end.
-            SourceChangedError: when a file is no longer what it was at the first pass.
+            OSError: when the table cannot be read to its end.
+            SourceChangedError: when a file has changed since the first pass.
         """
         with self._opened() as (engine, _, files, opened):
             if opened.lean:
@@ -190,7 +192,7 @@ class Reader:
             self._engine = None
 
     def _opt_outs(self, engine: "duckdb.DuckDBPyConnection", directory: Path, files: SourceFiles) -> OptOutCount | None:
-        """Loads the opt-outs, before a row is read: without them nothing may go out."""
+        """Loads the opt-outs before any row is read, because nothing may be sent without them."""
         suppress = self._plan.suppress
         if suppress is None:
             return None
@@ -199,7 +201,7 @@ class Reader:
             return load_opt_outs(engine, directory, self._plan, files, self._interruption)
 
     def _staged(self, engine: "duckdb.DuckDBPyConnection", files: SourceFiles, staging: Staging) -> Iterator[Chunk]:
-        """Cuts batches of what is left of the rows once all have been read."""
+        """Removes opt-outs and duplicates from the staged rows and cuts batches of the rest."""
         if self._plan.suppress is not None:
             staging.suppress()
         if self._plan.compare is not None:
@@ -234,7 +236,7 @@ class Reader:
 
 
 def _count(codes: bytes) -> Counter[int]:
-    """Counts how often each code occurs; the usual one is counted and taken out first, which is fastest."""
+    """Counts how often each code occurs; takes out the most frequent code first, which is fastest."""
     others = codes.translate(None, bytes([query.PREPARED]))
     most = query.FIRST_REASON + len(query.REASONS)
     found = Counter({code: number for code in range(most) if (number := others.count(code))})
@@ -251,26 +253,27 @@ _NAME: Final = "criteo-audiences-table"
 
 _INTERRUPT_EVERY: Final = 0.05
 _PATIENCE: Final = 1.0
-"""Seconds in which a reader ends that listens, however busy the machine is."""
+"""Seconds to wait for a reader to stop; one that reacts to interruptions stops sooner, however busy the machine is."""
 _LAST_PATIENCE: Final = 0.5
 
 
 class Interruptible(Protocol):
-    """What reads in a thread of its own, and can be stopped from another."""
+    """A reader that works in its own thread and can be stopped from another thread."""
 
     def interrupt(self) -> None:
         """Stops the reading in progress."""
 
     def abandon(self) -> None:
-        """Removes what a reader leaves that does not stop, and that is no longer waited for."""
+        """Removes the temporary files of a reader that does not stop, when the caller gives up waiting for it."""
 
 
 async def drawn(reader: Interruptible, items: Generator[T, None, None]) -> AsyncGenerator[T, None]:
-    """Yields a reader's items from a thread of its own, which is one ahead; leaving early interrupts the engine.
+    """Yields a reader's items from a separate thread, which reads one item ahead.
 
-    It then waits until the engine has cleaned up, but not for a thread that the system holds, as a file on a network
-    does that does not answer: such a thread ends, and closes what it has open, once it is let go, or with the process.
-    What follows the first item is not begun before it is asked for.
+    The thread begins with the second item only when the caller asks for it. If the caller leaves early, the engine is
+    interrupted, and this waits until the engine has cleaned up. It does not wait for a thread that is blocked in a
+    system call, as by a network file system that does not answer. Such a thread closes its files when the call
+    returns, or ends with the process.
     """
     thread = _Thread(reader, items)
     coming = thread.call(next, items, None)
@@ -294,7 +297,7 @@ async def drawn(reader: Interruptible, items: Generator[T, None, None]) -> Async
                     if thread.is_late():
                         closed.cancel()
                         reader.abandon()
-        except asyncio.CancelledError:  # for the second time, which no shield keeps off
+        except asyncio.CancelledError:  # asyncio cancels a second time, which no shield prevents
             thread.finish()
             raise
         if not closed.cancelled():
@@ -302,11 +305,11 @@ async def drawn(reader: Interruptible, items: Generator[T, None, None]) -> Async
 
 
 class _Thread:
-    """A thread that makes one call of a reader's after the other, and that no end of the interpreter waits for long.
+    """A thread that makes the calls of one reader in order. The interpreter does not wait long for it when it exits.
 
     Args:
-        reader: what it reads.
-        items: what the reader yields.
+        reader: the reader, which can be interrupted.
+        items: the generator of what the reader yields.
     """
 
     running: ClassVar["set[_Thread]"] = set()
@@ -320,22 +323,22 @@ class _Thread:
         self._worker.call(_finish_before_the_engine)
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> "asyncio.Future[R]":
-        """Returns what a call will return."""
+        """Makes a call in the thread, after those before it, and returns a future of its result."""
         return asyncio.wrap_future(self._worker.call(function, *args, **kwargs))
 
     def end(self) -> None:
-        """Ends the thread after the calls made so far; it closes what the reader has open, unless that is closed."""
+        """Lets the thread end after the calls made so far; it closes the generator first, if it is still open."""
         self._ends_by = self._ends_by or time.monotonic() + _PATIENCE
         self._worker.call(self._items.close)
         self._worker.call(self.running.discard, self)
         self._worker.end()
 
     def is_late(self) -> bool:
-        """Whether the call that it should have ended still runs."""
+        """Whether the thread still runs although its time to end is over."""
         return self._ends_by is not None and time.monotonic() > self._ends_by and self._worker.is_alive
 
     def finish(self) -> None:
-        """Waits until it has ended, unless it does not listen."""
+        """Ends the thread and waits for it; gives up after `_PATIENCE` seconds if it does not react."""
         self.end()
         while self._worker.is_alive and not self.is_late():
             self._reader.interrupt()
@@ -346,9 +349,9 @@ class _Thread:
 
 @atexit.register
 def _finish_all() -> None:
-    """Lets readers clean up that were left without a clean-up, or whose clean-up was cancelled.
+    """Cleans up, at exit, after readers that were never closed or whose clean-up was cancelled.
 
-    The system may hold a thread in a read that does not return. The engine must not wait for that one either.
+    A thread may be blocked in a read that never returns. The engine must not wait for such a thread either.
     """
     ends_by = time.monotonic() + _PATIENCE
     running = tuple(_Thread.running)
@@ -362,9 +365,9 @@ def _finish_all() -> None:
 
 
 def _finish_before_the_engine() -> None:
-    """Makes `_finish_all` come before the engine's own callback at the interpreter's end, which waits for its threads.
+    """Makes the interpreter call `_finish_all` at exit before the engine's own callback, which waits for its threads.
 
-    The engine registers it when it is imported, and the last one registered is the first one called.
+    The engine registers its callback when it is imported, and `atexit` calls the last one registered first.
     """
     import_duckdb()
     atexit.unregister(_finish_all)

@@ -1,4 +1,4 @@
-"""A table as a source of identifiers (files, a query, or what speaks Arrow), and what an upload takes from it."""
+"""A table as a source of identifiers (files, a query, or an Arrow stream), and what an upload takes from it."""
 
 import os
 import re
@@ -40,10 +40,10 @@ class Table:
         where: a condition on the other columns, in SQL.
         hive_partitioning: whether directories named `column=value` are columns of Parquet files.
         skip_rows: lines before the header of delimited text.
-        encoding: the codec of text files, `None` for what their bytes say.
-        region_column: of phone numbers, the column with the country that a row's number is dialed in.
-        threads: threads that read and prepare it; `None` leaves one core to the event loop.
-        memory_limit: memory that preparing it may take; `None` for the default, `"512MB"`.
+        encoding: the codec of text files, `None` to detect it.
+        region_column: for phone numbers, the column with the country in which a row's number is dialed.
+        threads: threads that read and prepare the rows; `None` leaves one core to the event loop.
+        memory_limit: memory for preparing the rows; `None` for the default, `"512MB"`.
     """
 
     paths: tuple[str, ...] = field(default=(), repr=shown_paths)
@@ -78,22 +78,22 @@ class Table:
 
         Args:
             path: a file or a pipe, a list of them, a pattern such as `exports/*.csv.gz`, a directory, or `"-"` for
-                standard input. A file that exists under a name is that file, whatever signs the name holds.
-            column: the header of the column; may be left out when one is unmistakable by its header and its values.
-            where: a condition in DuckDB's SQL on the columns, such as `"consent = 'yes' AND country <> 'DE'"`; rows it
-                does not hold for are not read. Columns of text files are text.
-            skip_rows: lines of a text file to leave out before its header, such as a report's title; blank ones count.
+                standard input. The name of an existing file is never taken for a pattern.
+            column: the header of the column; may be left out if one column is clear by its header and its values.
+            where: a condition in DuckDB's SQL on the columns, such as `"consent = 'yes' AND country <> 'DE'"`; rows
+                that do not meet it are left out. Columns of text files are text.
+            skip_rows: lines of a text file to leave out before its header, such as a report's title; blank lines count.
             encoding: the codec of a text file, such as `"cp1251"` (default: detected).
-            hive_partitioning: read directories named `column=value` as columns of text of the Parquet files below
-                them. Otherwise such a name is only a name.
+            hive_partitioning: read directories named `column=value` as text columns of the Parquet files below them
+                (default: ignore such names).
             region_column: the header of the column with the country of each row's phone number, as a code or a name.
             threads: threads that read and prepare the files (default: all cores but one).
             memory_limit: memory for preparing, such as `"2GB"` (default: 512 MB); beyond it, the disk is used.
 
         Raises:
             TypeError: for an open file, a frame or anything else that is no path.
-            FileNotFoundError: when a pattern matches nothing, or a path leads nowhere and might be an identifier. Any
-                other missing file is noticed when it is read.
+            FileNotFoundError: when a pattern matches nothing, or a path does not exist and might be an identifier. Any
+                other missing file raises when it is read.
             ConfigurationError: when the list or a path is empty, or a path is an address.
         """
         if not isinstance(hive_partitioning, bool):
@@ -126,10 +126,10 @@ class Table:
         threads: int | None = None,
         memory_limit: str | None = None,
     ) -> "Table":
-        """Describes what an open file or stream holds, in any format of `from_file`; it is read once, to its end.
+        """Describes the content of an open file or stream, in any format of `from_file`; it is read once, to its end.
 
-        It is copied into the upload's temporary directory first, within nine tenths of the space that is free there.
-        Closing it remains the caller's.
+        The upload first copies it into its temporary directory, using at most nine tenths of the free space there.
+        The caller must close it.
 
         Args:
             stream: a file object of bytes or text, an `UploadFile` of Starlette and FastAPI, an `asyncio.StreamReader`,
@@ -137,14 +137,14 @@ class Table:
             column: see `from_file`.
             where: see `from_file`.
             skip_rows: see `from_file`.
-            encoding: see `from_file`; not of a stream of text, which has been decoded.
+            encoding: see `from_file`; not for a stream of text, which has been decoded already.
             region_column: see `from_file`.
             threads: see `from_file`.
             memory_limit: see `from_file`.
 
         Raises:
-            TypeError: for what cannot be read from, such as a path.
-            ConfigurationError: when it is asynchronous and no event loop runs, or an option cannot be used.
+            TypeError: for an object that cannot be read from, such as a path.
+            ConfigurationError: when the stream is asynchronous and no event loop runs, or an option cannot be used.
         """
         from criteo_audiences.tables.files.pipes import OpenStream  # noqa: PLC0415 - a list needs none of it
 
@@ -173,11 +173,11 @@ class Table:
     ) -> "Table":
         """Describes the rows of a query in DuckDB's SQL, such as `SELECT email FROM 'crm/*.parquet' WHERE consent`.
 
-        A process of its own runs it, which ends with the upload.
+        A separate process runs the query; it ends with the upload.
 
         Args:
-            query: one SELECT statement; it sees files, not the caller's variables.
-            column: the column of its result.
+            query: one SELECT statement; it can read files, but not the caller's variables.
+            column: the column of its result with the identifiers.
             region_column: see `from_file`.
             threads: see `from_file`.
             memory_limit: see `from_file`.
@@ -213,14 +213,14 @@ class Table:
 
         Args:
             stream: an object with `__arrow_c_stream__`.
-            column: the name of its column.
+            column: the name of the column with the identifiers.
             where: see `from_file`.
             region_column: see `from_file`.
             threads: see `from_file`.
             memory_limit: see `from_file`.
 
         Raises:
-            TypeError: when the object exports none.
+            TypeError: when the object exports no Arrow stream.
             ConfigurationError: when an option cannot be used.
         """
         if not hasattr(stream, "__arrow_c_stream__"):
@@ -236,17 +236,17 @@ class Table:
 
     @property
     def rereadable(self) -> bool:
-        """Whether it can be read again: standard input, a pipe and a stream cannot, nor an object without a length."""
+        """Whether the table can be read twice: standard input, pipes, streams and objects without a length cannot."""
         return not any(map(is_read_once, self.paths)) if self.stream is None else isinstance(self.stream, Sized)
 
     @property
     def has_sql(self) -> bool:
-        """Whether the caller's own SQL is part of it."""
+        """Whether the table contains SQL that the caller wrote."""
         return self.query is not None or self.where is not None
 
     @property
     def label(self) -> str:
-        """What messages call it: the file's name, never its path."""
+        """The name that messages use for the table: a file's name, never its path."""
         if self.query is not None:
             return "the query"
         if self.stream is not None:
@@ -257,17 +257,17 @@ class Table:
 
 
 def is_table(source: object) -> bool:
-    """Whether a source has rows and columns: a file, a table, or what exports its rows as Arrow."""
+    """Whether a source has rows and columns: a path, a table, or an object that exports an Arrow stream."""
     return isinstance(source, (os.PathLike, Table)) or hasattr(source, "__arrow_c_stream__")
 
 
 def as_table(source: object, columns: tuple[str, ...] = (), *, hive_partitioning: bool = False) -> Table | None:
-    """Returns a source of rows and columns as a table, `None` when it is none.
+    """Returns a source of rows and columns as a `Table`, or `None` for any other source.
 
     Args:
         source: what the caller gave.
-        columns: the columns that the upload names; they must not contradict the table's own.
-        hive_partitioning: see `Table.from_file`; either may ask for it.
+        columns: the columns that the upload's options name; they must not contradict the table's own.
+        hive_partitioning: see `Table.from_file`; the upload's options and the table may both set it.
     """
     if not is_table(source):
         return None
@@ -284,22 +284,22 @@ DEFAULT_MEMORY_LIMIT: Final = "512MB"
 
 
 def default_threads() -> int:
-    """All cores but one, which the caller's event loop keeps."""
+    """Returns the number of cores but one, which is left to the caller's event loop."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, cores - 1)
 
 
 @frozen(kw_only=True)
 class Selection:
-    """A kind of identifier, and where in a row it stands.
+    """A kind of identifier, and the columns that contain it.
 
     Attributes:
         kind: the kind.
         rule: how its values are prepared.
-        algorithm: how they are hashed, `None` sends them in clear.
-        columns: their columns; none to detect them by the header and the values.
-        is_opt_out: whether its values are opt-outs; one that is no identifier is counted, never passed over.
-        region_column: of phone numbers, the column with the country that a row's number is dialed in.
+        algorithm: how they are hashed; `None` sends them in clear.
+        columns: their columns; empty to detect them by the header and the values.
+        is_opt_out: whether the values are opt-outs; opt-outs that are no identifiers are counted, never ignored.
+        region_column: for phone numbers, the column with the country in which a row's number is dialed.
     """
 
     kind: IdentifierType
@@ -311,9 +311,9 @@ class Selection:
 
 
 Compare = Callable[[Any, Selection], int]
-"""Takes an engine whose table `staged` holds prepared rows (`p`, and their `code`), and how they are sent.
+"""Compares the prepared rows in the engine's table `staged` (`p`, and their `code`) with something else.
 
-Returns how many rows have an identifier that another row has as well.
+It gets the engine and how the rows are sent. It returns how many rows repeat the identifier of another row.
 """
 
 
@@ -324,17 +324,18 @@ class Plan:
     Attributes:
         selections: the kinds of identifier.
         where: a condition on the other columns, in SQL.
-        suppress: opt-outs of the first kind, which must not go out: a table, or raw values.
-        suppress_strict: whether an opt-out that cannot be used is refused.
-        dedupe: whether each identifier goes out once.
+        suppress: opt-outs of the first kind, which must not be sent: a table, or raw values.
+        suppress_strict: whether an opt-out that cannot be used raises an error.
+        dedupe: whether each identifier is sent only once.
         counted: whether the total must be known before the first batch.
         batch_size: identifiers per batch.
         max_body_bytes: bytes of identifiers per batch.
-        on_rejects: takes the rejected values in the reading thread, before the first batch; `None` only counts them.
-        compare: takes the prepared rows in the reading thread, instead of the batches, of which there are none then.
-        places: files and directories that it needs for that.
+        on_rejects: called in the reading thread with the rejected values, before the first batch; `None` only counts
+            them.
+        compare: called in the reading thread with the prepared rows; no batches are cut then.
+        places: files and directories that `compare` needs.
         threads: the engine's threads.
-        memory_limit: beyond it the engine writes to disk.
+        memory_limit: memory beyond which the engine writes to disk.
     """
 
     selections: tuple[Selection, ...]
@@ -363,15 +364,15 @@ class Chunk:
     """Some rows of a table, read and prepared.
 
     Attributes:
-        codes: how many rows have which code.
-        already_hashed: rows among them that came as digests.
-        batches: the batches they filled.
-        columns: the columns that were chosen, in the first chunk only.
-        notes: remarks on the files for the report, in the first chunk only.
-        hiding: where quoted cells stand in which rows may be hidden, in the first chunk only.
-        expected: rows there will be, where that is known or can be estimated; in the first chunk only.
-        exact: whether every row has been counted with this chunk, though not every batch is cut.
-        opt_outs: how many opt-outs the rows are compared with; in the first chunk only, `None` without any.
+        codes: the number of rows by code.
+        already_hashed: rows among them that the source contains as digests.
+        batches: the batches that they filled.
+        columns: the columns that were chosen; in the first chunk only.
+        notes: remarks on the files for the report; in the first chunk only.
+        hiding: places of quoted cells that may hide rows; in the first chunk only.
+        expected: the number of rows, if it is known or can be estimated; in the first chunk only.
+        exact: whether all rows have been counted with this chunk, although batches are still to come.
+        opt_outs: how many opt-outs the rows are compared with, `None` without any; in the first chunk only.
     """
 
     codes: Counter[int]

@@ -1,4 +1,4 @@
-"""Bulk upload: from a source to batches, sent concurrently; knows no endpoint and no HTTP."""
+"""Bulk upload: turns a source into batches and sends them concurrently; independent of endpoints and HTTP."""
 
 from criteo_audiences.identifiers import SourceRow
 from criteo_audiences.uploads.amendment import Amend, Amendment, BatchResult, Destination, Outcome

@@ -1,4 +1,4 @@
-"""One amend call of an upload: what it sends, and what became of its identifiers."""
+"""One amend call of an upload: what it sends, and the outcome for its identifiers."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,15 +19,15 @@ from criteo_audiences.uploads.summary import batch_rows
 
 @frozen(kw_only=True)
 class Destination:
-    """Where an upload goes.
+    """The destination of an upload.
 
     Attributes:
-        service: its name, as a word.
-        host: of the API.
-        application: the id of the application that makes the calls, where it is known.
+        service: the service's name, such as `retail-media`.
+        host: the host of the API.
+        application: the id of the application that makes the calls, if it is known.
         segment_id: the contact list.
-        window: calls that the quota allows within so many seconds; `None` when that is not known.
-        on_event: is called when an upload begins and ends.
+        window: the quota, as calls and the seconds of their window; `None` if it is not known.
+        on_event: called when an upload begins and ends.
     """
 
     service: str
@@ -47,10 +47,10 @@ class Amendment:
         operation: add or remove.
         identifier_type: the kind of identifier.
         batch: what to send.
-        gum_caller_id: who asks, where GUM ids need it.
-        upload_id: names the upload in events, `None` for a call on its own.
+        gum_caller_id: the caller id that GUM ids need.
+        upload_id: the upload's id in events; `None` for a single call.
         meter: counts the call's requests and its wait for the quota.
-        before: is awaited before each request; what it raises ends the call.
+        before: awaited before each request; an exception that it raises ends the call.
     """
 
     segment_id: str
@@ -63,36 +63,37 @@ class Amendment:
     before: Callable[[], Awaitable[None]] | None = field(default=None, repr=False)
 
     def is_confirmed_by(self, receipt: ContactListOperation) -> bool:
-        """Whether a receipt can be this call's: it names no other operation and no other list.
+        """Whether a receipt can belong to this call: it names no other operation and no other list.
 
-        Of identifier types Criteo's documents echo several spellings, some of them another type's.
+        The identifier type is not compared, because Criteo's documents show several spellings of it in receipts, some
+        of them those of another type.
         """
         named = receipt.contact_list_id
         is_same_list = named is None or named.lstrip("0") == self.segment_id.lstrip("0")
         return is_same_list and receipt.operation in {None, self.operation}
 
     def labels(self) -> dict[str, Any]:
-        """Returns what identifies an upload's batch in events; nothing for a call on its own."""
+        """Returns the fields that identify an upload's batch in events; none for a single call."""
         if self.upload_id is None:
             return {}
         return {"upload_id": self.upload_id, "segment_id": self.segment_id, "batch": self.batch.number}
 
 
 Amend = Callable[[Amendment], Awaitable[ContactListOperation]]
-"""Makes an amend call with its retries; all an upload knows of Criteo."""
+"""Makes an amend call with its retries; an upload's only connection to Criteo."""
 
 
 @frozen(kw_only=True)
 class Outcome:
-    """What became of the identifiers that were put into calls: `sent` is the sum of the others.
+    """The outcome for the identifiers that were put into calls, in numbers; `sent` is the sum of the others.
 
     Attributes:
         valid: Criteo accepted them.
         invalid: Criteo refused them.
-        unreported: their call answered 200 with counts that are missing, do not add up or are of another call.
-        failed: their call was refused: Criteo certainly has not applied it.
-        unknown: their call got no answer, or one that a gateway gives as well (408, 5xx) or that lists problems, so
-            that Criteo may or may not have them; sending them again does no harm.
+        unreported: Criteo answered 200, but the counts are missing, do not add up or belong to another call.
+        failed: Criteo refused the call and certainly has not applied it.
+        unknown: Criteo may or may not have applied the call: there was no answer, or one that a gateway can also give
+            (408, 5xx), or one that lists problems. Sending them again does no harm.
     """
 
     valid: int = 0
@@ -118,17 +119,17 @@ class Outcome:
 
 @frozen(kw_only=True)
 class BatchResult:
-    """What became of one batch.
+    """The result of one batch.
 
     Attributes:
         number: from 1, in the order of the source.
-        kind: what its identifiers are.
-        sent: identifiers put into calls: all of the batch, or none when no request carried it.
-        outcome: their fate, in counts.
-        receipt: Criteo's answer; `None` when an earlier run sent the batch, or when it failed and no receipt stood
-            with the problems.
-        error: why it failed, `None` when it did not.
-        resumed: whether an earlier run got it acknowledged, so that this one did not send it.
+        kind: the kind of its identifiers.
+        sent: identifiers put into calls: all of the batch, or none if no request was made for it.
+        outcome: the outcome for them, in counts.
+        receipt: Criteo's answer; `None` if an earlier run sent the batch, or if it failed and the answer contains no
+            receipt next to the problems.
+        error: why it failed; `None` if it did not.
+        resumed: whether an earlier run got it acknowledged, so that this run did not send it.
     """
 
     number: int
@@ -141,17 +142,17 @@ class BatchResult:
 
     @property
     def ok(self) -> bool:
-        """Whether Criteo took the batch and accounted for it."""
+        """Whether Criteo accepted the batch and accounted for all its identifiers."""
         return self.error is None and not self.outcome.unreported
 
     @property
     def valid(self) -> int:
-        """Identifiers Criteo accepted."""
+        """Identifiers that Criteo accepted."""
         return self.outcome.valid
 
     @property
     def invalid(self) -> int:
-        """Identifiers Criteo refused."""
+        """Identifiers that Criteo refused."""
         return self.outcome.invalid
 
     def to_dict(self) -> dict[str, Any]:
@@ -175,7 +176,7 @@ class BatchResult:
 
 
 def result_of(amendment: Amendment, receipt: ContactListOperation) -> BatchResult:
-    """Reads a receipt: what it does not account for is `unreported`, and nothing is counted twice."""
+    """Returns the result of a call from its receipt; identifiers that it does not account for are `unreported`."""
     count = amendment.batch.count
     valid, invalid = _accounted(amendment, receipt)
     outcome = Outcome(valid=valid, invalid=invalid, unreported=count - valid - invalid)
@@ -184,7 +185,7 @@ def result_of(amendment: Amendment, receipt: ContactListOperation) -> BatchResul
 
 
 def _accounted(amendment: Amendment, receipt: ContactListOperation) -> tuple[int, int]:
-    """Returns how many identifiers a receipt calls valid and invalid: none when it cannot be the call's own."""
+    """Returns how many identifiers a receipt counts as valid and invalid: none if it cannot belong to the call."""
     valid, invalid = receipt.valid, receipt.invalid
     if valid is None or invalid is None or not amendment.is_confirmed_by(receipt):
         return 0, 0
@@ -194,7 +195,7 @@ def _accounted(amendment: Amendment, receipt: ContactListOperation) -> tuple[int
 
 
 def given_up(batch: Batch, meter: CallMeter) -> Outcome:
-    """Returns what became of a batch whose call was given up: nothing at all if no request carried it."""
+    """Returns the outcome of a batch after its call was given up: an empty one if no request was made for it."""
     if not meter.calls:
         return Outcome()
     return Outcome(unknown=batch.count) if meter.may_be_applied else Outcome(failed=batch.count)
@@ -206,7 +207,7 @@ def failure_of(amendment: Amendment, error: CriteoError, *, carried: bool) -> Ba
     Args:
         amendment: the call.
         error: why it failed.
-        carried: whether a request carried it; otherwise (no token, no quota) its identifiers stay pending.
+        carried: whether a request was made for it; if not (no token, no quota), its identifiers stay pending.
     """
     number, kind, count = amendment.batch.number, amendment.identifier_type, amendment.batch.count
     if not carried:
@@ -229,8 +230,8 @@ def ends_upload(batch: Batch, result: BatchResult, max_invalid: float) -> bool:
 
     Args:
         batch: the batch.
-        result: what became of it.
-        max_invalid: share of a first full batch that Criteo may refuse, 0 to 1.
+        result: its result.
+        max_invalid: the share of a first full batch that Criteo may refuse, 0 to 1.
     """
     is_no_login = not result.sent and isinstance(result.error, InvalidResponseError)
     mostly_refused = result.invalid > max_invalid * batch.count

@@ -1,4 +1,4 @@
-"""What an upload can read from, and what it asks of the lane that reads it."""
+"""The sources that an upload can read from, and the interface of the lanes that read them."""
 
 import asyncio
 import itertools
@@ -18,7 +18,7 @@ from criteo_audiences.models import IdentifierType
 from criteo_audiences.tables import Table
 
 Deliver = Callable[[Batch], Awaitable[None]]
-"""Takes a batch, waiting until a sender is free."""
+"""Accepts a batch once a sender is free for it."""
 
 
 @frozen(kw_only=True)
@@ -27,10 +27,11 @@ class LaneProgress:
 
     Attributes:
         seen: values read; an estimate while a table is read before its first batch.
-        share: how much has been read, 0 to 1; `None` when the source cannot say.
-        staged: how much has been read of a table that is read before its first batch, 0 to 1; `None` for other sources.
-        length: about how many values there are, where that is known before they are read.
-        is_open_ended: whether nobody knows how many there are, so that no end can be foreseen.
+        share: share of the source that has been read, 0 to 1; `None` if it is not known.
+        staged: share that has been read of a table that is read before its first batch, 0 to 1; `None` for other
+            sources.
+        length: about how many values there are, if that is known before they are read.
+        is_open_ended: whether the number of values is unknown, so that no end can be estimated.
     """
 
     seen: int
@@ -41,12 +42,12 @@ class LaneProgress:
 
 
 class Lane(ABC):
-    """From a source to batches."""
+    """Reads a source and turns it into batches."""
 
     @property
     @abstractmethod
     def rows(self) -> RowCounts:
-        """What has become of the values read so far."""
+        """The counts of the values read so far: read, rejected, duplicates and so on."""
 
     @property
     def opt_outs(self) -> OptOutCount | None:
@@ -55,20 +56,20 @@ class Lane(ABC):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of a table that were chosen, once the lane is open."""
+        """The chosen columns of a table, once the lane is open."""
         return ()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a caller should know of the source, a sentence each."""
+        """Remarks on the source for the caller, a sentence each."""
         return ()
 
     @property
     def batches(self) -> int | None:
-        """How many batches there are to be, once that can be said before the first one; `None` until then.
+        """The expected number of batches, once it is known before the first one; `None` until then.
 
-        A table that is read first has at least so many: several kinds, or long values, may need more. Other tables and
-        lists have about so many at most, because rows may be rejected.
+        For a table that is read first, it is a minimum: several kinds, or long values, may need more. For other tables
+        and for lists, it is about the maximum, because rows may be rejected.
         """
         return None
 
@@ -78,54 +79,54 @@ class Lane(ABC):
 
     @abstractmethod
     async def open(self) -> None:
-        """Finds out whether the source and the opt-outs can be used; reads no value of the source."""
+        """Checks that the source and the opt-outs can be used; reads no value of the source."""
 
     @abstractmethod
     async def run(self, deliver: Deliver) -> None:
-        """Reads to the end of the source and delivers every batch, also an incomplete last one."""
+        """Reads the source to its end and delivers every batch, including an incomplete last one."""
 
     async def close(self) -> None:
-        """Gives back what `open` took, whether or not `run` was called."""
+        """Releases what `open` acquired, whether or not `run` was called."""
         return
 
     def count_rest(self) -> None:
-        """Counts what was read and not prepared yet, when the source is left before its end."""
+        """Counts the values that were read but not prepared yet, if reading stops before the source's end."""
         return
 
     @abstractmethod
     async def refused_rows(self, refused: Mapping[IdentifierType, set[str]]) -> Sequence[SourceRow]:
-        """Reads the source once more, for the first row of each refused identifier, in the order of its rows.
+        """Reads the source again and returns the first row of each refused identifier, in the order of the rows.
 
         Args:
-            refused: identifiers as they went out, by kind.
+            refused: identifiers in the form in which they were sent, by kind.
 
         Returns:
-            Nothing where the source can be read only once.
+            The rows; none if the source can be read only once.
 
         Raises:
-            SourceChangedError: when the source is no longer what was read.
+            SourceChangedError: when the source has changed since it was read.
         """
 
 
 class ArrowStream(Protocol):
-    """A table that exports its rows as Arrow: of polars, pandas, pyarrow, DuckDB."""
+    """A table that exports its rows as an Arrow stream, such as one of polars, pandas, pyarrow or DuckDB."""
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
 
 
 Source = Iterable[str | None] | AsyncIterable[str | None] | os.PathLike[str] | Table | ArrowStream
-"""What an upload reads from: any iterable or async iterable of text, a file, or a table."""
+"""The source of an upload: any iterable or async iterable of text, a file, or a table."""
 
 
 Lookalike = str | Mapping[Any, Any] | IO[Any]
-"""What can be iterated like a source and is none; text is a sequence of texts, too."""
+"""Objects that can be iterated but are no sources; a text, for example, is a sequence of texts."""
 
 
 class NotASource:
     """The result type of an upload of a `Lookalike`, so that type checkers refuse to await it; it has no values.
 
-    To read a file, pass a `pathlib.Path` or `Table.from_file(path)`, or `Table.from_stream(file)` for an open one; of a
-    mapping, pass its keys or values.
+    To read a file, pass a `pathlib.Path` or `Table.from_file(path)`, or `Table.from_stream(file)` for an open file. For
+    a mapping, pass its keys or values.
     """
 
 
@@ -138,17 +139,17 @@ class OpenSource(Protocol):
         """Appends values to `buffer` and yields when the caller should empty it.
 
         Args:
-            buffer: where values go.
-            arrived: is called when the first value comes into an empty buffer that will not be emptied at once.
-            room: returns how many values the buffer should be given before it is emptied.
+            buffer: receives the values.
+            arrived: called when the first value arrives in an empty buffer that will not be emptied at once.
+            room: returns how many values to put into the buffer before it is emptied.
         """
 
 
 def open_source(source: object) -> OpenSource:
-    """Opens an iterable or an async one; nothing is read yet.
+    """Opens an iterable or async iterable; reads nothing yet.
 
     Raises:
-        TypeError: for what only looks like a source: text, bytes, a mapping, an open file.
+        TypeError: for an object that only looks like a source: text, bytes, a mapping, an open file.
     """
     refuse_lookalikes(source, "a source")
     if isinstance(source, AsyncIterable):
@@ -161,14 +162,14 @@ def open_source(source: object) -> OpenSource:
 
 
 def refuse_lookalikes(values: object, what: str) -> None:
-    """Refuses what can be iterated but does not yield one identifier after the other.
+    """Refuses an object that can be iterated but does not yield identifiers one by one.
 
     Args:
         values: what the caller gave.
-        what: what it is to be, for the message.
+        what: its role, such as "a source", for the message.
 
     Raises:
-        TypeError: says what to pass instead.
+        TypeError: for such an object; says what to pass instead.
     """
     kind = type(values).__name__
     advice = "to read a file, pass Table.from_file(path, column=...) or a pathlib.Path"
@@ -184,7 +185,7 @@ def refuse_lookalikes(values: object, what: str) -> None:
         raise TypeError(f"a {kind} of this release speaks no Arrow: pass one column as a list; {advice}")
 
 
-# What leads to rows and holds none yet, or not in the form of a stream: by library and the name of a method.
+# Objects that contain no rows yet, or none that are a stream: by library and the name of a method; and what to pass.
 _WAYS: Final = (
     ("polars", "collect", "its .collect()"),
     ("polars", "agg", "a frame"),
@@ -198,7 +199,7 @@ _WAYS: Final = (
 
 
 def _way_to_rows(values: object) -> str | None:
-    """Says what to pass instead of an object of a library for tables that is no table itself."""
+    """Returns what to pass instead of an object of a table library that is no table itself, or `None`."""
     library = type(values).__module__.partition(".")[0]
     if library == "pandas" and hasattr(values, "__array__"):  # one column, which can be iterated
         return None
@@ -216,7 +217,7 @@ class _IterableReading:
         room: Callable[[], int],
     ) -> AsyncGenerator[None, None]:
         iterator = iter(self._source)
-        # A generator belongs to whoever iterates over it; a cursor that has a `close` belongs to the caller.
+        # Only a generator is closed here; another iterator with a `close`, such as a cursor, belongs to the caller.
         with closing(iterator) if isinstance(iterator, Generator) else nullcontext():
             while True:
                 buffer += itertools.islice(iterator, room())
@@ -248,7 +249,7 @@ class _AsyncReading:
             raise RuntimeError("The source was canceled from within, so its rows are not complete.") from error
         finally:
             if isinstance(iterator, AsyncGenerator):
-                with anyio.CancelScope(shield=True):  # its own clean-up may have to wait, also when we are canceled
+                with anyio.CancelScope(shield=True):  # its clean-up may await something, even after a cancellation
                     await iterator.aclose()
         yield
 

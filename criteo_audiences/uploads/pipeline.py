@@ -1,6 +1,6 @@
-"""How the parts of an upload are connected: a reader, a sender per batch, the caller; slots bound what is in flight.
+"""Connects the parts of an upload: a reader, a sender per batch, and the caller; slots limit the batches in flight.
 
-With a ledger that several machines share, that one remembers which batches were acknowledged.
+A ledger, which several machines can share, remembers which batches were acknowledged.
 """
 
 import json
@@ -34,10 +34,10 @@ from criteo_audiences.windows import NEXT_WINDOW, QuotaWait, WindowCheck
 
 
 class LedgerRecorder(Recorder):
-    """Asks a ledger before a batch is sent, and notes each acknowledgement in it.
+    """Looks each batch up in a ledger before it is sent, and records each acknowledgement in the ledger.
 
     Args:
-        ledger: remembers.
+        ledger: the ledger.
     """
 
     def __init__(self, ledger: BatchLedger) -> None:
@@ -48,8 +48,8 @@ class LedgerRecorder(Recorder):
 
     @asynccontextmanager
     async def opened(self, destination: Destination, source: object, options: Options) -> AsyncIterator[None]:
-        """See `Recorder.opened`; a batch of another list, operation or kind is another batch."""
-        del source  # the same batch out of another source asks the same of Criteo
+        """See `Recorder.opened`; equal batches for another list, operation or kind count as different batches."""
+        del source  # equal batches from different sources are the same call
         where = (destination.service, destination.host.lower(), destination.segment_id)
         self._job = json.dumps([*where, options.operation, options.kind, options.gum_caller_id]).encode()
         yield
@@ -73,7 +73,7 @@ class LedgerRecorder(Recorder):
         )
 
     async def write_end(self, result: BatchResult) -> None:
-        """See `Recorder.write_end`; only what was acknowledged is worth remembering."""
+        """See `Recorder.write_end`; records only acknowledged batches."""
         digest = self._digests.pop(result.number, None)
         if digest is not None and result.ok:
             answer = Acknowledged(valid=result.valid, invalid=result.invalid, at=time.time())
@@ -83,7 +83,7 @@ class LedgerRecorder(Recorder):
 _log = logging.getLogger("criteo_audiences.uploads")
 
 Look = Callable[[], Awaitable[None]]
-"""Looks at a contact list before anything is read of the source; raises when the upload cannot be meant for it."""
+"""Checks the contact list before the source is read; raises if the upload cannot be meant for it."""
 
 
 class Ending(Enum):
@@ -102,16 +102,16 @@ class Reading(Enum):
 
     GOING_ON = auto()
     DONE = auto()
-    """To its end, and every batch of it was begun."""
+    """It was read to its end, and every batch of it was begun."""
     CHANGED = auto()
-    """To its end, but a file of it changed meanwhile."""
+    """It was read to its end, but one of its files changed meanwhile."""
     CUT = auto()
 
 
 class Pipeline:
-    """The parts of one upload and how they are connected.
+    """Connects the parts of one upload.
 
-    Two states say everything: how far the source has been read, and what ended the upload early.
+    Its state consists of two values: how far the source has been read, and what ended the upload early.
 
     | reading  | ending           | then                                                                      |
     |----------|------------------|---------------------------------------------------------------------------|
@@ -127,12 +127,12 @@ class Pipeline:
         segment_id: the contact list.
         lane: reads the source.
         options: the caller's choices.
-        quota_wait: says how long the quota makes so many calls wait.
-        slots: those of the client, which its uploads share.
+        quota_wait: returns how long a number of calls must wait for the quota.
+        slots: the client's slots, which its uploads share.
 
     Attributes:
-        upload_id: names the upload in events.
-        recorder: writes down what becomes of the batches.
+        upload_id: the upload's id in events.
+        recorder: records the batches and their results.
         reading: how far the source has been read.
     """
 
@@ -160,14 +160,14 @@ class Pipeline:
 
     @asynccontextmanager
     async def opened(self, look: Look | None = None) -> AsyncIterator[None]:
-        """Opens the source for as long as the block lasts, and then looks at the contact list.
+        """Opens the source for the duration of the block, and then checks the contact list.
 
-        When the deadline passes meanwhile, the block is entered all the same, and the upload ends at once.
+        If the deadline passes meanwhile, the block is entered nevertheless, and the upload ends at once.
 
         Raises:
             ConfigurationError: when the source or the opt-outs cannot be used.
             OSError: when they cannot be read.
-            CriteoError: what the look at the contact list raises.
+            CriteoError: when `look` raises it.
         """
         try:
             with anyio.CancelScope(deadline=self._ends_at) as scope:
@@ -187,7 +187,7 @@ class Pipeline:
                 await self._lane.close()
 
     def expect_window(self, window: tuple[int, float] | None) -> None:
-        """Notes the quota (calls, and the seconds of their window) for estimates before the first call."""
+        """Sets the quota (calls, and the seconds of their window) for estimates before the first call."""
         self._tally.expect_window(window)
 
     def prepare(self, group: TaskGroup) -> None:
@@ -196,7 +196,7 @@ class Pipeline:
         self._give_result, self._results = anyio.create_memory_object_stream[BatchResult](0)
 
     def start(self) -> None:
-        """Starts the reader, which starts the senders, and the clockwork of progress."""
+        """Starts the reader, which starts the senders, and the tasks that show progress and watch the deadline."""
         group, give_result = self._group, self._give_result
         if self.recorder.path is not None:
             give_kept = give_result
@@ -209,7 +209,7 @@ class Pipeline:
             group.start_soon(self._keep_deadline)
 
     async def next_result(self) -> BatchResult | None:
-        """Returns the next batch that came back; `None` when all have, the upload failed, or the block was left."""
+        """Returns the next result; `None` after the last one, if the upload failed, or if the caller left the block."""
         with suppress(anyio.EndOfStream, anyio.ClosedResourceError):
             return await self._results.receive()
         return None
@@ -235,16 +235,16 @@ class Pipeline:
         self._sender.drain()
 
     def close(self) -> None:
-        """Gives back what the upload holds."""
+        """Closes the channels and frees the upload's slots."""
         self._give_result.close()
         self._results.close()
         self._tally.close()
 
     def require_unchanged_source(self) -> None:
-        """Raises what the reader found at the end of a source that changed meanwhile.
+        """Raises the error of the reader if the source changed while it was read.
 
         Raises:
-            SourceChangedError: when it did.
+            SourceChangedError: when it changed.
         """
         if self._changed is not None:
             raise self._changed
@@ -274,9 +274,9 @@ class Pipeline:
                         reading = Reading.DONE
                         if self._options.dry_run:
                             self._window_check.make(self._tally.planned)
-            except SourceChangedError as error:  # all of it is read: what is in flight comes back first
+            except SourceChangedError as error:  # raised later: the batches in flight come back first
                 self._changed, reading = error, Reading.CHANGED
-            finally:  # however it ended, what was read of the source is in the report
+            finally:  # the report counts all that was read, in any case
                 if reading is not Reading.DONE:
                     self._lane.count_rest()
         self.reading = reading
@@ -284,7 +284,7 @@ class Pipeline:
         self._tally.show_progress()
 
     async def _send(self, batch: Batch, known: Entry | None, results: MemoryObjectSendStream[BatchResult]) -> None:
-        """Sends a batch, unless an earlier run knows what became of it, and hands its result on."""
+        """Sends a batch, unless an earlier run got it acknowledged, and passes its result on."""
         with results, self._slots.left_with(batch.size):
             result = await self._sender.send(batch) if known is None else self._sender.resume(batch, known)
             if result is None:
@@ -311,11 +311,11 @@ class Pipeline:
 
 
 async def _rows_of(lane: Lane, refused: Mapping[IdentifierType, set[str]]) -> tuple[SourceRow, ...]:
-    """Returns the first row of each refused identifier that the source still holds; none when it cannot be read again.
+    """Returns the first row of each refused identifier in the source; none if the source cannot be read again.
 
     Args:
-        lane: has read the source.
-        refused: identifiers as they went out, by kind.
+        lane: the lane that has read the source.
+        refused: identifiers in the form in which they were sent, by kind.
     """
     if not refused:
         return ()

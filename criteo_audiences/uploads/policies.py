@@ -1,4 +1,4 @@
-"""Policies: limits on the counts of a report, upper (`rejected>1%`) or lower (`sent<1000`), beyond which it fails."""
+"""Policies: limits on the counts of a report, upper (`rejected>1%`) or lower (`sent<1000`); beyond one, it fails."""
 
 import math
 import re
@@ -27,7 +27,7 @@ _SUBJECTS: Final = (
     "sent",
 )
 _FLOORS: Final = frozenset({"read", "sent"})
-"""Subjects of which there may be too few; of all others there may be too many."""
+"""Subjects with a lower limit; all others have an upper limit."""
 
 _OF_OPT_OUTS: Final = frozenset({"unusable_opt_outs"})
 _OF_SENT: Final = frozenset({"invalid", "unreported", "failed", "unknown"})
@@ -43,9 +43,9 @@ class Policy:
     """A limit on one count of a report.
 
     Attributes:
-        subject: what is counted, such as `rejected`, or `rejected.no_at_sign` for one reason.
-        percent: the limit as a share, of the rows read, the identifiers sent or the opt-outs; `None` for a count.
-        most: the limit as a count: the largest that is allowed, or of `read` and `sent` the smallest.
+        subject: the name of the count, such as `rejected`, or `rejected.no_at_sign` for one reason.
+        percent: the limit as a share of the rows read, the identifiers sent or the opt-outs; `None` if it is a count.
+        most: the limit as a count: the largest allowed one, or the smallest for `read` and `sent`.
     """
 
     subject: str
@@ -63,17 +63,21 @@ class Policy:
 
     @property
     def whole(self) -> str:
-        """What the share is a share of, in words."""
+        """What the share refers to, in words for a message."""
         if self.subject in _OF_OPT_OUTS:
             return "opt-outs"
         return "identifiers sent" if self.subject in _OF_SENT else "rows"
 
     def allowed(self, rows: int, parts: int = 1) -> Fraction:
-        """Returns the limit for so many rows, or so many uploads; a fraction, because floats would round."""
+        """Returns the limit for this many rows, or uploads; as a fraction, because floats would round."""
         return Fraction(self.most * parts) if self.percent is None else Fraction(self.percent) / _MOST_PERCENT * rows
 
     def judge(self, counts: Mapping[str, int]) -> "Verdict":
-        """Returns the verdict on a report, given its counts by subject and by what shares are of."""
+        """Returns the verdict on a report.
+
+        Args:
+            counts: the report's counts by subject, and `identifiers` and `opt_outs`, to which shares refer.
+        """
         whole = counts["identifiers" if self.subject in _OF_SENT else "read"]
         if self.subject in _OF_OPT_OUTS:
             whole = counts["opt_outs"] + counts[self.subject]
@@ -82,13 +86,13 @@ class Policy:
 
 @frozen(kw_only=True)
 class Verdict:
-    """What a policy found.
+    """The verdict of a policy on a report.
 
     Attributes:
         policy: the policy.
-        count: what it counts.
-        rows: the rows read, the identifiers sent or the opt-outs, of which the count is a part.
-        parts: uploads that were added up; a limit that is a count holds for each of them.
+        count: the report's count of the policy's subject.
+        rows: the number of rows read, identifiers sent or opt-outs that a share refers to.
+        parts: number of uploads added up; a limit that is a count applies once per upload.
     """
 
     policy: Policy
@@ -110,7 +114,7 @@ class Verdict:
         return f"{self.policy}: {self.count:,} of {self.rows:,} {self.policy.whole}{share}{uploads}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns JSON-safe values; `allowed` is the largest count that is within the limit, or the smallest."""
+        """Returns JSON-safe values; `allowed` is the largest count within the limit, or the smallest."""
         allowed = self.policy.allowed(self.rows, self.parts)
         return {
             "policy": str(self.policy),
@@ -130,7 +134,7 @@ class Verdict:
 
 
 def added(one: Iterable[Verdict], other: Iterable[Verdict]) -> tuple[Verdict, ...]:
-    """Adds up the verdicts of each policy over the reports that it was given for; it does not judge the others."""
+    """Adds up the verdicts of each policy; a report without a verdict of a policy does not count for it."""
     found: dict[Policy, Verdict] = {}
     for verdict in (*one, *other):
         before = found.get(verdict.policy)
@@ -139,10 +143,10 @@ def added(one: Iterable[Verdict], other: Iterable[Verdict]) -> tuple[Verdict, ..
 
 
 def policies_of(value: object) -> tuple[Policy, ...]:
-    """Returns policies, each once, from a text with commas between them or from several such texts.
+    """Returns policies, without repetitions, from a text with commas between them or from several such texts.
 
     Raises:
-        ConfigurationError: naming what may stand there; never showing what does, which may be misplaced data.
+        ConfigurationError: when a text is no policy; says what is allowed, and never shows the text, which may be data.
     """
     if value is None:
         return ()
@@ -179,14 +183,14 @@ def _parsed(number: int, text: object) -> Policy:
 
 
 def _is_apt(word: str, bound: re.Match[str]) -> bool:
-    """Whether a word takes this bound: the sign is the right one, and a share is one of something else."""
+    """Whether a bound fits a word: the sign is right, and a share is at most 100 % and not of `read`."""
     if bound["sign"] != ("<" if word in _FLOORS else ">"):
         return False
     return bound["percent"] is None or (word != "read" and Decimal(bound["percent"]) <= _MOST_PERCENT)
 
 
 def _divided(text: str) -> tuple[str, str]:
-    """Divides a policy into its word, in our spelling, and what follows it."""
+    """Divides a policy into its subject, in our spelling, and the rest."""
     word = re.match(r"[^<>=!:\s]*", text := text.strip())
     end = word.end() if word else 0
     return text[:end].lower().replace("-", "_"), text[end:].strip()
@@ -212,7 +216,7 @@ def _expected_after(word: str) -> str:
 
 
 def refuse_duplicates(policies: Iterable[Policy]) -> None:
-    """Refuses a policy about duplicates for an upload that does not look for them: it would never fail.
+    """Refuses a policy on duplicates for an upload that does not search for them, because it would never fail.
 
     Raises:
         ConfigurationError: when there is one.

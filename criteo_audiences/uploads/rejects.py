@@ -1,4 +1,4 @@
-"""The dead-letter file: every rejected value, where it stands and why it is no identifier."""
+"""Writes the file of rejects (a dead-letter file): the place of each rejected value, and why it is no identifier."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ from criteo_audiences.journals.directory import Witness
 
 COLUMNS: Final = ("file", "row", "column", "reason", "fingerprint")
 VALUE_COLUMN: Final = "value"
-"""A column more, where the rejected values themselves were asked for."""
+"""A further column with the rejected values themselves, if the caller asks for them."""
 _EXISTS: Final = "rejects must name a new file; one of that name exists."
 _ENOUGH: Final = 64 * 1024
 _NEW: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL
@@ -37,9 +37,9 @@ _ESCAPED: Final = re.compile(rf"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\\]|
 def defused(value: str) -> str:
     """Returns the cell for a value, in a form that no spreadsheet program runs.
 
-    Control characters, halves of surrogate pairs and backslashes are escaped, and so is what begins a formula after a
-    separator of another dialect. A cell that could then begin a formula, or whose value begins with an apostrophe, gets
-    an apostrophe in front. docs/reference/rejects.md says how to undo it.
+    Control characters, halves of surrogate pairs and backslashes are escaped, and so is a character that begins a
+    formula after a separator of another dialect. A cell that could still begin a formula, or that begins with an
+    apostrophe, gets an apostrophe in front. docs/reference/rejects.md says how to undo it.
 
     Source: OWASP, "CSV Injection".
     """
@@ -48,7 +48,7 @@ def defused(value: str) -> str:
 
 
 def undone(cell: str) -> str:
-    """Returns the value that a cell of `defused` stands for."""
+    """Returns the original value of a cell that `defused` returned."""
     return _ESCAPE.sub(lambda found: "\\" if found[1] == "\\" else chr(int(found[1][1:], 16)), cell.removeprefix("'"))
 
 
@@ -59,14 +59,15 @@ def _escape(found: re.Match[str]) -> str:
 
 
 class RejectsFile:
-    """A CSV file that only its owner can read; it holds a fingerprint of each value, and the value if asked for.
+    """A CSV file that only its owner can read, with a fingerprint of each rejected value, and optionally the value.
 
-    The fingerprint is keyed with a secret of this file that is kept nowhere: equal values have equal ones, and
-    no value can be tried against it. Whole rows go out at once, so that the file is readable whenever writing stops.
+    The fingerprint's key is made for this file and stored nowhere. Equal values have equal fingerprints, but without
+    the key a value cannot be tested against them. Only whole rows are written, so that the file is readable even if
+    writing stops.
 
     Args:
-        path: where; nothing may be there yet.
-        plain: whether the values stand in it.
+        path: the path of the file, which must not exist.
+        plain: whether it contains the values.
     """
 
     def __init__(self, path: Path, *, plain: bool) -> None:
@@ -79,14 +80,14 @@ class RejectsFile:
 
     @property
     def full(self) -> bool:
-        """Whether enough has been taken in to be worth writing."""
+        """Whether enough text is buffered to be worth writing."""
         return self._text.tell() > _ENOUGH
 
     def require_new(self) -> None:
-        """Refuses, before anything is begun, most of what `open` would; blocks.
+        """Checks, before the upload begins, most of what `open` would refuse; blocks.
 
         Raises:
-            ConfigurationError: when there is something at its path, or no directory.
+            ConfigurationError: when the path exists, or its directory does not.
         """
         if os.path.lexists(self._path):
             raise ConfigurationError(_EXISTS)
@@ -99,7 +100,7 @@ class RejectsFile:
         """Creates the file, with its header.
 
         Raises:
-            ConfigurationError: when there is something at its path, or nothing can be created there.
+            ConfigurationError: when the path exists, or the file cannot be created.
             OSError: when it cannot be written.
         """
         try:
@@ -109,12 +110,12 @@ class RejectsFile:
         except OSError as error:
             raise _uncreatable(error) from None
         if self._plain:
-            Witness().note_rejects(self._path)  # before there is a value in it
+            Witness().note_rejects(self._path)  # before it contains a value
         self._rows.writerow((*COLUMNS, VALUE_COLUMN) if self._plain else COLUMNS)
         self.flush()
 
     def note(self, row: int, reason: RejectReason, value: str) -> None:
-        """Takes in a value of an iterable; it is written by `flush`."""
+        """Buffers a rejected value of an iterable; `flush` writes it."""
         self._add(Reject("", row, "", reason, value))
 
     def write(self, rejects: Iterable[Reject]) -> None:
@@ -129,10 +130,10 @@ class RejectsFile:
                 self.flush()
 
     def flush(self) -> None:
-        """Writes what has been taken in; blocks.
+        """Writes the buffered rows; blocks.
 
         Raises:
-            OSError: when it cannot be written; the file then ends with the last row that was.
+            OSError: when they cannot be written; the file then ends after the last row of the write before.
         """
         text = self._text.getvalue()
         self._clear()
@@ -147,7 +148,7 @@ class RejectsFile:
             raise OSError(error.errno, f"The file of rejects cannot be written: {reason}") from None
 
     def close(self) -> None:
-        """Writes what is left and closes the file; blocks.
+        """Writes the rest of the buffered rows and closes the file; blocks.
 
         Raises:
             OSError: when it cannot be written.
@@ -159,7 +160,7 @@ class RejectsFile:
 
     @asynccontextmanager
     async def kept_open(self) -> AsyncIterator[None]:
-        """Opens the file and, whatever happens in the block, writes and closes it to the end.
+        """Opens the file for the duration of the block; writes the rest and closes it even after an error.
 
         Raises:
             ConfigurationError: when it cannot be created.

@@ -1,4 +1,4 @@
-"""What an upload did: every row read is accounted for, and every identifier sent."""
+"""The report of an upload, which accounts for every row read and every identifier sent."""
 
 import datetime as dt
 from collections import Counter
@@ -22,47 +22,48 @@ MOST_SAMPLED: Final = 100
 class UploadReport:
     """What an upload did.
 
-    `str(report)` is what the command line prints; a notebook shows the same as a table.
+    The command line prints `str(report)`; a notebook shows the same as a table.
     Rows in: `read = sent + rejected + duplicates + suppressed + pending` (`duplicates` of `None` counts as 0).
     Rows out: `sent = valid + invalid + unreported + failed + unknown`.
 
     Attributes:
         read: rows read from the source.
-        rejected: rows that held no identifier, by reason.
+        rejected: rows without a valid identifier, by reason.
         duplicates: duplicates dropped; `None` if `dedupe` is off.
-        suppressed: rows left out because a suppression list names them.
-        opt_outs: opt-outs of that list that the rows were compared with; `None` without `suppress`.
+        suppressed: rows left out because their identifier is among the opt-outs.
+        opt_outs: opt-outs that the rows were compared with; `None` without `suppress`.
         unusable_opt_outs: opt-outs that are no valid identifiers and so suppress no row, and one more for each file
             with a quoted cell that may hide some; blank ones do not count.
         columns: the columns of a table that were read.
-        notes: what to know of the source, a sentence each: the files of a directory that were skipped.
-        pending: identifiers read and not put into a call: all of them after a dry run.
-        already_hashed: identifiers that came as digests and went out as they were.
-        by_type: the outcome of what was sent, by kind of identifier.
-        batches: batches put into calls; after a dry run, batches it would take.
+        notes: remarks on the source, a sentence each, such as the skipped files of a directory.
+        pending: identifiers that were read but not put into a call; after a dry run, all of them.
+        already_hashed: identifiers that the source contains as digests, which are sent unchanged.
+        by_type: the outcome of the identifiers sent, by kind.
+        batches: batches put into calls; after a dry run, the batches that it would take.
         failures: the batches that failed.
-        warnings: what Criteo warned of in its answers to batches, by code, and how often.
+        warnings: the number of Criteo's warnings in its answers to batches, by code.
         resumed: how many of `batches` an earlier run had already delivered.
         calls: requests made, retries included.
-        elapsed: seconds.
+        elapsed: seconds that the upload took.
         waited: seconds of them during which the quota held a batch back.
         most_in_flight: the most batches in flight at the same time.
-        limited_by: what kept it from having more in flight for the longest time; `None` when nothing was sent.
-        live_from: when all that was accepted will be live, about; `None` when nothing was accepted.
-        partly_live_from: when the first of it will be, because it was accepted before an earlier computation than the
-            last; `None` when all of it is live at once.
-        window_warning: why it could not end before Criteo's next computation, as was foreseen before anything was
-            sent; `None` when the quota left time enough, or the source could not be counted.
-        hint: what limited it when the quota did not, and what to do about it; `None` when there is nothing to gain.
-        deadline_passed: whether its deadline ended it before it was complete.
-        cleared: whether the list was cleared first, as `replace_contact_list` does; `None` when that is not known.
-        dry_run: whether nothing was to be sent.
+        limited_by: what limited the batches in flight for the longest time; `None` if nothing was sent.
+        live_from: about when all accepted identifiers are live; `None` if none was accepted.
+        partly_live_from: when the first of them are live, because a computation of Criteo's came in between; `None` if
+            all of them are live at once.
+        window_warning: why the upload could not end before Criteo's next computation, as estimated before anything was
+            sent; `None` if the quota left enough time, or the source could not be counted.
+        hint: what limited the upload if the quota did not, and what to do about it; `None` if there is nothing to gain.
+        deadline_passed: whether the deadline ended the upload before it was complete.
+        cleared: whether the list was cleared first, as `replace_contact_list` does; `None` if that is not known.
+        dry_run: whether it was a dry run, which sends nothing.
         max_rejected: share of `read` that may be rejected.
         max_invalid: share of `sent` that Criteo may refuse.
-        allow_empty: whether it is right that nothing was sent.
-        verdicts: what each policy of `fail_on` found.
-        sample_invalid: a few identifiers Criteo refused, in clear text: never in a `repr` nor in `to_dict()`.
-        invalid_rows: the first row of each of them in the source, as far as it can be read again; without its value.
+        allow_empty: whether the upload is `ok` if nothing was sent.
+        verdicts: the verdict of each policy of `fail_on`.
+        sample_invalid: some identifiers that Criteo refused, in clear text: never in a `repr` nor in `to_dict()`.
+        invalid_rows: the first row of each of them in the source, without its value; empty if the source cannot be read
+            again.
     """
 
     read: int = 0
@@ -106,22 +107,22 @@ class UploadReport:
 
     @property
     def valid(self) -> int:
-        """Identifiers Criteo accepted."""
+        """Identifiers that Criteo accepted."""
         return self._total.valid
 
     @property
     def invalid(self) -> int:
-        """Identifiers Criteo refused."""
+        """Identifiers that Criteo refused."""
         return self._total.invalid
 
     @property
     def unreported(self) -> int:
-        """Identifiers of calls whose answer has no counts, or such as cannot be right."""
+        """Identifiers that Criteo's answers do not account for: counts are missing or cannot be right."""
         return self._total.unreported
 
     @property
     def failed(self) -> int:
-        """Identifiers of calls that were refused, which Criteo certainly has not applied."""
+        """Identifiers of calls that Criteo refused and certainly has not applied."""
         return self._total.failed
 
     @property
@@ -131,7 +132,7 @@ class UploadReport:
 
     @property
     def retries(self) -> int:
-        """Requests made beyond one a batch."""
+        """Requests beyond the first one of each batch."""
         return max(0, self.calls - (self.batches - self.resumed)) if not self.dry_run else 0
 
     @property
@@ -140,27 +141,27 @@ class UploadReport:
 
     @property
     def rejected_total(self) -> int:
-        """Rows rejected, whatever the reason."""
+        """Rows rejected, for any reason."""
         return sum(self.rejected.values())
 
     @property
     def ok(self) -> bool:
         """Whether the upload did what it was asked to.
 
-        Something was sent (or `allow_empty` was given), nothing is pending, failed, unknown or unreported, no
-        deadline ended it, the shares of rejected rows and refused identifiers stay within `max_rejected` and
-        `max_invalid`, and no policy of `fail_on` is broken; whatever is stricter decides. A dry run is judged by what
-        it could see: that something would be sent, and which rows were rejected, duplicates or suppressed.
+        Something was sent (or `allow_empty` was given). Nothing is pending, failed, unknown or unreported. No deadline
+        ended the upload. The shares of rejected rows and refused identifiers are within `max_rejected` and
+        `max_invalid`, and no policy of `fail_on` is broken; the stricter limit decides. For a dry run only this counts:
+        that something would be sent, and which rows were rejected, duplicates or suppressed.
         """
         return _is_ok(self)
 
     def judged_by(self, policies: Iterable[Policy]) -> "UploadReport":
-        """Returns the report with the verdicts of policies."""
+        """Returns the report with the verdicts of some policies."""
         counts = self._counts()
         return evolve(self, verdicts=tuple(policy.judge(counts) for policy in policies))
 
     def _counts(self) -> dict[str, int]:
-        """Returns what policies may be about, and what their shares are of."""
+        """Returns the counts that policies limit, and those to which their shares refer."""
         return {
             "read": self.read,
             "rejected": self.rejected_total,
@@ -182,14 +183,14 @@ class UploadReport:
         """Raises when the upload is not `.ok`.
 
         Raises:
-            UploadFailedError: with counts, codes and this report.
+            UploadFailedError: when it is not; contains counts, codes and this report.
         """
         if self.ok:
             return
         raise UploadFailedError(self.explain(), report=self)
 
     def explain(self) -> str:
-        """Says in a sentence or two what is not as it should be; empty when everything is."""
+        """Returns a sentence or two on why the upload is not `.ok`; an empty text if it is."""
         return _explained(self)
 
     def to_dict(self) -> dict[str, Any]:
@@ -243,11 +244,11 @@ class UploadReport:
         return summary_html(self.to_dict())
 
     def __add__(self, other: "UploadReport") -> "UploadReport":
-        """Adds up two reports, of two files or two partitions.
+        """Adds up two reports, such as of two files or two partitions.
 
-        The whole may have as many rejected rows and refused identifiers as its parts may together, so each part's
-        bounds weigh as much as it has rows; of two that are `.ok` the sum is as well. A policy judges those parts
-        together that it was given for: its share is of their rows, and its count is borne once a part.
+        The sum may have as many rejected rows and refused identifiers as the two reports together: the limits are
+        averaged, weighted by rows. The sum of two reports that are `.ok` is `.ok` as well. A policy applies to the sum
+        of the reports that it was given for. Its share refers to their rows, and its count is allowed once per report.
         """
         kinds = {**self.by_type, **other.by_type}
         first, last = _live_between(self, other)
@@ -295,18 +296,18 @@ class UploadReport:
 
 
 def _live_between(*reports: UploadReport) -> tuple[dt.datetime | None, dt.datetime | None]:
-    """Returns when the first of what reports have as accepted is live, and when all of it is."""
+    """Returns when the first of the accepted identifiers of some reports are live, and when all are."""
     times = [moment for report in reports for moment in (report.partly_live_from, report.live_from) if moment]
     return min(times, default=None), max(times, default=None)
 
 
 def _counted(one: int | None, other: int | None) -> int | None:
-    """Adds up counts of which one, or both, may not have been made."""
+    """Adds up two counts, where `None` means that nothing was counted."""
     return other if one is None else one if other is None else one + other
 
 
 def _is_ok(report: UploadReport) -> bool:
-    """Returns what `UploadReport.ok` says."""
+    """Computes `UploadReport.ok`."""
     if not all(found.ok for found in report.verdicts):
         return False
     if _beyond(report.rejected_total, report.max_rejected, report.read):
@@ -321,7 +322,7 @@ def _is_ok(report: UploadReport) -> bool:
 
 
 def _explained(report: UploadReport) -> str:
-    """Says in a sentence or two what is not as it should be; empty when everything is."""
+    """Returns a sentence or two on why an upload is not `.ok`; an empty text if it is."""
     if report.ok:
         return ""
     broken = [str(found) for found in report.verdicts if not found.ok]
@@ -339,14 +340,18 @@ def _explained(report: UploadReport) -> str:
 
 
 def what_is_left(cleared: bool | None) -> str:  # noqa: FBT001 - what `UploadReport.cleared` says
-    """Says what is in the list after it was cleared, or may have been, and the upload did not end well."""
+    """Returns a sentence on what the list contains after a clear and an upload that failed.
+
+    Args:
+        cleared: whether it was cleared; `None` if that is not known.
+    """
     if cleared is None:
         return "Whether the list was cleared is not known: it may be empty now, and nothing was added. Run it again."
     return "The list was cleared first, so it holds nothing but what was added since. Run it again."
 
 
 def _nothing(report: UploadReport) -> str:
-    """Says why nothing was sent although nothing failed, and what to do where that is right."""
+    """Returns why nothing was sent although nothing failed, and what to do if that is right."""
     allow = "give allow_empty=True (--allow-empty) if that is right"
     if not report.read:
         return f"no row was read (an empty source, or a condition that no row meets); {allow}"
@@ -379,7 +384,7 @@ def _counted_faults(report: UploadReport) -> list[tuple[str, int]]:
 
 
 def _beyond(count: int, share: float, rows: int) -> bool:
-    """Whether a count is above a share of the rows. Rounding is tolerated, so that sums pass where their parts do."""
+    """Whether a count exceeds a share of the rows; tolerates rounding, so that a sum passes if its parts do."""
     return count > share * rows * (1 + 1e-12)
 
 
@@ -390,13 +395,13 @@ def _code(error: CriteoError) -> str:
 
 
 def _joint_allowance(one: UploadReport, other: UploadReport) -> bool:
-    """Returns whether the sum of two reports may be empty: when each part that read something may be."""
+    """Returns whether the sum of two reports may be empty: if each report that read something may be."""
     parts = [part.allow_empty for part in (one, other) if part.read or part.allow_empty]
     return bool(parts) and all(parts)
 
 
 def _joint_bound(one: float, rows: int, other: float, other_rows: int) -> float:
-    """Returns the share for the sum of two reports: it allows as many rows as their two shares together."""
+    """Returns the share for the sum of two reports, which allows as many rows as their shares together."""
     if one == other or not rows + other_rows:
         return min(one, other)
     return (one * rows + other * other_rows) / (rows + other_rows)

@@ -1,4 +1,4 @@
-"""Sends batches, one call each, says what became of every one, and writes that down in a journal where one is kept."""
+"""Sends batches, one call each, returns the result of each, and records it in the journal, if the upload has one."""
 
 import contextlib
 import datetime as dt
@@ -48,23 +48,23 @@ _UNFIT: Final = re.compile(r"[^A-Za-z0-9_-]")
 
 
 class Recorder:
-    """What an upload writes down about its batches.
+    """Records an upload's batches in its journal.
 
-    Without a journal its methods do nothing. With one it records from `opened` to `close`.
+    Without a journal, its methods do nothing. With a journal, it records from `opened` to `close`.
 
     Attributes:
-        completed: whether the journal has the whole upload as finished.
+        completed: whether the journal marks the upload as finished.
     """
 
     def __init__(self) -> None:
         self._journal: Journal | None = None
         self._turns = anyio.CapacityLimiter(1)
-        self._unsent: set[int] = set()  # begun, and not taken by a sender yet
+        self._unsent: set[int] = set()  # begun, but not taken by a sender yet
         self.completed = False
 
     @asynccontextmanager
     async def opened(self, destination: Destination, source: object, options: Options) -> AsyncIterator[None]:
-        """Opens the journal that an upload asks for, and closes it whatever happens.
+        """Opens the journal that the options name, and closes it after the block, even after an error.
 
         Raises:
             JournalError: when it cannot be used; nothing has been sent then.
@@ -88,21 +88,21 @@ class Recorder:
 
     @property
     def acknowledged(self) -> int:
-        """Batches that the journal has as acknowledged, those of earlier runs included."""
+        """Batches that the journal records as acknowledged, including those of earlier runs."""
         return 0 if self._journal is None else self._journal.acknowledged
 
     @property
     def resumes(self) -> bool:
-        """Whether an unfinished upload is being continued."""
+        """Whether this run continues an unfinished upload."""
         return self._journal is not None and self._journal.resumes
 
     @property
     def set_aside(self) -> str | None:
-        """Why an unfinished upload is not being continued, `None` when there was none."""
+        """Why this run does not continue the unfinished upload in the journal; `None` if it does or there is none."""
         return None if self._journal is None else self._journal.set_aside
 
     async def write_begin(self, batch: Batch) -> Entry | None:
-        """Records a batch before it is sent, in the order of the source; returns what is known if it need not be.
+        """Records a batch before it is sent, in the order of the source; returns its entry if it need not be sent.
 
         Raises:
             JournalError: when it cannot be recorded; it must not be sent then.
@@ -119,11 +119,11 @@ class Recorder:
         return known
 
     def taken(self, number: int) -> None:
-        """Notes that a sender has taken a batch; one that none has taken by `close` goes back as pending."""
+        """Records that a sender has taken a batch; `close` marks batches that no sender has taken as pending."""
         self._unsent.discard(number)
 
     async def write_end(self, result: BatchResult) -> None:
-        """Records what became of a batch that was sent: outlives the process at once, and a loss of power after `sync`.
+        """Records the result of a sent batch; it survives the end of the process, and after `sync` a power failure.
 
         Raises:
             JournalError: when it cannot be recorded.
@@ -140,10 +140,10 @@ class Recorder:
         )
 
     async def sync(self) -> None:
-        """Returns when all that was recorded is on the disk.
+        """Writes all records to the disk (fsync) and returns when that is done.
 
         Raises:
-            JournalError: when the disk cannot take it.
+            JournalError: when they cannot be written.
         """
         if self._journal is not None:
             await to_thread.run_sync(self._journal.sync)
@@ -151,10 +151,10 @@ class Recorder:
     async def keep_results(
         self, results: MemoryObjectReceiveStream[BatchResult], give_kept: MemoryObjectSendStream[BatchResult]
     ) -> None:
-        """Hands results on when a loss of power would not undo them; those that follow closely share one fsync.
+        """Passes results on once a power failure cannot undo them; results close together share one fsync.
 
         Raises:
-            JournalError: when the disk cannot take them.
+            JournalError: when they cannot be written to the disk.
         """
         not_before = -math.inf
         async with results, give_kept:
@@ -169,7 +169,7 @@ class Recorder:
                     await give_kept.send(kept)
 
     async def give_up(self, number: int, outcome: Outcome) -> None:
-        """Records that a batch was given up before it ended, as far as that can be; it is sent again anyway."""
+        """Tries to record that a batch was given up before it ended; ignores a failure, as it is sent again anyway."""
         with contextlib.suppress(JournalError):
             await self._end(number, _state_of_unfinished(outcome))
 
@@ -184,10 +184,10 @@ class Recorder:
                 self.completed = await to_thread.run_sync(self._journal.complete, limiter=self._turns)
 
     async def close(self) -> None:
-        """Closes and unlocks the journal; what was begun and never sent is pending again.
+        """Closes and unlocks the journal; marks batches that were begun but never sent as pending.
 
         Raises:
-            JournalError: when that could not be written down.
+            JournalError: when the register could not record the end of the run.
         """
         if self._journal is not None:
             for number in sorted(self._unsent):
@@ -197,7 +197,7 @@ class Recorder:
 
     async def _end(self, number: int, state: BatchState, **receipt: Any) -> None:
         journal = self._journal
-        # At once nearly always, since it does not wait for the disk.
+        # Nearly always returns at once, because it does not wait for the disk.
         if journal is None or journal.end(number, state, wait=False, **receipt):
             return
         with anyio.CancelScope(shield=True):
@@ -217,7 +217,7 @@ def _state_of_unfinished(outcome: Outcome) -> BatchState:
 
 
 def job_of(destination: Destination, source: object, options: Options) -> Job:
-    """Returns what an upload is to do: whatever is in it, another value makes another upload."""
+    """Returns the job of an upload; two uploads are the same only if all of its values are equal."""
     table = source if isinstance(source, Table) else Table()
     region_column = options.region_column or table.region_column
     return Job(
@@ -239,13 +239,13 @@ def job_of(destination: Destination, source: object, options: Options) -> Job:
 
 
 def _layout_of(table: Table, options: Options) -> list[object]:
-    """Returns how the caller says the files are read; empty without that, so that older journals still match."""
+    """Returns the caller's options for reading files; empty without any, so that older journals still match."""
     said: list[object] = [table.skip_rows or options.skip_rows, table.encoding or options.encoding]
     return said if any(said) else []
 
 
 def _file_of(place: JournalPlace, job: Job, source: object) -> Path:
-    """Returns the journal's file; in a directory, one for each job and for each file or list of files.
+    """Returns the journal's file; in a directory, each job has its own, and so has each source file or list of files.
 
     Raises:
         JournalError: when the directory cannot be made or used.
@@ -262,19 +262,19 @@ def _file_of(place: JournalPlace, job: Job, source: object) -> Path:
 
 
 class Sender:
-    """Sends the batches of one upload; several tasks may do so at the same time.
+    """Sends the batches of one upload; several tasks may call it at the same time.
 
     Args:
         amend: makes the calls.
         segment_id: the contact list.
-        upload_id: names the upload in events.
+        upload_id: the upload's id in events.
         options: the caller's choices.
         tally: counts what is sent and what comes back.
-        recorder: writes that down.
+        recorder: records it in the journal.
         watch: follows the calls.
 
     Attributes:
-        cut_by_deadline: whether the deadline ended a call, or one that still waited for the quota or a token.
+        cut_by_deadline: whether the deadline ended a call, including one that still waited for the quota or a token.
     """
 
     def __init__(
@@ -301,11 +301,11 @@ class Sender:
         self.cut_by_deadline = False
 
     def stop(self) -> None:
-        """Sends nothing more; calls under way go on."""
+        """Stops sending; calls under way continue."""
         self._is_stopped = True
 
     def drain(self) -> None:
-        """Gives the calls under way `drain_timeout` seconds; without those, the cancellation itself ends them."""
+        """Gives the calls under way `drain_timeout` seconds; if it is 0, the cancellation itself ends them."""
         if self._options.drain_timeout:
             for scope in self._carrying:
                 self._drain(scope)
@@ -320,7 +320,7 @@ class Sender:
                 scope.cancel()
 
     def resume(self, batch: Batch, entry: Entry) -> BatchResult:
-        """Counts a batch that an earlier run had delivered, as the journal's entry says, and returns its result."""
+        """Counts a batch that an earlier run had delivered, and returns its result from the journal's entry."""
         outcome = Outcome(valid=entry.valid, invalid=entry.invalid, unreported=entry.unreported)
         result = BatchResult(
             number=batch.number, kind=self._kind(batch), sent=batch.count, outcome=outcome, resumed=True
@@ -329,10 +329,10 @@ class Sender:
         return result
 
     async def send(self, batch: Batch) -> BatchResult | None:
-        """Sends a batch; an error of Criteo's is its result, anything else is raised.
+        """Sends a batch; a `CriteoError` becomes its result, except one that ends the whole upload.
 
         Returns:
-            Its result, or `None` when it was not sent, because the upload had been stopped before it could start.
+            Its result, or `None` if it was not sent, because the upload was stopped before any request for it.
         """
         if self._is_stopped:
             return None
@@ -345,7 +345,7 @@ class Sender:
         except CriteoError as error:
             is_refusal = isinstance(error, AuthenticationError)
             is_raised = error is self._forbidden or isinstance(error, ConfigurationError)
-            if is_raised or is_refusal:  # it ends the upload: no other batch may begin in the slot that becomes free
+            if is_raised or is_refusal:  # it ends the upload: no other batch may start in the slot that becomes free
                 self.stop()
             if is_raised or (is_refusal and not meter.calls):
                 await self._give_up(batch, meter)
@@ -368,7 +368,7 @@ class Sender:
         return result
 
     async def _call(self, amendment: Amendment, meter: CallMeter) -> ContactListOperation | None:
-        """Makes the call, within the time that is left; `None` when nothing was sent before the deadline."""
+        """Makes the call within the time that is left; returns `None` if no request was made before the deadline."""
         with anyio.CancelScope(shield=self._options.drain_timeout > 0) as scope, IN_FLIGHT.get().having(scope):
             self._carrying[scope] = meter
             try:
@@ -377,7 +377,7 @@ class Sender:
                 del self._carrying[scope]
                 meter.settle()
         if not meter.calls:  # nothing was sent: it still waited for the quota or a token
-            await checkpoint()  # here a cancellation comes through
+            await checkpoint()  # raises here if the task was canceled
         self.cut_by_deadline = self.cut_by_deadline or self._is_overdue
         if not meter.calls:
             return None
@@ -388,7 +388,7 @@ class Sender:
         raise late
 
     async def _ask(self, before_call: Callable[[], Awaitable[None]]) -> None:
-        """Awaits the caller's `before_call`, whose error is the upload's and no failure of a batch."""
+        """Awaits the caller's `before_call`; its error ends the upload and is no failure of a batch."""
         try:
             await before_call()
         except Exception as error:

@@ -1,6 +1,6 @@
-"""Room for batches in flight: as much as the quota can use and the server can take, shared by a client's uploads.
+"""Limits the batches in flight to what the quota allows and the server can handle; a client's uploads share the limit.
 
-How much that is, pure functions say. Slow start, steps up while they pay, and a decrease by the share of failed calls
+Pure functions compute the limit. Slow start, steps up while they pay off, and a decrease by the share of failed calls
 are TCP's (RFC 5681, RFC 8257), as in Vector's adaptive request concurrency and Netflix's concurrency-limits.
 """
 
@@ -17,21 +17,21 @@ from attrs import define, evolve, field, frozen
 from criteo_audiences.meter import CallEnd, CallMeter, steady
 
 START: Final = 4
-"""Calls under way before anything is known, and batches that wait for the quota so that none is lost to it."""
+"""Calls under way before anything is known; and batches that wait for the quota, so that none of it is wasted."""
 
 MOST: Final = 100
-"""Calls under way, whatever the quota: as many connections as the transport opens."""
+"""Most calls under way, whatever the quota: the number of connections that the transport opens."""
 
 _HEADROOM: Final = 3.0
-"""How much faster than the quota's pace calls may start, so that what is late in a window can be caught up with."""
+"""Factor by which calls may start faster than the quota's pace, to catch up with a delay within its window."""
 
 _SILENCE: Final = 0.2
-"""Seconds in which the limit doubles until the first answer comes: a slow server and a far one look alike."""
+"""Seconds in which the limit doubles until the first answer; a slow server cannot be told from a distant one."""
 
 _STEP: Final = 1.25
 _WORTH_DOUBLING: Final = 0.6
 _WORTH_A_STEP: Final = 0.2
-"""The part of a step that must show in the throughput: 0 is none of it, 1 is all of it."""
+"""The part of a step that must appear as throughput for the step to pay off: 0 is none of it, 1 is all of it."""
 
 _FEWEST_ANSWERS: Final = 8
 _FULL: Final = 0.8
@@ -40,26 +40,26 @@ _SMOOTHING: Final = 0.2
 
 
 class LimitedBy(StrEnum):
-    """What keeps an upload from having more batches in flight."""
+    """What limits the number of batches that an upload has in flight."""
 
     QUOTA = "quota"
     ROUND_TRIPS = "round_trips"
-    """More calls at once would only make each of them slower, or some failed for a passing reason."""
+    """More calls at once would only make each of them slower, or some failed for a transient reason."""
     MEMORY = "memory"
     """`max_in_flight_bytes`."""
     SOURCE = "source"
-    """Reading and preparing it: there was room for more."""
+    """Reading and preparing the source: there was room for more batches."""
     MAX_CONCURRENCY = "max_concurrency"
     """The number that the caller gave."""
 
 
 @frozen
 class SentRequest:
-    """A request as it was sent.
+    """A request, and the load when it was sent.
 
     Attributes:
-        sent_at: seconds.
-        concurrent: calls under way then, itself included.
+        sent_at: when it was sent, in seconds.
+        concurrent: calls under way at that time, including itself.
     """
 
     sent_at: float
@@ -68,23 +68,23 @@ class SentRequest:
 
 @frozen(kw_only=True)
 class Level:
-    """How many calls the server can take at once, as far as its answers show, and the round that tries this limit.
+    """How many calls the server can handle at once, judged by its answers, and the round that tests this limit.
 
-    A round ends when as many calls have come back as the limit allows. Only calls count that were sent after it began
-    and while the limit was used up; the first round ends after a few. By Little's law, the throughput is then the
-    number of calls under way divided by a round trip.
+    A round ends when as many calls have come back as the limit allows; the first round ends after a few. Only calls
+    count that were sent after the round began and while the limit was used up. By Little's law, the throughput is the
+    number of calls under way divided by the round trip.
 
     Attributes:
         limit: calls that may be under way.
-        is_starting: whether it doubles each round.
-        round_trip: seconds, smoothed; `None` before the first answer.
-        before: calls under way and throughput of the round before.
+        is_starting: whether the limit doubles each round (slow start).
+        round_trip: seconds that a call takes, smoothed; `None` before the first answer.
+        before: calls under way and throughput of the previous round.
         began: when the round began.
-        answers: calls that came back of those sent since then.
-        failed: of them, how many failed for a passing reason.
-        full: of them, how many were answered while about as many were in flight as the limit allows.
-        seconds: round trips of the full ones, summed.
-        concurrent: the calls under way when each full one was sent, summed.
+        answers: calls sent in this round that have come back.
+        failed: how many of them failed for a transient reason.
+        full: how many of them were sent while about as many calls were in flight as the limit allows.
+        seconds: the sum of the round trips of the full ones.
+        concurrent: the sum of the calls under way when each full one was sent.
     """
 
     limit: float = START
@@ -99,12 +99,13 @@ class Level:
     concurrent: int = 0
 
     def after(self, call: SentRequest, now: float, *, failed: bool = False) -> "Level":
-        """Returns the level once a call has come back.
+        """Returns the level after a call has come back.
 
         Args:
             call: the call.
-            now: when it came back, seconds.
-            failed: for a passing reason, 429 apart: there the limiter holds everybody back already.
+            now: when it came back, in seconds.
+            failed: whether it failed for a transient reason other than 429, for which the rate limiter already holds
+                all calls back.
         """
         took = max(now - call.sent_at, 1e-6)
         if self.round_trip is None:
@@ -130,7 +131,7 @@ class Level:
 
 
 def _first_seen(level: Level) -> Level:
-    """Makes the first answers the baseline of the next round, although the limit may have grown since."""
+    """Returns the level with the first answers as the baseline of the next round, although the limit may have grown."""
     before = level.concurrent / level.full, level.concurrent / level.seconds
     return Level(limit=level.limit, round_trip=level.round_trip, before=before, began=level.began)
 
@@ -156,7 +157,7 @@ def _next_round(level: Level, now: float) -> Level:
 
 
 def _should_rise(level: Level, concurrent: float, throughput: float) -> bool:
-    """Whether to raise the limit: after a step up that has paid, and after a step down that has cost much."""
+    """Whether to raise the limit: after a step up that has paid off, and after a step down that has cost much."""
     if level.before is None:
         return True
     concurrent_before, throughput_before = level.before
@@ -168,29 +169,29 @@ def _should_rise(level: Level, concurrent: float, throughput: float) -> bool:
 
 
 def limit_in_silence(seconds: float) -> float:
-    """Returns the limit as long as no call has been answered, so many seconds after the first was sent."""
+    """Returns the limit while no call has been answered, `seconds` after the first one was sent."""
     return min(MOST, START * math.exp2(min(seconds / _SILENCE, 10.0)))
 
 
 def quota_bound(window: tuple[int, float] | None, round_trip: float) -> float:
-    """Returns the calls under way that a quota can use: its rate times the round trip (Little's law), with headroom.
+    """Returns how many calls under way a quota can use: its rate times the round trip (Little's law), with headroom.
 
     Args:
-        window: calls that it allows within so many seconds; `None` when that is not known.
-        round_trip: seconds.
+        window: the quota, as calls and the seconds of their window; `None` if it is not known.
+        round_trip: seconds that a call takes.
     """
     return MOST if window is None else START + _HEADROOM * window[0] / window[1] * round_trip
 
 
 _LOOK_AGAIN: Final = 0.05
-"""Seconds after which the limit is looked at again that grows with time, before the first answer."""
+"""Seconds between two checks of the limit before the first answer, while it grows with time."""
 
 
 class Slots:
-    """The calls that the uploads of one client have under way, and what they have shown of the server.
+    """The calls that the uploads of one client have under way, and what they show about the server.
 
     Args:
-        now: the time, in seconds.
+        now: returns the time, in seconds.
     """
 
     def __init__(self, now: Callable[[], float] = steady) -> None:
@@ -200,17 +201,17 @@ class Slots:
         self._uploads: list[UploadSlots] = []
 
     def opened(self, meter: CallMeter, *, ceiling: int | None, most_bytes: int) -> "UploadSlots":
-        """Returns the slots of one more upload.
+        """Returns the slots of another upload.
 
         Args:
             meter: counts the upload's calls and waits.
-            ceiling: batches in flight that the caller wants; `None` follows the quota and the round trips.
-            most_bytes: of the batches in flight.
+            ceiling: most batches in flight, if the caller sets it; `None` follows the quota and the round trips.
+            most_bytes: most bytes of the batches in flight.
         """
         return UploadSlots(self, meter, ceiling, most_bytes)
 
     def limit(self, window: tuple[int, float] | None) -> tuple[int, LimitedBy]:
-        """Returns how many calls may be under way by now, and what the number comes from."""
+        """Returns how many calls may be under way now, and what limits them."""
         oldest = next(iter(self._calls.values()), None)
         silence = 0.0 if oldest is None else self._now() - oldest.sent_at
         round_trip = self._level.round_trip
@@ -221,7 +222,7 @@ class Slots:
         return math.floor(level), LimitedBy.ROUND_TRIPS
 
     def room(self, round_trip: float, window: tuple[int, float] | None) -> float:
-        """Returns how many calls will be under way when the first one comes back, if that takes so many seconds."""
+        """Returns how many calls will be under way when the first one comes back, if it takes `round_trip` seconds."""
         return min(limit_in_silence(round_trip), quota_bound(window, round_trip))
 
     @property
@@ -236,7 +237,7 @@ class Slots:
 
     @property
     def active(self) -> int:
-        """Batches in flight that do not wait for a retry, of all uploads."""
+        """Batches in flight of all uploads, without those that wait for a retry."""
         return sum(upload.active for upload in self._uploads)
 
     def seconds(self) -> float:
@@ -244,22 +245,22 @@ class Slots:
         return self._now()
 
     def began(self, meter: CallMeter) -> None:
-        """Notes a request that is about to be sent."""
+        """Records that a request is about to be sent."""
         self._calls[meter] = SentRequest(self._now(), len(self._calls) + 1)
 
     def ended(self, meter: CallMeter, end: CallEnd) -> None:
-        """Notes how a request ended."""
+        """Records how a request ended."""
         call = self._calls.pop(meter)
         if end is not CallEnd.SILENT:
             self._level = self._level.after(call, self._now(), failed=end is CallEnd.FAILED)
 
     def enter(self, upload: "UploadSlots") -> None:
-        """Counts an upload that has a batch in flight, or wants one."""
+        """Registers an upload that has a batch in flight or wants a slot for one."""
         if upload not in self._uploads:
             self._uploads.append(upload)
 
     def admit(self) -> None:
-        """Gives free slots to uploads that wait for one, each time to the upload that holds the fewest."""
+        """Gives free slots to waiting uploads, each slot to the upload that has the fewest."""
         while waiting := [upload for upload in self._uploads if upload.may_take()]:
             min(waiting, key=lambda upload: upload.held).take()
         self._uploads = [upload for upload in self._uploads if upload.held or upload.wants]
@@ -267,13 +268,13 @@ class Slots:
 
 @define(eq=False)
 class UploadSlots:
-    """The batches that one upload has in flight. It watches their calls (`meter.CallWatch`).
+    """The batches that one upload has in flight. It follows their calls (`meter.CallWatch`).
 
     Attributes:
-        held: batches in flight, also those that wait for the quota, a retry, or the caller to take their result.
-        most_held: the most there have been.
-        limited_by: the limit that keeps more of them from being in flight.
-        is_full: whether the last batch had to wait for its slot, or waits for it.
+        held: batches in flight, including those that wait for the quota, a retry, or the caller to take their result.
+        most_held: the largest number so far.
+        limited_by: what currently limits their number.
+        is_full: whether the last batch had to wait for its slot, or still waits.
     """
 
     _slots: Slots
@@ -296,7 +297,7 @@ class UploadSlots:
         return self._slots.seconds()
 
     async def enter(self, size: int) -> None:
-        """Returns once a batch of so many bytes may be in flight."""
+        """Waits until a batch of `size` bytes may be in flight, and takes a slot for it."""
         await checkpoint()
         self._wanted, self._turn = size, asyncio.get_running_loop().create_future()
         self._slots.enter(self)
@@ -318,7 +319,7 @@ class UploadSlots:
 
     @contextmanager
     def left_with(self, size: int) -> Iterator[None]:
-        """Frees the slot of a batch of so many bytes at the end of the block."""
+        """Frees the slot of a batch of `size` bytes at the end of the block."""
         try:
             yield
         finally:
@@ -326,7 +327,7 @@ class UploadSlots:
             self._slots.admit()
 
     def room(self, round_trip: float) -> float:
-        """Returns how many batches will be in flight when the first one comes back, if that takes so many seconds."""
+        """Returns how many batches will be in flight when the first one comes back, after `round_trip` seconds."""
         return self._ceiling or self._slots.room(round_trip, self._meter.window)
 
     @property
@@ -335,16 +336,16 @@ class UploadSlots:
         return self._slots.round_trip
 
     def seconds(self) -> dict[LimitedBy, float]:
-        """Returns for how many seconds each limit has held the upload back."""
+        """Returns for how many seconds each limit has applied."""
         self._note(self.limited_by)
         return dict(self._seconds)
 
     def mostly_limited_by(self) -> LimitedBy | None:
-        """Returns what it has been limited by for the longest time; `None` while it has sent nothing."""
+        """Returns the limit that has applied for the longest time; `None` if nothing has been sent."""
         return max(seconds, key=seconds.__getitem__) if (seconds := self.seconds()) and self.most_held else None
 
     def close(self) -> None:
-        """Gives back what it holds, since nothing of it is in flight any more."""
+        """Frees all slots, because no batch is in flight any more."""
         self.held = self._bytes = 0
         self._resting.clear()
         self._slots.admit()
@@ -356,11 +357,11 @@ class UploadSlots:
 
     @property
     def wants(self) -> bool:
-        """Whether it has a batch that could go out."""
+        """Whether the upload has a batch that waits for a slot."""
         return self._turn is not None and not self._turn.done()
 
     def may_take(self) -> bool:
-        """Whether it wants a slot and may have it."""
+        """Whether the upload waits for a slot and no limit prevents it."""
         if not self.wants or self._wanted is None:
             return False
         limited_by = self._limit(self._wanted)
@@ -368,7 +369,7 @@ class UploadSlots:
         return limited_by is None
 
     def take(self) -> None:
-        """Gives it the slot that it waits for."""
+        """Takes the slot for which the upload waits."""
         assert self._turn is not None and self._wanted is not None  # noqa: S101, PT018 - it wants one
         self.held += 1
         self.most_held = max(self.most_held, self.held)
@@ -382,7 +383,7 @@ class UploadSlots:
         self._slots.admit()
 
     def ended(self, meter: CallMeter, end: CallEnd) -> None:
-        """See `CallWatch.ended`; a batch whose request has ended rests until its next one or its result."""
+        """See `CallWatch.ended`; after a request, a batch rests until its next request or its result."""
         self._resting.add(meter)
         self._slots.ended(meter, end)
         self._slots.admit()
@@ -392,7 +393,7 @@ class UploadSlots:
         self._resting.discard(meter)
 
     def _limit(self, size: int) -> LimitedBy | None:
-        """Returns the limit that keeps one more batch of so many bytes from going out; `None` when none does."""
+        """Returns the limit that prevents another batch of `size` bytes from being sent, or `None`."""
         if self.held and self._bytes + size > self._most_bytes:
             return LimitedBy.MEMORY
         if self._ceiling is not None:

@@ -1,4 +1,4 @@
-"""How far an upload is, and its report in words; and a sentence on what kept the upload from being faster."""
+"""The progress of an upload, its report as text, and a hint on what kept the upload from being faster."""
 
 import datetime as dt
 import math
@@ -12,7 +12,7 @@ from criteo_audiences.rendering import Row, aligned, counted, html_table, listed
 from criteo_audiences.uploads.slots import MOST, LimitedBy
 
 Document = Mapping[str, Any]
-"""What `UploadReport.to_dict` returns."""
+"""The return value of `UploadReport.to_dict`."""
 
 _MOST_ROWS: Final = 20
 LIMITS: Final[Mapping[str, str]] = {
@@ -22,22 +22,22 @@ LIMITS: Final[Mapping[str, str]] = {
     "source": "the source",
     "max_concurrency": "the chosen number",
 }
-"""What there would be more in flight without."""
+"""The limits on batches in flight, in words."""
 
 FATES: Final = ("valid", "invalid", "unreported", "failed", "unknown")
 
 
 def summary(document: Document) -> list[str]:
-    """Returns the lines of a report, its verdict left out: where every row went, then what else to know."""
+    """Returns the lines of a report without its verdict: the counts of rows and identifiers, then remarks."""
     return [*aligned(list(_rows(document))), *(printable(line) for line in _remarks(document))]
 
 
 def verdict(document: Document, code: int | None = None) -> str:
-    """Returns the last line of a report: whether the upload did what it was asked to, and why it did not.
+    """Returns the last line of a report: whether the upload is `.ok`, and if not, why.
 
     Args:
-        document: of the report.
-        code: with which a command ends that failed.
+        document: the report.
+        code: the exit code of a command that failed.
     """
     if document["ok"]:
         return f"OK: {_success(document)}"
@@ -45,12 +45,12 @@ def verdict(document: Document, code: int | None = None) -> str:
 
 
 def summary_html(document: Document) -> str:
-    """Returns a report as HTML: what `summary` and `verdict` say."""
+    """Returns a report as HTML, with the content of `summary` and `verdict`."""
     return html_table(_rows(document), lines=[*_remarks(document), verdict(document)])
 
 
 def in_one_line(document: Document) -> str:
-    """Returns a report for a log: whether it is well, and the figures that are not zero."""
+    """Returns a report as one line for a log: whether it is `.ok`, and all figures but zeros."""
     counts = {**document, "rejected": sum(document["rejected"].values())}
     names = ("read", "rejected", "suppressed", "duplicates", "pending", "sent", *FATES, "calls", "retries", "resumed")
     figures = [f"{name} {counts[name]:,}" for name in names if counts[name]]
@@ -104,7 +104,7 @@ def _outcome(document: Document) -> Iterator[Row]:
 
 
 def batch_rows(document: Document) -> Iterator[Row]:
-    """Yields the figures of one batch, by its own document."""
+    """Yields the figures of one batch, from the document that `BatchResult.to_dict` returns."""
     yield Row("sent", document["sent"], "by an earlier run" if document["resumed"] else "")
     yield from (Row(f"  {name}", document[name]) for name in FATES)
 
@@ -140,7 +140,7 @@ def _remarks(document: Document) -> Iterator[str]:
         yield f"{elapsed:.1f} s{rate}, {document['waited']:.1f} s of them waiting for the quota.{_in_flight(document)}"
     if document["window_warning"]:
         yield document["window_warning"]
-    if document["hint"] and not document["failures"]:  # what to do about those comes first
+    if document["hint"] and not document["failures"]:  # failures matter more
         yield document["hint"]
 
 
@@ -152,7 +152,7 @@ def _in_flight(document: Document) -> str:
 
 
 def _places(document: Document) -> str:
-    """Returns a line with the first rows of invalid identifiers, by file and column; the document lists more."""
+    """Returns a line with the first rows of invalid identifiers, by file and column; the document contains more."""
     places: dict[tuple[str, str], list[int]] = {}
     for row in document["invalid_rows"][:_MOST_ROWS]:
         places.setdefault((row["file"], row["column"]), []).append(row["row"])
@@ -168,7 +168,7 @@ def _place(file: str, column: str, rows: Sequence[int]) -> str:
 
 
 WORTH_A_HINT: Final = 5.0
-"""Seconds of an upload below which its pace means nothing."""
+"""Seconds that an upload must take for its pace to mean anything."""
 
 _NOTICEABLE: Final = 0.1
 _MOST_OF_IT: Final = 0.8
@@ -177,20 +177,20 @@ _MINUTE: Final = 60.0
 
 @frozen(kw_only=True)
 class Figures:
-    """What an upload took, measured when it has ended.
+    """Measurements of an upload after its end.
 
     Attributes:
-        elapsed: seconds.
+        elapsed: seconds that it took.
         waited: seconds of them during which the quota held a batch back.
-        reading: seconds that reading and preparing took, waits for a sender left out.
-        limited: by limit, the seconds during which it kept more batches from being in flight.
+        reading: seconds that reading and preparing took, without waits for a sender.
+        limited: seconds during which each limit kept more batches from being in flight.
         busy: seconds that batches were in flight, summed over the batches.
-        batches: that were sent.
+        batches: batches that were sent.
         failed: batches that failed, sent or not.
-        max_concurrency: batches that may be in flight at the same time; `None` when the caller gave no number.
-        most_in_flight: the most there were.
+        max_concurrency: most batches in flight at the same time; `None` if the caller gave no number.
+        most_in_flight: the most batches that were in flight at the same time.
         most_bytes_in_flight: bytes that may be in flight at the same time.
-        window: calls that the quota allows within so many seconds, `None` when that is not known.
+        window: the quota, as calls and the seconds of their window; `None` if it is not known.
     """
 
     elapsed: float
@@ -207,11 +207,11 @@ class Figures:
 
 
 def hint(figures: Figures) -> str | None:
-    """Says what limited an upload when it was not the quota, and what to do about it.
+    """Returns a sentence on what limited an upload other than the quota, and what to do about it.
 
     Returns:
-        A sentence, or `None` when there is nothing to gain: the upload was short, the quota was the limit (no client
-        can be faster), too many batches failed for its pace to mean anything, or nothing stands out.
+        The sentence, or `None` if there is nothing to gain: the upload was short, the quota was the limit (no client
+        can be faster), too many batches failed for its pace to mean anything, or no limit stands out.
     """
     if figures.elapsed < WORTH_A_HINT or figures.waited >= _NOTICEABLE * figures.elapsed:
         return None
@@ -229,7 +229,10 @@ def hint(figures: Figures) -> str | None:
 
 
 def _hint_of_concurrency(figures: Figures, limited_by: LimitedBy) -> str | None:
-    """Requests in flight that a rate needs are the rate times the seconds that one takes (Little's law)."""
+    """Returns the hint for a limit on concurrency; needed calls in flight are the rate times the seconds of one call.
+
+    Source: Little's law.
+    """
     seconds = figures.busy / figures.batches
     made = figures.batches / figures.elapsed * _MINUTE
     allowed = None if figures.window is None else figures.window[0] / figures.window[1] * _MINUTE
@@ -250,43 +253,43 @@ def _hint_of_concurrency(figures: Figures, limited_by: LimitedBy) -> str | None:
 
 
 class Phase(StrEnum):
-    """What an upload does at a moment."""
+    """What an upload currently does."""
 
     READING = "reading"
-    """Nothing goes out yet: a table is read to its end before its first batch."""
+    """A table is read to its end before its first batch; nothing is sent yet."""
     PREPARING = "preparing"
-    """Its opt-outs and duplicates are looked for."""
+    """The table's rows are searched for opt-outs and duplicates."""
     SENDING = "sending"
-    """Batches go out, while the rest of the source is read."""
+    """Batches are sent, while the rest of the source is read."""
 
 
 @frozen(kw_only=True)
 class Progress:
-    """How far an upload is.
+    """The progress of an upload.
 
     Attributes:
         read: rows read; an estimate while a table is read before the first batch.
         rejected: rows rejected.
         duplicates: rows dropped as duplicates.
         sent: identifiers put into calls that have ended.
-        valid: identifiers Criteo accepted.
+        valid: identifiers that Criteo accepted.
         in_flight: batches in flight.
-        limited_by: what keeps it from having more in flight at this moment.
+        limited_by: what currently limits the batches in flight.
         batches: batches that have ended.
         elapsed: seconds since the start.
         waited: seconds during which the quota held a batch back.
-        is_waiting: whether the quota holds a batch back at this moment.
-        share_read: how much of the source has been read, 0 to 1, never less than before; `None` as long as the source
-            does not know its size: an iterable without a length, or a table with `where`. With `dedupe` a table is read
-            before the first batch, and this is how much of what is left has been cut into batches.
-        share_staged: how much has been read of a table that is read before the first batch, 0 to 1, never less than
-            before; `None` for other sources, and while that is not known.
-        share_prepared: about how much of the look for opt-outs and duplicates in such a table is done, 0 to 1; `None`
+        is_waiting: whether the quota currently holds a batch back.
+        share_read: share of the source that has been read, 0 to 1; never decreases; `None` while its size is unknown:
+            an iterable without a length, or a table with `where`. With `dedupe`, a table is read before the first
+            batch; then this is the share of the remaining rows that has been cut into batches.
+        share_staged: share that has been read of a table that is read before the first batch, 0 to 1; never decreases;
+            `None` for other sources, and while it is unknown.
+        share_prepared: about how much of the search for opt-outs and duplicates in such a table is done, 0 to 1; `None`
             for other sources, and once there are batches.
-        share_sent: how much of what is to be sent has come back, 0 to 1; `None` when that cannot be said.
-        remaining: seconds the upload still takes, estimated by its pace and the quota; `None` when nothing can be said.
-        at_least: seconds the upload still takes at least: `remaining` once that is known, before that what the calls
-            take when reading costs nothing; `None` for a source of unknown length, whose end cannot be foreseen.
+        share_sent: share of the identifiers to send that has come back, 0 to 1; `None` if it is unknown.
+        remaining: seconds that the upload still takes, estimated by its pace and the quota; `None` if it is unknown.
+        at_least: least seconds that the upload still takes: `remaining` once it is known, and until then the seconds
+            for the calls alone, as if reading took no time; `None` for a source of unknown length.
     """
 
     read: int
@@ -309,18 +312,18 @@ class Progress:
 
     @property
     def phase(self) -> Phase:
-        """What it does at the moment."""
+        """What the upload currently does."""
         if self.share_read is not None or self.batches or self.in_flight:
             return Phase.SENDING
         return Phase.PREPARING if self.share_staged == 1 else Phase.READING
 
     @property
     def share(self) -> float | None:
-        """How much of the present phase is done, 0 to 1; `None` when that cannot be said."""
+        """Share of the current phase that is done, 0 to 1; `None` if it is unknown."""
         shares = self.share_staged, self.share_prepared, self.share_sent
         return dict(zip(Phase, shares, strict=True))[self.phase]
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns JSON-safe values; the names are those of the report."""
+        """Returns JSON-safe values, with the same names as in the report."""
         plain = {**asdict(self), "limited_by": self.limited_by.value if self.limited_by else None}
         return {"phase": self.phase.value, "share": self.share, **plain}

@@ -1,4 +1,4 @@
-"""The lane of tables: takes ready batches from the engine, which reads and prepares in a thread of its own."""
+"""The lane for tables: takes finished batches from the engine, which reads and prepares rows in a separate thread."""
 
 import math
 from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
@@ -26,12 +26,12 @@ from criteo_audiences.windows import NEXT_WINDOW
 
 
 class TableRun(RowCounts):
-    """One pass over a table, and what it has counted so far.
+    """One pass over a table, with its counts so far.
 
     Attributes:
-        columns: the columns that were chosen, once it has begun.
-        notes: what a caller should know of the table's files, once it has begun.
-        opt_outs: how many opt-outs the rows are compared with, once it has begun; `None` without any.
+        columns: the chosen columns; set once the pass has begun.
+        notes: remarks on the table's files for the caller; set once the pass has begun.
+        opt_outs: how many opt-outs the rows are compared with; set once the pass has begun, `None` without any.
     """
 
     def __init__(self, table: Table, plan: Plan) -> None:
@@ -40,7 +40,7 @@ class TableRun(RowCounts):
         self.columns: tuple[str, ...] = ()
         self.notes: tuple[str, ...] = ()
         self.opt_outs: OptOutCount | None = None
-        # How many rows a condition leaves is unknown, and a row with several columns may hold several values.
+        # It is unknown how many rows a condition leaves, and a row with several columns may contain several values.
         one_column = len(plan.selections) == 1 and len(plan.selections[0].columns) <= 1
         self._is_countable = plan.where is None and one_column
         self._is_staged = plan.staged
@@ -52,18 +52,18 @@ class TableRun(RowCounts):
 
     @property
     def files(self) -> SourceFiles | None:
-        """The files that are read, once it has begun."""
+        """The files that are read; set once the pass has begun."""
         return self._reader.files
 
     @property
     def length(self) -> int | None:
-        """About how many values the table has, once reading has begun; `None` if only reading them tells."""
+        """About how many values the table has, once the pass has begun; `None` if that is unknown before its end."""
         return self._expected if self._is_countable else None
 
     def share(self) -> float | None:
-        """How much has been read, 0 to 1; `None` as long as that is not known.
+        """Returns the share of the table that has been read, 0 to 1; `None` while it is unknown.
 
-        A table that is read to its end before its first batch has been "read" as far as its batches have been cut.
+        For a table that is read to its end before its first batch, this is the share that has been cut into batches.
         """
         if self._ended:
             return 1.0
@@ -74,28 +74,28 @@ class TableRun(RowCounts):
         return min(1.0, self.read / self.length)
 
     def to_send(self) -> int | None:
-        """Identifiers to send, once that can be said before the first batch; `None` until then.
+        """Returns the number of identifiers to send, once it is known before the first batch; `None` until then.
 
-        It is exact for a table that is read first. Of another one whose rows were counted there are at most so many.
+        It is exact for a table that is read first. For other tables with counted rows it is the maximum.
         """
         if self._remaining is not None or self._is_staged:
             return self._remaining
         return self.length
 
     def staged(self) -> float | None:
-        """How much has been read of a table that is read before its first batch, 0 to 1; `None` for any other table."""
+        """Returns the share that has been read of a table that is read first, 0 to 1; `None` for any other table."""
         share = self._reader.staged()
         if share is not None:
             self._staged = max(share, self._staged or 0.0)
         return self._staged
 
     def seen(self) -> int:
-        """Values taken in; an estimate while a table is read before its first batch."""
+        """Returns how many values have been read; an estimate while a table is read before its first batch."""
         exact = self._reader.staged_values or self.read
         return exact or round((self.length or 0) * (self.staged() or 0.0))
 
     async def chunks(self) -> AsyncGenerator[Chunk, None]:
-        """Yields what was read; leaving it early interrupts the engine and waits until it has cleaned up."""
+        """Yields what was read; if the caller leaves early, it interrupts the engine and waits for its clean-up."""
         async with aclosing(drawn(self._reader, self._reader.chunks())) as chunks:
             async for chunk in chunks:
                 self._count(chunk)
@@ -124,21 +124,21 @@ class TableRun(RowCounts):
 async def refused_rows(
     table: Table, plan: Plan, sought: Mapping[int, Collection[str]], files: SourceFiles
 ) -> list[SourceRow]:
-    """Reads a table once more, for the first row of each identifier; see `Reader.refused_rows`."""
+    """Reads a table again and returns the first row of each identifier; see `Reader.refused_rows`."""
     reader = Reader(table, plan, files)
     async with aclosing(drawn(reader, reader.refused_rows(sought))) as rows:
         return [row async for row in rows]
 
 
 class TableLane(Lane):
-    """From a table to batches.
+    """Reads a table and turns it into batches.
 
     Args:
         table: the table.
         options: the caller's choices.
-        rejects: receives the rejected values; `None` if the caller wants none.
-        compare: takes the prepared rows instead of the batches; `None` delivers batches.
-        places: files and directories that it needs for that.
+        rejects: receives the rejected values; `None` only counts them.
+        compare: called with the prepared rows; no batches are cut then. `None` delivers batches.
+        places: files and directories that `compare` needs.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class TableLane(Lane):
                     await deliver(batch)
 
     async def _opened(self) -> AsyncGenerator[Chunk, None]:
-        """Returns the chunks after the first one, which holds no batch; opens the table once."""
+        """Opens the table, unless it is open, and returns its chunks after the first one, which contains no batch."""
         if self._chunks is None:
             chunks = self._run.chunks()
             await anext(chunks)
@@ -226,10 +226,10 @@ class TableLane(Lane):
 
 
 def described(table: Table, options: Options) -> Table:
-    """Returns a table with what the upload's options say of it.
+    """Returns a table with those of the upload's options that concern it.
 
     Raises:
-        ConfigurationError: when the table and the options say the same, or do not go together.
+        ConfigurationError: when the table and the options both set an option, or an option does not fit the table.
     """
     for option in ("where", "region_column", "threads", "memory_limit", "skip_rows", "encoding"):
         given = getattr(options, option)
@@ -246,7 +246,7 @@ def described(table: Table, options: Options) -> Table:
 
 
 def table_plan(options: Options, table: Table, rejects: RejectsFile | None = None) -> Plan:
-    """Returns what an upload wants of a table that is `described`.
+    """Returns the plan of an upload for a table that `described` has returned.
 
     Raises:
         ConfigurationError: when the table and the options contradict each other.
@@ -270,10 +270,10 @@ def table_plan(options: Options, table: Table, rejects: RejectsFile | None = Non
 
 
 def _located(selections: tuple[Selection, ...], table: Table) -> tuple[Selection, ...]:
-    """Returns the kinds of identifier with the columns that the table names.
+    """Returns the selections with the columns that the table names.
 
     Raises:
-        ConfigurationError: when it names columns for kinds that the upload does not read.
+        ConfigurationError: when the table names columns for kinds that the upload does not read.
     """
     if table.column is not None:
         if len(selections) > 1:
@@ -289,7 +289,7 @@ def _located(selections: tuple[Selection, ...], table: Table) -> tuple[Selection
 
 
 async def read_opt_outs(table: Table, options: Options, opt_outs: OptOuts) -> None:
-    """Adds the opt-outs that a table holds, for an upload from an iterable.
+    """Reads the opt-outs in a table and adds them to `opt_outs`, for an upload from an iterable.
 
     Raises:
         ConfigurationError: when the table cannot be used.
@@ -324,7 +324,7 @@ async def read_opt_outs(table: Table, options: Options, opt_outs: OptOuts) -> No
 
 
 def _note(rejects: Iterable[Reject], table: Table, count: OptOutCount) -> None:
-    """Counts what is no valid identifier; is called in the reading thread, before the first batch."""
+    """Counts opt-outs that are no valid identifiers; called in the reading thread, before the first batch."""
     for reject in rejects:
         if reject.reason is RejectReason.EMPTY:
             count.blank += 1

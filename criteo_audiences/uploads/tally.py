@@ -1,4 +1,4 @@
-"""Adds up what an upload does: its batches as they go out and come back, and how busy its parts are."""
+"""Counts an upload's batches as they are sent and come back, and measures how busy its parts are."""
 
 import asyncio
 import datetime as dt
@@ -26,26 +26,26 @@ _PROGRESS_EVERY: Final = 0.25
 
 
 class Tally:
-    """What an upload has done so far. Every batch is in flight, ended, abandoned in flight, or was never sent.
+    """The counts of an upload so far. Every batch is in flight, ended, abandoned in flight, or was never sent.
 
     Args:
         lane: counts the rows.
         options: the caller's choices.
-        slots: those of the client.
-        now: the time, in seconds.
+        slots: the client's slots.
+        now: returns the time, in seconds.
 
     Attributes:
         meter: counts the calls and the waits for the quota.
-        slots: room for its batches in flight.
+        slots: the slots of this upload for batches in flight.
         planned: batches that a dry run would send.
         batches: batches put into calls.
         ended: batches that came back, or that an earlier run had delivered.
         resumed: how many of them an earlier run had delivered.
         in_flight: batches in flight.
-        outcomes: the fate of everything put into calls, by kind of identifier.
+        outcomes: the outcome of all identifiers put into calls, by kind.
         failures: the batches that failed.
-        warnings: what Criteo warned of in its answers, by code.
-        accepted_at: when Criteo first accepted a batch, and when it last did; `None` as long as it has accepted none.
+        warnings: the number of Criteo's warnings in its answers, by code.
+        accepted_at: when Criteo accepted the first and the last batch; `None` while it has accepted none.
         busy: seconds that batches were in flight, summed over the batches.
         delivering: seconds during which the lane waited for a sender to take its batch.
         elapsed: seconds that the upload took; `None` until it is over.
@@ -74,12 +74,12 @@ class Tally:
         self.elapsed: float | None = None
         self.time_left = TimeLeft(self.slots.room)
         self._sample_invalid: list[tuple[IdentifierType, str]] = []
-        self._handed_over = (0, 0)  # batches, those in flight included, and their identifiers
+        self._handed_over = (0, 0)  # batches, including those in flight, and their identifiers
         self._began = self._since = now()
         self._read_at: float | None = None
 
     def expect_window(self, window: tuple[int, float] | None) -> None:
-        """Takes the calls that the quota allows within so many seconds, and shows progress for the first time."""
+        """Sets the quota (calls, and the seconds of their window), and shows progress for the first time."""
         self.meter.note_window(window)
         self.show_progress()
 
@@ -88,13 +88,13 @@ class Tally:
         self.planned += 1
 
     def start(self, identifiers: int) -> None:
-        """Counts a batch of so many identifiers that is about to be sent."""
+        """Counts a batch of this many identifiers that is about to be sent."""
         self._hand_over(identifiers)
         self.time_left.begin(self._moment())
         self._change_in_flight(1)
 
     def finish(self, result: BatchResult) -> None:
-        """Counts a batch that came back, whatever became of it."""
+        """Counts a batch that came back, whatever its result."""
         self._change_in_flight(-1)
         self.batches += result.sent > 0
         self.ended += 1
@@ -120,19 +120,19 @@ class Tally:
         self._accept(accepted_at)
 
     def abandon(self, kind: IdentifierType, outcome: Outcome) -> None:
-        """Counts a batch given up before it ended; one that no request carried yet is not counted as sent."""
+        """Counts a batch given up before it ended; it does not count as sent if no request was made for it."""
         self._change_in_flight(-1)
         if outcome.sent:
             self.batches += 1
             self._add(kind, outcome)
 
     def begin_reading(self) -> None:
-        """Notes that the source is about to be read."""
+        """Records that the source is about to be read."""
         self.time_left.begin_reading(self._now())
 
     @contextmanager
     def handing_over(self) -> Iterator[None]:
-        """Counts the time inside as the lane's wait for a sender."""
+        """Counts the time in the block as the lane's wait for a sender."""
         began = self._now()
         try:
             yield
@@ -140,23 +140,23 @@ class Tally:
             self.delivering += self._now() - began
 
     def end_reading(self) -> None:
-        """Notes that the source has come to its end."""
+        """Records that reading the source has ended."""
         self._read_at = self._now()
 
     def close(self) -> None:
-        """Notes that the upload is over."""
+        """Records that the upload is over, and frees its slots."""
         if self.elapsed is None:
             self.elapsed = self.seconds()
             self.slots.close()
 
     @property
     def reading(self) -> float:
-        """Seconds that reading and preparing took, waits for a sender left out."""
+        """Seconds that reading and preparing took, without waits for a sender."""
         return (self._now() if self._read_at is None else self._read_at) - self._began - self.delivering
 
     @property
     def accepted(self) -> int:
-        """Batches that Criteo took, in this run or an earlier one."""
+        """Batches that Criteo accepted, in this run or an earlier one."""
         return self.ended - len(self.failures)
 
     def seconds(self) -> float:
@@ -164,14 +164,14 @@ class Tally:
         return self._now() - self._began if self.elapsed is None else self.elapsed
 
     def refused(self) -> dict[IdentifierType, set[str]]:
-        """Returns the identifiers that Criteo showed as refused, by kind."""
+        """Returns the identifiers that Criteo's answers list as refused (a sample), by kind."""
         refused: dict[IdentifierType, set[str]] = {}
         for kind, identifier in self._sample_invalid:
             refused.setdefault(kind, set()).add(identifier)
         return refused
 
     def progress(self) -> Progress:
-        """Returns how far the upload is."""
+        """Returns the progress of the upload."""
         read, rows, sent = self._lane.progress(), self._lane.rows, self._outcome.sent
         expected, before, prepared = self._expected(read), 0.0, None
         if read.staged and read.share is None:
@@ -198,7 +198,7 @@ class Tally:
         )
 
     def _expected(self, read: LaneProgress) -> float | None:
-        """Returns how many identifiers there are to send, as far as that is known or can be estimated."""
+        """Returns how many identifiers there are to send, known or estimated; `None` if it cannot be estimated."""
         rows = self._lane.rows
         kept = rows.read - rows.rejected.total() - (rows.duplicates or 0) - rows.suppressed
         if self._read_at is not None or (read.staged and read.share is not None):  # all of it is read
@@ -208,7 +208,7 @@ class Tally:
         return DISTINCT * read.seen / read.staged if read.staged else None
 
     def _remaining(self, before: float, left: float) -> float | None:
-        """Estimates the seconds that the upload still takes; `None` when all that came back has failed.
+        """Estimates the seconds that the upload still takes; `None` if all batches that came back have failed.
 
         Args:
             before: seconds until the first batch.
@@ -226,7 +226,7 @@ class Tally:
         return before + self.time_left.for_batches(self.in_flight + to_hand_over / size, self._moment())
 
     def _at_least(self, read: LaneProgress) -> float | None:
-        """Returns seconds that the upload still takes, however fast the source is read; `None` when it may never end.
+        """Returns the least seconds that the upload still takes, if reading takes no time; `None` if it may never end.
 
         Args:
             read: how far the source has been read.
@@ -252,10 +252,10 @@ class Tally:
         )
 
     def show_progress(self) -> None:
-        """Calls `on_progress`, where the caller gave one.
+        """Calls `on_progress`, if the caller set it.
 
         Raises:
-            ConfigurationError: when that returns a coroutine: nothing says so of a lambda before it is called.
+            ConfigurationError: when it returns a coroutine, which for a lambda cannot be detected before the call.
         """
         if self._options.on_progress is None:
             return
@@ -267,7 +267,7 @@ class Tally:
             )
 
     async def keep_showing_progress(self) -> None:
-        """Shows progress also while nothing comes back, until the upload is over."""
+        """Shows progress several times a second until the upload is over, even while nothing comes back."""
         while self.elapsed is None:
             self.show_progress()
             await anyio.sleep(_PROGRESS_EVERY)
@@ -279,7 +279,7 @@ class Tally:
         invalid_rows: Sequence[SourceRow] = (),
         window_warning: str | None = None,
     ) -> UploadReport:
-        """Adds everything up; identifiers read that no call has carried are pending."""
+        """Returns the report so far; identifiers that were read but not put into a call are pending."""
         lane, rows, options = self._lane, self._lane.rows, self._options
         opt_outs = lane.opt_outs
         first, last = map(live_from, self.accepted_at) if self.accepted_at else (None, None)
@@ -319,7 +319,10 @@ class Tally:
         ).judged_by(options.fail_on)
 
     def _hint(self) -> str | None:
-        """Returns what kept the upload from being faster, once it is over; a source that trickles has no speed."""
+        """Returns what kept the upload from being faster, once it is over; `None` with `flush_after`.
+
+        A source for which `flush_after` is set trickles, so that the upload's speed means nothing.
+        """
         if self._options.flush_after is not None or self.elapsed is None or self.elapsed < WORTH_A_HINT:
             return None
         return hint(

@@ -36,7 +36,7 @@ class UploadStream:
     """A running upload: iterate over it for a `BatchResult` as each batch comes back.
 
     Attributes:
-        upload_id: names the upload in events and logs.
+        upload_id: the upload's id in events and logs.
     """
 
     def __init__(self, upload: Pipeline, task: OwnTask) -> None:
@@ -46,27 +46,27 @@ class UploadStream:
 
     @property
     def report(self) -> UploadReport:
-        """What the upload has done so far; complete once the `async with` block is left."""
+        """The report so far; complete once the `async with` block is left."""
         return self._upload.report()
 
     @property
     def journal(self) -> Path | None:
-        """The file of the journal, `None` for an upload that keeps none."""
+        """The journal's file; `None` for an upload without a journal."""
         return self._upload.recorder.path
 
     @property
     def resumes(self) -> bool:
-        """Whether it continues an unfinished upload."""
+        """Whether this run continues an unfinished upload."""
         return self._upload.recorder.resumes
 
     @property
     def set_aside(self) -> str | None:
-        """Why it does not continue the unfinished upload that the journal holds; `None` when there is none."""
+        """Why this run does not continue the unfinished upload in the journal; `None` if it does or there is none."""
         return self._upload.recorder.set_aside
 
     @property
     def resumable(self) -> bool:
-        """Whether, as things stand, starting the same upload again would send only what is missing."""
+        """Whether the same upload, started again now, would send only the missing batches."""
         recorder = self._upload.recorder
         return recorder.path is not None and recorder.acknowledged > 0 and not recorder.completed
 
@@ -88,7 +88,7 @@ class UploadStream:
 
 
 def _unknown(_: int) -> None:
-    """Stands for an unknown quota."""
+    """Returns `None`, for an unknown quota."""
 
 
 @asynccontextmanager
@@ -101,28 +101,28 @@ async def stream(
     quota_wait: QuotaWait = _unknown,
     slots: Slots | None = None,
 ) -> AsyncIterator[UploadStream]:
-    """Runs an upload for as long as the block lasts; leaving it early cancels what still runs.
+    """Runs an upload for the duration of the block; leaving the block early cancels the rest of the upload.
 
-    What ends the upload is raised where the caller waits for the next result, or where the block ends.
+    An error that ends the upload is raised where the caller waits for the next result, or at the end of the block.
 
     Args:
         amend: makes the calls.
         destination: the contact list.
-        source: any iterable or async iterable of text, or a file.
+        source: any iterable or async iterable of text, a file, or a table.
         options: the caller's choices.
-        look: looks at the contact list and raises when the upload cannot be meant for it; `None` makes no call.
-        quota_wait: says how long the quota makes so many calls wait, to plan by.
-        slots: those of the client, which its uploads share; `None` for an upload on its own.
+        look: checks the contact list, and raises if the upload cannot be meant for it; `None` makes no call.
+        quota_wait: returns how long a number of calls must wait for the quota.
+        slots: the client's slots, which its uploads share; `None` for a single upload.
 
     Raises:
-        AuthenticationError: when the credentials are refused, at once instead of batch after batch.
+        AuthenticationError: when the credentials are refused; the upload then ends at once, not batch by batch.
         ConfigurationError: when the source or the opt-outs cannot be used, or the file of rejects cannot be created;
             no batch has been begun then.
-        JournalError: when the journal cannot be used, or not be written any more.
+        JournalError: when the journal cannot be used, or can no longer be written.
         OSError: when the file of rejects cannot be written.
-        SourceChangedError: when a file changed while it was read; what was sent by then is in the report.
-        WindowMissedError: when `deadline` is the next computation and the quota keeps it from ending before that.
-        Exception: what the source raises, as it is.
+        SourceChangedError: when a file changed while it was read; the report contains what was sent by then.
+        WindowMissedError: when `deadline` is the next computation and the quota does not let the upload end before it.
+        Exception: any exception that the source raises, unchanged.
     """
     rejects = rejects_of(options)
     lane = await _lane_of(source, options, rejects)
@@ -141,7 +141,7 @@ async def _running(
     look: Look | None,
 ) -> AsyncIterator[UploadStream]:
     async def run(entered: Callable[[], Awaitable[None]], left: Awaitable[Exception | None]) -> None:
-        # What refuses to start does so before there is a journal or a file of rejects.
+        # Checks that may refuse the upload come before the journal and the file of rejects are created.
         async with upload.opened(look), upload.recorder.opened(destination, source, options):
             async with nullcontext() if rejects is None else rejects.kept_open():
                 await _carry_out(upload, destination, entered, left)
@@ -163,7 +163,7 @@ async def _carry_out(
     entered: Callable[[], Awaitable[None]],
     left: Awaitable[Exception | None],
 ) -> None:
-    """Runs the parts of an upload while the caller is in its block; in the end the log gets a line."""
+    """Runs the parts of an upload while the caller is in its block; logs a line when it ends."""
     told = partial(Event, host=destination.host, upload_id=upload.upload_id, segment_id=destination.segment_id)
     emit(told(name="upload.started"), destination.on_event)
     try:
@@ -196,9 +196,9 @@ async def upload(
     quota_wait: QuotaWait = _unknown,
     slots: Slots | None = None,
 ) -> UploadReport:
-    """Runs an upload to its end; the arguments and what is raised are those of `stream`.
+    """Runs an upload to its end; arguments and exceptions are those of `stream`.
 
-    An exception that ends it, a cancellation included, carries a note that says how far it came.
+    An exception that ends it, even a cancellation, gets a note on how far the upload came.
     """
     rejects = rejects_of(options)
     lane = await _lane_of(source, options, rejects)
@@ -216,16 +216,16 @@ async def upload_lane(
     quota_wait: QuotaWait = _unknown,
     slots: Slots | None = None,
 ) -> UploadReport:
-    """Runs an upload of what a lane delivers to its end.
+    """Runs an upload of the batches that a lane delivers, to its end.
 
     Args:
         amend: makes the calls.
         destination: the contact list.
-        lane: reads.
+        lane: reads the source.
         options: the caller's choices.
         look: see `stream`.
-        rejects: the file that the lane gives its rejected values, if it has one.
-        source: what the lane reads, by which a journal in a directory is named.
+        rejects: the file to which the lane writes rejected values, if there is one.
+        source: the source that the lane reads; determines the name of a journal in a directory.
         quota_wait: see `stream`.
         slots: see `stream`.
     """
@@ -234,9 +234,9 @@ async def upload_lane(
         async with _running(pipeline, destination, source, options, rejects, look) as running:
             async for _ in running:
                 pass
-    except BaseException as error:  # a cancellation as well, which is the cause of a TimeoutError
+    except BaseException as error:  # also a cancellation, which becomes the cause of a TimeoutError
         report = pipeline.report()
-        if report.read or not isinstance(error, ConfigurationError):  # a refused source has come nowhere
+        if report.read or not isinstance(error, ConfigurationError):  # for a refused source there is nothing to say
             error.add_note(_how_far(report))
         raise
     return running.report
@@ -251,19 +251,19 @@ def _how_far(report: UploadReport) -> str:
 
 
 def rejects_of(options: Options) -> RejectsFile | None:
-    """Returns the file of rejects that the caller wants, `None` when there is none."""
+    """Returns the file of rejects that the options name, or `None`."""
     return None if options.rejects is None else RejectsFile(options.rejects, plain=options.rejects_plain)
 
 
 async def _lane_of(source: object, options: Options, rejects: RejectsFile | None) -> Lane:
-    """Opens the lane for a source: tables in threads of their own, other sources on the event loop.
+    """Returns the lane for a source: tables are read in separate threads, other sources on the event loop.
 
     Raises:
-        ConfigurationError: when an option goes with tables only.
+        ConfigurationError: when an option is for tables only and the source is none.
     """
     table = as_table(source, options.selections[0].columns, hive_partitioning=options.hive_partitioning)
     if table is not None:
-        if _TABLE_LANE not in sys.modules:  # takes some 50 ms, for which no event loop should stand still
+        if _TABLE_LANE not in sys.modules:  # takes some 50 ms, too long for the event loop
             await to_thread.run_sync(importlib.import_module, _TABLE_LANE)
         from criteo_audiences.uploads.table_lane import TableLane  # noqa: PLC0415 - a list needs no engine
 

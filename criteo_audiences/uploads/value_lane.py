@@ -1,4 +1,4 @@
-"""The lane of values: takes them from an iterable, on the event loop, without keeping it from others."""
+"""The lane for values: reads them from an iterable on the event loop, in steps so short that other tasks can run."""
 
 import asyncio
 import math
@@ -25,22 +25,22 @@ from criteo_audiences.uploads.policies import refuse_duplicates
 from criteo_audiences.uploads.rejects import RejectsFile
 
 SLICE: Final = 256
-"""Values read at once, at most, and prepared at once where the rule does not ask for fewer."""
+"""Most values read at once, and prepared at once if the rule does not demand fewer."""
 
 _TURN: Final = 0.0003
-"""Seconds of work after which the event loop gets its turn; a timer of the caller can come three turns late."""
+"""Seconds of work before the event loop can run other tasks; a timer of the caller may be late by three times that."""
 
 _FEWEST: Final = 8
-"""Values prepared at once however long they take."""
+"""Fewest values prepared at once, however long they take."""
 
 
 class ValueLane(Lane):
-    """Takes values from an iterable, on the event loop, in slices of about half a millisecond.
+    """Reads values from an iterable on the event loop, in slices of about half a millisecond.
 
     Args:
         source: an iterable or async iterable.
         options: the caller's choices.
-        rejects: receives the rejected values; `None` if the caller wants none.
+        rejects: receives the rejected values; `None` only counts them.
     """
 
     def __init__(self, source: object, options: Options, rejects: RejectsFile | None = None) -> None:
@@ -62,7 +62,7 @@ class ValueLane(Lane):
         self._options = options
         self._deliver: Deliver
         self._buffer: list[Any] = []
-        self._delivering = asyncio.Lock()  # one at a time: both feed the same batcher; costs less than anyio's
+        self._delivering = asyncio.Lock()  # reading and flushing share one batcher; costs less than anyio's lock
         self._waiting_since = math.inf
         self._slices = Slices(self._preparation)
         self._repeatable = Repeatable(source, len(source), selection) if isinstance(source, list | tuple) else None
@@ -78,14 +78,14 @@ class ValueLane(Lane):
         return None if self._length is None else math.ceil(self._length / self._options.batch_size)
 
     def progress(self) -> LaneProgress:
-        """See `Lane.progress`; an iterable that does not know its length cannot say how much has been read."""
+        """See `Lane.progress`; for an iterable without a length, the share that has been read is unknown."""
         read = self._preparation.read
         share = min(1.0, read / self._length) if self._length else None
         return LaneProgress(seen=read, share=share, length=self._length, is_open_ended=self._length is None)
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """See `Lane.notes`; those of the opt-outs."""
+        """See `Lane.notes`; these are the remarks on the opt-outs."""
         return () if self.opt_outs is None else self.opt_outs.notes
 
     @property
@@ -108,7 +108,7 @@ class ValueLane(Lane):
                     group.start_soon(self._flush_late, self._flush_after)
                 await self._read()
                 async with self._delivering:
-                    self._waiting_since = math.inf  # a flush that is due this very moment must not begin any more
+                    self._waiting_since = math.inf  # a flush that is due right now must not begin
                     group.cancel_scope.cancel()
         for batch in self._batcher.flush():
             await self._deliver(batch)
@@ -116,7 +116,7 @@ class ValueLane(Lane):
     def count_rest(self) -> None:
         """See `Lane.count_rest`."""
         if self._buffer:
-            with suppress(TypeError):  # a row that is no text, after one that ended the upload
+            with suppress(TypeError):  # a row that is no text, after the row that ended the upload
                 self._preparation.prepare(self._buffer)
             self._buffer.clear()
 
@@ -137,13 +137,13 @@ class ValueLane(Lane):
                     self._note_arrival()
 
     async def _absorb(self) -> int:
-        """Empties the buffer into the batcher, some values at a time, and delivers the batches that this fills.
+        """Moves the values in the buffer to the batcher, some at a time, and delivers the batches that this fills.
 
         Returns:
-            How many batches that were.
+            The number of these batches.
         """
         delivered = 0
-        left = len(self._buffer)  # what arrives meanwhile is for the next time
+        left = len(self._buffer)  # values that arrive meanwhile are for the next call
         while left > 0:
             values = self._buffer[: min(self._slices.step, left)]
             del self._buffer[: len(values)]
@@ -157,33 +157,33 @@ class ValueLane(Lane):
         return delivered
 
     def _room(self) -> int:
-        """Values to take at once: no more than fill a batch, which would otherwise wait for those after it."""
+        """Returns how many values to read at once: at most as many as fill the batch, which then need not wait."""
         return min(SLICE, self._batcher.room)
 
     def _note_arrival(self) -> None:
-        """Remembers since when something waits for its batch to fill up, where that matters."""
+        """Remembers since when values wait for their batch to fill, if `flush_after` is set."""
         if self._flush_after is not None:
             self._waiting_since = min(self._waiting_since, anyio.current_time())
 
     async def _flush_late(self, flush_after: float) -> None:
-        """Delivers an incomplete batch that has waited long enough."""
+        """Delivers an incomplete batch whenever its values have waited for `flush_after` seconds."""
         while True:
             left = self._waiting_since + flush_after - anyio.current_time()
             await anyio.sleep(min(max(0.0, left), flush_after))
             async with self._delivering:
                 if anyio.current_time() >= self._waiting_since + flush_after:
-                    self._waiting_since = math.inf  # what arrives from here on waits anew
+                    self._waiting_since = math.inf  # values that arrive from here on wait anew
                     await self._absorb()
                     for batch in self._batcher.flush():
                         await self._deliver(batch)
 
 
 async def _opt_outs(options: Options) -> OptOuts:
-    """Returns the opt-outs of an upload from an iterable, ready to be compared.
+    """Returns the opt-outs of an upload from an iterable, ready for comparison.
 
     Raises:
-        ConfigurationError: when their file cannot be used, or, unless `suppress_strict` is off, one of them cannot.
-        OSError: when it cannot be read to its end.
+        ConfigurationError: when their table cannot be used, or, unless `suppress_strict` is off, one of them cannot.
+        OSError: when their table cannot be read to its end.
     """
     rule = options.selections[0].rule
     if isinstance(options.suppress, Table):
@@ -204,10 +204,10 @@ class Slices:
     """Prepares values in slices of about half a millisecond.
 
     Args:
-        preparation: what prepares them.
+        preparation: prepares the values.
 
     Attributes:
-        step: how many to prepare at once.
+        step: how many values to prepare at once.
     """
 
     def __init__(self, preparation: Preparation) -> None:
@@ -217,11 +217,11 @@ class Slices:
         self.begin_turn()
 
     def begin_turn(self) -> None:
-        """Counts the time from here on."""
+        """Starts to measure the time until the next rest."""
         self._turn_began = time.perf_counter()
 
     def prepare(self, values: list[Any]) -> list[str]:
-        """Prepares some values and decides how many it may be the next time: odd ones take ten times as long."""
+        """Prepares some values, and adapts `step` to the time that took: unusual values take ten times as long."""
         began = time.perf_counter()
         prepared = self._preparation.prepare(values)
         took = time.perf_counter() - began
@@ -232,7 +232,7 @@ class Slices:
         return prepared
 
     async def rest(self) -> None:
-        """Lets the event loop have its turn when it is due."""
+        """Lets other tasks of the event loop run if the current turn has taken long enough."""
         if time.perf_counter() - self._turn_began > _TURN:
             await asyncio.sleep(0)
             self.begin_turn()
@@ -240,12 +240,12 @@ class Slices:
 
 @frozen
 class Repeatable:
-    """A sequence of values, such as a list.
+    """A sequence of values, such as a list, that can be read again.
 
     Attributes:
         values: the sequence.
-        length: values in it when it was read first.
-        selection: how they are prepared.
+        length: its length before the first reading.
+        selection: how its values are prepared.
     """
 
     values: Sequence[object] = field(repr=False)
@@ -253,7 +253,7 @@ class Repeatable:
     selection: Selection
 
     async def refused_rows(self, sought: set[str]) -> list[SourceRow]:
-        """Returns the first position of each identifier; on the event loop, in slices of about half a millisecond.
+        """Returns the first row of each identifier; runs on the event loop in slices of about half a millisecond.
 
         Raises:
             SourceChangedError: when there are more or fewer values than before.
@@ -274,7 +274,7 @@ class Repeatable:
         return Preparation(algorithm=self.selection.algorithm, rule=self.selection.rule)
 
     def _positions(self, values: Sequence[object], left: set[str]) -> Iterator[int]:
-        """Yields where in a slice identifiers stand, from 1, and takes them from those that are left."""
+        """Yields the positions in a slice, from 1, that contain identifiers in `left`, and removes them from `left`."""
         preparation = self._preparation()
         for position, value in enumerate(values, start=1):
             found = left.intersection(preparation.prepare([value]))

@@ -1,3 +1,3 @@
-"""All that speaks to the columnar engine, DuckDB."""
+"""The code that talks to the columnar engine, DuckDB."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Arrow: a stream of texts and small numbers read without pyarrow, and data frames that give one."""
+"""Reads Arrow streams of texts and small numbers without pyarrow, and hands data frames to the engine as streams."""
 
 import ctypes as c
 import errno
@@ -71,11 +71,11 @@ _NAME: Final = b"arrow_array_stream"
 
 @frozen
 class Texts:
-    """A column of texts in UTF-8: all texts in one buffer, and where each ends.
+    """A column of texts in UTF-8: one buffer with all texts, and the offsets that divide it.
 
     Attributes:
-        address: of the first byte.
-        ends: where each text begins in those bytes, and where the last one ends; a missing text is empty.
+        address: the address of the buffer's first byte.
+        ends: the offset of each text in the buffer, and the end of the last one; a missing text is empty.
     """
 
     address: int
@@ -86,7 +86,7 @@ class Texts:
         return c.string_at(self.address + start, stop - start) if stop > start else b""
 
     def array(self, start: int, count: int, kind: str) -> Any:
-        """Returns some of the bytes as a numpy array of so many items, as they lie there and for as long as they do."""
+        """Returns some of the bytes as a numpy array of `count` items, without a copy: valid as long as the buffer."""
         import numpy as np  # noqa: PLC0415 - of the extra `files`, as the engine is
 
         taken: Any = (c.c_char * (np.dtype(kind).itemsize * count)).from_address(self.address + start)
@@ -94,13 +94,13 @@ class Texts:
 
 
 def read_stream(capsule: Any, failure: Callable[[str], Exception]) -> Iterator[tuple[bytes, Texts]]:
-    """Yields the two columns of one record batch after the other; the texts are gone when the next one is asked for.
+    """Yields the two columns of each record batch; the texts of a batch are freed when the caller asks for the next.
 
-    The interpreter is free for other threads while the producer works.
+    Other threads can use the interpreter while the producer works.
 
     Args:
-        capsule: what `__arrow_c_stream__` returned: a column of bytes, and one of texts.
-        failure: returns what to raise when the producer fails, given its message, which may hold values.
+        capsule: what `__arrow_c_stream__` returned: a stream with a column of bytes and a column of texts.
+        failure: returns the exception to raise when the producer fails; gets its message, which may contain values.
     """
     stream = _Stream.from_address(_capsule_pointer(capsule, _NAME))
     schema = _Schema()
@@ -159,8 +159,8 @@ _NUMBERS: Final = count(1)
 
 
 def column_names(source: Any) -> tuple[str, ...] | None:
-    """Returns a frame's column names as text, `None` of what is no frame known here."""
-    if hasattr(source, "iloc") and hasattr(source, "columns"):  # pandas, and what takes after it
+    """Returns a frame's column names as text, or `None` for anything but a frame of pandas, polars or pyarrow."""
+    if hasattr(source, "iloc") and hasattr(source, "columns"):  # pandas, and libraries with its interface
         return tuple(map(str, source.columns))
     if _is_polars(source):
         return tuple(source.columns)
@@ -170,24 +170,26 @@ def column_names(source: Any) -> tuple[str, ...] | None:
 
 
 def row_count(source: Any) -> int | None:
-    """Returns how many rows a frame or a column of one has; `None` where only reading them tells."""
+    """Returns how many rows a frame, or a column of a frame, has; `None` if that is unknown before they are read."""
     is_known = hasattr(source, "iloc") or type(source).__module__.partition(".")[0] in {"polars", "pyarrow"}
     return len(source) if is_known and isinstance(source, Sized) else None
 
 
 def with_columns(source: Any, positions: Sequence[int]) -> Any:
-    """Returns a frame with some of its columns, in that order; of pandas without its index, under unique names.
+    """Returns a frame with some of its columns, in the given order.
+
+    A frame of pandas loses its index, and its columns get unique names.
 
     Args:
-        source: a frame whose `column_names` are known.
-        positions: of the columns, from 0.
+        source: a frame for which `column_names` returns names.
+        positions: the columns' positions, from 0.
     """
     if hasattr(source, "iloc"):
         taken = source.iloc[:, list(positions)].reset_index(drop=True)
         return taken.set_axis([f"column_{position + 1}" for position in positions], axis=1)
     if _is_polars(source):
         polars = sys.modules["polars"]
-        # A column without a type comes without the bitmap of missing values that the engine wants to see.
+        # polars exports a column without a type without the bitmap of missing values that the engine requires.
         return source.select([source.columns[position] for position in positions]).cast({polars.Null: polars.String})
     if hasattr(source, "select"):
         return source.select(list(positions))
@@ -203,7 +205,7 @@ def _is_pyarrow(source: Any) -> bool:
 
 
 def _reader_with(reader: Any, positions: Sequence[int]) -> Any:
-    """Returns a reader of record batches that have some columns of another one's."""
+    """Returns a reader of the same record batches with some of their columns."""
     pyarrow = sys.modules["pyarrow"]
     schema = pyarrow.schema([reader.schema.field(position) for position in positions])
 
@@ -218,9 +220,9 @@ def needed(names: Sequence[str], wanted: Collection[int], used: Collection[str] 
     """Returns the positions of the columns to take.
 
     Args:
-        names: the names that the engine knows all columns by.
-        wanted: positions of those that hold values.
-        used: names that a condition uses; `None` when they are not known.
+        names: the engine's names of all columns.
+        wanted: positions of the columns with identifiers.
+        used: names that a condition uses; `None` if they are not known.
     """
     known = {name.lower(): position for position, name in enumerate(names)}
     if used is None or not all(name.lower() in known for name in used):  # the condition's own error lists all columns
@@ -229,16 +231,16 @@ def needed(names: Sequence[str], wanted: Collection[int], used: Collection[str] 
 
 
 class Stream:
-    """Shows the engine nothing of an object but its Arrow stream, so that it takes no other way to its rows.
+    """Wraps an object so that the engine sees only its Arrow stream and reads its rows in no other way.
 
     Args:
         source: the object.
         interruption: ends a wait for its rows.
 
     Attributes:
-        name: what the engine knows it as; an upload may read two, its source and its opt-outs.
-        names: its columns, as the object names them, once it has been looked at.
-        failure: what kind of exception the object raised.
+        name: the engine's name for it; unique, because an upload may read two streams, its source and its opt-outs.
+        names: the object's own column names; set once the engine has asked for the stream.
+        failure: the type of the exception that the object raised; empty without one.
     """
 
     def __init__(self, source: Any, interruption: Interruption) -> None:
@@ -259,10 +261,10 @@ class Stream:
 
 
 def register(engine: "duckdb.DuckDBPyConnection", stream: Stream, label: str) -> dict[str, str]:
-    """Makes a stream known to the engine under its name, and returns its columns' types by their names there.
+    """Registers a stream in the engine, and returns the types of its columns by the engine's names for them.
 
     Raises:
-        ConfigurationError: when the object does not give its rows, or a type is none that the engine knows.
+        ConfigurationError: when the object cannot export its rows, or a column has a type that the engine lacks.
     """
     unknown = False
     try:
@@ -288,7 +290,7 @@ def register(engine: "duckdb.DuckDBPyConnection", stream: Stream, label: str) ->
 
 
 def is_empty(engine: "duckdb.DuckDBPyConnection", source: Any, column: str, sql: str) -> bool:
-    """Whether a column of numbers or the like holds no value: programs give an empty column some type."""
+    """Whether a column that is not text contains no value, because programs give an empty column an arbitrary type."""
     if not isinstance(source, Sized):  # it can be read only once
         return False
     value = f"TRY_CAST({query.name(column)} AS VARCHAR)"
@@ -297,14 +299,14 @@ def is_empty(engine: "duckdb.DuckDBPyConnection", source: Any, column: str, sql:
 
 
 def interruptible(export: Callable[[], Any], interruption: Interruption) -> Any:
-    """Returns a stream with the rows of another one, whose reader ends when it is interrupted.
+    """Returns a stream with the rows of another stream; an interruption ends a read of it.
 
-    A producer may take for ever. It is asked by a thread of its own, one call after the other and none ahead, so that
-    only that thread stays with it.
+    A producer may block for ever. Therefore a separate thread calls it, one call at a time and none in advance: only
+    that thread stays blocked.
 
     Args:
         export: returns the capsule of the other stream.
-        interruption: ends the wait for it.
+        interruption: ends the wait for the producer.
     """
     relay = _Relay(export, interruption)
     key = next(_KEYS)
@@ -315,7 +317,7 @@ def interruptible(export: Callable[[], Any], interruption: Interruption) -> Any:
 
 
 class _Relay:
-    """Passes on what a producer gives. Only the worker calls the producer; what is no longer wanted is released."""
+    """Forwards calls to a producer. Only the worker thread calls it; `end` releases results that were not handed on."""
 
     def __init__(self, export: Callable[[], Any], interruption: Interruption) -> None:
         self.error = c.create_string_buffer(b"")
@@ -330,7 +332,7 @@ class _Relay:
         self._producer = _Stream.from_address(_capsule_pointer(self._capsule, _NAME))
 
     def hand_on(self, what: str, target: Any) -> int:
-        """Fills the target with what the producer gives; returns 0, or an error number."""
+        """Calls the producer's function `what` and moves its result to the target; returns 0, or an error number."""
         given = type(target.contents)()
         try:
             failed = result_of(self._worker.call(self._take, what, given), self._interruption)
@@ -343,10 +345,10 @@ class _Relay:
         return failed
 
     def end(self) -> None:
-        """Lets go of the producer."""
+        """Releases the producer."""
         closed = self._worker.call(self._close)
         self._worker.end()
-        with suppress(Exception):  # as an interruption
+        with suppress(Exception):  # such as an interruption
             result_of(closed, self._interruption)
 
     def _take(self, what: str, given: Any) -> int:
@@ -366,9 +368,9 @@ class _Relay:
 
 _KEYS: Final = count(1)
 _OPEN: Final[dict[int, _Relay]] = {}
-"""What a stream of ours stands for, by its private data; its reader may move the stream."""
+"""The relay of each open stream, by the stream's private data, because a reader may move the stream in memory."""
 _HELD: Final[dict[int, _Stream]] = {}
-"""The memory of streams that were not moved, by its address, for as long as there is the capsule."""
+"""The memory of each stream, by its address; kept until its capsule is destroyed."""
 
 
 def _get_schema(stream: Any, target: Any) -> int:
@@ -409,5 +411,5 @@ _DESTRUCTOR: Final = c.PYFUNCTYPE(None, c.c_void_p)
 _on_drop: Final = _DESTRUCTOR(_drop)
 _new_capsule = c.PYFUNCTYPE(c.py_object, c.c_void_p, c.c_char_p, _DESTRUCTOR)(("PyCapsule_New", c.pythonapi))
 _address_of = c.PYFUNCTYPE(c.c_void_p, c.c_void_p, c.c_char_p)(("PyCapsule_GetPointer", c.pythonapi))
-for _each in (*_CALLBACKS, _on_drop):  # the engine may hold them longer than this module lives
+for _each in (*_CALLBACKS, _on_drop):  # the engine may call them after this module is gone
     c.pythonapi.Py_IncRef(c.py_object(_each))

@@ -1,8 +1,8 @@
-"""Compares prepared rows with a snapshot of a list, and carries the snapshot on: SQL over Parquet files.
+"""Compares prepared rows with a snapshot of a list, and updates the snapshot, in SQL over Parquet files.
 
 A row of a snapshot is an identifier as it was sent: a `digest` as its bytes, anything else as `text`. It is `uncertain`
-when the list may or may not hold it. A row of changes has, too, whether it `removes`, its `position` among the removals
-or the additions, and what the snapshot has of it (`was`).
+if the list may or may not contain it. A row of changes also has these columns: `removes`, whether it is a removal;
+`position`, its place among the removals or the additions; `was`, the identifier's state in the snapshot.
 """
 
 import secrets
@@ -17,13 +17,13 @@ from criteo_audiences.tables.engine import query
 from criteo_audiences.tables.table import Selection
 
 ABSENT, HELD, UNCERTAIN = 0, 1, 2
-"""What a snapshot has of an identifier."""
+"""The state of an identifier in a snapshot."""
 
 DONE, NOT_DONE, MAYBE_DONE = 0, 1, 2
-"""What became of a change."""
+"""The outcome of a change."""
 
 EMPTY_ROWS: Final = "SELECT NULL::BLOB AS digest, NULL::VARCHAR AS text, false AS uncertain WHERE false"
-"""The rows of a snapshot of nothing."""
+"""The rows of an empty snapshot."""
 
 EMPTY_SNAPSHOT: Final = f"(SELECT *, 0 AS file_row_number FROM ({EMPTY_ROWS}))"
 """The same as a `relation`."""
@@ -39,10 +39,10 @@ class Difference:
     """How the prepared rows differ from a snapshot, in numbers of identifiers.
 
     Attributes:
-        added: rows that the list is not known to hold.
-        removed: identifiers of the snapshot that no row has.
-        unchanged: identifiers that both have.
-        repeated: rows whose identifier another row has as well.
+        added: rows with an identifier that the list is not known to contain.
+        removed: identifiers of the snapshot that no row contains.
+        unchanged: identifiers that are in both.
+        repeated: rows that repeat the identifier of another row.
     """
 
     added: int
@@ -53,12 +53,12 @@ class Difference:
 
 @frozen
 class Fate:
-    """What became of some changes that follow each other.
+    """The common outcome of consecutive changes.
 
     Attributes:
         removes: whether they are removals.
-        start: the position of the first one.
-        state: `DONE`, `NOT_DONE` or `MAYBE_DONE`; up to the start of the next fate.
+        start: the position of the first one; they end where the next fate starts.
+        state: `DONE`, `NOT_DONE` or `MAYBE_DONE`.
     """
 
     removes: bool
@@ -67,12 +67,12 @@ class Fate:
 
 
 def relation(path: str) -> str:
-    """Returns the rows of a Parquet file, whose path is a `LiteralPath`, with a number each."""
+    """Returns the SQL that reads a Parquet file with the number of each row; `path` is a `LiteralPath`."""
     return f"read_parquet({query.literal(path)}, file_row_number = true)"
 
 
 def store(engine: Any, rows: str, target: Path, note: str) -> None:
-    """Writes rows into a Parquet file, which names them by a note in its footer."""
+    """Writes rows into a Parquet file, with a note in its footer that says what they are."""
     metadata = f"{{'criteo-audiences': {query.literal(note)}}}"
     engine.execute(
         f"COPY ({rows}) TO {query.literal(str(target))} (FORMAT parquet, COMPRESSION uncompressed, "
@@ -81,22 +81,22 @@ def store(engine: Any, rows: str, target: Path, note: str) -> None:
 
 
 def stage_values(engine: Any, selection: Selection, values: Sequence[str]) -> None:
-    """Adds normalized values to the table `staged`, as a table's own rows are staged."""
+    """Adds normalized values to the table `staged`, in the same form as the rows of a table."""
     engine.execute("CREATE TEMP TABLE IF NOT EXISTS staged (k UTINYINT, p VARCHAR, code UTINYINT)")
     code = f"CASE WHEN {query.is_hashed(selection.kind)} THEN {query.HASHED} ELSE {query.PREPARED} END"
     engine.execute(f"INSERT INTO staged SELECT 0, p, {code} FROM (SELECT unnest(?::VARCHAR[]) AS p)", [list(values)])
 
 
 def compare(engine: Any, selection: Selection, snapshot: str) -> Difference:
-    """Finds what must be added and removed, into the tables `additions` and `removals`.
+    """Finds what must be added and removed, and writes it into the tables `additions` and `removals`.
 
-    Identifiers are compared by 96 bits of two hashes, since 20 million of those fit into little memory. The second one
-    has a random prefix in each run. That two identifiers collide by chance is less likely than a broken disk.
+    Identifiers are compared by 96 bits of two hashes, because 20 million of those fit into little memory. The second
+    hash has a random prefix in each run. A collision by chance is less likely than a broken disk.
 
     Args:
-        engine: has the prepared rows in its table `staged`.
+        engine: contains the prepared rows in its table `staged`.
         selection: how they are sent.
-        snapshot: the relation of what the list holds.
+        snapshot: the relation with the list's content.
     """
     _register(engine, selection)
     _merge_persons(engine, selection)
@@ -121,12 +121,12 @@ def compare(engine: Any, selection: Selection, snapshot: str) -> Difference:
 
 
 def merged(engine: Any) -> int:
-    """Returns how many rows a comparison has found to name a person whom another row names in clear."""
+    """Returns how many digests a comparison has found for people that another row names in clear."""
     return _count(engine, f"staged WHERE code = {query.DUPLICATE}")
 
 
 def changes() -> str:
-    """Returns the rows of a file of changes, after `compare`."""
+    """Returns the SQL for the rows of a file of changes; call it after `compare`."""
     parts = (
         f"SELECT {removes} AS removes, row_number() OVER () AS position, digest, text, was FROM {table}"
         for removes, table in (("true", "removals"), ("false", "additions"))
@@ -135,7 +135,7 @@ def changes() -> str:
 
 
 def all_wanted(engine: Any, selection: Selection) -> tuple[str, int]:
-    """Returns the snapshot of a list that holds the prepared rows, each form of a person's, and how many those are.
+    """Returns the SQL for a snapshot with all prepared rows, including every form of the same person, and their number.
 
     Call it after a comparison with an empty snapshot.
     """
@@ -149,22 +149,22 @@ def all_wanted(engine: Any, selection: Selection) -> tuple[str, int]:
 
 
 def outgoing(path: str, *, removes: bool, is_hashed: bool) -> str:
-    """Returns the changes of one operation in their order, as `query.outgoing` takes them."""
+    """Returns the SQL for the additions or the removals in their order, in the form that `query.outgoing` expects."""
     text = "lower(hex(digest))" if is_hashed else _WIRE
     return f"SELECT {query.HASHED}::UTINYINT AS code, {text} AS p FROM {relation(path)} WHERE removes = {removes}"
 
 
 def carry_on(engine: Any, snapshot: str, path: str, fates: Iterable[Fate]) -> tuple[int, int]:
-    """Applies changes to a snapshot, into the table `settled` and the view `carried`.
+    """Applies changes to a snapshot: the view `carried` contains the new one, the table `settled` the changes' outcome.
 
     Args:
-        engine: reads both.
-        snapshot: the relation before.
-        path: of the changes, a `LiteralPath`.
-        fates: what became of them; those before the first fate are `NOT_DONE`.
+        engine: reads the snapshot and the changes.
+        snapshot: the relation of the old snapshot.
+        path: the file of the changes, a `LiteralPath`.
+        fates: the changes' outcome; changes before the first fate are `NOT_DONE`.
 
     Returns:
-        By how many the snapshot grows, and by how many identifiers that are uncertain.
+        By how many identifiers the snapshot grows, and by how many uncertain ones.
     """
     engine.execute("CREATE TEMP TABLE fates (removes BOOLEAN, start BIGINT, state UTINYINT)")
     for fate in fates:
@@ -175,7 +175,7 @@ def carry_on(engine: Any, snapshot: str, path: str, fates: Iterable[Fate]) -> tu
         f"WHEN {MAYBE_DONE} THEN {UNCERTAIN} ELSE was END AS now "
         f"FROM {relation(path)} c ASOF LEFT JOIN fates f ON c.removes = f.removes AND c.position >= f.start"
     )
-    # A row whose key is NULL matches nothing, so each of the two joins leaves the other's rows alone.
+    # A NULL key matches nothing, so each of the two joins ignores the rows of the other.
     before = f"SELECT digest, text FROM settled WHERE was <> {ABSENT}"
     engine.execute(
         f"CREATE TEMP VIEW carried AS SELECT digest, text, uncertain FROM {snapshot} s "
@@ -189,7 +189,7 @@ def carry_on(engine: Any, snapshot: str, path: str, fates: Iterable[Fate]) -> tu
 
 
 def leave_out(engine: Any, snapshot: str, identifiers: Sequence[str]) -> tuple[str, int, int]:
-    """Returns a snapshot without some identifiers, and how many it loses, in all and of those that are uncertain."""
+    """Returns the SQL for a snapshot without some identifiers, and how many it loses: in all, and uncertain ones."""
     engine.execute("CREATE TEMP TABLE forgotten AS SELECT DISTINCT unnest(?::VARCHAR[]) AS w", [list(identifiers)])
     ((found, doubted),) = engine.execute(
         f"SELECT count(*), count(*) FILTER (uncertain) FROM {snapshot} WHERE {_WIRE} IN (FROM forgotten)"
@@ -199,7 +199,7 @@ def leave_out(engine: Any, snapshot: str, identifiers: Sequence[str]) -> tuple[s
 
 
 def _packed(wire: str, *, is_hashed: bool) -> tuple[str, str]:
-    """Returns an identifier in the two columns that keep it: a digest takes half its length."""
+    """Returns the expressions for the columns `digest` and `text`; a digest stored as bytes takes half the room."""
     if is_hashed:
         return f"unhex({wire})", "NULL::VARCHAR"
     is_digest = f"regexp_full_match({wire}, '{_DIGEST}')"
@@ -207,10 +207,10 @@ def _packed(wire: str, *, is_hashed: bool) -> tuple[str, str]:
 
 
 def _match(engine: Any, selection: Selection, snapshot: str) -> None:
-    """Makes the tables `unmatched` (rows that one side has) and `added` (the first of each to be added).
+    """Makes the tables `unmatched` (rows that are on one side only) and `added` (the first row of each addition).
 
-    The wanted rows stream through the join. It holds 16 bytes for each row of the snapshot: two hashes, and a number
-    that suffices for four billion rows.
+    The wanted rows stream through the join. The join keeps 16 bytes for each row of the snapshot: two hashes, and a
+    row number that is large enough for four billion rows.
     """
     is_hashed = selection.algorithm is not None
     digest, text = _packed("w", is_hashed=is_hashed)
@@ -229,7 +229,7 @@ def _match(engine: Any, selection: Selection, snapshot: str) -> None:
 
 
 def _add_uncertain(engine: Any, snapshot: str) -> None:
-    """Adds what the list may hold: it is sent again if it is wanted, and removed if it is not."""
+    """Adds the uncertain identifiers to the changes: wanted ones are sent again, and the others are removed."""
     engine.execute(f"CREATE TEMP TABLE possible AS SELECT digest, text FROM {snapshot} WHERE uncertain")
     if not _count(engine, "possible"):
         return
@@ -242,7 +242,7 @@ def _add_uncertain(engine: Any, snapshot: str) -> None:
 
 
 def _forms(selection: Selection, clear: str) -> list[str]:
-    """Returns every form in which a person who is named in clear may be sent."""
+    """Returns every form in which an identifier in clear may be sent: its spellings, and all their digests."""
     spelled = [clear]
     if selection.rule.spellings is not None:
         spelled += [f"{query.SPELLINGS}({clear})[{at}]" for at in (1, 2)]
@@ -251,14 +251,14 @@ def _forms(selection: Selection, clear: str) -> list[str]:
 
 
 def _register(engine: Any, selection: Selection) -> None:
-    """Registers what the forms of a person need, unless the opt-outs have."""
+    """Registers the function for other spellings of an identifier, unless the opt-outs have registered it already."""
     spellings = selection.rule.spellings
     if spellings is not None and not _count(engine, f"duckdb_functions() WHERE function_name = '{query.SPELLINGS}'"):
         engine.create_function(query.SPELLINGS, spellings, ["VARCHAR"], "VARCHAR[]")
 
 
 def _merge_persons(engine: Any, selection: Selection) -> None:
-    """Marks the digests of people who are named in clear as well: whom two rows name is one person."""
+    """Marks digests of identifiers that another row contains in clear as duplicates, because they are one person."""
     codes = engine.execute(f"SELECT DISTINCT code FROM staged WHERE code <= {query.HASHED}").fetchall()
     if not selection.rule.algorithms or len(codes) < 2:  # noqa: PLR2004 - both in clear and as digests
         return
@@ -268,7 +268,7 @@ def _merge_persons(engine: Any, selection: Selection) -> None:
 
 
 def _keep_persons(engine: Any, selection: Selection) -> None:
-    """Drops removals of people who are still in the source in clear, but stand in the list in another form."""
+    """Drops removals of people who are still in the source in clear, but are in the list in another form."""
     if not selection.rule.algorithms or not _count(engine, "removals"):
         return
     forms = ", ".join(_forms(selection, "p"))
@@ -280,16 +280,16 @@ def _keep_persons(engine: Any, selection: Selection) -> None:
 
 
 def _foreign(selection: Selection) -> str:
-    """Returns whether a removal cannot be of a person whom the source now sends, by the length of its digest."""
+    """Returns the SQL test whether a removal has a digest of another length than the ones that are sent now."""
     if selection.algorithm is None:
         return "digest IS NOT NULL"
     return f"octet_length(digest) <> {16 if selection.algorithm is HashAlgorithm.MD5 else 32}"
 
 
 def _take_back(engine: Any, selection: Selection, forms: str) -> None:
-    """Takes back a removal and an addition that are of one person."""
+    """Cancels each addition and removal that concern the same person."""
     old = ", ".join(_forms(selection, "text"))
-    # By numbers first, which need little memory; those few that agree are then compared as they are.
+    # First by hashes, which need little memory; the few that agree are then compared themselves.
     engine.execute(
         f"CREATE TEMP TABLE alike AS SELECT a.r AS a, b.r AS r, form, true AS is_new FROM "
         f"(SELECT rowid AS r, unnest([{forms}]) AS form FROM additions WHERE code = {query.PREPARED}) a "

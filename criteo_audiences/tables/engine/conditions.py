@@ -1,4 +1,4 @@
-"""Conditions on rows: the functions they may call, and their check against the columns before a row is read."""
+"""Checks conditions on rows before any row is read: which functions they call, and whether their columns exist."""
 
 import json
 import math
@@ -22,7 +22,7 @@ _CLASSES: Final = {
     *("BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION"),
     *("OPERATOR", "PARAMETER", "STAR", "TYPE"),
 }
-"""Parts of an expression: neither subqueries nor window functions, nor functions without a name."""
+"""Allowed parts of an expression: neither subqueries nor window functions, nor functions without a name."""
 
 _JOINING: Final = {"concat", "concat_ws", "||"}
 _REPLACING: Final = {"replace", "regexp_replace"}
@@ -72,20 +72,20 @@ _TYPES: Final = {
     *("date", "time", "timestamp", "datetime", "timestamp_s", "timestamp_ms", "timestamp_us", "timestamp_ns"),
     *("timestamptz", "timetz", "timestamp with time zone", "time with time zone", "interval", "uuid"),
 }
-"""Types that a value may be converted to: those of one value each."""
+"""Types that a value may be converted to: scalar types only."""
 
 _MOST_TIMES: Final = 100
-"""How much longer than a row's texts what is made of them may become."""
+"""Factor by which an expression may lengthen the texts of a row."""
 
 _LITERAL: Final = 1_000
 
 
 def misuse(nodes: Iterable[dict[str, Any]], unlisted: Callable[[str], str]) -> str | None:
-    """Says what a condition calls or holds that it may not; `None` when there is nothing.
+    """Describes the first part of a condition that is not allowed, or returns `None` if all parts are.
 
     Args:
         nodes: the objects of the parsed condition.
-        unlisted: describes a function that is in none of the lists above.
+        unlisted: describes a function that is not in `FUNCTIONS`.
     """
     for node in nodes:
         kind = node.get("class")
@@ -105,7 +105,7 @@ def misuse(nodes: Iterable[dict[str, Any]], unlisted: Callable[[str], str]) -> s
 
 
 def grows(expression: dict[str, Any]) -> bool:
-    """Whether an expression may make texts out of a row's that are very much longer."""
+    """Whether an expression may lengthen a row's texts by more than `_MOST_TIMES`."""
     return _growth(expression) > _MOST_TIMES
 
 
@@ -114,7 +114,7 @@ def _arguments(node: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _text(node: dict[str, Any]) -> str | None:
-    """Returns the text that an expression is, `None` when it is computed."""
+    """Returns the text of a constant, or `None` for an expression that is computed."""
     if node.get("class") != "CONSTANT":
         return None
     literal = node.get("literal") or node.get("value") or {}
@@ -127,7 +127,10 @@ def _is_path(node: dict[str, Any]) -> bool:
 
 
 def _times(node: dict[str, Any]) -> float | None:
-    """Returns how much longer than its first argument the result of a replacing function may be."""
+    """Returns how many times longer than its first argument the result of a replacing function may be.
+
+    Returns `None` if the sought or the inserted text is not a constant.
+    """
     texts = [_text(argument) for argument in _arguments(node)[1:]]
     if len(texts) < 2 or texts[0] is None or texts[1] is None:  # noqa: PLR2004 - what is sought, what is inserted
         return None if len(texts) >= 2 else 1  # noqa: PLR2004 - the engine says what is missing
@@ -163,7 +166,7 @@ _ROWS_OF: Final = {
     *("parquet_metadata", "parquet_schema", "parquet_file_metadata", "parquet_kv_metadata"),
     *("range", "generate_series", "unnest", "repeat", "json_each", "json_tree"),
 }
-"""Functions that a query may read from: others write files, change settings, run other statements or take pointers."""
+"""Table functions that a query may call: others write files, change settings, run statements or take pointers."""
 
 _QUOTING: Final = "texts stand in single quotes, names with spaces in double ones"
 _MANY_ROWS: Final = "which is about more rows than one; use Table.from_query, or suppress for opt-outs."
@@ -179,7 +182,7 @@ _BOUNDED: Final = (
 _EMPTY_ROW: Final = "empty_row"
 _FANCY_QUOTES: Final = "\u2018\u2019\u201c\u201d\u00b4\u00ab\u00bb"
 _NO_COLUMN: Final = re.compile(r'Referenced column "(.*)" not found')
-# What RE2, the engine's library, says of a pattern, before it repeats the pattern.
+# Messages of RE2, the engine's library for regular expressions, without the pattern that follows them.
 _PATTERN: Final = re.compile(
     r"Invalid Input Error: (missing [\])]|unexpected \)|trailing \\|invalid escape sequence|invalid perl operator"
     r"|invalid character class(?: range)?|no argument for repetition operator|invalid repetition size"
@@ -196,7 +199,7 @@ _TELLING: Final = {
     "a date as '2024-12-31'.",
     "Values were not provided": "holds a placeholder for a value; write the value itself.",
 }
-"""The engine's messages about a condition, each with our own words about `where`."""
+"""Parts of the engine's messages about a condition, each with our own message about `where`."""
 
 
 @frozen
@@ -204,8 +207,8 @@ class Shape:
     """The names that a condition may use.
 
     Attributes:
-        label: what messages call the table.
-        columns: the columns' types, by the name that the engine knows each by.
+        label: the table's name in messages.
+        columns: the columns' types, by the engine's name for each.
         note: what may be wrong with the names, for messages.
     """
 
@@ -215,14 +218,14 @@ class Shape:
 
 
 def require_condition(engine: "duckdb.DuckDBPyConnection", condition: str, shape: Shape) -> str:
-    """Returns a condition without what may stand at its end; no row is read.
+    """Checks a condition without reading a row, and returns it without a semicolon at its end.
 
     Raises:
-        ConfigurationError: when it is not one condition on a row's own columns, or cannot be computed of them.
+        ConfigurationError: when it is not one condition on a row's own columns, or cannot be computed from them.
     """
     condition = condition.strip().rstrip(";")
     objection = _objection(engine, condition, shape)
-    if objection is not None:  # outside of any handler, so that the engine's own error does not come along
+    if objection is not None:  # outside of any handler, so that the engine's own error is not its context
         raise ConfigurationError(f"where, the condition on {shape.label}, {objection}")
     return condition
 
@@ -231,7 +234,7 @@ def require_select(engine: "duckdb.DuckDBPyConnection", statement: str) -> None:
     """Refuses a query that is anything but one SELECT, or calls a function that does more than return rows.
 
     Raises:
-        ConfigurationError: says what it is.
+        ConfigurationError: when it is such a query; says what is wrong with it.
     """
     parsed = _parsed(engine, statement)
     if parsed["error"]:
@@ -250,7 +253,7 @@ def require_select(engine: "duckdb.DuckDBPyConnection", statement: str) -> None:
 
 
 def used_columns(engine: "duckdb.DuckDBPyConnection", condition: str) -> tuple[str, ...] | None:
-    """Returns the names of the columns that a condition uses; `None` when it is none that the engine understands."""
+    """Returns the names of the columns that a condition uses; `None` if the engine cannot parse it or it uses `*`."""
     duckdb = import_duckdb()
     try:
         nodes = list(_nodes(_tree(engine, condition.strip().rstrip(";"))))
@@ -262,13 +265,16 @@ def used_columns(engine: "duckdb.DuckDBPyConnection", condition: str) -> tuple[s
 
 
 def _objection(engine: "duckdb.DuckDBPyConnection", condition: str, shape: Shape) -> str | None:
-    """Says why a condition cannot be used: by its form, or when the engine computes it of a row without values."""
+    """Describes why a condition cannot be used, or returns `None` if it can.
+
+    Checks its form first, then lets the engine compute it for a row of NULLs.
+    """
     duckdb = import_duckdb()
     try:
         duckdb.SQLExpression(condition)
         if objection := _form(engine, condition):
             return objection
-        # Of a table, not of constants, which the engine would leave out of a comparison that it cannot make.
+        # For a table, not for constants: with these the engine would optimize an impossible comparison away.
         engine.execute(f"CREATE OR REPLACE TEMP TABLE {_EMPTY_ROW} AS SELECT {_row(shape)}")
         engine.execute(f"SELECT 1 FROM {_EMPTY_ROW} WHERE ({condition}\n)").fetchall()
     except duckdb.Error as error:
@@ -277,9 +283,9 @@ def _objection(engine: "duckdb.DuckDBPyConnection", condition: str, shape: Shape
 
 
 def _form(engine: "duckdb.DuckDBPyConnection", condition: str) -> str | None:
-    """Says what a condition is not allowed to hold; nothing of it is computed."""
+    """Describes what a condition contains that is not allowed, or returns `None`; does not compute it."""
     tree = _tree(engine, condition)
-    if tree["error"]:  # an expression with a name of its own, as in `a b`, is none of a condition
+    if tree["error"]:  # an expression with an alias, as in `a b`, is no condition
         is_misspelled = str(tree.get("error_message")).startswith("syntax error")
         return f"is not understood. In DuckDB's SQL {_QUOTING}." if is_misspelled else _TOO_DEEP
     expression = tree["statements"][0]["node"]["where_clause"]
@@ -293,7 +299,7 @@ def _form(engine: "duckdb.DuckDBPyConnection", condition: str) -> str | None:
 
 
 def _unlisted(engine: "duckdb.DuckDBPyConnection", called: str) -> str:
-    """Says why a condition may not call a function: it is about more rows than one, does too much, or is not there."""
+    """Describes why a condition may not call a function: it concerns several rows, does too much, or does not exist."""
     found = "SELECT function_type FROM duckdb_functions() WHERE lower(function_name) = ?"
     kinds = {kind for (kind,) in engine.execute(found, [called]).fetchall()}
     if "aggregate" in kinds:
@@ -304,14 +310,14 @@ def _unlisted(engine: "duckdb.DuckDBPyConnection", called: str) -> str:
 
 
 def _row(shape: Shape) -> str:
-    """Lists a value for each column, none of which is there."""
+    """Returns the SQL for a row of NULLs, one for each column."""
     taken = {column.lower() for column in shape.columns}
     types = {**shape.columns, **{name: held for name, held in _OF_FILES.items() if name not in taken}}
     return ", ".join(f"CAST(NULL AS {held}) AS {query.name(column)}" for column, held in types.items())
 
 
 def _tree(engine: "duckdb.DuckDBPyConnection", condition: str) -> Any:
-    """Returns a condition as the engine's parser sees it."""
+    """Returns a condition's syntax tree, from the engine's parser."""
     return _parsed(engine, f"SELECT 1 WHERE ({condition}\n)")
 
 
@@ -334,7 +340,7 @@ def _nodes(tree: Any) -> Iterator[dict[str, Any]]:
 
 
 def _explained(error: Exception, shape: Shape) -> str:
-    """Translates the engine's message into words about `where`; shows no text that may be a person's datum."""
+    """Translates the engine's message into a message about `where`; shows no text that may be personal data."""
     message = str(error)
     if found := _NO_COLUMN.search(message):
         return _no_column(found[1], shape)
@@ -347,7 +353,7 @@ def _explained(error: Exception, shape: Shape) -> str:
 
 
 def _no_column(name: str, shape: Shape) -> str:
-    """Says what was taken for a column: a misspelled one, or a text whose quotes were forgotten."""
+    """Describes an unknown column: either its name is misspelled, or it is a text without its quotes."""
     text = written(name.strip(_FANCY_QUOTES), quote="'")
     return (
         f"names a column that is not there: {_corrected(name, shape.columns)} A text stands in single quotes: {text}. "
@@ -356,6 +362,6 @@ def _no_column(name: str, shape: Shape) -> str:
 
 
 def _corrected(name: str, known: Iterable[str]) -> str:
-    """Returns a name for the end of a sentence, with the one that was probably meant."""
+    """Returns a name for the end of a sentence, with the name that was probably meant."""
     near = nearest(name, known, spelled=fold)
     return f"{written(name)}; did you mean {written(near)}?" if near is not None else f"{written(name)}."

@@ -1,4 +1,4 @@
-"""The engine's outer side: a connection that is closed to all files but those named, how it scans them, its errors."""
+"""Connects to the engine, without access to any files but the named ones, reads them, and translates its errors."""
 
 import atexit
 import json
@@ -25,13 +25,13 @@ _ENOUGH_TO_STREAM: Final = "128MB"
 
 
 def limit_memory(engine: "DuckDBPyConnection", limit: str) -> None:
-    """Limits what the engine keeps of the files: nothing of a text file is needed twice, but it would be cached."""
+    """Limits the engine's memory so that it does not cache text files, from which it needs nothing twice."""
     if in_bytes(limit) > in_bytes(_ENOUGH_TO_STREAM):
         engine.execute(f"SET memory_limit = '{_ENOUGH_TO_STREAM}'")
 
 
 def in_bytes(size: str) -> float:
-    """Returns a memory limit as a number."""
+    """Returns a memory limit as a number of bytes."""
     number, unit = MEMORY_SIZE.fullmatch(size).groups()  # type: ignore[union-attr]  # it was checked
     bytes_each: int = (1024 if "i" in unit.lower() else 1000) ** ("KMGT".index(unit[0].upper()) + 1)
     return float(number) * bytes_each
@@ -40,14 +40,14 @@ def in_bytes(size: str) -> float:
 def connect(
     directory: Path, *, threads: int, memory_limit: str, files: Iterable[Path] | None, places: Iterable[Path] = ()
 ) -> "DuckDBPyConnection":
-    """Opens an engine that downloads nothing and sees no files but those named.
+    """Opens an engine that downloads nothing and can open only the named files.
 
     Args:
-        directory: where it may write, and read what is there.
+        directory: where the engine may write and read.
         threads: worker threads.
-        memory_limit: beyond it, it writes to `directory`.
-        files: what else it may read; `None` for any file, which a query of the caller's names.
-        places: further files, and directories whose files it may write as well.
+        memory_limit: memory beyond which it writes to `directory`.
+        files: files that it may read as well; `None` for any file, for a caller's query.
+        places: further files, and directories in which it may also write.
 
     Raises:
         ConfigurationError: when DuckDB is not installed, or a file's name is no UTF-8.
@@ -56,7 +56,7 @@ def connect(
     engine: DuckDBPyConnection = duckdb.connect(
         config={
             "threads": threads,
-            "async_threads": 0,  # they read ahead; a file that was just looked at comes as fast without
+            "async_threads": 0,  # they read ahead, which is no faster for a file that was just read
             "memory_limit": memory_limit,
             "temp_directory": str(directory),
             "autoinstall_known_extensions": False,  # nothing is downloaded without the user's knowledge
@@ -66,16 +66,16 @@ def connect(
     )
     engine.execute("CALL enable_profiling(format = 'no_output', coverage = 'ALL')")  # for scanned_rows, and no more
     engine.execute("SET tracked_metrics = ['operator.intermediate_rows', 'operator.extra_info']")
-    _set(engine, "enable_progress_bar_print = false")  # it would print one in a prompt, a notebook and `python -c`
+    _set(engine, "enable_progress_bar_print = false")  # it prints a bar in a prompt, a notebook and `python -c`
     if files is not None:
         _close(engine, directory, files, places)
     return engine
 
 
 def _close(engine: "DuckDBPyConnection", directory: Path, files: Iterable[Path], places: Iterable[Path]) -> None:
-    """Keeps an engine from all files but these.
+    """Restricts an engine to these files and directories.
 
-    It compares what paths lead to, so that another link to one of them is fine, and one to any other file is not.
+    The engine compares resolved paths: it opens another link to one of these files, and no link to any other file.
     """
     further = list(places)
     named = [*files, *(each for each in further if each.is_file())]
@@ -94,9 +94,9 @@ def workspace_of(engine: "DuckDBPyConnection") -> Path:
 
 
 def scanned_rows(engine: "DuckDBPyConnection") -> list[int]:
-    """Returns how many rows the latest statement read of each text file, in the order in which it names them.
+    """Returns how many rows the latest statement read from each text file, in the order in which it names them.
 
-    These are the rows before any condition. A file that a condition leaves out whatever its rows hold is not read.
+    Rows are counted before any condition. The engine does not read a file if the condition is always false.
     """
     return list(_scanned(json.loads(engine.get_profiling_information("json"))))
 
@@ -142,29 +142,29 @@ def execute_followed(engine: "DuckDBPyConnection", statement: str) -> list[int]:
 
 
 def _set(engine: "DuckDBPyConnection", setting: str) -> None:
-    """Changes a setting of the engine's progress; in a notebook without ipywidgets it refuses, and counts none."""
+    """Changes a setting of the engine's progress; ignores that it refuses in a notebook without ipywidgets."""
     with suppress(import_duckdb().InvalidInputException):
         engine.execute(f"SET {setting}")
 
 
 def progress_of(engine: "DuckDBPyConnection") -> float | None:
-    """Returns the progress of the engine's statement, 0 to 1, or `None`; called from another thread."""
+    """Returns the progress of the engine's statement, 0 to 1, or `None` if unknown; may be called from any thread."""
     percent = engine.query_progress()
     return None if percent < 0 else min(1.0, percent / 100)
 
 
 def leave_at_exit() -> None:
-    """Keeps the engine from waiting for its threads at the interpreter's end: one of them does not return."""
+    """Prevents the engine from waiting for its threads when the interpreter exits, because one of them is blocked."""
     atexit.unregister(_AtExit())
 
 
 class _AtExit:
-    """Equals the engine's own callback, which has no name; `atexit` compares what it unregisters."""
+    """Equals the engine's own exit callback, so that `atexit.unregister`, which compares by `==`, finds it."""
 
     __hash__ = None  # type: ignore[assignment]
 
     def __call__(self) -> None:
-        """Is never called."""
+        """Does nothing: it is never called."""
 
     def __eq__(self, callback: object) -> bool:
         native = type(import_duckdb().connect)
@@ -174,11 +174,11 @@ class _AtExit:
 _NOWHERE: Final = "second column of criteo_audiences"
 """A name that no column of a table has."""
 
-_NOT_NULL: Final = "\x02"  # with a text that no cell holds for NULL, only a cell that is not there is NULL
+_NOT_NULL: Final = "\x02"  # no cell contains this text, so that only missing cells become NULL
 _READ_AT_ONCE: Final = 8_000_000
 _LARGEST_OBJECT: Final = 16_777_216
 
-# The engine guesses nothing: docs/architecture.md says why each option is as it is.
+# All options are set, so that the engine guesses nothing; docs/architecture.md explains each of them.
 _OF_ANY_FILE: Final[Mapping[str, str]] = {
     "hive_partitioning": "false",
     "hive_types_autocast": "false",
@@ -197,19 +197,22 @@ def read_csv(
     parallel: bool,
     keeps_blanks: bool = False,
 ) -> str:
-    """Reads delimited text, with nothing left to guess; a short row lacks its last cells, a long one keeps the first.
+    """Returns the SQL that reads delimited text, so that the engine guesses nothing.
+
+    A short row is padded with NULL. In a long row, cells beyond the header are ignored.
 
     Args:
         path: the file.
         columns: a name for each column.
-        delimiter: between cells.
+        delimiter: the character between cells.
         skip: lines before the first row.
         compression: `none`, `gzip` or `zstd`.
-        parallel: in several threads, which a cell with a line break in it forbids; otherwise what was read stays in
-            memory, up to its limit.
-        keeps_blanks: only a cell that is not there is NULL, and the first one beyond the header is read as `SURPLUS`.
+        parallel: whether several threads read the file; impossible if a cell contains a line break. With one thread
+            the engine keeps what it has read in memory, up to its limit.
+        keeps_blanks: whether only missing cells are NULL, not blank ones; then the first cell beyond the header is
+            read as `SURPLUS`.
     """
-    # Of rows with several cells the engine skips empty lines by itself; a last column that is nowhere makes them such.
+    # The engine skips empty lines only in files with several columns, so a single column gets a second one.
     further = [SURPLUS] if keeps_blanks else [_NOWHERE] * (len(columns) == 1)
     types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in (*columns, *further))
     options: Mapping[str, str] = {
@@ -240,11 +243,11 @@ def read_csv(
 
 
 def read_parquet(paths: Sequence[LiteralPath], *, partitioned: bool = False) -> str:
-    """Reads Parquet files as one table, by the names of their columns.
+    """Returns the SQL that reads Parquet files as one table, matching columns by name.
 
     Args:
         paths: the files.
-        partitioned: whether directories named `column=value` are columns of text, too.
+        partitioned: whether directories named `column=value` are text columns, too.
     """
     options = {
         "union_by_name": "true",
@@ -256,13 +259,13 @@ def read_parquet(paths: Sequence[LiteralPath], *, partitioned: bool = False) -> 
 
 
 def read_json(path: LiteralPath, columns: Sequence[str], compression: str, whole: Collection[str] = frozenset()) -> str:
-    """Reads JSON objects, one a line; a value that is no text is taken as it is written.
+    """Returns the SQL that reads JSON objects, one per line; values other than text are read as they are written.
 
     Args:
         path: the file.
-        columns: keys.
+        columns: the keys to read.
         compression: `none`, `gzip` or `zstd`.
-        whole: keys of which a number that is not whole begins with `FRACTION`.
+        whole: keys whose numbers must be whole; any other number gets the prefix `FRACTION`.
     """
     read = _read_lines(path, {column: "JSON" if column in whole else "VARCHAR" for column in columns}, compression)
     if not whole:
@@ -272,7 +275,7 @@ def read_json(path: LiteralPath, columns: Sequence[str], compression: str, whole
 
 
 def read_objects(path: LiteralPath, compression: str) -> str:
-    """Reads JSON objects as a whole, one a line, as `OBJECT`."""
+    """Returns the SQL that reads whole JSON objects, one per line, as the column `OBJECT`."""
     return _read_lines(path, {OBJECT: "JSON"}, compression, records=False)
 
 
@@ -302,7 +305,7 @@ _UNFIT = re.compile(f"{query.UNFIT}(fractions|lists or structures): (.+)")
 _NOT_UNDERSTOOD: Final = {"Parser Error", "Binder Error", "Catalog Error", "Syntax Error"}
 _UNCONVERTIBLE: Final = {"Conversion Error", "Out of Range Error", "Invalid Input Error"}
 _MALFORMED: Final = r"Malformed JSON in file .*, at .* in line (\d+):"
-# What the engine says of a file, and the same in a sentence that shows nothing of it but a line's number.
+# The engine's messages about a file, and our own, which show nothing of the content but a line number.
 _OF_A_FILE: Final = (
     (r"CSV Error on Line: (\d+)\n(?s:.*)Maximum line size", "{name}: line {line} " + TOO_LONG),
     (r"CSV Error on Line: (\d+)", "{name} cannot be read as CSV from line {line} on; export it again."),
@@ -322,23 +325,23 @@ _OF_A_FILE: Final = (
     ),
     (re.escape(TOO_MANY_FILES), f"{{name}} cannot be read: {NO_DESCRIPTORS}."),
 )
-# The engine is closed to all files but those of the table, which it knows again only while it can open them.
+# The engine may open the table's files only. It reports a file that has disappeared as one without permission.
 _UNREACHABLE = re.compile(r"^Permission Error: Cannot access file|^IO Error: (?:No files found|Cannot open file)")
-# It would download the extension by which it reads such files.
+# The engine would need to download an extension for files on the web or in an object store.
 _ELSEWHERE = re.compile(r"^[^\n]*://[^\n]* requires the extension ")
 
 
 @contextmanager
 def translated(name: str, *, has_sql: bool) -> Iterator[None]:
-    """Raises the engine's failures as ours, in one sentence each.
+    """Translates the engine's errors into ours, with a message of one sentence.
 
     Args:
-        name: the table's.
-        has_sql: whether it has a query or a condition of the caller's.
+        name: the table's name.
+        has_sql: whether the caller wrote a query or a condition.
 
     Raises:
-        ConfigurationError: for a query that does not parse, and for what fails on a row.
-        OSError: for what cannot be read or written.
+        ConfigurationError: for a query that does not parse, or that fails on a row.
+        OSError: for a file that cannot be read or written.
     """
     duckdb = import_duckdb()
     try:
@@ -352,12 +355,12 @@ def translated(name: str, *, has_sql: bool) -> Iterator[None]:
 
 
 def failure(message: str, name: str, *, has_sql: bool) -> Exception:
-    """Returns what to raise when the engine fails.
+    """Returns the exception to raise for an error of the engine.
 
     Args:
-        message: what the engine says, which may hold values.
-        name: the table's.
-        has_sql: whether it has a query or a condition of the caller's.
+        message: the engine's message, which may contain values.
+        name: the table's name.
+        has_sql: whether the caller wrote a query or a condition.
     """
     kind = message.partition(":")[0]
     if unfit := _UNFIT.search(message):
@@ -368,7 +371,7 @@ def failure(message: str, name: str, *, has_sql: bool) -> Exception:
         )
     for pattern, meant in _OF_A_FILE:
         if found := re.search(pattern, message):
-            # The engine has counted a line already that it then finds to be malformed.
+            # The engine counts a malformed line before it reports it, so its number is one too high.
             line = f"{int(found[1]) - (pattern == _MALFORMED):,}" if found.re.groups else ""
             return OSError(meant.format(name=name, line=line))
     if kind in _NOT_UNDERSTOOD:
@@ -382,7 +385,7 @@ def failure(message: str, name: str, *, has_sql: bool) -> Exception:
 
 
 def _unread(message: str, kind: str) -> str:
-    """Says why rows cannot be read although nothing is wrong with them."""
+    """Describes why rows cannot be read although nothing is wrong with the rows themselves."""
     if kind == "Out of Memory Error":
         return (
             "does not fit into memory_limit and the free space of the temporary directory; raise memory_limit, or let "
@@ -397,9 +400,9 @@ def _unread(message: str, kind: str) -> str:
 
 
 def said(message: object) -> str:
-    """Returns what the engine says of SQL it does not understand: its first line, which shows no row.
+    """Returns the first line of the engine's message about SQL that it does not understand; it shows no row.
 
-    Its words may be an identifier, as when a text stands in double quotes, which are for columns.
+    Masks what may be an identifier: a text in double quotes, which are for columns, appears in the message.
     """
     first = str(message).partition("\n")[0].partition(": ")[2]
     return _DATUM.sub("…", first.strip().rstrip(".!")) + "."

@@ -1,4 +1,4 @@
-"""Opens what a table describes: looks at it, chooses the columns, and says how the engine reads it."""
+"""Opens a table: inspects its files or rows, chooses the columns, and builds the SQL by which the engine reads them."""
 
 import re
 from collections import Counter
@@ -38,29 +38,29 @@ if TYPE_CHECKING:
 
     from criteo_audiences.tables.table import Table
 
-_TEXT: Final = re.compile(r"VARCHAR|ENUM\(.*\)|UUID|\"NULL\"")  # what has no value has no type either
-# A fraction has lost what an id was: its leading zeros, its last digits. Phone numbers are judged one by one.
+_TEXT: Final = re.compile(r"VARCHAR|ENUM\(.*\)|UUID|\"NULL\"")  # a column without a value may have the type "NULL"
+# An id stored as a fraction has lost leading zeros or last digits. Phone numbers are judged one by one.
 _WHOLE_NUMBER: Final = re.compile(r"U?(?:TINY|SMALL|BIG|HUGE)INT|U?INTEGER|BIGNUM|DECIMAL\(\d+,0\)")
 _FRACTION: Final = ("FLOAT", "DOUBLE")
-_FRACTIONAL: Final = {IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER}  # whose rules reject each fraction by itself
+_FRACTIONAL: Final = {IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER}  # their rules reject each fraction by itself
 _SAMPLE: Final = 1_000
 
 
 @frozen(kw_only=True)
 class Relation:
-    """Something the engine reads rows from.
+    """A source of rows for the engine: a file, a set of files, a query result or a stream.
 
     Attributes:
-        sql: the SQL that reads them.
-        fields: the values wanted of each row.
-        columns: the names of their columns, as the table has them.
-        shape: what a condition on its rows may speak of.
-        file: the file's own name; empty for what is no file.
-        rows: how many rows a text file has, counted without the engine; `None` for what is no text file.
-        broken: a column that marks the rows that cannot be read; `None` where all can.
-        recount: counts the rows more carefully; `None` where `rows` is exact.
-        hiding: the first row with a quoted cell in which whole rows may be hidden, `None` without one.
-        is_divided: whether its cells stand between delimiters, of which a row may have others.
+        sql: the SQL that reads the rows.
+        fields: the values to take from each row.
+        columns: the names of their columns, as they are in the table.
+        shape: the names that a condition on its rows may use.
+        file: the file's own name; empty for a source that is no file.
+        rows: how many rows a text file has, counted without the engine; `None` for any other source.
+        broken: a column that marks the rows that cannot be read; `None` if all can be read.
+        recount: counts the rows more carefully; `None` if `rows` is exact.
+        hiding: the first row with a quoted cell that may hide whole rows; `None` without one.
+        is_divided: whether it is delimited text; single rows of it may contain another delimiter than the header's.
     """
 
     sql: str
@@ -81,11 +81,11 @@ class Opened:
 
     Attributes:
         relations: what to read, one after the other.
-        columns: the columns chosen, as the table names them.
-        rows: how many rows there are, where that can be estimated.
+        columns: the chosen columns, as the table names them.
+        rows: how many rows there are; `None` if that is unknown.
         lean: whether reading it needs little memory.
         notes: remarks on the files for the report, a sentence each.
-        conditional: whether only rows are read for which a condition holds.
+        conditional: whether a condition selects the rows to read.
     """
 
     relations: tuple[Relation, ...]
@@ -104,18 +104,18 @@ def open_table(
     files: SourceFiles,
     interruption: Interruption | None = None,
 ) -> Opened:
-    """Looks at a table and chooses its columns; blocks.
+    """Inspects a table and chooses its columns; blocks.
 
     Args:
         table: the table.
         plan: what the upload takes from it.
-        engine: what will read it.
+        engine: the engine that will read it.
         directory: where copies and links may be made.
-        files: what is in the directories that it names.
-        interruption: stops it early.
+        files: the files in the directories that the table names.
+        interruption: stops the inspection early.
 
     Raises:
-        ConfigurationError: when it cannot be read, or a column cannot be chosen.
+        ConfigurationError: when the table cannot be read, or a column cannot be chosen.
         OSError: when a file cannot be read, or is damaged.
     """
     interruption = interruption or Interruption()
@@ -140,10 +140,10 @@ def open_table(
 def _registered(
     engine: "duckdb.DuckDBPyConnection", source: Any, label: str, plan: Plan, interruption: Interruption
 ) -> tuple[Layout, str]:
-    """Makes an object's rows known to the engine, under names of which no two are alike; only needed columns of frames.
+    """Registers an object's rows in the engine, under unique column names; of a frame, only the needed columns.
 
     Raises:
-        ConfigurationError: when the object does not give its rows.
+        ConfigurationError: when the object cannot export its rows.
     """
     names = column_names(source)
     positions: Sequence[int] = () if names is None else _needed(engine, names, label, plan)
@@ -223,7 +223,10 @@ def _opened(layouts: Sequence[tuple[Layout, str]], plan: Plan) -> Opened:
 
 
 def _opt_outs(layout: Layout, sql: str, fields: Sequence[query.Field], kind: IdentifierType) -> str:
-    """Returns how opt-outs are read, so that no row whose opt-out stands in another place is taken for a blank one."""
+    """Returns the SQL that reads opt-outs and marks rows in which the opt-out seems to be in another place.
+
+    Without the mark, such a row would count as one without an opt-out.
+    """
     wanted = [each.column for each in fields]
     if layout.format == "csv":
         return query.opt_out_rows(sql, engine_names(layout.names), wanted, layout.delimiter, kind)
@@ -231,16 +234,17 @@ def _opt_outs(layout: Layout, sql: str, fields: Sequence[query.Field], kind: Ide
 
 
 def require_all_rows(opened: Opened, files: SourceFiles, scanned: Sequence[int]) -> None:
-    """Holds the rows that the engine has read of text files against those counted before without it.
+    """Compares the number of rows that the engine read from text files with the number counted before without it.
 
     Args:
-        opened: what was read.
-        files: as they were before.
-        scanned: rows read of each text file; a condition that is false whatever they hold makes reading them needless.
+        opened: the table that was read.
+        files: the state of its files before.
+        scanned: rows read from each text file; files are missing if a condition is always false, since the engine
+            then skips them.
 
     Raises:
         SourceChangedError: when a file changed meanwhile.
-        OSError: when they differ, because rows would be lost.
+        OSError: when the numbers differ, because rows would be lost.
     """
     files.require_unchanged()
     texts = [relation for relation in opened.relations if relation.rows is not None]
@@ -259,14 +263,14 @@ def require_all_rows(opened: Opened, files: SourceFiles, scanned: Sequence[int])
 
 def _positions(layout: Layout, selection: Selection) -> list[int]:
     if layout.format == "stream" and len(layout.names) == 1 and not selection.columns:
-        return [0]  # the caller has chosen it already, and a series may have no name
+        return [0]  # the only column is the caller's choice, and a series may have no name
     asked: Sequence[str | None] = selection.columns or (None,)
     chosen = [
         choice.position
         for name in asked
         for choice in choose_columns(layout, name, selection.kind, any_values=selection.is_opt_out)
     ]
-    return list(dict.fromkeys(chosen))  # a name given twice, as it stands in the header, is all of its columns once
+    return list(dict.fromkeys(chosen))  # a name given twice still takes each of its columns once
 
 
 def _region(layout: Layout, names: Sequence[str], selection: Selection) -> str | None:
@@ -276,10 +280,10 @@ def _region(layout: Layout, names: Sequence[str], selection: Selection) -> str |
 
 
 def _is_text(layout: Layout, position: int, kind: IdentifierType) -> bool:
-    """Whether a column holds text already.
+    """Whether a column contains text and needs no cast.
 
     Raises:
-        ConfigurationError: when it holds something that is no identifier of its kind.
+        ConfigurationError: when it contains values of a type that no identifier of its kind has.
     """
     if layout.held:
         _require_identifiers(layout, position, layout.held[position], kind)
@@ -296,10 +300,10 @@ def _is_text(layout: Layout, position: int, kind: IdentifierType) -> bool:
 
 
 def _require_identifiers(layout: Layout, position: int, held: str, kind: IdentifierType) -> None:
-    """Refuses a column of JSON whose sample holds what is no identifier of its kind, as one of Parquet is refused.
+    """Refuses a column of JSON if its sample contains values of a type that no identifier of its kind has.
 
     Raises:
-        ConfigurationError: names the column and what it holds.
+        ConfigurationError: when it does; names the column and what it contains.
     """
     if held and not (held == "fractions" and kind is IdentifierType.PHONE_NUMBER):
         raise no_identifiers(layout.names[position], layout.name, held, kind)
@@ -308,7 +312,7 @@ def _require_identifiers(layout: Layout, position: int, held: str, kind: Identif
 def _with_late_keys(
     engine: "duckdb.DuckDBPyConnection", layout: Layout, plan: Plan, table: "Table", directory: Path
 ) -> Layout:
-    """Adds the keys that the caller names but only later rows of JSON have; that takes one more pass."""
+    """Adds the keys that the caller names and that only JSON rows after the sample have; takes one more pass."""
     if layout.format != "json" or len(layout.sample) == layout.rows:
         return layout
     wanted = [name for each in plan.selections for name in (*each.columns, each.region_column) if name]
@@ -368,7 +372,7 @@ def _read(layout: Layout, directory: Path, plan: Plan) -> str:
 def _queried(
     engine: "duckdb.DuckDBPyConnection", table: "Table", plan: Plan, directory: Path, interruption: Interruption
 ) -> tuple[Layout, str]:
-    """Runs a query, and makes its result known to the engine."""
+    """Runs a query, attaches its result to the engine, and returns the result's layout and the SQL that reads it."""
     database, types = run_query(
         table.query or "", directory, threads=plan.threads, memory_limit=plan.memory_limit, interruption=interruption
     )

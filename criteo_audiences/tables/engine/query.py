@@ -1,7 +1,7 @@
 """Builds the engine's SQL statements: pure functions of a plan and a table's columns.
 
-Only values proved safe are prepared by SQL: ASCII of the usual form, for which the engine and Python agree on lower
-case and white space. A function of ours judges all others by the same rule as every other source.
+SQL prepares only values that are proved safe: ASCII of the usual form, for which the engine and Python agree on lower
+case and white space. For all other values it calls our own function, which applies the same rule as for every source.
 """
 
 import re
@@ -19,7 +19,7 @@ PREPARED, HASHED = 0, 1
 DUPLICATE, SUPPRESSED = 2, 3
 REASONS: Final[tuple[RejectReason, ...]] = tuple(RejectReason)
 FIRST_REASON: Final = 4
-"""Codes of rows: an identifier, one that came as a digest, two for rows left out, then the reject reasons."""
+"""Codes of rows: an identifier in clear, one that came as a digest, two for rows left out, then the reject reasons."""
 
 EMPTY: Final = FIRST_REASON + REASONS.index(RejectReason.EMPTY)
 """The code of a value that is missing or blank."""
@@ -28,33 +28,33 @@ FRAME: Final = '","'
 """Separates two strings of a JSON array, quotes included."""
 
 ORIGIN: Final = "relation, number, field"
-"""Where a value stands: which relation, which row of it from 1, and which of its fields, counted from 0."""
+"""Columns for a value's place: the relation, counted from 0, its row, from 1, and the field in the row, from 0."""
 
 UNFIT: Final = "unfit value in column "
-"""Prefix of the engine's error for a cell of JSON that cannot be an identifier; its kind and column follow."""
+"""Prefix of the engine's error for a JSON cell that cannot be an identifier; the cell's kind and column follow."""
 
 SURPLUS: Final = "surplus cell of criteo_audiences"
-"""Holds the first cell of a row beyond those of the header, where it is asked for."""
+"""The column for the first cell of a row beyond the header's cells, if it is read."""
 
 OBJECT: Final = "object_of_criteo_audiences"
-"""Holds an object of JSON as a whole, where it is asked for."""
+"""The column for a whole JSON object, if it is read."""
 
-# Names that no column of a table has.
+# A name that no column of a table has.
 _ROW: Final = "row number of criteo_audiences"
 
 FRACTION: Final = "\x02"
 """Prefix of a JSON number that is not whole, in columns whose numbers must be whole."""
 
 MARK: Final = "\x01"
-"""Prefix of a value that our function rejects; no identifier can hold it."""
+"""Prefix of a value that our function rejects; no identifier can contain it."""
 
-# What identifiers.PLAIN_ADDRESS takes, written for an engine without look-ahead.
+# The same pattern as identifiers.PLAIN_ADDRESS, written for an engine without look-ahead.
 _ADDRESS: Final = "[a-z0-9._+-]+@(?:[a-z0-9]+[.-])*[a-z0-9]+[.][a-z]+"
 _ANY_CASE: Final = _ADDRESS.replace("a-z", "a-zA-Z")
 _LONGEST: Final = 64
 _DIGEST: Final = "[0-9a-fA-F]{64}|[0-9a-fA-F]{32}"
-# Our function judges digests that begin as one of nothing does: a bit for each beginning. A pattern of hundreds of them
-# would be compiled anew for each file, and a list of them is slow.
+# Digests of empty values must be rejected. Our function judges each digest that begins like one of them; this has a bit
+# for each beginning. The engine would compile a pattern of hundreds of digests anew for each file, and a list is slow.
 _BEGINNING: Final = 4  # hexadecimal digits
 
 
@@ -76,7 +76,7 @@ _KEY_WORDS: Final = re.compile(
     re.IGNORECASE,
 )
 
-# What of each kind may stand in another cell of a row whose own cell is missing; an id may look like anything.
+# Patterns of an opt-out of each kind, to find it in another cell if its own is missing; an id may look like anything.
 _DIGESTED: Final = "[0-9a-fA-F]{32}"
 _LIKENESS: Final[Mapping[IdentifierType, str]] = {
     IdentifierType.EMAIL: f"[@\uff20]|{_DIGESTED}",
@@ -89,15 +89,15 @@ _BETWEEN: Final = "\x1f"
 
 @frozen
 class Field:
-    """A value of a row that is wanted.
+    """A value to take from each row.
 
     Attributes:
-        selection: which selection it belongs to, counted from 0.
+        selection: the number of its selection, counted from 0.
         column: the column's name.
-        is_text: whether the column holds text already.
-        region: the column of its country, if there is one.
+        is_text: whether the column contains text and needs no cast.
+        region: the column with its country, if there is one.
         is_json: whether it is read from JSON.
-        is_whole: whether numbers in it must be whole, as those of ids are.
+        is_whole: whether numbers in it must be whole, as in ids.
     """
 
     selection: int
@@ -109,9 +109,10 @@ class Field:
 
     @property
     def sql(self) -> str:
-        """Returns the value as text; a list, an object or a fraction in JSON, which the engine gives as text, fails.
+        """Returns the SQL for the value as text; it raises an error for a list, an object or a fraction in JSON.
 
-        A fraction comes with `FRACTION` before it, which distinguishes it from a text of the same letters.
+        The engine reads these as text. A fraction has the prefix `FRACTION`, which distinguishes it from a JSON string
+        with the same characters.
         """
         if self.is_json:
             cell = name(self.column)
@@ -128,12 +129,12 @@ class Field:
 
     @property
     def region_sql(self) -> str:
-        """Returns the country as text."""
+        """Returns the SQL for the country as text."""
         return "NULL::VARCHAR" if self.region is None else f"CAST({name(self.region)} AS VARCHAR)"
 
 
 SPELLINGS: Final = "spellings"
-"""Names our function that returns the other spellings of an identifier, for kinds that have some."""
+"""The name of our function that returns the other spellings of an identifier, for kinds that have some."""
 
 
 def name(text: str) -> str:
@@ -147,38 +148,38 @@ def literal(text: str) -> str:
 
 
 def names_in(condition: str) -> list[str]:
-    """Returns what may be a column's name in a condition: in double quotes, or a word that is no key word or call."""
+    """Returns the possible column names in a condition: names in double quotes, and words but key words and calls."""
     found = _NAME.findall(_STRING.sub("", condition))
     return [quoted or word for quoted, word in found if not _KEY_WORDS.fullmatch(word)]
 
 
 def function(selection: int) -> str:
-    """Names our function that judges the values of a selection."""
+    """Returns the name of our function that judges the values of a selection."""
     return f"prepare_{selection}"
 
 
 def function_of_opt_outs(_: int) -> str:
-    """Names our function that judges opt-outs."""
+    """Returns the name of our function that judges opt-outs."""
     return "prepare_opt_outs"
 
 
 def rows(
     relation: str, fields: Sequence[Field], where: str | None, origin: int | None = None, broken: str | None = None
 ) -> str:
-    """Selects the raw values: one row a value, with the selection it belongs to and, asked to, with its `ORIGIN`.
+    """Selects the raw values, one per row, with the number of the selection and, if `origin` is given, its `ORIGIN`.
 
     Args:
         relation: what to read from.
-        fields: the values wanted of each row.
+        fields: the values to take from each row.
         where: the caller's condition.
-        origin: the relation's number, when values need to be found again; rows are then counted, on one thread.
-        broken: a column that marks the rows that cannot be read, which no condition may leave out.
+        origin: the relation's number, if values must be found again later; rows are then counted, on one thread.
+        broken: a column that marks the rows that cannot be read; the condition does not apply to these.
     """
     marks = f"({literal(BROKEN)}, {literal(NO_CELL)})"
     is_broken = "false" if broken is None else f"coalesce({name(broken)} IN {marks}, false)"
     condition = f" WHERE CASE WHEN {is_broken} THEN true ELSE ({where}\n) END" if where else ""
     place = found = ""
-    if origin is not None:  # rows are counted before the condition, so that they are the file's
+    if origin is not None:  # rows are counted before the condition, so that the numbers are the file's
         place = f", {origin}::UINTEGER AS relation, {name(_ROW)} AS number"
         found = ", relation, number, one.field AS field"
         relation = f"(SELECT *, row_number() OVER () AS {name(_ROW)} FROM {relation})"
@@ -192,7 +193,7 @@ def rows(
 
 
 def _cells(selection: int, fields: Sequence[Field], is_broken: str) -> str:
-    """Lists what a row holds for one selection: its filled cells, or one cell of a row without any or a broken one."""
+    """Returns the SQL for a row's cells of one selection: the filled ones, or one if none is filled or it is broken."""
     mine = [(at, field) for at, field in enumerate(fields) if field.selection == selection]
     cells = [_cell(selection, at, field.sql, field.region_sql) for at, field in mine]
     filled = f"list_filter([{', '.join(cells)}], lambda cell: trim(cell.v) <> '')"
@@ -205,14 +206,14 @@ def _cell(selection: int, at: int, value: str, region: str) -> str:
 
 
 def prepared(source: str, kinds: Sequence[IdentifierType], judge: Callable[[int], str] = function) -> str:
-    """Normalizes raw values: `p` is the identifier in clear, its digest as it came, or the mark and a reason.
+    """Normalizes raw values: `p` is the identifier in clear, the digest in the source, or `MARK` and a reject reason.
 
-    What is `usual` needs no other test: it is an identifier in clear, but for its case.
+    A value that is `usual` needs no other test: it is an identifier in clear, and only its case may have to change.
 
     Args:
-        source: the values.
-        kinds: of the selections.
-        judge: names our function that judges the values of a selection.
+        source: the SQL of the values.
+        kinds: the kind of each selection.
+        judge: returns the name of our function that judges the values of a selection.
     """
     usual, others = _by_kind(kinds, _is_usual), _by_kind(kinds, partial(_judged, judge))
     lowered = f"SELECT *, lower(v) AS l FROM ({source})"
@@ -221,7 +222,7 @@ def prepared(source: str, kinds: Sequence[IdentifierType], judge: Callable[[int]
 
 
 def coded(source: str, kinds: Sequence[IdentifierType], *, traced: bool = False) -> str:
-    """Adds each row's code to its identifier; asked to, also the raw value and its origin where it was rejected."""
+    """Adds each row's code to its identifier; if `traced`, also the raw value and the origin of rejected values."""
     code = _code(kinds)
     if not traced:
         return f"SELECT k, p, ({code})::UTINYINT AS code FROM ({source})"
@@ -232,7 +233,7 @@ def coded(source: str, kinds: Sequence[IdentifierType], *, traced: bool = False)
 
 
 def _code(kinds: Sequence[IdentifierType]) -> str:
-    """Returns the code of a prepared value."""
+    """Returns the SQL for the code of a prepared value."""
     reasons = ", ".join(literal(reason) for reason in REASONS)
     rejected = f"list_position([{reasons}], substr(p, 2)) + {FIRST_REASON - 1}"
     hashed = _by_kind(kinds, lambda _, kind: is_hashed(kind))
@@ -246,9 +247,9 @@ def refused_places(source: str, kinds: Sequence[IdentifierType], algorithms: Seq
     """Selects the first place of each identifier in the table `sought` (`k`: its selection, `w`: as it is sent).
 
     Args:
-        source: prepared values with their origin.
-        kinds: of the selections.
-        algorithms: how each is hashed.
+        source: the SQL of prepared values with their origin.
+        kinds: the kind of each selection.
+        algorithms: how the identifiers of each selection are hashed.
     """
     coded = f"SELECT *, ({_code(kinds)})::UTINYINT AS code FROM ({source})"
     wire = _by_kind(kinds, lambda at, kind: on_the_wire(kind, algorithms[at]))
@@ -259,7 +260,7 @@ def refused_places(source: str, kinds: Sequence[IdentifierType], algorithms: Seq
 
 
 def _by_kind(kinds: Sequence[IdentifierType], expression: Callable[[int, IdentifierType], str]) -> str:
-    """Returns the expression of the one kind there is, or chooses by the selection a value belongs to."""
+    """Returns the expression for the only kind, or for several kinds an expression that chooses by selection."""
     if len(kinds) == 1:
         return expression(0, kinds[0])
     return "CASE k " + " ".join(f"WHEN {at} THEN {expression(at, kind)}" for at, kind in enumerate(kinds)) + " END"
@@ -267,13 +268,13 @@ def _by_kind(kinds: Sequence[IdentifierType], expression: Callable[[int, Identif
 
 def _is_usual(_: int, kind: IdentifierType) -> str:
     if kind is IdentifierType.EMAIL:
-        # The value itself: a letter beyond ASCII may have a lower case that is ASCII (the Kelvin sign, I with a dot).
+        # Tests the value before it is lowered: the lower case of a letter beyond ASCII may be ASCII (the Kelvin sign).
         return f"strlen(v) <= {_LONGEST} AND regexp_matches(v, '\\A{_ANY_CASE}\\z')"
     return "false"
 
 
 def _judged(judge: Callable[[int], str], selection: int, kind: IdentifierType) -> str:
-    """Judges what is not usual, by our own function where SQL cannot be sure."""
+    """Returns the SQL that judges unusual values, by our own function where SQL cannot be sure."""
     sure = ""
     if kind is IdentifierType.EMAIL:
         sure = (
@@ -288,14 +289,14 @@ def _judged(judge: Callable[[int], str], selection: int, kind: IdentifierType) -
 
 
 def is_hashed(kind: IdentifierType) -> str:
-    """Returns whether the normalized identifier `p` is a digest."""
+    """Returns the SQL test whether the normalized identifier `p` is a digest."""
     if kind is IdentifierType.EMAIL:
         return "NOT contains(p, '@')"
     return "NOT starts_with(p, '+')" if kind is IdentifierType.PHONE_NUMBER else "false"
 
 
 def digest(kind: IdentifierType, algorithm: HashAlgorithm | None, text: str = "p") -> str:
-    """Hashes a normalized identifier."""
+    """Returns the SQL that hashes a normalized identifier."""
     if kind is IdentifierType.PHONE_NUMBER:
         text = f"substr({text}, 2)" if algorithm else text  # the digits, without the plus sign
     return {
@@ -307,22 +308,22 @@ def digest(kind: IdentifierType, algorithm: HashAlgorithm | None, text: str = "p
 
 
 def on_the_wire(kind: IdentifierType, algorithm: HashAlgorithm | None) -> str:
-    """Returns the identifier as it goes out."""
+    """Returns the SQL for the identifier in the form in which it is sent."""
     if algorithm is None:
         return "p"
     return f"CASE WHEN code = {PREPARED} THEN {digest(kind, algorithm)} ELSE p END"
 
 
 def outgoing(source: str, kind: IdentifierType, algorithm: HashAlgorithm | None) -> str:
-    """Selects what the batches are cut from: each row's code, and its text if it goes out.
+    """Selects the rows from which batches are cut: each row's code, and its text if it is sent.
 
-    A text is a digest, or in clear a JSON string without its first quote and with the `FRAME` before the next one.
+    The text is a digest; if sent in clear, a JSON string without its first quote, followed by the `FRAME`.
     """
     if algorithm is not None:
         text = f"CASE code WHEN {PREPARED} THEN {digest(kind, algorithm)} WHEN {HASHED} THEN p END"
         return f"SELECT code, {text} FROM ({source})"
     kept = "p"
-    if kind not in {IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER}:  # theirs hold nothing that JSON escapes
+    if kind not in {IdentifierType.EMAIL, IdentifierType.PHONE_NUMBER}:  # these contain nothing that JSON escapes
         kept = "replace(replace(p, '\\', '\\\\'), '\"', '\\\"')"
     return f"SELECT code, CASE WHEN code <= {HASHED} THEN {kept} || {literal(FRAME)} END FROM ({source})"
 
@@ -330,17 +331,17 @@ def outgoing(source: str, kind: IdentifierType, algorithm: HashAlgorithm | None)
 def opt_out_rows(
     relation: str, columns: Sequence[str], wanted: Sequence[str], delimiter: str, kind: IdentifierType
 ) -> str:
-    """Marks rows of delimited text in which the opt-out seems to stand in another column.
+    """Marks rows of delimited text in which the opt-out seems to be in another column.
 
-    Such a row is shorter or longer than the header, or one quoted cell runs over several columns; its opt-out cell is
-    blank, and another cell looks like an opt-out. In all other rows a blank cell means that there is no opt-out.
+    Such a row is shorter or longer than the header, or one of its quoted cells spans several columns. Its opt-out cell
+    is blank, and another cell looks like an opt-out. In all other rows a blank cell means that there is no opt-out.
 
     Args:
-        relation: what to read from: a column more than the file has, and NULL only where a cell is not there.
+        relation: what to read from; has one column more than the file (`SURPLUS`), and NULL only for missing cells.
         columns: all columns of the file.
-        wanted: those of the opt-outs.
-        delimiter: between cells.
-        kind: of identifier.
+        wanted: the columns of the opt-outs.
+        delimiter: the character between cells.
+        kind: the kind of identifier.
     """
     is_short = " OR ".join(f"{name(column)} IS NULL" for column in wanted)
     text = f"concat_ws({literal(_BETWEEN)}, {', '.join(map(name, (*columns, SURPLUS)))})"
@@ -354,14 +355,14 @@ def opt_out_rows(
 def opt_out_objects(
     relation: str, keys: Sequence[str], wanted: Sequence[str], kind: IdentifierType, *, is_whole: bool
 ) -> str:
-    """Marks JSON objects in which the opt-out seems to stand under another key.
+    """Marks JSON objects in which the opt-out seems to be under another key.
 
     Args:
-        relation: what to read from: the whole object, as `OBJECT`.
+        relation: what to read from; contains whole objects, as `OBJECT`.
         keys: the keys to read.
-        wanted: those of the opt-outs.
-        kind: of identifier.
-        is_whole: whether numbers under these must be whole.
+        wanted: the keys of the opt-outs.
+        kind: the kind of identifier.
+        is_whole: whether numbers under these keys must be whole.
     """
     cells = {}
     for key in keys:
@@ -387,6 +388,6 @@ def _is_like(text: str, kind: IdentifierType) -> str:
 
 
 def text_of_json(cell: str) -> str:
-    """Returns a value of JSON as text; one that is a fraction begins with `FRACTION`."""
+    """Returns the SQL for a JSON value as text; a fraction gets the prefix `FRACTION`."""
     is_fraction = f"json_type({cell}) = 'DOUBLE' AND NOT regexp_full_match({cell}::VARCHAR, '-?[0-9]+')"
     return f"CASE WHEN {is_fraction} THEN {literal(FRACTION)} || {cell}::VARCHAR ELSE {cell} ->> '$' END"

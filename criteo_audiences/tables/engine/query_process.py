@@ -1,7 +1,7 @@
-"""A query of the caller's, run by a process of its own: whatever it does, it can be ended, and takes bounded memory.
+"""Runs a caller's query in a separate process, which can always be killed and whose memory is limited.
 
-The engine listens to an interruption only between two pieces of its work, and a query decides how large these are. The
-process writes the result into a database file in the run's directory, where it keeps every type, and ends.
+The engine reacts to an interruption only between two pieces of its work, and the query determines how long a piece
+takes. The process writes the result into a database file in the run's directory, which keeps all types, and ends.
 """
 
 import json
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import duckdb
 
 RESULT: Final = "result"
-"""Names the table of the result."""
+"""The name of the table with the result."""
 
 _DATABASE: Final = "query.duckdb"
 _ANSWER: Final = "query.json"
@@ -35,25 +35,25 @@ _NOT_FOR_CHILDREN: Final = "CRITEO_"
 def run_query(
     statement: str, directory: Path, *, threads: int, memory_limit: str, interruption: Interruption
 ) -> tuple[Path, dict[str, str]]:
-    """Runs a query, and returns the database with its `RESULT`, and the types of its columns; blocks.
+    """Runs a query, and returns the database that contains its `RESULT`, and the types of its columns; blocks.
 
     Args:
         statement: one SELECT.
-        directory: where it may write.
+        directory: where the process may write.
         threads: worker threads.
-        memory_limit: beyond it the engine writes to `directory`; the process gets little more.
-        interruption: ends it at once.
+        memory_limit: memory beyond which the engine writes to `directory`; the process as a whole may take little more.
+        interruption: kills the process at once.
 
     Raises:
-        duckdb.Error: what the engine says of it.
-        OSError: when it was interrupted, or its process was ended.
+        duckdb.Error: when the engine cannot run it, with the engine's message.
+        OSError: when it was interrupted, or its process ended without a result.
     """
     duckdb = import_duckdb()
     request = {"statement": statement, "directory": str(directory), "threads": threads, "memory_limit": memory_limit}
     with _started() as process:
         try:
             assert process.stdin is not None  # noqa: S101 - it is a pipe
-            with suppress(BrokenPipeError):  # its end says more
+            with suppress(BrokenPipeError):  # the exit code says more
                 process.stdin.write(json.dumps(request).encode() + b"\n")
                 process.stdin.flush()
             _wait(process, interruption)
@@ -69,7 +69,10 @@ def run_query(
 
 
 def _started() -> "subprocess.Popen[bytes]":
-    """Starts a Python like this one, which knows no secret; its standard input ends when this process does."""
+    """Starts another process of the same Python, without our secrets in its environment.
+
+    Its standard input is a pipe, which is closed when this process ends.
+    """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_FOR_CHILDREN)}
     return subprocess.Popen(  # noqa: S603 - our own module
         [sys.executable, "-P", "-m", __name__],
@@ -77,12 +80,16 @@ def _started() -> "subprocess.Popen[bytes]":
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=environment | {"PYTHONPATH": os.pathsep.join(each or os.curdir for each in sys.path)},
-        start_new_session=True,  # Ctrl-C at the terminal is for the program, which ends it
+        start_new_session=True,  # Ctrl-C at the terminal interrupts only the program, which then ends it
     )
 
 
 def _without_answer(code: int) -> OSError:
-    """Says how a process ended that left no result: its exit code, or the negative number of the signal."""
+    """Returns the error for a process that ended without a result.
+
+    Args:
+        code: its exit code, or the negative number of the signal that ended it.
+    """
     signals = {-number.value: f"signal {number.name}" for number in signal.Signals}
     return OSError(
         f"The process that ran the query ended without a result ({signals.get(code, f'exit code {code}')}). "
@@ -99,7 +106,7 @@ def _wait(process: "subprocess.Popen[bytes]", interruption: Interruption) -> Non
 
 
 def _main() -> None:
-    """Runs the query that standard input names, in the process that `run_query` starts."""
+    """Runs the query from standard input; the main function of the process that `run_query` starts."""
     request = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     directory, threads = Path(request["directory"]), int(request["threads"])
@@ -125,13 +132,13 @@ def _end_with_parent() -> None:
 
 
 def _bound_memory(memory_limit: str, threads: int) -> None:
-    """Lets the system refuse what the engine takes beyond its limit, as it does for long lists."""
+    """Limits the memory of the process: the engine itself exceeds its limit, for long lists for example."""
     if sys.platform == "linux":
         import resource  # noqa: PLC0415 - not on Windows
 
         most = int(in_bytes(memory_limit)) + _BESIDE_THE_ENGINE + threads * _PER_THREAD
         resource.setrlimit(resource.RLIMIT_DATA, (most, most))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it would hold identifiers
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would contain identifiers
 
 
 def _stored(engine: "duckdb.DuckDBPyConnection", statement: str, database: Path) -> list[tuple[str, str]]:

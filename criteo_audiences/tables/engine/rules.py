@@ -1,4 +1,4 @@
-"""Normalizes rows in the engine: the rules that SQL cannot apply, opt-outs, and duplicates, on disk if need be."""
+"""Normalizes rows in the engine by rules that SQL cannot express, and marks opt-outs and duplicates."""
 
 import time
 from collections import Counter
@@ -42,20 +42,20 @@ _AT_ONCE: Final = 10_000
 
 
 def coded_rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Plan) -> str:
-    """Returns the query whose rows are a table's values, prepared and coded, and registers the functions it calls."""
+    """Returns the query for a table's values, prepared and coded, and registers the functions that it calls."""
     traced = plan.on_rejects is not None
     kinds = [selection.kind for selection in plan.selections]
     return query.coded(prepared_rows(engine, opened, plan, traced=traced), kinds, traced=traced)
 
 
 def prepared_rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Plan, *, traced: bool) -> str:
-    """Returns the query whose rows are a table's values, prepared, and registers the functions it calls.
+    """Returns the query for a table's values, prepared, and registers the functions that it calls.
 
     Args:
-        engine: what will run it.
+        engine: the engine that will run it.
         opened: the table.
         plan: what the upload takes from it.
-        traced: with the origin of each value.
+        traced: whether to include the origin of each value.
     """
     is_divided = any(relation.is_divided for relation in opened.relations)
     for at, selection in enumerate(plan.selections):
@@ -77,11 +77,11 @@ def _rows(engine: "duckdb.DuckDBPyConnection", opened: Opened, where: str | None
 def load_opt_outs(
     engine: "duckdb.DuckDBPyConnection", directory: Path, plan: Plan, files: SourceFiles, interruption: Interruption
 ) -> OptOutCount:
-    """Prepares the opt-outs by the rule of the first selection, into a table of the engine's own.
+    """Prepares the opt-outs by the rule of the first selection and stores them in the engine's table `opted_out`.
 
     Raises:
-        ConfigurationError: when their table cannot be used, or, where the plan is strict, one of them cannot.
-        OSError: when it cannot be read to its end.
+        ConfigurationError: when their table cannot be used, or, if the plan is strict, one of the opt-outs cannot.
+        OSError: when their table cannot be read to its end.
     """
     first = plan.selections[0]
     opened = None
@@ -123,12 +123,12 @@ def load_opt_outs(
 
 
 def hiding(table: Table, opened: Opened) -> tuple[str, ...]:
-    """Returns the places, for messages, of quoted cells that may hide rows."""
+    """Returns the places of quoted cells that may hide rows, for messages."""
     return tuple(f"{row_of(table, each.file)} {each.hiding:,}" for each in opened.relations if each.hiding)
 
 
 def row_of(table: Table, file: str) -> str:
-    """Returns what comes before a row's number in a message: the file as well where there are several."""
+    """Returns the text before a row's number in a message; it contains the file's name if there are several files."""
     return f"{file} row" if len(table.paths) > 1 else "row"
 
 
@@ -136,9 +136,9 @@ def _counted(engine: "duckdb.DuckDBPyConnection", plan: Plan, places: Sequence[s
     """Counts the opt-outs that were read.
 
     Args:
-        engine: holds them.
-        plan: what the upload takes.
-        places: of each relation, what comes before the number of a row.
+        engine: contains them.
+        plan: what the upload takes from the table.
+        places: for each relation, the text before the number of a row in a message.
     """
     if isinstance(plan.suppress, Table):
         count = OptOutCount(label=plan.suppress.label)
@@ -166,7 +166,7 @@ def _list(engine: "duckdb.DuckDBPyConnection", values: Sequence[str]) -> None:
 
 
 def _register(engine: "duckdb.DuckDBPyConnection", name: str, selection: Selection, *, is_divided: bool) -> None:
-    special: Any = "special"  # it is called for missing values too
+    special: Any = "special"  # the engine then calls it for missing values, too
     judge = _judge(selection, is_divided=is_divided)
     engine.create_function(name, judge, ["VARCHAR", "VARCHAR"], "VARCHAR", null_handling=special)
 
@@ -175,8 +175,8 @@ def _judge(selection: Selection, *, is_divided: bool) -> Callable[[str | None, s
     """Makes the function that the engine calls for values of an unusual form.
 
     Args:
-        selection: what they are.
-        is_divided: whether another delimiter than the file's may have been left in them.
+        selection: the selection of the values.
+        is_divided: whether the values may contain a delimiter other than the file's.
     """
     may_be_several = is_divided and selection.kind is IdentifierType.EMAIL
     asked = count(1)
@@ -203,7 +203,7 @@ def _judge(selection: Selection, *, is_divided: bool) -> Callable[[str | None, s
 
 
 def _local(selection: Selection, region: str | None) -> Rule:
-    """Returns the rule for a row with a country, which is not understood if it is no region: it is never guessed."""
+    """Returns the rule for a row with a country; it rejects numbers if the country is unknown, and never guesses."""
     return rule_for(
         selection.kind,
         region=region,
@@ -215,13 +215,13 @@ def _local(selection: Selection, region: str | None) -> Rule:
 def refused_rows(
     engine: "duckdb.DuckDBPyConnection", opened: Opened, plan: Plan, sought: Mapping[int, Collection[str]]
 ) -> Iterator[SourceRow]:
-    """Yields the first row of each identifier that a table holds, in the order of its rows; blocks.
+    """Yields the first row that contains each of some identifiers, in the order of the table's rows; blocks.
 
     Args:
-        engine: reads it.
+        engine: reads the table.
         opened: the table.
         plan: how its values are prepared.
-        sought: identifiers as they go out, by the selection they belong to.
+        sought: identifiers in the form in which they are sent, by the number of their selection.
     """
     pairs = [(at, identifier) for at, identifiers in sought.items() for identifier in identifiers]
     engine.execute("CREATE TEMP TABLE sought (k UTINYINT, w VARCHAR)")
@@ -235,20 +235,20 @@ def refused_rows(
 
 
 _REJECTS_AT_ONCE: Final = 1_000
-"""Rows turned into Python objects in one step, during which the caller's event loop must wait."""
+"""Rows turned into Python objects in one step; the caller's event loop is blocked meanwhile."""
 
 
 def stage(engine: "duckdb.DuckDBPyConnection", coded: str) -> list[int]:
-    """Reads and prepares all rows, into the table that `Staging` works on; returns their `scanned_rows`."""
+    """Reads and prepares all rows into the table `staged`, on which `Staging` works; returns their `scanned_rows`."""
     return execute_followed(engine, f"CREATE TEMP TABLE staged AS {coded}")
 
 
 class Staging:
-    """The prepared rows of a table, in a table of the engine's own, which `stage` has filled.
+    """The prepared rows of a table, in the engine's table `staged`, which the function `stage` has filled.
 
     Attributes:
-        codes: how many rows have which code.
-        already_hashed: rows that came as digests, whatever became of them.
+        codes: the number of rows by code.
+        already_hashed: rows that the source contains as digests, including those that are left out later.
     """
 
     def __init__(self, engine: "duckdb.DuckDBPyConnection", plan: Plan) -> None:
@@ -261,10 +261,10 @@ class Staging:
         self.already_hashed = self.codes[query.HASHED]
 
     def suppress(self) -> None:
-        """Marks the rows of the first selection whose identifier has opted out, in whatever form either is written."""
+        """Marks the rows of the first selection with an identifier that has opted out, in any form of either."""
         selection = self._plan.selections[0]
         digests = [query.digest(selection.kind, algorithm) for algorithm in sorted(selection.rule.algorithms)]
-        if digests and 0 in self._hashed:  # a digest of the list may be of an address that opted out in clear
+        if digests and 0 in self._hashed:  # a digest in the table may be of an address that opted out in clear
             self._engine.execute(
                 f"INSERT INTO opted_out (p, code) SELECT unnest([{', '.join(digests)}]), {query.HASHED} FROM opted_out "
                 f"WHERE code = {query.PREPARED}"
@@ -286,12 +286,12 @@ class Staging:
         self._recount()
 
     def count_repeated(self, repeated: int) -> None:
-        """Counts so many rows as duplicates, without saying which ones."""
+        """Counts this many rows as duplicates, without marking them."""
         self._recount()
         self.codes.update({query.PREPARED: -repeated, query.DUPLICATE: repeated})
 
     def drop_duplicates(self) -> None:
-        """Marks the rows whose identifier is in an earlier row as well."""
+        """Marks each row that repeats the identifier of an earlier row."""
         for at, selection in enumerate(self._plan.selections):
             # A digest and the address it was made of are the same identifier once the address is hashed.
             mixed = at in self._hashed and selection.algorithm is not None
@@ -300,7 +300,7 @@ class Staging:
         self._recount()
 
     def _drop_duplicates(self, selection: int, key: str) -> None:
-        """Marks all but the first of each identifier; only those whose hash occurs twice are compared."""
+        """Marks all but the first row of each identifier; compares only identifiers with a hash that occurs twice."""
         mine = f"SELECT rowid AS r, {key} AS key FROM staged WHERE k = {selection} AND code <= {query.HASHED}"
         self._engine.execute(
             f"CREATE OR REPLACE TEMP TABLE again AS SELECT hash(key) AS h FROM ({mine}) GROUP BY h HAVING count(*) > 1"

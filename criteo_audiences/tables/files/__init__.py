@@ -1,3 +1,3 @@
-"""From bytes to a `Layout`: what a file is, settled before the engine reads it."""
+"""Inspects files before the engine reads them, and describes each with a `Layout`."""
 
 __all__: list[str] = []

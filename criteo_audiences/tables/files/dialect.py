@@ -1,4 +1,4 @@
-"""The dialect of delimited text: its lines and rows, the delimiter, and where the header ends."""
+"""Detects the dialect of delimited text: its lines and rows, the delimiter, and where the header ends."""
 
 import csv
 import functools
@@ -19,21 +19,21 @@ LONGEST_CELL: Final = 1_000_000
 """Characters of a cell; a longer one means that a quote was never closed."""
 
 TOO_LONG: Final = "is too long: a line end or a quote may be missing. Export it again."
-"""The end of a message about a line that is longer than the engine takes."""
+"""The end of a message about a line that is too long for the engine."""
 
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 
 
 class Lines(Iterator[str]):
-    """Lines, counted as they are taken.
+    """An iterator over lines that counts them.
 
     Args:
-        lines: what to take from.
-        taken: lines that stand before them.
+        lines: the lines.
+        taken: the number of lines before the first of them.
 
     Attributes:
-        taken: lines before the next one.
-        ended: whether more were asked for than there are.
+        taken: the number of lines before the next one.
+        ended: whether the caller has asked for a line after the last one.
     """
 
     def __init__(self, lines: Iterator[str], taken: int = 0) -> None:
@@ -56,9 +56,9 @@ def split(text: str) -> Iterator[str]:
 
 
 def parsed(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
-    """Yields rows, an empty line as one without cells; the last one may have been cut by an unclosed quote.
+    """Yields rows, with a row without cells for an empty line; an unclosed quote may have cut the last row.
 
-    Spaces at a cell's beginning are left out, because the engine, too, takes a quote after one for a quoted cell.
+    Spaces at the beginning of a cell are removed, because for the engine, too, a quote after a space opens a cell.
 
     Raises:
         csv.Error: when a cell is longer than `LONGEST_CELL`.
@@ -69,7 +69,7 @@ def parsed(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
 
 
 def unclosed(lines: Lines, row: list[str], name: str) -> OSError:
-    """Returns the error for a text that ended within a row: its last cell holds everything since the quote.
+    """Returns the error for a text that ends within a quoted cell: the last cell contains everything since the quote.
 
     Args:
         lines: the text's lines, all taken.
@@ -81,11 +81,11 @@ def unclosed(lines: Lines, row: list[str], name: str) -> OSError:
 
 
 def header_in_doubt(name: str, line: int) -> OSError:
-    """Returns the error for a header whose quotes leave its cells in doubt.
+    """Returns the error for a header that cannot be divided into cells for certain, because of its quotes.
 
     Args:
         name: the file's name.
-        line: where.
+        line: the number of the line.
     """
     return OSError(
         f"{name}, line {line:,}: a quote in the header, or above it, is never closed, or stands within a cell. Correct "
@@ -94,36 +94,36 @@ def header_in_doubt(name: str, line: int) -> OSError:
 
 
 def too_long(name: str) -> ConfigurationError:
-    """Returns the error for a first line that does not end within what is looked at."""
+    """Returns the error for a first line that does not end within the part of the file that is examined."""
     return ConfigurationError(f"The first line of {name} is longer than 512 KiB; expected column names, or one object.")
 
 
 _COMMON: Final = ",;\t|"
 _RARE: Final = "^~\x01"
-_NEVER_KNOWN: Final = "!#$*/=`{}"  # these divide no cells here, but an address may hold them
+_NEVER_KNOWN: Final = "!#$*/=`{}"  # refused as delimiters, because an address may contain them
 _COMPARED_LINES: Final = 200
-# Spreadsheets widen the line to all their columns (`sep=;;;;`), people put spaces around its sign.
+# A `sep=` line. Spreadsheets extend it to all their columns (`sep=;;;;`), and people put spaces around the sign.
 _HINT = re.compile(r'"?sep *= *([^\w\s"]|\t)\1* *"?[,;\t|]*\s*', re.IGNORECASE)
 _QUOTED = re.compile(r'"[^"]*"')
 _OPENS = re.compile(r'(?:^|[,;\t|^~\x01]) *"')
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+\.[^\s@]+")
-_DELIMITED: Final = 0.5  # of the rows with an address: an address may hold `|` or `~`, but not in half of a list
+_DELIMITED: Final = 0.5  # share of the rows with an address: single addresses contain `|` or `~`, not half of a list
 _FEWEST_DIGITS: Final = 7
 _MOST_ABOVE: Final = 30  # lines that a title and notes above a header may take
 
 
 @frozen
 class Beginning:
-    """What the first lines of delimited text show.
+    """The findings from the first lines of delimited text.
 
     Attributes:
         names: the header's cells, trimmed.
-        delimiter: between cells.
-        skip: rows up to and with the header, empty lines and a `sep=` line among them.
+        delimiter: the character between cells.
+        skip: number of rows up to and including the header, with empty lines and a `sep=` line.
         text: those rows as they are written.
-        likely_header: the number of a later line that looks like the header, `None` where this one names an
-            identifier, or no other line does.
-        sample: the first rows.
+        likely_header: the number of a later line that looks more like the header; `None` if the header names an
+            identifier, or no such line was found.
+        sample: the first rows of data.
     """
 
     names: tuple[str, ...]
@@ -136,7 +136,7 @@ class Beginning:
 
 @frozen
 class _Line:
-    """A line after the header that holds something, and its number in the file."""
+    """A line that is not empty, and its number in the file."""
 
     number: int
     text: str
@@ -148,12 +148,12 @@ def read_beginning(head: str, name: str, *, whole: bool, skip_rows: int = 0) -> 
     Args:
         head: the beginning of the text.
         name: the file's name, for messages.
-        whole: whether that is all of it; otherwise its last row may be cut and is left out.
-        skip_rows: lines to leave out before the header, as the caller said.
+        whole: whether `head` is the whole text; otherwise its last row may be cut and is left out.
+        skip_rows: lines to leave out before the header, set by the caller.
 
     Raises:
-        ConfigurationError: when there is no header row, or the rows have a delimiter that it lacks; data are never
-            shown.
+        ConfigurationError: when there is no header row, or the rows have a delimiter that the header lacks; the
+            message shows no data.
         OSError: when a quote in the header is never closed.
     """
     text = head if whole else head[: max(head.rfind("\n"), head.rfind("\r")) + 1]
@@ -170,7 +170,7 @@ def read_beginning(head: str, name: str, *, whole: bool, skip_rows: int = 0) -> 
         raise unclosed(lines, header, name)
     read = "".join(itertools.islice(split(text), lines.taken))
     following = _following(text, lines.taken)
-    likely = functools.partial(_likely_header, header, following)  # it takes long, and is for messages only
+    likely = functools.partial(_likely_header, header, following)  # called only for messages, because it is slow
     if any(looks_like_data(cell) and len(cell.splitlines()) > 1 for cell in header):
         raise header_in_doubt(name, skip)
     names = _names(header, name, likely)
@@ -186,9 +186,9 @@ def read_sample(head: str, delimiter: str, width: int, *, whole: bool) -> tuple[
 
     Args:
         head: the beginning of the text.
-        delimiter: between cells.
+        delimiter: the character between cells.
         width: cells of a row.
-        whole: whether that is all of it; otherwise its last row may be cut and is left out.
+        whole: whether `head` is the whole text; otherwise its last row may be cut and is left out.
     """
     lines = Lines(split(head))
     return _sample(parsed(lines, delimiter), lines, width, whole=whole)
@@ -200,7 +200,7 @@ def _sample(rows: Iterator[list[str]], lines: Lines, width: int, *, whole: bool)
 
 
 def header_hint(line: int | None) -> str:
-    """Returns a sentence that names the line that looks like the header, or an empty text if none does."""
+    """Returns a sentence that names the line that looks like the header, or an empty text if `line` is `None`."""
     if line is None:
         return ""
     return f" Line {line:,} looks like the header: give skip_rows={line - 1} (--skip-rows on the command line)."
@@ -211,7 +211,7 @@ def _holds_something(row: Sequence[str]) -> bool:
 
 
 def _start(text: str, skip_rows: int, name: str) -> tuple[int, str]:
-    """Returns how many lines stand before the header, and the delimiter, which a spreadsheet's `sep=` line names."""
+    """Returns the number of lines before the header, and the delimiter: from a `sep=` line, or detected."""
     lines = Lines(itertools.islice(split(text), skip_rows, None), skip_rows)
     if skip_rows and not any(map(str.strip, itertools.islice(split(text), skip_rows, None))):
         raise ConfigurationError(f"skip_rows={skip_rows:,} leaves nothing of {name}; expected fewer lines than it has.")
@@ -221,7 +221,7 @@ def _start(text: str, skip_rows: int, name: str) -> tuple[int, str]:
 
 
 def _complete(rows: Iterator[list[str]], lines: Lines, *, whole: bool) -> Iterator[list[str]]:
-    """Yields rows that are not empty, up to one that is cut where the head ends."""
+    """Yields the rows that are not empty, without a last row that may be cut."""
     for row in filter(None, rows):
         if lines.ended and not whole:
             return
@@ -237,13 +237,13 @@ def _names(header: Sequence[str], name: str, likely: Callable[[], int | None]) -
 
 
 def _following(text: str, taken: int) -> list[_Line]:
-    """Returns the first lines after the header that hold something."""
+    """Returns the first lines after the header that are not empty."""
     lines = enumerate(itertools.islice(split(text), taken, taken + _COMPARED_LINES), start=taken + 1)
     return [_Line(number, line) for number, line in lines if line.strip()]
 
 
 def _outside_cells(lines: Iterable[_Line]) -> Iterator[_Line]:
-    """Yields the lines that are rows of their own: within a quoted cell a line may hold whatever it likes."""
+    """Yields the lines outside of quoted cells, because a line within a cell may contain anything."""
     is_open = False
     for line in lines:
         is_odd = line.text.count('"') % 2 == 1
@@ -254,7 +254,7 @@ def _outside_cells(lines: Iterable[_Line]) -> Iterator[_Line]:
 
 
 def _likely_header(header: Sequence[str], following: Sequence[_Line]) -> int | None:
-    """Returns the number of the first line that reads as a header to the line after it."""
+    """Returns the number of the first line that looks like a header of the line after it, or `None`."""
     filled = sum(1 for cell in header if cell.strip(BLANKS))
     for line, below in itertools.pairwise(following[:_MOST_ABOVE]):
         for delimiter in [each for each in _COMMON + _RARE if each in line.text] or [","]:
@@ -273,7 +273,7 @@ def _names_identifiers(cells: Iterable[str]) -> bool:
 
 
 def _heads(cells: Sequence[str], values: Sequence[str], *, more_than: int) -> bool:
-    """Whether a line names columns: it holds no data, and names an identifier, or is wider than a title is."""
+    """Whether a line names columns: it contains no data, and names an identifier or has more cells than a title."""
     if any(map(looks_like_data, cells)) or (len(set(cells)) < len(cells) and not any(map(named_kinds, cells))):
         return False
     if _names_identifiers(cells):
@@ -284,10 +284,10 @@ def _heads(cells: Sequence[str], values: Sequence[str], *, more_than: int) -> bo
 def _require_one_delimiter(
     header: _Line, delimiter: str, following: Sequence[_Line], likely: Callable[[], int | None], name: str
 ) -> None:
-    """Refuses rows that are divided by what the header lacks: their other cells would become part of an address.
+    """Refuses rows with a delimiter that the header lacks, because their other cells would become part of an address.
 
     Raises:
-        ConfigurationError: names the line, and the one that looks like the header.
+        ConfigurationError: when there are such rows; names the first, and the line that looks like the header.
     """
     is_phone = wording(header.text, IdentifierType.PHONE_NUMBER) is not Wording.OTHER
     rows = list(_outside_cells(following))
@@ -309,10 +309,10 @@ def _require_one_delimiter(
 
 
 def _require_bare_lines(header: Sequence[str], following: Sequence[_Line], name: str) -> None:
-    """Refuses a file whose lines are one quoted cell each, with the real cells inside.
+    """Refuses a file in which each line is one quoted cell with the real cells inside.
 
     Raises:
-        ConfigurationError: names the line.
+        ConfigurationError: when it is such a file; names the first of these lines.
     """
     for delimiter in _COMMON + _RARE if len(header) == 1 else "":
         if delimiter not in header[0]:
@@ -326,7 +326,7 @@ def _require_bare_lines(header: Sequence[str], following: Sequence[_Line], name:
 
 
 def _wraps(line: str, delimiter: str) -> bool:
-    """Whether a line is one quoted cell that holds an address and something else."""
+    """Whether a line is one quoted cell that contains an address and something else."""
     text = line.strip()
     parts = [part.strip(' "') for part in text.split(delimiter)]
     return text.startswith('"') and text.endswith('"') and len(parts) > 1 and any(map(_ADDRESS.fullmatch, parts))
@@ -337,9 +337,9 @@ def _sign(delimiter: str) -> str:
 
 
 def _hides(line: str, other: str, delimiter: str, *, is_phone: bool) -> bool:
-    """Whether a line holds an identifier and something else, divided by another delimiter than the header's.
+    """Whether a line contains an identifier and something else, separated by another delimiter than the header's.
 
-    A comma is the delimiter of a header that has none; a cell before the first one is then read as it should be.
+    If the header has no delimiter, the comma is used. The cell before a line's first comma is then read correctly.
     """
     if other not in line:
         return False
@@ -353,12 +353,12 @@ def _hides(line: str, other: str, delimiter: str, *, is_phone: bool) -> bool:
 
 
 def _fitted(row: Sequence[str], width: int) -> Row:
-    """Returns a row as wide as the header: what it lacks is `None`, what is beyond the header has no column."""
+    """Returns a row as wide as the header: missing cells are `None`, cells beyond the header are left out."""
     return (*row[:width], *itertools.repeat(None, width - len(row)))
 
 
 def _delimiter(text: str, before: int) -> str:
-    """Returns the delimiter the header uses outside quotes whose rows fit the header best; a comma without any."""
+    """Returns the delimiter in the header, outside quotes, by which the rows fit it best; a comma if it has none."""
     lines = list(itertools.islice(split(text), before, before + _COMPARED_LINES))
     header = _QUOTED.sub("", _header(lines))
     found = [each for each in _COMMON if each in header] or [each for each in _RARE if each in header]
@@ -368,7 +368,7 @@ def _delimiter(text: str, before: int) -> str:
 
 
 def _header(lines: Sequence[str]) -> str:
-    """Returns the first lines until quotes pair up; only the first if they never do."""
+    """Returns the first lines up to the one at which quotes are balanced; only the first if they never are."""
     counts = itertools.accumulate(line.count('"') for line in lines)
     end = next((number for number, quotes in enumerate(counts, start=1) if not quotes % 2), 1)
     return "".join(lines[:end])
@@ -382,5 +382,5 @@ def _consistency(lines: Sequence[str], delimiter: str) -> float:
 
 
 def _has_digits(text: str) -> bool:
-    """Whether a text holds as many digits as a phone number."""
+    """Whether a text contains as many digits as a phone number."""
     return sum(map(str.isdigit, text)) >= _FEWEST_DIGITS

@@ -1,4 +1,4 @@
-"""What each format says of a file: delimited text, JSON lines, and Parquet, as one file or many as one table."""
+"""Describes files of each format: delimited text, JSON lines, and Parquet (one file, or many as one table)."""
 
 import itertools
 import json
@@ -32,15 +32,15 @@ from criteo_audiences.tables.files.workspace import Content, write_copy
 from criteo_audiences.tables.header_words import listed, looks_like_data, shown
 from criteo_audiences.tables.table import DEFAULT_MEMORY_LIMIT
 
-_QUOTED: Final = re.compile('(?:[^"]|"")*+')  # what stands within the quotes of a cell
+_QUOTED: Final = re.compile('(?:[^"]|"")*+')  # the content of a quoted cell
 
 
 def delimited_layout(content: Content, scan: Scan, head: str, workspace: Path, skip_rows: int) -> Layout:
-    """Settles how delimited text is read: as it is, or a copy with the same rows where its quotes are broken.
+    """Describes how to read delimited text: the file itself, or a mended copy if its quotes are broken.
 
     Args:
         content: the text, clean UTF-8.
-        scan: what its bytes show.
+        scan: the findings from its bytes.
         head: its beginning.
         workspace: a directory only its owner can read, for the copy.
         skip_rows: lines before the header.
@@ -76,7 +76,7 @@ def delimited_layout(content: Content, scan: Scan, head: str, workspace: Path, s
 
 
 def _mended(content: Content, beginning: Beginning, workspace: Path, *, all_fit: bool) -> Layout:
-    """Writes the rows of a text with broken quotes anew.
+    """Writes a copy of a text with broken quotes in which all readers find the same rows, and describes the copy.
 
     Raises:
         OSError: when the header itself has broken quotes.
@@ -123,14 +123,14 @@ def _hidden_rows(row: int | None, name: str) -> tuple[str, ...]:
 
 
 def _hiding(scan: Scan, delimiter: str, sample: Sequence[Row]) -> int | None:
-    """Returns the first row in which two stray quotes may have made whole rows part of one cell.
+    """Returns the first row in which two stray quotes may have turned whole rows into one cell, or `None`.
 
-    By RFC 4180 nothing is wrong with it. But if the quotes meant nothing, there would be data where data are in others.
+    Such a row is valid by RFC 4180. But if its quotes are ignored, data are in the same columns as in other rows.
     """
     if not scan.continued:
         return None
     columns = tuple(zip(*sample, strict=True))
-    with_data = cache(lambda at: at < len(columns) and _mostly_data(columns[at]))  # few of them are ever asked about
+    with_data = cache(lambda at: at < len(columns) and _mostly_data(columns[at]))  # few of them are needed
     for row, group in itertools.groupby(scan.continued, itemgetter(0)):
         _, before, lines = zip(*group, strict=True)
         first, *more = (line.decode(errors="replace") for line in (before[0], *lines))
@@ -143,7 +143,7 @@ def _hiding(scan: Scan, delimiter: str, sample: Sequence[Row]) -> int | None:
 
 
 def _opened(line: str, delimiter: str, width: int) -> tuple[int, list[tuple[int, str]]]:
-    """Returns which cell of a line goes on in the next one, and the cells in it, if quotes meant nothing."""
+    """Returns the position of the cell that continues on the next line, and the cells in it if its quote is ignored."""
     opening = re.search(rf'(?:^|{re.escape(delimiter)})"({_QUOTED.pattern})$', line)
     if opening is None:
         return 0, []
@@ -153,10 +153,10 @@ def _opened(line: str, delimiter: str, width: int) -> tuple[int, list[tuple[int,
 
 
 def _continued(line: str, delimiter: str, opened_at: int, width: int) -> list[tuple[int, str]]:
-    """Returns cells of a line that goes on with a quoted cell, if quotes meant nothing: in it, and beyond the header.
+    """Returns cells of a line that continues a quoted cell, if quotes are ignored: in the cell, and beyond the header.
 
-    A line without a delimiter in the cell is one of text, unless it has the header's cells by itself or its row is too
-    long. In a row that is too long, the cells after the quoted one may stand in other columns than in their own line.
+    A line without a delimiter in the quoted cell is plain text, unless it has as many cells as the header or its row is
+    too long. In a row that is too long, the cells after the quoted one may be in other columns than in their own line.
     """
     inside = _QUOTED.match(line)[0]  # type: ignore[index]  # it matches anything
     found = inside.split(delimiter)
@@ -180,9 +180,9 @@ def _misplaced(row: str, delimiter: str, width: int) -> bool:
 
 
 def _from_the_right(cells: list[tuple[int, str]], total: int, width: int) -> list[tuple[int, str]]:
-    """Returns cells of a line that has more than the header as they are counted from its end.
+    """Returns the cells of a line with more cells than the header, with positions counted from the line's end.
 
-    One of its cells may hold the delimiter, as `"15, 16" TV` does.
+    One of its cells may contain the delimiter, such as `"15, 16" TV`.
     """
     return [(at - (total - width), cell) for at, cell in cells if at >= total - width > 0]
 
@@ -199,12 +199,12 @@ def _mostly_data(cells: Sequence[str | None]) -> bool:
 def _mended_names(beginning: Beginning, name: str) -> tuple[str, ...]:
     """Returns the names in a header, read like a row with broken quotes.
 
-    Its width is not known beforehand, so what follows a closing quote up to the next delimiter belongs to the cell if
-    the line's other quotes pair up. A backslash before a quote that seems to close a cell leaves it in doubt, and so
-    does a delimiter within a name, unless every quote is in its place.
+    Its width is not known in advance. Text between a closing quote and the next delimiter therefore belongs to the cell
+    if the line's other quotes are balanced. Unless every quote is in its place, the header is in doubt if a backslash
+    is before a quote that seems to close a cell, or if a name contains a delimiter.
 
     Raises:
-        OSError: when its cells are in doubt.
+        OSError: when the header is in doubt.
     """
     delimiter, width = beginning.delimiter, len(beginning.names)
     between = re.escape(delimiter)
@@ -230,12 +230,12 @@ _EXPECTED: Final = "expected JSON lines: one object a line, without a list aroun
 
 
 def is_json(head: str) -> bool:
-    """Whether a text begins as a JSON object or list does."""
+    """Whether a text begins like a JSON object or list."""
     return _BEGINS.match(head) is not None
 
 
 def json_layout(content: Content, scan: Scan, head: str) -> Layout:
-    """Reads the first objects.
+    """Describes JSON lines by their first objects.
 
     Raises:
         ConfigurationError: when a line is no JSON object.
@@ -259,7 +259,7 @@ def json_layout(content: Content, scan: Scan, head: str) -> Layout:
 
 
 def _filled_lines(content: Content) -> int:
-    """Counts the lines that hold something; reads all of the content."""
+    """Counts the lines that are not blank; reads all of the content."""
     filled = 0
     kept = b""
     for chunk in content.chunks():
@@ -281,7 +281,7 @@ def _objects(text: str, name: str) -> Iterator[Mapping[str, Any]]:
         if not line.strip():
             continue
         try:
-            # Numbers stay the text that they are.
+            # Numbers are kept as text.
             parsed = json.loads(line, parse_int=str, parse_float=_Fraction, parse_constant=_Fraction)
         except (ValueError, RecursionError):
             parsed = None
@@ -291,13 +291,13 @@ def _objects(text: str, name: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _held(values: Iterable[object]) -> str:
-    """Returns which values other than text and whole numbers a column holds; the worst of several."""
+    """Returns the worst kind of value in a column other than text and whole numbers; empty without any."""
     kinds = {type(value) for value in values}
     return next((word for kind, word in _NO_IDENTIFIERS.items() if kind in kinds), "")
 
 
 def _cell(value: object) -> str | None:
-    """Returns a value as text; what is nested holds no identifier."""
+    """Returns a value as text, or `None` for a list or an object, which cannot be an identifier."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return value if isinstance(value, str) else None
@@ -327,14 +327,14 @@ def parquet_layout(
 
     Args:
         files: the files.
-        name: of the one file, or of their directory.
+        name: the name of the single file, or of their directory.
         workspace: a directory only its owner can read, for links.
-        engine: what looks at them; without it one is opened, which takes longer than the look.
+        engine: an engine to read their metadata with; if `None`, a new one is opened, which takes longer than reading.
         partitioned: whether directories named `column=value` are columns, too.
 
     Raises:
-        OSError: when one is cut or cannot be read.
-        ConfigurationError: when a directory names a column that is in the files, or not all name the same.
+        OSError: when a file is cut or cannot be read.
+        ConfigurationError: when a directory names a column that is in the files, or not all files have the same ones.
     """
     for file in files:
         _require_whole(file, file.name)
@@ -361,10 +361,10 @@ def _require_whole(path: Path, name: str) -> None:
 
 
 def _partitions(files: Sequence[Path], name: str) -> Sequence[Mapping[str, str]]:
-    """Returns the columns that the directories of each file name.
+    """Returns, for each file, the columns and values that its directories name.
 
     Raises:
-        ConfigurationError: when they do not all name the same.
+        ConfigurationError: when they do not all name the same columns.
     """
     found = [_named(file.parent) for file in files]
     for each in found:
@@ -415,6 +415,6 @@ def _read_parquet(engine: Any, paths: Sequence[LiteralPath], name: str, *, parti
 
 
 def _as_given(name: str, given: set[str]) -> str:
-    """Takes away the number that the engine, which knows no case, adds to the second of two names."""
+    """Removes the number that the engine, which ignores case, adds to the second of two equal names."""
     base, _, number = name.rpartition("_")
     return base if name not in given and base in given and number.isdigit() else name

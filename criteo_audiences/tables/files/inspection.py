@@ -1,4 +1,4 @@
-"""Settles what a file is before it is read: one look at all of it, and a clean copy where the engine needs one."""
+"""Inspects a file before the engine reads it: reads all of it once, and makes a clean copy if the engine needs one."""
 
 import codecs
 import stat
@@ -18,7 +18,7 @@ from criteo_audiences.tables.files.workspace import CHUNK, Content, Interruption
 
 EXPECTED: Final = "CSV, TSV or JSON lines (plain, gzip or zstd), or Parquet"
 
-# Longer beginnings stand before shorter ones that they begin with.
+# A longer beginning comes before a shorter one that is a prefix of it.
 _FOREIGN: Final = (
     (b"PK\x03\x04", "an Excel workbook or another zip archive (save its sheet as CSV)"),
     (b"PK\x05\x06", "an empty zip archive"),
@@ -43,21 +43,21 @@ _FOREIGN: Final = (
     (b"\x28\xb5\x2f\xfd", "zstd inside a compressed file"),
 )
 _MARKUP: Final = ((b"<?xml", "XML"), (b"<!doctype html", "a web page"), (b"<html", "a web page"))
-# What is neither text nor a delimiter in use; \x01 is Hive's.
+# Control characters that are neither text nor used as delimiters; \x01 is Hive's delimiter.
 _CONTROLS: Final = bytes(set(range(0x20)) - set(b"\x01\t\n\v\f\r\x1a\x1b")) + b"\x7f"
 _MOST_CONTROLS: Final = 0.01
 _STRAY: Final = 2  # control characters that a short text may hold by accident
 
 
 def require_rows(start: bytes, name: str) -> None:
-    """Refuses what begins as no list of rows does.
+    """Refuses a file that cannot be a list of rows by its first bytes.
 
     Args:
-        start: the first bytes, decompressed; neither UTF-16 nor Parquet, which were recognized before.
+        start: the first bytes, decompressed; neither UTF-16 nor Parquet, which are recognized earlier.
         name: the file's name, for the message.
 
     Raises:
-        ConfigurationError: says what the file is and what is expected.
+        ConfigurationError: when it cannot; says what the file is and what is expected.
     """
     for magic, what in _FOREIGN:
         if start.startswith(magic) and not (magic.isalnum() and _reads_on(start[len(magic) :])):
@@ -71,12 +71,12 @@ def require_rows(start: bytes, name: str) -> None:
 
 
 def controls_in(content: bytes) -> int:
-    """Counts control characters that no text has."""
+    """Counts control characters that do not occur in text."""
     return len(content) - len(content.translate(None, _CONTROLS))
 
 
 def is_stray(controls: int, size: int) -> bool:
-    """Whether so few control characters stand in so many bytes that they are an accident in a text."""
+    """Whether there are so few control characters that the bytes are a text with accidental ones."""
     return controls <= max(_STRAY, size * _MOST_CONTROLS)
 
 
@@ -89,18 +89,18 @@ def stray_nul(name: str, line: int) -> ConfigurationError:
 
 
 def binary(name: str) -> ConfigurationError:
-    """Returns the error for what is no text."""
+    """Returns the error for a binary file."""
     return ConfigurationError(f"{name} is binary; expected {EXPECTED}.")
 
 
 def _reads_on(rest: bytes) -> bool:
-    """Whether letters that could be a format's mark are only the beginning of a header, as in `ORCID`."""
+    """Whether letters that match a format's signature are only the beginning of a header, as in `ORCID`."""
     begun = rest[:32]
     return begun.isascii() and begun.translate(None, _CONTROLS) == begun
 
 
 _PEEK: Final = 4096
-# Longer marks stand before the shorter ones that they begin with.
+# A longer byte order mark comes before a shorter one that is a prefix of it.
 _MARKS: Final = (
     (b"\xff\xfe\x00\x00", "utf-32-le"),
     (b"\x00\x00\xfe\xff", "utf-32-be"),
@@ -111,14 +111,14 @@ _MARKS: Final = (
 
 @frozen
 class Asked:
-    """What the caller says of a file, and what looks at it.
+    """The caller's options for a file, and the engine that inspects it.
 
     Attributes:
         skip_rows: lines to leave out before the header.
         encoding: the name of its codec.
         partitioned: whether directories named `column=value` are columns of a Parquet file, too.
-        opened: what to read in place of a file.
-        engine: what will read it, and looks at Parquet; `None` for an engine of the look's own.
+        opened: a stream to read in place of a file.
+        engine: the engine that will read it, and with which Parquet is inspected; `None` to open another one for that.
     """
 
     skip_rows: int | None = None
@@ -128,10 +128,14 @@ class Asked:
     engine: Any = None
 
     def refuse(self, name: str, what: str) -> None:
-        """Refuses what is said of a file that is no text, or text without a header.
+        """Refuses options that a file of this format does not have.
+
+        Args:
+            name: the file's name.
+            what: its format: Parquet or JSON lines.
 
         Raises:
-            ConfigurationError: names the option.
+            ConfigurationError: when such an option is set; names the option.
         """
         for option, wanted in (("skip_rows", "delimited text"), ("encoding", "text")):
             if getattr(self, option) and not (option == "encoding" and what == "JSON lines"):
@@ -139,17 +143,17 @@ class Asked:
 
 
 def inspect(path: str, workspace: Path, interruption: Interruption | None = None, asked: Asked | None = None) -> Layout:
-    """Looks at a whole file: its format, compression, encoding, header and first rows. Blocks; hashes nothing.
+    """Inspects a whole file: its format, compression, encoding, header and first rows. Blocks; hashes nothing.
 
     Args:
         path: a file, a pipe, or `-` for standard input.
-        workspace: a directory only its owner can read, for a copy of what the engine cannot read as it is.
-        interruption: stops it early.
-        asked: what the caller says of it.
+        workspace: a directory only its owner can read, for a copy of a file that the engine cannot read as it is.
+        interruption: stops the inspection early.
+        asked: the caller's options for the file.
 
     Raises:
-        FileNotFoundError: when it is not there.
-        OSError: when it cannot be read, or is damaged or cut: in its compressed data or within a quoted cell.
+        FileNotFoundError: when it does not exist.
+        OSError: when it cannot be read, is damaged, or ends within its compressed data or a quoted cell.
         ConfigurationError: when it is no list of rows with a header.
     """
     name = name_of(path) or "The path"
@@ -158,7 +162,7 @@ def inspect(path: str, workspace: Path, interruption: Interruption | None = None
     except OSError as error:
         if error.filename is None:
             raise
-        # A path may say more than a name.
+        # The message shows only the name, because a path may reveal more.
         is_copy = Path(error.filename).is_relative_to(workspace)
         renamed = OSError(error.errno, error.strerror, "a temporary copy" if is_copy else name)
         if isinstance(error, FileNotFoundError) and not is_copy:
@@ -190,10 +194,10 @@ def _inspected(path: str, name: str, workspace: Path, interruption: Interruption
 
 
 def _begun_as_rows(chunks: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """Yields what arrives, unless its beginning is no list of rows: a device without an end would fill the disk.
+    """Yields what arrives if it begins like a list of rows; otherwise an endless device could fill the disk.
 
     Raises:
-        ConfigurationError: says what it is.
+        ConfigurationError: when the beginning is no list of rows; says what it is.
     """
     start = next(chunks, b"")
     is_packed = Content.of(Path(), name, start, Interruption()).compression != "none"
@@ -212,15 +216,15 @@ def _text(content: Content, workspace: Path, asked: Asked) -> Layout:
     content, scan, guess = _clean(content, workspace, asked)
     head = codecs.getincrementaldecoder("utf-8-sig")().decode(scan.head, final=scan.whole)
     if is_json(head):
-        asked.refuse(content.name, "JSON lines")  # in UTF-16, it shows only now
+        asked.refuse(content.name, "JSON lines")  # in UTF-16, JSON is recognized only now
         return json_layout(content, scan, head)
     return evolve(delimited_layout(content, scan, head, workspace, asked.skip_rows or 0), guess=guess)
 
 
 def _clean(content: Content, workspace: Path, asked: Asked) -> tuple[Content, Scan, str]:
-    """Returns the content itself when it is clean UTF-8 that the engine can read, otherwise a copy that is.
+    """Returns the content itself if it is clean UTF-8 that the engine can read, otherwise a clean copy.
 
-    The third is the encoding where it was guessed and may be another one.
+    The second value is the scan of it. The third is the encoding if it is only a guess, otherwise an empty text.
     """
     start = next(content.chunks(), b"")
     encoding = asked.encoding or _wide_encoding(start)
@@ -247,7 +251,7 @@ def _clean(content: Content, workspace: Path, asked: Asked) -> tuple[Content, Sc
 
 
 def _wide_encoding(start: bytes) -> str | None:
-    """Returns UTF-16 or UTF-32 when a file begins with its mark, or like UTF-16 without one; `None` otherwise."""
+    """Returns the codec if a file begins with a mark of UTF-16 or UTF-32, or like UTF-16 without one; else `None`."""
     for mark, encoding in _MARKS:
         if start.startswith(mark):
             return encoding
@@ -260,12 +264,12 @@ def _wide_encoding(start: bytes) -> str | None:
 
 
 def _quoted_above(head: bytes, skip_rows: int) -> bool:
-    """Whether a line above the header holds a quote: the engine would take it for the beginning of a cell."""
+    """Whether a line above the header contains a quote, which the engine would take for the beginning of a cell."""
     return any(b'"' in line for line in head.splitlines()[:skip_rows])
 
 
 def _plain_above(chunks: Iterable[bytes], skip_rows: int) -> Iterator[bytes]:
-    """Yields a text whose first lines hold no quotes, so that every line there counts as a row."""
+    """Yields the text with spaces for the quotes in its first lines, so that each of these lines counts as a row."""
     rest = iter(chunks)
     head = b""
     while skip_rows and len(head) < HEAD and (chunk := next(rest, b"")):
@@ -276,7 +280,7 @@ def _plain_above(chunks: Iterable[bytes], skip_rows: int) -> Iterator[bytes]:
 
 
 def _mark_misleads(head: bytes) -> bool:
-    """Whether the engine stumbles over a byte order mark: before JSON, and before a quote that spans lines."""
+    """Whether the engine fails at a byte order mark: before JSON, and before a quoted cell with a line break."""
     if not head.startswith(codecs.BOM_UTF8):
         return False
     first = head.removeprefix(codecs.BOM_UTF8).lstrip().partition(b"\n")[0]
@@ -284,10 +288,10 @@ def _mark_misleads(head: bytes) -> bool:
 
 
 def _not_text(chunks: Iterable[bytes], name: str) -> ConfigurationError:
-    """Returns the error for content with zero bytes: the line of the first, or that it is binary if there are many.
+    """Returns the error for content with zero bytes: it names the line of the first, or says that the file is binary.
 
     Raises:
-        OSError: when compressed data are damaged, which may be why.
+        OSError: when compressed data are damaged, which may be the cause.
     """
     size = controls = feeds = returns = 0
     found = False

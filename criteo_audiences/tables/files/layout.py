@@ -1,4 +1,4 @@
-"""What a file is: format, encoding, delimiter, header and the first rows; encodings are detected and converted here."""
+"""Describes a file: format, encoding, delimiter, header and first rows; also detects and converts encodings."""
 
 import codecs
 import itertools
@@ -17,38 +17,38 @@ Row = tuple[str | None, ...]
 
 
 LONGEST_LINE: Final = 2_000_000
-"""Bytes of a row of delimited text; the engine refuses longer ones, and may lose the last one silently."""
+"""Most bytes of a row of delimited text; the engine refuses longer rows, and may silently lose the last one."""
 
 SAMPLED_ROWS: Final = 1_000
-"""Data rows that are looked at before a column is chosen."""
+"""Rows of data that are read before a column is chosen."""
 
 
 @frozen(kw_only=True)
 class Layout:
-    """How a file must be read: settled before the engine opens it, so that nothing is guessed twice.
+    """How a file must be read: determined before the engine opens it, so that the engine has nothing to guess.
 
     Attributes:
-        path: what is read: the file itself, or a clean copy of it.
+        path: the file that is read: the original, or a clean copy of it.
         name: the file's own name, for messages.
         format: `json` is one JSON object a line.
         names: the columns' names in order, trimmed; of JSON, the sampled objects' keys in order of first appearance.
         types: the engine's types of Parquet columns; empty for the other formats.
         files: Parquet files that are one table.
         partitioned: whether the directories of those files are columns, too.
-        held: of JSON's columns, what in the sample is neither text nor a whole number: `lists`, `structures`,
-            `fractions`, or empty.
+        held: for each column of JSON, the values in the sample that are neither text nor whole numbers: `lists`,
+            `structures`, `fractions`, or empty.
         delimiter: the character between a CSV file's cells.
-        skip: rows of a CSV file before its first row of data, an empty line counted as one; that is how DuckDB counts.
-        compression: of what `path` holds.
+        skip: rows of a CSV file before its first row of data; an empty line counts as a row, as for DuckDB.
+        compression: the compression of the file at `path`.
         quotes: whether a quote occurs after a CSV file's header, so that rows may span lines.
         likely_header: the number of a later line of a CSV file that looks more like its header, `None` without one.
-        guess: the encoding in which a text was read, if it may be another one; empty if it is certain.
-        rows: how many rows of data there are, empty lines left out; `None` when that is unknown.
-        recount: counts them more carefully, where a line of blanks has been counted as one; `None` where none has.
-        is_broken: whether rows with broken quotes are among them; the copy has `BROKEN` in all their cells.
-        hiding: the first row of a CSV file with a quoted cell in which whole rows may be hidden, `None` without one.
+        guess: the encoding in which a text was read, if it is only a guess; empty if it is certain.
+        rows: how many rows of data there are, without empty lines; `None` if that is unknown.
+        recount: counts the rows again without lines of blanks, which `rows` may include; `None` if `rows` is exact.
+        is_broken: whether there are rows with broken quotes; the copy has `BROKEN` in all cells of these rows.
+        hiding: the first row of a CSV file with a quoted cell that may hide whole rows; `None` without one.
         notes: remarks on the file for the report, a sentence each.
-        sample: the first rows, one entry a column, `None` where a row has no such cell.
+        sample: the first rows, one entry per column; `None` for a missing cell.
     """
 
     path: str
@@ -74,29 +74,29 @@ class Layout:
 
 
 REPLACEMENT: Final = "\ufffd"
-"""Stands for what could not be decoded; no identifier may hold it."""
+"""Replaces bytes that could not be decoded; no identifier may contain it."""
 
 _ASCII: Final = bytes(range(0x80))
-# Of the bytes beyond ASCII, how many must be well-formed UTF-8 for the others to be damage and not another encoding.
-# Text of a code page hardly ever is, by accident.
+# Share of the bytes beyond ASCII that must be well-formed UTF-8 if the rest is damage and not another encoding. Text in
+# a code page is hardly ever well-formed UTF-8 by accident.
 _WELL_FORMED: Final = 0.5
 _SURELY_WELL_FORMED: Final = 0.9
-# Japanese spreadsheets write Shift JIS. A fifth of the characters beyond ASCII being kana is less than any Japanese
-# text has, and far more than another code page's text has by accident.
+# Japanese spreadsheets write Shift JIS. In Japanese text, more than a fifth of the characters beyond ASCII are kana. In
+# text of another code page, far fewer are, by accident.
 _KANA = re.compile("[\u3041-\u30ff]+")
 _LEAST_KANA: Final = 0.2
 _MOST_DAMAGE: Final = 0.01
 _SAMPLED_PIECES: Final = 512
 _ENOUGH_LINES: Final = 64 * 1024
-# Of the bytes beyond ASCII, how many are within words that an encoding explains.
+# Share of the bytes beyond ASCII that must be within words that are typical of an encoding.
 _MOST_INSIDE: Final = 0.9
 _SURE_CHARACTERS: Final = 20
 _SURE_LETTERS: Final = 16
-# Words of two-byte characters, which no Latin letter touches: `\xc5sa` is a Swedish name, not a Chinese word.
+# Words of two-byte characters without a Latin letter next to them: `\xc5sa` is a Swedish name, not a Chinese word.
 _PAIRS: Final = rb"(?<![A-Za-z\x80-\xff])(?:[\xa1-\xfe][%s])+(?![A-Za-z\x80-\xff])"
 _HIGH_PAIRS: Final = re.compile(_PAIRS % rb"\xa1-\xfe")
 _BIG5_PAIRS: Final = re.compile(_PAIRS % rb"\x40-\x7e\xa1-\xfe")
-# How much of a text's characters are common ones, at least: those of another encoding are spread over all.
+# The least share of common characters in a text. Text in another encoding has characters from the whole range.
 _EAST_ASIAN: Final = (
     ("euc_jp", _HIGH_PAIRS, 1.0),
     ("euc_kr", _HIGH_PAIRS, 0.9),
@@ -105,7 +105,7 @@ _EAST_ASIAN: Final = (
 )
 _WIDER: Final = {"euc_kr": "cp949", "gb2312": "gb18030", "big5": "cp950"}
 _COMMON_LEADS: Final = {"gb2312": (0xB0, 0xD7), "big5": (0xA4, 0xC6)}
-# A quarter of Chinese text; none is a common character of Japanese.
+# A quarter of the characters in Chinese text; none is common in Japanese.
 _LAST_CHINESE = re.compile(rb"(?:[\xa1-\xff]{2})*?[\xd0-\xd7][\xa1-\xff]")
 _HANGUL = re.compile("[\uac00-\ud7a3]")
 _LONG_RUN = re.compile(rb"(?<![A-Za-z])[\xa8\xaa\xaf\xb2-\xb4\xb8\xba\xbf-\xff]{2,}(?![A-Za-z])")
@@ -118,11 +118,11 @@ _LETTERS: Final = {
 }
 _LEAST_LETTERS: Final = 0.5
 _CLEARLY: Final = 0.1
-# `l` with stroke, `a` with ogonek and `z` with dot between letters, where Western text has raised figures.
+# `l` with stroke, `a` with ogonek and `z` with dot between letters; in Western text these bytes are superscripts.
 _POLISH = re.compile(rb"[A-Za-z][\xb3\xb9\xbf][A-Za-z]")
 # Letters of Czech, Hungarian and Croatian of which no Western language has all.
 _CENTRAL: Final = tuple(frozenset(letters.encode("cp1250")) for letters in ("řšč", "řžě", "őűö", "čćšž"))
-# Bytes decoded at a time: damaged and foreign text takes long to decode, and Python's lock is held meanwhile.
+# Bytes decoded at a time. Decoding damaged or foreign text is slow, and other threads cannot run meanwhile (the GIL).
 _PIECE: Final = 32 * 1024
 
 
@@ -132,7 +132,7 @@ class Guess:
 
     Attributes:
         encoding: the codec's name.
-        sure: whether no other encoding explains them equally well.
+        sure: whether no other encoding fits the bytes equally well.
     """
 
     encoding: str
@@ -140,10 +140,10 @@ class Guess:
 
 
 def narrow_encoding(read: Callable[[], Iterable[bytes]]) -> Guess:
-    """Returns the encoding that explains a text's bytes: UTF-8 with damaged places, another alphabet's, or cp1252.
+    """Returns the encoding that fits a text best: UTF-8 with damaged places, that of another alphabet, or cp1252.
 
     Args:
-        read: begins to read the whole text, which is not clean UTF-8.
+        read: starts to read the whole text from its beginning; the text is not clean UTF-8.
     """
     decoder = codecs.getincrementaldecoder("utf-8")("ignore")
     beyond_ascii = well_formed = 0
@@ -171,7 +171,7 @@ def _is_japanese(chunks: Iterable[bytes], encoding: str) -> bool:
 
 
 def _foreign_lines(chunks: Iterable[bytes]) -> bytes:
-    """Returns the first lines with bytes beyond ASCII: few of a file's lines may have any."""
+    """Returns the first lines with bytes beyond ASCII, because only few lines of a file may have any."""
     kept: list[bytes] = []
     size = 0
     rest = b""
@@ -203,7 +203,7 @@ def _double_byte(lines: bytes) -> Guess | None:
 
 
 def _settled(encoding: str, characters: str) -> Guess:
-    """Doubts what is Chinese or Korean by its pairs of bytes where they may as well be Japanese in kanji only."""
+    """Returns the guess for text that looks Chinese or Korean; unsure if it may be Japanese in kanji only."""
     enough = len(characters) >= _SURE_CHARACTERS
     if encoding == "gb2312" and not _LAST_CHINESE.match(characters.encode(encoding)):
         return Guess("euc_jp" if enough else "gb18030", sure=False)
@@ -211,7 +211,7 @@ def _settled(encoding: str, characters: str) -> Guess:
 
 
 def _common(characters: str, encoding: str) -> int:
-    """Counts characters that texts in an encoding consist of: Hangul, or those in the half of the common ones."""
+    """Counts the characters that are typical of an encoding: Hangul, or those in its range of common characters."""
     if encoding == "euc_kr":
         return len(_HANGUL.findall(characters))
     first, last = _COMMON_LEADS[encoding]
@@ -219,7 +219,7 @@ def _common(characters: str, encoding: str) -> int:
 
 
 def _other_alphabet(lines: bytes) -> Guess | None:
-    """Detects Cyrillic and other alphabets, whose words consist of bytes beyond ASCII, by their most common letters."""
+    """Detects Cyrillic and other alphabets by their most common letters; their words consist of bytes beyond ASCII."""
     words = b"".join(_LONG_RUN.findall(lines))
     if len(words) < len(lines.translate(None, _ASCII)) * _MOST_INSIDE:
         return None
@@ -234,7 +234,7 @@ def _other_alphabet(lines: bytes) -> Guess | None:
 
 
 def _latin(lines: bytes) -> Guess:
-    """Distinguishes Central European text from Western by letters that stand where no Western word has any."""
+    """Distinguishes Central European text from Western text by letters in places where no Western word has them."""
     bytes_there = frozenset(lines.translate(None, _ASCII))
     if _POLISH.search(lines) or any(bytes_there >= letters for letters in _CENTRAL):
         return Guess("cp1250", sure=True)
@@ -242,14 +242,14 @@ def _latin(lines: bytes) -> Guess:
 
 
 def transcoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    """Yields a text in UTF-8 without a byte order mark, `REPLACEMENT` where bytes mean nothing.
+    """Yields a text in UTF-8 without a byte order mark, with `REPLACEMENT` for bytes that cannot be decoded.
 
     Raises:
-        ConfigurationError: when the codec cannot read the text at all, as UTF-16 without a byte order mark.
+        ConfigurationError: when the codec cannot read the text at all, such as UTF-16 without a byte order mark.
     """
     try:
         yield from _transcoded(chunks, encoding)
-    except UnicodeError:  # it holds the text, so the error below must not carry it as its context
+    except UnicodeError:  # it contains the text, so it must not become the context of the error below
         failed = True
     else:
         failed = False

@@ -1,4 +1,4 @@
-"""What a caller gives as paths: names, each of which means one file, patterns, which are expanded here, and lakes."""
+"""Turns the caller's paths into files: expands patterns, and refuses addresses and tables with a log (lakes)."""
 
 import errno
 import glob
@@ -20,29 +20,29 @@ STDIN: Final = "-"
 """The path that stands for standard input."""
 
 STREAM: Final = "\0"
-"""Stands for an open stream; no file has that name."""
+"""The path that stands for an open stream; no file has that name."""
 
 _DESCRIPTOR: Final = re.compile(r"/(?:dev|proc/self)/fd/[0-9]+")
 
 LiteralPath = NewType("LiteralPath", str)
-"""A path that the engine takes for the one file of that name; only `literal_path` makes one."""
+"""A path by which the engine reads exactly one file, because nothing in it is a pattern; see `literal_path`."""
 
-# Signs that mean nothing but themselves in an absolute path. All others (`*?[\\`, quotes, control characters) are kept
-# from the engine: it has no way to escape them that works for every name and next to every other sign.
+# Characters without a special meaning in an absolute path. All others (`*?[\\`, quotes, control characters) must not
+# reach the engine: it has no escape for them that works in every name and next to every other character.
 _PLAIN: Final = re.compile(r"[\w .,+=@()&#%~-]+")
 _PATTERN: Final = re.compile(r"[^\w .,+@()&#%~-]")
 
 
 def literal_path(path: Path, workspace: Path, partitions: Mapping[str, str] | None = None) -> LiteralPath:
-    """Returns a path by which the engine reads exactly this file: its own, or that of a link to it.
+    """Returns a path by which the engine reads exactly this file: its own, or the path of a link to it.
 
     Args:
         path: the file.
         workspace: a directory only its owner can enter, for the link.
-        partitions: columns that the engine shall read out of the path; it then finds these and no others.
+        partitions: columns that the engine must read from the path; the link's path then names these and no others.
 
     Raises:
-        ConfigurationError: when the file needs a link and there can be none.
+        ConfigurationError: when the file needs a link and none can be made.
     """
     absolute = Path.cwd() / path
     if partitions is None and _is_plain(absolute):
@@ -64,7 +64,7 @@ def _is_plain(path: Path) -> bool:
 
 
 def _encoded(text: str) -> str:
-    """Returns a part of a path with percent signs for what is not plain, as writers of partitions have it."""
+    """Returns a part of a path with special characters percent-encoded, as in the partitions that other tools write."""
     return _PATTERN.sub(lambda sign: "".join(f"%{byte:02X}" for byte in sign[0].encode()), text)
 
 
@@ -92,18 +92,18 @@ _ICEBERG: Final = ("an Iceberg table", "Table.from_arrow(catalog.load_table(name
 
 
 def is_hidden(part: str) -> bool:
-    """Whether a part of a path names no data: temporary, administrative or hidden, as all writers of lakes agree.
+    """Whether a part of a path is temporary, administrative or hidden, by the convention of all writers of lakes.
 
-    A partition (`_day=1`) is data.
+    A partition such as `_day=1` contains data and is not hidden.
     """
     return part.startswith(".") or (part.startswith("_") and "=" not in part)
 
 
 def require_no_lake(directory: Path) -> None:
-    """Refuses a directory that belongs to a table with a log of its own.
+    """Refuses a directory that belongs to a table with a log of its own (Delta, Hudi, Iceberg).
 
     Raises:
-        ConfigurationError: names the kind of table, and how to read it.
+        ConfigurationError: when it does; names the kind of table, and how to read it.
     """
     place = directory.resolve()
     for each in (place, *place.parents):
@@ -115,14 +115,14 @@ def require_no_lake(directory: Path) -> None:
 
 
 def require_no_log(directory: Path, below: Iterable[str]) -> None:
-    """Refuses a directory that has the log of such a table.
+    """Refuses a directory that contains the log of a table (Delta, Hudi, Iceberg).
 
     Args:
         directory: the directory.
         below: the names of the directories in it.
 
     Raises:
-        ConfigurationError: names the kind of table, and how to read it.
+        ConfigurationError: when it does; names the kind of table, and how to read it.
     """
     for log, kind, reader in _LAKES:
         if log in below:
@@ -132,7 +132,7 @@ def require_no_log(directory: Path, below: Iterable[str]) -> None:
 
 
 def _has_iceberg_metadata(directory: Path) -> bool:
-    with suppress(OSError):  # of a directory far above, which may not be listed
+    with suppress(OSError):  # a directory far above may be unreadable
         return any(".metadata.json" in file.name for file in directory.iterdir())
     return False
 
@@ -147,7 +147,7 @@ def _is_lake(name: str, kind: str, reader: str) -> ConfigurationError:
 _ADDRESS: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://?(?=.)")
 _STORES: Final = {"s3", "s3a", "s3n", "gs", "gcs", "abfs", "abfss", "az", "azure", "adl", "wasb", "wasbs", "r2", "hdfs"}
 _WEB: Final = {"http", "https", "ftp", "sftp"}
-_ALIKE: Final = 0.75  # of names, so that one is taken for a misspelling of the other
+_ALIKE: Final = 0.75  # least similarity of two names for one to be a misspelling of the other
 _SUFFIXES: Final = re.compile(
     r"\.(csv|tsv|psv|txt|tab|dat|json|jsonl|ndjson|parquet|parq|pq|gz|zst|zstd|bz2|xz|zip|xlsx?|db|log|out|tmp|bin)",
     re.IGNORECASE,
@@ -155,14 +155,14 @@ _SUFFIXES: Final = re.compile(
 
 
 def given_paths(given: object) -> tuple[str, ...]:
-    """Returns the paths that a caller names, patterns expanded.
+    """Returns the paths that a caller names, with patterns expanded.
 
-    A file that exists under a name is that file, whatever signs the name holds.
+    The name of an existing file is never taken for a pattern.
 
     Raises:
-        TypeError: for what is no path: an open file, a column of data, a mapping.
-        FileNotFoundError: when a pattern matches nothing, or what is no file may be an identifier.
-        ConfigurationError: when a path cannot name a file of this machine, or there is none.
+        TypeError: for anything that is no path: an open file, a column of data, a mapping.
+        FileNotFoundError: when a pattern matches nothing, or a path does not exist and may be an identifier.
+        ConfigurationError: when a path cannot be a file on this machine, or the list is empty.
     """
     single = isinstance(given, str | os.PathLike)
     if not single:
@@ -179,10 +179,10 @@ def given_paths(given: object) -> tuple[str, ...]:
 
 
 def _refuse_lookalikes(given: object) -> None:
-    """Refuses what can be iterated but does not yield paths.
+    """Refuses objects that can be iterated but do not yield paths.
 
     Raises:
-        TypeError: names its type, and the way.
+        TypeError: for such an object; names its type, and what to pass instead.
     """
     kind = type(given).__name__
     if hasattr(given, "read") or hasattr(given, "readline"):
@@ -197,7 +197,7 @@ def _refuse_lookalikes(given: object) -> None:
 
 
 def _text(entry: object, which: str) -> tuple[str, str]:
-    """Returns a path as text, and what messages call it, since it may be no path at all."""
+    """Returns a path as text, and the name for it in messages, which must not show it: it may be no path at all."""
     path = os.fspath(entry) if isinstance(entry, os.PathLike) else entry
     if not isinstance(path, str):
         raise TypeError(f"{which} must be a str or a pathlib.Path, not {type(entry).__name__}")
@@ -229,10 +229,10 @@ def _files(given: tuple[str, str]) -> Iterable[str]:
 
 
 def _require_local(path: str, which: str) -> None:
-    """Refuses an address: it would be looked for among the files of this machine.
+    """Refuses an address on the web or in an object store, which would be taken for a file on this machine.
 
     Raises:
-        ConfigurationError: says what it is, and the way.
+        ConfigurationError: for an address; says what kind it is, and what to do.
     """
     found = _ADDRESS.match(path)
     scheme = found[1].lower() if found else ""
@@ -247,14 +247,14 @@ def _require_local(path: str, which: str) -> None:
 
 
 def written_path(path: str, which: str) -> Path:
-    """Returns the path of a file that is to be written; `~` is the home directory.
+    """Returns the path of a file to write; `~` is the home directory.
 
     Args:
-        path: as it was given.
-        which: what messages call it.
+        path: the path that the caller gave.
+        which: the name for it in messages.
 
     Raises:
-        ConfigurationError: when it cannot be a file of this machine.
+        ConfigurationError: when it cannot be a file on this machine.
     """
     if "\0" in path:
         raise ConfigurationError(f"{which} holds a NUL character, which no file's name can hold.")
@@ -264,23 +264,23 @@ def written_path(path: str, which: str) -> Path:
 
 
 def ends_as_directory(path: object) -> bool:
-    """Whether a path ends with a slash, and so means a directory."""
+    """Whether a path ends with a slash, so that it means a directory."""
     return isinstance(path, str) and path.endswith(tuple(filter(None, (os.sep, os.altsep))))
 
 
 def _beyond_directories(path: str) -> str:
-    """Returns what of a path comes after the directories that exist under the names it gives, whatever their signs."""
+    """Returns the rest of a path after the directories that exist under exactly the given names."""
     parts = Path(path).parts
     known = itertools.takewhile(os.path.isdir, itertools.accumulate(parts, os.path.join))
     return os.path.join("", *parts[sum(1 for _ in known) :])  # noqa: PTH118 - a path of no parts would be "."
 
 
 def _matching(pattern: str, which: str) -> list[str]:
-    """Returns the files that a pattern matches, in alphabetical order, without those of temporary directories.
+    """Returns the paths that a pattern matches, in alphabetical order, without temporary and hidden ones.
 
     Raises:
         FileNotFoundError: when nothing matches.
-        ConfigurationError: when what matches is the inside of a table with a log of its own.
+        ConfigurationError: when a match belongs to a table with a log of its own.
     """
     parts = Path(pattern).parts
     fixed = len(parts) - len(Path(_beyond_directories(pattern)).parts)
@@ -293,7 +293,7 @@ def _matching(pattern: str, which: str) -> list[str]:
         for path in glob.glob(wanted, recursive=True, include_hidden=wants_hidden)  # noqa: PTH207 - may be absolute
         if wants_hidden or not any(map(is_hidden, Path(path).parts[fixed:]))
     )
-    if "**" in parts:  # which matches directories, too, whose files it has matched already
+    if "**" in parts:  # it matches directories, too, and also the files in them
         found = [path for path in found if not os.path.isdir(path)]  # noqa: PTH112 - see above
     if not found:
         raise no_file(pattern, which)
@@ -303,11 +303,11 @@ def _matching(pattern: str, which: str) -> list[str]:
 
 
 def no_file(path: str, which: str = "path") -> FileNotFoundError:
-    """Returns the error for a path that leads to no file; what might be an identifier is not shown.
+    """Returns the error for a path without a file; does not show a path that might be an identifier.
 
     Args:
-        path: as it was given.
-        which: what messages call it where it is not shown.
+        path: the path that the caller gave.
+        which: the name for it in messages that do not show it.
     """
     parent, name = os.path.split(path)
     near = _near(parent, name)
@@ -328,7 +328,7 @@ def no_file(path: str, which: str = "path") -> FileNotFoundError:
 
 
 def _near(parent: str, name: str) -> str | None:
-    """Returns the name in a directory that is most like one that is not there."""
+    """Returns the name in a directory that is most similar to a missing one, or `None`."""
     try:
         names = [each for each in os.listdir(parent or ".") if each != name]  # noqa: PTH208 - names, and not paths
     except (OSError, ValueError):
@@ -338,7 +338,7 @@ def _near(parent: str, name: str) -> str | None:
 
 
 def _misspells(name: str, near: str) -> bool:
-    """Whether a name differs from another in the letters of its suffix only, as `crm.cvs` does from `crm.csv`."""
+    """Whether two names differ only in the order of the letters in their suffix, as `crm.cvs` and `crm.csv`."""
     (stem, suffix), (near_stem, near_suffix) = map(os.path.splitext, (name, near))
     return (
         stem == near_stem and sorted(suffix) == sorted(near_suffix) and name.isprintable() and not looks_like_data(name)
@@ -365,7 +365,7 @@ _NAMES: Final = {STDIN: "standard input", STREAM: "the stream"}
 
 
 def is_read_once(path: str) -> bool:
-    """Whether a path names standard input, a stream, a pipe or a character device, which have no second reading."""
+    """Whether a path can be read only once: standard input, a stream, a pipe or a character device."""
     if path in {STDIN, STREAM}:
         return True
     try:
@@ -376,14 +376,14 @@ def is_read_once(path: str) -> bool:
 
 
 def name_of(path: str) -> str:
-    """Returns what messages call a file: its name, never its path; empty where it has none."""
+    """Returns the name of a file for messages, never its path; empty if it has no name."""
     if path in _NAMES:
         return _NAMES[path]
     return path if _DESCRIPTOR.fullmatch(path) else Path(path).name
 
 
 def shown_paths(paths: Iterable[str]) -> str:
-    """Returns paths for a `repr`; a part that may be a person's datum is masked."""
+    """Returns paths for a `repr`; masks parts that may be personal data."""
     return repr(tuple(_masked(paths)))
 
 

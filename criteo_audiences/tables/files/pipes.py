@@ -1,4 +1,4 @@
-"""What can be read once: standard input, pipes, terminals, streams; read as it arrives, so that a wait can be ended."""
+"""Reads what can be read only once (standard input, pipes, terminals, streams) as it arrives; a wait can be ended."""
 
 import asyncio
 import inspect
@@ -21,11 +21,11 @@ from criteo_audiences.tables.files.workspace import LISTEN_EVERY, Interruption, 
 def arriving(path: str, size: int, interruption: Interruption) -> Iterator[bytes]:
     """Yields what arrives from standard input, a pipe or a character device, until its end; blocks.
 
-    At a named pipe it waits for the first writer.
+    For a named pipe, it waits for the first writer.
 
     Args:
-        path: names it.
-        size: bytes at a time, at most.
+        path: its path.
+        size: most bytes at a time.
         interruption: ends the wait.
 
     Raises:
@@ -40,7 +40,7 @@ def arriving(path: str, size: int, interruption: Interruption) -> Iterator[bytes
 
 @contextmanager
 def _opened(path: str) -> Iterator[int]:
-    # Opened otherwise, a pipe would first wait for a writer, and its end could be taken for data that nobody sends.
+    # Without O_NONBLOCK, opening a pipe would wait for a writer, and a read could block for data that never come.
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0))
     try:
         yield descriptor
@@ -68,8 +68,8 @@ def _from_standard_input(size: int, interruption: Interruption) -> bytes:
 
 
 def _wait(descriptor: int, interruption: Interruption) -> None:
-    """Waits until there is something to read, or the end. A pipe without a writer so far has neither."""
-    if sys.platform == "win32":  # where nothing but sockets can be waited for
+    """Waits until there is something to read or the input has ended; a pipe without a first writer has neither."""
+    if sys.platform == "win32":  # Windows can wait for sockets only
         return
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
@@ -83,7 +83,7 @@ class OpenStream:
     """An open file or stream of the caller's, which can be read once.
 
     Attributes:
-        is_text: whether it gives text, which goes on as UTF-8; known once it has given some.
+        is_text: whether it returns text, which is then encoded in UTF-8; known for certain after the first read.
     """
 
     _read: Callable[[int], Any]
@@ -96,12 +96,12 @@ class OpenStream:
         """Returns a stream for a file object, an `UploadFile`, a `StreamReader` or a byte stream of anyio.
 
         Raises:
-            TypeError: when it cannot be read from; shows its type only.
-            ConfigurationError: when it is asynchronous, and no event loop runs.
+            TypeError: when it cannot be read from; shows only its type.
+            ConfigurationError: when it is asynchronous and no event loop runs.
         """
         read, receive = getattr(given, "read", None), getattr(given, "receive", None)
         if inspect.iscoroutinefunction(read) and hasattr(getattr(given, "file", None), "read"):
-            given = given.file  # of an UploadFile, whose own methods do no more than read it in a thread
+            given = given.file  # the file of an UploadFile, whose own methods only read it in a thread
             read = given.read
         if not inspect.iscoroutinefunction(read) and callable(read):
             return cls(getattr(given, "read1", read), None, isinstance(given, io.TextIOBase))
@@ -118,8 +118,8 @@ class OpenStream:
         """Yields what arrives, until the end; blocks.
 
         Raises:
-            ConfigurationError: when it was read before.
-            OSError: when it is closed, gives no bytes, or the wait was interrupted.
+            ConfigurationError: when it has been read before.
+            OSError: when it is closed, returns neither bytes nor text, or the wait was interrupted.
         """
         if self._is_used:
             raise ConfigurationError("The stream has been read already, and can be read once: open it again.")
@@ -135,7 +135,7 @@ class OpenStream:
                 return result_of(coming, interruption)
             finally:
                 coming.cancel()
-        # A closed file raises it, and a text that cannot be decoded, of which it shows some.
+        # A closed file raises ValueError, and so does text that cannot be decoded, with some text in its message.
         with suppress(ValueError):
             return self._read(size)
         raise OSError("The stream cannot be read: it is closed, or its text is in another encoding.")

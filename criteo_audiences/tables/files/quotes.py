@@ -1,7 +1,7 @@
-"""Rows of a text whose quotes are broken: one for every row that a person sees in it, read or marked as broken.
+"""Reads delimited text with broken quotes: each row that a person sees in it is either read or marked as broken.
 
-Readers of CSV disagree about a quote that neither closes its cell nor is doubled: some read on to the next quote,
-however many rows that takes. Here no row with such a quote reaches beyond its own line.
+CSV readers disagree about a quote that neither closes its cell nor is doubled: some read on to the next quote, over any
+number of rows. Here, no row with such a quote extends beyond its own line.
 """
 
 import re
@@ -13,10 +13,10 @@ from criteo_audiences.tables.files.dialect import LONGEST_CELL
 from criteo_audiences.tables.files.scan import Scan
 
 BROKEN: Final = f"\x01{RejectReason.BROKEN_QUOTES}"
-"""Stands in every cell of a row that cannot be read; no identifier can hold it."""
+"""Replaces every cell of a row that cannot be read; no identifier can contain it."""
 
 NO_CELL: Final = f"\x01{RejectReason.NO_CELL}"
-"""Stands in the cells of an opt-out where its row has none, but looks as if it held an identifier."""
+"""Replaces the empty opt-out cells of a row that seems to contain an opt-out in another place."""
 
 _SHOWN: Final = 5
 _LARGEST_PIECE: Final = 64 * 1024
@@ -25,21 +25,21 @@ _LINE: Final = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r)|[^\r\n]+")
 
 
 class Mender:
-    """Writes a text with broken quotes anew, so that every reader finds the same rows in it.
+    """Rewrites a text with broken quotes, so that every reader finds the same rows in it.
 
-    A row is read as RFC 4180 says where that is possible, with blanks around quoted cells. Otherwise it ends where its
-    first line ends, and each quoted cell ends at the first quote that a delimiter or the line end follows. Such a row
-    is read if every reader would divide it so, no quote is left over, and it has as many cells as the header; if not,
-    it is marked as broken.
+    A row is read by RFC 4180 if possible; blanks around quoted cells are allowed. Otherwise the row ends with its first
+    line, and a quoted cell ends at the first quote before a delimiter or the line end. Such a row is accepted if every
+    reader would divide it in this way, no quote is left over, and it has as many cells as the header. If not, it is
+    marked as broken.
 
     Args:
         delimiter: the character between cells.
-        width: cells of the header.
-        all_fit: whether every quote is where RFC 4180 has one, so that only line ends have to be written anew.
+        width: number of cells in the header.
+        all_fit: whether every quote is in a place that RFC 4180 allows, so that only line ends must be rewritten.
 
     Attributes:
-        broken: rows that could not be read.
-        broken_lines: where the first of them are, from 1.
+        broken: number of rows that could not be read.
+        broken_lines: line numbers of the first of them, from 1.
     """
 
     def __init__(self, delimiter: str, width: int, *, all_fit: bool = False) -> None:
@@ -52,7 +52,7 @@ class Mender:
         self._mark = self._grammar.written([BROKEN.encode()] * width)
 
     def mended(self, chunks: Iterable[bytes], skip: int) -> Iterator[bytes]:
-        """Yields the text anew, without its first lines.
+        """Yields the rewritten text, without its first lines.
 
         Args:
             chunks: the text, in UTF-8.
@@ -75,7 +75,7 @@ class Mender:
                 piece.clear()
 
     def _is_clean(self, lines: bytes) -> bool:
-        """Whether lines are rows, one each, that need no mending."""
+        """Whether each line is a row that need not be rewritten."""
         scan = Scan()
         scan.read([lines])
         return scan.rows == scan.lines and scan.has_clean_quotes(self._delimiter)
@@ -95,7 +95,7 @@ class Mender:
         return self._mark
 
     def _is_doubtful(self, cells: list[bytes], row: "_Row") -> bool:
-        """Whether a row may have lost its true form: to a stray quote, or to two that make one row of several."""
+        """Whether a row may be read wrongly: because of a stray quote, or of two quotes that join several rows."""
         if row.has_stray_quote and (len(row.lines) > 1 or not self._fits(cells)):
             return True
         if len(row.lines) > 1 and (self._width == 1 or any(map(bytes.strip, cells[self._width :]))):
@@ -106,7 +106,7 @@ class Mender:
         )
 
     def _of_one_line(self, line: bytes) -> list[bytes] | None:
-        """Returns the cells of a row that ends where its line does; `None` where they are in doubt."""
+        """Returns the cells of a row that ends with its line, or `None` if they are in doubt."""
         row = _Row(line, lambda: None)
         cells = self._grammar.cells(row, self._grammar.quoted_on_one_line)
         return cells if cells is not None and self._fits(cells) and not row.has_stray_quote else None
@@ -116,17 +116,17 @@ class Mender:
 
 
 class _Text:
-    """A text that comes in pieces, taken line by line; its lines end with line feeds, carriage returns or both.
+    """A text that arrives in pieces and is read line by line; lines end with line feeds, carriage returns or both.
 
     Attributes:
-        number: of the line taken last, from 1.
+        number: the number of the line read last, from 1.
     """
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self.number = 0
         self._chunks = iter(chunks)
         self._text = b""
-        self._start = 0  # of what can be given back
+        self._start = 0  # where the text begins that can still be given back
         self._at = 0
         self._by_line_until = 0
         self._piece = _LARGEST_PIECE
@@ -135,7 +135,7 @@ class _Text:
     def take(self) -> bytes | None:
         """Returns the next line with its end, `None` at the end."""
         line = _LINE.match(self._text, self._at)
-        # The line may go on in the next piece, and a line feed may follow a carriage return.
+        # The line may continue in the next piece, and a line feed may follow a carriage return.
         while not self._ended and not (line and (line.end() < len(self._text) or line[0].endswith(b"\n"))):
             self._extend()
             line = _LINE.match(self._text, self._at)
@@ -146,14 +146,14 @@ class _Text:
         return line[0]
 
     def give_back(self, lines: list[bytes]) -> None:
-        """Takes the latest lines back, so that they are returned again."""
+        """Takes the last lines back, so that `take` returns them again."""
         self._at -= sum(map(len, lines))
         self.number -= len(lines)
 
     def take_clean(self, is_clean: Callable[[bytes], bool]) -> bytes:
-        """Returns as many of the lines that come next as are at hand and clean, with line feeds only.
+        """Returns the next lines that are available and clean, many at once, with line feeds as line ends.
 
-        What was taken before cannot be given back any more. How much is looked at follows how much was clean before.
+        Lines taken before can no longer be given back. The more lines were clean before, the more are checked at once.
         """
         self._start = self._at
         while len(self._text) - self._at < self._piece and not self._ended:
@@ -191,9 +191,9 @@ class _Row:
         take: returns the next line.
 
     Attributes:
-        lines: those it has taken.
-        quoted_parts: what of each line continues a quoted cell.
-        has_stray_quote: whether a cell that is not quoted holds a quote.
+        lines: the row's lines so far.
+        quoted_parts: the part of each line that continues a quoted cell.
+        has_stray_quote: whether a cell that is not quoted contains a quote.
     """
 
     def __init__(self, line: bytes, take: Callable[[], bytes | None]) -> None:
@@ -204,7 +204,7 @@ class _Row:
         self._size = len(line)
 
     def extend(self) -> bool:
-        """Takes the next line; false at the end, and where the row is longer than any cell may be."""
+        """Adds the next line; returns false at the end of the text, or if the row is longer than a cell may be."""
         line = self._take() if self._size <= LONGEST_CELL else None
         if line is None:
             return False
@@ -215,11 +215,14 @@ class _Row:
 
 
 _Quoted = Callable[[_Row, int], tuple[bytes, int] | None]
-"""Reads a quoted cell from after its first quote: its content, and the position after its last quote."""
+"""Reads a quoted cell from the position after its first quote.
+
+Returns its content and the position after its last quote, or `None` if it has no proper end.
+"""
 
 
 def _quoted(row: _Row, start: int) -> tuple[bytes, int] | None:
-    """Reads a quoted cell, which may take further lines; `None` where it is never closed."""
+    """Reads a quoted cell, which may continue on further lines; returns `None` if it is never closed."""
     parts: list[bytes] = []
     while (close := _single_quote(row.lines[-1], start)) < 0:
         parts.append(row.lines[-1][start:])
@@ -234,17 +237,17 @@ def _quoted(row: _Row, start: int) -> tuple[bytes, int] | None:
 
 
 def _single_quote(line: bytes, start: int) -> int:
-    """Returns the position of the first quote that is not doubled, -1 where there is none."""
+    """Returns the position of the first quote that is not doubled, or -1 without one."""
     while (found := line.find(b'"', start)) >= 0 and line[found + 1 : found + 2] == b'"':
         start = found + 2
     return found
 
 
 class _Grammar:
-    """How cells stand in lines.
+    """The grammar of a line: how it consists of cells.
 
     Args:
-        delimiter: what stands between cells.
+        delimiter: the character between cells.
     """
 
     def __init__(self, delimiter: bytes) -> None:
@@ -258,18 +261,18 @@ class _Grammar:
         self._needs_quotes = re.compile(b'["\r\n]|^[ \t]|%s' % between)
 
     def width(self, line: bytes) -> int:
-        """Returns how many cells a line has where quotes mean nothing."""
+        """Returns how many cells a line has if quotes are ignored."""
         return line.count(self._delimiter) + 1
 
     def written(self, cells: list[bytes]) -> bytes:
-        """Returns a row without its line end; it is never empty, since an empty line is no row."""
+        """Returns a row as text without a line end; it is never empty, because an empty line is no row."""
         return self._delimiter.join(map(self._written, cells)) or b'""'
 
     def _written(self, cell: bytes) -> bytes:
         return b'"' + cell.replace(b'"', b'""') + b'"' if self._needs_quotes.search(cell) else cell
 
     def cells(self, row: _Row, quoted: _Quoted) -> list[bytes] | None:
-        """Reads a row; `None` where a quoted cell does not end as it should."""
+        """Reads the cells of a row; returns `None` if a quoted cell has no proper end."""
         cells: list[bytes] = []
         position = 0
         while True:
@@ -293,9 +296,9 @@ class _Grammar:
         return found[1], found.end()
 
     def quoted_on_one_line(self, row: _Row, start: int) -> tuple[bytes, int] | None:
-        """Reads a quoted cell up to the first quote that is not doubled and ends it, or to the last one of the line.
+        """Reads a quoted cell up to the first quote, not doubled, before a delimiter or line end, or to a last one.
 
-        After a quote that does not end it, some readers end a cell at the next delimiter. The cell must not hold one.
+        After a quote within a cell, some readers end the cell at the next delimiter. There must be none up to its end.
         """
         line = row.lines[0]
         close = first = _single_quote(line, start)

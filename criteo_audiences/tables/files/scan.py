@@ -1,4 +1,4 @@
-"""One look at all of a text's bytes: its encoding, its rows, and whether its quotes are as RFC 4180 wants them."""
+"""Scans all bytes of a text once: its encoding, its rows, and whether its quotes conform to RFC 4180."""
 
 import codecs
 import re
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     _Places = np.ndarray[Any, np.dtype[np.intp]]
 
 HEAD: Final = 512 * 1024
-"""Bytes kept from the beginning: the header and the first rows lie in them. Fewer than a cell may have."""
+"""Bytes kept from the beginning, which contain the header and the first rows. A single cell may be longer."""
 
 _FEED, _RETURN, _QUOTE, _AT_SIGN, _ZERO = b'\n\r"@0'
 _EXPECTED: Final = b'\n\r",;\t|'  # around quotes; the delimiter is one of these nearly always
@@ -29,24 +29,25 @@ _DIGITS: Final = 7  # of a phone number; digests and device ids have more
 
 @define
 class Scan:
-    """What the bytes of a text show; the text itself is not kept beyond its head.
+    """The findings from the bytes of a text; only its beginning is kept.
 
-    Rows and quotes are followed by the grammar of RFC 4180 without knowing the delimiter: a quote that opens a cell
-    follows one, a quote that closes a cell is followed by one, and two quotes in a row close and open the same cell.
-    The bytes found in those places are therefore enough to say, in the end, whether every quote is where it belongs.
+    The scan follows rows and quotes by the grammar of RFC 4180 without knowing the delimiter. The byte before a quote
+    that opens a cell and the byte after a quote that closes one must be a delimiter or a line end. Two quotes in a row
+    close and reopen the same cell. The bytes in these places are collected. Once the delimiter is known, they show
+    whether every quote is in its place.
 
     Attributes:
         head: the first bytes.
         size: bytes in all.
-        has_nul: whether a zero byte occurs, which no text holds.
+        has_nul: whether there is a zero byte, which no text contains.
         is_utf8: whether all of it is UTF-8.
         lines: lines that are not empty.
         rows: lines that are not empty and do not continue a quoted cell.
         quotes: double quotes.
-        longest: bytes of the longest line, where that is longer than a piece; the last one without an end counts.
-        continued: lines that continue a quoted cell, each with the number of its row, the first being 1, and the line
-            before it: the first thousand, and of those after them some thousands in a part that may hold an identifier;
-            of long lines fewer, since all that is kept has some 32 MiB at most.
+        longest: bytes of the longest line, exact only if it is longer than a piece; a last line without an end counts.
+        continued: lines that continue a quoted cell, each with the number of its row, from 1, and the line before it:
+            the first thousand, and some thousands of later ones that may contain an identifier. At most some 32 MiB
+            are kept, so fewer of long lines.
     """
 
     head: bytes = field(default=b"", repr=False)
@@ -59,27 +60,27 @@ class Scan:
     longest: int = 0
     continued: list[tuple[int, bytes, bytes]] = field(factory=list, repr=False)
     _has_feeds: bool = False
-    _has_returns: bool = False  # of those that no line feed follows
+    _has_returns: bool = False  # returns without a line feed after them
     _since_line_end: int = 0
-    _around: bytes = b""  # the last two bytes so far; the second has not been looked at, since its successor is unknown
-    _recent: bytes = field(default=b"", repr=False)  # at least a piece of what came last, where there was as much
+    _around: bytes = b""  # the last two bytes so far; the second is not examined yet, since its successor is unknown
+    _recent: bytes = field(default=b"", repr=False)  # the latest bytes, at least a piece if there are as many
     _bytes_kept: int = 0
-    _is_cut: bool = False  # whether the line kept last goes on in the next piece
+    _is_cut: bool = False  # whether the line kept last continues in the next piece
     _in_quotes: int = 0
-    _may_quote_all: bool = True  # whether every cell may be quoted, so that a quicker look at quotes may do
+    _may_quote_all: bool = True  # whether every cell may be quoted, so that a faster method is worth trying
     _neighbors: set[int] = field(factory=set)  # bytes before quotes that open and after quotes that close
     _room: "_Flags | None" = field(default=None, repr=False)
     _decoder: codecs.IncrementalDecoder = field(factory=codecs.getincrementaldecoder("utf-8"), repr=False)
 
     @property
     def whole(self) -> bool:
-        """Whether the head is all there is."""
+        """Whether `head` is the whole text."""
         return self.size == len(self.head)
 
     def has_clean_quotes(self, delimiter: str) -> bool:
-        """Whether every quote opens, closes or is doubled within a quoted cell, so that all readers agree.
+        """Whether every quote opens or closes a quoted cell or is doubled in one, so that all readers agree.
 
-        Readers disagree about carriage returns between line feeds, too, so those are not clean either.
+        Readers also disagree about text with both carriage returns and line feeds as line ends; it is not clean.
 
         Args:
             delimiter: the character between cells.
@@ -87,11 +88,11 @@ class Scan:
         return self.has_fitting_quotes(delimiter) and not (self._has_returns and self._has_feeds)
 
     def has_fitting_quotes(self, delimiter: str) -> bool:
-        """Whether every quote is where RFC 4180 has one, whatever the line ends are."""
+        """Whether every quote is in a place that RFC 4180 allows; line ends do not matter."""
         return not self._in_quotes and self._neighbors <= {*delimiter.encode(), _FEED, _RETURN, _QUOTE}
 
     def read(self, chunks: Iterable[bytes]) -> None:
-        """Looks at the pieces up to the end; stops early where they prove to be no clean UTF-8."""
+        """Scans the pieces up to the end; stops early once it is clear that they are not clean UTF-8."""
         for chunk in chunks:
             self.look(chunk)
             if self.has_nul or not self.is_utf8:
@@ -99,14 +100,14 @@ class Scan:
         self.end()
 
     def seen(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Looks at the pieces up to the end as they pass."""
+        """Scans pieces and passes them on, up to the end."""
         for chunk in chunks:
             self.look(chunk)
             yield chunk
         self.end()
 
     def look(self, chunk: bytes) -> None:
-        """Looks at the next piece."""
+        """Scans the next piece."""
         self._has_feeds = self._has_feeds or b"\n" in chunk
         self._measure_lines(chunk)
         self._require_text(chunk)
@@ -122,15 +123,16 @@ class Scan:
         self.size += len(chunk)
 
     def end(self) -> None:
-        """Takes note that there are no more pieces."""
+        """Finishes the scan after the last piece."""
         if self._around:
             self._follow(b"\n")
         self.is_utf8 = self.is_utf8 and not self._decoder.getstate()[0]
 
     def _count(self, text: bytes) -> bool:
-        """Counts at once the rows that begin in a piece without quotes, all of whose lines end alike; false elsewhere.
+        """Counts the rows that begin in a piece by a fast method; returns false if the method is not applicable.
 
-        They end with line feeds, or with carriage returns and line feeds. The memory for it is used again.
+        It is for pieces without quotes in which all lines end with a line feed, or all with a carriage return and a
+        line feed. The memory for it is reused.
         """
         import numpy as np  # noqa: PLC0415 - of the extra `files`, as the engine is
 
@@ -139,7 +141,7 @@ class Scan:
         if b'"' in text:
             return False
         letters, found = np.frombuffer(text, np.uint8), self._room_for(len(text)).view(np.uint8)
-        ends, starts, begins = found[0], found[0], found[2][:-1]  # the first byte of a line end may be another one
+        ends, starts, begins = found[0], found[0], found[2][:-1]  # a line end may begin with a carriage return
         np.equal(letters, _FEED, out=ends.view(np.bool_))
         if b"\r" in text:
             starts = found[1]
@@ -156,7 +158,7 @@ class Scan:
         return True
 
     def _room_for(self, size: int) -> "_Flags":
-        """Returns memory for three flags a byte; it is used again, since the system would give new one page by page."""
+        """Returns memory for three flags per byte; it is reused, because new memory is mapped slowly, page by page."""
         import numpy as np  # noqa: PLC0415 - see above
 
         if self._room is None or len(self._room[0]) < size:
@@ -164,7 +166,7 @@ class Scan:
         return self._room[:, :size]
 
     def _follow(self, chunk: bytes) -> None:
-        """Counts the rows that begin, and looks at the neighbors of quotes."""
+        """Counts the rows that begin in a piece, and collects the neighbors of quotes."""
         import numpy as np  # noqa: PLC0415 - of the extra `files`, as the engine is
 
         window = self._around + chunk
@@ -179,8 +181,8 @@ class Scan:
             returns = letters == _RETURN
             self._has_returns = self._has_returns or bool(np.count_nonzero(returns[1:-1] > feeds[2:]))
             ends = feeds | returns
-        flags = ends.view(np.uint8)  # which numpy compares faster than truth values
-        # Where a line ends and one follows that is not empty.
+        flags = ends.view(np.uint8)  # numpy compares them faster than truth values
+        # Places where a line ends and a line follows that is not empty.
         begins = np.greater(flags[1:-1], flags[2:], out=room[1][1:-1])
         begun = int(np.count_nonzero(begins))
         inside = parts = quotes = np.empty(0, np.intp)
@@ -202,17 +204,19 @@ class Scan:
         self.rows += begun - len(inside)
 
     def _quotes_all_cells(self, window: bytes, letters: "_Letters", feeds: "_Flags", begun: int) -> bool:
-        """Follows the quotes at once where every cell is quoted and none holds a quote or a line; false elsewhere.
+        """Follows the quotes in a piece by a fast method; returns false if the method is not applicable.
 
-        There, a quote that closes a cell, one byte and a quote that opens the next one stand together. Where such
-        threes do not overlap and have all quotes but an opening first and a closing last one, each is in its place.
+        It is for pieces in which every cell is quoted and no cell contains a quote or a line end. Between two cells are
+        then three bytes: a quote that closes a cell, another byte, and a quote that opens the next cell. Every quote is
+        in its place if these triples do not overlap and contain all quotes, except perhaps a first one that opens a
+        cell and a last one that closes a cell.
         """
         import numpy as np  # noqa: PLC0415 - see above
 
         between = self._neighbors - {_FEED, _RETURN, _QUOTE}
         if not self._may_quote_all or len(between) != 1 or _FEED in {*window[:2], *window[-2:]}:
             return False
-        self._may_quote_all = False  # until it has proved to be so here; the next look would be in vain, too
+        self._may_quote_all = False  # until this piece has proved it; otherwise the next try would fail, too
         inner, ends = letters[1:-1], feeds[2:-2]
         is_quote = inner == _QUOTE
         threes = is_quote[:-2] & is_quote[2:] & ((inner[1:-1] == between.pop()) | ends)
@@ -236,10 +240,11 @@ class Scan:
         return True
 
     def _follow_quotes(self, letters: "_Letters", begins: "_Flags") -> tuple["_Places", "_Places", "_Places"]:
-        """Looks at the neighbors of quotes.
+        """Collects the neighbors of quotes.
 
         Returns:
-            Which of the lines that begin do so within a quoted cell, how many quotes come before each, and all quotes.
+            The places of lines that begin within a quoted cell, the number of quotes before each, and the places of
+            all quotes.
         """
         import numpy as np  # noqa: PLC0415 - see above
 
@@ -261,15 +266,15 @@ class Scan:
         return inside, np.searchsorted(quotes, inside), quotes
 
     def _worth_keeping(self, inner: "_Letters", parts: "_Places", quotes: "_Places") -> Sequence[int]:
-        """Returns which lines that continue a quoted cell to keep, by their order.
+        """Returns which lines that continue a quoted cell to keep, as their indices.
 
-        Of many, only those next to whose line end there is an at sign, or digits of a phone number, before the next
-        quote on either side; where that is in another piece, they may be there.
+        If there are many, it keeps a line only if an at sign, or the digits of a phone number, are between the quotes
+        around the line's beginning, or if one of these quotes is in another piece.
 
         Args:
             inner: the piece.
-            parts: how many quotes come before each of the lines.
-            quotes: where they are.
+            parts: the number of quotes before each of the lines.
+            quotes: the places of the quotes.
         """
         import numpy as np  # noqa: PLC0415 - see above
 
@@ -295,7 +300,7 @@ class Scan:
         self._bytes_kept += len(before) + len(line)
 
     def _complete(self, chunk: bytes) -> None:
-        """Keeps what follows of the line kept last; of one that is longer than a piece, only its beginning."""
+        """Appends the rest of the line kept last; of a line longer than a piece, only the beginning is kept."""
         row, before, line = self.continued[-1]
         rest = _LINE.match(chunk)[0]  # type: ignore[index]  # see above
         self.continued[-1] = (row, before, line + rest)
@@ -303,7 +308,7 @@ class Scan:
         self._is_cut = len(rest) == len(chunk) and len(line) < _PIECE
 
     def _measure_lines(self, chunk: bytes) -> None:
-        """Only lines that reach beyond a piece are measured: the engine takes all that are shorter."""
+        """Measures only lines that extend beyond a piece, because the engine reads all shorter ones."""
         end = b"\n" if b"\n" in chunk else b"\r"
         first = chunk.find(end)
         self._since_line_end += len(chunk) if first < 0 else first

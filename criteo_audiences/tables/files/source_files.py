@@ -1,4 +1,4 @@
-"""Which files a source consists of, those of a directory included, and whether they are still what they were."""
+"""Lists the files of a source, including those in directories, and checks whether they have changed."""
 
 import os
 import tempfile
@@ -32,8 +32,8 @@ class Listing:
 
     Attributes:
         name: the directory's own name.
-        files: those that hold rows, in alphabetical order.
-        skipped: how many do not, by what they are.
+        files: the files that may contain rows, in alphabetical order.
+        skipped: the number of other files, by kind.
     """
 
     name: str
@@ -42,17 +42,17 @@ class Listing:
 
     @property
     def note(self) -> str | None:
-        """Says what was skipped."""
+        """A sentence about the skipped files, or `None` if there are none."""
         total = self.skipped.total()
         counts = ", ".join(f"{count:,} {what}" for what, count in sorted(self.skipped.items()))
         return f"{total:,} {'file' if total == 1 else 'files'} in {self.name} skipped: {counts}" if total else None
 
 
 def listing(directory: Path) -> Listing:
-    """Lists the files of a directory and below; links are followed, each directory once.
+    """Lists the files in a directory and below; follows links, but reads each directory once.
 
     Raises:
-        ConfigurationError: when it is, holds or belongs to a table whose log says which of its files count.
+        ConfigurationError: when the directory is, contains or belongs to a table with a log (Delta, Hudi, Iceberg).
         OSError: when it cannot be listed.
     """
     require_no_lake(directory)
@@ -68,7 +68,7 @@ def listing(directory: Path) -> Listing:
 
 
 def _walk(directory: Path) -> Iterator[Path]:
-    """Yields everything in a directory and below that is no directory."""
+    """Yields all entries of a directory and below that are not directories."""
     entered: set[tuple[int, int]] = set()
     failures: list[OSError] = []
     for root, below, names in os.walk(directory, followlinks=True, onerror=failures.append):
@@ -80,11 +80,11 @@ def _walk(directory: Path) -> Iterator[Path]:
         require_no_log(Path(root), below)
         yield from (Path(root, name) for name in names)
     for failure in failures:
-        raise OSError(failure.errno, failure.strerror, Path(str(failure.filename)).name)  # a path may say more
+        raise OSError(failure.errno, failure.strerror, Path(str(failure.filename)).name)  # a whole path may reveal more
 
 
 def _skipped_as(place: Path, file: Path) -> str | None:
-    """Says what a file is that holds no rows; `None` of one that may."""
+    """Describes a file that cannot contain rows, or returns `None` if it may."""
     if any(is_hidden(part) for part in place.parts):
         return "hidden or temporary (a part of the path begins with _ or .)"
     if not file.is_file():
@@ -97,17 +97,19 @@ def _skipped_as(place: Path, file: Path) -> str | None:
 def layouts_of(
     found: Listing, workspace: Path, interruption: Interruption | None = None, asked: Asked | None = None
 ) -> Sequence[Layout]:
-    """Looks at the files of a directory: Parquet as one table, text of one format and one header one by one. Blocks.
+    """Inspects the files of a directory; blocks.
+
+    Parquet files are inspected as one table. Text files are inspected one by one, and must have one format and header.
 
     Args:
-        found: what is in the directory.
+        found: the files of the directory.
         workspace: a directory only its owner can read, for copies and links.
-        interruption: stops it early.
-        asked: what the caller says of them.
+        interruption: stops the inspection early.
+        asked: the caller's options for the files.
 
     Raises:
         ConfigurationError: when there are no files, or they are not one table.
-        OSError: when one cannot be read, or is damaged.
+        OSError: when a file cannot be read, or is damaged.
     """
     formats = Counter(_format(file) for file in found.files)
     if not formats:
@@ -132,7 +134,7 @@ def layouts_of(
 
 
 def own_place(directory: Path) -> Path:
-    """Makes a directory for what belongs to one file; only its owner can enter it, as the one around it."""
+    """Makes a directory for the copies and links of one file; like its parent, only its owner can enter it."""
     return Path(tempfile.mkdtemp(dir=directory))
 
 
@@ -146,7 +148,7 @@ def _require_alike(name: str, formats: Counter[str]) -> None:
 
 
 def _require_one_header(name: str, layouts: Sequence[Layout]) -> None:
-    """Refuses text files whose columns differ, because they may not be one table."""
+    """Refuses text files with different columns, because they may not be one table."""
     first = layouts[0]
     for other in layouts[1:]:
         if other.names != first.names:
@@ -165,7 +167,7 @@ def _format(file: Path) -> str:
 
 
 def _text_of(file: Path, start: bytes) -> str:
-    """Returns how a text begins, decompressed; nothing of what is damaged, which inspecting it says better."""
+    """Returns the beginning of a text, decompressed; empty if it is damaged, which the inspection reports better."""
     try:
         content = next(Content.of(file, file.name, start, Interruption()).chunks(), b"")
     except OSError:
@@ -174,16 +176,16 @@ def _text_of(file: Path, start: bytes) -> str:
 
 
 State = tuple[int, int, int, int] | None
-"""What shows that a file was written to or replaced: size, time of the last change in nanoseconds, file and device."""
+"""Shows whether a file was changed or replaced: size, modification time in nanoseconds, inode and device."""
 
 
 @frozen
 class SourceFiles:
-    """The files of tables as they were before anything looked at them.
+    """The files of tables, in the state before any of them was read.
 
     Attributes:
-        listings: what is in each directory that was given, by its path.
-        states: of every file that will be read, by its path.
+        listings: the files of each given directory, by the directory's path.
+        states: the state of every file that will be read, by its path.
     """
 
     listings: Mapping[str, Listing] = field(factory=dict)
@@ -191,7 +193,7 @@ class SourceFiles:
 
     @classmethod
     def of(cls, *tables: "Table") -> "SourceFiles":
-        """Lists directories and takes the state of each file; blocks.
+        """Lists directories and records the state of each file; blocks.
 
         Raises:
             ConfigurationError: when a directory cannot be read as files.
@@ -204,24 +206,24 @@ class SourceFiles:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Says what was skipped in directories."""
+        """Sentences about the files that were skipped in directories."""
         return tuple(found.note for found in self.listings.values() if found.note)
 
     def require_unchanged(self) -> None:
-        """Looks at each file once more; blocks.
+        """Checks that no file has changed; blocks.
 
         Raises:
-            SourceChangedError: when one was written to, replaced or removed since.
+            SourceChangedError: when a file was written to, replaced or removed meanwhile.
         """
         if (file := self._changed()) is not None:
             raise _has_changed(file)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Says of what fails while the files are read that a file changed, where one did.
+        """Replaces an error in the block by `SourceChangedError` if a file changed meanwhile, as the likely cause.
 
         Raises:
-            SourceChangedError: in place of any other error but ours.
+            SourceChangedError: in place of any error but a `CriteoError`.
         """
         try:
             yield
@@ -229,7 +231,7 @@ class SourceFiles:
             raise
         except Exception:
             file = self._changed()
-            if file is None or _state(file) is None:  # one that is gone has an error of its own
+            if file is None or _state(file) is None:  # the error for a missing file is better
                 raise
             changed = _has_changed(file)
             try:

@@ -1,6 +1,6 @@
-"""The bytes of a file, decompressed and checked to their end, a bounded piece at a time; and the run that reads them.
+"""Reads files in pieces of bounded size, decompressed and checked to their end, and provides what a reading run needs.
 
-A run has a directory for what does not fit into memory, a thread, and a flag that asks it to stop.
+A run needs a directory for data that do not fit into memory, a thread, and a flag that requests a stop.
 """
 
 import ctypes
@@ -35,7 +35,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 LISTEN_EVERY: Final = 0.1
-"""Seconds between two looks, while waiting, whether one was interrupted."""
+"""Seconds between two checks for an interruption while waiting."""
 
 _STOP_EVERY: Final = 0.05
 
@@ -43,7 +43,7 @@ _raise_in: Final = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
 
 class Interruption:
-    """A request to stop: one thread makes it, another notices it between two pieces of its work."""
+    """A request to stop: one thread makes it, and another checks for it between two pieces of its work."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -53,17 +53,17 @@ class Interruption:
         self._event.set()
 
     def check(self) -> None:
-        """Stops the reading thread if it has been asked to.
+        """Stops the reading thread if another thread has asked for it.
 
         Raises:
-            OSError: when it has.
+            OSError: when another thread has.
         """
         if self._event.is_set():
             raise OSError("Reading was interrupted.")
 
 
 class Worker:
-    """A daemon thread that makes one call after the other; the interpreter ends without waiting for it."""
+    """A daemon thread that makes calls in order; the interpreter does not wait for it when it exits."""
 
     _every: ClassVar["WeakSet[Worker]"] = WeakSet()
 
@@ -75,21 +75,22 @@ class Worker:
 
     @classmethod
     def stop_all(cls, seconds: float) -> None:
-        """Stops all threads that run Python's code, for which the interpreter's end is too late.
+        """Stops all worker threads that run Python code, before the interpreter exits.
 
-        Before Python 3.14, a thread that then wants to go on is ended where it stands. With frames of C++ on its stack,
-        as of pyarrow calling a generator, that aborts the process. A thread that the system holds does not want to.
+        Before Python 3.14, an exiting interpreter kills a thread as soon as the thread tries to run Python code. If the
+        thread has frames of C++ on its stack, as when pyarrow calls a generator, that aborts the process. A thread that
+        is blocked in a system call does no harm.
 
         Args:
-            seconds: how long those are waited for that do not end.
+            seconds: how long to wait for threads that do not end by themselves.
         """
         ends_by = time.monotonic() + seconds
         workers = list(cls._every)
         for each in workers:
             each.end()
         if any(each.is_alive for each in workers):
-            # While an exception waits for a thread that the system holds, CPython 3.11 lets no other one enter a
-            # function that is traced, as for coverage or a debugger: it tries for ever.
+            # While an exception is pending for a thread that is blocked in a system call, no other thread of CPython
+            # 3.11 can enter a traced function (coverage, a debugger): it tries for ever.
             sys.settrace(None)
             sys.setprofile(None)
         while (running := [each for each in workers if each.is_alive]) and time.monotonic() < ends_by:
@@ -98,16 +99,16 @@ class Worker:
                 each.join(_STOP_EVERY / len(running))
 
     def stop(self) -> None:
-        """Raises `SystemExit` in the call in progress, as soon as that runs Python's code."""
+        """Raises `SystemExit` in the call in progress, as soon as it runs Python code."""
         _raise_in(ctypes.c_ulong(self._thread.ident or 0), ctypes.py_object(SystemExit))
 
     @property
     def is_alive(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the thread still runs."""
         return self._thread.is_alive()
 
     def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Returns what a call will return; it is made after those before it."""
+        """Schedules a call after those made before, and returns a future of its result."""
         made: Future[R] = Future()
 
         def make() -> None:
@@ -121,11 +122,11 @@ class Worker:
         return made
 
     def end(self) -> None:
-        """Ends the thread after the calls made so far."""
+        """Lets the thread end after the calls made so far."""
         self._calls.put(None)
 
     def join(self, seconds: float) -> None:
-        """Waits until it has ended, but not for longer than that."""
+        """Waits until the thread has ended, for at most this many seconds."""
         self._thread.join(seconds)
 
     def _make_all(self) -> None:
@@ -134,10 +135,10 @@ class Worker:
 
 
 def result_of(made: Future[R], interruption: Interruption) -> R:
-    """Waits for what a worker returns.
+    """Waits for the result of a worker's call and returns it.
 
     Raises:
-        OSError: when the wait was interrupted; the worker goes on.
+        OSError: when the wait was interrupted; the worker continues.
     """
     while not made.done():
         interruption.check()
@@ -146,9 +147,9 @@ def result_of(made: Future[R], interruption: Interruption) -> R:
 
 
 _PREFIX: Final = "criteo-audiences-"
-_SUFFIX: Final = ".run"  # a directory that a person made is not called so
+_SUFFIX: Final = ".run"  # a person would not name a directory so
 _YOUNG: Final = 60.0
-"""Seconds after its creation in which an unlocked directory is not yet taken for a leftover."""
+"""Seconds after its creation during which an unlocked directory does not count as a leftover."""
 
 _OWNERS_DIRECTORY: Final = 0o700
 _LACKING: Final = f"No temporary file can be made: {NO_DESCRIPTORS}."
@@ -156,10 +157,10 @@ _LACKING: Final = f"No temporary file can be made: {NO_DESCRIPTORS}."
 
 @contextmanager
 def workspace() -> Iterator[Path]:
-    """Makes a directory that only its owner can enter, and removes it with all it holds.
+    """Makes a directory that only its owner can enter, and removes it with its content after the block.
 
-    It also removes those of the same user whose process was killed. A lock that the system gives up with the process
-    distinguishes them; Windows has no such lock, and leaves them.
+    It also removes directories that killed processes of the same user left behind. It recognizes them by their lock,
+    which the system releases when the process ends. Windows has no such lock, so there they stay.
     """
     directory = _new_directory()
     try:
@@ -173,8 +174,8 @@ def _new_directory() -> Path:
     """Makes a directory for temporary files.
 
     Raises:
-        OSError: when none can be made; where descriptors are short, Python names all places and not the reason.
-        ConfigurationError: when its path is one that the engine cannot take.
+        OSError: when none can be made; names a lack of file descriptors, which Python's own message would hide.
+        ConfigurationError: when the engine cannot use its path.
     """
     try:
         place = tempfile.gettempdir()
@@ -189,7 +190,7 @@ def _new_directory() -> Path:
 
 
 def leftovers(*, remove: bool = True) -> list[Path]:
-    """Removes the directories of this user's runs whose process was killed, or only finds them; returns them."""
+    """Returns the directories that killed processes of this user left behind, and removes them if `remove` is set."""
     found = []
     with suppress(OSError):
         for directory in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*{_SUFFIX}"):
@@ -204,7 +205,7 @@ def leftovers(*, remove: bool = True) -> list[Path]:
 
 
 def _is_mine(directory: Path) -> bool:
-    """Whether a directory is one that this user's runs make, and a while old."""
+    """Whether a run of this user made a directory, more than `_YOUNG` seconds ago."""
     try:
         status = directory.lstat()
     except OSError:
@@ -216,7 +217,7 @@ def _is_mine(directory: Path) -> bool:
 
 @contextmanager
 def _locked(directory: Path) -> Iterator[bool]:
-    """Locks a directory; yields whether that worked: no other run holds it, and the file system has locks."""
+    """Locks a directory, and yields whether it succeeded: not if another run has the lock, or there are no locks."""
     if sys.platform == "win32":
         yield False
         return
@@ -239,14 +240,14 @@ def _locked(directory: Path) -> Iterator[bool]:
 
 
 CHUNK: Final = 256 * 1024
-"""Bytes per piece: examining one holds Python's lock for well below a millisecond."""
+"""Bytes per piece, so that examining one blocks other threads (the GIL) for well below a millisecond."""
 
 _OWNERS_FILE: Final = 0o600
 _FED: Final = 64 * 1024
 _MOST_OF_IT: Final = 0.9  # share of the free space, so that a copy cannot fill the disk
 _MOST_TIMES: Final = 5_000
 _SURELY: Final = 1_000_000_000
-"""Bytes that a compressed file may hold whatever its size."""
+"""Decompressed bytes that are always allowed, whatever the size of the compressed file."""
 
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -262,15 +263,15 @@ class _DamagedError(Exception):
 
 @define
 class Content:
-    """What a file holds, decompressed.
+    """The decompressed content of a file.
 
     Attributes:
-        path: where it is.
+        path: the path of the file.
         name: the file's name, for messages.
         compression: how it is compressed.
         interruption: stops reading early.
-        portable: whether the engine reads it as it is, known at its end: DuckDB refuses gzip members with an extra
-            field (bgzip's), a comment or a checksum in their header, and zeros after the last one.
+        portable: whether the engine can read the file as it is; known once it has been read to its end. DuckDB refuses
+            gzip members with an extra field (bgzip), a comment or a checksum in their header, and zeros after a member.
     """
 
     path: Path
@@ -281,18 +282,18 @@ class Content:
 
     @classmethod
     def of(cls, path: Path, name: str, start: bytes, interruption: Interruption) -> "Content":
-        """Detects by a file's first bytes, never by its name, how it is compressed."""
+        """Detects the compression by the file's first bytes, never by its name."""
         if start.startswith(_GZIP):
             return cls(path, name, "gzip", interruption)
         return cls(path, name, "zstd" if start.startswith((_ZSTD, *_SKIPPABLE)) else "none", interruption)
 
     def chunks(self) -> Iterator[bytes]:
-        """Yields pieces of at most `CHUNK` bytes, so that a small file cannot fill the memory.
+        """Yields pieces of at most `CHUNK` bytes, so that a small compressed file cannot fill the memory.
 
         Raises:
             OSError: when the file cannot be read, its compressed data are cut or damaged anywhere, or reading is
                 interrupted.
-            ConfigurationError: when it is zstd and no decompressor is installed.
+            ConfigurationError: when it is compressed with zstd and no decompressor is installed.
         """
         most = max(_SURELY, _MOST_TIMES * self.path.stat().st_size)
         for chunk in self._pieces():
@@ -337,7 +338,7 @@ class Content:
             data = self._after_padding(member.unused_data, fed)
 
     def _after_padding(self, data: bytes, fed: Iterator[bytes]) -> bytes:
-        """Returns what follows the zeros that tapes and block devices leave after a member."""
+        """Returns the data after the zeros that tapes and block devices append to a member."""
         data = data or next(fed, b"")
         while data:
             stripped = data.lstrip(b"\0")
@@ -349,7 +350,7 @@ class Content:
 
 
 def _unframed(fed: Iterator[bytes]) -> Iterator[bytes]:
-    """Yields the content of all zstd frames, each checked to its end and against its checksum if it has one."""
+    """Yields the content of all zstd frames; each is checked to its end, and against its checksum if it has one."""
     zstd = _zstd()
     data = next(fed)
     while data:
@@ -373,7 +374,7 @@ def _more(fed: Iterator[bytes]) -> bytes:
 
 
 def _zstd() -> ModuleType:
-    """Returns Python's module for zstd, or what brings it to a Python that has none."""
+    """Returns Python's module for zstd, or its backport for older versions of Python."""
     try:
         if sys.version_info >= (3, 14):
             from compression import zstd  # noqa: PLC0415 - an extra
@@ -385,7 +386,7 @@ def _zstd() -> ModuleType:
 
 
 def write_copy(path: Path, chunks: Iterable[bytes]) -> Path:
-    """Writes a new file that only its owner can read, and returns its path."""
+    """Writes a new file that only its owner can read, within `_MOST_OF_IT` of the free space, and returns its path."""
     room = shutil.disk_usage(path.parent).free * _MOST_OF_IT
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNERS_FILE), "wb", buffering=0) as file:
         for chunk in chunks:
