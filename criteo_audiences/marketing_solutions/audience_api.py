@@ -1,4 +1,4 @@
-"""Marketing Solutions: audiences, sizes, in-market catalogs and who is asking, with their models (OpenAPI 2026-07)."""
+"""Marketing Solutions: audiences, sizes, in-market catalogs, application, advertisers, and models (OpenAPI 2026-07)."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -56,7 +56,7 @@ class AudienceCreate:
     Attributes:
         advertiser_id: its owner.
         name: unique among the advertiser's audiences.
-        algebra: whom it holds, such as `Segment("1") & ~Segment("2")`.
+        algebra: whom it contains, such as `Segment("1") & ~Segment("2")`.
         description: free text.
 
     Raises:
@@ -75,13 +75,13 @@ class AudienceCreate:
 
 @frozen(kw_only=True)
 class AudienceUpdate:
-    """Changes to an audience: what is left out stays as it is.
+    """Changes to an audience: fields left out stay unchanged.
 
     Attributes:
         id: the audience.
         name: unique among the advertiser's audiences.
-        description: free text, `None` to take it away.
-        algebra: whom it is to hold.
+        description: free text, `None` to remove it.
+        algebra: whom it is to contain.
 
     Raises:
         ConfigurationError: when nothing is to be changed, or a field cannot be removed.
@@ -100,10 +100,10 @@ class AudienceUpdate:
 
 @frozen(kw_only=True)
 class Size:
-    """How many people a segment or an audience holds.
+    """How many people a segment or an audience contains.
 
     Attributes:
-        id: the segment or the audience; `None` for an estimate of one that does not exist.
+        id: the segment or the audience; `None` for an estimate before it exists.
         size: people.
         warnings: what Criteo warned of in the same answer.
     """
@@ -115,7 +115,7 @@ class Size:
 
 @frozen(kw_only=True)
 class AudienceSegmentEstimate:
-    """A segment whose size to estimate before it is made.
+    """A segment for an estimate of its size before it is created.
 
     Attributes:
         advertiser_id: who would own it.
@@ -136,11 +136,11 @@ class AudienceSegmentEstimate:
 
 @frozen(kw_only=True)
 class AudienceEstimate:
-    """An audience whose size to estimate before it is made.
+    """An audience for an estimate of its size before it is created.
 
     Attributes:
         advertiser_id: who would own it.
-        algebra: whom it would hold.
+        algebra: whom it would contain.
     """
 
     advertiser_id: str
