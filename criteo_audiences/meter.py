@@ -1,4 +1,4 @@
-"""Observes calls: counts them for an upload, and reports them to a callback and the log, without any contents."""
+"""Observes calls: counts them for an upload, reports to a callback and the log; never a body, token or identifier."""
 
 import logging
 import time

@@ -139,7 +139,7 @@ class WindowCheck:
         self.warning: str | None = None
 
     def make(self, calls: int) -> None:
-        """Makes the prediction for so many calls.
+        """Makes the prediction for a number of calls.
 
         Raises:
             WindowMissedError: when they would be late, and the upload has that deadline.

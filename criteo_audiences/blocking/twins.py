@@ -242,7 +242,7 @@ def _streamed(
 
 
 def _interrupts(error: BaseException | None) -> int:
-    """Counts the interrupts behind an error: one that came while another was handled has that one as its context."""
+    """Counts the interrupts in an error: one that came while another was handled has that one as its context."""
     return 0 if error is None or isinstance(error, Exception) else 1 + _interrupts(error.__context__)
 
 

@@ -128,7 +128,7 @@ class RedisQuota:
 
     @property
     def window(self) -> tuple[int, float]:
-        """Calls that all workers together may make within so many seconds, as far as is known now."""
+        """Calls that all workers together may make, and in how many seconds, as far as is known now."""
         return max(1, int(self._limit * self._quota.share)), self._quota.period
 
     def seconds_until(self, calls: int) -> None:

@@ -204,7 +204,7 @@ class Audiences:
     _session: Session
 
     async def compute_audience_segment_sizes(self, ids: Iterable[str]) -> BulkResult[Size]:
-        """Computes how many people segments hold.
+        """Computes how many people segments contain.
 
         Args:
             ids: the segments.
@@ -218,7 +218,7 @@ class Audiences:
         return await send_bulk(self._session, request, Size, wanted)
 
     async def estimate_audience_segment_size(self, definition: AudienceSegmentEstimate) -> Size:
-        """Estimates how many people a segment would hold; costly for Criteo, so one at a time.
+        """Estimates how many people a segment would contain; costly for Criteo, so one at a time.
 
         Args:
             definition: in-market or location settings.
@@ -270,7 +270,7 @@ class Audiences:
         return await send_bulk(self._session, request, Audience, wanted)
 
     async def update_audiences(self, audiences: Iterable[AudienceUpdate]) -> BulkResult[Audience]:
-        """Changes audiences: what an update leaves out stays, what it sets to `None` is taken away.
+        """Changes audiences: fields that an update leaves out stay, fields that it sets to `None` are removed.
 
         Args:
             audiences: the changes.
@@ -318,7 +318,7 @@ class Audiences:
             audience_segment_ids: only audiences made of these segments.
 
         Raises:
-            ConfigurationError: when a filter is no list of ids.
+            ConfigurationError: when a filter is not a list of ids.
         """
         filters = {
             "audienceIds": id_list(audience_ids, "audience_ids"),
@@ -330,7 +330,7 @@ class Audiences:
         return search(self._session, path, filters, Audience, page_maximum=_PAGE_MAXIMUM)
 
     async def compute_audience_sizes(self, ids: Iterable[str]) -> BulkResult[Size]:
-        """Computes how many people audiences hold.
+        """Computes how many people audiences contain.
 
         Args:
             ids: the audiences.
@@ -344,7 +344,7 @@ class Audiences:
         return await send_bulk(self._session, request, Size, wanted)
 
     async def estimate_audience_size(self, definition: AudienceEstimate) -> Size:
-        """Estimates how many people an audience would hold.
+        """Estimates how many people an audience would contain.
 
         Args:
             definition: the algebra and its owner.
@@ -357,7 +357,7 @@ class Audiences:
         return await send_for_one(self._session, json_request("POST", f"{_AUDIENCES}/estimate-size", body), Size)
 
     async def set_ad_set_audience(self, ad_set_id: str, audience_id: str | None) -> AdSetAudience:
-        """Links an audience to an ad set, or takes its audience away; needs the Campaign permission.
+        """Links an audience to an ad set, or removes its audience; needs the Campaign permission.
 
         Args:
             ad_set_id: the ad set.

@@ -255,7 +255,7 @@ class Sandbox:
         ).id
 
     def contact_list(self, segment_id: str, *, service: ServiceName | None = None) -> ContactList:
-        """Returns the contact list as the server holds it, even after the sandbox has stopped.
+        """Returns a contact list as it really is in the server, even after the sandbox has stopped.
 
         Args:
             segment_id: The id of its segment.

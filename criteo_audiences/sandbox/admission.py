@@ -51,7 +51,7 @@ class TokenIssuer:
         self._expiry.clear()
 
     def withdraw_consent(self) -> None:
-        """Withdraw the consent behind every token issued on behalf of a user so far."""
+        """Withdraw the consent for every token issued on behalf of a user so far; calls with it get 403."""
         self._withdrawn |= self._consented
 
     def is_consented(self, authorization: str | None) -> bool:

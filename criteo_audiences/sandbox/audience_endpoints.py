@@ -79,7 +79,7 @@ def create_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
 
 
 def create(item: Item, scope: CallScope) -> dict[str, Any]:
-    """Create an audience whose attributes break no rule."""
+    """Create an audience from attributes without violations."""
     own = own_attributes(item.attributes, scope)
     return full_entity(scope.audiences.store.add(**own, algebra=item.attributes["algebra"]))
 
@@ -188,14 +188,14 @@ async def set_target(request: web.Request) -> web.Response:
 
 
 async def append_audiences(request: web.Request) -> web.Response:
-    """Adds audiences to those of a line item, each once."""
+    """Adds audiences to a line item, each once."""
     target = _target(request)
     new = _known(request, _audience_ids(attributes_of(await document(request))))
     return _kept(request, Target(target.scope, [*dict.fromkeys((*target.audience_ids, *new))]))
 
 
 async def delete_audiences(request: web.Request) -> web.Response:
-    """Removes audiences from those of a line item."""
+    """Removes audiences from a line item."""
     target = _target(request)
     gone = _audience_ids(attributes_of(await document(request)))
     return _kept(request, Target(target.scope, [each for each in target.audience_ids if each not in gone]))

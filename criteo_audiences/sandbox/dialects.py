@@ -81,7 +81,7 @@ Rewording = Callable[[Any], Any]
 def _described(service: Service) -> Service:
     if service.name == RETAIL_MEDIA.name:
         return attrs.evolve(service, default_page=500)
-    if service.name == MARKETING_SOLUTIONS.name:  # whose guide lists what OpenAPI dropped in 2024
+    if service.name == MARKETING_SOLUTIONS.name:  # its guide lists a type that OpenAPI dropped in 2024
         return attrs.evolve(service, identifiers={**service.identifiers, "customerid": is_opaque_id})
     return service
 

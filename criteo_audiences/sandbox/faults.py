@@ -94,7 +94,7 @@ class CallLog:
             self._tasks -= tasks
 
     async def end_all(self) -> None:
-        """Cancel the calls that still run; aiohttp does not cancel those whose client has left."""
+        """Cancel the calls that still run; aiohttp does not cancel a call when its client disconnects."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()

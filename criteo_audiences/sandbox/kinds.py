@@ -1,8 +1,8 @@
 """Describe the kinds of segments: their settings, by the ``…CreateV1`` and ``…UpdateV1`` schemas, and their sizes.
 
 Codes come from Criteo's guide ("Error codes") if it has one for the case; otherwise they are ``required-field`` and
-``invalid``. Criteo publishes neither its sizes nor how it computes them: the sizes here depend only on what the server
-holds, so they are the same every time.
+``invalid``. Criteo publishes neither its sizes nor how it computes them: the sizes here depend only on the server's
+data, so they are the same every time.
 """
 
 import math

@@ -237,7 +237,7 @@ RETAIL_MEDIA: Final = Service(
     max_page=500,
     # In the samples of Criteo's guide; OpenAPI has any string.
     entity_type="RetailMediaAudienceSegment",
-    # Ids of 18 digits as in Criteo's guide: more than a float can hold.
+    # Ids of 18 digits as in Criteo's guide: more than a float can represent.
     id_offset=300_000_000_000_000_000,
     identifiers={
         "Email": is_email,

@@ -354,7 +354,7 @@ def _model_writer(kind: type, converter: cattrs.Converter) -> Callable[[Any], An
 
 
 def _wire_value(value: Any, field: "attrs.Attribute[Any]") -> Any:
-    """Returns a field's value as it is sent, or refuses a number that JSON or Criteo's schema cannot hold.
+    """Returns a field's value as it is sent, or refuses a number that JSON or Criteo's schema cannot represent.
 
     A field that an update may set to null is wrapped as `{"value": …}` (OpenAPI `Nillable…`): absence means no change.
     """

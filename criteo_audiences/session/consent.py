@@ -207,7 +207,7 @@ class AuthorizationCode(_Consented):
 
     @staticmethod
     def consent_url(*, client_id: str, redirect_uri: str, state: str, code_challenge: str | None = None) -> str:
-        """Returns the address of the page where a user consents; it holds no secret.
+        """Returns the URL of the page where a user consents; it contains no secret.
 
         Args:
             client_id: the application's id.

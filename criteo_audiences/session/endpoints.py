@@ -129,7 +129,7 @@ def id_list(ids: Iterable[str] | None, name: str) -> list[str] | None:
     """Returns ids as a list; `None` stays `None`, which filters nothing.
 
     Raises:
-        ConfigurationError: when it is no list, or holds anything but text.
+        ConfigurationError: when it is not a list, or contains anything but text.
     """
     # Criteo ignores an empty filter, and would answer with the items of all owners.
     return None if ids is None else require_ids(ids, name)
@@ -139,7 +139,7 @@ def words_of(words: type[W], values: Iterable[object] | None, name: str) -> list
     """Returns words of a vocabulary as Criteo spells them; `None` stays `None`, which filters nothing.
 
     Raises:
-        ConfigurationError: when it is no list, or holds an unknown word.
+        ConfigurationError: when it is not a list, or contains an unknown word.
     """
     if values is None:
         return None

@@ -44,7 +44,7 @@ def read_url(text: object) -> URL:
     port that is the scheme's default.
 
     Raises:
-        ValueError: when it is no absolute HTTP URL with a host, or programs would disagree about where it leads.
+        ValueError: when it is not an absolute HTTP URL with a host, or programs might read it in different ways.
     """
     bare = text.strip() if isinstance(text, str) else ""
     if _AMBIGUOUS.search(bare):
@@ -128,7 +128,7 @@ def _read_proxy(proxy: str) -> URL:
 
 
 def environment_proxy(url: str) -> str | None:
-    """Returns the proxy that the environment names for a URL; `None` for this machine, whose plain HTTP it could read.
+    """Returns the proxy that the environment names for a URL; `None` for this machine, so that it reads no plain HTTP.
 
     aiohttp's own `trust_env` makes no such exception, and takes passwords out of `~/.netrc` that clash with our token.
 

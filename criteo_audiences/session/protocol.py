@@ -134,7 +134,7 @@ def _quoted(value: str, name: str) -> str:
         raise ConfigurationError(f"{name} is no id.")
     try:
         return quote(value, safe="")
-    except UnicodeEncodeError:  # half of a surrogate pair, as of a byte of the command line that is no UTF-8
+    except UnicodeEncodeError:  # half of a surrogate pair, as from a byte of the command line that is not UTF-8
         unusable = ConfigurationError(f"{name} is no id: a character of it is no Unicode.")
     raise unusable
 
@@ -327,7 +327,7 @@ _LOG: Final = logging.getLogger("criteo_audiences.session")
 
 @frozen
 class Notices:
-    """The notices in an answer besides its result.
+    """The notices in an answer, in addition to its result.
 
     Attributes:
         endings: announcements of a deprecation, listed among its warnings or its errors.

@@ -87,7 +87,7 @@ class Refusals:
 
 
 def floor_of(failures: int) -> float:
-    """Returns the shortest wait after so many failures in a row."""
+    """Returns the shortest wait after this many consecutive failures."""
     return min(_HIGHEST_FLOOR, _FLOOR * 2.0 ** min(failures - 1, 10)) if failures else 0.0
 
 
@@ -253,7 +253,7 @@ class LocalRateLimiter:
         return self._wait_for(1, background=background)
 
     def seconds_until(self, calls: int) -> float:
-        """See `RateLimiter.seconds_until`; what is used of the window already counts."""
+        """See `RateLimiter.seconds_until`; takes into account the calls that already use the window."""
         return self._wait_for(calls, background=True)
 
     def _wait_for(self, calls: int, *, background: bool) -> float:

@@ -84,7 +84,7 @@ class Transport(Protocol):
         """
 
     async def aclose(self) -> None:
-        """Closes what the transport holds open."""
+        """Closes everything that the transport has open."""
 
 
 class AiohttpTransport:

@@ -37,7 +37,7 @@ def read_timestamp(text: str) -> dt.datetime:
     The fraction is cut to microseconds, not rounded.
 
     Raises:
-        ValueError: when it is no timestamp.
+        ValueError: when it is not a timestamp.
     """
     found = _TIMESTAMP.fullmatch(text)
     if not found:
@@ -118,7 +118,7 @@ def read_problems(entries: Any, *, lenient: bool = False, most: int = MOST_PROBL
         most: the most entries to read; a server may list any number.
 
     Raises:
-        InvalidResponseError: when it is no list of objects and `lenient` is false.
+        InvalidResponseError: when it is not a list of objects and `lenient` is false.
     """
     if entries is None:
         return ()

@@ -90,7 +90,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _keep_rights(descriptor: int, old: Path) -> None:
-    """Gives a new file the owner, group and mode of the file that it replaces, and nobody more rights than before."""
+    """Gives a new file the owner, group and mode of the file that it replaces, but no user more rights."""
     if sys.platform == "win32":
         return
     try:
