@@ -46,7 +46,7 @@ from criteo_audiences.models import (
 from criteo_audiences.results import BulkResult, ItemFailure, Page
 from criteo_audiences.version import __version__
 
-if TYPE_CHECKING:  # what not every program needs, imported on first use: an import is waited for at every start
+if TYPE_CHECKING:  # names that not every program needs, imported on first use, since every import delays every start
     from criteo_audiences.algebra import Expression, Segment
     from criteo_audiences.client import CriteoClient
     from criteo_audiences.erasure import (

@@ -14,7 +14,7 @@ def main() -> None:
         if missing.name not in {"typer", "rich"}:
             raise
         sys.exit("The command line needs the extra 'cli': pip install 'criteo-audiences[cli]'")
-    except KeyboardInterrupt:  # before a command was under way
+    except KeyboardInterrupt:  # before a command has started
         sys.exit(130)
 
 

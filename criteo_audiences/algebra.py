@@ -1,6 +1,6 @@
-"""The audience algebra: which segments' people an audience holds, written as Python.
+"""The audience algebra: a Python expression of segments for the people in an audience.
 
-`Segment("1") & (Segment("2") | Segment("3")) & ~Segment("4")` is people of 1 who are in 2 or 3 and not in 4.
+`Segment("1") & (Segment("2") | Segment("3")) & ~Segment("4")` is people of 1 who are in 2 or 3, but not in 4.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,11 @@ from criteo_audiences.models import Unset
 
 _SEGMENT: Final = "audienceSegmentId"
 _SYMBOLS: Final = {"and": " & ", "or": " | "}
-# Precedence of a written part: one with a lower precedence than its surroundings gets parentheses.
+# Precedence of a written part: a part gets parentheses unless its precedence is higher than its surroundings'.
 _TIGHTNESS: Final = {"": 0, "or": 1, "and": 2, "not": 3, _SEGMENT: 4}
 
-# An expression is kept in postfix order: an id, or a tuple of an operator and the number of parts it joins. So depth
-# costs no recursion, whether it is compared, hashed, printed, sent or read.
+# An expression is stored in postfix order. A token is an id, or a tuple of an operator and the number of parts that it
+# joins. So no depth needs recursion, whether the expression is compared, hashed, printed, sent or read.
 Token = str | tuple[str, int]
 
 
@@ -50,8 +50,8 @@ class Expression:
 
     def __repr__(self) -> str:
         """Writes the expression as Python, with no more parentheses than it needs."""
-        written: list[str] = []  # back to front, as the whole comes before its parts when tokens are read so
-        waiting: list[str | tuple[str]] = [("",)]  # text, or a place for a part within an operator
+        written: list[str] = []  # back to front: read in reverse, an operator comes before its parts
+        waiting: list[str | tuple[str]] = [("",)]  # a text, or a placeholder for a part within an operator
         for token in reversed(self._tokens):
             operator, count = (_SEGMENT, 0) if isinstance(token, str) else token
             while isinstance(place := waiting.pop(), str):
@@ -72,7 +72,7 @@ class Expression:
 
     @property
     def segment_ids(self) -> tuple[str, ...]:
-        """The segments it names, each once, in order of appearance."""
+        """The ids of its segments, each once, in order of appearance."""
         return tuple(dict.fromkeys(token for token in self._tokens if isinstance(token, str)))
 
     def to_wire(self) -> dict[str, Any]:
@@ -93,11 +93,11 @@ class Expression:
         """Reads a node of any depth.
 
         Raises:
-            ValueError: when a part of it is no segment, `and`, `or` or `not`; the message does not show that part.
+            ValueError: when a part of it is not a segment, `and`, `or` or `not`; the message does not show that part.
         """
         tokens: list[Token] = []
-        # Read from the end, an operator before its parts, and turned round: that is postfix order. A part waits with
-        # the place of the operator that joins it, which takes over the parts of one like itself.
+        # Tokens are collected from the end, each operator before its parts, and reversed into postfix order. A part
+        # waits with the place of the operator that joins it. That operator takes over the parts of a nested equal one.
         waiting: list[tuple[Any, int | None]] = [(node, None)]
         while waiting:
             part, place = waiting.pop()
@@ -120,7 +120,7 @@ class Segment(Expression):
         segment_id: its id.
 
     Raises:
-        ConfigurationError: when the id is no text.
+        ConfigurationError: when the id is not text.
     """
 
     __slots__ = ()
@@ -151,7 +151,7 @@ def require_expression_or_unset(value: Expression | Unset) -> Expression | Unset
 
 
 def _joined(operator: str, parts: Sequence[Expression]) -> Expression:
-    """Joins expressions; one with the same operator is replaced by its parts."""
+    """Joins expressions; replaces an expression with the same operator by its parts."""
     tokens: list[Token] = []
     count = 0
     for part in parts:
@@ -166,7 +166,7 @@ def _joined(operator: str, parts: Sequence[Expression]) -> Expression:
 
 
 def _bare(part: Any) -> tuple[str, Any, bool]:
-    """Reads a node, skipping what changes nothing: pairs of negations, and joins of one part."""
+    """Reads a node, skipping nodes without effect: pairs of negations, and joins of a single part."""
     negated = False
     while True:
         operator, value = _read(part)

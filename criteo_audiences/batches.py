@@ -1,4 +1,4 @@
-"""Cuts a stream of prepared identifiers into batches of ready JSON bytes; does no I/O."""
+"""Cuts a stream of prepared identifiers into batches of encoded JSON; does no I/O."""
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,14 +12,14 @@ from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 
 MAX_BATCH_SIZE: Final = 50_000
-"""Identifiers a call may carry (Criteo's guides on contact lists)."""
+"""Most identifiers in a call (Criteo's guides on contact lists)."""
 
 DEFAULT_MAX_BODY_BYTES: Final = 8_000_000
-"""Bytes of identifiers a call carries at most: Criteo answers 413 somewhere, but publishes no figure."""
+"""Most bytes of identifiers in a call: Criteo answers 413 above some size, but does not publish it."""
 
 _PIECE: Final = 2_000
 _PART_OF_A_BODY: Final = 4_000
-"""Of a small body a piece holds fewer: what has no room for one goes out without it."""
+"""Limits the identifiers per piece for a small `max_bytes`: a batch ends when the next piece does not fit."""
 
 
 _DIGEST: Final = {HashAlgorithm.MD5: 32}
@@ -27,19 +27,19 @@ _FRAME: Final = 3  # quotes and a comma
 
 
 def least_size(algorithm: HashAlgorithm | None) -> int:
-    """Returns the fewest bytes that an identifier takes: in clear it may be short, a digest has a fixed length."""
+    """Returns the fewest bytes that an identifier takes: a digest has a fixed length, plain text has no minimum."""
     return 0 if algorithm is None else _DIGEST.get(algorithm, 64) + _FRAME
 
 
 @frozen(kw_only=True)
 class Batch:
-    """Identifiers as they go out: encoded once, in pieces, so that none of them is sent in one long step.
+    """Identifiers ready to send, encoded once, in pieces, so that no batch is sent in one long step.
 
     Attributes:
-        number: from 1, in the order of the source.
+        number: its number, from 1, in the order of the source.
         count: identifiers in it.
-        full: whether the size or the bytes ended it, rather than the source or the time.
-        kind: what its identifiers are, where a source holds several kinds.
+        full: whether it reached the limit of size or bytes; otherwise the end of the source or the time ended it.
+        kind: the kind of its identifiers, if the source has several kinds.
         pieces: joined, they are the inside of a JSON array of strings.
     """
 
@@ -52,7 +52,7 @@ class Batch:
 
     @property
     def size(self) -> int:
-        """Bytes of the array's inside."""
+        """Bytes inside the JSON array."""
         return sum(map(len, self.pieces))
 
     @property
@@ -67,7 +67,7 @@ class Batch:
 
 
 class Batcher:
-    """Collects identifiers and cuts a batch whenever one is full, by count or by bytes."""
+    """Collects identifiers and cuts a batch whenever the count or the bytes reach the limit."""
 
     def __init__(self, *, size: int = MAX_BATCH_SIZE, max_bytes: int = DEFAULT_MAX_BODY_BYTES) -> None:
         self._size = size
@@ -82,16 +82,16 @@ class Batcher:
 
     @property
     def pending(self) -> int:
-        """Identifiers taken in that no batch holds yet."""
+        """Identifiers that were taken in but are not in a batch yet."""
         return self._count + len(self._waiting)
 
     @property
     def room(self) -> int:
-        """Identifiers that fill the next batch."""
+        """How many more identifiers fill the next batch."""
         return self._size - self.pending
 
     def feed(self, identifiers: Sequence[str]) -> Iterator[Batch]:
-        """Takes identifiers in and yields each batch they fill."""
+        """Takes identifiers in and yields each batch that they fill."""
         taken = 0
         while taken < len(identifiers):
             room = min(self._piece - len(self._waiting), self.room)
@@ -109,7 +109,7 @@ class Batcher:
             yield self._cut_batch(full=False)
 
     def _encode(self) -> Iterator[Batch]:
-        """Turns the waiting identifiers into one piece; a batch that has no room for it is cut first."""
+        """Encodes the waiting identifiers as one piece; first cuts the current batch if the piece does not fit."""
         if not self._waiting:
             return
         encoded = orjson.dumps(self._waiting)
@@ -117,7 +117,7 @@ class Batcher:
             yield self._cut_batch(full=True)
         piece = (b"," if self._count else b"") + memoryview(encoded)[1:-1]
         self._pieces.append(piece)
-        self._checksum.update(piece)  # takes a fraction of the time now, when the processor still has the piece at hand
+        self._checksum.update(piece)  # much faster now, while the piece is still in the processor's cache
         self._bytes += len(piece)
         self._count += len(self._waiting)
         self._waiting = []
@@ -132,11 +132,11 @@ class Batcher:
 
 
 def single_batch(identifiers: Sequence[str]) -> Batch:
-    """Makes the one batch of a single call, of identifiers as they are given.
+    """Makes the batch for a single call, from identifiers sent as they are.
 
     Raises:
-        ConfigurationError: when there is none, or more than a call takes.
-        TypeError: when one is no text; naming its position, never showing it.
+        ConfigurationError: when there are no identifiers, or more than a call takes.
+        TypeError: when an identifier is not text; names its position, never shows it.
     """
     if isinstance(identifiers, (str, bytes, Mapping)) or not isinstance(identifiers, Iterable):
         raise TypeError(f"identifiers must be a list of str, not a single {type(identifiers).__name__}")

@@ -1,4 +1,4 @@
-"""The client: builds the session, offers the services, owns their lifetime."""
+"""The client: builds the session, offers the services, and owns their lifetime."""
 
 import hashlib
 import inspect
@@ -55,27 +55,27 @@ class CriteoClient:
 
     Use it as `async with CriteoClient(...) as criteo:`, or call `aclose()` yourself. Nothing is sent before the first
     call. One client may serve several event loops one after the other (`asyncio.run` twice, AWS Lambda, Celery,
-    pytest): it opens new connections in each and keeps its token and what it knows of the quota. Two
-    event loops that run at the same time need a client each.
+    pytest): it opens new connections in each, and keeps its token and its count of the quota. Two event
+    loops that run at the same time need a client each.
 
     Args:
         credentials: `ClientCredentials`, `RefreshToken`, `AuthorizationCode`, `StaticToken`, or a `TokenSource` of
             your own.
-        base_url: HTTPS; plain HTTP is accepted to this machine only.
+        base_url: an HTTPS URL; plain HTTP is accepted for this machine only.
         api_version: such as `2026-07`, or `experimental`.
-        http: an `aiohttp.ClientSession` to borrow; it is left open, and ties the client to its event loop.
+        http: an `aiohttp.ClientSession` to borrow; the client never closes it, and is bound to its event loop.
         proxy: URL of an HTTP proxy; proxy variables of the environment are honored without it.
-        ssl: an SSL context, for an authority or a client certificate of one's own.
+        ssl: an SSL context, for a private certificate authority or a client certificate.
         timeout: seconds without any progress after which a request is given up; a slow link that moves is not cut.
-        quota: calls per window, corrected by what the server announces; left out, it is the credentials' own: 250 a
-            minute for an application, 10 a minute and consented account for one that acts for a user.
-        rate_limiter: a limiter of one's own instead of `quota`, to share it with others.
-        max_quota_wait: seconds a call may wait for the quota before `QuotaWaitError`; `None` waits.
+        quota: calls per window, corrected by what the server announces. The default is the credentials' quota: 250 a
+            minute for an application, or 10 a minute for each consented account if it acts for users.
+        rate_limiter: a limiter of your own instead of `quota`, to share a quota with others.
+        max_quota_wait: seconds a call may wait for the quota before `QuotaWaitError`; `None` for no limit.
         retry: when to repeat failed calls.
-        on_event: is called with an `Event` for each step of a call; never with a body, a token or an identifier.
+        on_event: called with an `Event` for each step of a call; never with a body, a token or an identifier.
 
     Raises:
-        ConfigurationError: naming the argument and what it may be.
+        ConfigurationError: naming the argument and its allowed values.
     """
 
     @advised(HOW_TO_LOG_IN)
@@ -133,18 +133,19 @@ class CriteoClient:
     def from_env(cls, *, profile: str | None = None, **options: Any) -> Self:
         """Builds a client from the environment, or from a named profile.
 
-        `CRITEO_CLIENT_ID` and `CRITEO_CLIENT_SECRET` hold the application; with `CRITEO_REFRESH_TOKEN` it acts for a
-        user who has consented (`CRITEO_ACCOUNTS` says for how many accounts). `NAME_FILE` instead of each of the three
-        names a file that holds it; `CRITEO_REFRESH_TOKEN_FILE` is written when Criteo replaces the token, so prefer it.
-        `CRITEO_BASE_URL` and `CRITEO_API_VERSION` may be set. `CRITEO_QUOTA_URL` (or `CRITEO_QUOTA_URL_FILE`) names a
-        Redis server through which all that work for the application share its quota (docs/how-to/share-a-quota.md).
+        `CRITEO_CLIENT_ID` and `CRITEO_CLIENT_SECRET` identify the application; with `CRITEO_REFRESH_TOKEN`, it acts for
+        a user who has consented (`CRITEO_ACCOUNTS`: for how many accounts). Each of these three values may be in a file
+        instead, whose path is in the variable with the suffix `_FILE`. Prefer `CRITEO_REFRESH_TOKEN_FILE`, because that
+        file is updated when Criteo replaces the token. `CRITEO_BASE_URL` and `CRITEO_API_VERSION` are optional.
+        `CRITEO_QUOTA_URL` (or `CRITEO_QUOTA_URL_FILE`) names a Redis server through which all clients of the
+        application share its quota (docs/how-to/share-a-quota.md).
 
-        A profile is a section of `criteo-audiences/profiles.toml` in the user's configuration directory. Once one is
-        named, here or in `CRITEO_PROFILE`, it is used whole; of the variables above only those of the quota are read.
+        A profile is a section of `criteo-audiences/profiles.toml` in the user's configuration directory. If a profile
+        is named, here or in `CRITEO_PROFILE`, it replaces all variables above except those of the quota.
 
         Args:
             profile: name of a profile; overrides `CRITEO_PROFILE`.
-            **options: the constructor's other arguments; one given here overrides the environment and the profile.
+            **options: the constructor's other arguments; they override the environment and the profile.
 
         Raises:
             ConfigurationError: naming the variable or the key that is missing or cannot be used; never its value.
@@ -201,7 +202,7 @@ class CriteoClient:
 
     @property
     def quota(self) -> Quota | None:
-        """The starting quota: the one you passed, or the credentials' default; with a limiter of your own its own."""
+        """The starting quota: the one you passed, or the credentials' default; with your own limiter, the limiter's."""
         return self._quota
 
     @property
@@ -210,11 +211,11 @@ class CriteoClient:
         return self._session.rate_limit
 
     async def authenticate(self) -> None:
-        """Gets a token if none is held, which shows that the credentials work; uses no quota.
+        """Gets a token if none is cached, which shows that the credentials work; uses no quota.
 
         Raises:
             AuthenticationError: when the credentials are refused.
-            CriteoError: when no token can be had for another reason.
+            CriteoError: when no token can be obtained for another reason.
         """
         await self._session.authenticate()
 
@@ -234,32 +235,32 @@ class CriteoClient:
         snapshots: Iterable[FilePath] = (),
         dry_run: bool = False,
     ) -> "ErasureReceipt":
-        """Removes people from every contact list that could hold them, and from what this library has stored.
+        """Removes people from every contact list that could contain them, and from files that this library has stored.
 
-        Each identifier is removed in every form, in clear and hashed. Criteo cannot say whether a list held it, so each
-        list of a kind that could is asked. Running it again does no harm (docs/how-to/erase.md).
+        Each identifier is removed in every form, plain and hashed. Criteo cannot say whether a list contained it, so it
+        is removed from each list of a kind that could. Running it again does no harm (docs/how-to/erase.md).
 
         Args:
-            identifiers: values whose form shows their kind, or a mapping such as `{"email": [...], "madid": [...]}`.
+            identifiers: values whose format shows their kind, or a mapping such as `{"email": [...], "madid": [...]}`.
             advertiser_id: only lists of this advertiser, and of the other owners given.
             account_id: only lists of this account of Retail Media, and of the other owners given.
             data_provider_id: only lists of this data provider, and of the other owners given.
-            services: only these services, such as `retail-media`. With neither services nor owners, all lists that the
-                application may see in all three.
-            identifier_type: kind of all values, for ids whose form does not show it.
+            services: only these services, such as `retail-media`. Without services and owners, all lists that the
+                application may see in all three services.
+            identifier_type: kind of all values, for ids whose format does not show it.
             region: country of telephone numbers without a country code; needs the extra `phone`.
             gum_caller_id: the caller id that GUM ids of Marketing Solutions need.
-            rejects: files of rejects, or directories of them, besides those that this user's uploads have written.
-            journals: directories of journals, besides the one in the user's state directory.
-            snapshots: snapshots of mirrors or directories of them, besides the command line's own directory.
-            dry_run: look for the lists and say what would be asked of each, but remove nothing.
+            rejects: files of rejects, or directories of them, in addition to those of this user's uploads.
+            journals: directories of journals, in addition to the one in the user's state directory.
+            snapshots: snapshots of mirrors or directories of them, in addition to the command line's own directory.
+            dry_run: look for the lists and report what would be removed from each, but remove nothing.
 
         Returns:
-            What was asked of which list and file, and what was answered; it holds no identifier.
+            A receipt with the request and the outcome for each list and file; it contains no identifier.
 
         Raises:
-            ConfigurationError: when an entry is no identifier, or an argument cannot be used; nothing was sent.
-            AuthenticationError: when the credentials are refused before a list was asked.
+            ConfigurationError: when a value is not an identifier, or an argument cannot be used; nothing was sent.
+            AuthenticationError: when the credentials are refused before the first call on a list.
         """
         from criteo_audiences.erasure.erase import Stored, Task, erase  # noqa: PLC0415 - see above
         from criteo_audiences.erasure.lists import places_of  # noqa: PLC0415 - see above
@@ -270,12 +271,12 @@ class CriteoClient:
         return await erase(Task(self.host, places, identifiers, identifier_type, region, stored, dry_run))
 
     async def aclose(self) -> None:
-        """Closes the connections; a borrowed session, and a limiter of your own, are left open."""
+        """Closes the connections, but neither a borrowed session nor your own limiter."""
         await self._session.aclose()
         if self._shared_quota is not None:
             await self._shared_quota.aclose()
 
-    if not TYPE_CHECKING:  # for type checkers it has none
+    if not TYPE_CHECKING:  # hidden from type checkers, so that they report `with`
 
         def __enter__(self) -> NoReturn:
             raise TypeError("CriteoClient needs `async with`; in code without `async` use criteo_audiences.blocking.")
@@ -302,7 +303,7 @@ def _check_credentials(credentials: object) -> None:
 
 
 def _quota_of(source: TokenSource | RateLimiter) -> Quota | None:
-    """Returns what the grant or the limiter allows, where it knows that."""
+    """Returns the quota that the grant or the limiter allows, `None` if it has none."""
     quota = getattr(source, "quota", None)
     if isinstance(source, TokenSource):
         _check_kind(quota, Quota, "The quota of the credentials")
@@ -310,7 +311,7 @@ def _quota_of(source: TokenSource | RateLimiter) -> Quota | None:
 
 
 def _shared_key(credentials: TokenSource, base_url: str) -> str:
-    """Names the application's quota by a digest: whoever reads the keys of a Redis server learns no client id."""
+    """Returns a digest as the name of the application's quota, so that the keys in Redis reveal no client id."""
     name = getattr(credentials, "quota_key", None)
     if not name:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""What every service does with contact lists: amend, clear and upload to them, create them, check them first."""
+"""Operations on contact lists for all services: amend, clear, upload, replace and mirror, with checks before them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
@@ -70,9 +70,9 @@ class Vocabulary:
 
     Attributes:
         service: its name, for messages.
-        words: its own word for each kind.
-        wants_gum_caller: whether GUM ids need to say who asks.
-        elsewhere: which other service takes a kind that this one does not.
+        words: the service's word for each kind.
+        wants_gum_caller: whether GUM ids need a caller id.
+        elsewhere: the other service that takes a kind, for kinds that this one does not take.
     """
 
     service: str
@@ -84,7 +84,7 @@ class Vocabulary:
         """Returns the service's word for a kind of identifier.
 
         Raises:
-            ConfigurationError: when the service does not take it; naming those it takes.
+            ConfigurationError: when the service does not take it; names the kinds that it takes.
         """
         if kind not in self.words:
             taken = ", ".join(word.value for word in self.words)
@@ -95,10 +95,10 @@ class Vocabulary:
         return self.words[kind]
 
     def check(self, kind: IdentifierType, gum_caller_id: int | None) -> None:
-        """Refuses what no call to the service could send.
+        """Refuses arguments that no call to the service can send.
 
         Raises:
-            ConfigurationError: when the service does not take the kind, or the caller id does not go with it.
+            ConfigurationError: when the service does not take the kind, or the caller id does not match the kind.
         """
         self.word(kind)
         needed = self.wants_gum_caller and kind is IdentifierType.GUM
@@ -115,8 +115,8 @@ class Calls:
 
     Attributes:
         path: the path of a contact list, with `{segment_id}` in it.
-        amend: the method of an amendment, and what its path adds.
-        clear: the method of the call that clears a list, and what its path adds.
+        amend: the HTTP method of an amendment, and the suffix of its path.
+        clear: the HTTP method of the call that clears a list, and the suffix of its path.
         entity_type: the type of an amendment's body.
         operations: the service's word for each operation.
     """
@@ -140,7 +140,7 @@ class Calls:
 
 @frozen
 class ContactLists:
-    """Changes the contact lists of one service: by one call, or by an upload.
+    """Changes the contact lists of one service, by a single call or by an upload.
 
     Attributes:
         session: makes the calls.
@@ -248,7 +248,7 @@ class ContactLists:
             yield running
 
     async def _send(self, amendment: Amendment) -> ContactListOperation:
-        """Makes an amend call. One of an upload lets single calls go first, and the upload's meter counts it."""
+        """Makes an amend call. A call of an upload lets single calls go first, and the upload's meter counts it."""
         attributes: dict[str, Any] = {
             "operation": self.calls.operations[amendment.operation],
             "identifierType": self.vocabulary.word(amendment.identifier_type),
@@ -269,7 +269,7 @@ class ContactLists:
         return quota_wait(self.session.limiter, calls)
 
     def _destination(self, segment_id: str) -> Destination:
-        """Returns where an upload to a contact list goes.
+        """Returns the destination of an upload to a contact list.
 
         Raises:
             ConfigurationError: when the id is empty.
@@ -288,9 +288,9 @@ class _Clearing:
     """Makes amend calls, and clears the list once before the first of them.
 
     Args:
-        session: makes the call that clears it.
-        request: that call.
-        amend: makes the others.
+        session: makes the call that clears the list.
+        request: the call that clears the list.
+        amend: makes the amend calls.
     """
 
     def __init__(self, session: Session, request: Request, amend: Amend) -> None:
@@ -307,7 +307,7 @@ class _Clearing:
         return self._is_done or (None if self._meter.may_be_applied else False)
 
     async def amend(self, amendment: Amendment) -> ContactListOperation:
-        """Clears the list first, if need be; an upload ends when that fails."""
+        """Clears the list if this is the first call; if clearing fails, the upload ends."""
         async with self._turns:
             if not self._is_done:
                 try:
@@ -320,11 +320,11 @@ class _Clearing:
 
 
 _SLOTS: "Final[WeakKeyDictionary[Session, Slots]]" = WeakKeyDictionary()
-"""Of each client: what its services' uploads have in flight together."""
+"""The slots of each client, which the uploads of all its services share."""
 
 
 class _Block(AbstractAsyncContextManager[UploadStream]):
-    """The block of an upload that hands out its results; says how it is entered to who tries another way."""
+    """The `async with` block of an upload that yields its results; explains its use if it is used in another way."""
 
     def __init__(self, block: AbstractAsyncContextManager[UploadStream]) -> None:
         self._block = block
@@ -337,7 +337,7 @@ class _Block(AbstractAsyncContextManager[UploadStream]):
     ) -> bool | None:
         return await self._block.__aexit__(kind, error, trace)
 
-    if not TYPE_CHECKING:  # for type checkers it has none of these
+    if not TYPE_CHECKING:  # hidden from type checkers, so that they report such use
 
         def _refuse(self, *_: object) -> NoReturn:
             raise TypeError(
@@ -354,9 +354,9 @@ def _slots_of(session: Session) -> Slots:
 
 @asynccontextmanager
 async def _noted(destination: Destination) -> AsyncIterator[None]:
-    """Notes that an operation without a journal changes a list, before the operation and after it.
+    """Records, before and after an operation without a journal, that it changes a list.
 
-    Unfinished uploads of this user to the list are then not continued unasked. What cannot be noted is logged; where no
+    This user's unfinished uploads to the list are then not resumed automatically. A failure to record is logged. If no
     upload with a journal is known, nothing is written.
     """
     operation = (destination.service, destination.host, destination.segment_id)
@@ -369,12 +369,12 @@ async def _noted(destination: Destination) -> AsyncIterator[None]:
 
 
 def _noted_unless_kept(destination: Destination, settings: Options) -> AbstractAsyncContextManager[None]:
-    """Notes an upload that keeps no journal and sends something."""
+    """Records an upload, unless it keeps a journal or is a dry run."""
     return nullcontext() if settings.journal is not None or settings.dry_run else _noted(destination)
 
 
 def _settings(method: str, vocabulary: Vocabulary, options: UploadOptions) -> Options:
-    """Reads the keywords of a method; an unknown one is refused in the method's own name."""
+    """Reads the keywords of a method; the error for an unknown keyword names the method."""
     require_known(options, UploadOptions.__annotations__, method)
     settings = Options(**options)
     for kind in settings.kinds:
@@ -383,10 +383,10 @@ def _settings(method: str, vocabulary: Vocabulary, options: UploadOptions) -> Op
 
 
 def _look(check: SegmentCheck | None, source: Source, settings: Options) -> Look | None:
-    """Returns what looks at the segment first, `None` when nothing does.
+    """Returns the function that checks the segment before the upload, `None` for no check.
 
-    An iterable's first batch finds out at once and calls are scarce, so its upload looks only when asked to: by naming
-    the owner, or by a dry run.
+    The first batch of an iterable reveals a wrong segment at once, and calls are scarce. So the segment is checked only
+    for a table, for a dry run, or when the caller names the owner.
     """
     if check is None or not (check.owner or settings.dry_run or is_table(source)):
         return None

@@ -1,4 +1,4 @@
-"""The exceptions. The class says what the caller can do.
+"""The exceptions; the class of an exception shows what the caller can do.
 
 ```
 CriteoError
@@ -6,16 +6,16 @@ CriteoError
 │   ├── ConnectError            no connection: no part of the last request was sent
 │   └── RequestTimeout          no progress for too long: whether Criteo applied the call is not known
 ├── ResponseError               an answer: .status .problems .trace_id
-│   ├── AuthenticationError     401: wrong or expired credentials; 400 where the token endpoint refuses a login
-│   ├── PermissionDeniedError   403: the application or the user may not
+│   ├── AuthenticationError     401: wrong or expired credentials; 400 if the token endpoint refuses a login
+│   ├── PermissionDeniedError   403: the application or the user may not do this
 │   ├── NotFoundError           404: no such segment, account or path
 │   ├── InvalidRequestError     any other 4xx
 │   │   ├── ApiVersionGoneError    410: this API version has ended
 │   │   └── PayloadTooLargeError   413: the body is too large
 │   ├── RateLimitExceeded       429: .rate_limit
-│   └── ServerError             5xx, which a gateway answers as well: Criteo may have applied the call
+│   └── ServerError             5xx, from Criteo or a gateway: Criteo may have applied the call
 ├── InvalidResponseError        an answer that cannot be read: .paths, never values
-├── PartialFailureError         a 200 with problems where one result was demanded: .receipt, if there was one
+├── PartialFailureError         a 200 with problems where one result was required: .receipt, if there was one
 ├── UploadFailedError           from report.raise_for_failures(): counts, codes, .report
 ├── ErasureFailedError          from receipt.raise_for_failures(): counts, the receipt
 ├── QuotaWaitError              the quota would make a call wait longer than max_quota_wait
@@ -26,11 +26,11 @@ CriteoError
 ├── SourceChangedError          a file that changed while it was read
 ├── SegmentMismatchError        a segment of another owner or kind, or read-only: .differences
 ├── ConfigurationError          wrong or missing settings, before anything is sent
-└── InvalidIdentifierError      also a ValueError; never holds the identifier
+└── InvalidIdentifierError      also a ValueError; never contains the identifier
 ```
 
-No message holds an identifier, a token or a secret: a problem's `title` and `detail`, which may echo one, stay
-attributes, unless its call carries no identifiers.
+No message contains an identifier, a token or a secret. A problem's `title` and `detail`, which may echo one, are
+attributes only, unless the call carries no identifiers.
 """
 
 import datetime as dt
@@ -41,9 +41,9 @@ from typing import Any, ClassVar, Final
 
 from criteo_audiences.models import Problem, RateLimit, printable_trace_id
 
-# Answers by which Criteo itself says that it did nothing. After any other error status the call may have been applied:
-# 408 and 5xx are answers of gateways as well, which may have passed the call on before they gave up, and others say
-# nothing of what became of it (RFC 9110 §15.5, §15.6).
+# Statuses by which Criteo itself says that it did nothing. After any other error status, the call may have been
+# applied: 408 and 5xx may come from gateways, which may have forwarded the call before they gave up, and other statuses
+# do not reveal what became of the call (RFC 9110 §15.5, §15.6).
 _REFUSALS: Final = frozenset({400, 401, 403, 404, 410, 413, 429})
 
 
@@ -57,11 +57,11 @@ _OF_TOKENS: Final = {
 
 
 class CriteoError(Exception):
-    """The root: everything this library raises on purpose.
+    """The base class of every exception that this library raises on purpose.
 
     Attributes:
-        outcome_unknown: whether Criteo may have applied the failed call: a request of it got no answer, or one that
-            does not say that nothing was done.
+        outcome_unknown: whether Criteo may have applied the failed call: one of its requests got no answer, or an
+            answer that does not exclude it.
         ends_upload: whether every further batch of an upload would fail the same way, so that it stops.
     """
 
@@ -69,7 +69,7 @@ class CriteoError(Exception):
     ends_upload: bool = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles by state, so that an error crosses process borders whatever its constructor takes."""
+        """Pickles the state, so that an error can cross process boundaries whatever arguments its constructor takes."""
         return _restore, (type(self), self.args, self.__dict__)
 
 
@@ -92,7 +92,7 @@ class ConnectError(TransportError):
     `outcome_unknown` says whether an earlier request of the call may have been applied.
 
     Attributes:
-        passing: whether it may pass by itself; a certificate that is not trusted or a proxy that wants a password
+        passing: whether the cause may go away by itself. An untrusted certificate or a proxy that requires a password
             does not, so the call is not repeated.
     """
 
@@ -107,7 +107,7 @@ class ConnectError(TransportError):
 class RequestTimeout(TransportError):  # noqa: N818 - the promised public name
     """Nothing moved for `timeout` seconds, or the call's deadline passed.
 
-    `outcome_unknown` is false when it passed after refusals only (429): then Criteo certainly has not applied the call.
+    `outcome_unknown` is false if all requests before were refused (429): then Criteo certainly did not apply the call.
     """
 
 
@@ -117,7 +117,7 @@ class ResponseError(CriteoError):
     Attributes:
         status: the HTTP status.
         problems: the errors the answer listed.
-        warnings: the warnings it listed, among which Retail Media and Commerce Grid put failed items.
+        warnings: the warnings it listed, which include failed items of Retail Media and Commerce Grid.
         trace_id: Criteo's correlation id, or `None`.
         retry_after: seconds the server asked to wait, or `None`.
     """
@@ -145,7 +145,7 @@ class ResponseError(CriteoError):
         super().__init__(describe(f"{what} HTTP {status}", told, self.trace_id, advice or self._advised()))
 
     def _advised(self) -> str:
-        """Returns what the caller can do about it."""
+        """Returns advice on what the caller can do."""
         return self.advice
 
     @property
@@ -160,7 +160,7 @@ class AuthenticationError(ResponseError):
     advice = "Check the client id and the client secret of the application."
 
     def _advised(self) -> str:
-        """Says what to do. A refused token does not mean a wrong login, since tokens live for a quarter of an hour."""
+        """Returns advice. A refused token does not imply a wrong login, since tokens expire after 15 minutes."""
         return next((_OF_TOKENS[code] for code in self.codes if code in _OF_TOKENS), self.advice)
 
 
@@ -223,7 +223,7 @@ class RateLimitExceeded(ResponseError):  # noqa: N818 - the promised public name
 
 
 class ServerError(ResponseError):
-    """5xx: Criteo or a gateway before it failed, maybe after the call was applied; repeated where that does no harm."""
+    """5xx: Criteo or a gateway failed, maybe after the call was applied; the call is repeated if that does no harm."""
 
     advice = "Criteo has a fault or is overloaded: try again later."
 
@@ -232,8 +232,8 @@ class InvalidResponseError(CriteoError):
     """An answer that cannot be read.
 
     Attributes:
-        paths: where it is wrong by names on the wire, such as `expected text @ $.data[0].id`; never a value.
-        status: the HTTP status of the answer, `None` where the reader does not know it.
+        paths: the errors, with their places by names on the wire: `expected text @ $.data[0].id`; never a value.
+        status: the HTTP status of the answer, `None` if unknown.
     """
 
     outcome_unknown = True
@@ -247,7 +247,7 @@ class InvalidResponseError(CriteoError):
 
 
 class PartialFailureError(CriteoError):
-    """A 200 that carried problems where exactly one result was demanded.
+    """A 200 with problems where exactly one result was required.
 
     Attributes:
         problems: the problems the answer listed.
@@ -294,7 +294,7 @@ class ErasureFailedError(CriteoError):
 
 
 class QuotaWaitError(CriteoError):
-    """The quota would make a call wait longer than `max_quota_wait`, or a 429 longer than a call may take in all.
+    """The quota would make a call wait longer than `max_quota_wait`, or a 429 longer than the deadline of a call.
 
     Attributes:
         wait: seconds the call would have to wait.
@@ -312,8 +312,8 @@ class WindowMissedError(QuotaWaitError):
     """The quota keeps an upload with `deadline="next-window"` from ending in time; nothing of it was sent.
 
     Attributes:
-        wait: seconds until its last call could go out.
-        window: the computation that it would be too late for.
+        wait: seconds until its last call could be sent.
+        window: the time of the computation that it would miss.
     """
 
     def __init__(self, found: str, wait: float, window: dt.datetime) -> None:
@@ -329,7 +329,7 @@ class JournalError(CriteoError):
 
 
 class SnapshotError(CriteoError):
-    """A snapshot of a mirrored list that is missing, in use, damaged, or of something else."""
+    """A snapshot of a mirrored list that is missing, in use, damaged, or of another list."""
 
 
 class MirrorRefusedError(CriteoError):
@@ -338,7 +338,7 @@ class MirrorRefusedError(CriteoError):
     Attributes:
         added: identifiers that it would have added.
         removed: identifiers that it would have removed.
-        unchanged: identifiers that it would have left.
+        unchanged: identifiers that it would have kept.
     """
 
     def __init__(self, message: str, *, added: int, removed: int, unchanged: int) -> None:
@@ -349,15 +349,15 @@ class MirrorRefusedError(CriteoError):
 
 
 class SourceChangedError(CriteoError):
-    """A source that changed while it was read: what was looked at first is not what was read then."""
+    """A source that changed while it was read: the file that was checked is not the file that was read."""
 
 
 class SegmentMismatchError(CriteoError):
-    """A segment that is not the one that was asked for: no identifier was sent to it.
+    """A segment that is not as requested; no identifier was sent to it.
 
     Attributes:
         segment_id: the segment.
-        differences: what is not as it should be, a clause each.
+        differences: the differences from the requested segment, a clause each.
     """
 
     def __init__(self, segment_id: str, differences: Sequence[str], *, way_out: str = "Nothing was sent.") -> None:
@@ -371,7 +371,7 @@ class ConfigurationError(CriteoError):
 
 
 class InvalidIdentifierError(CriteoError, ValueError):
-    """A value that is no identifier of its kind; the message never holds the value.
+    """A value that is not an identifier of its kind; the message never contains the value.
 
     Attributes:
         reason: why, as a word such as `no_at_sign`.
@@ -383,7 +383,7 @@ class InvalidIdentifierError(CriteoError, ValueError):
 
 
 def describe(what: str, problems: Sequence[Problem], trace_id: str | None = None, advice: str = "") -> str:
-    """Puts an answer's problems into one sentence: codes, items, the trace id, and the texts that may be shown."""
+    """Returns an answer's problems as one sentence: codes, items, the trace id, and the texts that may be shown."""
     shown = 3
     listed = ", ".join(str(problem) for problem in problems[:shown])
     more = f" and {len(problems) - shown} more" if len(problems) > shown else ""
@@ -393,7 +393,7 @@ def describe(what: str, problems: Sequence[Problem], trace_id: str | None = None
 
 
 NO_DESCRIPTORS: Final = "this process has no file descriptors left; raise the limit (ulimit -n)"
-TOO_MANY_FILES: Final = os.strerror(errno.EMFILE)  # how others say it, the engine too
+TOO_MANY_FILES: Final = os.strerror(errno.EMFILE)  # the message of other libraries, such as the engine
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE})
 
 
@@ -407,7 +407,7 @@ def lacks_descriptors(error: BaseException | None) -> bool:
 
 
 def has_descriptors() -> bool:
-    """Whether this process can open another file, for failures that do not say why."""
+    """Whether this process can open another file; explains failures that do not give a reason."""
     try:
         os.close(os.open(os.devnull, os.O_RDONLY))
     except OSError as error:

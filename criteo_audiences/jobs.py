@@ -1,4 +1,4 @@
-"""Uploads as jobs of a queue: a description that travels, and what runs it in any worker."""
+"""Uploads as jobs of a queue: a serializable description, and functions that run it in any worker."""
 
 import asyncio
 import hashlib
@@ -50,7 +50,7 @@ def _sources(value: object) -> tuple[str, ...]:
 
 
 def _scheme(source: str) -> str | None:
-    """Returns what a URI begins with, `None` for a path."""
+    """Returns the scheme of a URI, `None` for a path."""
     found = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", source)
     return None if found is None else found[1].lower()
 
@@ -62,7 +62,7 @@ def _check_uri(uri: str, scheme: str, *, alone: bool) -> None:
     parts = urlsplit(uri)
     if scheme == "file" and (parts.netloc not in {"", "localhost"} or parts.query or parts.fragment):
         raise ConfigurationError("A file:// URI names a file of the worker: file:///exports/crm.parquet.")
-    # Of abfs, what stands before the @ is the container.
+    # In abfs URIs, the part before the @ is the container.
     has_login = parts.password is not None if scheme in {"abfs", "abfss"} else "@" in parts.netloc
     if scheme != "file" and (has_login or parse_qs(parts.query, keep_blank_values=True).keys() - _OF_URIS):
         raise ConfigurationError(
@@ -96,7 +96,7 @@ def _refuse_a_login(name: object) -> None:
 
 
 def _options(value: object) -> dict[str, Any]:
-    """Returns a copy of the options, once it is certain that they can travel."""
+    """Returns a copy of the options; refuses options that JSON cannot represent or a job must not contain."""
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"options of a job must be a mapping, not {type(value).__name__}.")
     known = UploadOptions.__annotations__.keys() - _OWN_FIELDS
@@ -120,23 +120,23 @@ def _options(value: object) -> dict[str, Any]:
 
 @frozen(kw_only=True, hash=False)
 class UploadJob:
-    """What a worker of a queue has to upload: places and names, never identifiers or secrets. JSON- and pickle-safe.
+    """An upload for a worker of a queue: places and names, never identifiers or secrets. JSON- and pickle-safe.
 
     Attributes:
         service: `marketing-solutions`, `retail-media` or `commerce-grid`.
         segment_id: the contact list.
         source: a file, a pattern or a list of them, which every worker can read; or a URI: `file://`, or one object of
             `s3://`, `gs://`, `abfs://` or `hdfs://`, which needs pyarrow and the workers' own login there.
-        row_groups: of one Parquet file, the first and the last row group to read, so that several jobs share it; needs
-            pyarrow.
+        row_groups: the first and the last row group to read of one Parquet file, so that several jobs can share it;
+            needs pyarrow.
         operation: `add` or `remove`.
-        options: further keywords of `upload_contact_list` that JSON can hold, such as `{"hash": "sha256"}`; `suppress`
-            is the path of a file.
-        owner_id: the advertiser, account or data provider, to check first that the list is its own.
-        profile: the profile whose login the workers use; `None`: their environment's.
+        options: further keywords of `upload_contact_list` with JSON values, such as `{"hash": "sha256"}`; `suppress` is
+            the path of a file.
+        owner_id: the advertiser, account or data provider, to check first that it owns the list.
+        profile: the profile with the login for the workers; `None` for the login in their environment.
 
     Raises:
-        ConfigurationError: naming what is wrong, before any call.
+        ConfigurationError: naming the wrong argument, before any call.
     """
 
     service: str = field()
@@ -169,7 +169,7 @@ class UploadJob:
     def to_dict(self) -> dict[str, Any]:
         """Returns the job as JSON values, for the message of a queue."""
         named = {each.name: getattr(self, each.name) for each in fields(type(self))}
-        groups = named.pop("row_groups")  # which is left out where there are none, as by releases that knew of none
+        groups = named.pop("row_groups")  # left out if there are none, so that older releases can read the job
         named |= {"source": list(self.source), "options": _options(self.options)}
         return {"version": _VERSION, **named, **({} if groups is None else {"row_groups": list(groups)})}
 
@@ -178,7 +178,7 @@ class UploadJob:
         """Reads what `to_dict` returned, in this release or an older one.
 
         Raises:
-            ConfigurationError: when it is no job, or one of a newer release.
+            ConfigurationError: when it is not a job, or a job of a newer release.
         """
         version = document.get("version") if isinstance(document, Mapping) else None
         if type(version) is not int:
@@ -202,18 +202,18 @@ class UploadJob:
 async def run_upload_job(job: UploadJob, *, on_progress: Callable[[Progress], object] | None = None) -> UploadReport:
     """Runs a job with the login and the quota of the environment, and returns the upload's report.
 
-    Jobs that run at the same time in one event loop share a client. With `CRITEO_QUOTA_URL` one operation at a time
-    works on a contact list, whatever worker runs it. When it is cancelled, batches in flight get `drain_timeout`
-    (default: 10 s), then it raises. It installs no signal handlers.
+    Jobs that run at the same time in one event loop share a client. With `CRITEO_QUOTA_URL`, one operation at a time
+    works on a contact list, whatever worker runs it. If the job is cancelled, batches in flight get `drain_timeout`
+    (default: 10 s) to finish, then this raises. It installs no signal handlers.
 
     Args:
         job: what to upload.
-        on_progress: plain function that is called with a `Progress` after every batch, such as a heartbeat.
+        on_progress: a plain function, called with a `Progress` after every batch, for a heartbeat, for example.
 
     Raises:
         ConfigurationError: when a setting is missing or wrong; nothing was sent.
-        ConnectError: when Redis cannot be asked for the list, or was gone too long while the upload ran.
-        CriteoError: as `upload_contact_list`.
+        ConnectError: when Redis cannot be reached for the lease on the list, or was lost too long during the upload.
+        CriteoError: as in `upload_contact_list`.
     """
     async with _shared_client(job.profile) as criteo:
         upload, lease = partial(_upload, job, criteo, on_progress), _lease(job, criteo.host)
@@ -245,7 +245,7 @@ def _table(job: UploadJob) -> "Table":
 
     Raises:
         ConfigurationError: when pyarrow is missing, or there is no such object or row group.
-        ConnectError: when what holds the object does not hand it out.
+        ConnectError: when the store of the object does not let it be opened.
     """
     from criteo_audiences.tables import Table  # noqa: PLC0415 - needs an extra
 
@@ -265,7 +265,7 @@ def _table(job: UploadJob) -> "Table":
 
 
 def _opened(source: str, *, as_parquet: bool = False) -> Any:
-    """Opens a file or an object by pyarrow: for its bytes, or as a Parquet file, of which only the end is read here."""
+    """Opens a file or an object with pyarrow: as bytes, or as a Parquet file, of which only the footer is read here."""
     try:
         fs, parquet = import_module("pyarrow.fs"), import_module("pyarrow.parquet")
     except ImportError:
@@ -286,11 +286,11 @@ def _opened(source: str, *, as_parquet: bool = False) -> Any:
         failure = ConnectError(f"{where} could not be opened ({kind}); check the worker's login there.", passing=False)
     except ValueError:
         failure = ConfigurationError(f"{where} cannot be read; row_groups goes with Parquet files only.")
-    raise failure  # out of reach of pyarrow's exception, whose text may hold values
+    raise failure  # outside the `except` blocks: the text of pyarrow's exception may contain values
 
 
 def _lease(job: UploadJob, host: str) -> "ListLease | None":
-    """Returns a lease that keeps other workers from the list; it needs the Redis server that they share."""
+    """Returns a lease that keeps other workers from the list; `None` if the workers share no Redis server."""
     shared = read_shared_quota(os.environ)
     if shared is None:
         return None
@@ -318,7 +318,7 @@ _CLIENTS: Final["WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str | None, _
 
 @asynccontextmanager
 async def _shared_client(profile: str | None) -> AsyncIterator[CriteoClient]:
-    """Gives the jobs that run in an event loop one client, which is closed when the last of them has ended."""
+    """Gives all jobs that run in an event loop one client, and closes it when the last of them has ended."""
     clients = _CLIENTS.setdefault(asyncio.get_running_loop(), {})
     shared = clients.get(profile)
     if shared is None or shared.process != os.getpid():
@@ -335,9 +335,9 @@ async def _shared_client(profile: str | None) -> AsyncIterator[CriteoClient]:
 
 
 def run_upload_job_blocking(job: UploadJob, *, on_progress: Callable[[Progress], object] | None = None) -> UploadReport:
-    """Runs a job like `run_upload_job`, for code without an event loop of its own: Celery, Airflow, scripts, notebooks.
+    """Runs a job like `run_upload_job`, for code without its own event loop: Celery, Airflow, scripts, notebooks.
 
-    It runs in a thread with an event loop of its own. An exception that reaches the caller meanwhile, such as
+    The job runs in a separate thread with its own event loop. An exception in the calling thread meanwhile, such as
     `KeyboardInterrupt` or a queue's time limit, cancels the job and is raised once batches in flight have ended.
 
     Args:

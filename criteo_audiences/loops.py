@@ -1,4 +1,4 @@
-"""Event loops, tasks and time: work that outlasts a cancellation, work of a block, and a clock that tests move."""
+"""Event loops, tasks and time: work that outlasts a cancellation, tasks bound to a block, and a clock for tests."""
 
 import asyncio
 import concurrent.futures
@@ -25,7 +25,7 @@ class Timer(Protocol):
 
 
 class Clock(Protocol):
-    """A source of time; tests give one that they move themselves."""
+    """A source of time; tests pass one that they move themselves."""
 
     def now(self) -> float:
         """Monotonic seconds; they include the time that the machine is suspended, where the system counts it."""
@@ -64,11 +64,11 @@ T = TypeVar("T")
 
 
 async def completed(work: Coroutine[Any, Any, T], *, patience: float | None = None) -> T:
-    """Awaits work; if the caller is canceled meanwhile, the work may end before the cancellation takes effect.
+    """Awaits work; if the caller is canceled meanwhile, lets the work end before the cancellation takes effect.
 
     Args:
-        work: what must not be left half done.
-        patience: seconds it gets to end after a cancellation, before it is canceled too; `None` sets no limit.
+        work: the work that must not be left half done.
+        patience: seconds that it gets to end after a cancellation, before it is canceled too; `None` sets no limit.
     """
     task = asyncio.ensure_future(work)
     try:
@@ -92,11 +92,11 @@ async def _outlast(task: "asyncio.Task[T]", seconds: float | None) -> None:
         try:
             await asyncio.wait([task], timeout=None if ends_at is None else max(0.0, ends_at - loop.time()))
         except asyncio.CancelledError:
-            continue  # the caller is on its way out already, and raises in the end
+            continue  # the caller is being canceled already, and raises that later
 
 
 class InFlight:
-    """Work that may go on for a while once it is canceled, and can be ended at once."""
+    """Work in flight that may continue for a while after a cancellation, and that can also be ended at once."""
 
     def __init__(self) -> None:
         self._scopes: set[anyio.CancelScope] = set()
@@ -114,26 +114,26 @@ class InFlight:
             self._scopes.discard(scope)
 
     def cut(self) -> None:
-        """Ends it, and what would follow; to be called in its event loop."""
+        """Ends this work and any that follows; to be called in its event loop."""
         self._is_cut = True
         for scope in self._scopes:
             scope.cancel()
 
 
 IN_FLIGHT: Final = ContextVar("criteo_audiences_in_flight", default=InFlight())  # noqa: B039 - all may share that one
-"""Collects the running work of uploads, so that it can be ended at once; by default nothing ends it."""
+"""Collects the running work of uploads, so that it can be ended at once; nothing ends the default instance."""
 
 
 def at_end_of_loop(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:
-    """Arranges that something is closed when the running event loop ends, before it is too late to wait for it.
+    """Arranges for `close` to be awaited when the running event loop ends, while it can still run tasks.
 
     `asyncio.run`, `anyio.run` and test runners close every unfinished async generator before they close their loop.
 
     Args:
-        close: closes it; harmless when it has been closed.
+        close: closes something; safe to call when that is closed already.
 
     Returns:
-        What must be kept as long as this holds: the loop knows it weakly.
+        An object to keep as long as the arrangement is to last: the loop has only a weak reference to it.
     """
 
     async def closing() -> AsyncGenerator[None, None]:
@@ -144,19 +144,19 @@ def at_end_of_loop(close: Callable[[], Awaitable[None]]) -> AsyncGenerator[None,
 
     generator = closing()
     with contextlib.suppress(StopIteration):
-        generator.__anext__().send(None)  # it runs to its `yield` and waits for nothing on the way
+        generator.__anext__().send(None)  # it runs to its `yield` without waiting
     return generator
 
 
 def run_apart(main: Callable[[], Coroutine[Any, Any, T]], name: str) -> T:
-    """Runs a coroutine in an event loop of its own, in a thread of its own, whatever runs in the caller's.
+    """Runs a coroutine in a new event loop in a separate thread, so that the caller's thread may run a loop as well.
 
-    It has the caller's context variables, and so its trace. An exception that reaches the caller meanwhile, such as
-    `KeyboardInterrupt` or a queue's time limit, cancels the coroutine and is raised once that has ended.
+    It has the caller's context variables, and so its trace. An exception in the calling thread meanwhile, such as
+    `KeyboardInterrupt` or a queue's time limit, cancels the coroutine and is raised once the coroutine has ended.
 
     Args:
-        main: makes the coroutine, in that thread.
-        name: of the thread.
+        main: makes the coroutine, in the new thread.
+        name: the name of the thread.
     """
     started: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]]
     started, ended = concurrent.futures.Future(), concurrent.futures.Future[T]()
@@ -178,7 +178,7 @@ def run_apart(main: Callable[[], Coroutine[Any, Any, T]], name: str) -> T:
     except BaseException:
         if not ended.done():
             loop, task = started.result()
-            with contextlib.suppress(RuntimeError):  # it has ended at this very moment
+            with contextlib.suppress(RuntimeError):  # the loop ended at this very moment
                 loop.call_soon_threadsafe(task.cancel if task is not None else lambda: None)
         raise
     finally:
@@ -196,7 +196,7 @@ _TWO_AT_ONCE: Final = (
 
 
 class HomeLoop:
-    """Remembers the event loop in which its owner is used, and notices another one.
+    """Remembers the event loop in which its owner is used, and notices a change of the loop.
 
     Attributes:
         loop: the event loop, `None` before the first use.
@@ -206,10 +206,10 @@ class HomeLoop:
         self.loop: asyncio.AbstractEventLoop | None = None
 
     def has_moved(self) -> bool:
-        """Returns whether the running event loop is another one than at the last use, and remembers it.
+        """Returns whether the running event loop differs from that of the last use, and remembers it.
 
         Raises:
-            ConfigurationError: when the other one is still running, in another thread.
+            ConfigurationError: when the other event loop is still running, in another thread.
         """
         running, before = asyncio.get_running_loop(), self.loop
         if running is before:
@@ -221,7 +221,7 @@ class HomeLoop:
 
 
 class LoopLock:
-    """A lock that is free in a new event loop: the task that held it in the former one no longer runs."""
+    """A lock that is free again in a new event loop: the task that held it in the former loop no longer runs."""
 
     def __init__(self) -> None:
         self._home = HomeLoop()
@@ -237,20 +237,21 @@ class LoopLock:
 
 
 Work = Callable[[Callable[[], Awaitable[None]], Awaitable[Exception | None]], Coroutine[Any, Any, None]]
-"""Awaits its first argument when the block may be entered, and then its second, which waits until it was left.
+"""Awaits its first argument when the block may be entered, and then its second, which waits until the block is left.
 
-That one returns the exception that left the block, if any, which the work then raises.
+The second returns the exception that left the block, if any, which the work then raises.
 """
 
 
 class OwnTask:
     """A task whose work ends with a block.
 
-    A cancel scope must be left by the task that entered it. A block inside an async generator cannot promise that: when
-    its caller leaves by `break`, another task closes the generator (PEP 789). So the caller's task enters none.
+    A cancel scope must be left by the task that entered it. A block inside an async generator cannot ensure that: if
+    its caller leaves by `break`, another task closes the generator (PEP 789). So the work enters cancel scopes in its
+    own task, and the caller's task enters none.
 
     Args:
-        work: what to do.
+        work: the work to do.
     """
 
     def __init__(self, work: Work) -> None:
@@ -261,37 +262,37 @@ class OwnTask:
         self._task = loop.create_task(work(self._wait_for_entry, self._left), name="criteo-audiences upload")
 
     async def begin(self) -> None:
-        """Returns once the block may be entered; what the work does in it begins a turn of the loop later.
+        """Returns once the block may be entered; the work continues in the next turn of the loop.
 
         Raises:
-            BaseException: what the work raised before.
+            BaseException: the exception of work that failed before.
         """
         await asyncio.wait([self._task, self._may_enter], return_when=asyncio.FIRST_COMPLETED)
         if self._task.done():
             self._task.result()
-        if not self._entered.done():  # it is when the work was cancelled meanwhile
+        if not self._entered.done():  # done: the work was cancelled meanwhile
             self._entered.set_result(None)
 
     async def ended(self) -> None:
         """Returns when the work has ended.
 
         Raises:
-            BaseException: what it raised.
+            BaseException: the exception of the work.
         """
         await asyncio.wait([self._task])
         self._task.result()
 
     async def end(self, error: BaseException | None) -> None:
-        """Ends the work, whoever cancels the caller meanwhile, and hands each cancellation on to it.
+        """Waits until the work has ended, even if the caller is canceled; passes each cancellation on to the work.
 
         Args:
-            error: what left the block, `None` when nothing was raised.
+            error: the exception that left the block, `None` if there was none.
 
         Raises:
-            BaseException: what the work raised, unless that is the same; a cancellation that came meanwhile.
+            BaseException: the exception of the work, unless it is `error`; or a cancellation that came meanwhile.
         """
         if error is None or isinstance(error, Exception):
-            if not self._left.done():  # work that has failed has given up waiting for it
+            if not self._left.done():  # done: work that failed no longer waits for it
                 self._left.set_result(error)
         else:
             self._task.cancel()
@@ -319,10 +320,10 @@ class OwnTask:
 
 @asynccontextmanager
 async def own_task(work: Work) -> AsyncIterator[OwnTask]:
-    """Does work in a task of its own: the block is entered once it has begun, and left once it has ended.
+    """Does work in a separate task: the block is entered once the work allows it, and left once the work has ended.
 
     Raises:
-        BaseException: what the work raises; of the block's own exceptions, the work decides.
+        BaseException: the exception of the work, or else that of the block.
     """
     task = OwnTask(work)
     try:
@@ -337,9 +338,9 @@ async def own_task(work: Work) -> AsyncIterator[OwnTask]:
 
 @contextmanager
 def first_error() -> Iterator[None]:
-    """Raises the first error of a task group instead of its exception group: the other errors follow from it.
+    """Raises the first error of a task group instead of its exception group, since the other errors follow from it.
 
-    One group is taken off and no more, so that a group that the caller's own code raised comes out whole.
+    Only the outer group is unwrapped, so that a group raised by the caller's own code stays whole.
     """
     try:
         yield
@@ -349,4 +350,4 @@ def first_error() -> Iterator[None]:
         try:
             raise error
         finally:
-            error.__context__ = context  # the caller's own, where `raise` has put the group
+            error.__context__ = context  # restores the original context, which `raise` replaced by the group

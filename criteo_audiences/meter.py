@@ -1,4 +1,4 @@
-"""Observes calls: counts them for an upload, reports to a callback and to the log; no body, token or identifier."""
+"""Observes calls: counts them for an upload, reports to a callback and the log; never a body, token or identifier."""
 
 import logging
 import time
@@ -15,50 +15,50 @@ _STEADY: Final = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def steady() -> float:
-    """Returns monotonic seconds. They count the time that the machine is suspended where the system does."""
+    """Returns monotonic seconds, which include the time of a suspended machine if the system counts that."""
     return time.monotonic() if _STEADY is None else time.clock_gettime(_STEADY)
 
 
 class CallEnd(Enum):
-    """What the end of a request says of the server's load."""
+    """What a finished request reveals about the server's load."""
 
     ANSWERED = auto()
     FAILED = auto()
-    """For a passing reason: it may be too much for the server."""
+    """For a transient reason: the server may be overloaded."""
     SILENT = auto()
-    """Nothing: it was given up, or refused for the quota (429)."""
+    """Nothing: the request was given up, or refused because of the quota (429)."""
 
 
 class CallWatch(Protocol):
     """Follows the requests of a piece of work."""
 
     def began(self, meter: "CallMeter") -> None:
-        """The session calls it right before it sends a request."""
+        """Called by the session right before it sends a request."""
 
     def ended(self, meter: "CallMeter", end: CallEnd) -> None:
-        """The session calls it when the answer has come, or none will."""
+        """Called by the session when the answer has arrived, or none will arrive."""
 
     def settled(self, meter: "CallMeter") -> None:
-        """The session calls it after the last request of a call."""
+        """Called by the session after the last request of a call."""
 
 
-_A_LOOK: Final = 1.0  # seconds from one look at the bytes to the next that is remembered
+_A_LOOK: Final = 1.0  # seconds between two samples of the bytes written
 _LOOKS: Final = 30
-_WAITS: Final = 0.25  # the part of the bytes under way that is left to write when the line is what is waited for
-_LATE: Final = 0.25  # how much longer something takes that is late, as a share of the seconds since the last byte
+_WAITS: Final = 0.25  # share of the bytes under way that must be unwritten for the line to count as the bottleneck
+_LATE: Final = 0.25  # predicted further delay when the next bytes are late, as a share of the seconds since the last
 
 
 @define(eq=False)
 class Line:
-    """How fast bodies leave this machine, once they have to wait for the line to the server.
+    """Measures how fast bodies leave this machine, once they have to wait for the line to the server.
 
-    The system takes some bytes of each body at once and delivers them later. They are what was written by the time of
-    the first look beyond the pace since then, and still have to leave when all is written.
+    The system buffers some bytes of each body at once and delivers them later. The estimate of these bytes is what was
+    written before the first sample in excess of the pace since then; they still have to leave when all is written.
 
     Attributes:
-        now: the time, in seconds.
+        now: returns the time, in seconds.
         written: bytes handed to the system.
-        unwritten: bytes of the bodies under way that were not.
+        unwritten: bytes of the bodies under way that were not yet handed to the system.
     """
 
     now: Callable[[], float]
@@ -75,11 +75,11 @@ class Line:
     _moved_at: float = 0.0
 
     def begin(self, size: int) -> None:
-        """Notes a body of so many bytes that is about to be written."""
+        """Records that a body of this many bytes is about to be written."""
         if not self._bodies:
             self._began, self._most = (self.now(), self.written), 0
         self._bodies += 1
-        if self._bodies > self._most:  # the system takes some bytes of one more
+        if self._bodies > self._most:  # the system now buffers bytes of one more body
             self._most = self._bodies
             self._looks.clear()
         self._begun, self._size = self._begun + 1, self._size + size
@@ -87,21 +87,21 @@ class Line:
         self.unwritten += size
 
     def write(self, size: int) -> None:
-        """Notes that so many bytes were written."""
+        """Records that this many bytes were written."""
         self.written += size
         self.unwritten -= size
 
     def end(self, size: int, unwritten: int) -> None:
-        """Notes that a body of so many bytes is not under way any more, and how many were left to write."""
+        """Records that a body of this many bytes is no longer under way, and how many bytes were left to write."""
         self._bodies -= 1
         self._under_way -= size
         self.unwritten -= unwritten
 
     def seconds(self, bodies: float) -> float | None:
-        """Returns the seconds until those under way and some more have left; `None` when the line is not waited for.
+        """Returns the seconds until the bodies under way and some more have left; `None` if the line is no bottleneck.
 
         Args:
-            bodies: that are still to come.
+            bodies: how many bodies are still to come.
         """
         now = self.now()
         if self.unwritten and (self._looks or self.unwritten >= _WAITS * self._under_way):
@@ -122,17 +122,17 @@ class Line:
 
 @define(eq=False)
 class CallMeter:
-    """A counter that an upload hands down to its calls.
+    """A counter that an upload passes to its calls.
 
     Attributes:
-        parent: a meter that counts the same again, for the whole of which this is a part.
+        parent: the meter of the whole of which this is a part; it counts the same events again.
         calls: requests made, retries included.
         window: how many calls the quota allows, in how many seconds; `None` when that is not known.
-        now: the time, in seconds: the same clock for all that is compared with the waits.
+        now: returns the time, in seconds, by the same clock as all times that are compared with the waits.
         watch: follows the requests.
-        line: how fast bodies leave, of the whole.
-        is_under_way: whether one has been sent and has not ended.
-        may_be_applied: whether one may have been applied: it is under way, or its answer does not say that it was not.
+        line: measures how fast the bodies of the whole leave.
+        is_under_way: whether a request has been sent and has not ended.
+        may_be_applied: whether a request may have been applied: it is under way, or its answer does not exclude it.
     """
 
     parent: "CallMeter | None" = None
@@ -153,7 +153,7 @@ class CallMeter:
         return Line(self.now) if self.parent is None else self.parent.line
 
     def count_call(self, size: int = 0) -> None:
-        """Counts a request that is about to be made, with a body of so many bytes."""
+        """Counts a request that is about to be made, with a body of `size` bytes."""
         self.calls += 1
         self.may_be_applied = True
         self._end_body()
@@ -178,14 +178,14 @@ class CallMeter:
             self._body = None
 
     def count_end(self, end: CallEnd) -> None:
-        """Counts that a request has ended; does nothing when none is under way."""
+        """Counts the end of a request; does nothing when none is under way."""
         self._end_body()
         if self.watch is not None and self.is_under_way:
             self.is_under_way = False
             self.watch.ended(self, end)
 
     def settle(self) -> None:
-        """Notes that no more requests will be made."""
+        """Records that no more requests will be made."""
         self.count_end(CallEnd.SILENT)
         if self.watch is not None:
             self.watch.settled(self)
@@ -198,7 +198,7 @@ class CallMeter:
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
-        """Counts the time inside as waiting for the quota; calls that wait at the same time count once."""
+        """Counts the time inside the block as a wait for the quota; calls that wait at the same time count once."""
         if self.parent is not None:
             with self.parent.waiting():
                 yield
@@ -250,21 +250,21 @@ class Event:
 
     Attributes:
         name: what happened.
-        host: of the API.
+        host: the host of the API.
         method: of a call: the HTTP method.
         path: of a call: the path template, such as `/marketing-solutions/audience-segments/create`.
         attempt: 1 for the first request of the call.
         size: of `request.started`: the bytes of the body.
         status: the HTTP status, once there is one.
         seconds: how long the step took (`quota.waited`: the wait; `request.retried`: the delay before the repeat).
-        trace_id: Criteo's correlation id, where an answer had one.
+        trace_id: Criteo's correlation id, if an answer had one.
         error: the class of the error that ended the attempt.
         upload_id: of an upload and its batches: the upload.
         segment_id: of an upload and its batches: the contact list.
         batch: of an upload's batch: its number, from 1.
         counts: of `upload.ended`: identifiers by outcome, in the words of the report.
-        headers: of `request.started`: what the function puts here goes out with the request, if it is the context of a
-            trace (`traceparent`, `tracestate`, `baggage`) as printable ASCII; anything else is left out.
+        headers: of `request.started`: the callback may add the headers of a trace context here (`traceparent`,
+            `tracestate`, `baggage`), in printable ASCII; the request carries them. Any others are left out.
     """
 
     name: EventName
@@ -300,7 +300,7 @@ _SHOWN: Final = (
     "segment_id",
     "batch",
 )
-"""What the log has of an event."""
+"""The fields of an event that the log shows."""
 
 
 def _short(value: object) -> str:
@@ -315,7 +315,7 @@ _LEVELS: Final = {
     "request.canceled": logging.DEBUG,
     "quota.waited": logging.INFO,
     "upload.started": logging.DEBUG,
-    "upload.ended": logging.DEBUG,  # the line of the upload is another, with its counts
+    "upload.ended": logging.DEBUG,  # an upload logs its counts in a line of its own
 }
 _SESSION_LOG: Final = logging.getLogger("criteo_audiences.session")
 _QUOTA_LOG: Final = logging.getLogger("criteo_audiences.quota")
@@ -326,7 +326,7 @@ OnEvent = Callable[[Event], object]
 
 
 def emit(event: Event, on_event: OnEvent | None) -> None:
-    """Logs an event and hands it to the callback, whose own errors are logged and end no call."""
+    """Logs an event and passes it to the callback; the callback's errors are logged and end no call."""
     log = _QUOTA_LOG if event.name == "quota.waited" else _SESSION_LOG
     level = _LEVELS[event.name]
     if log.isEnabledFor(level):

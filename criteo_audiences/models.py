@@ -1,4 +1,4 @@
-"""Frozen data that every service shares: words, problems, rate limits, contact-list results."""
+"""Immutable data that all services share: words, problems, rate limits, contact-list results."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -8,9 +8,9 @@ from typing import Final, Self
 
 from attrs import field, frozen
 
-# What a server puts into these may be shown only in their own shape; seven digits, however separated, and long
-# hexadecimal text are kept out, because a phone number or a digest would have that shape. Ids of 16 digits and more
-# are longer than any phone number.
+# The server's text in these fields may be shown only if it has the field's usual shape. Seven digits, however
+# separated, and long hexadecimal text are excluded, because they may be a phone number or a digest. Ids of 16 digits
+# and more are longer than any phone number.
 _KEBAB = re.compile(r"(?!(?:[^0-9]*[0-9]){7})(?!.*[0-9a-fA-F]{32})[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 _INSTANCE = re.compile(
     r"(?!.*[0-9a-fA-F]{32})(?!.*/(?![0-9]{16,20}(?:/|$))(?:[^/0-9]*[0-9]){7})"
@@ -20,8 +20,8 @@ _INSTANCE = re.compile(
 _TRACE = re.compile(
     r"(?=.*[a-fA-F])(?=.{16,48}\Z)[0-9a-fA-F]+(?:-[0-9a-fA-F]+)*|[0-9]{16,20}|(?!(?:[^0-9]*[0-9]){7})[A-Za-z0-9-]{1,48}"
 )
-# A text that was compared with all that its call had sent may be of any shape that no line is broken by; none has an at
-# sign but that of an item.
+# A text that was compared with everything its call sent may have any shape in one line, without an at sign except that
+# of an item.
 _COMPARED = re.compile(r"(?:@data/\d{1,9})?[A-Za-z0-9 ._:/{}()\[\]<>,;#!?'|&*+=~-]{1,128}|@data/\d{1,9}")
 _ITEM = re.compile(r"@data/(\d{1,9})(?![0-9])")
 
@@ -34,33 +34,33 @@ OWNER_FIELDS: Final = {
 }
 """The services, each with the field of a segment that names its owner."""
 HIDDEN: Final = "…"
-"""Stands for a text of an answer that holds what the call had sent."""
+"""Replaces a text of an answer that contains data of its call."""
 
 
 class Compared(str):
-    """Text of an answer in which nothing was found of what its call had sent."""
+    """A text of an answer that was compared with its call and contains none of the call's data."""
 
     __slots__ = ()
 
 
 class Prose(Compared):
-    """The same of a call that carries no identifiers, so that any sentence of the answer may be shown."""
+    """A compared text in the answer to a call without identifiers, so that any sentence may be shown."""
 
     __slots__ = ()
 
 
 def _is_prose(text: str | None) -> bool:
-    """Whether a text is a sentence that may be shown: in one line, and without any at sign but that of an item."""
+    """Whether a text is a sentence that may be shown: in one line, without an at sign except that of an item."""
     return isinstance(text, Prose) and text.isprintable() and "@" not in _ITEM.sub("", text)
 
 
 def _may_show(text: str, pattern: re.Pattern[str]) -> bool:
-    """Whether a text of an answer may stand in a message or a log: by its shape, unless it was compared."""
+    """Whether a text of an answer may appear in a message or a log; only the shape decides if it was not compared."""
     return _is_prose(text) or bool((_COMPARED if isinstance(text, Compared) else pattern).fullmatch(text))
 
 
 class Unset(Enum):
-    """The type of `UNSET`, which says "not given" where `None` means "set to null" or "send plain"."""
+    """The type of `UNSET`, which means "not given" where `None` means "set to null" or "send plain"."""
 
     UNSET = "UNSET"
 
@@ -72,7 +72,7 @@ class Unset(Enum):
 
 
 UNSET: Final = Unset.UNSET
-"""The default of an argument that can be `None` as well: it was not given, so the field is left as it is."""
+"""The default of an argument for which `None` is a value: the argument was not given, so the field stays as it is."""
 
 
 def _fold(word: str) -> str:
@@ -80,11 +80,11 @@ def _fold(word: str) -> str:
 
 
 class Word(StrEnum):
-    """A word of Criteo's vocabulary, tolerant of spelling and of words that do not exist yet.
+    """A word of Criteo's vocabulary, which tolerates other spellings and words that do not exist yet.
 
     Criteo's documents spell the same word in several ways (`email`, `Email`; `InMarket`, `In-market`), so case and
-    punctuation are ignored. A word this release does not know becomes a member named `UNKNOWN` which keeps its text
-    as `value`, has `is_known` false and equals nothing but itself, so that one new word never loses a whole response.
+    punctuation are ignored. A word that this release does not know becomes a member named `UNKNOWN`, which keeps its
+    text as `value`, has `is_known` false and equals only itself, so that a new word never makes an answer unreadable.
     """
 
     @classmethod
@@ -103,7 +103,7 @@ class Word(StrEnum):
 
     @classmethod
     def synonyms(cls) -> Mapping[str, str]:
-        """Returns other words that Criteo's documents have for members, and the words that these stand for."""
+        """Returns other words that Criteo's documents use for members, each with the member's own word."""
         return {}
 
     @property
@@ -128,7 +128,7 @@ class Word(StrEnum):
 class IdentifierType(Word):
     """The kinds of identifier Criteo's three services take; each service maps them to its own wire word.
 
-    `UNKNOWN` only stands in answers, where Criteo does not say.
+    `UNKNOWN` occurs only in answers, if Criteo does not say the kind.
     """
 
     UNKNOWN = "unknown"
@@ -183,7 +183,7 @@ class ProblemType(Word):
 
 
 def _show(pattern: re.Pattern[str]) -> Callable[[str | None], str]:
-    """Returns a `repr` that hides text out of shape: a server may echo an identifier in any field."""
+    """Returns a `repr` that hides text of an unusual shape, because a server may echo an identifier in any field."""
 
     def show(text: str | None) -> str:
         return "'…'" if text is not None and not _may_show(text, pattern) else repr(text)
@@ -195,17 +195,17 @@ def _show(pattern: re.Pattern[str]) -> Callable[[str | None], str]:
 class Problem:
     """One entry of an answer's `errors` or `warnings`.
 
-    `title` and `detail` are free text that may echo an identifier. In the answer to a call on a contact list they are
-    attributes only; calls on segments and audiences carry no identifiers, so that there they are shown in messages.
+    `title` and `detail` are free text that may echo an identifier. In answers to calls on contact lists they are
+    attributes only. Calls on segments and audiences carry no identifiers, so messages about them show these texts.
 
     Attributes:
         type: Criteo's class of the problem.
         code: kebab-case code such as `name-must-be-unique`.
-        instance: what it is about: `@data/N` for the item N of a bulk call, otherwise a path.
+        instance: what the problem concerns: `@data/N` for item N of a bulk call, otherwise a path.
         title: short text for people.
         detail: longer text for people.
-        source: what in the request caused it, by Criteo's names.
-        stack_trace: the server's own, its lines in one text; only its beginning where it is long.
+        source: what in the request caused the problem, by Criteo's names.
+        stack_trace: the server's stack trace, its lines in one text; only the beginning if it is long.
         trace_id: Criteo's correlation id, worth quoting to its support.
     """
 
@@ -220,7 +220,7 @@ class Problem:
 
     @property
     def is_failure(self) -> bool:
-        """Whether it is more than the notice that something will end one day."""
+        """Whether it is more than a notice of deprecation."""
         return self.type is not ProblemType.DEPRECATION
 
     @property
@@ -231,7 +231,7 @@ class Problem:
 
     @property
     def printable_code(self) -> str:
-        """Its code, or words that say that there is none that may be shown."""
+        """Its code, or a substitute if it has none that may be shown."""
         return str(self.code) if self.code and _may_show(self.code, _KEBAB) else "no readable code"
 
     def __str__(self) -> str:
@@ -243,7 +243,7 @@ class Problem:
 
 
 def printable_trace_id(trace_id: str | None) -> str | None:
-    """Returns the trace id when it may stand in a message or a log: it was compared, or has a trace id's shape."""
+    """Returns the trace id if a message or a log may show it: it was compared, or has the shape of a trace id."""
     return str(trace_id) if trace_id and _may_show(trace_id, _TRACE) else None
 
 
@@ -254,8 +254,8 @@ class RateLimit:
     Attributes:
         limit: calls this caller may make in a window.
         remaining: calls left at the moment of the answer.
-        reset_at: when a new call can be made (the header holds epoch seconds, not a number of seconds to wait).
-        reset_in: the same as seconds from the answer, counted on the server's own clock where it sent its `Date`.
+        reset_at: when a new call can be made (the header has epoch seconds, not a number of seconds to wait).
+        reset_in: the same, as seconds from the answer, by the server's own clock if the answer has a `Date`.
     """
 
     limit: int | None = None
@@ -265,27 +265,27 @@ class RateLimit:
 
 
 def wire_name(name: str) -> Mapping[str, str]:
-    """Returns the field metadata for an attribute whose name on the wire is not just its camel case."""
+    """Returns the field metadata for an attribute with a name on the wire that is not its own name in camel case."""
     return {"wire": name}
 
 
 def int64() -> Mapping[str, int]:
-    """Returns the field metadata for a number that may need 64 bits; others have 32."""
+    """Returns the field metadata for a number that may need 64 bits; the default is 32."""
     return {"most": 2**63 - 1}
 
 
 def nullable() -> Mapping[str, bool]:
-    """Returns the field metadata for what an update may set to null: it is wrapped as `{"value": …}` on the wire."""
+    """Returns the metadata for a field that an update may set to null; on the wire it is wrapped as `{"value": …}`."""
     return {"nullable": True}
 
 
 def of_envelope() -> Mapping[str, bool]:
-    """Returns the field metadata for what stands next to an answer's entity, such as its warnings."""
+    """Returns the field metadata for data outside an answer's entity, such as its warnings."""
     return {"envelope": True}
 
 
 def _show_count(count: int | None) -> str:
-    """Hides a number that no call can count up to, since it may be a phone number."""
+    """Hides a number that is larger than any call's count, since it may be a phone number."""
     return repr(count) if count is None or 0 <= count <= _MOST_COUNTED else HIDDEN
 
 
@@ -296,11 +296,11 @@ class ContactListOperation:
     Attributes:
         contact_list_id: id of the list, as text.
         operation: what was done.
-        request_date: when Criteo recorded it, aware, UTC.
-        identifier_type: the kind of identifier it read.
+        request_date: when Criteo recorded the amendment; aware, UTC.
+        identifier_type: the kind of identifier that Criteo read.
         valid: identifiers accepted (`nbValidIdentifiers`).
         invalid: identifiers refused (`nbInvalidIdentifiers`).
-        sample_invalid: a few of the refused ones, in clear text: an attribute, never in a `repr`.
+        sample_invalid: a few of the refused identifiers, unhidden: an attribute, never in a `repr`.
         warnings: what Criteo warned of in the same answer.
     """
 
@@ -318,7 +318,7 @@ class ContactListOperation:
 
 @frozen(kw_only=True)
 class ContactListStatistics:
-    """How many identifiers a contact list holds and how many of them Criteo matched.
+    """How many identifiers a contact list contains, and how many of them Criteo matched.
 
     Attributes:
         number_of_identifiers: identifiers in the list.
@@ -341,8 +341,8 @@ class Application:
         application_id: its id.
         name: its name.
         description: free text.
-        criteo_service: the service it was made for.
-        organization_id: whose it is.
+        criteo_service: the service that it was made for.
+        organization_id: the organization that owns it.
         warnings: what Criteo warned of in the same answer.
     """
 

@@ -1,4 +1,4 @@
-"""The progress of an upload as a line to watch: for scripts, notebooks and the command line alike.
+"""Shows the progress of an upload as a line, in scripts, notebooks and on the command line.
 
 from criteo_audiences.progress import bar
 
@@ -44,14 +44,14 @@ class Bar(Protocol):
 def bar(stream: TextIO | None = None) -> Iterator[Bar]:
     """Shows the progress of uploads while the block lasts.
 
-    A terminal and a notebook get a bar with the phase, percent, a clock and the time left, which goes away in the end.
+    A terminal and a notebook get a bar with the phase, percent, a clock and the time left, which disappears at the end.
     Anything else, such as the log of a job, gets a line every ten seconds.
 
     Args:
-        stream: where it is shown; standard error when left out.
+        stream: the stream for the bar; the default is standard error.
 
     Yields:
-        What an upload takes as `on_progress`.
+        A function for the `on_progress` of an upload.
     """
     stream = stream or sys.stderr
     if handle := _notebook():
@@ -122,7 +122,7 @@ class _Painter:
         self._paint()
 
     def end(self) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         self._ended.set()
         self._thread.join()
         self._write(_CLEAR)
@@ -148,7 +148,7 @@ class _Painter:
         return WIDTH
 
     def _write(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):  # a terminal that is gone stops no upload
+        with contextlib.suppress(OSError, ValueError):  # a closed terminal must not stop the upload
             self._stream.write(text)
             self._stream.flush()
 
@@ -156,12 +156,12 @@ class _Painter:
 def bar_line(
     progress: Progress | None, columns: int, *, elapsed: float | None = None, since: float = 0.0, plain: bool = False
 ) -> str:
-    """Returns the line of a bar: phase, percent, bar, clock, time left, and what else has room.
+    """Returns the line of a bar: phase, percent, bar, clock, time left, and more if there is room.
 
     Args:
-        progress: of the upload; `None` before its first.
-        columns: that the line may take.
-        elapsed: seconds to show; left out, the upload's own.
+        progress: the upload's progress; `None` before its first report.
+        columns: the maximum length of the line.
+        elapsed: seconds to show; the default is the upload's own.
         since: seconds since the upload reported the progress.
         plain: whether the bar is drawn in ASCII.
     """
@@ -190,7 +190,7 @@ def _extras(progress: Progress) -> Iterator[str]:
 
 
 def _left(progress: Progress | None, since: float, *, plain: bool) -> str:
-    """Says how long an upload still takes: an estimate or a lower bound, or that its end is unknown."""
+    """Returns how long an upload still takes, in words: an estimate, a lower bound, or that the end is unknown."""
     if progress is not None and progress.remaining is not None:
         return f"{_span(max(0.0, progress.remaining - since))} left"
     least = 0.0 if progress is None else progress.at_least
@@ -206,7 +206,7 @@ def _drawn(share: float | None, *, plain: bool) -> str:
 
 
 def log_line(progress: Progress) -> str:
-    """Returns the line of a log: the same, with all figures."""
+    """Returns a line for a log, with all figures."""
     rate = progress.sent / progress.elapsed if progress.elapsed else 0.0
     share = "" if progress.share is None else f" {math.floor(100 * progress.share)} %"
     waited = f", waited {progress.waited:.0f} s for the quota" if progress.waited >= 1 else ""
@@ -230,7 +230,7 @@ def _clock(seconds: float) -> str:
 
 
 def _span(seconds: float) -> str:
-    """Puts an estimated time into words, rounded to what an estimate can know."""
+    """Puts an estimated time into words, rounded to the precision of an estimate."""
     if seconds < _MINUTE:
         return f"{math.ceil(seconds)} s"
     minutes = math.ceil(seconds / _MINUTE)
@@ -238,7 +238,7 @@ def _span(seconds: float) -> str:
 
 
 def _notebook() -> Any:
-    """Returns what shows a line in a notebook's cell and changes it; `None` anywhere else."""
+    """Returns a handle for a line in a notebook's cell that can be updated; `None` outside a notebook."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     if type(shell).__name__ != "ZMQInteractiveShell":
         return None

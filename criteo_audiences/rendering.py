@@ -1,4 +1,4 @@
-"""What people see: figures in columns, tables for a notebook, and the name that a misspelled one probably means."""
+"""Renders results for people: figures in columns, tables for notebooks, and suggestions for misspelled names."""
 
 import difflib
 import html
@@ -9,7 +9,7 @@ from typing import Any, Final
 from attrs import fields, frozen
 
 WIDTH: Final = 80
-"""Columns of the narrowest terminal that a result is made for."""
+"""Columns of the narrowest terminal for which results are formatted."""
 
 _NARROWEST_REMARK: Final = 20
 
@@ -19,9 +19,9 @@ class Row:
     """One figure of a result.
 
     Attributes:
-        label: what it counts; two spaces before it for each level below the first.
+        label: what it counts; indented by two spaces for each level below the first.
         number: the figure; `None` when it is not known.
-        remark: what to know of it.
+        remark: an explanation of the figure.
     """
 
     label: str
@@ -30,17 +30,17 @@ class Row:
 
     @property
     def figure(self) -> str:
-        """The number as people write it."""
+        """The number with separators of thousands."""
         return "-" if self.number is None else f"{self.number:,}"
 
 
 def printable(text: str) -> str:
-    """Returns a text in which a control character, which could fool a terminal, shows as a replacement."""
+    """Returns a text with control characters, which could manipulate a terminal, replaced."""
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def aligned(rows: Sequence[Row]) -> Iterator[str]:
-    """Yields rows as lines of columns; a remark too long for the terminal goes on below its beginning."""
+    """Yields rows as lines of columns; a remark too long for the terminal is wrapped within its column."""
     labels = max(len(row.label) for row in rows)
     figures = max(len(row.figure) for row in rows)
     indent = labels + figures + 4
@@ -68,7 +68,7 @@ def html_table(rows: Iterable[Row], *, caption: str = "", lines: Iterable[str] =
 
 
 def html_fields(shown: Any) -> str:
-    """Returns an attrs object as an HTML table of its fields that hold something and may be shown."""
+    """Returns an attrs object as an HTML table of the fields that are not `None` and may be shown."""
     attributes = ((field.name, getattr(shown, field.name)) for field in fields(type(shown)) if field.repr)
     cells = "".join(
         f'<tr><th style="text-align:left">{_escaped(name)}</th><td style="text-align:left">{_value(value)}</td></tr>'
@@ -111,13 +111,13 @@ def listed(counts: Mapping[str, int]) -> str:
 
 
 def nearest(word: str, known: Iterable[str], *, spelled: Callable[[str], str] = str, cutoff: float = 0.6) -> str | None:
-    """Returns the name that a misspelled one probably means, `None` when no name is like it.
+    """Returns the name that a misspelled name probably means, `None` when no name is similar.
 
     Args:
         word: the misspelled name.
-        known: the names that there are.
+        known: the names to choose from.
         spelled: turns a name into the spelling in which names are compared.
-        cutoff: how much alike they must be, from 0 to 1.
+        cutoff: how similar they must be, from 0 to 1.
     """
     names = {spelled(name): name for name in known}
     near = difflib.get_close_matches(spelled(word), names, n=1, cutoff=cutoff)

@@ -1,4 +1,4 @@
-"""What bulk calls and searches return, and what the segments and audiences that they make must have."""
+"""Results of bulk calls and searches, and rules for the segments and audiences to create or update."""
 
 from collections.abc import Mapping
 from types import NoneType
@@ -20,8 +20,8 @@ class ItemFailure:
 
     Attributes:
         index: its position in the request, from 0.
-        item: what was asked for at that position: a model, or an id; `None` when the request had no such position.
-        problems: why, in Criteo's words.
+        item: the requested item at that position: a model, or an id; `None` when the request had no such position.
+        problems: the reasons, in Criteo's words.
     """
 
     index: int
@@ -36,17 +36,17 @@ class ItemFailure:
 
 @frozen(kw_only=True)
 class BulkResult(Generic[T]):
-    """What a bulk call did, item by item: a 200 is not a success.
+    """The result of a bulk call, item by item: a 200 is not a success.
 
-    An item failed when an entry of `errors` or of `warnings` names it (`@data/N`) and is no deprecation: Criteo's
-    guides of Retail Media and Commerce Grid put failed items into the warnings. An error that names no item is the
-    whole call's.
+    An item failed if an entry of `errors` or `warnings` names it (`@data/N`) and is not a deprecation: Criteo's guides
+    for Retail Media and Commerce Grid put failed items into the warnings. An error that names no item concerns the
+    whole call.
 
     Attributes:
         items: the items that succeeded, in Criteo's order.
         errors: the answer's problems, as Criteo listed them.
-        warnings: the same for warnings.
-        requested: what was asked for, in the order of the request: models, or ids.
+        warnings: the answer's warnings, as Criteo listed them.
+        requested: the requested items, in the order of the request: models, or ids.
     """
 
     items: tuple[T, ...] = ()
@@ -75,7 +75,7 @@ class BulkResult(Generic[T]):
 
     @property
     def asked(self) -> int:
-        """How many items were asked for."""
+        """How many items were requested."""
         return len(self.requested)
 
     @property
@@ -85,7 +85,7 @@ class BulkResult(Generic[T]):
 
     @property
     def unaccounted(self) -> int:
-        """How many items the answer says nothing about: they may or may not be done."""
+        """How many items the answer does not mention: they may or may not be done."""
         return max(0, self.asked - self.done - len(self.failures))
 
     @property
@@ -94,11 +94,11 @@ class BulkResult(Generic[T]):
         return not (self.failures or self.call_errors or self.unaccounted)
 
     def raise_for_failures(self) -> None:
-        """Raises unless all is done.
+        """Raises an error unless every item is done.
 
         Raises:
-            PartialFailureError: when an item failed, the call failed as a whole, or the answer does not account for an
-                item; with the problems, and `outcome_unknown` where something may have been done.
+            PartialFailureError: when an item failed, the call failed as a whole, or the answer does not mention an
+                item; with the problems, and with `outcome_unknown` if the answer does not mention an item.
         """
         if not self.ok:
             raise self._failure(self._shortfall())
@@ -143,13 +143,13 @@ class Page(Generic[T]):
     """One page of a search.
 
     Attributes:
-        items: what it holds.
-        total_items: how many there are in all, where the server says so.
-        limit: the most a page may hold.
+        items: the items on the page.
+        total_items: how many items match in all, if the server says so.
+        limit: the most items on a page.
         offset: position of the first item.
-        places: how many places of the search it covers, those that Criteo left empty (`null`) included; `None` for as
-            many as there are items.
-        warnings: what Criteo warned of.
+        places: how many positions of the search the page covers, including positions that Criteo left empty (`null`);
+            `None` for as many as there are items.
+        warnings: Criteo's warnings.
     """
 
     items: tuple[T, ...] = ()
@@ -161,7 +161,7 @@ class Page(Generic[T]):
 
 
 def require_naming(name: object, description: object) -> None:
-    """Refuses a name without a letter and a description that is no text; an update may leave either out.
+    """Refuses an empty name, and a description that is not text; an update may leave out either.
 
     Raises:
         ConfigurationError: naming the field.
@@ -173,10 +173,10 @@ def require_naming(name: object, description: object) -> None:
 
 
 def require_one_of(model: object, kinds: Mapping[str, type]) -> None:
-    """Refuses a model that does not have exactly one of some fields, of its own class.
+    """Refuses a model that does not have exactly one of the fields in `kinds`, with a value of the field's class.
 
     Raises:
-        ConfigurationError: naming the fields and those found.
+        ConfigurationError: naming the fields, and which of them were given.
     """
     given = _given(model, kinds)
     if len(given) != 1:
@@ -185,10 +185,10 @@ def require_one_of(model: object, kinds: Mapping[str, type]) -> None:
 
 
 def require_changes_to_one(model: object, kinds: Mapping[str, type[attrs.AttrsInstance]]) -> None:
-    """Refuses an update with changes to several settings, or with settings in which nothing is to be changed.
+    """Refuses an update with changes to several settings, or with settings that change nothing.
 
     Raises:
-        ConfigurationError: naming the fields and those found.
+        ConfigurationError: naming the fields, and which of them were given.
     """
     given = _given(model, kinds)
     if len(given) > 1:

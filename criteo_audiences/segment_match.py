@@ -1,4 +1,4 @@
-"""Whether a contact list is the one that was asked for: looked at before an upload, and made where there is none."""
+"""Checks that a contact list is the requested one before an upload, and creates a list that does not exist."""
 
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ _WAY_OUT: Final = "Names are unique, so give another name, or ask for the list a
 
 
 class Segment(Protocol):
-    """What the services' audience segments have in common."""
+    """The fields that the services' audience segments have in common."""
 
     @property
     def id(self) -> str | None:
@@ -49,11 +49,11 @@ class Wanted:
     """The contact list that a caller means.
 
     Attributes:
-        owner: the fields that say whose it is, such as `advertiser_id`, and their values.
-        remote_id: the data provider's own id of it; `None` for any.
+        owner: the fields that identify its owner, such as `advertiser_id`, and their values.
+        remote_id: the data provider's own id for the list; `None` for any.
         kinds: the kinds of identifier that it must take.
-        is_exact: whether a list is another one when its kind of identifier is not said, or is one that this release
-            does not know; an upload to such a list leaves that to Criteo.
+        is_exact: whether a list is refused if Criteo's answer does not say its kind of identifier, or this release does
+            not know the kind. An upload accepts such a list and leaves the check to Criteo.
     """
 
     owner: Mapping[str, str] = field(factory=dict)
@@ -62,17 +62,17 @@ class Wanted:
     is_exact: bool = True
 
     def differences(self, segment: Any, *, is_new: bool = False) -> list[str]:
-        """Returns how a segment differs from the wanted one, a clause each; nothing when it is that one.
+        """Returns how a segment differs from the wanted one, a clause for each difference.
 
         Args:
-            segment: as a service returned it.
-            is_new: whether it was just created: then what the answer leaves out is as it was asked for.
+            segment: the segment as a service returned it.
+            is_new: whether it was just created: then fields that the answer leaves out are assumed to be as requested.
         """
         looks = (self._owners, self._remote, self._kind)
         return [difference for look in looks for difference in look(segment, is_new=is_new)]
 
     def missing(self) -> str:
-        """Says that the owner has no such segment."""
+        """Returns a clause saying that the owner has no such segment."""
         return "is no segment of " + " and ".join(f"{name}={value}" for name, value in self.owner.items())
 
     def _owners(self, segment: Any, *, is_new: bool) -> Iterator[str]:
@@ -110,14 +110,14 @@ async def ensure_contact_list(
 
     Args:
         create: makes the create call for the one list.
-        found: searches the segments of its owner.
+        found: a search for all segments of its owner.
         name: the list's name.
-        wanted: what the list must be to be handed out.
+        wanted: the requirements that the list must meet.
     """
     try:
         created = await _created(create)
     except InvalidRequestError as error:
-        # Criteo's guide answers 200 with a problem; code written with Criteo meets this status with it, too.
+        # Criteo's guide shows this problem in a 200; in code developed with Criteo, it comes with this status, too.
         if _NAME_TAKEN not in error.codes:
             raise
         created = BulkResult(errors=error.problems, warnings=error.warnings)
@@ -137,7 +137,7 @@ async def ensure_contact_list(
 
 
 def _checked(segment: S, wanted: Wanted, *, is_new: bool = False) -> S:
-    """Hands out the list that was asked for, and no other."""
+    """Returns the list if it is the requested one; refuses any other."""
     if differences := wanted.differences(segment, is_new=is_new):
         way_out = "Criteo answered a create call with it." if is_new else _WAY_OUT
         raise SegmentMismatchError(segment.id or "without an id", differences, way_out=way_out)
@@ -145,7 +145,7 @@ def _checked(segment: S, wanted: Wanted, *, is_new: bool = False) -> S:
 
 
 async def _created(create: Callable[[], Awaitable[BulkResult[S]]]) -> BulkResult[S]:
-    """Creates; once more when the answer was lost, since a list made then shows as a name that is taken."""
+    """Creates the list; tries again after a lost answer, since an existing list shows up as a name that is taken."""
     try:
         return await create()
     except TransportError:
@@ -154,13 +154,13 @@ async def _created(create: Callable[[], Awaitable[BulkResult[S]]]) -> BulkResult
 
 @frozen
 class SegmentCheck:
-    """A look at a contact list before an upload to it: whether it is there, whose it is, and what it takes.
+    """A check of a contact list before an upload: that it exists, who owns it, and which identifiers it takes.
 
     Attributes:
         found: a search for the segment by its id.
         segment_id: the segment.
-        owner: the fields that say whose it should be, such as `advertiser_id`; none when the caller did not say.
-        confirm: asks the list itself, when the search does not show it and no owner was named.
+        owner: the fields that identify the expected owner, such as `advertiser_id`; empty if the caller named none.
+        confirm: a call on the list itself, for when the search does not show the list and no owner was named.
     """
 
     found: Search[Any]
@@ -175,8 +175,8 @@ class SegmentCheck:
         search does not show the segment, a second call decides, because the search may be out of date.
 
         Raises:
-            SegmentMismatchError: when there is no such segment of that owner, it is no contact list, may not be
-                written, or takes another kind of identifier.
+            SegmentMismatchError: when the owner has no such segment, or it is not a contact list, is read-only, or
+                takes another kind of identifier.
             NotFoundError: when there is no such segment.
             CriteoError: when a call failed.
         """

@@ -78,10 +78,10 @@ def require_number(value: object, name: str, *, least: float, most: float = math
 
 
 def require_plain_function(value: object, name: str, argument: str) -> None:
-    """Refuses what cannot be called, and what would have to be awaited.
+    """Refuses a value that cannot be called, or whose result would have to be awaited.
 
     Raises:
-        ConfigurationError: naming the option and what it is called with.
+        ConfigurationError: naming the option and the argument of the function.
     """
     called: Any = value if inspect.isroutine(value) or isinstance(value, partial) else getattr(value, "__call__", None)  # noqa: B004 - the method itself is wanted
     others = inspect.iscoroutinefunction, inspect.isasyncgenfunction, inspect.isgeneratorfunction
@@ -104,7 +104,7 @@ def require_text(value: object, name: str) -> str:
 
 
 def require_unicode(text: str, name: str) -> None:
-    """Refuses a text with half of a surrogate pair, such as a byte of the command line that is no UTF-8.
+    """Refuses a text with half of a surrogate pair, which stands for a byte of the command line that is not UTF-8.
 
     Raises:
         ConfigurationError: naming the argument; never showing it.
@@ -115,7 +115,7 @@ def require_unicode(text: str, name: str) -> None:
         unusable = ConfigurationError(f"{name} must be Unicode text; a character of it is none.")
     else:
         return
-    raise unusable  # out of reach of the encoder's exception, which carries the text
+    raise unusable  # outside the `except` block: the encoder's exception contains the text
 
 
 def require_kind(value: object, kind: type[T], name: str) -> T:
@@ -130,7 +130,7 @@ def require_kind(value: object, kind: type[T], name: str) -> T:
 
 
 def require_list(values: Iterable[object], name: str) -> list[Any]:
-    """Returns what a bulk call is about as a list; one object or one text is none.
+    """Returns the items of a bulk call as a list; refuses a single object or text.
 
     Raises:
         ConfigurationError: naming the argument.
@@ -141,7 +141,7 @@ def require_list(values: Iterable[object], name: str) -> list[Any]:
 
 
 def no_text(value: object) -> str:
-    """Returns what a message says of a value where a text belongs: what it is, and what to pass; never the value."""
+    """Returns an error text for a value that should be text: its type, and what to pass instead; never the value."""
     found = f"expected a str, found {type(value).__name__}"
     if isinstance(value, Mapping | list | tuple):
         return f"{found}: pass one field of each row, such as row['email'] for row in rows"
@@ -154,7 +154,7 @@ def require_ids(ids: Iterable[object], name: str) -> list[str]:
     """Returns ids as a list, at least one.
 
     Raises:
-        ConfigurationError: when it is no list, is empty, or holds anything but text; naming the argument.
+        ConfigurationError: when it is not a list, is empty, or contains anything but text; naming the argument.
     """
     listed = require_list(ids, name)
     _refuse_other_ids(listed, name)
@@ -164,10 +164,10 @@ def require_ids(ids: Iterable[object], name: str) -> list[str]:
 
 
 def require_long_ids(ids: Iterable[object], name: str) -> list[str]:
-    """Returns ids whose format OpenAPI calls `long-id`: whole numbers of 64 bits, written as text; maybe none.
+    """Returns ids whose format OpenAPI calls `long-id`: whole numbers of 64 bits, as text; the list may be empty.
 
     Raises:
-        ConfigurationError: naming the argument; never showing what it holds.
+        ConfigurationError: naming the argument; never showing its values.
     """
     listed = require_list(ids, name)
     if not all(isinstance(each, str) and _LONG_ID.fullmatch(each) and int(each) < 2**63 for each in listed):
@@ -185,11 +185,11 @@ def require_models(models: Iterable[T], kind: type[T], name: str) -> list[T]:
 
 
 def require_change(model: attrs.AttrsInstance, subject: str = "An update") -> None:
-    """Refuses an update that changes nothing, or sets to null what cannot be.
+    """Refuses an update that changes nothing, or sets a field to null that cannot be null.
 
     Args:
         model: the update.
-        subject: what it is called in the message.
+        subject: the name of the update in the message.
 
     Raises:
         ConfigurationError: naming the field.
@@ -204,9 +204,9 @@ def require_change(model: attrs.AttrsInstance, subject: str = "An update") -> No
 
 
 def unique_ids(values: Iterable[str] | None) -> tuple[str, ...] | None:
-    """Returns ids each once, as OpenAPI's `uniqueItems` asks; `None` stays `None`.
+    """Returns ids without duplicates, as OpenAPI's `uniqueItems` demands; `None` stays `None`.
 
-    What holds anything else is returned as it is, for `id_field` to refuse, which knows the field's name.
+    A value with anything but ids is returned unchanged, for `id_field` to refuse: that knows the field's name.
     """
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         return cast("None", values)
@@ -215,15 +215,15 @@ def unique_ids(values: Iterable[str] | None) -> tuple[str, ...] | None:
 
 
 def unique_ids_or_unset(values: Iterable[str] | Unset) -> tuple[str, ...] | Unset:
-    """Does the same for an update, in which a field may be left out."""
+    """Works like `unique_ids`, for an update, in which a field may be left out."""
     return values if isinstance(values, Unset) else unique_ids(values) or ()
 
 
 def id_field(_model: object, field: "attrs.Attribute[Any]", value: object) -> None:
-    """Refuses a field that should hold ids and does not; an attrs validator.
+    """Refuses a field with anything but ids; an attrs validator.
 
     Raises:
-        ConfigurationError: naming the field; never showing what it holds.
+        ConfigurationError: naming the field; never showing its value.
     """
     if isinstance(value, (Unset, NoneType)):
         return
@@ -233,7 +233,7 @@ def id_field(_model: object, field: "attrs.Attribute[Any]", value: object) -> No
 
 
 def text_field(_model: object, field: "attrs.Attribute[Any]", value: object) -> None:
-    """Refuses an empty text, or none where it may not be left out; an attrs validator.
+    """Refuses an empty text, and a missing text if it is required; an attrs validator.
 
     Raises:
         ConfigurationError: naming the field.
@@ -269,16 +269,16 @@ def number_field(*, least: float, most: float = math.inf) -> Validator:
 
 
 def require_order(model: object, low: str, high: str, *, apart: bool = False) -> None:
-    """Refuses a minimum above a maximum; the server knows what an update leaves out.
+    """Refuses a minimum above a maximum; if an update leaves out either, only the server can check that.
 
     Args:
-        model: what holds both.
+        model: the object with both fields.
         low: the field of the minimum.
         high: the field of the maximum.
-        apart: whether they may not be equal either.
+        apart: whether equal values are refused, too.
 
     Raises:
-        ConfigurationError: naming both fields and what they hold.
+        ConfigurationError: naming both fields and their values.
     """
     first, last = getattr(model, low), getattr(model, high)
     if not isinstance(first, (int, float)) or not isinstance(last, (int, float)):
@@ -308,10 +308,10 @@ _MOST_THREADS: Final = 256
 
 
 def skip_rows_of(value: object) -> int | None:
-    """Returns how many lines to leave out before the header.
+    """Returns how many lines to skip before the header.
 
     Raises:
-        ConfigurationError: when it is no number of lines.
+        ConfigurationError: when it is not a number of lines.
     """
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
         raise ConfigurationError("skip_rows must be the number of lines before the header, 0 or more.")
@@ -322,13 +322,13 @@ def encoding_of(value: object) -> str | None:
     """Returns the name of a codec for text.
 
     Raises:
-        ConfigurationError: when it is none.
+        ConfigurationError: when there is no such codec.
     """
     if value is None:
         return None
     try:
         found = codecs.lookup(value) if isinstance(value, str) else None
-        "a@b.co".encode(found.name if found else "")  # `base64` and `rot13` are codecs, too, but hold no text
+        "a@b.co".encode(found.name if found else "")  # `base64` and `rot13` are codecs, too, but not for text
     except (LookupError, ValueError):
         found = None
     if found is None:
@@ -342,7 +342,7 @@ def memory_limit_of(value: object) -> str | None:
     """Returns a memory limit that the engine understands.
 
     Raises:
-        ConfigurationError: when it is no number with a unit.
+        ConfigurationError: when it is not a number with a unit.
     """
     if value is None:
         return None
@@ -355,7 +355,7 @@ def threads_of(value: object) -> int | None:
     """Returns a number of threads.
 
     Raises:
-        ConfigurationError: when it is no whole number, or out of range.
+        ConfigurationError: when it is not a whole number, or is out of range.
     """
     if value is not None and type(value) is not int:
         raise ConfigurationError(f"threads must be a whole number, not {type(value).__name__}.")
@@ -364,16 +364,16 @@ def threads_of(value: object) -> int | None:
 
 
 def require_known(given: Iterable[str], known: Iterable[str], function: str, advice: str = "") -> None:
-    """Refuses a keyword that a function does not have, in the function's own name, and says which may be meant.
+    """Refuses an unknown keyword with an error that names the function and suggests the keyword that may be meant.
 
     Args:
         given: the keywords of the call.
-        known: those of the function.
-        function: its name.
-        advice: what to do where no keyword is like it.
+        known: the keywords of the function.
+        function: the name of the function.
+        advice: what to do if no known keyword is similar.
 
     Raises:
-        TypeError: for the first of them.
+        TypeError: for the first unknown keyword.
     """
     names = list(known)
     for name in given:
@@ -383,11 +383,11 @@ def require_known(given: Iterable[str], known: Iterable[str], function: str, adv
 
 
 def hinted(make: Callable[P, T], advice: str | None = None) -> Callable[P, T]:
-    """Lets a call that does not fit its function say which keyword may be meant, or which ones there are.
+    """Decorates a function so that errors about wrong arguments suggest a similar keyword, or list all keywords.
 
     Args:
         make: the function.
-        advice: what to do where no keyword is like the one given; left out, the function's keywords.
+        advice: what to do if no keyword is similar to the given one; the default is a list of the keywords.
     """
     signature = inspect.signature(make)
     parameters = {name: each.kind for name, each in signature.parameters.items() if name not in {"self", "cls"}}
@@ -410,11 +410,11 @@ def hinted(make: Callable[P, T], advice: str | None = None) -> Callable[P, T]:
 
 
 def advised(advice: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Decorates like `hinted`, with the advice."""
+    """Returns the decorator `hinted` with this advice."""
     return lambda make: hinted(make, advice)
 
 
 def hinted_class(kind: type[T]) -> type[T]:
-    """Lets a class say of a call that does not fit what `hinted` says of one."""
+    """Decorates a class so that its constructor reports wrong arguments as `hinted` does."""
     kind.__init__ = hinted(kind.__init__)  # type: ignore[method-assign]
     return kind

@@ -1,4 +1,4 @@
-"""When: how long an upload still takes, when Criteo computes with it, and whether it ends before that.
+"""Predicts how long an upload still takes, when Criteo computes audiences, and whether the upload ends before that.
 
 Criteo's guides (developers.criteo.com, "Note on Audience Computation" of the segment endpoints of all three services):
 updates are processed daily at 0h UTC and 12h UTC, take around 5 hours to reflect on a live campaign, and should be
@@ -34,8 +34,8 @@ def next_window(after: dt.datetime) -> dt.datetime:
         An aware datetime in UTC, later than `after` by at most 12 hours.
 
     Raises:
-        TypeError: when it is no datetime.
-        ValueError: when it has no time zone, so that its moment is unknown.
+        TypeError: when it is not a datetime.
+        ValueError: when it has no time zone, so that its time is ambiguous.
     """
     if not isinstance(after, dt.datetime):
         raise TypeError(f"a moment must be a datetime, not {type(after).__name__}")
@@ -47,7 +47,7 @@ def next_window(after: dt.datetime) -> dt.datetime:
 
 
 def live_from(accepted_at: dt.datetime) -> dt.datetime:
-    """Returns when a change that Criteo accepted at a moment is live, about: five hours after the next computation.
+    """Returns about when a change that Criteo accepted at `accepted_at` is live: five hours after the next computation.
 
     Args:
         accepted_at: an aware datetime, in any time zone.
@@ -56,7 +56,7 @@ def live_from(accepted_at: dt.datetime) -> dt.datetime:
         An aware datetime in UTC.
 
     Raises:
-        TypeError: when it is no datetime.
+        TypeError: when it is not a datetime.
         ValueError: when it has no time zone.
     """
     return next_window(accepted_at) + _LIVE_AFTER
@@ -65,20 +65,20 @@ def live_from(accepted_at: dt.datetime) -> dt.datetime:
 _log = logging.getLogger("criteo_audiences.uploads")
 
 NEXT_WINDOW: Final = "next-window"
-"""The deadline that stands for Criteo's next computation."""
+"""The value of `deadline` for Criteo's next computation."""
 
 QuotaWait = Callable[[int], float | None]
-"""Seconds until the last of so many calls could start; `None` when the limiter says nothing about itself."""
+"""Returns the seconds until the last of so many calls could start; `None` when the limiter cannot say."""
 
 
 @frozen(kw_only=True)
 class Straddle:
-    """An upload whose last call goes out too late for the next computation.
+    """An upload that sends its last call too late for the next computation.
 
     Attributes:
-        calls: that are still to be made.
-        last_call: when the last of them could go out at the earliest, in UTC.
-        window: the computation that it comes too late for, in UTC.
+        calls: how many calls are still to be made.
+        last_call: the earliest time at which the last of them could be sent, in UTC.
+        window: the time of the computation that it misses, in UTC.
     """
 
     calls: int
@@ -93,7 +93,7 @@ class Straddle:
 
     @property
     def warning(self) -> str:
-        """What that means for an upload which goes on all the same."""
+        """A warning for an upload that continues all the same."""
         return (
             f"{self}: what is accepted before then is live some 12 hours before the rest. "
             f'deadline="{NEXT_WINDOW}" (--deadline {NEXT_WINDOW}) refuses such an upload before anything is sent.'
@@ -101,18 +101,18 @@ class Straddle:
 
 
 def straddle(calls: int, seconds: float | None, now: dt.datetime) -> Straddle | None:
-    """Predicts whether the quota lets calls that begin now end before the next computation.
+    """Predicts whether the quota makes an upload that begins now miss the next computation.
 
-    It counts when the last call can start, and not how long a call takes, which is unknown. So an upload that it finds
-    too late is late, and one that it finds in time may still be late.
+    The prediction considers when the last call can start, but not how long a call takes, which is unknown. So an upload
+    that it calls late is late, while any other upload may still be late.
 
     Args:
-        calls: that are to be made.
-        seconds: until the last of them could start; `None` when that is unknown.
+        calls: how many calls are to be made.
+        seconds: seconds until the last of them could start; `None` when that is unknown.
         now: an aware datetime.
 
     Returns:
-        What is wrong; `None` when the quota leaves time enough.
+        The predicted delay; `None` when the quota leaves enough time, or the wait is unknown.
     """
     if seconds is None or calls <= 0:
         return None
@@ -124,12 +124,12 @@ class WindowCheck:
     """Predicts, once and before anything is sent, whether the quota makes an upload late for a computation.
 
     Args:
-        quota_wait: says how long the quota makes so many calls wait.
+        quota_wait: returns how long the quota makes so many calls wait.
         is_deadline: whether an upload that would be late is refused.
 
     Attributes:
         made: whether the prediction was made.
-        warning: what it found; `None` when the quota leaves time enough.
+        warning: the warning of the prediction; `None` when the quota leaves enough time.
     """
 
     def __init__(self, quota_wait: QuotaWait, *, is_deadline: bool) -> None:
@@ -139,10 +139,10 @@ class WindowCheck:
         self.warning: str | None = None
 
     def make(self, calls: int) -> None:
-        """Makes the prediction for so many calls.
+        """Makes the prediction for a number of calls.
 
         Raises:
-            WindowMissedError: when they would be late, and that is the deadline.
+            WindowMissedError: when they would be late, and the upload has that deadline.
         """
         self.made = True
         seconds = self._quota_wait(calls)
@@ -156,51 +156,51 @@ class WindowCheck:
 
 
 _RECENT: Final = 16
-"""Batches by whose pace the others are judged, at least; later on a part of those that went out."""
+"""Fewest recent batches from which the pace is measured; later, a share of all batches sent."""
 
 _PREPARING: Final = 1.5
-"""How long looking for duplicates takes, in terms of the seconds that reading the table took."""
+"""How long the search for duplicates takes, as a multiple of the time for reading the table."""
 
 _FORESEEN: Final = 0.25
-"""How much what was foreseen of sending a table counts, in terms of a pass that has been seen in full."""
+"""Weight of the predicted time for sending a table, relative to a complete pass that was measured."""
 
-_ROUNDS: Final = 2  # that the senders still make, for which their number is taken to stay as it is
+_ROUNDS: Final = 2  # rounds that the senders still make during which their number is assumed to be constant
 _CALLS_FOR_A_PACE: Final = 2.0
-_BARELY: Final = 0.999  # of a call: a batch that goes out as another comes back does not count as a second one
+_BARELY: Final = 0.999  # share of a call: a batch that is sent as another comes back does not count as a second one
 
 _HALF_DONE: Final = 0.5
-"""How much of a batch in flight is done, on average."""
+"""Share of a batch in flight that is done, on average."""
 
 DISTINCT: Final = 0.8
-"""The share of a table's rows that is taken to be left for sending, before its duplicates are known."""
+"""The assumed share of a table's rows that is left to send, before its duplicates are known."""
 
 _LATE: Final = 0.25
-"""How much longer something takes that has taken longer than was thought, as a share of the seconds so far."""
+"""How much longer a step takes that exceeds its prediction, as a share of the seconds so far."""
 
 _FIRST_CALL: Final = 0.25
-"""Seconds that a call is taken for, beyond an answer's way, before one has come back."""
+"""Assumed seconds of a call, in addition to the time of a small answer, before the first call has come back."""
 
 _WINDOWS: Final = 3
 _SLACK: Final = 1.1
-_MOSTLY: Final = 0.6  # a window and a call's seconds may hold fewer calls than a window
+_MOSTLY: Final = 0.6  # a period plus a call's duration may contain fewer calls than a window
 _NOTICEABLE: Final = 2.0
 
 
 @frozen(kw_only=True)
 class Moment:
-    """What an estimate needs to know of the moment it is made at.
+    """The state of an upload at the time of an estimate.
 
     Attributes:
         now: the time, seconds.
-        waited: seconds so far during which the quota held a batch back.
-        waiting_for: seconds that it has held a batch back by now; `None` when it holds none back.
+        waited: seconds so far during which the quota delayed a batch.
+        waiting_for: seconds since the present delay by the quota began; `None` when the quota delays no batch.
         window: calls that the quota allows within so many seconds; `None` when that is not known.
-        in_flight: batches in flight, those included that the quota holds back.
-        held_back: how many it holds back.
-        round_trip: seconds that a call takes; `None` before one has come back.
-        is_full: whether the next batch is ready and waits for one of those in flight.
-        by_line: returns the seconds until those in flight and so many more have gone out by a line that is narrow;
-            `None` when it is not.
+        in_flight: batches in flight, including those that the quota delays.
+        held_back: batches that the quota delays.
+        round_trip: seconds that a call takes; `None` before the first call has come back.
+        is_full: whether the next batch is ready and waits for a batch in flight to end.
+        by_line: returns the seconds until the batches in flight and so many more have left over a slow line; `None`
+            when the line is not slow.
     """
 
     now: float
@@ -215,43 +215,43 @@ class Moment:
 
     @property
     def active(self) -> float:
-        """The time without the waits for the quota."""
+        """The time, minus all waits for the quota."""
         return self.now - self.waited
 
 
 @define
 class TimeLeft:
-    """Remembers when batches went out and came back.
+    """Estimates the time left from the times at which batches were sent and came back.
 
     Attributes:
         room: returns how many batches may be in flight when a call takes so many seconds.
-        answers_after: seconds in which Criteo answered a small call, before the first batch.
+        answers_after: seconds that Criteo took to answer a small call, before the first batch.
     """
 
     room: Callable[[float], float]
     answers_after: float = 0.0
     _reading_began: float = 0.0
     _reading_took: float | None = None
-    _work: float = 0.0  # seconds that a table takes before its first batch
+    _work: float = 0.0  # seconds from the start of reading a table to its first batch
     _is_paced_by_work: bool = False
-    _opened: float | None = None  # when the first came back: those that went out before filled the slots there were
+    _opened: float | None = None  # when the first batch came back: batches sent before that filled the initial slots
     _began: float | None = None
-    _begins: list[float] = field(factory=list)  # waits for the quota left out
+    _begins: list[float] = field(factory=list)  # without waits for the quota
     _ends: list[float] = field(factory=list)
 
     def begin_reading(self, now: float) -> None:
-        """Notes that the source is about to be read."""
+        """Records that the source is about to be read."""
         self._reading_began = now
 
     def before_first_batch(self, staged: float, now: float) -> tuple[float, float]:
-        """Returns the seconds until a table that is read to its end gives a batch, and how far its last step is.
+        """Returns the seconds until the first batch of a table that is read whole before sending, and its progress.
 
         Args:
-            staged: how much of it has been read, above 0.
+            staged: the share of the table that has been read, above 0.
             now: the time, seconds.
 
         Returns:
-            The seconds; and how much of the look for duplicates is done, 0 to 1, by the time it usually takes.
+            The seconds; and the share of the search for duplicates that is done, 0 to 1, by its usual duration.
         """
         took = now - self._reading_began
         if staged < 1:
@@ -265,12 +265,12 @@ class TimeLeft:
         return left, spent / (spent + left) if spent else 0.0
 
     def begin(self, moment: Moment) -> None:
-        """Notes that a batch goes out, or waits for the quota only."""
+        """Records that a batch is sent, or waits only for the quota."""
         self._began = moment.now if self._began is None else self._began
         self._begins.append(moment.active)
 
     def note(self, moment: Moment) -> None:
-        """Notes that a batch came back that Criteo took."""
+        """Records that a batch came back that Criteo accepted."""
         self._ends.append(moment.now)
         self._opened = moment.active if self._opened is None else self._opened
 
@@ -278,8 +278,8 @@ class TimeLeft:
         """Returns the seconds until so many more batches have come back.
 
         Args:
-            batches: still to come back, those in flight included; the last one may be a part of one.
-            moment: the present one.
+            batches: batches still to come back, including those in flight; may be a fraction.
+            moment: the present moment.
         """
         if batches <= 0:
             return 0.0
@@ -297,14 +297,14 @@ class TimeLeft:
         return left if moment.window is None else max(left, self._windows(batches, moment, each, call))
 
     def _further_rounds(self, batches: float, call: float, moment: Moment) -> float:
-        """Returns the least seconds while all senders are busy: each further batch follows one that comes back.
+        """Returns the minimum of seconds while all senders are busy: each further batch follows one that comes back.
 
-        Only for the last rounds: the number of senders may change in more of them.
+        It applies to the last rounds only, since the number of senders may change over more rounds.
 
         Args:
-            batches: still to come back, those in flight included.
+            batches: batches still to come back, including those in flight.
             call: seconds that a call takes.
-            moment: the present one.
+            moment: the present moment.
         """
         more, flying = math.ceil(batches) - moment.in_flight, moment.in_flight
         if not moment.is_full or moment.held_back or not 0 < more <= _ROUNDS * flying or flying > len(self._begins):
@@ -315,12 +315,12 @@ class TimeLeft:
     def _by_work(self, batches: float, moment: Moment) -> float:
         """Returns the seconds until so many batches have come back when this machine is the limit, not the network.
 
-        Then a table takes about as long to send as it took to read and to prepare. Batches in flight wait for the
-        machine, too, so when they went out shows no pace: what has been done of all of them does.
+        Then sending a table takes about as long as reading and preparing it. Batches in flight wait for the machine,
+        too, so the times at which they were sent show no pace; the share of all batches that is done does.
 
         Args:
-            batches: still to come back, those in flight included.
-            moment: the present one.
+            batches: batches still to come back, including those in flight.
+            moment: the present moment.
         """
         spent = moment.active - self._begins[0] if self._begins else 0.0
         done = len(self._ends) + _HALF_DONE * min(batches, moment.in_flight)
@@ -328,19 +328,19 @@ class TimeLeft:
         return (spent + _FORESEEN * self._work) / (share + _FORESEEN) * (1 - share)
 
     def _call(self, moment: Moment) -> float:
-        """Returns the seconds that a call takes, or is taken for as long as none has come back."""
+        """Returns the seconds that a call takes, or an assumption until the first call has come back."""
         if moment.round_trip is not None:
             return moment.round_trip
         out = moment.active - self._begins[0] if self._begins else 0.0
         return max(self.answers_after + _FIRST_CALL, (1 + _LATE) * out)
 
     def _pace(self, call: float, moment: Moment) -> tuple[float, float]:
-        """Returns the seconds from one batch that goes out to the next, and those that have gone by since the last.
+        """Returns the seconds between two batches that are sent, and the seconds since the last was sent.
 
         Args:
-            call: seconds that a call takes. Batches go out in bursts, as others come back. The seconds of one call
-                contain each sender once, and so show the pace; a span of two begins and ends anywhere in a burst.
-            moment: the present one.
+            call: seconds that a call takes. Batches are sent in bursts, as others come back. A span of one call
+                contains each sender once, and so shows the pace; a span of two begins and ends anywhere in a burst.
+            moment: the present moment.
         """
         begins = self._begins
         if not begins:
@@ -358,20 +358,20 @@ class TimeLeft:
                 span, recent = max(begins[-1] - opened, fresh * call / self.room(call)), fresh
             if moment.is_full and recent == len(begins):  # none has come back yet
                 recent = max(recent, round(self.room(call)))
-        if idle > _NOTICEABLE * max(span / recent * moment.in_flight, call):  # it has become slower
+        if idle > _NOTICEABLE * max(span / recent * moment.in_flight, call):  # the pace has become slower
             return (span + idle) / recent, 0.0
         return span / recent, idle
 
     def _windows(self, batches: float, moment: Moment, each: float, call: float) -> float:
-        """Returns the seconds until the last batch comes back by the quota.
+        """Returns the seconds until the last batch comes back if the quota is the limit.
 
-        A call counts for a period after it came back. So a batch comes back a period and a call after the one a window
-        before.
+        A call counts for one period after it came back. So a batch comes back a period and a call's duration after the
+        batch that is one window of calls before it.
 
         Args:
-            batches: still to come back.
-            moment: the present one.
-            each: seconds from one batch that goes out to the next.
+            batches: batches still to come back.
+            moment: the present moment.
+            each: seconds between two batches that are sent.
             call: seconds that a call takes.
         """
         if moment.window is None:
@@ -388,19 +388,19 @@ class TimeLeft:
         return left if moment.waiting_for is None else max(left, self._wait(batches, moment, calls, period))
 
     def _wait(self, batches: float, moment: Moment, calls: int, period: float) -> float:
-        """Returns the seconds at least when others have used up the window: a wait may last a whole period."""
-        own = len(self._ends) + moment.in_flight - moment.held_back + 1 - calls  # what the first held back waits for
+        """Returns the minimum of seconds if other programs have used up the window: a wait may last a whole period."""
+        own = len(self._ends) + moment.in_flight - moment.held_back + 1 - calls  # the first delayed batch waits for it
         if own > len(self._ends) or (own >= 1 and self._ends[own - 1] + _SLACK * period > moment.now):
-            return 0.0  # it is ours, and when it ends is known
+            return 0.0  # that call is ours, so its end is known
         return max(0.0, period - (moment.waiting_for or 0.0)) + (math.ceil(batches / calls) - 1) * period
 
     def _allowed(self, moment: Moment, calls: int, cycle: float) -> int:
-        """Returns the calls of a window that are for this upload: while it waits, those it made in the last ones.
+        """Returns how many calls of a window this upload gets; while it waits, as many as it made in the last windows.
 
         Args:
-            moment: the present one.
-            calls: that the quota allows in a window.
-            cycle: seconds from a call to the one that takes its place in the window.
+            moment: the present moment.
+            calls: calls that the quota allows in a window.
+            cycle: seconds from a call to the call that takes its place in the window.
         """
         windows = 0 if self._began is None else int((moment.now - self._began) // cycle)
         if moment.waiting_for is None or not windows:

@@ -20,7 +20,7 @@ from criteo_audiences.session import auth, session
 pytest.register_assert_rewrite("tests.kit")
 from tests.kit import settle  # noqa: E402 - its asserts are rewritten first
 
-# A busy machine is no failure: no property test judges how long an example takes. `.ci/run` tries more examples.
+# A busy machine must not fail a test: property tests have no deadline for an example. `.ci/run` tries more examples.
 PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 settings.register_profile("quick", PATIENT, max_examples=25)
 settings.register_profile("ci", PATIENT, max_examples=150)
@@ -29,27 +29,27 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 _IN_MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes directories of its own there
 _ROOM = 2 << 30
-"""Bytes that have to be free in memory for the files of the tests."""
+"""Bytes of memory that must be free for the files of the tests."""
 
 
 def pytest_configure() -> None:
-    """Keeps the tests' files in memory where there is room, since a disk would be waited for thousands of times."""
+    """Keeps the tests' files in memory if there is room, since thousands of waits for a disk take long."""
     if "TMPDIR" in os.environ or not os.access(_IN_MEMORY, os.W_OK) or shutil.disk_usage(_IN_MEMORY).free < _ROOM:
         return
     os.environ["TMPDIR"] = str(_IN_MEMORY)
-    tempfile.tempdir = None  # asks the environment anew
+    tempfile.tempdir = None  # makes tempfile read the environment again
 
 
 @pytest.fixture(scope="session")
 def state_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Numbered directories for state, so that none has to be looked for among those of thousands of tests."""
+    """Numbered directories for state, so that no free name has to be searched among those of thousands of tests."""
     parent = tmp_path_factory.mktemp("state")
     return (parent / str(number) for number in itertools.count())
 
 
 @pytest.fixture(autouse=True)
 def state_home(state_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A state directory of the test's own, never the developer's; it is there when somebody writes into it."""
+    """A separate state directory for the test, never the developer's; created when the code first writes to it."""
     home = next(state_homes)
     monkeypatch.setenv("XDG_STATE_HOME", str(home))
     return home
@@ -77,11 +77,11 @@ class FakeClock:
         self.slept: list[float] = []
 
     def now(self) -> float:
-        """Seconds, as the test moved them."""
+        """Returns seconds, which only `advance` moves."""
         return self._now
 
     def time(self) -> float:
-        """Epoch seconds, moved along."""
+        """Returns epoch seconds, which move along with `now`."""
         return self._epoch + self._now - 1_000.0
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> FakeTimer:
@@ -112,7 +112,7 @@ class FakeClock:
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
-    """Names what cannot be read by its length: what is compressed differs from process to process, by a time stamp."""
+    """Names unprintable bytes by their length: compressed data differs between processes because of a timestamp."""
     if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()):
         return f"{len(val)}-bytes"
     return None
@@ -120,13 +120,13 @@ def pytest_make_parametrize_id(val: object) -> str | None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    """Keeps what was collected out of later garbage collections: each would walk through thousands of tests."""
+    """Freezes the collected tests, because every garbage collection would walk through thousands of them."""
     gc.collect()
     gc.freeze()
 
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Sends what came of a test in one message, not in five, to the process that shows it: there are thousands of tests."""
+    """Sends the result of a test to the main process in one message, not in five: there are thousands of tests."""
     asked = item.config.option
     if not hasattr(item.config, "workerinput") or asked.verbose > 0 or asked.durations or asked.xmlpath:
         return None
@@ -138,7 +138,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """Hands out tests one by one, but all of `tests/interop` to one process, where the last one closes their account."""
+    """Distributes tests one by one, but all of `tests/interop` to one process, whose last test checks all calls."""
     from xdist.scheduler import LoadScopeScheduling  # noqa: PLC0415 - only where there are several processes
 
     class Scheduler(LoadScopeScheduling):
@@ -148,7 +148,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
         def _reschedule(self, node: Any) -> None:
             given = self.assigned_work[node]
             for done in [name for name, tests in given.items() if all(tests.values())]:
-                del given[done]  # or all that a process has run would be counted again after each test
+                del given[done]  # or all finished tests of a process would be counted again after each test
             super()._reschedule(node)
 
     return Scheduler(config, log)
@@ -156,11 +156,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """A clock that the test moves."""
+    """A clock that only the test moves."""
     return FakeClock()
 
 
 @pytest.fixture(autouse=True)
 def _applications_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets no test meet the clients that an earlier one left behind."""
+    """Hides clients that an earlier test left behind."""
     monkeypatch.setattr(session, "APPLICATIONS", auth.Applications())

@@ -1,4 +1,4 @@
-"""What tests of uploads share: a contact list, rows, options, a sandbox with a client, and what holds for every report."""
+"""Helpers for tests of uploads: a contact list, rows, options, a sandbox with a client, and checks of every report."""
 
 import asyncio
 import gc
@@ -44,12 +44,12 @@ AMENDING = "contact-list"
 
 
 def emails(count: int | None = None) -> Iterator[str]:
-    """Yields so many addresses that differ, or addresses without an end."""
+    """Yields this many different addresses, or endlessly many."""
     return (f"{number}@example.com" for number in itertools.islice(itertools.count(), count))
 
 
 def options_of(**chosen: Any) -> Options:
-    """Returns the options of an upload, in clear by default."""
+    """Returns the options of an upload; the default is not to hash."""
     return Options(**{"hash": None, **chosen})
 
 
@@ -67,23 +67,23 @@ def assert_adds_up(report: UploadReport) -> None:
 async def settle() -> None:
     """Lets every ready task run until all of them wait for something."""
     ready = asyncio.get_running_loop()._ready  # type: ignore[attr-defined]
-    for _ in range(500):  # no test waits here for one that is never done
+    for _ in range(500):  # a limit, for a task that never waits
         await asyncio.sleep(0)
         if not ready:
-            await asyncio.sleep(0)  # asks for what has come in
+            await asyncio.sleep(0)  # lets the loop poll for I/O
             if not ready:
                 return
 
 
 class _Skipping(selectors.DefaultSelector):
-    """Never waits: reports the time that it would have waited, and refuses to wait for ever."""
+    """Never waits: adds up the time that it would have waited, and raises instead of waiting forever."""
 
     def __init__(self) -> None:
         super().__init__()
         self.skipped = 0.0
 
     def select(self, timeout: float | None = None) -> Any:
-        """Returns what is ready now."""
+        """Returns the events that are ready now."""
         ready = super().select(0)
         if not ready and timeout is None:
             raise RuntimeError("deadlock: every task waits, and no timer will wake one")
@@ -93,25 +93,25 @@ class _Skipping(selectors.DefaultSelector):
 
 
 class _VirtualTimeLoop(asyncio.SelectorEventLoop):
-    """An event loop whose waits take no time and are exact; it notices when every task waits for ever."""
+    """An event loop with virtual time: waits are exact and take no real time; a deadlock raises an error."""
 
     def __init__(self) -> None:
         self._skipping = _Skipping()
         super().__init__(self._skipping)
 
     def time(self) -> float:
-        """Seconds, moved by waits alone."""
+        """Returns virtual seconds, which only waits advance."""
         return self._skipping.skipped
 
 
 def run_in_virtual_time(main: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine on an event loop of its own where waits take no time."""
+    """Runs a coroutine on a new event loop in which waits take no real time."""
     with asyncio.Runner(loop_factory=_VirtualTimeLoop) as runner:
         return runner.run(main)
 
 
 def checked(main: Awaitable[UploadReport]) -> UploadReport:
-    """Runs in virtual time what returns a report, and asserts that it adds up and that no task is left."""
+    """Runs an upload in virtual time, and asserts that its report adds up and that no task is left."""
 
     async def leave_nothing() -> UploadReport:
         before = asyncio.all_tasks()
@@ -135,7 +135,7 @@ class Stage:
 
     @property
     def held(self) -> frozenset[str]:
-        """The identifiers that the server holds."""
+        """The identifiers in the server's list."""
         return self.sandbox.contact_list(self.segment_id).identifiers
 
     @property
@@ -154,7 +154,7 @@ class Stage:
         return [each for each in self.sandbox.requests if "oauth2" in each.path]
 
     async def upload(self, source: Any, **options: Any) -> UploadReport:
-        """Uploads to the contact list, in clear by default, and asserts that the report adds up."""
+        """Uploads to the contact list, without hashing by default, and asserts that the report adds up."""
         chosen = {"hash": None, **options}
         report = await self.criteo.marketing_solutions.upload_contact_list(self.segment_id, source, **chosen)
         assert_adds_up(report)
@@ -163,7 +163,7 @@ class Stage:
 
 @contextmanager
 def nothing_else_measured() -> Iterator[None]:
-    """Keeps out of a measured time what is none of the code's: garbage of other tests, and the counting of its lines."""
+    """Disables garbage collection and tracing (coverage) inside the block, so that they do not affect a measurement."""
     here, in_threads = sys.gettrace(), threading.gettrace()
     gc.disable()
     sys.settrace(None)
@@ -178,7 +178,7 @@ def nothing_else_measured() -> Iterator[None]:
 
 @contextmanager
 def no_descriptors(spare: int = 0) -> Iterator[None]:
-    """Leaves this process no file descriptor that it could open, or only so many."""
+    """Leaves this process only `spare` file descriptors that it can open."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)

@@ -1,4 +1,4 @@
-"""The same client for code without an event loop: every name of `criteo_audiences.CriteoClient`, without `await`.
+"""A blocking client for code without an event loop: every name of `criteo_audiences.CriteoClient`, without `await`.
 
 See docs/how-to/blocking.md.
 """
@@ -28,29 +28,29 @@ __all__ = ["CriteoClient", "Search", "UploadStream"]
 class CriteoClient:
     """A client of Criteo's audience APIs for code without `async`: Django, Airflow, scripts and notebooks.
 
-    Use it as `with CriteoClient(...) as criteo:`, or call `close()` yourself. Any number of threads may share one, and
-    so the quota; each thread waits for its own calls. They run in an event loop in a thread of the client's, which
-    begins with the first call; so it may also be called where an event loop runs already, which then waits.
+    Use it as `with CriteoClient(...) as criteo:`, or call `close()` yourself. Any number of threads may share a client,
+    and so its quota; each thread waits for its own calls. Calls run in an event loop in the client's own thread, which
+    starts with the first call. So the client also works in a thread with a running event loop, but blocks that loop.
 
     Sources and opt-outs are read in the thread that calls, and `on_progress` is called there. Ctrl-C ends an upload as
-    on the command line: what is in flight gets its `drain_timeout`. A second one ends it at once.
+    on the command line: batches in flight get their `drain_timeout`. A second Ctrl-C ends them at once.
 
     Args:
         credentials: `ClientCredentials`, `RefreshToken`, `AuthorizationCode`, `StaticToken`, or a `TokenSource` of
             your own, whose coroutines run in the client's event loop.
-        base_url: HTTPS; plain HTTP is accepted to this machine only.
+        base_url: an HTTPS URL; plain HTTP is accepted for this machine only.
         api_version: such as `2026-07`, or `experimental`.
         proxy: URL of an HTTP proxy; proxy variables of the environment are honored without it.
-        ssl: an SSL context, for an authority or a client certificate of one's own.
+        ssl: an SSL context, for a private certificate authority or a client certificate.
         timeout: seconds without any progress after which a request is given up; a slow link that moves is not cut.
         quota: calls per window; see `criteo_audiences.CriteoClient`.
-        rate_limiter: a limiter of one's own instead of `quota`, to share it with others.
-        max_quota_wait: seconds a call may wait for the quota before `QuotaWaitError`; `None` waits.
+        rate_limiter: a limiter of your own instead of `quota`, to share a quota with others.
+        max_quota_wait: seconds a call may wait for the quota before `QuotaWaitError`; `None` for no limit.
         retry: when to repeat failed calls.
-        on_event: is called with an `Event` for each step of a call, in the client's thread.
+        on_event: called with an `Event` for each step of a call, in the client's thread.
 
     Raises:
-        ConfigurationError: naming the argument and what it may be.
+        ConfigurationError: naming the argument and its allowed values.
     """
 
     @advised(HOW_TO_LOG_IN)
@@ -126,7 +126,7 @@ class CriteoClient:
 
     @property
     def quota(self) -> Quota | None:
-        """The starting quota: the one you passed, or the credentials' default; with a limiter of your own its own."""
+        """The starting quota: the one you passed, or the credentials' default; with your own limiter, the limiter's."""
         return self._twin.quota
 
     @property
@@ -141,7 +141,7 @@ class CriteoClient:
     erase = blocking(AsyncClient.erase)
 
     def close(self) -> None:
-        """Closes the connections, and ends the client's thread; calls of other threads that still run are canceled."""
+        """Closes the connections and ends the client's thread; cancels calls of other threads that still run."""
         self._portal.close()
 
     def __enter__(self) -> Self:

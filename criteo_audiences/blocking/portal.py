@@ -1,4 +1,4 @@
-"""Where a blocking client's coroutines run: an event loop in a thread of its own, and what the waiting thread does."""
+"""Runs a blocking client's coroutines in an event loop in a separate thread, while the calling thread waits."""
 
 import asyncio
 import contextlib
@@ -32,10 +32,10 @@ from criteo_audiences.loops import IN_FLIGHT, InFlight
 T = TypeVar("T")
 
 _CHUNK: Final = 1_000
-"""Values that are taken from a source at once."""
+"""Most values that are taken from a source at once."""
 
 _PATIENCE: Final = 0.05
-"""Seconds after which fewer are handed over, from a source that trickles."""
+"""Seconds after which fewer values are passed on, for a slow source."""
 
 _END: Final = object()
 _CLOSED: Final = "This client is closed; make a new one."
@@ -43,13 +43,13 @@ _FORKED: Final = "This client was used before the process was forked; make a cli
 
 
 class Caller:
-    """The thread that waits for a call; what must happen in that thread, it does meanwhile.
+    """The thread that waits for a call, and meanwhile does the work that must happen in that thread.
 
-    Sources and callbacks are often tied to their thread, as database connections are, and may take their time. In the
-    event loop's thread they would fail, or keep all other calls waiting.
+    Sources and callbacks are often tied to their thread, like database connections, and may be slow. In the event
+    loop's thread they would fail, or block all other calls.
 
     Attributes:
-        in_flight: what its uploads have in flight, which a second Ctrl-C ends at once.
+        in_flight: the batches in flight of its uploads, which a second Ctrl-C ends at once.
     """
 
     def __init__(self) -> None:
@@ -60,11 +60,11 @@ class Caller:
     def wait(self, call: "Future[T]", cancel: Callable[[], object], cut: Callable[[], object]) -> T:
         """Does jobs until a call has ended, and returns its result.
 
-        What is raised here meanwhile (Ctrl-C, a job that fails) cancels the call, and is raised once it has ended: an
-        upload's batches in flight get their `drain_timeout`. A second Ctrl-C ends those at once.
+        An exception in this thread meanwhile (Ctrl-C, a failing job) cancels the call and is raised once the call has
+        ended: an upload's batches in flight get their `drain_timeout`. A second Ctrl-C ends them at once.
 
         Raises:
-            BaseException: what the call raised, or a job.
+            BaseException: the exception of the call, or of a job.
         """
         call.add_done_callback(self._inbox.put)
         try:
@@ -76,7 +76,7 @@ class Caller:
                 cancel()
                 self._outlast(call)
             except BaseException:
-                cancel()  # again, since this one may have come before the event loop had been asked
+                cancel()  # again: Ctrl-C may have come before the event loop received the first request
                 cut()
                 self._outlast(call)
                 raise
@@ -84,15 +84,15 @@ class Caller:
         return call.result()
 
     def close(self) -> None:
-        """Closes generators given as sources, in the thread that read them."""
+        """Closes generators passed as sources, in the thread that reads them."""
         self._sources.close()
 
     def calls_back(self, function: Callable[[T], object]) -> Callable[[T], None]:
-        """Returns a function that lets this thread call another one, and does not wait for it."""
+        """Returns a function that makes this thread call `function`, without waiting for it."""
         return lambda value: self._inbox.put(partial(function, value))
 
     async def values(self, source: Iterable[T]) -> AsyncIterator[T]:
-        """Yields what a source yields that is read in this thread."""
+        """Yields the values of a source that this thread reads."""
         loop, parts = asyncio.get_running_loop(), self._parts(source)
         while True:
             taken: asyncio.Future[list[T]] = loop.create_future()
@@ -103,7 +103,7 @@ class Caller:
                 yield value
 
     def _parts(self, source: Iterable[T]) -> Iterator[list[T]]:
-        """Yields the values of a source in lists; in the end empty ones."""
+        """Yields the values of a source in lists, and an empty list at the end."""
         iterator = iter(source)
         if isinstance(iterator, Generator):
             self._sources.enter_context(closing(iterator))
@@ -118,13 +118,13 @@ class Caller:
         yield []
 
     def _outlast(self, call: "Future[Any]") -> None:
-        # A Ctrl-C may come right after `get` has taken the call out, so that it would be waited for in vain.
+        # Ctrl-C may come right after `get` has taken the call out of the queue; then `get` would wait in vain.
         while not call.done() and self._inbox.get() is not call:
-            continue  # the source is not read any further
+            continue  # drops jobs: the source is not read any further
 
 
 def _take(parts: "Iterator[list[T]]", taken: "asyncio.Future[list[T]]", loop: asyncio.AbstractEventLoop) -> None:
-    """Takes values from a source, in its thread, and answers the event loop that waits for them."""
+    """Takes values from a source, in its thread, and passes them to the event loop that waits for them."""
     try:
         answer = partial(taken.set_result, next(parts))
     except Exception as error:  # noqa: BLE001 - it ends the upload, which raises it as it is
@@ -133,15 +133,15 @@ def _take(parts: "Iterator[list[T]]", taken: "asyncio.Future[list[T]]", loop: as
 
 
 class _Call:
-    """A call under way, which can be canceled from another thread.
+    """A running call, which can be canceled from another thread.
 
     Args:
-        function: returns what to wait for, or the result itself.
-        in_flight: what its uploads have in flight.
+        function: returns an awaitable, or the result itself.
+        in_flight: the batches in flight of its uploads.
 
     Attributes:
-        task: what carries it out, once it has begun.
-        notes: what its exception says in addition, such as how far an upload has come.
+        task: the task of the call, once it has begun.
+        notes: the notes of its exception, such as how far an upload has come.
     """
 
     def __init__(self, function: Callable[[], Any], in_flight: InFlight) -> None:
@@ -152,7 +152,7 @@ class _Call:
         self.notes: tuple[str, ...] = ()
 
     async def run(self) -> Any:
-        """Does it, in the event loop."""
+        """Carries out the call, in the event loop."""
         self.task = asyncio.current_task()
         IN_FLIGHT.set(self._in_flight)
         try:
@@ -163,17 +163,17 @@ class _Call:
             raise
 
     def cancel(self) -> None:
-        """Cancels it, in the event loop; twice would end what its upload has in flight."""
+        """Cancels the call, in the event loop; only once, since a second time would end its batches in flight."""
         if self.task is not None and not self._is_canceled:
             self._is_canceled = True
             self.task.cancel()
 
 
 class Portal:
-    """An event loop in a thread of its own, which begins with the first call.
+    """An event loop in its own thread, which starts with the first call.
 
     Args:
-        close: closes, in the event loop, what the calls have opened.
+        close: closes, in the event loop, everything that calls have opened.
     """
 
     def __init__(self, close: Callable[[], Awaitable[None]]) -> None:
@@ -189,13 +189,13 @@ class Portal:
         """Calls a function in the event loop, awaits what it returns, and gives the result to this thread.
 
         Args:
-            function: what to call.
-            caller: the thread, where it must do something meanwhile.
-            interrupts: how often Ctrl-C was pressed before, where the call ends what that has interrupted.
+            function: the function to call.
+            caller: this thread, if it must do something meanwhile.
+            interrupts: how often Ctrl-C was pressed before, for a call that ends the interrupted work.
 
         Raises:
             ConfigurationError: when the client is closed, or the process has been forked since.
-            BaseException: what was raised there, or here while it ran.
+            BaseException: an exception of the function, or one in this thread meanwhile.
         """
         portal, caller = self._running(), caller or Caller()
         call = _Call(function, caller.in_flight)
@@ -205,16 +205,16 @@ class Portal:
             if interrupts > 1:
                 cut()
             return caller.wait(future, cut if interrupts else partial(_soon, portal, call.cancel), cut)
-        except CancelledError:  # what is canceled here is raised as its cause, so this was `close`
+        except CancelledError:  # `close` canceled it: a cancellation by this thread raises its cause instead
             raise ConfigurationError(_CLOSED) from None
-        except BaseException as error:  # Ctrl-C is another exception than that of the call
+        except BaseException as error:  # Ctrl-C is an exception other than the call's
             for note in call.notes:
                 if note not in getattr(error, "__notes__", ()):
                     error.add_note(note)
             raise
 
     def iterate(self, items: AsyncIterable[T]) -> Iterator[T]:
-        """Yields the items of an async iterable, each when it is asked for."""
+        """Yields the items of an async iterable, each when it is requested."""
         iterator = aiter(items)
         try:
             while (item := self.call(partial(anext, iterator, _END))) is not _END:
@@ -225,7 +225,7 @@ class Portal:
                     self.call(iterator.aclose)
 
     def close(self) -> None:
-        """Cancels the calls that still run, and ends the thread; harmless when repeated."""
+        """Cancels the calls that still run, and ends the thread; safe to call twice."""
         is_running = self._portal is not None and not self._closed and self._process == os.getpid()
         if is_running:
             self.call(self._end)
@@ -252,10 +252,10 @@ class Portal:
 
 
 async def _cancel_all(main: "set[asyncio.Task[Any]]") -> None:
-    """Cancels whatever runs in the event loop, what is in flight included, and waits for its end.
+    """Cancels all tasks in the event loop, including batches in flight, and waits until they end.
 
     Args:
-        main: the tasks of the loop itself, which go on.
+        main: the tasks of the loop itself, which continue.
     """
     tasks = asyncio.all_tasks() - main - {asyncio.current_task()}
     for task in tasks:
@@ -265,10 +265,10 @@ async def _cancel_all(main: "set[asyncio.Task[Any]]") -> None:
 
 
 def _begin() -> tuple[BlockingPortal, threading.Thread]:
-    """Begins an event loop in a thread, as `anyio.from_thread.start_blocking_portal` does.
+    """Starts an event loop in a thread, as `anyio.from_thread.start_blocking_portal` does.
 
-    That one is a generator, which waits for its thread when it is collected: for ever, as the interpreter ends and
-    after a fork.
+    That function is a generator, which waits for its thread when it is garbage-collected. At interpreter exit and
+    after a fork, it would wait forever.
     """
     started: Future[BlockingPortal] = Future()
 
@@ -283,12 +283,12 @@ def _begin() -> tuple[BlockingPortal, threading.Thread]:
 
 
 def _stop(portal: BlockingPortal, thread: threading.Thread, main: "set[asyncio.Task[Any]]", process: int) -> None:
-    """Ends the event loop, which closes its connections: of a client that is closed, forgotten or left to the end."""
+    """Ends the event loop, which closes its connections: after `close`, garbage collection or interpreter exit."""
     if process != os.getpid():
-        return  # it stayed with the process that this one was forked from
-    if thread is threading.current_thread():  # a client is collected wherever it happens
+        return  # the thread stayed in the parent process
+    if thread is threading.current_thread():  # a client may be garbage-collected in any thread
         with contextlib.suppress(StopIteration):
-            portal.stop(cancel_remaining=True).send(None)  # it waits for nothing
+            portal.stop(cancel_remaining=True).send(None)  # it completes without waiting
         return
     portal.call(_cancel_all, main)
     portal.call(partial(portal.stop, cancel_remaining=True))

@@ -1,4 +1,4 @@
-"""The three services without `await`: one line a method, which is typed and explained where its async one is."""
+"""The three services without `await`: one line per method; the async method has its types and documentation."""
 
 from criteo_audiences import commerce_grid, marketing_solutions, retail_media
 from criteo_audiences.blocking.twins import Service, blocking, blocking_source

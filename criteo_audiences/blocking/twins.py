@@ -1,4 +1,4 @@
-"""Makes blocking methods out of those of the async classes: the same arguments, the same docstring, no `await`."""
+"""Derives blocking methods from the methods of the async classes: same arguments, same docstring, no `await`."""
 
 import inspect
 import os
@@ -30,8 +30,8 @@ class Twin:
     """The blocking twin of an object of an async class.
 
     Args:
-        portal: where its coroutines run.
-        twin: the object.
+        portal: runs its coroutines.
+        twin: the async object.
     """
 
     def __init__(self, portal: Portal, twin: Any) -> None:
@@ -40,7 +40,7 @@ class Twin:
 
 
 class Service(Twin):
-    """What the blocking twins of the services have in common."""
+    """The base of the services' blocking twins."""
 
     @property
     def identifier_types(self) -> frozenset[IdentifierType]:
@@ -49,9 +49,9 @@ class Service(Twin):
 
 
 class Search(Twin, Generic[T]):
-    """A search: iterate over it with `for` and it turns the pages by itself, or ask for one with `page`.
+    """A search: iterate over it with `for` to get every item, page by page, or get a single page with `page`.
 
-    Nothing is sent before the first item is asked for; iterating again searches again.
+    Nothing is sent before the first item is requested; iterating again searches again.
     """
 
     def page(self, limit: int | None = None, offset: int = 0) -> Page[T]:
@@ -108,7 +108,7 @@ class UploadStream(Twin):
 
     @property
     def set_aside(self) -> str | None:
-        """Why it does not continue the unfinished upload that the journal holds; `None` when there is none."""
+        """Why it does not continue the unfinished upload in the journal; `None` when there is no such upload."""
         reason: str | None = self._read("set_aside")
         return reason
 
@@ -127,13 +127,13 @@ class UploadStream(Twin):
         return result
 
     def _read(self, name: str) -> Any:
-        """Reads a property where nothing changes meanwhile: in the event loop, as long as the upload runs."""
+        """Reads a property: in the event loop while the upload runs, so that nothing changes meanwhile."""
         read = partial(getattr, self._twin, name)
         return read() if self._over.is_set() else self._portal.call(read, self._caller)
 
 
 class Method(Protocol[P, T_co]):
-    """A method, for type checkers: taken from an object it has one parameter less."""
+    """A method, for type checkers: bound to an object, it has one parameter less."""
 
     @overload
     def __get__(self, instance: None, owner: type, /) -> Callable[Concatenate[Any, P], T_co]: ...
@@ -154,8 +154,8 @@ def blocking(method: Callable[Concatenate[Any, P], AsyncIterator[T]], /) -> Meth
 def blocking(method: Callable[..., Any], /) -> Any:
     """Returns the blocking twin of an async class's method.
 
-    Nothing of it is written by hand, so that the two cannot differ. What a coroutine returns is returned; a search, an
-    async iterator and an `async with` become a search, an iterator and a `with` of this side.
+    The twin is generated, so that the two cannot differ. It returns the result of a coroutine; an async search, async
+    iterator or `async with` becomes a blocking search, iterator or `with`.
     """
     signature = inspect.signature(method)
 
@@ -179,7 +179,7 @@ def blocking(method: Callable[..., Any], /) -> Any:
 
 
 class SourceMethod(Protocol[P, T_co]):
-    """A method that takes a source, typed so that type checkers refuse what is no source."""
+    """A method that takes a source, typed so that type checkers refuse anything that is not a source."""
 
     @overload
     def __call__(self, segment_id: str, source: Lookalike, *args: P.args, **options: P.kwargs) -> NotASource: ...
@@ -200,12 +200,12 @@ def blocking_source(
     method: Callable[Concatenate[Any, str, Source, P], AbstractAsyncContextManager[uploads.UploadStream]], /
 ) -> SourceMethod[P, AbstractContextManager[UploadStream]]: ...
 def blocking_source(method: Callable[..., Any], /) -> Any:
-    """Returns what `blocking` does, for a method with several signatures: mypy would take the first one for all."""
+    """Works like `blocking`, for a method with overloads: with `blocking`, mypy would see the first overload only."""
     return blocking(method)
 
 
 def like(method: object) -> Callable[[F], F]:
-    """Gives a method the docstring of an async one."""
+    """Gives a method the docstring of its async twin."""
 
     def documented(twin: F) -> F:
         twin.__doc__ = inspect.getdoc(method)
@@ -242,14 +242,14 @@ def _streamed(
 
 
 def _interrupts(error: BaseException | None) -> int:
-    """Returns how many interrupts an error stands for: one that came while another was handled has that as context."""
+    """Counts the interrupts in an error: one that came while another was handled has that one as its context."""
     return 0 if error is None or isinstance(error, Exception) else 1 + _interrupts(error.__context__)
 
 
 def _for_thread(
     caller: Caller, args: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Has the caller's thread read the source and the opt-outs, and hear of progress."""
+    """Replaces arguments so that the caller's thread reads the source and the opt-outs, and runs `on_progress`."""
     options = dict(options)
     if "source" in options:
         options["source"] = _source_for(caller, options["source"])
@@ -264,13 +264,13 @@ def _for_thread(
 
 
 def _settled(value: Any) -> Any:
-    """Returns what is given item by item (a generator, a query set) as a tuple, taken in the caller's thread."""
+    """Returns a lazy iterable (a generator, a query set) as a tuple, read in the caller's thread."""
     is_lazy = isinstance(value, Iterable) and not isinstance(value, Collection) and not hasattr(value, "read")
     return tuple(value) if is_lazy else value
 
 
 def _source_for(caller: Caller, source: Any) -> Any:
-    """Returns the source as the event loop may read it: what is in memory, a file and a table as it is."""
+    """Returns the source in a form that the event loop may read; data in memory, files and tables stay unchanged."""
     is_known = isinstance(source, list | tuple | os.PathLike | AsyncIterable) or hasattr(source, "__arrow_c_stream__")
     if is_known or not isinstance(source, Iterable):
         return source

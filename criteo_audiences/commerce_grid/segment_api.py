@@ -1,4 +1,4 @@
-"""Commerce Grid: audience segments, with what is read and written (OpenAPI 2026-07)."""
+"""Commerce Grid: audience segments, with their models (OpenAPI 2026-07)."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -62,7 +62,7 @@ class AudienceSegment(ShownInNotebooks):
 
 @frozen(kw_only=True)
 class ContactListCreate:
-    """Makes the new segment a contact list. `remote_id`: the data provider's own id of it."""
+    """Makes the new segment a contact list. `remote_id`: the data provider's own id for it."""
 
     remote_id: str | None = field(default=None, validator=text_field)
 
@@ -94,7 +94,7 @@ class AudienceSegmentCreate:
 
 @frozen(kw_only=True)
 class AudienceSegmentUpdate:
-    """Changes to an audience segment: what is left out stays as it is.
+    """Changes to an audience segment: fields left out stay unchanged.
 
     Attributes:
         id: the segment.
@@ -102,7 +102,7 @@ class AudienceSegmentUpdate:
         description: free text, `None` to take it away.
 
     Raises:
-        ConfigurationError: when nothing is to be changed, or the name is taken away.
+        ConfigurationError: when nothing is to be changed, or the name is removed.
     """
 
     id: str
@@ -147,7 +147,7 @@ class Segments:
         return await send_bulk(self._session, request, AudienceSegment, wanted)
 
     async def update_audience_segments(self, segments: Iterable[AudienceSegmentUpdate]) -> BulkResult[AudienceSegment]:
-        """Changes audience segments: what an update leaves out stays, what it sets to `None` is taken away.
+        """Changes audience segments: fields that an update leaves out stay, fields that it sets to `None` are removed.
 
         Args:
             segments: the changes.
@@ -166,7 +166,7 @@ class Segments:
         return await send_bulk(self._session, request, AudienceSegment, wanted)
 
     async def delete_audience_segments(self, ids: Iterable[str]) -> BulkResult[str]:
-        """Deletes audience segments; one that an audience uses stays, with a problem that says so.
+        """Deletes audience segments; a segment that an audience uses stays, and has a problem in the result.
 
         Args:
             ids: the segments.
@@ -203,7 +203,7 @@ class Segments:
             A search to iterate over with `async for`, or to take one `page` of; nothing is sent before.
 
         Raises:
-            ConfigurationError: when a filter is no list of its kind.
+            ConfigurationError: when a filter is not a list of its kind.
         """
         self._require_version()
         filters = {
@@ -218,7 +218,7 @@ class Segments:
     async def ensure_contact_list(
         self, *, data_provider_id: str, name: str, description: str | None = None, remote_id: str | None = None
     ) -> AudienceSegment:
-        """Returns the contact list of that name, creating it when there is none; right when two run at once.
+        """Returns the contact list of that name, creating it when there is none; safe when two run at once.
 
         It creates first and searches only when the name is taken, since there is no search by name.
 
@@ -230,7 +230,7 @@ class Segments:
 
         Raises:
             ConfigurationError: when an argument is missing or empty.
-            SegmentMismatchError: when the name belongs to another segment than was asked for; naming each difference.
+            SegmentMismatchError: when the name belongs to a segment unlike the requested one; names each difference.
             CriteoError: when a call failed.
         """
         create = AudienceSegmentCreate(

@@ -1,3 +1,3 @@
-"""What connects uploads with other programs; each part needs an extra and is imported where it is used."""
+"""Connects uploads with other programs; each module needs an extra and is imported only where it is used."""
 
 __all__: list[str] = []

@@ -1,7 +1,7 @@
-"""What workers share in Redis about a contact list: a ledger of what was acknowledged, and a lease.
+"""Lets workers share in Redis a ledger of acknowledged batches and a lease on a contact list.
 
 With the ledger, a worker that repeats a part of an upload sends only what was not acknowledged, on whatever machine it
-runs. With the lease, one operation at a time works on a list.
+runs. With the lease, only one operation at a time works on a list.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _LOG: Final = logging.getLogger("criteo_audiences.uploads")
 _DAY: Final = 86_400.0
 _LONGEST: Final = 30 * _DAY
 _REST: Final = 5.0
-"""Seconds for which a Redis that did not answer is left alone, so that it does not hold up every batch."""
+"""Seconds without a further request to a Redis that did not answer, so that it does not delay every batch."""
 _FIND: Final = "return redis.call('HGET', KEYS[1], cjson.decode(ARGV[1]).batch) or 'null'"
 _NOTE: Final = """
 local told = cjson.decode(ARGV[1])
@@ -42,20 +42,20 @@ return 'null'
 class RedisLedger:
     """Remembers in Redis which batches of a run were acknowledged; a `BatchLedger` for `upload_contact_list`.
 
-    It holds counts, moments and keyed digests: no identifier, and no name of a list. While Redis is gone, batches are
-    sent without it, after one warning: a batch that is sent twice does no harm.
+    It stores counts, times and keyed digests, but no identifier and no name of a list. While Redis does not answer,
+    uploads continue without the ledger, after one warning, since sending a batch twice does no harm.
 
     Use it as `async with RedisLedger(...) as ledger:`, or call `aclose()`. It may serve several event loops one after
-    the other, as a client may.
+    the other, like a client.
 
     Args:
-        url: of the server, as for `RedisQuota`.
-        run: names what is to be done once, such as `crm-2026-11-27`: batches of another run are sent again.
-        keep: seconds after its last acknowledgement for which a run is remembered.
-        source: what to call the URL in messages.
+        url: the URL of the server, as for `RedisQuota`.
+        run: a name for work to be done once, such as `crm-2026-11-27`; batches of another run are sent again.
+        keep: seconds for which a run is remembered after its last acknowledgement.
+        source: the name of the URL in messages.
 
     Raises:
-        ConfigurationError: naming the argument and what it may be; never the URL.
+        ConfigurationError: naming the argument and its allowed values; never the URL.
     """
 
     def __init__(self, url: str, *, run: str, keep: float = _DAY, source: str = "url") -> None:
@@ -76,7 +76,7 @@ class RedisLedger:
         """See `BatchLedger.find`.
 
         Raises:
-            ConfigurationError: when Redis refuses the login or is too old, or another event loop uses it as well.
+            ConfigurationError: when Redis refuses the login or is too old, or another running event loop uses it.
         """
         answer = await self._asked(_FIND, {"batch": self._digest(digest)})
         return _acknowledged(answer)
@@ -85,7 +85,7 @@ class RedisLedger:
         """See `BatchLedger.note`.
 
         Raises:
-            ConfigurationError: as `find`.
+            ConfigurationError: as in `find`.
         """
         answer = {"valid": acknowledged.valid, "invalid": acknowledged.invalid, "at": acknowledged.at}
         await self._asked(_NOTE, {"batch": self._digest(digest), "answer": answer, "keep": round(self._keep * 1000)})
@@ -103,8 +103,8 @@ class RedisLedger:
         await self.aclose()
 
     def _enter_loop(self) -> None:
-        """Lets the connection be one of the running event loop, and be closed before that ends."""
-        if self._process != os.getpid():  # the connection is that of the process it was forked from
+        """Makes the connection belong to the running event loop, and arranges for its close before the loop ends."""
+        if self._process != os.getpid():  # the connection belongs to the parent process
             self._process = os.getpid()
             self._home = HomeLoop()
             self._server.forget()
@@ -115,7 +115,7 @@ class RedisLedger:
             self._at_end = at_end_of_loop(self._server.close)
 
     def _digest(self, data: bytes) -> str:
-        """Returns the digest that Redis holds in place of a value; comparing it takes the run's name."""
+        """Returns the digest that Redis stores instead of a value; it is keyed with the run's name."""
         return hashlib.blake2b(data, key=self._secret, digest_size=16).hexdigest()
 
     async def _asked(self, script: str, told: dict[str, object]) -> object:
@@ -124,7 +124,7 @@ class RedisLedger:
         self._enter_loop()
         try:
             answer: object = await self._server.run(script, self._keys, told)
-        except ValueError:  # what is written there is no JSON, so it is not ours
+        except ValueError:  # the entry is not JSON, so it is not ours
             return None
         except RedisGoneError as error:
             self._rests_until = time.monotonic() + _REST
@@ -136,7 +136,7 @@ class RedisLedger:
 
 
 def _acknowledged(answer: object) -> Acknowledged | None:
-    """Returns what an entry says; `None` for one that no release has written, so that its batch is sent again."""
+    """Returns the content of an entry; `None` for an entry that is not ours, so that its batch is sent again."""
     match answer:
         case {"valid": int(valid), "invalid": int(invalid), "at": int(at) | float(at)} if min(valid, invalid, at) >= 0:
             return Acknowledged(valid=valid, invalid=invalid, at=at)
@@ -144,17 +144,17 @@ def _acknowledged(answer: object) -> Acknowledged | None:
 
 
 _LEASE: Final = 30.0
-"""Seconds for which a lease holds without being renewed."""
+"""Seconds for which a lease is valid without renewal."""
 _LANDING: Final = 60.0
-"""Seconds after a lease in which a call that was under way may still land; the inverse operation waits for them."""
+"""Seconds after a lease in which a call in flight may still be applied; the inverse operation waits for them."""
 _MARGIN: Final = 5.0
-"""Seconds before its end at which the holder of a lease that cannot be renewed stops."""
+"""Seconds before the end of a lease at which its holder stops if it cannot renew the lease."""
 _LOST: Final = (
     "The lease on the contact list was lost, since Redis did not answer or this worker was suspended; the upload was "
     "stopped. Run it again: what was sent already does no harm."
 )
 _LINGER: Final = 5.0
-"""Seconds for which the next task of a write finds the list still held after another one has ended."""
+"""Seconds for which a write keeps the list after one of its tasks has ended, for its next task."""
 _SCRIPT: Final = """
 local asked = cjson.decode(ARGV[1])
 local t = redis.call('TIME')
@@ -190,18 +190,18 @@ return cjson.encode({wait = 0})
 
 
 class ListLease:
-    """Keeps other workers from a contact list while an operation on it runs: add and remove do not commute.
+    """Keeps other workers from a contact list while an operation on it runs, since add and remove do not commute.
 
     Args:
-        url: of the Redis server.
-        source: the variable that holds it, for messages.
-        host: of the API.
-        service: the service, as a word.
+        url: the URL of the Redis server.
+        source: the variable that contains the URL, for messages.
+        host: the host of the API.
+        service: the service, such as `retail-media`.
         segment_id: the contact list.
-        operation: add or remove. After a worker that vanished, the same operation may begin once its lease is over,
-            and the other one a time-out later.
-        shared: whether others with `shared` and the same operation hold the list at the same time, as the tasks of a
-            write do.
+        operation: add or remove. If a worker vanishes, the same operation may begin when the worker's lease ends, and
+            the other operation a timeout later.
+        shared: whether workers with `shared` and the same operation may hold the list at the same time, as the tasks
+            of a write do.
 
     Raises:
         ConfigurationError: when the URL cannot be used.
@@ -234,7 +234,7 @@ class ListLease:
         self._ends_at = -math.inf
 
     async def take(self) -> None:
-        """Waits until no other operation has the list.
+        """Waits until no other operation holds the list, and takes the lease.
 
         Raises:
             ConnectError: when Redis does not answer.
@@ -249,7 +249,7 @@ class ListLease:
         """Waits for the list, does the work and releases the list. If the lease ends, the work is canceled.
 
         Args:
-            work: uploads; it is given what it has to await before each call.
+            work: does the upload; its argument is a function that it must await before each call.
 
         Raises:
             ConnectError: when Redis does not answer, or the lease was lost meanwhile.
@@ -267,13 +267,13 @@ class ListLease:
         return done
 
     async def check(self) -> None:
-        """Renews the lease, before a call.
+        """Renews the lease; to be awaited before each call.
 
-        A worker that was suspended for longer than its lease does not renew it, nor one whose machine was: the list may
-        be another's. While Redis does not answer, the lease holds for as long as it was last renewed for.
+        If the worker or its machine was suspended for longer than the lease, the lease is lost, because another worker
+        may hold the list. While Redis does not answer, the lease stays valid until the end of its last renewal.
 
         Raises:
-            ConnectError: when the lease is lost, or about to end.
+            ConnectError: when the lease is lost, or is about to end.
         """
         asked_at = steady()
         if asked_at >= self._ends_at - _MARGIN:
@@ -300,7 +300,7 @@ class ListLease:
         Args:
             may_land: whether a call may still be applied, so that the inverse operation has to wait for it.
         """
-        with contextlib.suppress(ConnectError, ConfigurationError):  # it ends by itself
+        with contextlib.suppress(ConnectError, ConfigurationError):  # the lease ends by itself
             await self._ask(leaving=True, landing=_LANDING if may_land else 0)
         await self._server.close()
 
@@ -315,11 +315,11 @@ class ListLease:
 
 
 class _Upload(Protocol):
-    """What is known of an upload that has ended."""
+    """The result of an upload that has ended."""
 
     @property
     def unknown(self) -> int:
-        """Identifiers in calls that may have been applied, and may yet be."""
+        """Identifiers in calls that may have been applied, or may still be."""
 
 
 Ended = TypeVar("Ended", bound=_Upload)

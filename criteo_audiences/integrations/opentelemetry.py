@@ -1,6 +1,6 @@
 """Traces and metrics of uploads, batches and calls: `CriteoClient(..., on_event=opentelemetry())`.
 
-It speaks to OpenTelemetry's API only: where a program has set up no SDK, nothing is recorded. No attribute holds an
+It uses OpenTelemetry's API only: if a program has set up no SDK, nothing is recorded. No attribute contains an
 identifier, a token or the name of a segment.
 """
 
@@ -32,22 +32,22 @@ __all__ = ["opentelemetry"]
 
 _NAME: Final = "criteo_audiences"
 
-# The request that the task at hand has under way: a task makes one call after the other.
+# The request that the current task has under way: a task makes one call after the other.
 _REQUEST: Final[ContextVar[Span | None]] = ContextVar("criteo_audiences_request", default=None)
 
 
 def opentelemetry(
     *, tracer_provider: TracerProvider | None = None, meter_provider: MeterProvider | None = None
 ) -> OnEvent:
-    """Returns what makes spans and metrics of a client's events.
+    """Returns a callback that turns a client's events into spans and metrics.
 
-    There is a span for each upload, for each of its batches, and for each request, by the semantic conventions for HTTP
-    clients (https://opentelemetry.io/docs/specs/semconv/http/), below the span that is current where the caller is. Of
-    a URL it has the template, as a whole URL holds ids of owners. Requests carry the trace's context to Criteo.
+    Each upload, each of its batches and each request has a span, as a child of the caller's current span. Spans of
+    requests follow the semantic conventions for HTTP clients (https://opentelemetry.io/docs/specs/semconv/http/). They
+    contain a URL's template only, since a whole URL contains ids of owners. Requests carry the trace context to Criteo.
 
     Args:
-        tracer_provider: makes the tracer (default: the program's).
-        meter_provider: makes the meter (default: the program's).
+        tracer_provider: makes the tracer (default: the program's provider).
+        meter_provider: makes the meter (default: the program's provider).
     """
     tracer = get_tracer(_NAME, __version__, tracer_provider)
     return _Observer(tracer, get_meter(_NAME, __version__, meter_provider)).observe
@@ -57,7 +57,7 @@ _Attributes = dict[str, str | int]
 
 
 class _Work:
-    """An upload or a batch: its span, and the context of what is below it."""
+    """An upload or a batch: its span, and the context for that span's children."""
 
     def __init__(self, span: Span) -> None:
         self.span = span
@@ -77,7 +77,7 @@ class _Observer:
         self._retries = meter.create_counter("criteo.retries", "{request}", "Requests that are repeated.")
 
     def observe(self, event: Event) -> None:
-        """Is called with every event."""
+        """Handles an event; called with every event of the client."""
         match event.name:
             case "request.started":
                 self._begin_request(event)
@@ -87,7 +87,7 @@ class _Observer:
                 self._end_upload(event)
             case "quota.waited":
                 self._waits.record(event.seconds or 0.0, _server(event.host))
-                self._context_of(event, ago=event.seconds or 0.0)  # a batch begins with its wait
+                self._context_of(event, ago=event.seconds or 0.0)  # a batch begins when it begins to wait
             case _:
                 self._end_request(event)
 
@@ -109,7 +109,7 @@ class _Observer:
             upload.span.end()
 
     def _context_of(self, event: Event, *, ago: float = 0.0) -> Context | None:
-        """Returns the context of a request's batch, begun `ago` seconds ago if it is new; `None` for other calls."""
+        """Returns the context of a request's batch, `None` for other calls; a new batch began `ago` seconds ago."""
         if event.upload_id is None or event.batch is None:
             return None
         batches = self._batches.setdefault(event.upload_id, {})
@@ -150,7 +150,7 @@ class _Observer:
 
 
 def _end(span: Span, event: Event, about: _Attributes) -> None:
-    """Ends the span of a request or a batch as the event says."""
+    """Ends the span of a request or a batch with the outcome of the event."""
     if about and span.is_recording():
         span.set_attributes(about)
     if event.name != "request.completed":
@@ -166,12 +166,12 @@ def _server(host: str) -> _Attributes:
 
 @lru_cache
 def _measured(method: str, host: str) -> _Attributes:
-    """Returns what every metric of a request has; made once, since a client asks few hosts."""
+    """Returns the attributes of every metric of a request; cached, since a client calls few hosts."""
     return {"http.request.method": method} | _server(host)
 
 
 def _answer(event: Event) -> _Attributes:
-    """Returns how a request was answered, in the words of the conventions."""
+    """Returns the outcome of a request as attributes of the semantic conventions."""
     error = str(event.status) if event.status and event.error else event.error
     error = "canceled" if event.name == "request.canceled" else error
     return ({"http.response.status_code": event.status} if event.status else {}) | (

@@ -1,4 +1,4 @@
-"""Uploads the partitions of a table from the tasks of a cluster, whatever engine runs them; needs no engine itself."""
+"""Uploads the partitions of a table from the tasks of a cluster; works with any engine and imports none."""
 
 import asyncio
 import math
@@ -27,36 +27,36 @@ if TYPE_CHECKING:
 __all__ = ["PartitionConfig", "PartitionReport", "PartitionTotals", "upload_partition"]
 
 ALREADY: Final = "already"
-"""Says of `hash` that the column holds digests."""
+"""The value of `hash` for a column that contains digests."""
 _WELL_FILLED: Final = 0.8
 _THREAD: Final = "criteo-audiences-partition"
 
 
 @frozen(kw_only=True)
 class PartitionConfig:
-    """What to upload of every partition: names and numbers, never identifiers or secrets. Pickle-safe.
+    """How to upload every partition: names and numbers, never identifiers or secrets. Pickle-safe.
 
     The login and `CRITEO_QUOTA_URL` come from the environment of the machine that runs the task. With that URL, tasks
-    that do the same operation share a list, and other jobs and writes wait for it.
+    with the same operation share a list, while other jobs and writes wait for it.
 
     Attributes:
         service: `marketing-solutions`, `retail-media` or `commerce-grid`.
         segment_id: the contact list.
-        column: column with the identifiers.
+        column: the column with the identifiers.
         operation: `add` or `remove`.
         identifier_type: kind of identifier.
-        hash: how to hash, as for `upload_contact_list`, or `already`: the column holds digests, and what is none is
-            rejected. It must be chosen for e-mails and phone numbers.
+        hash: how to hash, as for `upload_contact_list`, or `already` for a column of digests, in which other values
+            are rejected. It must be chosen for e-mails and phone numbers.
         region: country of phone numbers without a country code.
         gum_caller_id: the caller id that GUM ids need.
-        profile: the profile whose login the tasks use; `None`: their environment's.
-        run: names what is to be done once: with `CRITEO_QUOTA_URL`, batches that an attempt of the same name got
-            acknowledged within a day are not sent again. `None`: only those of the same job.
+        profile: the profile with the login for the tasks; `None` for the login in their environment.
+        run: a name for work to be done once. With `CRITEO_QUOTA_URL`, a batch that was acknowledged within a day in a
+            run of the same name is not sent again; with `None`, a batch acknowledged in the same job.
         ledger: whether that Redis remembers acknowledged batches at all.
         batch_size: identifiers per batch.
         max_concurrency: batches in flight at the same time, for each task.
         max_in_flight_bytes: bytes of identifiers in flight at the same time, for each task.
-        drain_timeout: seconds that batches in flight get when a task is canceled.
+        drain_timeout: seconds that batches in flight get to finish when a task is canceled.
         max_rejected: share of all rows that may be rejected, 0 to 1.
         max_invalid: share of all identifiers that Criteo may refuse, 0 to 1; a first full batch beyond it also ends
             its task.
@@ -90,10 +90,10 @@ class PartitionConfig:
         require_range(self.max_rejected, "max_rejected", least=0, most=1)
 
     def check(self) -> None:
-        """Refuses what no partition could be uploaded with; needs no login and makes no call.
+        """Refuses settings with which no partition could be uploaded; needs no login and makes no call.
 
         Raises:
-            ConfigurationError: naming the option and what it may be.
+            ConfigurationError: naming the option and its allowed values.
         """
 
         async def upload_nothing() -> None:
@@ -103,7 +103,7 @@ class PartitionConfig:
         run_apart(upload_nothing, _THREAD)
 
     def keywords(self) -> dict[str, Any]:
-        """Returns the keywords of `upload_contact_list`; what bounds the whole job is judged at its end."""
+        """Returns the keywords for `upload_contact_list`; limits for the whole job are checked at its end instead."""
         own = {"segment_id", "column", "service", "hash", "profile", "run", "ledger", "max_rejected"}
         given = {each.name: getattr(self, each.name) for each in fields(type(self)) if each.name not in own}
         if not isinstance(self.hash, Unset):
@@ -113,20 +113,20 @@ class PartitionConfig:
 
 @frozen(kw_only=True)
 class PartitionReport:
-    """What became of a partition: every row that was read is in `valid`, `invalid` or `rejected`. Pickle-safe.
+    """The result of a partition: every row that was read is in `valid`, `invalid` or `rejected`. Pickle-safe.
 
     Attributes:
-        partition: its number or name.
-        attempt: which attempt this was, from 0.
+        partition: the number or name of the partition.
+        attempt: the number of the attempt, from 0.
         read: rows read.
         valid: identifiers that Criteo accepted.
         invalid: identifiers that Criteo refused.
-        rejected: rows that held no identifier, by reason; `not_hashed` for a value that should have been a digest.
-        batches: batches.
-        resumed: how many of them an earlier attempt had got acknowledged.
+        rejected: rows without a valid identifier, by reason; `not_hashed` for a value that should have been a digest.
+        batches: batches, including those that were resumed.
+        resumed: batches that were acknowledged in an earlier attempt.
         calls: requests made, retries included.
-        elapsed: seconds.
-        waited: seconds of them during which the quota held a batch back.
+        elapsed: seconds that the upload took.
+        waited: seconds of these during which the quota delayed a batch.
     """
 
     partition: int | str = 0
@@ -143,7 +143,7 @@ class PartitionReport:
 
     @property
     def sent(self) -> int:
-        """Identifiers that are in acknowledged batches."""
+        """Identifiers in acknowledged batches."""
         return self.valid + self.invalid
 
     def to_dict(self) -> dict[str, Any]:
@@ -155,12 +155,12 @@ class PartitionReport:
 
 @frozen(kw_only=True)
 class PartitionTotals:
-    """What became of a job: the sum of its partitions, and what to know of it.
+    """The result of a job: the sums over its partitions, and anything remarkable about them.
 
     Attributes:
-        reports: those of the partitions that were uploaded.
-        config: what was to be done.
-        missing: partitions of which there is no report; what they sent before they failed is not in the sums.
+        reports: the reports of the partitions that were uploaded.
+        config: the settings of the job.
+        missing: partitions without a report; the sums do not include what they sent before they failed.
     """
 
     reports: tuple[PartitionReport, ...]
@@ -173,16 +173,16 @@ class PartitionTotals:
 
     @property
     def rejected(self) -> dict[str, int]:
-        """Rows that held no identifier, by reason."""
+        """Rows without a valid identifier, by reason."""
         return dict(sum((Counter(report.rejected) for report in self.reports), Counter[str]()))
 
     @property
     def wasted_calls(self) -> int:
-        """Batches beyond those that full ones would have been."""
+        """Batches in excess of the number that full batches would have needed."""
         return self.sum_of("batches") - math.ceil(self.sum_of("sent") / self.config.batch_size)
 
     def warning(self) -> str | None:
-        """Says how many calls small partitions have cost, when that is a fifth of them or more."""
+        """Returns a warning if small partitions caused more than a fifth of the calls, otherwise `None`."""
         batches, wasted, of = self.sum_of("batches"), self.wasted_calls, len(self.reports)
         if batches - wasted >= _WELL_FILLED * batches:
             return None
@@ -193,7 +193,7 @@ class PartitionTotals:
         )
 
     def faults(self) -> list[str]:
-        """Says what is not as it should be, a sentence each."""
+        """Returns a sentence for each problem of the job."""
         read, sent, rejected = self.sum_of("read"), self.sum_of("sent"), sum(self.rejected.values())
         invalid, config = self.sum_of("invalid"), self.config
         faults = []
@@ -230,23 +230,23 @@ class PartitionTotals:
 def upload_partition(
     batches: Iterable[Any], config: PartitionConfig, *, partition: int | str = 0, attempt: int = 0, job: str = ""
 ) -> PartitionReport:
-    """Uploads one partition; a task that repeats it sends only what Redis does not remember as acknowledged.
+    """Uploads one partition; a repeated task sends only batches that Redis does not remember as acknowledged.
 
-    It runs in a thread and an event loop of its own, so that any task may call it. The batches are read while those
-    before them are sent, and never more than are in flight.
+    The upload runs in its own thread and event loop, so any task may call this function. It reads batches while it
+    sends the batches before them, and never more than are in flight.
 
     Args:
-        batches: what the engine gives a task: Arrow record batches or tables, pandas or polars frames, mappings of
-            columns; or lists of values.
-        config: what to do; the same for all partitions.
-        partition: its number or name, for the report.
-        attempt: which attempt this is, for the report.
-        job: names the job whose tasks are repeated, where `config` has no `run`.
+        batches: the data that the engine gives to a task: Arrow record batches or tables, pandas or polars frames,
+            mappings of columns, or lists of values.
+        config: the settings, the same for all partitions.
+        partition: the number or name of the partition, for the report.
+        attempt: the number of the attempt, for the report.
+        job: a name for the job that identifies repeated tasks if `config` has no `run`.
 
     Raises:
-        UploadFailedError: when a batch failed, or its fate is unknown; the engine should run the task again.
+        UploadFailedError: when a batch failed or its outcome is unknown; the engine should run the task again.
         ConfigurationError: when a setting is missing or wrong, or there is no such column.
-        CriteoError: as `upload_contact_list`.
+        CriteoError: as in `upload_contact_list`.
     """
     return run_apart(partial(_upload_partition, batches, config, partition, attempt, job), _THREAD)
 
@@ -294,12 +294,12 @@ async def _upload(
 
 
 def _judged(report: UploadReport, config: PartitionConfig) -> UploadReport:
-    """Returns the report as that of a part: only a full batch of refused identifiers is its own fault."""
+    """Returns the report of a part of a job: `max_invalid` applies to it only if the part fills a batch."""
     return report if report.sent >= config.batch_size else evolve(report, max_invalid=1.0)
 
 
 def _lease(config: PartitionConfig, host: str) -> "ListLease | None":
-    """Returns what keeps other operations from the list while tasks upload to it, `None` where there is no Redis."""
+    """Returns the lease that keeps other operations from the list while tasks upload to it; `None` without Redis."""
     shared = read_shared_quota(environ)
     if shared is None:
         return None
@@ -317,10 +317,10 @@ def _lease(config: PartitionConfig, host: str) -> "ListLease | None":
 
 
 def _ledger(config: PartitionConfig, job: str) -> "RedisLedger | None":
-    """Returns the ledger, `None` where there is no Redis or nothing to call the job by.
+    """Returns the ledger; `None` without Redis, or if neither the run nor the job has a name.
 
     Raises:
-        ConfigurationError: when a run is named and there is no Redis.
+        ConfigurationError: when a run is named, but there is no Redis.
     """
     run = (config.run or job) if config.ledger else ""
     shared = read_shared_quota(environ) if run else None
@@ -338,7 +338,7 @@ def _ledger(config: PartitionConfig, job: str) -> "RedisLedger | None":
 async def _values(
     batches: Iterator[Any], config: PartitionConfig, not_hashed: Counter[str]
 ) -> AsyncGenerator[object, None]:
-    """Yields the values of the column; each batch is waited for in a thread, so that those in flight go on."""
+    """Yields the values of the column; waits for each input batch in a thread, so that uploads in flight continue."""
     accepts = _has_no_clear_text if config.hash == ALREADY else None
     while (batch := await asyncio.to_thread(next, batches, None)) is not None:
         for value in _column(batch, config.column):
@@ -353,10 +353,10 @@ def _has_no_clear_text(value: object) -> bool:
 
 
 def _column(batch: Any, name: str) -> Iterable[object]:
-    """Returns the values of a batch.
+    """Returns the values of a column of a batch.
 
     Raises:
-        ConfigurationError: when it has no such column.
+        ConfigurationError: when the batch has no such column.
     """
     if isinstance(batch, list | tuple):
         return batch

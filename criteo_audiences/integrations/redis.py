@@ -19,11 +19,11 @@ __all__ = ["RedisQuota"]
 
 _LOG: Final = logging.getLogger("criteo_audiences.quota")
 _HEARTBEAT: Final = 1.0
-"""Seconds between two turns of a worker that has calls in flight or waiting."""
+"""Seconds between two exchanges with Redis (turns) of a worker that has calls in flight or waiting."""
 _LEASE: Final = 5.0
-"""Seconds without a turn after which a worker is taken for dead: what it had in flight ends then."""
+"""Seconds without a turn after which a worker is considered dead, and its calls in flight count as ended."""
 _LONGEST_LINGER: Final = 0.05
-"""Seconds for which the end of a call may wait for others to share its turn, at most a hundredth of a window."""
+"""Seconds for which the end of a call may wait to be reported together with others; at most a hundredth of a window."""
 _LONGEST_RETRY: Final = 0.5
 _LONGEST_STOP: Final = 0.2
 _SLACK: Final = 0.5
@@ -42,31 +42,31 @@ class _Waiter:
 
 
 class RedisQuota:
-    """A rate limiter that its workers share, in whatever process and on whatever machine; a `RateLimiter`.
+    """A rate limiter that workers share across processes and machines; a `RateLimiter`.
 
-    It may spend a full window at once, and never shows Criteo more calls than the limit in any window, fixed or
-    sliding: a call holds its place until one period after its answer. Only the clock of Redis counts. A 429 that one
-    worker gets, and the limit that Criteo announces, hold for all. Single calls go before batches, also between
+    It may spend a full window at once, but Criteo never sees more calls than the limit in any window, fixed or sliding:
+    a call holds its slot until one period after its answer. Only the clock of Redis counts. A 429 that one worker gets,
+    and the limit that Criteo announces, apply to all workers. Single calls take precedence over batches, even between
     workers, which take turns.
 
-    While Redis is gone each worker goes on with its part of the limit, `calls * share / workers`, after one warning;
-    when Redis is back and has forgotten the calls, the workers write theirs back and wait for one period.
+    While Redis does not answer, each worker continues with its part of the limit, `calls * share / workers`, after one
+    warning. If Redis is back but has lost the calls, the workers write theirs back and wait for one period.
 
     Use it as `async with RedisQuota(...) as quota:`, or call `aclose()`. It may be passed to several clients.
 
     Args:
-        url: of the server: `redis://`, `rediss://` (TLS), `unix://`, or `redis+sentinel://host:26379,.../service/0`.
-        key: names the quota that is shared: one for each application, or for each consented account; no secret.
+        url: the server's URL: `redis://`, `rediss://` (TLS), `unix://`, or `redis+sentinel://host:26379,.../service/0`.
+        key: a name for the shared quota: one for each application, or for each consented account; not a secret.
         calls: calls per window, corrected by what the server announces.
         period: length of the window, seconds.
         share: how much of the window all workers of this key may use together, above 0 and up to 1.
-        slack: the longest that a request is on its way until Criteo counts it, seconds.
-        required: raise `ConnectError` while Redis is gone, instead of going on with a part of the limit.
-        source: what to call the URL in messages.
+        slack: the longest time from sending a request until Criteo counts it, seconds.
+        required: raise `ConnectError` while Redis does not answer, instead of continuing with a part of the limit.
+        source: the name of the URL in messages.
         clock: the source of time for durations.
 
     Raises:
-        ConfigurationError: naming the argument and what it may be; never the URL.
+        ConfigurationError: naming the argument and its allowed values; never the URL.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class RedisQuota:
         self._begin_anew()
 
     def _begin_anew(self) -> None:
-        """Sets what belongs to one process."""
+        """Resets all state that belongs to one process."""
         self._calls = OwnCalls(self._quota.period, self._slack)
         self._singles: deque[_Waiter] = deque()
         self._batches: deque[_Waiter] = deque()
@@ -118,28 +118,28 @@ class RedisQuota:
 
     @property
     def quota(self) -> Quota:
-        """The quota that it began with."""
+        """The quota that it started with."""
         return self._quota
 
     @property
     def share(self) -> None:
-        """`None`: it counts together with the others of its key."""
+        """`None`: all limiters with the same key share one count."""
         return
 
     @property
     def window(self) -> tuple[int, float]:
-        """Calls that all workers together may make within so many seconds, as far as is known now."""
+        """Calls that all workers together may make, and in how many seconds, as far as is known now."""
         return max(1, int(self._limit * self._quota.share)), self._quota.period
 
     def seconds_until(self, calls: int) -> None:
-        """`None`, by `window` alone: what other workers have used of it is known to Redis only."""
+        """Returns `None`, so that `window` decides: only Redis knows how much of it other workers have used."""
 
     async def acquire(self, *, background: bool = False, longest: float | None = None) -> float:
         """See `RateLimiter.acquire`.
 
         Raises:
             QuotaWaitError: when the wait would be longer than `longest`.
-            ConnectError: while Redis is gone, with `required=True`.
+            ConnectError: while Redis does not answer, with `required=True`.
             ConfigurationError: when Redis refuses the login or is too old.
         """
         self._enter()
@@ -159,7 +159,7 @@ class RedisQuota:
         return self._clock.now() - now
 
     def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0, sent_at: float | None = None) -> None:
-        """See `RateLimiter.settle`; a task of its own reports it to the other workers."""
+        """See `RateLimiter.settle`; a separate task reports the end of the call to the other workers."""
         now = self._clock.now()
         self._calls.end(now, announced, pause, sent_at)
         if announced is not None and announced.limit:
@@ -184,7 +184,7 @@ class RedisQuota:
 
     def _enter(self) -> None:
         """Makes sure that this worker takes turns in this process and event loop."""
-        if self._process != os.getpid():  # the calls of the process it was forked from are that one's
+        if self._process != os.getpid():  # the calls of the parent process belong to that process
             self._process = os.getpid()
             self._home = HomeLoop()
             self._server.forget()
@@ -195,7 +195,7 @@ class RedisQuota:
             self._worker = asyncio.get_running_loop().create_task(self._take_turns(), name="criteo-audiences-quota")
 
     def _move(self) -> None:
-        """Drops the waiters of the former event loop; the calls made there stay counted, as if they ended now."""
+        """Drops the waiters of the former event loop; calls made there still count, as if they ended now."""
         self._calls.abandon(self._clock.now())
         for waiter in (*self._singles, *self._batches):
             if not (waiter.granted.done() or waiter.granted.get_loop().is_closed()):
@@ -207,7 +207,7 @@ class RedisQuota:
         self._server.forget()
 
     def _wake(self, *, at_once: bool = False) -> None:
-        """Lets the next turn be taken, now or a little later, together with what else will have ended by then."""
+        """Triggers the next turn, now or a little later, together with other calls that will have ended by then."""
         if at_once:
             self._woken.set()
         elif self._lingering is None:
@@ -221,7 +221,7 @@ class RedisQuota:
         self._woken.set()
 
     async def _take_turns(self) -> None:
-        """Takes turns for as long as the event loop runs; at the end it leaves the others."""
+        """Takes turns while the event loop runs; deregisters this worker at the end."""
         try:
             while True:
                 wait = await self._turn()
@@ -231,7 +231,7 @@ class RedisQuota:
                 if timer is not None:
                     timer.cancel()
         except Exception as error:
-            self._fail_all(error)  # a fault of ours leaves no caller waiting
+            self._fail_all(error)  # a bug here must not leave a caller waiting
             raise
         finally:
             await self._leave()
@@ -248,11 +248,11 @@ class RedisQuota:
                 async with asyncio.timeout(1):
                     await self._talk(leaving=True)
             except (RedisGoneError, ConfigurationError, TimeoutError):
-                pass  # its calls end when its lease does
+                pass  # this worker's calls end with its lease
         await self._server.close()
 
     async def _turn(self) -> float | None:
-        """Admits those whose turn it is, and returns after how many seconds to come again at the latest."""
+        """Admits the waiters that may go, and returns the seconds until the next turn at the latest."""
         try:
             wait = None if self._reconnection else await self._talk()
             if self._local is None:
@@ -269,7 +269,7 @@ class RedisQuota:
         return self._turn_alone()
 
     async def _talk(self, *, leaving: bool = False) -> float | None:
-        """Takes a turn with the others."""
+        """Takes a turn through Redis: reports this worker's calls, and gets slots for its waiters."""
         asked_at = self._clock.now()
         is_remembered = asked_at - self._heard_at < self._calls.hold + _LEASE
         wrote_back, news = self._writes_back, self._calls.news()
@@ -293,9 +293,8 @@ class RedisQuota:
         self._limit, self._workers, self._free = int(answer["limit"]), int(answer["workers"]), int(answer["free"])
         self._waits = {False: float(answer["single_wait"]), True: float(answer["batch_wait"])}
         if self._writes_back or self._local or now - asked_at > _LEASE / 2:
-            return (
-                0.0  # what was granted may be taken for a dead worker's by now; the next report says what is in flight
-            )
+            # By now this worker may count as dead, and its new slots as free; the next report says what is in flight.
+            return 0.0
         surplus = self._admit(self._singles, int(answer["singles"]))
         surplus += self._admit(self._batches, int(answer["batches"]))
         self._judge(self._singles)
@@ -305,7 +304,7 @@ class RedisQuota:
         return 0.0 if surplus else min(float(answer.get("due", 0.0)), _HEARTBEAT)
 
     def _go_on_alone(self, error: RedisGoneError) -> None:
-        """Begins to use this worker's part of the limit, and looks for Redis meanwhile."""
+        """Begins to use this worker's part of the limit, and tries to reach Redis meanwhile."""
         self._local = self._local_share()
         _LOG.warning(
             "The shared quota's Redis does not answer (%s): until it is back, this worker makes %d calls in %g s, a "
@@ -329,9 +328,9 @@ class RedisQuota:
         )
 
     def _wait_for_window(self, opens_at: float, *, is_closed: bool, is_known: bool) -> None:
-        """Goes on with this worker's part of the limit until a window opens that Redis closed, having forgotten all.
+        """Continues with this worker's part of the limit until Redis, having lost all calls, opens its window again.
 
-        It stops a moment earlier, so that the others know of its last calls when the window opens.
+        The worker stops a moment earlier, so that the others know its last calls when the window opens.
         """
         if not is_closed:
             self._local = None
@@ -355,10 +354,10 @@ class RedisQuota:
         self._woken.set()
 
     def _turn_alone(self) -> float | None:
-        """Takes a turn without the others."""
+        """Takes a turn without Redis, within this worker's part of the limit."""
         now = self._clock.now()
         if self._reconnection:
-            self._calls.forget(self._calls.news())  # all of it is written back when Redis has returned
+            self._calls.forget(self._calls.news())  # all calls are written back when Redis returns
         if self._local is None:
             return 0.0
         for queue in (self._singles, self._batches):
@@ -368,7 +367,7 @@ class RedisQuota:
         return min(change if change > 0 else self._retry_after, _HEARTBEAT)
 
     def _admit(self, queue: deque[_Waiter], places: int) -> int:
-        """Lets so many waiters go, the longest waiting first, and returns the places that are left."""
+        """Admits as many waiters as there are slots, the longest waiting first; returns the number of slots left."""
         while places and queue:
             waiter = queue.popleft()
             if not waiter.granted.done():
@@ -378,7 +377,7 @@ class RedisQuota:
         return places
 
     def _judge(self, queue: deque[_Waiter]) -> None:
-        """Refuses the newest waiter if its wait is foreseen to be too long; older ones wait no longer than it."""
+        """Refuses the newest waiter if its predicted wait is too long; older waiters never wait longer than it."""
         if not queue or not queue[-1].is_new:
             return
         waiter = queue[-1]
@@ -398,7 +397,7 @@ class RedisQuota:
         self._woken.set()
 
     def _withdraw(self, waiter: _Waiter) -> None:
-        """Takes a cancelled waiter out of the queue; a place it was granted meanwhile is given back."""
+        """Takes a cancelled waiter out of the queue; gives back a slot that it was granted meanwhile."""
         if self._leave_queue(waiter):
             self._wake()
         elif not waiter.granted.cancelled() and waiter.granted.exception() is None:

@@ -1,6 +1,6 @@
-"""A Redis server, and the calls that a worker which shares a quota through it reports to the others.
+"""The connection to a Redis server, and the calls that a worker reports to others which share its quota.
 
-Its URL and its one connection are here, and what goes wrong there, in words that hold no secret.
+This module keeps the URL and the one connection, and words errors so that no message contains a secret.
 """
 
 import asyncio
@@ -25,25 +25,25 @@ from criteo_audiences.session.quota import Refusals, seconds_to_reset
 _PATIENCE: Final = 1.0
 """Seconds for a connection and for an answer, unless the URL says otherwise (`?socket_timeout=5`)."""
 _MOMENT: Final = 1.0
-"""Seconds that an exchange under way gets to end when its caller is cancelled."""
+"""Seconds that a running exchange gets to end when its caller is cancelled."""
 _OLDEST: Final = (5, 0)
-"""A script may write after it has asked for the time since Redis 5 (https://redis.io/docs/latest/commands/time/)."""
+"""Since Redis 5, a script may write after it has read the time (https://redis.io/docs/latest/commands/time/)."""
 _SENTINEL: Final = "+sentinel"
 _SCHEMES: Final = ("redis", "rediss", "unix", f"redis{_SENTINEL}", f"rediss{_SENTINEL}")
 
 
 class RedisGoneError(CriteoError):
-    """Redis does not answer, or refuses; the message is the kind of the client library's error and no more."""
+    """Redis does not answer, or refuses; the message contains only the class of the client library's error."""
 
 
 class RedisServer:
-    """Runs scripts on a server, through one connection that is opened when it is needed.
+    """Runs scripts on a server, through one connection that it opens when needed.
 
     Args:
         url: `redis://`, `rediss://` (TLS) or `unix://` as redis-py reads them, password and options included; or
             `redis+sentinel://host:26379,host:26379/service/0` with the options `sentinel_username` and
             `sentinel_password`.
-        source: the argument or the variable that holds the URL, for messages.
+        source: the argument or the variable that contains the URL, for messages.
 
     Raises:
         ConfigurationError: when the extra is not installed, or the URL cannot be read; it never shows the URL.
@@ -57,7 +57,7 @@ class RedisServer:
         self._opened()
 
     async def run(self, script: str, keys: list[str], report: Mapping[str, Any]) -> Any:
-        """Runs a script with one JSON argument, and returns the JSON value that it answers.
+        """Runs a script with one JSON argument, and returns its JSON result.
 
         Raises:
             RedisGoneError: when no answer came; whether the script ran is then not known.
@@ -68,11 +68,11 @@ class RedisServer:
         )
 
     async def reach(self) -> None:
-        """Opens a connection.
+        """Opens the connection and checks that the server answers.
 
         Raises:
-            RedisGoneError: when there is none.
-            ConfigurationError: as `run`.
+            RedisGoneError: when the server does not answer.
+            ConfigurationError: as in `run`.
         """
         await self._answered(lambda redis: redis.ping())
 
@@ -83,12 +83,12 @@ class RedisServer:
             return await command(await self._connected())
 
         try:
-            # In a task of its own: before Python 3.12, the library's `asyncio.wait_for` can swallow a cancellation.
+            # In a separate task: before Python 3.12, the library's `asyncio.wait_for` can swallow a cancellation.
             return await completed(exchange(), patience=_MOMENT)
         except (RedisError, OSError, TimeoutError) as error:
             failure = self._in_words(error)
         await self.close()
-        raise failure  # out of reach of the library's exception, whose text may hold the URL
+        raise failure  # outside the `except` block: the text of the library's exception may contain the URL
 
     async def _evaluate(self, redis: Any, script: str, keys: list[str], argument: bytes) -> Any:
         from redis.exceptions import NoScriptError  # noqa: PLC0415 - needs the extra
@@ -100,7 +100,7 @@ class RedisServer:
             return await redis.eval(script, len(keys), *keys, argument)
 
     async def close(self) -> None:
-        """Closes the connection; `run` opens another one."""
+        """Closes the connection; `run` would open another."""
         redis, self._redis = self._redis, None
         if redis is not None:
             sentinel = getattr(redis.connection_pool, "sentinel_manager", None)
@@ -113,7 +113,7 @@ class RedisServer:
                 pass
 
     def forget(self) -> None:
-        """Drops a connection that belongs to another event loop or process, which alone could close it."""
+        """Drops a connection of another event loop or process; only that one could close it."""
         self._redis = None
 
     async def _connected(self) -> Any:
@@ -154,7 +154,7 @@ class RedisServer:
         options: dict[str, Any] = {
             "socket_timeout": _PATIENCE,
             "socket_connect_timeout": _PATIENCE,
-            "retry": Retry(NoBackoff(), 1),  # a connection that broke while it was idle
+            "retry": Retry(NoBackoff(), 1),  # one retry, for a connection that broke while idle
         }
         scheme = self._url.partition("://")[0] if isinstance(self._url, str) else ""
         if scheme not in _SCHEMES:
@@ -164,7 +164,7 @@ class RedisServer:
         try:
             from_url: Any = self._of_sentinel if scheme.endswith(_SENTINEL) else Redis.from_url
             redis = from_url(self._url, **options)
-            redis.connection_pool.make_connection()  # it is not opened: an unknown option shows here
+            redis.connection_pool.make_connection()  # not opened yet; an unknown option raises here
         except (ValueError, TypeError):
             pass
         else:
@@ -209,19 +209,20 @@ def script_text(name: str) -> str:
 
 
 _DRIFT: Final = 1 / 2000
-"""How far apart clocks may run: those that NTP slews by at most 500 parts in a million."""
+"""How far the rates of clocks may differ: NTP slews a clock by at most 500 parts in a million."""
 
 
 @define
 class OwnCalls:
     """The calls of this worker that count in the quota's window.
 
-    A call holds its place from its admission until one period after its answer, and at least until one period and
-    `slack` after it was sent. By then Criteo has counted it, even if this worker gave up waiting for the answer.
+    A call holds its slot from its admission until one period after its answer, and at least until one period and
+    `slack` after it was sent. By then Criteo no longer counts the call, even if this worker gave up waiting for an
+    answer.
 
     Attributes:
         period: length of the window, seconds.
-        slack: the longest that a request is on its way until Criteo counts it, seconds.
+        slack: the longest time from sending a request until Criteo counts it, seconds.
         name: a random name, by which Redis distinguishes this worker from others.
         flying: calls that were admitted and have not ended.
     """
@@ -238,20 +239,20 @@ class OwnCalls:
 
     @property
     def hold(self) -> float:
-        """Seconds for which a place is held after its call has ended, at most."""
+        """Most seconds for which a call holds its slot after it has ended."""
         return self.period * (1 + _DRIFT) + self.slack
 
     def begin(self, now: float) -> None:
-        """Notes that a call was admitted."""
+        """Records that a call was admitted."""
         self.flying += 1
         self._admitted_at = now
 
     def withdraw(self) -> None:
-        """Gives up the place of a call that was admitted and not sent."""
+        """Gives up the slot of a call that was admitted but not sent."""
         self.flying = max(0, self.flying - 1)
 
     def end(self, now: float, announced: RateLimit | None, pause: float, sent_at: float | None) -> None:
-        """Notes that a call has ended; without `sent_at` it may have been sent when the last one was admitted."""
+        """Records that a call has ended; without `sent_at`, assumes it was sent when the last call was admitted."""
         self.flying = max(0, self.flying - 1)
         sent = min(now, self._admitted_at if sent_at is None else sent_at)
         self._note(max(now, sent + self.slack) + self.period * (1 + _DRIFT))
@@ -265,7 +266,7 @@ class OwnCalls:
         self.flying = 0
 
     def note_pause(self, now: float, pause: float) -> None:
-        """Notes a wait that the server announced while Redis could not be reached."""
+        """Records a wait that the server announced while Redis could not be reached."""
         if pause > 0:
             self._answers.append((now, now, None, pause))
 
@@ -275,20 +276,20 @@ class OwnCalls:
         self._unsaid.append(number)
 
     def held(self, now: float) -> int:
-        """Returns the places that this worker's calls hold."""
+        """Returns the number of slots that this worker's calls hold."""
         self._frees = {number: free_at for number, free_at in self._frees.items() if free_at > now}
         return self.flying + len(self._frees)
 
     def next_free(self) -> float:
-        """Returns when the next place of an ended call is free."""
+        """Returns when the next slot of an ended call becomes free."""
         return min(self._frees.values(), default=math.inf)
 
     def report(self, now: float, *, everything: bool) -> dict[str, Any]:
-        """Returns what the others must know, as durations up to now.
+        """Returns what the other workers must know, with times relative to `now`.
 
         Args:
-            now: on the clock of the other methods.
-            everything: all calls that hold a place, for a server that has forgotten them.
+            now: the time on the clock that the other methods use.
+            everything: whether to report all calls that hold a slot, for a server that has lost them.
         """
         self.held(now)
         ended = list(self._frees) if everything else [number for number in self._unsaid if number in self._frees]
@@ -303,11 +304,11 @@ class OwnCalls:
         }
 
     def news(self) -> "_News":
-        """Returns what is new in a report made now; pass it to `forget` once the others have received that report."""
+        """Returns how much of a report made now is new; pass it to `forget` once the others have received it."""
         return _News(len(self._unsaid), len(self._answers))
 
     def forget(self, news: "_News") -> None:
-        """Drops the news that the others have received."""
+        """Drops news that the others have received."""
         del self._unsaid[: news.ended]
         del self._answers[: news.answers]
 
@@ -331,18 +332,18 @@ def _said(age: float, sent_age: float, announced: RateLimit | None, pause: float
 
 @define
 class LocalShare:
-    """How many calls a worker may make while Redis is gone.
+    """Limits the calls of a worker while Redis does not answer.
 
-    It is the worker's part of the limit. For the first period it may be less: calls that other workers made before
-    still count, so the worker has the places of its own calls and its part of those that were free.
+    A worker has its part of the limit. During the first period it may have less: calls that other workers made before
+    still count, so the worker has only the slots of its own calls and its part of the slots that were free.
 
     Attributes:
-        allowed: places for this worker's calls.
-        at_first: places until `since_then`.
-        since_then: when the calls made before Redis went have left the window.
-        until: when the window that all share opens again; infinite while it is unknown.
+        allowed: slots for this worker's calls.
+        at_first: slots until `since_then`.
+        since_then: when calls made before the loss of Redis have left the window.
+        until: when the shared window opens again; infinite while that is unknown.
         paused_until: when a wait that the server announced is over.
-        refusals: the 429s in a row.
+        refusals: consecutive 429s.
     """
 
     allowed: int
@@ -353,7 +354,7 @@ class LocalShare:
     refusals: Refusals = field(factory=Refusals)
 
     def note(self, now: float, pause: float, sent_at: float | None) -> None:
-        """Notes the answer to a call."""
+        """Records the answer to a call."""
         if pause > 0:
             self.refusals.note(now if sent_at is None else sent_at, now)
             self.paused_until = max(self.paused_until, now + pause)
@@ -369,7 +370,7 @@ class LocalShare:
         return min(free, 1 - calls.flying) if self.refusals.are_many else free
 
     def next_change(self, calls: OwnCalls, now: float) -> float:
-        """Returns when more may be free without an answer coming; infinite when only an answer can free a place."""
+        """Returns when a slot may become free without an answer; infinite when only an answer can free one."""
         if now < self.paused_until:
             return self.paused_until
         later = [self.since_then] if now < self.since_then else []

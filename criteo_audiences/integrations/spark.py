@@ -1,6 +1,6 @@
 """A Spark data source that uploads: `df.write.format("criteo_audiences").option(...).mode("append").save()`.
 
-Spark finds it by the module `pyspark_criteo_audiences`; it may also be registered: `spark.dataSource.register(...)`.
+Spark finds it through the module `pyspark_criteo_audiences`; `spark.dataSource.register(...)` works as well.
 """
 
 import json
@@ -55,12 +55,12 @@ _BATCH, _QUERY = "streaming.sql.batchId", "sql.streaming.queryId"
 
 @frozen(kw_only=True)
 class Task:
-    """What a write has to do, checked.
+    """The validated settings of a write.
 
     Attributes:
-        config: what to upload of every partition.
-        report_path: where the driver writes the report; `None` for nowhere.
-        job: a name of this write's own, by which its repeated tasks know each other.
+        config: how to upload every partition.
+        report_path: where the driver writes the report; `None` for no report.
+        job: a unique name for this write, which identifies its repeated tasks.
     """
 
     config: PartitionConfig
@@ -72,7 +72,7 @@ class Task:
         """Reads the options of a write, before any task runs and before any call.
 
         Raises:
-            ConfigurationError: naming the option or the column, and what it may be.
+            ConfigurationError: naming the option or the column, and its allowed values.
         """
         given = {name: text for name, text in options.items() if name not in _OF_SPARK}
         for name in given:
@@ -103,7 +103,7 @@ def _hint(name: str, known: Iterable[str]) -> str:
 
 
 def _value(name: str, text: str) -> Any:
-    """Returns an option, which Spark hands over as text, as the type that it has."""
+    """Converts an option, which Spark passes as text, to its own type."""
     kind = _NUMBERS.get(name)
     if name == "ledger":
         if text.lower() not in {"true", "false"}:
@@ -151,10 +151,10 @@ class CriteoDataSource(DataSource):
         return "criteo_audiences"
 
     def writer(self, schema: StructType, overwrite: bool) -> "CriteoWriter":  # noqa: FBT001 - Spark's signature
-        """Checks a write on the driver and returns what does it.
+        """Checks a write on the driver and returns its writer.
 
         Raises:
-            ConfigurationError: when an option or a column is missing or wrong, or the mode is another than `append`.
+            ConfigurationError: when an option or a column is missing or wrong, or the mode is not `append`.
         """
         if overwrite:
             raise ConfigurationError(
@@ -164,10 +164,10 @@ class CriteoDataSource(DataSource):
         return CriteoWriter(Task.of(self.options, schema))
 
     def streamWriter(self, schema: StructType, overwrite: bool) -> "CriteoStreamWriter":  # noqa: FBT001, N802 - Spark's
-        """Checks a stream on the driver and returns what writes it.
+        """Checks a stream on the driver and returns its writer.
 
         Raises:
-            ConfigurationError: as `writer`.
+            ConfigurationError: as in `writer`.
         """
         if overwrite:
             raise ConfigurationError("outputMode('complete') is refused; use outputMode('append').")
@@ -176,10 +176,10 @@ class CriteoDataSource(DataSource):
 
 @frozen
 class Written(WriterCommitMessage):
-    """What a task reports to the driver.
+    """A task's message to the driver.
 
     Attributes:
-        report: of its partition.
+        report: the report of the task's partition.
     """
 
     report: PartitionReport
@@ -203,7 +203,7 @@ class CriteoWriter(DataSourceArrowWriter):
         """Writes the report, on the driver.
 
         Raises:
-            CriteoError: when more was rejected or invalid than is allowed; what was sent stays.
+            CriteoError: when more was rejected or invalid than allowed; identifiers that were sent stay in the list.
         """
         totals = _totals(self._task, messages)
         _tell(totals, "committed", self._task.report_path)
@@ -211,7 +211,7 @@ class CriteoWriter(DataSourceArrowWriter):
             raise CriteoError(" ".join(faults))
 
     def abort(self, messages: list[Written | None]) -> None:
-        """Writes the report of what is known; tasks that failed have delivered more."""
+        """Writes a report of the successful tasks; failed tasks may have delivered more."""
         _tell(_totals(self._task, messages), "aborted", self._task.report_path)
 
 
@@ -228,7 +228,7 @@ class CriteoStreamWriter(DataSourceStreamArrowWriter):
     def write(self, iterator: Iterator[Any]) -> Written:
         """Uploads one partition of a micro-batch, on an executor.
 
-        A micro-batch that Spark repeats, in this query or after a restart from its checkpoint, has the same name.
+        A micro-batch that Spark repeats, in this query or after a restart from its checkpoint, keeps its name.
         """
         task, config = TaskContext.get(), self._task.config
         batch = task.getLocalProperty(_BATCH) if task else None
@@ -237,14 +237,14 @@ class CriteoStreamWriter(DataSourceStreamArrowWriter):
         return _written(iterator, evolve(config, run=run), f"{query or self._task.job}/{batch}")
 
     def commit(self, messages: list[Written | None], batchId: int) -> None:  # noqa: N803 - Spark's
-        """Writes the report of a micro-batch, on the driver; shares beyond their bounds are logged."""
+        """Writes the report of a micro-batch, on the driver; logs shares that exceed their limits."""
         totals = _totals(self._task, messages)
         _tell(totals, "committed", self._task.report_path, batchId)
         for fault in totals.faults():
             _LOG.error("Micro-batch %d: %s", batchId, fault)
 
     def abort(self, messages: list[Written | None], batchId: int) -> None:  # noqa: N803 - Spark's
-        """Writes the report of what is known of a micro-batch that failed."""
+        """Writes a report of the successful tasks of a failed micro-batch."""
         _tell(_totals(self._task, messages), "aborted", self._task.report_path, batchId)
 
 
@@ -260,7 +260,7 @@ def _totals(task: Task, messages: list[Written | None]) -> PartitionTotals:
 
 
 def _tell(totals: PartitionTotals, state: str, path: Path | None, batch: int | None = None) -> None:
-    """Writes the report of a write; for a stream a file a micro-batch, with its number before the suffix."""
+    """Writes the report of a write; for a stream, one file per micro-batch, with its number before the suffix."""
     document = {"state": state, "batch": batch, **totals.to_dict()}
     counts = ", ".join(f"{document[name]:,} {name}" for name in ("read", "valid", "invalid", "calls", "resumed"))
     _LOG.info("Upload to segment %s %s: %s", totals.config.segment_id, state, counts)
@@ -273,5 +273,5 @@ def _tell(totals: PartitionTotals, state: str, path: Path | None, batch: int | N
     try:
         half.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
         half.replace(place)
-    except OSError as error:  # the upload is over: whatever happens here, it is no failure of it
+    except OSError as error:  # the upload is over, so an error here must not make it fail
         _LOG.error("The report could not be written: %s.", error.strerror or type(error).__name__)

@@ -1,7 +1,7 @@
 """Hashes e-mails in Spark SQL exactly as `identifiers/rules.py` does, so that no address leaves the engine.
 
-Java's expressions and functions say here what Python's say there; a test holds the two together, character by
-character. Where Unicode decides (punctuation, digits, widths), the classes are made of Python's own tables.
+The code here does with Java's functions what that module does with Python's; a test compares the two, character by
+character. Character classes that depend on Unicode (punctuation, digits, widths) are built from Python's own tables.
 """
 
 import sys
@@ -19,7 +19,7 @@ from criteo_audiences.identifiers.rules import LONGEST_ADDRESS, LONGEST_LABEL, L
 
 _PLAIN: Final = r"\A[a-zA-Z0-9._+-]++@(?:[a-zA-Z0-9]++[.-])++(?<=\.)[a-zA-Z]++\z"
 _LONGEST_PLAIN: Final = 64
-"""The address that nearly every row holds; what fits is valid, and in lower case it is itself."""
+"""Most bytes of a plain address, as in nearly every row; it is valid, and its normal form is just its lower case."""
 _HASHED: Final = r"\A(?:[0-9a-f]{32}|[0-9a-f]{64})\z"
 _WRAPPED: Final = r"\A[^<>]*<([^<>]*)>\z"
 _MAILTO: Final = "mailto:"
@@ -31,11 +31,11 @@ _ADDRESS: Final = rf"\A[a-z0-9.!#$%&'*+/=?^_`{{|}}~\-{_BEYOND}]++@{_LABEL}(?:\.{
 
 
 def sha256_email(email: Column | str) -> Column:
-    """Returns the SHA-256 of an e-mail column, normalized as `hash_email` does; null where it is no address.
+    """Returns the SHA-256 of an e-mail column, normalized as `hash_email` does; null for a value that is no address.
 
     It is an expression of Spark SQL: no Python process sees the address, and the executors need no package. A value
-    that is a digest already is returned in lower case. Of letters that are newer than this Python's Unicode, Spark may
-    know a lower case that Python does not.
+    that is already a digest is returned in lower case. For letters newer than this Python's Unicode, Spark may know a
+    lower case that Python does not know.
 
     Args:
         email: the column, or its name.
@@ -59,13 +59,13 @@ def _let(value: Column, body: Callable[[Column], Column]) -> Column:
 
 
 def _tidy(text: Column) -> Column:
-    """Narrow, trimmed, without a spreadsheet's guards, in lower case."""
+    """Returns a text with narrow characters, trimmed, without a spreadsheet's guards, in lower case."""
     wide, narrow = _narrowing()
     return F.lower(_let(F.btrim(F.translate(text, wide, narrow), F.lit(BLANKS)), _without_guards))
 
 
 def _without_guards(text: Column) -> Column:
-    """Takes one guard off after the other: never more often than the text has characters."""
+    """Removes one guard after the other, at most as often as the text has characters."""
     is_guarded = text.rlike("""\\A['"=]""")
     times = F.when(is_guarded & (F.length(text) <= LONGEST_GUARDED), F.sequence(F.lit(1), F.length(text)))
     return F.aggregate(F.coalesce(times, F.array().cast("array<int>")), text, lambda left, _: _bare(left))
@@ -117,7 +117,7 @@ def _narrowing() -> tuple[str, str]:
 
 @cache
 def _punctuation() -> str:
-    """Returns the signs beyond ASCII that no address may hold, as ranges of a character class."""
+    """Returns the signs beyond ASCII that no address may contain, as ranges of a character class."""
     return _ranges(
         lambda character: unicodedata.category(character)[0] in "PS" and character not in SIGNS_OF_WORDS, first=0x80
     )
@@ -125,7 +125,7 @@ def _punctuation() -> str:
 
 @cache
 def _digits() -> str:
-    """Returns what Python takes for a digit, as ranges of a character class."""
+    """Returns all characters that Python treats as digits, as ranges of a character class."""
     return _ranges(str.isdigit)
 
 

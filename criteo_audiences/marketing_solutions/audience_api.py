@@ -1,4 +1,4 @@
-"""Marketing Solutions: audiences, sizes, in-market catalogs and who is asking, with their models (OpenAPI 2026-07)."""
+"""Marketing Solutions: audiences, sizes, in-market catalogs, application, advertisers, and models (OpenAPI 2026-07)."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -56,7 +56,7 @@ class AudienceCreate:
     Attributes:
         advertiser_id: its owner.
         name: unique among the advertiser's audiences.
-        algebra: whom it holds, such as `Segment("1") & ~Segment("2")`.
+        algebra: whom it contains, such as `Segment("1") & ~Segment("2")`.
         description: free text.
 
     Raises:
@@ -75,13 +75,13 @@ class AudienceCreate:
 
 @frozen(kw_only=True)
 class AudienceUpdate:
-    """Changes to an audience: what is left out stays as it is.
+    """Changes to an audience: fields left out stay unchanged.
 
     Attributes:
         id: the audience.
         name: unique among the advertiser's audiences.
-        description: free text, `None` to take it away.
-        algebra: whom it is to hold.
+        description: free text, `None` to remove it.
+        algebra: whom it is to contain.
 
     Raises:
         ConfigurationError: when nothing is to be changed, or a field cannot be removed.
@@ -100,10 +100,10 @@ class AudienceUpdate:
 
 @frozen(kw_only=True)
 class Size:
-    """How many people a segment or an audience holds.
+    """How many people a segment or an audience contains.
 
     Attributes:
-        id: the segment or the audience; `None` for an estimate of one that does not exist.
+        id: the segment or the audience; `None` for an estimate before it exists.
         size: people.
         warnings: what Criteo warned of in the same answer.
     """
@@ -115,7 +115,7 @@ class Size:
 
 @frozen(kw_only=True)
 class AudienceSegmentEstimate:
-    """A segment whose size to estimate before it is made.
+    """A segment for an estimate of its size before it is created.
 
     Attributes:
         advertiser_id: who would own it.
@@ -136,11 +136,11 @@ class AudienceSegmentEstimate:
 
 @frozen(kw_only=True)
 class AudienceEstimate:
-    """An audience whose size to estimate before it is made.
+    """An audience for an estimate of its size before it is created.
 
     Attributes:
         advertiser_id: who would own it.
-        algebra: whom it would hold.
+        algebra: whom it would contain.
     """
 
     advertiser_id: str
@@ -204,7 +204,7 @@ class Audiences:
     _session: Session
 
     async def compute_audience_segment_sizes(self, ids: Iterable[str]) -> BulkResult[Size]:
-        """Computes how many people segments hold.
+        """Computes how many people segments contain.
 
         Args:
             ids: the segments.
@@ -218,7 +218,7 @@ class Audiences:
         return await send_bulk(self._session, request, Size, wanted)
 
     async def estimate_audience_segment_size(self, definition: AudienceSegmentEstimate) -> Size:
-        """Estimates how many people a segment would hold; costly for Criteo, so one at a time.
+        """Estimates how many people a segment would contain; costly for Criteo, so one at a time.
 
         Args:
             definition: in-market or location settings.
@@ -270,7 +270,7 @@ class Audiences:
         return await send_bulk(self._session, request, Audience, wanted)
 
     async def update_audiences(self, audiences: Iterable[AudienceUpdate]) -> BulkResult[Audience]:
-        """Changes audiences: what an update leaves out stays, what it sets to `None` is taken away.
+        """Changes audiences: fields that an update leaves out stay, fields that it sets to `None` are removed.
 
         Args:
             audiences: the changes.
@@ -318,7 +318,7 @@ class Audiences:
             audience_segment_ids: only audiences made of these segments.
 
         Raises:
-            ConfigurationError: when a filter is no list of ids.
+            ConfigurationError: when a filter is not a list of ids.
         """
         filters = {
             "audienceIds": id_list(audience_ids, "audience_ids"),
@@ -330,7 +330,7 @@ class Audiences:
         return search(self._session, path, filters, Audience, page_maximum=_PAGE_MAXIMUM)
 
     async def compute_audience_sizes(self, ids: Iterable[str]) -> BulkResult[Size]:
-        """Computes how many people audiences hold.
+        """Computes how many people audiences contain.
 
         Args:
             ids: the audiences.
@@ -344,7 +344,7 @@ class Audiences:
         return await send_bulk(self._session, request, Size, wanted)
 
     async def estimate_audience_size(self, definition: AudienceEstimate) -> Size:
-        """Estimates how many people an audience would hold.
+        """Estimates how many people an audience would contain.
 
         Args:
             definition: the algebra and its owner.
@@ -357,7 +357,7 @@ class Audiences:
         return await send_for_one(self._session, json_request("POST", f"{_AUDIENCES}/estimate-size", body), Size)
 
     async def set_ad_set_audience(self, ad_set_id: str, audience_id: str | None) -> AdSetAudience:
-        """Links an audience to an ad set, or takes its audience away; needs the Campaign permission.
+        """Links an audience to an ad set, or removes its audience; needs the Campaign permission.
 
         Args:
             ad_set_id: the ad set.

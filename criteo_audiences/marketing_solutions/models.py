@@ -1,4 +1,4 @@
-"""What Marketing Solutions reads and writes about audience segments (OpenAPI 2026-07)."""
+"""The models of Marketing Solutions for audience segments (OpenAPI 2026-07)."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -49,7 +49,7 @@ from criteo_audiences.validation import (
 
 # Criteo's error list: 400 >= to > from >= 0, in days.
 _OLDEST_VISIT: Final = 400
-# Criteo publishes no bound of a radius. No place is farther from another than half of the equator (WGS 84: 40,075 km).
+# Criteo publishes no limit of the radius. No two places are farther apart than half of the equator (WGS 84: 40,075 km).
 _FARTHEST: Final = 20_037
 _DECIMALS: Final = 5
 
@@ -220,7 +220,7 @@ class LocationCreate:
 
     Attributes:
         points_of_interest: places, at least one.
-        radius_in_km: the farthest that a user may be from one of them, from 1 to 20,037 (half of the equator).
+        radius_in_km: the greatest distance of a user from one of them, from 1 to 20,037 (half of the equator).
     """
 
     points_of_interest: tuple[PointOfInterest, ...] = field(converter=_points)
@@ -229,7 +229,7 @@ class LocationCreate:
 
 @frozen(kw_only=True)
 class LookalikeCreate:
-    """Settings for a lookalike segment: the segment to resemble, and the wished number of people."""
+    """Settings for a lookalike segment: the segment to resemble, and the desired number of people."""
 
     seed_segment_id: str = field(validator=text_field)
     target_size: int | None = field(default=None, validator=_people, metadata=int64())
@@ -248,7 +248,7 @@ class ProspectingCreate:
 
 
 def _require_visit_range(settings: "RetargetingCreate | RetargetingUpdate") -> None:
-    """Refuses days that no retargeting segment can have; the server knows the one that an update leaves out."""
+    """Refuses days that no retargeting segment can have; only the server knows days that an update leaves out."""
     first, last = settings.days_since_last_visit_min, settings.days_since_last_visit_max
     for days, name in ((first, "days_since_last_visit_min"), (last, "days_since_last_visit_max")):
         if isinstance(days, int):
@@ -310,7 +310,7 @@ _SETTINGS: Final = {
 
 @frozen(kw_only=True)
 class InMarketUpdate:
-    """Changes to an in-market segment; `gender=None` takes the gender out, what is left out stays."""
+    """Changes to an in-market segment; `gender=None` removes the gender, fields left out stay unchanged."""
 
     country: str | Unset = field(default=UNSET, converter=to_country_or_unset)
     interest_ids: tuple[str, ...] | Unset = field(default=UNSET, converter=unique_ids_or_unset, validator=id_field)
@@ -322,7 +322,7 @@ class InMarketUpdate:
 
 @frozen(kw_only=True)
 class LocationUpdate:
-    """Changes to a location segment; what is left out stays."""
+    """Changes to a location segment; fields left out stay unchanged."""
 
     points_of_interest: tuple[PointOfInterest, ...] | Unset = field(default=UNSET, converter=_points_or_unset)
     radius_in_km: int | Unset = field(default=UNSET, validator=_radius)
@@ -338,7 +338,7 @@ class LookalikeUpdate:
 
 @frozen(kw_only=True)
 class ProspectingUpdate:
-    """Changes to a prospecting segment; a bound of `None` is taken away, what is left out stays."""
+    """Changes to a prospecting segment; `None` removes a bound, fields left out stay unchanged."""
 
     users_type: UsersType | Unset = field(default=UNSET, converter=to_users_type_or_unset)
     days_since_last_visit_min: int | Unset | None = field(default=UNSET, validator=_days, metadata=nullable())
@@ -350,7 +350,7 @@ class ProspectingUpdate:
 
 @frozen(kw_only=True)
 class RetargetingUpdate:
-    """Changes to a retargeting segment; what is left out stays."""
+    """Changes to a retargeting segment; fields left out stay unchanged."""
 
     visitors_type: VisitorsType | Unset = field(default=UNSET, converter=to_visitors_type_or_unset)
     days_since_last_visit_min: int | Unset = field(default=UNSET, validator=_days)
@@ -362,12 +362,12 @@ class RetargetingUpdate:
 
 @frozen(kw_only=True)
 class AudienceSegmentUpdate:
-    """Changes to an audience segment: what is left out stays as it is, `None` takes it away where that is possible.
+    """Changes to an audience segment: fields left out stay unchanged, `None` removes a value where that is possible.
 
     Attributes:
         id: the segment.
         name: unique among the advertiser's segments.
-        description: free text, `None` to take it away.
+        description: free text, `None` to remove it.
         in_market, location, lookalike, prospecting, retargeting: changes to its settings, at most one of them.
 
     Raises:

@@ -53,7 +53,7 @@ class Segments(Audiences):
         return await send_bulk(self._session, request, AudienceSegment, wanted)
 
     async def update_audience_segments(self, segments: Iterable[AudienceSegmentUpdate]) -> BulkResult[AudienceSegment]:
-        """Changes audience segments: what an update leaves out stays, what it sets to `None` is taken away.
+        """Changes audience segments: fields that an update leaves out stay, fields that it sets to `None` are removed.
 
         Args:
             segments: the changes.
@@ -71,7 +71,7 @@ class Segments(Audiences):
         return await send_bulk(self._session, request, AudienceSegment, wanted)
 
     async def delete_audience_segments(self, ids: Iterable[str]) -> BulkResult[str]:
-        """Deletes audience segments; one that an audience uses stays, with a problem that says so.
+        """Deletes audience segments; a segment that an audience uses stays, and has a problem in the result.
 
         Args:
             ids: the segments.
@@ -105,7 +105,7 @@ class Segments(Audiences):
             A search to iterate over with `async for`, or to take one `page` of; nothing is sent before.
 
         Raises:
-            ConfigurationError: when a filter is no list of its kind.
+            ConfigurationError: when a filter is not a list of its kind.
         """
         filters = {
             "audienceSegmentIds": id_list(audience_segment_ids, "audience_segment_ids"),
@@ -118,7 +118,7 @@ class Segments(Audiences):
     async def ensure_contact_list(
         self, *, advertiser_id: str, name: str, description: str | None = None
     ) -> AudienceSegment:
-        """Returns the contact list of that name, creating it when there is none; right when two run at once.
+        """Returns the contact list of that name, creating it when there is none; safe when two run at once.
 
         It creates first and searches only when the name is taken, since there is no search by name.
 
@@ -129,7 +129,7 @@ class Segments(Audiences):
 
         Raises:
             ConfigurationError: when an argument is missing or empty.
-            SegmentMismatchError: when the name belongs to another segment than was asked for; naming each difference.
+            SegmentMismatchError: when the name belongs to a segment unlike the requested one; names each difference.
             CriteoError: when a call failed.
         """
         create = AudienceSegmentCreate(

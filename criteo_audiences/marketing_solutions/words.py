@@ -1,4 +1,4 @@
-"""The vocabulary of Marketing Solutions (OpenAPI 2026-07), and how a caller's words become members of it."""
+"""The vocabulary of Marketing Solutions (OpenAPI 2026-07), with converters from a caller's words to its members."""
 
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
@@ -33,7 +33,7 @@ class Gender(Word):
 
 
 class BuyingPower(Word):
-    """How expensive the products are that people often buy."""
+    """The price level of the products that people often buy."""
 
     UNKNOWN = "Unknown"
     LOW = "Low"
@@ -43,7 +43,7 @@ class BuyingPower(Word):
 
 
 class PriceRange(Word):
-    """How expensive the products are that people look at."""
+    """The price level of the products that people look at."""
 
     UNKNOWN = "Unknown"
     LOW = "Low"
@@ -91,10 +91,10 @@ class BehavioralCategory(Word):
 
 
 def to_country(value: str) -> str:
-    """Returns a country as Criteo wants it: two capitals (ISO 3166-1 alpha-2).
+    """Returns a country as Criteo spells it: two capitals (ISO 3166-1 alpha-2).
 
     Raises:
-        ConfigurationError: for anything else, with the code where a name or another code was given.
+        ConfigurationError: for anything else; suggests the code for a name or another kind of code.
     """
     text = require_text(value, "country")
     found = find_country(text)
@@ -120,7 +120,7 @@ def to_gender(value: Gender | str | None) -> Gender | None:
 
 
 def to_gender_or_unset(value: Gender | str | Unset | None) -> Gender | Unset | None:
-    """Returns the member; an update may leave it out, or take it away."""
+    """Returns the member; an update may leave it out, or remove it with `None`."""
     return value if isinstance(value, Unset) else to_gender(value)
 
 

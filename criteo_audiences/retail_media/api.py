@@ -88,7 +88,7 @@ class RetailMedia(Segments):
         await self._contact_lists.clear(segment_id)
 
     async def get_contact_list_statistics(self, account_id: str, segment_id: str) -> ContactListStatistics:
-        """Returns how many identifiers a contact list holds and how many Criteo matched.
+        """Returns how many identifiers a contact list contains and how many Criteo matched.
 
         Args:
             account_id: the account.
@@ -171,7 +171,7 @@ class RetailMedia(Segments):
             ConfigurationError: when an option is missing or wrong, or an opt-out cannot be used; nothing was sent.
             SegmentMismatchError: when the list is another's, read-only or of another kind; nothing was sent.
             AuthenticationError: when the credentials are refused.
-            TypeError: when the source, or a row of it, is no text.
+            TypeError: when the source, or a row of it, is not text.
             Exception: what the source raises, as it is.
         """
         check = self._segment_check(segment_id, account_id, retailer_id)
@@ -208,14 +208,14 @@ class RetailMedia(Segments):
         retailer_id: str | None = None,
         **options: Unpack[MirrorOptions],
     ) -> MirrorReport:
-        """Makes a contact list hold what a source does, by sending only what has changed since the last time.
+        """Makes a contact list contain what a source contains; sends only what has changed since the last time.
 
         Criteo cannot list a contact list's members, so `snapshot` names a file that remembers what it has acknowledged.
         The list is never emptied meanwhile. Nothing is sent when too much would be removed (`max_removals`).
 
         Args:
             segment_id: the contact list.
-            source: everything it shall hold: an iterable or async iterable of `str`, a `Table`, or the path of a file.
+            source: all that it is to contain: an iterable or async iterable of `str`, a `Table`, or the path of a file.
             account_id: check, with one search before the first change, that the list is this account's and may be
                 written. Without it the list is not looked at.
             retailer_id: check, with the same search, that it is this retailer's; goes with `account_id`.
@@ -291,9 +291,9 @@ class RetailMedia(Segments):
     ) -> UploadReport:
         """Clears a contact list and then uploads to it; **the list is empty meanwhile**, and incomplete if that fails.
 
-        What Criteo computes in between (at 00:00 and 12:00 UTC) finds an incomplete list; `mirror_contact_list` has no
-        such gap. The list is cleared right before the first batch goes out, so a source that cannot be used, or holds
-        no identifier, leaves it as it is.
+        A computation in between (at 00:00 or 12:00 UTC) uses an incomplete list; `mirror_contact_list` has
+        no such gap. The list is cleared right before the first batch is sent, so a source that cannot be used, or has
+        no identifier, leaves it unchanged.
 
         Args:
             segment_id: the contact list.
@@ -362,7 +362,7 @@ class RetailMedia(Segments):
         retailer_id: str | None = None,
         **options: Unpack[UploadOptions],
     ) -> AbstractAsyncContextManager[UploadStream]:
-        """Uploads like `upload_contact_list` and hands out a `BatchResult` as each batch comes back.
+        """Uploads like `upload_contact_list` and yields a `BatchResult` as each batch comes back.
 
         Args:
             segment_id: the contact list.

@@ -52,14 +52,14 @@ _ACCOUNTS_PAGE: Final = 100
 
 
 class Audiences:
-    """The part of Retail Media around audiences. What only `api_version="experimental"` has says so."""
+    """The part of Retail Media around audiences. Experimental methods need `api_version="experimental"`."""
 
     _session: Session
 
     async def compute_audience_segment_sizes(
         self, account_id: str, ids: Iterable[str], *, channel: Channel | str
     ) -> BulkResult[Size]:
-        """Computes how many people segments hold on a channel. Experimental.
+        """Computes how many people segments contain on a channel. Experimental.
 
         Args:
             account_id: the account.
@@ -73,7 +73,7 @@ class Audiences:
         return await self._sizes(f"{_SEGMENTS}/compute-sizes", account_id, ids, channel)
 
     async def estimate_audience_segment_size(self, account_id: str, definition: AudienceSegmentEstimate) -> Size:
-        """Estimates how many people an events segment would hold. Experimental.
+        """Estimates how many people an events segment would contain. Experimental.
 
         Args:
             account_id: the account.
@@ -109,7 +109,7 @@ class Audiences:
         return await send_bulk(self._session, request, Audience, wanted)
 
     async def update_audiences(self, account_id: str, audiences: Iterable[AudienceUpdate]) -> BulkResult[Audience]:
-        """Changes audiences: what an update leaves out stays, what it sets to `None` is taken away. Experimental.
+        """Changes audiences: fields that an update leaves out stay, fields set to `None` are removed. Experimental.
 
         Args:
             account_id: the account.
@@ -162,7 +162,7 @@ class Audiences:
             audience_segment_ids: only audiences made of these segments.
 
         Raises:
-            ConfigurationError: when a filter is no list of ids.
+            ConfigurationError: when a filter is not a list of ids.
         """
         filters = {
             "audienceIds": id_list(audience_ids, "audience_ids"),
@@ -175,7 +175,7 @@ class Audiences:
     async def compute_audience_sizes(
         self, account_id: str, ids: Iterable[str], *, channel: Channel | str
     ) -> BulkResult[Size]:
-        """Computes how many people audiences hold on a channel. Experimental.
+        """Computes how many people audiences contain on a channel. Experimental.
 
         Args:
             account_id: the account.
@@ -189,7 +189,7 @@ class Audiences:
         return await self._sizes(f"{_AUDIENCES}/compute-sizes", account_id, ids, channel)
 
     async def estimate_audience_size(self, account_id: str, definition: AudienceEstimate) -> Size:
-        """Estimates how many people an audience would hold. Experimental.
+        """Estimates how many people an audience would contain. Experimental.
 
         Args:
             account_id: the account.
@@ -236,7 +236,7 @@ class Audiences:
         return await send_for_one(self._session, request, AudienceTarget)
 
     async def append_line_item_audiences(self, line_item_id: str, audience_ids: Iterable[str]) -> AudienceTarget:
-        """Adds audiences to those of a preferred line item; needs the Campaign permission.
+        """Adds audiences to a preferred line item; needs the Campaign permission.
 
         Args:
             line_item_id: the line item.
@@ -249,11 +249,11 @@ class Audiences:
         return await self._change_line_item("append", line_item_id, audience_ids)
 
     async def delete_line_item_audiences(self, line_item_id: str, audience_ids: Iterable[str]) -> AudienceTarget:
-        """Takes audiences out of those of a preferred line item; needs the Campaign permission.
+        """Removes audiences from a preferred line item; needs the Campaign permission.
 
         Args:
             line_item_id: the line item.
-            audience_ids: the audiences to take out.
+            audience_ids: the audiences to remove.
 
         Raises:
             ConfigurationError: under `experimental`, or when there is no id.
@@ -270,13 +270,13 @@ class Audiences:
         return await send_for_one(self._session, Request(method="GET", path="/retail-media/me"), Application)
 
     async def list_accounts(self, *, account_ids: Iterable[str] | None = None) -> AsyncIterator[Account]:
-        """Yields the accounts that the application may work for, turning the pages by itself.
+        """Yields the accounts that the application may work for, from all pages.
 
         Args:
             account_ids: only these.
 
         Raises:
-            ConfigurationError: under `experimental`, which has no list of accounts, or when the filter is no list of
+            ConfigurationError: under `experimental`, which has no list of accounts, or when the filter is not a list of
                 ids.
             CriteoError: when a call failed.
         """
@@ -320,7 +320,7 @@ class Audiences:
         return {"line_item_id": require_text(line_item_id, "line_item_id")}
 
     def _require_experimental(self) -> None:
-        """Refuses what this version lacks, before anything is sent."""
+        """Refuses an experimental call under any other version, before anything is sent."""
         if self._session.api_version != _EXPERIMENTAL:
             raise ConfigurationError(
                 f'Retail Media has this only under api_version="{_EXPERIMENTAL}", not {self._session.api_version}.'

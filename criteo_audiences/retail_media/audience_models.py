@@ -1,4 +1,4 @@
-"""What Retail Media reads and writes about audiences, sizes, targeting and accounts (OpenAPI 2026-07, experimental)."""
+"""The models of Retail Media for audiences, sizes, targeting and accounts (OpenAPI 2026-07, experimental)."""
 
 import datetime as dt
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ _LONGEST_DESCRIPTION = 500
 
 
 class Scope(Word):
-    """Whether a line item's audiences are the people it reaches or those it leaves out."""
+    """Whether a line item targets its audiences or excludes them."""
 
     UNKNOWN = "unknown"
     INCLUDE = "include"
@@ -41,7 +41,7 @@ class AccountType(Word):
 
 
 class AccountSubtype(Word):
-    """What a demand account is."""
+    """The kind of a demand account."""
 
     UNKNOWN = "unknown"
     BRAND = "brand"
@@ -61,7 +61,7 @@ def _ids(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _check_texts(name: str | Unset, description: str | Unset | None) -> None:
-    """Holds both texts against the bounds of Criteo's guide on Retail Media audiences."""
+    """Checks the lengths of both texts against the limits in Criteo's guide on Retail Media audiences."""
     for text, field_name, longest in (
         (name, "name", _LONGEST_NAME),
         (description, "description", _LONGEST_DESCRIPTION),
@@ -91,9 +91,9 @@ class AudienceCreate:
     """An audience to create.
 
     Attributes:
-        retailer_id: the retailer whose shoppers it holds.
+        retailer_id: the retailer whose shoppers it contains.
         name: unique among the account's audiences, at most 256 characters.
-        algebra: whom it holds, such as `Segment("1") & ~Segment("2")`.
+        algebra: whom it contains, such as `Segment("1") & ~Segment("2")`.
         description: free text, at most 500 characters.
 
     Raises:
@@ -113,13 +113,13 @@ class AudienceCreate:
 
 @frozen(kw_only=True)
 class AudienceUpdate:
-    """Changes to an audience: what is left out stays as it is.
+    """Changes to an audience: fields left out stay unchanged.
 
     Attributes:
         id: the audience.
         name: unique among the account's audiences, at most 256 characters.
-        description: free text, at most 500 characters, `None` to take it away.
-        algebra: whom it is to hold.
+        description: free text, at most 500 characters, `None` to remove it.
+        algebra: whom it is to contain.
 
     Raises:
         ConfigurationError: when nothing is to be changed, or a field cannot be removed.
@@ -139,10 +139,10 @@ class AudienceUpdate:
 
 @frozen(kw_only=True)
 class Size:
-    """How many people a segment or an audience holds.
+    """How many people a segment or an audience contains.
 
     Attributes:
-        id: the segment or the audience; `None` for an estimate of one that does not exist.
+        id: the segment or the audience; `None` for an estimate before it exists.
         size: people; hidden without the permission to see it.
         relative_size: their share of the retailer's users, 0 to 1.
         warnings: what Criteo warned of in the same answer.
@@ -156,7 +156,7 @@ class Size:
 
 @frozen(kw_only=True)
 class AudienceSegmentEstimate:
-    """An events segment whose size to estimate before it is made."""
+    """An events segment for an estimate of its size before it is created."""
 
     retailer_id: str
     channel: Channel = field(converter=_channel)
@@ -169,7 +169,7 @@ class AudienceSegmentEstimate:
 
 @frozen(kw_only=True)
 class AudienceEstimate:
-    """An audience whose size to estimate before it is made."""
+    """An audience for an estimate of its size before it is created."""
 
     retailer_id: str
     channel: Channel = field(converter=_channel)
@@ -181,12 +181,12 @@ class AudienceEstimate:
 
 @frozen(kw_only=True)
 class AudienceTarget:
-    """The audiences a line item reaches, or leaves out.
+    """The audiences that a line item targets or excludes.
 
     Attributes:
         scope: whether they are included or excluded.
         audience_ids: the audiences.
-        warnings: what Criteo warned of in the same answer; a target of yours has none.
+        warnings: Criteo's warnings in the same answer; empty in a target that you make.
     """
 
     scope: Scope = field(converter=_scope)

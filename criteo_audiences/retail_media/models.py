@@ -1,4 +1,4 @@
-"""What Retail Media reads and writes about audience segments (OpenAPI 2026-07)."""
+"""The models of Retail Media for audience segments (OpenAPI 2026-07)."""
 
 import datetime as dt
 from typing import Final
@@ -56,7 +56,7 @@ class ShopperActivity(Word):
 
 
 class LookbackDays(Word):
-    """How far back it counts."""
+    """The period over which activities count."""
 
     UNKNOWN = "Unknown"
     LAST_7_DAYS = "Last7Days"
@@ -169,17 +169,17 @@ class ContactListCreate:
 class EventsCreate:
     """Settings for a segment of shoppers who did something with some categories or brands, at least one of them.
 
-    Criteo's pages on Retail Media say that the stable versions create contact lists only; their OpenAPI document takes
-    these settings all the same. Where they are refused, use `api_version="experimental"`.
+    Criteo's pages on Retail Media say that the stable versions create contact lists only, but their OpenAPI document
+    accepts these settings. If Criteo refuses them, use `api_version="experimental"`.
 
     Attributes:
         shopper_activity: what the shoppers did.
-        lookback_days: how far back it counts.
-        category_ids, brand_ids: with what, at least one id of either.
-        min_price, max_price: of the products, from 0, the minimum not above the maximum.
+        lookback_days: the period over which activities count.
+        category_ids, brand_ids: the categories and brands, at least one id of either.
+        min_price, max_price: bounds for the products' prices, from 0, the minimum not above the maximum.
 
     Raises:
-        ConfigurationError: naming the field that cannot be right.
+        ConfigurationError: naming the wrong field.
     """
 
     shopper_activity: ShopperActivity = field(converter=_activity)
@@ -200,7 +200,7 @@ class AudienceSegmentCreate:
     """An audience segment to create.
 
     Attributes:
-        retailer_id: the retailer whose shoppers it holds.
+        retailer_id: the retailer whose shoppers it contains.
         name: unique among the account's segments.
         description: free text.
         contact_list, events: its settings, exactly one of them. Criteo's pages say that stable versions create contact
@@ -224,10 +224,10 @@ class AudienceSegmentCreate:
 
 @frozen(kw_only=True)
 class EventsUpdate:
-    """Changes to an events segment; a price of `None` is taken away, what is left out stays.
+    """Changes to an events segment; `None` removes a price, fields left out stay unchanged.
 
-    By Criteo's pages there are such segments under `api_version="experimental"` only. The two lists cannot both be
-    emptied.
+    According to Criteo's pages, such segments exist only under `api_version="experimental"`. The two lists of ids
+    cannot both be emptied.
     """
 
     shopper_activity: ShopperActivity | Unset = field(default=UNSET, converter=_activity_or_unset)
@@ -245,12 +245,12 @@ class EventsUpdate:
 
 @frozen(kw_only=True)
 class AudienceSegmentUpdate:
-    """Changes to an audience segment: what is left out stays as it is, `None` takes it away where that is possible.
+    """Changes to an audience segment: fields left out stay unchanged, `None` removes a value where that is possible.
 
     Attributes:
         id: the segment.
         name: unique among the account's segments.
-        description: free text, `None` to take it away.
+        description: free text, `None` to remove it.
         events: changes to its settings; a contact list has none to change.
 
     Raises:

@@ -63,7 +63,7 @@ class Segments(Audiences):
     async def update_audience_segments(
         self, account_id: str, segments: Iterable[AudienceSegmentUpdate]
     ) -> BulkResult[AudienceSegment]:
-        """Changes audience segments: what an update leaves out stays, what it sets to `None` is taken away.
+        """Changes audience segments: fields that an update leaves out stay, fields that it sets to `None` are removed.
 
         Args:
             account_id: the account.
@@ -82,7 +82,7 @@ class Segments(Audiences):
         return await send_bulk(self._session, request, AudienceSegment, wanted)
 
     async def delete_audience_segments(self, account_id: str, ids: Iterable[str]) -> BulkResult[str]:
-        """Deletes audience segments; one that an audience uses stays, with a problem that says so.
+        """Deletes audience segments; a segment that an audience uses stays, and has a problem in the result.
 
         Args:
             account_id: the account.
@@ -120,7 +120,7 @@ class Segments(Audiences):
             A search to iterate over with `async for`, or to take one `page` of; nothing is sent before.
 
         Raises:
-            ConfigurationError: when a filter is no list of its kind.
+            ConfigurationError: when a filter is not a list of its kind.
         """
         filters = {
             "audienceSegmentIds": id_list(audience_segment_ids, "audience_segment_ids"),
@@ -139,21 +139,21 @@ class Segments(Audiences):
         identifier_type: IdentifierType | str = IdentifierType.EMAIL,
         description: str | None = None,
     ) -> AudienceSegment:
-        """Returns the contact list of that name, creating it when there is none; right when two run at once.
+        """Returns the contact list of that name, creating it when there is none; safe when two run at once.
 
         It creates first and searches only when the name is taken, since there is no search by name.
 
         Args:
             account_id: the account.
-            retailer_id: the retailer whose shoppers it holds.
+            retailer_id: the retailer whose shoppers it contains.
             name: unique among the account's segments.
             identifier_type: the one kind of identifier a new list takes.
             description: for a list that is created; one that exists keeps its own.
 
         Raises:
             ConfigurationError: when an argument is missing or empty.
-            SegmentMismatchError: when the name belongs to another segment than was asked for, such as another
-                retailer's, or one of another kind of identifier; naming each difference.
+            SegmentMismatchError: when the name belongs to a segment other than the requested one, such as another
+                retailer's, or a list of another kind of identifier; naming each difference.
             CriteoError: when a call failed.
         """
         create = AudienceSegmentCreate(
@@ -172,7 +172,7 @@ class Segments(Audiences):
 
 
 def account_path(account_id: str) -> dict[str, str]:
-    """Returns what a path says of the account.
+    """Returns the path parameter for an account.
 
     Raises:
         ConfigurationError: when the id is empty.

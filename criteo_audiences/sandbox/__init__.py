@@ -43,7 +43,7 @@ class Sandbox:
         client_id: The application's id; random when left out.
         client_secret: The application's secret; random when left out.
         token_lifetime: Seconds until an access token expires.
-        max_identifiers: The most identifiers that one call may have.
+        max_identifiers: The most identifiers that one call may contain.
         max_body_bytes: Size of a body, in bytes, above which the answer is 413.
         clock: Epoch seconds, for tokens, quota and timestamps.
         match_rate: Share of identifiers that the statistics report as matched.
@@ -52,11 +52,11 @@ class Sandbox:
         dialect: Whether answers have the shapes of OpenAPI (``"openapi"``) or, where Criteo's guides contradict it,
             those of the guides (``"guides"``). What OpenAPI allows is accepted in both.
         tls: A server's context with its certificate, to listen as ``https://localhost``; plain HTTP when left out.
-        rotation: Whether each refresh gives a new refresh token, and the old one is dead with the answer
-            (``"at-once"``) or with the first use of the new one (``"when-used"``); ``"never"`` keeps the one there is.
-        accounts: How many accounts have consented. Calls on behalf of a user share 10 a minute for each, apart from
-            ``rate_limit``, unless that is ``None``.
-        on_call: Is given each call, as in ``requests``, when its answer has ended; to log it, for example.
+        rotation: When a refresh replaces the refresh token. The old one becomes invalid with the answer
+            (``"at-once"``) or with the first use of the new one (``"when-used"``); ``"never"`` keeps the old one.
+        accounts: How many accounts have consented. Calls on behalf of a user have a quota of their own: 10 a minute
+            for each account, or none if ``rate_limit`` is ``None``.
+        on_call: Called with each call, as in ``requests``, when its answer has ended; to log it, for example.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Where the server listens: the base URL for a client.
+        """The address of the server: the base URL for a client.
 
         Raises:
             RuntimeError: The sandbox is not running.
@@ -124,7 +124,7 @@ class Sandbox:
     @property
     def credentials(self) -> "ClientCredentials":
         """The credentials that the server accepts."""
-        # Here and not above, because nothing else in the package may know the client.
+        # Imported here, because nothing else in this package may import the client.
         from criteo_audiences.session.auth import ClientCredentials  # noqa: PLC0415
 
         tokens = self._state.tokens
@@ -134,7 +134,7 @@ class Sandbox:
         """Returns the login of a user who has consented before, with a refresh token that the server accepts.
 
         Args:
-            on_rotate: Stores a new refresh token.
+            on_rotate: An async function that stores a new refresh token.
         """
         from criteo_audiences.session.consent import RefreshToken  # noqa: PLC0415
 
@@ -156,9 +156,9 @@ class Sandbox:
         """Returns the login of a user who has just consented, with a code that the server accepts once.
 
         Args:
-            redirect_uri: The one that the consent URL would have named.
+            redirect_uri: The redirect URI that the consent URL would have named.
             pkce: Whether the consent URL had a challenge, so that the code needs its verifier.
-            on_rotate: Stores the refresh token.
+            on_rotate: An async function that stores the refresh token.
         """
         from criteo_audiences.session.consent import AuthorizationCode  # noqa: PLC0415
 
@@ -216,25 +216,26 @@ class Sandbox:
         read_only: bool = False,
         segment_id: str | None = None,
     ) -> str:
-        """Create an empty contact list without a call. Any id will do for those that it belongs to; "1" by default.
+        """Create an empty contact list without a call. Its owner and retailer may have any id; the default is "1".
 
         Args:
             name: Unique per owner; made up when left out.
-            service: The service that it is a list of.
+            service: The service that the list belongs to.
             owner_id: Its owner: an advertiser, an account or a data provider, depending on the service.
-            advertiser_id: The same, in the words of Marketing Solutions.
-            account_id: The same, in the words of Retail Media.
-            data_provider_id: The same, in the words of Commerce Grid.
+            advertiser_id: Another name of ``owner_id``, for Marketing Solutions.
+            account_id: Another name of ``owner_id``, for Retail Media.
+            data_provider_id: Another name of ``owner_id``, for Commerce Grid.
             retailer_id: The retailer of a list of Retail Media.
-            identifier_type: The only type that a list of Retail Media takes, as in ``"Email"``; any when left out.
+            identifier_type: The only identifier type that a list of Retail Media takes, such as ``"Email"``; any when
+                left out.
             read_only: Whether it counts as made outside the API, so that calls cannot change it.
-            segment_id: The id of its segment, which each service may have once; made up when left out.
+            segment_id: The id of its segment, unique within each service; made up when left out.
 
         Returns:
             The id of its segment.
 
         Raises:
-            ValueError: The service knows no such thing or has a segment of that id, or the owner has one of that name.
+            ValueError: The service has no such option, or already has the id; or its owner already has the name.
         """
         owners = {
             "owner_id": owner_id,
@@ -254,14 +255,14 @@ class Sandbox:
         ).id
 
     def contact_list(self, segment_id: str, *, service: ServiceName | None = None) -> ContactList:
-        """Returns what the server really holds, also after it has stopped.
+        """Returns a contact list as it really is in the server, even after the sandbox has stopped.
 
         Args:
             segment_id: The id of its segment.
-            service: Whose segment it is, where several services were given one of that id.
+            service: The service of the segment, needed when several services have a segment of that id.
 
         Raises:
-            LookupError: There is no contact list of that id, or there are several.
+            LookupError: There is no contact list of that id, or there are several of them.
         """
         segments = self._state.segments
         segment = segments[segment_id] if service is None else segments.find(segment_id, service=SERVICES[service])
@@ -279,10 +280,10 @@ class Sandbox:
         self._state.segments[segment_id].in_audience = True
 
     def deprecate_version(self, version: str, *, sunset: datetime | None = None) -> None:
-        """Announce the end of an API version in every further answer under it, also in those that refuse a call.
+        """Announce the end of an API version in every further answer under it, even if the answer refuses the call.
 
         Args:
-            version: As in a path: ``"2026-07"``.
+            version: The version as in a path: ``"2026-07"``.
             sunset: When it ends, with a time zone; the header is left out without it.
         """
         self._state.versions.deprecate(version, sunset)
@@ -296,7 +297,7 @@ class Sandbox:
         self._state.tokens.expire_all()
 
     def revoke_tokens(self) -> None:
-        """Make every access token issued so far unknown, including those of calls that are being handled."""
+        """Make every access token issued so far unknown, including the tokens of calls in progress."""
         self._state.tokens.revoke_all()
 
     def fail_next(self, *, times: int = 1, on: str = "", **fault: Unpack[FaultOptions]) -> None:
@@ -316,11 +317,12 @@ class Sandbox:
     def fail_with(self, choose: Callable[[RecordedRequest], Fault | None] | None) -> None:
         """Choose the fault of every further call by a function, unless a fault of ``fail_next`` applies.
 
-        It may change the sandbox as well: ``expire_tokens()`` in it lets a token die while its call is under way.
+        The function may change the sandbox as well: with ``expire_tokens()``, a token expires while its call is in
+        progress.
 
         Args:
-            choose: Is given each call as it arrives, token calls too: its method, path and number. Returns ``None``
-                where nothing is to go wrong. What it raises is logged, and the call is answered 500. ``None`` in its
-                place ends this.
+            choose: Called with each call as it arrives, token calls too: its method, path and number. Returns ``None``
+                if nothing is to go wrong. If it raises an exception, that is logged and the call is answered 500. Pass
+                ``None`` instead of a function to stop.
         """
         self._state.faults.choose = choose

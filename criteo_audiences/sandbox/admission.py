@@ -1,4 +1,4 @@
-"""Who may call, and how often: access tokens, what users have consented to, and calls within a period."""
+"""Decide who may call, and how often: access tokens, users' consents, and calls within a period."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ _CODE_LIFETIME = 600
 
 @attrs.define
 class TokenIssuer:
-    """Issues tokens and remembers until when each is good. Several are valid at the same time, as with Criteo."""
+    """Issues tokens and remembers when each expires. Several are valid at the same time, as with Criteo."""
 
     client_id: str
     client_secret: str = attrs.field(repr=False)
@@ -30,12 +30,12 @@ class TokenIssuer:
     _withdrawn: set[str] = attrs.field(factory=set, repr=False, init=False)
 
     def accepts(self, client_id: str, client_secret: str) -> bool:
-        """Returns whether these are the credentials, in a time that does not depend on how much of them is right."""
+        """Returns whether the credentials are right; takes the same time however much of them is right."""
         same_id = hmac.compare_digest(client_id.encode(), self.client_id.encode())
         return hmac.compare_digest(client_secret.encode(), self.client_secret.encode()) and same_id
 
     def issue(self, *, consented: bool = False) -> str:
-        """Returns a new token, good for ``lifetime`` seconds from now, on behalf of a user or of the application."""
+        """Returns a new token, valid for ``lifetime`` seconds from now, on behalf of a user or of the application."""
         token = secrets.token_urlsafe(32)
         if consented:
             self._consented.add(token)
@@ -51,7 +51,7 @@ class TokenIssuer:
         self._expiry.clear()
 
     def withdraw_consent(self) -> None:
-        """Make every token issued on behalf of a user so far useless."""
+        """Withdraw the consent for every token issued on behalf of a user so far; calls with it get 403."""
         self._withdrawn |= self._consented
 
     def is_consented(self, authorization: str | None) -> bool:
@@ -59,7 +59,7 @@ class TokenIssuer:
         return _token(authorization) in self._consented
 
     def is_withdrawn(self, authorization: str | None) -> bool:
-        """Returns whether that user has taken the consent back."""
+        """Returns whether the user of that token has withdrawn the consent."""
         return _token(authorization) in self._withdrawn
 
     def fault(self, authorization: str | None) -> str | None:
@@ -82,7 +82,7 @@ Rotation = Literal["at-once", "when-used", "never"]
 
 @attrs.frozen
 class Code:
-    """What a code was handed out for."""
+    """The conditions under which a code was issued."""
 
     redirect_uri: str
     challenge: str | None
@@ -95,8 +95,8 @@ class Consents:
 
     Args:
         clock: Epoch seconds.
-        rotation: Whether a refresh gives a new refresh token, and then the old one is dead with the answer
-            (``"at-once"``, OAuth 2.1) or with the first use of the new one (``"when-used"``); ``"never"`` gives none.
+        rotation: When a refresh replaces the refresh token. The old one becomes invalid with the answer
+            (``"at-once"``, OAuth 2.1) or with the first use of the new one (``"when-used"``); ``"never"`` keeps it.
         accounts: How many accounts have consented.
     """
 
@@ -113,13 +113,13 @@ class Consents:
             raise ValueError('rotation must be "at-once", "when-used" or "never"')
 
     def new_code(self, redirect_uri: str, challenge: str | None) -> str:
-        """Returns a code, as the consent page hands one out when the user agrees."""
+        """Returns a new code, as the consent page issues one when the user agrees."""
         code = secrets.token_urlsafe(24)
         self._codes[code] = Code(redirect_uri, challenge, self.clock() + _CODE_LIFETIME)
         return code
 
     def redeem(self, code: str, redirect_uri: str, verifier: str | None) -> str | None:
-        """Returns a refresh token for a code, ``None`` when it is not good; whatever it was, it is used up then."""
+        """Returns a refresh token for a code, ``None`` when the code is not valid; either way, the code is used up."""
         granted = self._codes.pop(code, None)
         if granted is None or self.clock() >= granted.expiry or granted.redirect_uri != redirect_uri:
             return None
@@ -132,7 +132,7 @@ class Consents:
         return token
 
     def refresh(self, token: str) -> str | None:
-        """Returns the refresh token to use from now on, ``None`` when this one is not good."""
+        """Returns the refresh token to use from now on, ``None`` when this one is not valid."""
         if self.clock() >= self._expiry.get(token, 0.0):
             return None
         if self.rotation == "never":
@@ -153,7 +153,7 @@ class Consents:
 
 
 def _proves(verifier: str | None, challenge: str | None) -> bool:
-    """Returns whether a verifier belongs to a challenge (RFC 7636, section 4.6); none belongs to none."""
+    """Returns whether a verifier matches a challenge (RFC 7636, section 4.6), or both are missing."""
     if verifier is None or challenge is None:
         return verifier is challenge
     digest = hashlib.sha256(verifier.encode()).digest()
@@ -164,7 +164,7 @@ Window = Literal["sliding", "fixed"]
 
 
 class CallWindow(Protocol):
-    """One way of counting calls. Times are epoch seconds."""
+    """A way of counting calls. Times are epoch seconds."""
 
     def take(self, now: float) -> bool:
         """Count a call and return `True`, or return `False` when the window is full."""
@@ -206,7 +206,7 @@ class SlidingWindow:
 
 
 class FixedWindow:
-    """Counts the calls since the last multiple of the period."""
+    """Counts the calls since the last time that was a multiple of the period."""
 
     def __init__(self, limit: int, period: float) -> None:
         self._limit = limit
@@ -235,14 +235,14 @@ class FixedWindow:
 
 @attrs.define
 class CallQuota:
-    """How many calls the server allows its one application, and the headers that say so."""
+    """Limits the calls of the server's one application, and announces the limit in headers."""
 
     limit: int
     window: CallWindow
 
     @classmethod
     def of(cls, limit: int, period: float, window: Window) -> "CallQuota":
-        """Returns a quota of ``limit`` calls in ``period`` seconds."""
+        """Returns a quota of ``limit`` calls in ``period`` seconds, counted by a sliding or a fixed window."""
         kinds: Mapping[str, type[SlidingWindow | FixedWindow]] = {"sliding": SlidingWindow, "fixed": FixedWindow}
         if window not in kinds:
             raise ValueError('window must be "sliding" or "fixed"')

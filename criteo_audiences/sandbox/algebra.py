@@ -1,7 +1,6 @@
-"""The algebra of an audience: nodes of ``audienceSegmentId``, ``and``, ``or`` and ``not``, one of them in each.
+"""The algebra of an audience: a tree of nodes, each with one of ``audienceSegmentId``, ``and``, ``or`` and ``not``.
 
-Everything here goes through a tree with a list of its own instead of calling itself, because no limit of depth is
-published.
+All functions here walk the tree with a list instead of recursion, because Criteo publishes no limit of its depth.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,13 +14,13 @@ _KEYS = LEAF, *_LISTS, "not"
 
 
 def operation(node: dict[str, Any]) -> tuple[str, Any]:
-    """Returns the one key of a sound node that has a value (OpenAPI lets the others be null), and the value."""
+    """Returns the one key of a valid node that has a value (OpenAPI lets the others be null), and the value."""
     ((key, value),) = _given(node)
     return key, value
 
 
 def nodes(algebra: dict[str, Any]) -> Iterator[Any]:
-    """Yields a node before those below it; nothing is below one that is not sound."""
+    """Yields every node before its children; an invalid node has no children."""
     waiting: list[Any] = [algebra]
     while waiting:
         node = waiting.pop()
@@ -37,24 +36,24 @@ def shape_violation(algebra: object) -> Violation | None:
 
 
 def segment_ids(algebra: dict[str, Any]) -> list[str]:
-    """Returns the ids of the segments in a sound algebra, in its order, each once."""
+    """Returns the ids of the segments in a valid algebra, in its order, each once."""
     operations = map(operation, nodes(algebra))
     return list(dict.fromkeys(value for key, value in operations if key == LEAF))
 
 
 def is_lone_segment(algebra: dict[str, Any]) -> bool:
-    """Returns whether a sound algebra comes to one segment and nothing else."""
+    """Returns whether a valid algebra amounts to a single segment."""
     keys = [operation(node)[0] for node in nodes(algebra)]
     return keys.count(LEAF) == 1 and "not" not in keys
 
 
 def size(algebra: dict[str, Any], size_of: Callable[[str], int], everyone: int) -> int:
-    """Returns an estimate of how many users a sound algebra comes to.
+    """Returns an estimate of how many users a valid algebra selects.
 
     Args:
-        algebra: The whole.
-        size_of: The number of users of a segment.
-        everyone: The number of users that there are at all.
+        algebra: The whole tree.
+        size_of: Returns the number of users of a segment.
+        everyone: The number of all users.
     """
     sizes: dict[int, int] = {}
     for node in reversed(list(nodes(algebra))):

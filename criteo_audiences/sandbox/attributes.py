@@ -1,4 +1,4 @@
-"""What segments and audiences have alike: names and descriptions, and searches by filters, a page at a time."""
+"""Handle what segments and audiences have in common: names, descriptions, and searches by filters, in pages."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -15,7 +15,7 @@ from criteo_audiences.sandbox.services import Limits, Service
 _INT32_MAX = 2**31 - 1
 
 Filters = Mapping[str, frozenset[str]]
-"""The values that let an entity through, by the attribute that must have one of them."""
+"""The values that a filter accepts, by the attribute that must have one of them."""
 
 
 @attrs.frozen
@@ -26,7 +26,7 @@ class PageRequest:
     offset: int
 
     def of(self, found: list[E]) -> list[E]:
-        """Returns the part."""
+        """Returns that part of the result."""
         return found[self.offset :][: self.limit]
 
     def meta(self, total: int) -> dict[str, int]:
@@ -35,7 +35,7 @@ class PageRequest:
 
 
 def read_page(query: Mapping[str, str], service: Service) -> PageRequest:
-    """Returns the page.
+    """Returns the page that a query string asks for.
 
     Raises:
         ProblemError: 400, for a number that OpenAPI does not allow.
@@ -47,15 +47,15 @@ def read_page(query: Mapping[str, str], service: Service) -> PageRequest:
 
 
 def read_filters(document: Mapping[str, Any], names: Mapping[str, str], types: Collection[str] = ()) -> Filters:
-    """Returns the filters. A filter that is null (Criteo's samples send it) or empty filters nothing.
+    """Returns the filters of a search. A filter that is null (as in Criteo's samples) or empty filters nothing.
 
     Args:
         document: The body.
         names: The attribute that each filter compares.
-        types: The words that a filter of the attribute ``type`` may have.
+        types: The words that a filter of the attribute ``type`` may contain.
 
     Raises:
-        ProblemError: 400, at the first thing that is not as OpenAPI demands.
+        ProblemError: 400, at the first deviation from OpenAPI.
     """
     values = _object(_object(document, "data"), "attributes")
     return {
@@ -113,7 +113,7 @@ _ANY_LENGTH = Limits()
 
 
 def required_text_violations(name: str, attributes: Mapping[str, Any]) -> Iterator[Violation]:
-    """Returns what is wrong with a string that must be there."""
+    """Returns what is wrong with a required string."""
     if name not in attributes:
         yield Violation("required-field", f"{name} is missing.")
     elif not is_text(attributes[name]):
@@ -123,7 +123,7 @@ def required_text_violations(name: str, attributes: Mapping[str, Any]) -> Iterat
 def creation_violations(
     attributes: Mapping[str, Any], reach: Reach[E], scope: CallScope, limits: Limits = _ANY_LENGTH
 ) -> Iterator[Violation]:
-    """Returns what is wrong with the owner, the name and the description of something new."""
+    """Returns what is wrong with the owner, the name and the description of a new entity."""
     for name in scope.service.required:
         yield from required_text_violations(name, attributes)
     yield from _name_violations(attributes.get("name", ""), scope.owner_of(attributes), reach, limits)
@@ -134,7 +134,7 @@ def creation_violations(
 def change_violations(
     changes: Mapping[str, Any], entity: E, reach: Reach[E], limits: Limits = _ANY_LENGTH
 ) -> Iterator[Violation]:
-    """Returns what is wrong with a new name, which may be the old one, and with a new description in its wrapper."""
+    """Returns what is wrong with a new name that differs from the old one, and with a new, wrapped description."""
     if changes.get("name", entity.name) != entity.name:
         yield from _name_violations(changes["name"], entity.owner_id, reach, limits)
     if "description" in changes:
@@ -145,7 +145,7 @@ def change_violations(
 
 
 def change(changes: Mapping[str, Any], entity: E, reach: Reach[E], now: float) -> None:
-    """Apply a new name and a new description to an entity, and note when it changed."""
+    """Apply a new name and a new description to an entity, and update its time of change."""
     if "name" in changes:
         reach.store.rename(entity, changes["name"])
     if "description" in changes:
@@ -154,7 +154,7 @@ def change(changes: Mapping[str, Any], entity: E, reach: Reach[E], now: float) -
 
 
 def own_attributes(attributes: Mapping[str, Any], scope: CallScope) -> dict[str, Any]:
-    """Returns the fields of something new, as a store keeps them, that its kind has nothing to do with."""
+    """Returns the fields of a new entity, as a store keeps them, except those that depend on its kind."""
     now = timestamp(scope.now)
     return {
         "service": scope.service,
@@ -181,7 +181,7 @@ def _name_violations(name: object, owner_id: object, reach: Reach[E], limits: Li
 def _description_violation(value: object, limits: Limits) -> Violation | None:
     if not isinstance(value, str):
         return Violation("invalid", "description must be a string.")
-    # The limit is in Criteo's guide; a code for it is not.
+    # Criteo's guide gives the limit, but no code for it.
     too_long = len(value) > limits.description
     return Violation("invalid", f"description is longer than {limits.description} characters.") if too_long else None
 

@@ -1,4 +1,4 @@
-"""Audiences and their links with ad sets and line items (any id will do); sizes of segments and audiences."""
+"""Answer calls on audiences, on their links with ad sets and line items (any id will do), and on sizes."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -52,7 +52,7 @@ _RETARGETING = "Retargeting"
 
 
 def algebra_violations(definition: Any, owner_id: object, scope: CallScope) -> Iterator[Violation]:
-    """Returns what keeps an owner from having an audience of this algebra."""
+    """Returns everything that keeps an owner from having an audience with this algebra."""
     if wrong := algebra.shape_violation(definition):
         yield wrong
         return
@@ -71,7 +71,7 @@ def create_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
     """Returns everything that keeps an audience from being created."""
     attributes, limits = item.attributes, scope.service.with_audiences.limits
     yield from creation_violations(attributes, scope.audiences, scope, limits)
-    # OpenAPI lets the algebra be null, and demands one.
+    # OpenAPI allows a null algebra, but requires the field.
     if attributes.get("algebra") is None:
         yield Violation("required-field", "algebra is missing.")
     else:
@@ -79,7 +79,7 @@ def create_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
 
 
 def create(item: Item, scope: CallScope) -> dict[str, Any]:
-    """Create an audience whose attributes break no rule."""
+    """Create an audience from attributes without violations."""
     own = own_attributes(item.attributes, scope)
     return full_entity(scope.audiences.store.add(**own, algebra=item.attributes["algebra"]))
 
@@ -125,7 +125,7 @@ DELETE = Action(delete_violations, delete)
 
 
 def routes(service: Service) -> list[web.RouteDef]:
-    """Returns the routes of a service for its audiences and for what they are linked with."""
+    """Returns the routes of a service for its audiences and for their links with ad sets and line items."""
     traits = service.with_audiences
     base, audiences = f"/{service.name}", f"/{service.name}/{traits.path}"
     line_item = f"{base}/preferred-line-items/{{line_item_id}}/targeting/audiences"
@@ -176,7 +176,7 @@ async def link_audience(request: web.Request) -> web.Response:
 
 
 async def get_target(request: web.Request) -> web.Response:
-    """Answers the audiences of a line item; of one that was never set, none are included."""
+    """Answers the audiences of a line item; a line item that was never set includes none."""
     return _answered(_target(request))
 
 
@@ -188,14 +188,14 @@ async def set_target(request: web.Request) -> web.Response:
 
 
 async def append_audiences(request: web.Request) -> web.Response:
-    """Adds audiences to those of a line item, each once."""
+    """Adds audiences to a line item, each once."""
     target = _target(request)
     new = _known(request, _audience_ids(attributes_of(await document(request))))
     return _kept(request, Target(target.scope, [*dict.fromkeys((*target.audience_ids, *new))]))
 
 
 async def delete_audiences(request: web.Request) -> web.Response:
-    """Removes audiences from those of a line item."""
+    """Removes audiences from a line item."""
     target = _target(request)
     gone = _audience_ids(attributes_of(await document(request)))
     return _kept(request, Target(target.scope, [each for each in target.audience_ids if each not in gone]))
@@ -244,10 +244,10 @@ def size_routes(service: Service) -> list[web.RouteDef]:
 
 
 def named_items(body: Mapping[str, Any], service: Service) -> list[Item]:
-    """Returns the items of the one object in which Retail Media names a channel and ids.
+    """Returns the items of Retail Media's body, a single object with a channel and ids.
 
     Raises:
-        ProblemError: 400, when the body has not the shape of OpenAPI.
+        ProblemError: 400, when the body does not have OpenAPI's shape.
     """
     attributes = attributes_of(body)
     _check_channel(attributes, service)
@@ -255,7 +255,7 @@ def named_items(body: Mapping[str, Any], service: Service) -> list[Item]:
 
 
 async def estimate_segment(request: web.Request) -> web.Response:
-    """Answers how many users a definition would come to."""
+    """Answers how many users a segment with these settings would have."""
     service = scope(request).service
     attributes = _definition(await document(request), service)
     kind, settings = _settings(attributes, service)
@@ -264,7 +264,7 @@ async def estimate_segment(request: web.Request) -> web.Response:
 
 
 async def estimate_audience(request: web.Request) -> web.Response:
-    """Answers how many users an algebra would come to."""
+    """Answers how many users an audience with this algebra would have."""
     reach = scope(request)
     attributes = _definition(await document(request), reach.service)
     definition = required_object(attributes, "algebra")
@@ -297,7 +297,7 @@ def _segment_size(segment: SegmentEntity, scope: CallScope) -> int:
     """
     if segment.contact_list is None:
         return _size(segment.service.kinds[segment.settings_name], segment.settings)
-    # Which lists are too small is published nowhere: here, those of which nobody was matched.
+    # Criteo does not publish which lists are too small: here, lists without a single match.
     if not len(segment.contact_list):
         raise _unavailable()
     size = kinds.matched(len(segment.contact_list), scope.match_rate)

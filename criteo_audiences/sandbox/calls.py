@@ -1,4 +1,4 @@
-"""What the server knows while it runs, what of it an endpoint is given for its call, and bulk calls item by item."""
+"""Hold the server's state, give each call the part that it can reach, and carry out bulk calls item by item."""
 
 import itertools
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
@@ -17,7 +17,7 @@ from criteo_audiences.sandbox.problems import ProblemError, Violation, invalid, 
 from criteo_audiences.sandbox.services import Service, Versions
 from criteo_audiences.sandbox.wire import json_response, read_json
 
-# A refused body is read on for as long as four of the largest that would have been taken.
+# A refused body is read up to the size of four bodies of the maximum size.
 _DISCARDED_BODIES = 4
 
 
@@ -31,7 +31,7 @@ class Target:
 
 @attrs.define(kw_only=True)
 class ServerState:
-    """What the handlers share. Times are epoch seconds of ``clock``, durations seconds."""
+    """The state that all handlers share. Times are epoch seconds of ``clock``, durations are seconds."""
 
     tokens: TokenIssuer
     consents: Consents
@@ -45,7 +45,7 @@ class ServerState:
     dialect: Dialect
     versions: Versions = attrs.field(factory=Versions)
     turns: Iterator[int] = attrs.field(factory=itertools.count)
-    """Numbers the answers, for what a dialect says now in one way and now in another."""
+    """Numbers the answers, so that a dialect can alternate between several ways of saying a thing."""
     faults: FaultQueue = attrs.field(factory=FaultQueue)
     recording: CallLog = attrs.field(factory=CallLog)
     segments: EntityStore[SegmentEntity] = attrs.field(factory=entities.segment_store)
@@ -58,7 +58,7 @@ class ServerState:
 
     @property
     def max_discarded_bytes(self) -> int:
-        """How much of a refused body is read before the answer."""
+        """How many bytes of a refused body are read before the answer."""
         return _DISCARDED_BODIES * self.max_body_bytes
 
 
@@ -78,7 +78,7 @@ CALL = web.RequestKey("call", RoutedCall)
 
 @attrs.frozen
 class Reach(Generic[E]):
-    """The entities of a store that a call can reach."""
+    """The entities in a store that a call can reach."""
 
     store: EntityStore[E]
     service: Service
@@ -107,7 +107,7 @@ class Reach(Generic[E]):
         return (each for each in self.store if self.find(each.id) is each and not each.denied)
 
     def violation(self, entity_id: object) -> Violation | None:
-        """Returns why an item of a bulk call cannot mean an entity of that id, if it cannot."""
+        """Returns why an item of a bulk call cannot use an entity of that id, ``None`` when it can."""
         if not isinstance(entity_id, str):
             return Violation("required-field" if entity_id is None else "invalid", "id must be a string.")
         try:
@@ -119,7 +119,7 @@ class Reach(Generic[E]):
 
 @attrs.frozen
 class CallScope:
-    """What a call can reach, and when it was made."""
+    """The entities that a call can reach, and the time of the call."""
 
     service: Service
     segments: Reach[SegmentEntity]
@@ -129,11 +129,11 @@ class CallScope:
     owner_id: str | None = None
 
     def owner_of(self, attributes: Mapping[str, Any]) -> Any:
-        """Returns the id of the owner: the path's, or else the one that the attributes name."""
+        """Returns the id of the owner: from the path, or else from the attributes."""
         return attributes.get(self.service.owner) if self.owner_id is None else self.owner_id
 
     def reference_violation(self, segment_id: object, owner_id: object) -> Violation | None:
-        """Returns why something of an owner cannot be made of a segment, if it cannot."""
+        """Returns why an owner cannot use a segment in an audience or another segment, ``None`` when it can."""
         wrong = self.segments.violation(segment_id)
         if wrong or self.segments[str(segment_id)].owner_id == owner_id:
             return wrong
@@ -141,7 +141,7 @@ class CallScope:
 
 
 def scope_of(state: ServerState, service: Service, owner_id: str | None) -> CallScope:
-    """Returns what can be reached of a service."""
+    """Returns what calls can reach in a service."""
     return CallScope(
         service,
         Reach(state.segments, service, owner_id),
@@ -170,9 +170,9 @@ class Action:
     """What a bulk call does with each item."""
 
     violations: Callable[[Item, CallScope], Iterator[Violation]]
-    """Everything that keeps an item from being carried out."""
+    """Yields everything that keeps an item from being carried out."""
     carry_out: Callable[[Item, CallScope], dict[str, Any]]
-    """For an item without violations; returns its part of the answer."""
+    """Carries out an item without violations, and returns its part of the answer."""
 
 
 def items(document: Mapping[str, Any]) -> list[Item]:
@@ -223,7 +223,7 @@ def _named(endpoint: Endpoint, call: RoutedCall) -> Endpoint:
 
 
 def bulk(action: Action, items_of: Callable[[dict[str, Any]], list[Item]] = items) -> Endpoint:
-    """Returns the endpoint that carries out every item without violations, and always answers 200."""
+    """Returns an endpoint that carries out every item without violations, and answers 200 even if items fail."""
 
     async def handle(request: web.Request) -> web.Response:
         reach = scope(request)

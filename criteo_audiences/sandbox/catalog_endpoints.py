@@ -1,4 +1,4 @@
-"""Answer who is calling, who has consented, and what an in-market segment can be made of; all of it is only read.
+"""Answer read-only calls: on the calling application, on consented owners, and on the catalog for in-market segments.
 
 The application, and the interests and brands of the catalog, are the same for every advertiser.
 """
@@ -19,7 +19,7 @@ _APPLICATION_ID = 1
 _ORGANIZATION_ID = 1
 _DEFAULT_OWNER = "1"
 _DEFAULT_PAGE_SIZE = 25
-# Ids of the Google product taxonomy, each with the one above it: apparel and electronics, down to mobile phones.
+# Ids of the Google product taxonomy, each with its parent: apparel and electronics, down to mobile phones.
 _INTERESTS: Final[Mapping[str, str | None]] = {
     "166": None,
     "1604": "166",
@@ -33,7 +33,7 @@ _BRANDS: Final[Mapping[str, str]] = {"101": "Acme", "102": "Globex", "103": "Ini
 
 
 def routes(service: Service) -> list[web.RouteDef]:
-    """Returns the routes of a service for its application, for what its users own, and for its catalog."""
+    """Returns the routes of a service for its application, for the owners that have consented, and for its catalog."""
     base = f"/{service.name}"
     rows: list[calls.Route] = [("me", "GET", f"{base}/me", get_application)]
     if service.name == MARKETING_SOLUTIONS.name:
@@ -86,7 +86,7 @@ async def get_accounts(request: web.Request) -> web.Response:
 
 
 def _owners(request: web.Request) -> list[str]:
-    """Returns everyone that has a segment or an audience, and the one that always consents."""
+    """Returns every owner that has a segment or an audience, and the default owner."""
     reach = scope(request)
     owners = {each.owner_id for entities in (reach.segments, reach.audiences) for each in entities}
     return sorted({_DEFAULT_OWNER} | owners, key=lambda owner: (len(owner), owner))
@@ -125,7 +125,7 @@ def _metadata(path: str, index: int, size: int, total: int) -> dict[str, Any]:
 
 
 async def get_interests(request: web.Request) -> web.Response:
-    """Answers every interest, and which one it is part of."""
+    """Answers every interest with its parent."""
     _country(request)
     return answer([_catalog_entity("Interest", each, parentId=parent) for each, parent in _INTERESTS.items()])
 

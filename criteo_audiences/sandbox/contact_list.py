@@ -1,4 +1,4 @@
-"""What a contact list holds: which identifiers are valid, by kind, and a set that holds millions of them.
+"""Keep the identifiers of a contact list: rules for valid identifiers by kind, and a set for millions of them.
 
 Criteo publishes the accepted forms in its guides (https://developers.criteo.com), not in OpenAPI.
 """
@@ -33,7 +33,7 @@ is_ip_address_v4: Final = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}").fullmatch
 
 
 def is_opaque_id(text: str) -> bool:
-    """Returns whether the text can be an id whose form its issuer decides (identityLink, gum, customerId …)."""
+    """Returns whether the text can be an id whose format its issuer decides (identityLink, gum, customerId …)."""
     return text.isprintable() and not text.isspace() and bool(text)
 
 
@@ -50,8 +50,8 @@ class IdentifierSet:
 
     def __init__(self) -> None:
         self._shards: tuple[set[str | bytes], ...] = tuple(set() for _ in range(_SHARDS))
-        # One big set copies itself whole when it grows: a second without answers at ten million. The shards copy
-        # less at a time, and having unequal parts (the last twice the first's) they do not all grow in one call.
+        # One big set would be copied whole when it grows, which takes a second at ten million. Shards copy less at
+        # a time. Their shares differ (the last is twice the first), so that they do not all grow in one call.
         self._slots = [shard for part, shard in enumerate(self._shards, start=_SHARDS) for _ in range(part)]
 
     def update(self, identifiers: Iterable[str]) -> None:
@@ -85,7 +85,7 @@ class IdentifierSet:
 
 
 def _packed(identifier: str) -> str | bytes:
-    """Returns the bytes that the text spells, when the same text can be made from them again."""
+    """Returns the bytes that a hexadecimal text stands for, if the same text can be restored from them."""
     if len(identifier) not in _HEX_LENGTHS:
         return identifier
     try:
@@ -105,7 +105,7 @@ class AmendmentCounts:
 
 
 class ContactList:
-    """The identifiers of one list, for a test to compare with what it sent.
+    """The identifiers in one list, for a test to compare with what it sent.
 
     ``len()`` and ``in`` are cheap; ``identifiers`` builds a new set each time.
     """
@@ -130,14 +130,14 @@ class ContactList:
         return f"<ContactList of {len(self)} identifiers>"
 
     def refuse(self, identifiers: Iterable[str]) -> None:
-        """Count these identifiers as invalid from now on. Spell them as the client sends them."""
+        """Count these identifiers as invalid from now on. Pass them exactly as the client sends them."""
         self._refused |= frozenset(identifiers)
 
     async def amend(self, identifiers: Sequence[str], is_valid: IdentifierRule, *, adds: bool) -> AmendmentCounts:
         """Add or remove the valid identifiers, slice by slice. Overlapping calls may interleave.
 
         Args:
-            identifiers: The strings of one call, in its order.
+            identifiers: The identifiers of one call, in its order.
             is_valid: The rule for their kind.
             adds: Whether to add them; otherwise they are removed.
         """

@@ -1,6 +1,6 @@
-"""Read and answer calls on contact lists, written once for all services; OpenAPI's names differ by service.
+"""Read and answer calls on contact lists, with one code for all services; OpenAPI's names differ by service.
 
-An amendment is read as strictly as OpenAPI puts it.
+An amendment is checked as strictly as OpenAPI specifies.
 """
 
 from collections.abc import Mapping
@@ -22,11 +22,11 @@ from criteo_audiences.sandbox.services import ANY_VERSION, Service
 
 @attrs.frozen
 class AmendmentBody:
-    """An amendment as a call asks for it."""
+    """An amendment as a call requests it."""
 
     adds: bool
     operation: str
-    """The word that the client sent, which the answer repeats; the same holds for `identifier_type`."""
+    """The word that the client sent, which the answer repeats; the same is true of `identifier_type`."""
     identifier_type: str
     identifiers: list[str] = attrs.field(repr=False)
     is_valid: IdentifierRule = attrs.field(repr=False)
@@ -36,7 +36,7 @@ class AmendmentBody:
     def digest(self) -> int:
         """A number that equal amendments share within this process, whatever the order of their identifiers.
 
-        It is built from Python's own keyed hashes: a cryptographic one would block the event loop five times as long.
+        It is built from Python's own keyed hashes: a cryptographic hash would block the event loop five times as long.
         """
         asked = self.operation, self.identifier_type, len(self.identifiers)
         return hash((*asked, sum(map(hash, self.identifiers))))
@@ -57,12 +57,12 @@ def read_amendment(
 
     Args:
         document: The body.
-        service: Whose words it must use.
+        service: The service whose words it must use.
         fixed_type: The identifier type of the list, where it was chosen when the list was created.
-        max_identifiers: Most identifiers in one call.
+        max_identifiers: The most identifiers in one call.
 
     Raises:
-        ProblemError: 400, at the first thing that is not as OpenAPI demands.
+        ProblemError: 400, at the first deviation from OpenAPI.
     """
     data = required_object(document, "data")
     _check_type(data, service)
@@ -93,7 +93,7 @@ def _identifier_type(attributes: Mapping[str, Any], service: Service, fixed_type
     if not isinstance(identifier_type, str) or identifier_type not in service.identifiers:
         raise invalid(f"identifierType must be one of {', '.join(service.identifiers)}.")
     if fixed_type not in {None, identifier_type}:
-        # Criteo documents that the type cannot change, but not what another one is answered.
+        # Criteo documents that the type cannot change, but not the answer to an amendment with another type.
         raise invalid("The contact list is of another identifier type.", code="type-must-be-the-same")
     return identifier_type
 
@@ -111,7 +111,7 @@ def _identifiers(attributes: Mapping[str, Any], max_identifiers: int) -> list[st
     identifiers = required(attributes, "identifiers")
     if not isinstance(identifiers, list) or not set(map(type, identifiers)) <= {str}:
         raise invalid("identifiers must be a list of strings.")
-    # The number is in Criteo's guide; OpenAPI sets none.
+    # The limit is in Criteo's guide; OpenAPI sets none.
     if len(identifiers) > max_identifiers:
         raise invalid(f"There are more than {max_identifiers} identifiers.", code="invalid-range")
     return identifiers
@@ -163,7 +163,7 @@ async def clear_contact_list(request: web.Request) -> web.Response:
 
 
 async def get_statistics(request: web.Request) -> web.Response:
-    """Answers how many identifiers there are and how many were matched."""
+    """Answers how many identifiers the list contains and how many of them were matched."""
     segment = _segment(request)
     if segment.contact_list is None:
         raise invalid("The segment is not a contact list.", code="contact-list-statistics-not-supported")
@@ -192,6 +192,6 @@ def _writable_list(segment: SegmentEntity) -> ContactList:
     if segment.contact_list is None:
         raise invalid("The segment is not a contact list.")
     if segment.contact_list.read_only:
-        # Criteo documents isReadOnly but not what a write to such a list is answered.
+        # Criteo documents isReadOnly, but not the answer to a write to such a list.
         raise invalid("The contact list was not made through the API.", code="audience-segment-read-only")
     return segment.contact_list

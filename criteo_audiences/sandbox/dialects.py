@@ -1,7 +1,7 @@
-"""Word the server's answers as OpenAPI does, or as Criteo's guides do where they contradict OpenAPI or each other.
+"""Give the server's answers the shapes of OpenAPI, or those of Criteo's guides where the two contradict each other.
 
-Where the guides show a thing in several ways, the ways take turns: each answer has a number, and the same numbers give
-the same answers. What OpenAPI allows in a request is understood in both dialects.
+Where the guides show a thing in several ways, answers alternate between them: each answer has a number, and the same
+numbers give the same answers. Both dialects accept every request that OpenAPI allows.
 """
 
 import itertools
@@ -25,7 +25,7 @@ _TIMESTAMPS = (
 )
 _BEYOND_MILLISECONDS = "0009"
 _CREATIONS = frozenset({"create", "audiences.create"})
-# The guide of audiences leaves theirs in errors.
+# The guide of audiences keeps failures among the errors.
 _WITH_WARNINGS = frozenset({"create", "update", "delete"})
 
 DialectName = Literal["openapi", "guides"]
@@ -43,7 +43,7 @@ class Answer:
 
 @attrs.frozen
 class Occasion:
-    """The call that is answered: one that found no endpoint has neither service nor name."""
+    """The call that is answered. A call that found no endpoint has neither service nor endpoint."""
 
     turn: int
     service: str = ""
@@ -56,15 +56,15 @@ class Dialect:
     """Three pure functions that translate between the server and its callers."""
 
     described: Callable[[Service], Service]
-    """A service, with the numbers that this dialect has for it."""
+    """Returns a service with the limits and identifiers that this dialect gives it."""
     understood: Callable[[Document, Service, str], Document]
-    """The body of a request to an endpoint of a service, in the words of OpenAPI."""
+    """Translates the body of a request to an endpoint of a service into the words of OpenAPI."""
     worded: Callable[[Answer, Occasion], Answer]
-    """An answer, in the words of this dialect."""
+    """Translates an answer into the words of this dialect."""
 
     @property
     def services(self) -> list[Service]:
-        """Every service, as this dialect has it."""
+        """Every service, as this dialect describes it."""
         return [self.described(service) for service in SERVICES.values()]
 
 
@@ -81,12 +81,12 @@ Rewording = Callable[[Any], Any]
 def _described(service: Service) -> Service:
     if service.name == RETAIL_MEDIA.name:
         return attrs.evolve(service, default_page=500)
-    if service.name == MARKETING_SOLUTIONS.name:  # whose guide lists what OpenAPI dropped in 2024
+    if service.name == MARKETING_SOLUTIONS.name:  # its guide lists a type that OpenAPI dropped in 2024
         return attrs.evolve(service, identifiers={**service.identifiers, "customerid": is_opaque_id})
     return service
 
 
-# What requests may say besides: the spelling of words, and values in or out of their wrappers.
+# What requests may do in addition to OpenAPI: spell words differently, and add or drop a value's wrapper.
 
 
 def _as_it_is(value: Any) -> Any:
@@ -124,7 +124,7 @@ _REQUEST_WORDS: Mapping[tuple[str, str], Mapping[str, Rewording]] = {
 
 def _understood(document: Document, service: Service, endpoint: str) -> Document:
     words: dict[str, Rewording] = {
-        # Named only to be passed over: there may be 50,000 of the first, and the second may be too deep.
+        # Listed only to be skipped: there may be 50,000 identifiers, and an algebra may be too deep to recurse into.
         **dict.fromkeys(("identifiers", "algebra"), _as_it_is),
         "identifierType": _spelled(service.identifiers),
         "audienceSegmentTypes": _each_spelled(service.types),
@@ -141,7 +141,7 @@ def _reworded(value: Any, words: Mapping[str, Rewording]) -> Any:
     return value
 
 
-# What answers say instead: first words anywhere, then whole entities, then problems and what is around them.
+# What answers contain instead: first words anywhere, then whole entities, then problems and their surroundings.
 
 
 def _in_lower_case(word: Any) -> Any:
@@ -236,7 +236,7 @@ _ENTITIES: Mapping[tuple[str, str], tuple[Callable[[Document], Document], ...]] 
 }
 
 
-# Of two truths about a call the pages have one here and the other there: every second answer has these.
+# Where Criteo's pages contradict each other about a call, every second answer has these changes.
 _EVERY_SECOND: Mapping[tuple[str, str], tuple[Callable[[Document], Document], ...]] = {
     (MARKETING_SOLUTIONS.name, "clear"): (_typed("ContactListAudienceSegment"),),
     (MARKETING_SOLUTIONS.name, "amend"): (_list_id_as_text,),
@@ -300,7 +300,7 @@ def _entities(data: Any, occasion: Occasion) -> Any:
 
 
 def _placed(status: int, body: Document, occasion: Occasion) -> tuple[int, Document]:
-    """Returns the answer to a bulk call with its failures where the guides have them."""
+    """Returns the answer to a bulk call, with its failures where the guides put them."""
     failures = body["errors"]
     if "data" not in body or not failures:
         return status, body
@@ -326,7 +326,7 @@ def dialect_of(name: str) -> Dialect:
     """Returns the dialect of that name.
 
     Raises:
-        ValueError: There is none.
+        ValueError: There is no such dialect.
     """
     if name not in _DIALECTS:
         raise ValueError(f"dialect must be one of {', '.join(_DIALECTS)}")

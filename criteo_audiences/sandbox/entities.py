@@ -1,4 +1,4 @@
-"""Keep segments and audiences: one sequence of numbers per store, names unique per owner."""
+"""Store segments and audiences: each store numbers its entities in one sequence, and names are unique per owner."""
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +16,7 @@ _FIRST_AUDIENCE = 700_001
 
 
 def timestamp(epoch_seconds: float) -> str:
-    """Returns a moment in the spelling of Criteo's samples: ``2024-01-15T12:23:18.180Z``."""
+    """Returns a time in the format of Criteo's samples: ``2024-01-15T12:23:18.180Z``."""
     moment = datetime.fromtimestamp(epoch_seconds, UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
@@ -38,11 +38,11 @@ class Entity:
 
     @property
     def entity_type(self) -> str:
-        """The word for such an entity in its service."""
+        """The type by which its service names such an entity."""
         raise NotImplementedError
 
     def document(self) -> dict[str, Any]:
-        """Returns its attributes as OpenAPI has them."""
+        """Returns its attributes as OpenAPI defines them."""
         raise NotImplementedError
 
     def searchable(self) -> dict[str, Any]:
@@ -66,12 +66,12 @@ E = TypeVar("E", bound=Entity)
 
 
 class EntityStore(Generic[E]):
-    """Every entity of a kind.
+    """Stores all entities of a class.
 
     Args:
-        make: Makes an entity of its fields.
-        word: What such an entity is called.
-        first_number: Where the numbers begin.
+        make: Makes an entity from its fields.
+        word: What such an entity is called in messages.
+        first_number: The first number for an id.
     """
 
     def __init__(self, make: Callable[..., E], word: str, first_number: int) -> None:
@@ -82,16 +82,16 @@ class EntityStore(Generic[E]):
         self._names: set[tuple[str, str, str]] = set()
 
     def has_name(self, service: Service, owner_id: str, name: str) -> bool:
-        """Returns whether the owner has one of that name already."""
+        """Returns whether the owner already has an entity of that name."""
         return (service.name, owner_id, name) in self._names
 
     def add(
         self, *, entity_id: str | None = None, name: str | None = None, service: Service, owner_id: str, **fields: Any
     ) -> E:
-        """Keep a new entity and give it an id, unless it has one.
+        """Store a new entity, with a new id unless one is given.
 
         Raises:
-            ValueError: The service has one of that id, or the owner has one of that name.
+            ValueError: The service already has that id, or the owner already has that name.
         """
         entity_id = self._next_id(service) if entity_id is None else entity_id
         if self.find(entity_id, service=service) is not None:
@@ -120,7 +120,7 @@ class EntityStore(Generic[E]):
         del self._entities[entity.service.name, entity.id]
 
     def find(self, entity_id: str, *, service: Service) -> E | None:
-        """Returns the entity, unless it belongs to another service or to none."""
+        """Returns the entity of a service, ``None`` when the service has no such id."""
         return self._entities.get((service.name, entity_id))
 
     def __iter__(self) -> Iterator[E]:
@@ -130,7 +130,7 @@ class EntityStore(Generic[E]):
         """Returns the entity of that id, of whichever service.
 
         Raises:
-            LookupError: There is none, or one in several services.
+            LookupError: No service has that id, or several have it.
         """
         found = [each for service in SERVICES.values() if (each := self.find(entity_id, service=service)) is not None]
         if not found:
@@ -148,16 +148,16 @@ class SegmentEntity(Entity):
     settings: Mapping[str, Any] = attrs.field(factory=dict)
     contact_list: ContactList | None = None
     in_audience: bool = False
-    """Whether the server treats it as used in an audience that it does not hold."""
+    """Whether the server treats it as used in an audience, though it stores no such audience."""
 
     @property
     def type(self) -> str:
-        """The word for its kind."""
+        """Its kind, in the service's words."""
         return self.service.kinds[self.settings_name].type
 
     @property
     def entity_type(self) -> str:
-        """The word for segments of its service."""
+        """The type by which its service names segments."""
         return self.service.entity_type
 
     def document(self) -> dict[str, Any]:
@@ -166,7 +166,7 @@ class SegmentEntity(Entity):
 
 
 def segment_store() -> EntityStore[SegmentEntity]:
-    """Returns a store without segments."""
+    """Returns an empty store of segments."""
     return EntityStore(SegmentEntity, "segment", _FIRST_SEGMENT)
 
 
@@ -179,12 +179,12 @@ class AudienceEntity(Entity):
 
     @property
     def traits(self) -> AudienceTraits:
-        """What its service says about audiences."""
+        """How its service handles audiences."""
         return self.service.with_audiences
 
     @property
     def entity_type(self) -> str:
-        """The word for audiences of its service."""
+        """The type by which its service names audiences."""
         return self.traits.entity_type
 
     def uses(self, segment_id: str) -> bool:
@@ -202,5 +202,5 @@ class AudienceEntity(Entity):
 
 
 def audience_store() -> EntityStore[AudienceEntity]:
-    """Returns a store without audiences."""
+    """Returns an empty store of audiences."""
     return EntityStore(AudienceEntity, "audience", _FIRST_AUDIENCE)

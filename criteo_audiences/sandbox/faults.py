@@ -1,6 +1,6 @@
-"""Calls as a test sees them: what the server remembers of each, and what is to go wrong with the next ones.
+"""Record the server's calls for tests, and let the next calls go wrong in the way a test chooses.
 
-No token, identifier or query string is remembered.
+The record contains no token, identifier or query string.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from aiohttp import web
 
 @attrs.define
 class RecordedRequest:
-    """One call that the server got."""
+    """One call that the server received."""
 
     method: str
     path: str
@@ -27,7 +27,7 @@ class RecordedRequest:
     """HTTP status of the answer; ``None`` until there is one, and it stays ``None`` when the connection was cut before
     all headers were written."""
     identifiers: int = 0
-    """How many identifiers its body held; 0 when the body was not read, as with an injected 503."""
+    """How many identifiers its body contained; 0 when the body was not read, as with an injected 503."""
     digest: int | None = attrs.field(default=None, repr=False)
     """A number that two amendments share only if they send the same identifiers, in any order, with the same type and
     operation; it is valid within one process. ``None`` when the server read no body, or no amendment in it."""
@@ -49,7 +49,7 @@ class CallLog:
     """The calls so far, and how many of them the server handled at the same time.
 
     Args:
-        on_call: Is given each call when its answer has ended.
+        on_call: Called with each call when its answer has ended.
     """
 
     def __init__(self, on_call: Callable[[RecordedRequest], None] | None = None) -> None:
@@ -61,8 +61,8 @@ class CallLog:
         self._on_call = on_call
 
     def add(self, method: str, path: str) -> RecordedRequest:
-        """Returns the entry of a call that has just arrived."""
-        # Thousands of calls have few paths between them.
+        """Record a call that has just arrived, and return its entry."""
+        # Thousands of calls share a few paths.
         entry = RecordedRequest(method, sys.intern(path), next(self._numbers))
         self.requests.append(entry)
         return entry
@@ -94,7 +94,7 @@ class CallLog:
             self._tasks -= tasks
 
     async def end_all(self) -> None:
-        """Cancel the calls that still run; aiohttp does not cancel those whose client has left."""
+        """Cancel the calls that still run; aiohttp does not cancel a call when its client disconnects."""
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -102,7 +102,7 @@ class CallLog:
 
 
 Moment = Literal["handled", "half-head", "head", "half-body", "answered"]
-"""How far an answer has come: not begun, half of the headers, all of them, half of the body too, or everything."""
+"""How much of an answer was written: nothing, half of the headers, all headers, half of the body too, or everything."""
 
 _ANSWER_STATUSES = range(200, 600)
 _HALF = 0.5
@@ -110,7 +110,7 @@ _LEFT_OUT: Final[tuple[object, ...]] = (None, False, {})  # and 0, which equals 
 
 _EFFECTS = "status", "body", "raw", "headers", "delay", "stall", "drop_connection", "lose_reply", "padded_to", "chunked"
 _OF_THE_ANSWER = "status", "body", "code", "headers", "lose_reply", "padded_to", "chunked"
-# What a keyword leaves no room for.
+# The keywords that a keyword excludes.
 _EXCLUDED: Final[Mapping[str, tuple[str, ...]]] = {
     "drop_connection": (*_OF_THE_ANSWER, "raw", "handle_first"),
     "raw": _OF_THE_ANSWER,
@@ -143,22 +143,23 @@ class Fault:
     Attributes:
         status: Answer this HTTP status with a problem, and do nothing else.
         delay: Seconds before the call is looked at; alone, it is handled normally afterwards.
-        drop_connection: Reset the connection while the body comes in, after half of it or ``at`` another share;
+        drop_connection: Reset the connection while the body is received, after half of it or ``at`` another share;
             nothing is applied.
-        lose_reply: Do as asked, then close the connection instead of answering, or ``at`` a moment of the answer.
-        at: Where ``drop_connection``, ``lose_reply`` or ``stall`` strikes. A number is the share of the request's body
-            that was read by then, going by its Content-Length: from 0, for nothing, to 1. A word is a moment of the
+        lose_reply: Handle the call, then close the connection instead of answering, or ``at`` a moment of the answer.
+        at: When ``drop_connection``, ``lose_reply`` or ``stall`` happens. A number is the share of the request's body
+            that was read by then, according to its Content-Length: from 0, for nothing, to 1. A word is a moment of the
             answer: ``"handled"``, with nothing written yet, ``"half-head"``, ``"head"`` (all headers),
             ``"half-body"`` or ``"answered"`` (all of it, so that a kept connection is dead for the next call).
-        stall: Seconds for which nothing moves there, before the call goes on or the connection ends.
+        stall: Seconds for which nothing moves at that moment, before the call goes on or the connection ends.
         code: The problem's code, instead of the usual one of the status.
-        headers: Further headers of the answer; these win over all others.
-        rate_limit_headers: Whether an answer with ``status`` or ``body`` has them; a 429 says that no call is left.
+        headers: Further headers of the answer; these override all others.
+        rate_limit_headers: Whether an answer with ``status`` or ``body`` has the rate-limit headers; in a 429 they say
+            that no call is left.
         body: Answer with these bytes, with status 200 unless ``status`` is given, and do nothing else.
-        raw: Write these bytes in place of an answer, HTTP or not, close the connection, and do nothing else.
-        handle_first: Do as asked before ``status``, ``body`` or ``raw`` stands in for the call's own answer. A call
-            that is refused, for its token or its contents, gets its own.
-        padded_to: Bytes to which the answer's body is stretched with spaces, written piece by piece.
+        raw: Write these bytes instead of an answer, HTTP or not, close the connection, and do nothing else.
+        handle_first: Handle the call before ``status``, ``body`` or ``raw`` replaces its own answer. A call that is
+            refused, for its token or its contents, gets its own answer.
+        padded_to: Bytes to which the answer's body is padded with spaces, written piece by piece.
         chunked: Send the answer's body in chunks, without a Content-Length.
 
     Raises:
@@ -187,19 +188,19 @@ class Fault:
 
     @property
     def replaces_answer(self) -> bool:
-        """Whether the call gets another answer than its own."""
+        """Whether the call gets an answer other than its own."""
         return self.status is not None or self.body is not None or self.raw is not None
 
     @property
     def share_read(self) -> float | None:
-        """The share of the body to read before something happens, ``None`` when nothing does by then."""
+        """The share of the body to read before the fault happens; ``None`` for any other fault."""
         if isinstance(self.at, int | float):
             return self.at
         return _HALF if self.drop_connection else None
 
     @property
     def moment(self) -> Moment | None:
-        """The moment of the answer at which something happens, ``None`` when nothing does."""
+        """The moment of the answer at which the fault happens; ``None`` when it happens at none."""
         if isinstance(self.at, str):
             return self.at
         return "handled" if self.lose_reply else None
@@ -261,20 +262,20 @@ class _Pending:
 
 
 class FaultQueue:
-    """Faults in the order in which tests added them, each for a number of calls; then those that a function chooses."""
+    """Faults in the order in which tests added them, each for a number of calls; after them, a function's choices."""
 
     def __init__(self) -> None:
         self._pending: list[_Pending] = []
         self.choose: Choose | None = None
 
     def add(self, fault: Fault, *, times: int, on: str) -> None:
-        """Add a fault after those that are waiting."""
+        """Add a fault to the end of the queue."""
         if times < 1:
             raise ValueError("times must be at least 1")
         self._pending.append(_Pending(fault, times, on))
 
     def take(self, call: RecordedRequest, *, is_token_call: bool) -> Fault | None:
-        """Returns the first fault that concerns a call, and counts it as used once."""
+        """Returns the first fault that applies to a call, and counts it as used once."""
         for pending in self._pending:
             if pending.concerns(call.path, is_token_call=is_token_call):
                 pending.times -= 1

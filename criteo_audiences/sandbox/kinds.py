@@ -1,8 +1,8 @@
 """Describe the kinds of segments: their settings, by the ``…CreateV1`` and ``…UpdateV1`` schemas, and their sizes.
 
-Codes are those of Criteo's guide ("Error codes") where it has one; ``required-field`` and ``invalid`` elsewhere.
-Criteo publishes neither its sizes nor how it computes them: those here follow from what the server holds, and never
-change.
+Codes come from Criteo's guide ("Error codes") if it has one for the case; otherwise they are ``required-field`` and
+``invalid``. Criteo publishes neither its sizes nor how it computes them: the sizes here depend only on the server's
+data, so they are the same every time.
 """
 
 import math
@@ -38,7 +38,7 @@ _RETAIL_MEDIA_LIST_TYPES = "Email", "UserIdentifier", "IdentityLink", "CustomerI
 
 
 def scattered(*words: str) -> int:
-    """Returns some number below a million, always the same one for the same words."""
+    """Returns a pseudo-random number below a million that depends only on the words."""
     return zlib.crc32("|".join(words).encode()) % 1_000_000
 
 
@@ -48,7 +48,7 @@ def matched(count: int, match_rate: float) -> int:
 
 
 def in_market_size(settings: Mapping[str, Any]) -> int:
-    """Returns the users of the country, halved by everything that narrows them."""
+    """Returns the users of the country, halved by each setting that narrows them down."""
     narrowing = [name for name, value in settings.items() if name != "country" and value]
     return (1_000_000 + scattered(settings["country"])) >> len(narrowing)
 
@@ -66,7 +66,7 @@ def lookalike_size(settings: Mapping[str, Any]) -> int | None:
 
 
 def events_size(settings: Mapping[str, Any]) -> int:
-    """Returns the users of the days that the segment looks back."""
+    """Returns the users of the days that the segment looks back on."""
     (days,) = re.findall("[0-9]+", settings["lookbackDays"])
     return int(days) * _USERS_PER_DAY
 
@@ -84,11 +84,11 @@ class SettingsField:
     is_nillable: bool = False
     """Whether an update wraps it as ``{"value": …}``, where a missing or null value sets it to null."""
     in_creation: bool = True
-    """Whether the schema of a creation has it; otherwise it is ignored there, like any unknown field."""
+    """Whether the schema of a creation has the field; otherwise a creation ignores it, like any unknown field."""
     in_update: bool = True
     """The same for the schema of an update."""
     names_segment: bool = False
-    """Whether it is the id of a segment, which must be of the same owner."""
+    """Whether it is the id of a segment, which must have the same owner."""
     in_answer: bool = True
     """Whether the answer shows it among the settings."""
 
@@ -99,11 +99,11 @@ class SettingsField:
         return self._violation(settings[self.name])
 
     def update_violation(self, value: object) -> Violation | None:
-        """Returns what is wrong with its new value, as an update puts it."""
+        """Returns what is wrong with its new value in an update."""
         return nillable_violation(self.name, value, self._violation) if self.is_nillable else self._violation(value)
 
     def updated(self, value: Any) -> Any:
-        """Returns the new value itself."""
+        """Returns the new value without its wrapper."""
         return value.get("value") if self.is_nillable else value
 
     def _violation(self, value: object) -> Violation | None:
@@ -115,8 +115,8 @@ def nillable_violation(name: str, wrapper: object, violation: Callable[[object],
 
     Args:
         name: The field that it stands for.
-        wrapper: What should be ``{"value": …}``.
-        violation: Judges a value other than null.
+        wrapper: The object, which should be ``{"value": …}``.
+        violation: Checks a value other than null.
     """
     if not isinstance(wrapper, dict):
         return Violation("invalid", f"{name} must be an object with a value.")
@@ -130,7 +130,7 @@ def _nothing(_: Mapping[str, Any]) -> Violation | None:
 
 @attrs.frozen
 class Kind:
-    """A kind of segment: its name, its fields, a rule across them, and what the server makes of them."""
+    """A kind of segment: its name, its fields, a rule across its fields, and how the server completes them."""
 
     type: str
     fields: tuple[SettingsField, ...] = ()
@@ -139,8 +139,8 @@ class Kind:
     defaults: Mapping[str, Any] = attrs.field(factory=dict)
     """What the server adds when a segment is created."""
     size: Callable[[Mapping[str, Any]], int | None] | None = None
-    """How many users settings come to, ``None`` when that cannot be said of these; ``None`` itself for a kind whose
-    size is not supported."""
+    """Returns how many users have these settings, or ``None`` when that is unknown. The field is ``None`` for a kind
+    without a supported size."""
 
     @property
     def is_updatable(self) -> bool:
@@ -155,7 +155,7 @@ class Kind:
             yield violation
 
     def kept(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the settings as the server gives them back: without fields it does not know."""
+        """Returns the settings as the server's answers show them: without unknown fields."""
         shown = [field.name for field in self.fields if field.in_creation and field.in_answer]
         return self.completed({**self.defaults, **{name: settings[name] for name in shown if name in settings}})
 
@@ -171,7 +171,7 @@ class Kind:
             yield violation
 
     def updated(self, changes: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the settings after an update that breaks no rule."""
+        """Returns the settings after an update without violations."""
         new = {field.name: field.updated(changes[field.name]) for field in self._named(changes)}
         return self.completed({**settings, **new})
 
@@ -292,8 +292,8 @@ _EVENTS = Kind(
     size=events_size,
 )
 
-# By the name of the settings object in the attributes of a segment. What is created through the API can be changed
-# through it, so that no new contact list is read-only.
+# By the name of the settings object in the attributes of a segment. The API can change what it has created, so no new
+# contact list is read-only.
 MARKETING_SOLUTIONS: Final[Mapping[str, Kind]] = {
     "contactList": Kind("ContactList", defaults={"isReadOnly": False}),
     "inMarket": _IN_MARKET,

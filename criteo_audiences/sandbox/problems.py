@@ -1,4 +1,4 @@
-"""Problems as Criteo words them, and the values of a request held against a schema of OpenAPI.
+"""Word problems as Criteo does, and check the values of a request against OpenAPI's schemas.
 
 A problem has a category, a code, and an id that ties it to a request. No message here may quote what the caller sent:
 it could be an identifier.
@@ -36,7 +36,7 @@ _SERVER_ERROR = ("availability", "internal-error")
 
 @attrs.frozen
 class Violation:
-    """A rule that a request broke, before it is known which request that was."""
+    """A rule that a request broke, without a reference to the request."""
 
     code: str
     detail: str
@@ -49,7 +49,7 @@ class ProblemError(Exception):
     Args:
         status: HTTP status of the answer.
         detail: A sentence for the reader, free of anything the caller sent.
-        code: Criteo's word for the problem; the usual one of the status when left out.
+        code: Criteo's code for the problem; the usual code of the status when left out.
     """
 
     def __init__(self, status: int, detail: str, *, code: str | None = None) -> None:
@@ -67,7 +67,7 @@ def invalid(detail: str, *, code: str = "invalid") -> ProblemError:
 
 
 def trace_id(request: web.Request) -> str:
-    """Returns the id of the request, one and the same in all its problems."""
+    """Returns the id of the request, which is the same in all its problems."""
     known: str | None = request.get(TRACE_ID)
     if known is None:
         known = request[TRACE_ID] = str(uuid.uuid4())
@@ -75,10 +75,10 @@ def trace_id(request: web.Request) -> str:
 
 
 def problem(request: web.Request, violation: Violation, *, instance: str | None = None) -> dict[str, str]:
-    """Returns the problem as JSON: a ``CommonProblem`` and an ``AudienceError`` of OpenAPI at once.
+    """Returns the problem as JSON that fits both ``CommonProblem`` and ``AudienceError`` of OpenAPI.
 
     Args:
-        request: The call that it belongs to.
+        request: The call that the problem belongs to.
         violation: What is wrong.
         instance: ``@data/N`` for an item of a bulk call; the path otherwise.
     """
@@ -104,7 +104,7 @@ def is_text(value: object) -> bool:
 
 
 def is_number(value: object) -> bool:
-    """Returns whether the value is a number; "true" is one to Python, not to JSON."""
+    """Returns whether the value is a number in JSON; in Python, `True` would be one."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -119,7 +119,7 @@ def is_list_of(check: Check) -> Check:
 
 
 def is_set_of(check: Check) -> Check:
-    """Returns the check for a list of the same kind, without repetitions (``uniqueItems``)."""
+    """Returns the check for a list whose items all pass another check and are unique (``uniqueItems``)."""
 
     def is_set(value: object) -> bool:
         return isinstance(value, list) and all(map(check, value)) and len(set(value)) == len(value)
@@ -128,7 +128,7 @@ def is_set_of(check: Check) -> Check:
 
 
 def is_integer(within: range) -> Check:
-    """Returns the check for an integer of a range."""
+    """Returns the check for an integer within a range."""
     return lambda value: isinstance(value, int) and not isinstance(value, bool) and value in within
 
 
@@ -159,7 +159,7 @@ def _is_coordinate(value: object, limit: float) -> bool:
 
 
 def required(parent: Mapping[str, Any], name: str) -> Any:
-    """Returns a value.
+    """Returns the value of a required field.
 
     Raises:
         ProblemError: 400, when it is missing.
@@ -170,10 +170,10 @@ def required(parent: Mapping[str, Any], name: str) -> Any:
 
 
 def required_object(parent: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Returns an object.
+    """Returns the object in a required field.
 
     Raises:
-        ProblemError: 400, when it is missing or something else.
+        ProblemError: 400, when it is missing or not an object.
     """
     value = required(parent, name)
     if not isinstance(value, dict):
@@ -182,7 +182,7 @@ def required_object(parent: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def required_value(parent: Mapping[str, Any], name: str, check: Check) -> Any:
-    """Returns a value that passes a check.
+    """Returns the value of a required field if it passes a check.
 
     Raises:
         ProblemError: 400, when it is missing or does not pass.
@@ -203,7 +203,7 @@ def attributes_of(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse(violation: Violation | None) -> None:
-    """End a call that is about one thing only, when something is wrong with it.
+    """End a call on a single entity if there is a violation.
 
     Raises:
         ProblemError: 400.

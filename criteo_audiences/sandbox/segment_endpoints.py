@@ -1,4 +1,4 @@
-"""Create, update, delete and search segments, by calls or, for tests, without one."""
+"""Create, update, delete and search segments, by calls or, for tests, without a call."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -45,7 +45,7 @@ def create_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
 
 
 def create(item: Item, scope: CallScope, segment_id: str | None = None) -> SegmentEntity:
-    """Create a segment whose attributes break no rule; one without a name or an id gets one."""
+    """Create a segment from attributes without violations; makes up a missing name and a missing id."""
     attributes, service = item.attributes, scope.service
     (name,) = _settings_names(attributes, service)
     settings = attributes.get(name, {})
@@ -105,7 +105,7 @@ def update(item: Item, scope: CallScope) -> dict[str, Any]:
 
 
 def delete_violations(item: Item, scope: CallScope) -> Iterator[Violation]:
-    """Returns what keeps a segment from being deleted."""
+    """Returns everything that keeps a segment from being deleted."""
     if unreachable := scope.segments.violation(item.id):
         yield unreachable
     elif scope.segments[item.id].in_audience or any(each.uses(item.id) for each in scope.audiences.store):
@@ -125,7 +125,7 @@ DELETE = Action(delete_violations, delete)
 
 
 def _updatable(changes: Mapping[str, Any], segment: SegmentEntity) -> list[str]:
-    # What the schema of an update has no field for is ignored, like any unknown field.
+    # Settings that the schema of an update does not have are ignored, like any unknown field.
     kinds = segment.service.kinds
     return [name for name in kinds if name in changes and kinds[name].is_updatable]
 
@@ -175,7 +175,7 @@ def add_contact_list(
     """Create an empty contact list without a call.
 
     Raises:
-        ValueError: The service has no such thing, or the name or the id is taken.
+        ValueError: The service has no such option, or the name or the id is taken.
     """
     service = _service(state, service_name)
     if segment_id is not None and not re.fullmatch("[1-9][0-9]{0,18}", segment_id):
@@ -190,7 +190,7 @@ def add_contact_list(
     }
     segment = create(Item(None, attributes), scope_of(state, service, owner_id), segment_id)
     segment.contact_list = ContactList(read_only=read_only)
-    # The contact list of Commerce Grid does not show it.
+    # Contact lists of Commerce Grid do not show isReadOnly.
     if "isReadOnly" in segment.settings:
         segment.settings = {**segment.settings, "isReadOnly": read_only}
     return segment

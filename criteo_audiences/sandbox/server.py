@@ -1,4 +1,4 @@
-"""Serve all services on a loopback address: what every call goes through before and after its endpoint."""
+"""Serve all services on a loopback address, with the steps that every call passes before and after its endpoint."""
 
 import asyncio
 import ipaddress
@@ -57,7 +57,7 @@ class Listener:
 
     @property
     def is_running(self) -> bool:
-        """Whether calls are answered."""
+        """Whether it answers calls."""
         return self._runner is not None
 
     @property
@@ -71,12 +71,12 @@ class Listener:
             raise RuntimeError("the sandbox has a URL only within its async with block")
         host, port = self._runner.addresses[0][:2]
         if self._tls is not None and host == _IPV4_LOOPBACK:
-            host = "localhost"  # certificates are made out to names
+            host = "localhost"  # certificates are issued for names
         scheme = "http" if self._tls is None else "https"
         return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     async def start(self) -> None:
-        """Answer calls from now on.
+        """Start to answer calls.
 
         Raises:
             RuntimeError: It is running already.
@@ -104,9 +104,9 @@ class Listener:
 def _loopback(host: str) -> str:
     """Returns the address if no other machine can reach it.
 
-    The server hands out tokens, and so must not be reachable over a network.
+    The server issues tokens, so it must not be reachable over a network.
     """
-    # The name can stand for two addresses, which would get two different free ports.
+    # The name can resolve to two addresses, which would get two different free ports.
     address = _IPV4_LOOPBACK if host == "localhost" else host
     try:
         is_loopback = ipaddress.ip_address(address).is_loopback
@@ -119,9 +119,9 @@ def _loopback(host: str) -> str:
 
 def application(state: ServerState) -> web.Application:
     """Returns the server of all services."""
-    # In this order from the outside in.
+    # Ordered from the outermost to the innermost.
     app = web.Application(middlewares=[recorded, faulty, announced, worded, explained, admitted])
-    # aiohttp keeps applications in a cache of its own; what a sandbox holds must not stay with them.
+    # aiohttp keeps applications in a cache; the state of a sandbox must not stay in memory with them.
     app[STATE] = weakref.proxy(state)
     for resource in _resources(state.dialect):
         app.router.register_resource(resource)
@@ -130,7 +130,7 @@ def application(state: ServerState) -> web.Application:
 
 @cache
 def _resources(dialect: Dialect) -> tuple[web.AbstractResource, ...]:
-    """Returns the paths of all services with their endpoints; no sandbox is in them, and to make them takes longest."""
+    """Returns the paths of all services with their endpoints; cached, since they are stateless and slow to build."""
     router = web.UrlDispatcher()
     router.add_post(token_endpoint.PATH, token_endpoint.issue_token)
     for service in dialect.services:
@@ -158,7 +158,7 @@ async def recorded(request: web.Request, handler: Handler) -> web.StreamResponse
                 response = await _answer(request, handler)
             return response if isinstance(response, NoReply) else await deliver(request, response)
     except (web.RequestPayloadError, ConnectionError):
-        # The client left, in the middle of its body or of the answer.
+        # The client disconnected, in the middle of its body or of the answer.
         return cut(request)
     finally:
         recording.end(request[ENTRY])
@@ -270,7 +270,7 @@ def _write(response: web.Response, answer: Answer) -> None:
 
 @web.middleware
 async def explained(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turns an error into an answer with problems, once the client has finished sending."""
+    """Turns an error into an answer with problems, after reading the rest of the client's body."""
     try:
         return await handler(request)
     except ProblemError as error:

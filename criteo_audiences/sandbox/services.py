@@ -1,7 +1,7 @@
-"""Criteo's three services as data: where they differ in their paths, fields and words; and the ends of API versions.
+"""Criteo's three services as data: how their paths, fields and words differ; and which API versions end.
 
-Everything here is OpenAPI's unless a comment says otherwise. A version that ends is announced as Criteo's versioning
-policy says: `Deprecation` and `Sunset` headers, an entry among the warnings, then 410.
+Everything here comes from OpenAPI unless a comment says otherwise. The end of a version is announced as in Criteo's
+versioning policy: by `Deprecation` and `Sunset` headers and an entry among the warnings, then by 410.
 """
 
 import math
@@ -33,14 +33,14 @@ ANY_VERSION: Final = f"{STABLE_VERSION}|{EXPERIMENTAL_VERSION}"
 
 @attrs.frozen
 class Notice:
-    """What every answer under a deprecated version says in addition."""
+    """What the server adds to every answer under a deprecated version."""
 
     headers: Mapping[str, str]
     warning: Violation
 
 
 class Versions:
-    """Which versions are deprecated, and which are gone; all others are current."""
+    """Knows which versions are deprecated and which are gone; all others are current."""
 
     def __init__(self) -> None:
         self._notices: dict[str, Notice] = {}
@@ -50,7 +50,7 @@ class Versions:
         """Announce the end of a version.
 
         Raises:
-            ValueError: No path can have that version, or the moment has no time zone.
+            ValueError: No path can have that version, or the time has no time zone.
         """
         _check(version)
         headers = {"Deprecation": "true"}
@@ -112,16 +112,16 @@ class AudienceTraits:
     path: str = "audiences"
     entity_type: str = "Audience"
     filters: Mapping[str, str]
-    """As for segments; ``segmentIds`` for the segments in the algebra."""
+    """As in `Service.filters`; ``segmentIds`` stands for the segments in the algebra."""
     limits: Limits = attrs.field(factory=Limits)
     on_ad_sets: bool = False
-    """Whether an audience says which ad sets it is linked with."""
+    """Whether an audience lists the ad sets that it is linked with."""
     channels: tuple[str, ...] = ()
-    """The channels that a size can be asked for; without any, none is named."""
+    """The channels for which a size can be requested; if empty, requests for sizes name no channel."""
     estimable: tuple[str, ...]
     """The settings objects of segments whose size can be estimated before they exist."""
     versions: str = ANY_VERSION
-    """The API versions that have all of this; the others only have the search of audiences."""
+    """The API versions that have all of these endpoints; the others only have the search of audiences."""
 
 
 @attrs.frozen(kw_only=True)
@@ -129,22 +129,22 @@ class Service:
     """One service, as far as its segments, contact lists and audiences are concerned."""
 
     name: ServiceName
-    """Its word in a path."""
+    """Its name in a path."""
     segments: str = "audience-segments"
-    """Path of the segments below the service; the owner's id is in it where the body does not name the owner."""
+    """Path of the segments below the service; it contains the owner's id if the body does not name the owner."""
     owner: str
-    """The attribute that holds the id of the owner, within whose segments a name is unique."""
+    """The attribute with the owner's id; a name is unique among the owner's segments."""
     required: tuple[str, ...]
     """The string attributes that a creation must have, apart from the name."""
     kinds: Mapping[str, Kind]
     """The kinds that can be created, by the name of their settings object."""
     default_kind: str | None = None
-    """The settings object that is assumed when a creation has none, since OpenAPI demands none; ``None`` when it must
-    have one, by Criteo's guide."""
+    """The settings object that is assumed when a creation has none, since OpenAPI does not require one; ``None`` if
+    Criteo's guide requires one."""
     read_only_types: tuple[str, ...] = ()
     """Types of segments that only Criteo makes."""
     attributes: Mapping[str, tuple[str, ...]] = attrs.field(factory=dict)
-    """Further attributes of an answer, and where a creation has them."""
+    """Further attributes of an answer, each with its path in a creation."""
     constants: Mapping[str, object] = attrs.field(factory=dict)
     """Attributes that are the same in every answer."""
     filters: Mapping[str, str]
@@ -156,26 +156,26 @@ class Service:
     """Added to the number of a segment to make its id."""
     operations: tuple[str, str] = ("add", "remove")
     identifiers: Mapping[str, IdentifierRule]
-    """The identifier types of an amendment, and the rule for each."""
+    """The identifier types of an amendment, and what makes an identifier of each type valid."""
     default_identifier: str
     caller_id_for: str | None = None
     """The identifier type that needs a ``gumCallerId``."""
     amendment_needs_type: bool = False
     amend: tuple[str, str] = ("POST", "/add-remove")
-    """Method and end of the path, here and below."""
+    """HTTP method and end of the path; the same for `clear`."""
     clear: tuple[str, str] = ("POST", "/clear")
     statistics: str = "/statistics"
     operation_type: str = "AddRemoveContactlistResult"
     operation_is_flat: bool = False
     """Whether the answer to an amendment has its type at the top and no ``attributes``."""
     cleared_type: str | None = None
-    """The type of the entity that clearing answers; ``None`` for an answer without a body."""
+    """The type of the entity that a clear call returns; ``None`` for an answer without a body."""
 
     audiences: AudienceTraits | None = None
 
     @property
     def with_audiences(self) -> AudienceTraits:
-        """What it has in addition to segments.
+        """The audiences and sizes that it has in addition to segments.
 
         Raises:
             LookupError: It has only segments.
@@ -205,7 +205,7 @@ MARKETING_SOLUTIONS: Final = Service(
         "phoneNumber": is_phone_number,
     },
     default_identifier="email",
-    # OpenAPI lists it as optional; Criteo's guide demands it for gum.
+    # OpenAPI lists it as optional; Criteo's guide requires it for gum.
     caller_id_for="gum",
     amendment_needs_type=True,
     amend=("PATCH", ""),
@@ -231,13 +231,13 @@ RETAIL_MEDIA: Final = Service(
     kinds=kinds.RETAIL_MEDIA,
     default_kind="contactList",
     attributes={"retailerId": ("retailerId",)},
-    # The creator is null when a service made the segment (Criteo's guide); nothing is said of the channels.
+    # The creator is null when a service made the segment (Criteo's guide); about the channels, Criteo says nothing.
     constants={"channels": ["Onsite", "Offsite"], "createdById": None},
     filters={"audienceSegmentIds": "id", "retailerIds": "retailerId", "audienceSegmentTypes": "type"},
     max_page=500,
     # In the samples of Criteo's guide; OpenAPI has any string.
     entity_type="RetailMediaAudienceSegment",
-    # Ids of 18 digits as in Criteo's guide: more than a float can hold.
+    # Ids of 18 digits as in Criteo's guide: more than a float can represent.
     id_offset=300_000_000_000_000_000,
     identifiers={
         "Email": is_email,
@@ -255,7 +255,7 @@ RETAIL_MEDIA: Final = Service(
         # In the sample of a search in Criteo's guide; OpenAPI has any string.
         entity_type="Audience",
         filters={"audienceIds": "id", "retailerIds": "retailerId", "audienceSegmentIds": "segmentIds"},
-        # In Criteo's guide; OpenAPI sets none.
+        # From Criteo's guide; OpenAPI sets no limits.
         limits=Limits(name=256, description=500),
         channels=("Onsite", "Offsite"),
         estimable=("events",),

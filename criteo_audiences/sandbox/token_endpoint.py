@@ -1,4 +1,7 @@
-"""Answer ``POST /oauth2/token``: credentials in a form, a token in JSON, by Criteo's guide (OpenAPI leaves it out)."""
+"""Answer ``POST /oauth2/token``: takes credentials as a form, returns a token as JSON, as Criteo's guide describes.
+
+OpenAPI leaves this endpoint out.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -18,7 +21,7 @@ _FIELDS = "client_id", "client_secret", "grant_type"
 
 
 class _OAuthError(Exception):
-    """An error of RFC 6749, section 5.2: the token endpoint does not answer with Criteo's problems."""
+    """An error of RFC 6749, section 5.2: the token endpoint does not use Criteo's problem format."""
 
     def __init__(self, status: int, error: str, description: str) -> None:
         super().__init__(description)
@@ -63,7 +66,7 @@ async def _form(request: web.Request) -> dict[str, str]:
 
 
 def _grant(form: dict[str, str], state: ServerState) -> str | None:
-    """Returns the refresh token that goes with the access token, ``None`` for an application acting for itself."""
+    """Returns the refresh token to send with the access token, ``None`` for an application acting for itself."""
     client_id, client_secret, grant_type = (form.get(name, "") for name in _FIELDS)
     if not grant_type:
         raise _OAuthError(400, "invalid_request", "grant_type is missing.")

@@ -1,7 +1,7 @@
-"""Read bodies off the wire, and write answers onto it: as they should be, or as a fault wants them.
+"""Read bodies from the network and write answers to it: properly, or disturbed as a fault demands.
 
-Bodies are read bounded, piece by piece, and to the end even when the call is refused. A fault has an answer come in
-part, late, too long, or as something that is no answer.
+Bodies are read in pieces, up to a limit, and to the end even when the call is refused. A fault can make an answer
+incomplete, late, too long, or invalid.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _READ_AHEAD = web.RequestKey("read_ahead", bytearray)
 FAULT = web.RequestKey("fault", Fault)
 _PIECE = 64 * 1024
 _BODILESS = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})  # RFC 9110, section 6.4.1
-# Seconds that the rest of a connection may take to go out: none, so that its end is a reset.
+# SO_LINGER with a timeout of zero seconds, so that closing the connection sends a reset.
 _AT_ONCE = struct.pack("ii", 1, 0)
 
 
@@ -38,7 +38,7 @@ def dumps(value: object) -> bytes:
 
 
 def _json_pieces(value: Any) -> Iterator[bytes]:
-    # Bytes among what waits are JSON already: no value of JSON is of that type.
+    # Bytes in the list are JSON already, because no JSON value has that type.
     waiting: list[Any] = [value]
     while waiting:
         each = waiting.pop()
@@ -61,8 +61,8 @@ def _separated(groups: Iterator[tuple[Any, ...]]) -> Iterator[Any]:
 
 
 async def read_ahead(request: web.Request, share: float, *, max_bytes: int) -> None:
-    """Read exactly a share of the body, by its Content-Length; `read_body` still returns the whole."""
-    # Little at a time: aiohttp takes in as much unasked as it was once asked for.
+    """Read exactly a share of the body, by its Content-Length; `read_body` still returns the whole body."""
+    # Small reads only: aiohttp keeps reading ahead as much as one read has requested.
     if request.transport is not None:
         # The kernel must buffer little of the rest, so that the client notices that the server has stopped reading.
         request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _LITTLE)
@@ -80,10 +80,10 @@ async def _pieces(request: web.Request) -> AsyncIterator[bytes | bytearray]:
 
 
 async def read_body(request: web.Request, *, max_bytes: int) -> bytearray:
-    """Returns the body.
+    """Returns the whole body.
 
     Raises:
-        ProblemError: 413, when it is longer than ``max_bytes`` (Criteo documents the status but no number).
+        ProblemError: 413, when it is longer than ``max_bytes`` (Criteo documents the status but no limit).
     """
     body = bytearray()
     async for piece in _pieces(request):
@@ -104,7 +104,7 @@ async def read_json(request: web.Request, *, max_bytes: int) -> dict[str, Any]:
     try:
         document = orjson.loads(await read_body(request, max_bytes=max_bytes))
     except orjson.JSONDecodeError:
-        # "from None", because that exception holds the whole body.
+        # "from None", because that exception contains the whole body.
         raise invalid("The body is not JSON.") from None
     if not isinstance(document, dict):
         raise invalid("The body must be an object.")
@@ -137,7 +137,7 @@ def problem_response(request: web.Request, error: ProblemError) -> web.Response:
 
 
 class NoReply(web.Response):
-    """Stands for an answer that aiohttp has no part in: nothing more can be written to the connection."""
+    """A placeholder for an answer that bypassed aiohttp: nothing more can be written to the connection."""
 
 
 def cut(request: web.Request) -> NoReply:
@@ -200,7 +200,7 @@ def _complete(request: web.Request, fault: Fault | None) -> None:
 
 
 def _stages(response: web.Response, fault: Fault) -> Iterator[tuple[Moment, Iterable[bytes]]]:
-    """Yields the moments of an answer, each with what is written up to it."""
+    """Yields the moments of an answer, each with the bytes to write before it."""
     body = _Body.of(response, fault)
     head = _head(response, body, closes=not fault.lose_reply)
     half_head, half_body = len(head) // 2, body.size // 2
@@ -219,7 +219,7 @@ def _head(response: web.Response, body: "_Body", *, closes: bool) -> bytes:
 
 @attrs.frozen
 class _Body:
-    """A body that is filled up with spaces, and never held as a whole."""
+    """A body padded with spaces, which is never in memory as a whole."""
 
     text: bytes
     size: int
@@ -228,7 +228,7 @@ class _Body:
 
     @classmethod
     def of(cls, response: web.Response, fault: Fault) -> "_Body":
-        """Returns what a fault makes of an answer's body."""
+        """Returns an answer's body as a fault changes it."""
         text = response.body if isinstance(response.body, bytes) else b""
         if response.status in _BODILESS:
             return cls(b"", 0, chunked=False, headers={})
@@ -237,7 +237,7 @@ class _Body:
         return cls(text, size, fault.chunked, headers)
 
     def part(self, start: int, end: int) -> Iterator[bytes]:
-        """Yields what lies between two offsets, as it goes over the wire."""
+        """Yields the bytes between two offsets, encoded for the wire."""
         for at in range(start, end, _PIECE):
             length = min(_PIECE, end - at)
             piece = self.text[at : at + length].ljust(length)

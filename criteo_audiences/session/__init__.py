@@ -1,4 +1,4 @@
-"""The session core: knows HTTP and Criteo's conventions, not one endpoint."""
+"""The session core: knows HTTP and Criteo's conventions, but no endpoint."""
 
 from criteo_audiences.loops import Clock, SystemClock
 from criteo_audiences.meter import Event

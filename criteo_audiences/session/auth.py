@@ -1,4 +1,4 @@
-"""Who makes the calls: tokens, kept and renewed before their end, and clients that share one application's quota."""
+"""Authentication: token sources, a cache that renews tokens in time, and a warning when clients exceed a quota."""
 
 import gc
 import hashlib
@@ -42,11 +42,11 @@ _SECONDS: Final = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,9})?")
 
 @frozen(kw_only=True)
 class AccessToken:
-    """A bearer token and how long it is good for.
+    """A bearer token and its lifetime.
 
     Attributes:
         value: the token; never in a `repr`.
-        lifetime: seconds from the moment it was asked for, `None` for a token without a known end.
+        lifetime: seconds of validity from the moment it was requested, `None` when unknown.
     """
 
     value: str = field(repr=False)
@@ -65,13 +65,13 @@ Grant = Callable[[Mapping[str, str]], Awaitable[Any]]
 class TokenSource(Protocol):
     """Where tokens come from: credentials, a vault, another service of yours.
 
-    A source may have attributes, too:
+    A source may also have these attributes:
 
-    - `quota`, the `Quota` that its grant allows, which a client takes when it is given none; without it, a client
-      counts on Criteo's 250 calls a minute.
-    - `quota_key`, a text that sources have in common when Criteo counts their calls together, such as the client id;
-      without it, each source counts for itself. Clients that spend one quota without a common limiter warn.
-    - `client_id`, its application: a journal does not go on with what another application has sent.
+    - `quota`, the `Quota` that its grant allows, the default for a client that is given none; without it, a client
+      assumes Criteo's 250 calls a minute.
+    - `quota_key`, a text that sources share when Criteo counts their calls together, such as the client id;
+      without it, each source counts by itself. Clients that use one quota without a common limiter warn.
+    - `client_id`, the id of its application: a journal does not continue an upload of another application.
     """
 
     async def token(self, grant: Grant) -> AccessToken:
@@ -79,7 +79,7 @@ class TokenSource(Protocol):
 
         Args:
             grant: posts form fields to Criteo's token endpoint, with retries; a source that gets its tokens
-                elsewhere leaves it alone.
+                elsewhere does not call it.
         """
 
 
@@ -138,7 +138,7 @@ class StaticToken:
 
     @property
     def quota_key(self) -> str:
-        """A digest of the token, from which it cannot be found: calls with the same token are counted together."""
+        """A digest that does not reveal the token: calls with the same token are counted together."""
         return hashlib.sha256(self.value.encode()).hexdigest()
 
     async def token(self, grant: Grant) -> AccessToken:  # noqa: ARG002 - no call is needed
@@ -150,14 +150,14 @@ async def ask_for_token(grant: Grant, form: Mapping[str, str], *, when_grant_is_
     """Posts a grant and returns the document of the answer.
 
     Args:
-        grant: posts it.
-        form: its fields.
-        when_grant_is_refused: what to do when it is the grant itself that is refused (`invalid_grant`).
+        grant: posts the form.
+        form: the fields of the grant.
+        when_grant_is_refused: advice for the caller when the grant itself is refused (`invalid_grant`).
 
     Raises:
-        AuthenticationError: when the login is refused, with 400 as RFC 6749 §5.2 says or another status, or redirected:
-            no repeat would help.
-        CriteoError: of the status's own class for 403 and 404; when there was no answer, or one that says nothing about
+        AuthenticationError: when the login is refused, with 400 as in RFC 6749 §5.2 or another status, or redirected;
+            a repeat would not help.
+        CriteoError: of the status's own class for 403 and 404; also when no answer came, or the answer does not concern
             the login.
     """
     try:
@@ -172,11 +172,11 @@ async def ask_for_token(grant: Grant, form: Mapping[str, str], *, when_grant_is_
 
 
 def require_secret(value: object, name: str) -> str:
-    """Returns an id, a secret or a token that a form can carry as Criteo gave it.
+    """Returns an id, a secret or a token unchanged if a form can carry it as Criteo gave it.
 
     Raises:
-        ConfigurationError: naming the argument, never showing it; a line break comes from a file, other control
-            characters from a terminal, and Criteo would answer both with a refusal that says nothing.
+        ConfigurationError: naming the argument, never showing it, if it contains control characters. Line breaks come
+            from files, others from terminals; Criteo would refuse both without saying why.
     """
     text = require_text(value, name)
     if not text.isprintable():
@@ -187,10 +187,10 @@ def require_secret(value: object, name: str) -> str:
 
 
 def read_refresh_token(document: Any) -> str | None:
-    """Reads the refresh token in a token endpoint's answer, `None` where there is none.
+    """Reads the refresh token in a token endpoint's answer, `None` if it has none.
 
     Raises:
-        InvalidResponseError: when it is no text that could be sent back; its value is not shown.
+        InvalidResponseError: when it is not a text that can be sent back; its value is not shown.
     """
     value = document.get("refresh_token") if isinstance(document, dict) else None
     if value is None or value == "":
@@ -203,7 +203,7 @@ def read_refresh_token(document: Any) -> str | None:
 def read_token(document: Any) -> AccessToken:
     """Reads a token endpoint's answer; a `refresh_token` may be absent or `null`.
 
-    A token without a lifetime that can be read is used until it is refused (RFC 6749 §5.1 only recommends one).
+    A token without a readable lifetime is used until it is refused (RFC 6749 §5.1 only recommends one).
 
     Raises:
         InvalidResponseError: naming the field that is wrong, never its value.
@@ -219,7 +219,7 @@ def read_token(document: Any) -> AccessToken:
 
 
 def _lifetime(seconds: object) -> float | None:
-    """Reads a lifetime, which may be written as text; `None` for what is no number of seconds above 0."""
+    """Reads a lifetime, which may be written as text; returns `None` for anything but a positive number of seconds."""
     if isinstance(seconds, str) and _SECONDS.fullmatch(seconds.strip()):
         seconds = float(seconds)
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or seconds <= 0:
@@ -233,11 +233,11 @@ _RENEW_AGAIN_AFTER: Final = 5.0
 
 
 class TokenCache:
-    """Holds the token in use: renewed before its end, never used after it, one refresh for all waiting tasks.
+    """Caches the token, renews it before it expires, and shares one renewal among all waiting tasks.
 
-    A token of 900 s is renewed from 60 s before its end (a shorter one from a tenth of its life), counted from the
-    moment it was asked for, so that network time never lengthens its life. A renewal that fails for a passing reason
-    is tried again some seconds later, while the token at hand is still good.
+    The cache renews a token of 900 s from 60 s before it expires (a short-lived token: from a tenth of its lifetime
+    before). The lifetime counts from the request for the token, so that network time never extends it. If a renewal
+    fails for a transient reason, the cache uses the old token while it is valid, and tries again some seconds later.
     """
 
     def __init__(self, source: TokenSource, grant: Grant, clock: Clock) -> None:
@@ -252,15 +252,15 @@ class TokenCache:
         self._failure: CriteoError | None = None
 
     async def get(self) -> str:
-        """Returns a token that is good now.
+        """Returns a token that is valid now.
 
         Raises:
-            CriteoError: when none can be had; all tasks that waited for the same refresh get the same error.
+            CriteoError: when no token can be obtained; all tasks that waited for the same refresh get the same error.
         """
         return self._usable() or await self._refresh(None)
 
     async def replace(self, refused: str) -> str | None:
-        """Returns another token than the refused one, or `None` when the source has no other."""
+        """Returns a token other than the refused one, or `None` when the source has no other."""
         usable = self._usable()
         if usable is not None and usable != refused:
             return usable
@@ -271,7 +271,7 @@ class TokenCache:
         return self._held.value if self._held is not None and self._clock.now() < self._renew_at else None
 
     async def _refresh(self, refused: str | None) -> str:
-        """Gets a new token, unless another task has just got one, or has just failed to, while this one waited."""
+        """Gets a new token, unless another task has got one, or failed to, while this task waited for the lock."""
         seen = self._refreshes
         async with self._lock.held():
             if self._refreshes != seen:
@@ -290,7 +290,7 @@ class TokenCache:
             self._refreshes += 1
             if self._held is not None and self._outlives(self._held, error, refused):
                 return self._held.value
-            self._failure = _again(error)  # without the traceback, and with it whatever the first caller holds
+            self._failure = _again(error)  # without the traceback, which keeps the first caller's objects alive
             self._held = None
             raise
         self._refreshes += 1
@@ -302,7 +302,7 @@ class TokenCache:
         return token.value
 
     def _outlives(self, held: AccessToken, error: CriteoError, refused: str | None) -> bool:
-        """Whether the token at hand is still good after a renewal failed; then it is used some seconds longer."""
+        """Whether the current token is still valid after a failed renewal; if so, delays the next one some seconds."""
         passing = isinstance(error, (TransportError, ServerError, RateLimitExceeded))
         now = self._clock.now()
         if not passing or held.value == refused or now >= self._ends_at:
@@ -313,7 +313,7 @@ class TokenCache:
 
 
 def _again(error: CriteoError) -> CriteoError:
-    """Copies an error, so that each task that waited raises one with a traceback of its own."""
+    """Copies an error, so that each waiting task raises a copy with its own traceback."""
     copy = type(error).__new__(type(error))
     copy.args = error.args
     copy.__dict__.update(error.__dict__)
@@ -330,10 +330,10 @@ _TWO_LIMITERS: Final = (
 
 
 class Applications:
-    """The sessions in use, by application; knows no secret, and keeps no session alive.
+    """Registers the sessions in use by application, to warn of separate limiters.
 
-    Criteo counts calls by application; a limiter counts only those of its own clients. Two separate limiters would
-    each spend the whole window.
+    It stores no secret and keeps no session alive. Criteo counts all calls of an application together, but a
+    limiter counts only the calls of its own clients. Two separate limiters would each spend the whole window.
     """
 
     def __init__(self) -> None:
@@ -343,13 +343,13 @@ class Applications:
         self._warned: set[bytes] = set()
 
     def enter(self, member: object, credentials: TokenSource, base_url: str, limiter: RateLimiter) -> None:
-        """Notes a session that is about to make its first call; warns once when its application has others.
+        """Registers a session before its first call; warns once if its application's limiters exceed the quota.
 
         Args:
-            member: the session; it leaves by `leave`, or when it is garbage-collected.
+            member: the session; `leave` or garbage collection removes it.
             credentials: identify the application.
-            base_url: the server, which has a quota of its own: Criteo, or one that stands in for it.
-            limiter: the session's.
+            base_url: the server, Criteo's or a stand-in: each server has its own quota.
+            limiter: the session's limiter.
         """
         digest = self._digest(credentials, base_url)
         with self._lock:
@@ -369,7 +369,7 @@ class Applications:
         return digest not in self._warned and _claim_too_much(list(self._in_use.get(digest, {}).values()))
 
     def leave(self, member: object) -> None:
-        """Forgets a session, which makes no more calls."""
+        """Removes a session that makes no more calls."""
         with self._lock:
             for digest, members in list(self._in_use.items()):
                 members.pop(member, None)
@@ -389,9 +389,9 @@ def _identity(credentials: TokenSource) -> tuple[str | None, int]:
 
 
 def _claim_too_much(limiters: Collection[RateLimiter]) -> bool:
-    """Whether separate limiters together claim more than the one window that they share.
+    """Whether separate limiters together claim more than their application's window.
 
-    Limiters without a `share` are taken to share one count; together they claim what the others leave.
+    Limiters without a `share` are assumed to share one count; together they claim what the others leave.
     """
     distinct = {id(limiter): limiter for limiter in limiters}.values()
     said = [getattr(limiter, "share", None) for limiter in distinct]
@@ -401,4 +401,4 @@ def _claim_too_much(limiters: Collection[RateLimiter]) -> bool:
 
 
 APPLICATIONS: Final = Applications()
-"""Those of this process."""
+"""The applications in use in this process."""

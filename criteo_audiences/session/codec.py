@@ -1,12 +1,12 @@
 """The only converter between Criteo's JSON and our models: tolerant in, strict out.
 
-What Criteo did is done, so an answer is read as far as it can be:
+A call cannot be undone, so the codec reads as much of its answer as possible:
 
 - A `null` counts as absent: a missing field, or no item of a list.
-- A field with a default that cannot be read is missing, a list with anything unreadable in it as a whole: a list that
-  is shorter than Criteo's would be taken for all of it. The log names it at DEBUG, without its value.
-- Whatever says what the answer is about is demanded: an object or a list where one belongs, an `id` that can be read
-  where there is one, a list of `errors`, a field without a default. Anything else there raises, naming the path.
+- An unreadable field counts as absent if it has a default. A list with an unreadable item counts as absent as a whole,
+  because a shortened list would pass for the complete one. The log names the field at DEBUG, without its value.
+- The rest is required: an object or a list where the schema has one, a readable `id` if there is one, a list of
+  `errors`, and every field without a default. Otherwise the codec raises an error that names the path.
 """
 
 import datetime as dt
@@ -48,7 +48,7 @@ def read_one(document: Any, kind: type[T]) -> T:
     """Reads the single result of a call: `data` as an entity, with `id` and `type` next to its attributes.
 
     Raises:
-        PartialFailureError: when the answer lists problems, with a result (then its `.receipt`) or without one.
+        PartialFailureError: when the answer lists problems; if it has a result as well, that is the `.receipt`.
         InvalidResponseError: when it cannot be read; names paths, never values.
     """
     envelope = _envelope(document)
@@ -60,7 +60,7 @@ def read_one(document: Any, kind: type[T]) -> T:
 
 
 def _single_problems(envelope: Mapping[str, Any]) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
-    """Returns the errors of a call that has no items, and its warnings; a notice of deprecation is never an error."""
+    """Returns the errors and the warnings of a call without items; a deprecation notice always counts as a warning."""
     errors = read_problems(envelope.get("errors"), most=MOST_OF_A_SINGLE_CALL)
     warnings = read_problems(envelope.get("warnings"), lenient=True, most=MOST_OF_A_SINGLE_CALL)
     notices = tuple(problem for problem in errors if not problem.is_failure)
@@ -68,13 +68,13 @@ def _single_problems(envelope: Mapping[str, Any]) -> tuple[tuple[Problem, ...], 
 
 
 def _warned(result: T, warnings: tuple[Problem, ...]) -> T:
-    """Keeps the warnings of an answer with its single result."""
+    """Returns the single result of an answer with the answer's warnings attached to it."""
     kept: Any = result
     return cast("T", attrs.evolve(kept, warnings=warnings)) if warnings and hasattr(kept, "warnings") else result
 
 
 def _receipt(envelope: Mapping[str, Any], kind: type[T]) -> T | None:
-    """Returns the result of an answer that also lists problems, or `None` if it has no readable one."""
+    """Returns the result of an answer that also lists problems, or `None` if no result is readable."""
     if not envelope.get("data"):
         return None
     try:
@@ -96,7 +96,7 @@ def read_bulk(document: Any, kind: type[T], requested: Sequence[Any] = ()) -> Bu
     Args:
         document: the answer.
         kind: the model of a result.
-        requested: what was asked for, item by item.
+        requested: the items of the call, in its order.
 
     Raises:
         InvalidResponseError: when it cannot be read; names paths, never values.
@@ -118,7 +118,7 @@ def read_bulk(document: Any, kind: type[T], requested: Sequence[Any] = ()) -> Bu
 
 
 def _check_length(entries: Any, most: int, where: str) -> None:
-    """Refuses a list longer than any call of ours allows; reading only a part would pass for the whole."""
+    """Refuses a list longer than any of our calls can cause; a part of it would pass for the whole."""
     if isinstance(entries, list) and len(entries) > most:
         raise InvalidResponseError([f"more than {most:,} entries @ {where}"])
 
@@ -127,7 +127,7 @@ def read_page(document: Any, kind: type[T]) -> Page[T]:
     """Reads a page of a search.
 
     Raises:
-        PartialFailureError: when it lists problems, with what the page has nevertheless (its `.receipt`) or without.
+        PartialFailureError: when it lists problems; if the page has items as well, it is the `.receipt`.
         InvalidResponseError: when it cannot be read; names paths, never values.
     """
     found = read_bulk(document, kind)
@@ -179,7 +179,7 @@ def _envelope(document: Any) -> Mapping[str, Any]:
 def _read_entity(entity: Any, kind: type[T], where: str) -> T:
     """Reads an entity: its `id` next to its `attributes`, or all of its fields at the top level.
 
-    The entity's own `type` only says what the path did already.
+    The entity's own `type` is ignored: the path implies it.
     """
     attributes = entity.get("attributes") if isinstance(entity, dict) else None
     if attributes is None:
@@ -198,10 +198,10 @@ def structure(value: Any, kind: type[T], where: str = "$", *, within: str | None
         value: the JSON value.
         kind: the model.
         where: its place in the document.
-        within: what all its fields but `id` stand in there.
+        within: key of the object there that contains all fields but `id`; `None` if they are not nested.
 
     Raises:
-        InvalidResponseError: naming where it is wrong, never the value.
+        InvalidResponseError: naming the place of the error, never the value.
     """
     try:
         return _CONVERTER.structure(value, kind)
@@ -214,7 +214,7 @@ def structure(value: Any, kind: type[T], where: str = "$", *, within: str | None
 
 
 def _explained(error: Exception) -> tuple[str, tuple[str | int, ...]]:
-    """Returns what was expected and where; the text of a foreign exception may hold values and is never shown."""
+    """Returns what was expected and where; the text of a foreign exception may contain values, so it is never shown."""
     return (error.expected, error.way) if isinstance(error, UnreadableError) else ("expected something else", ())
 
 
@@ -230,7 +230,7 @@ def unstructure(model: object) -> Any:
 def _new_converter() -> cattrs.Converter:
     converter = cattrs.Converter(detailed_validation=False)
     converter.register_structure_hook(str, read_text)
-    converter.register_structure_hook(Word, read_word)  # nearer than `str`, of which the words are subclasses
+    converter.register_structure_hook(Word, read_word)  # overrides the hook for `str`, of which words are subclasses
     converter.register_structure_hook(int, read_int)
     converter.register_structure_hook(float, read_float)
     converter.register_structure_hook(bool, read_bool)
@@ -240,7 +240,7 @@ def _new_converter() -> cattrs.Converter:
     converter.register_unstructure_hook_factory(attrs.has, lambda kind: _model_writer(kind, converter))
     converter.register_unstructure_hook(Word, lambda word: word.value)
     converter.register_unstructure_hook(Unset, lambda unset: unset)  # for `_model_writer` to leave out
-    # What reads and writes itself, such as the audience algebra.
+    # Types that convert themselves, such as the audience algebra.
     converter.register_structure_hook_func(_reads_itself, lambda value, kind: kind.from_wire(value))
     converter.register_unstructure_hook_func(_reads_itself, lambda value: value.to_wire())
     return converter
@@ -264,14 +264,14 @@ def _wire_names(kind: type) -> dict[str, str]:
 
 
 def _wire_fields(kind: type) -> list["attrs.Attribute[Any]"]:
-    """Returns the fields that stand in an entity; what stands next to it, such as warnings, does not."""
+    """Returns the fields that are part of an entity; other parts of the answer, such as warnings, are left out."""
     return [field for field in attrs.fields(kind) if not field.metadata.get("envelope")]
 
 
 def _model_reader(kind: type, converter: cattrs.Converter) -> Callable[..., Any]:
-    """Reads by wire name, whatever its case (`accountId`, `accountID`); an object is demanded.
+    """Returns a reader of objects that matches wire names in any case (`accountId`, `accountID`).
 
-    An unknown field is ignored; one that cannot be read is left out where it has a default, `id` excepted.
+    It ignores unknown fields. It leaves out an unreadable field that has a default, except for `id`.
     """
     names = _wire_names(kind)
     spellings = {wire.casefold(): wire for wire in names.values()}
@@ -301,7 +301,7 @@ def _model_reader(kind: type, converter: cattrs.Converter) -> Callable[..., Any]
 
 
 def _given(value: Mapping[str, Any], spellings: Mapping[str, str]) -> dict[str, Any]:
-    """Returns the fields that are known and not `null`; of two spellings of one field, Criteo's own wins."""
+    """Returns the known fields that are not `null`; if a field has two spellings, Criteo's own overrides the other."""
     given: dict[str, Any] = {}
     for key, raw in value.items():
         name, entry = spellings.get(key.casefold()), _unwrapped(raw)
@@ -311,7 +311,7 @@ def _given(value: Mapping[str, Any], spellings: Mapping[str, str]) -> dict[str, 
 
 
 def _list_reader(kind: Any, converter: cattrs.Converter) -> Callable[..., Any]:
-    """Reads a list, and nothing else that could be iterated over."""
+    """Returns a reader of lists that refuses any other iterable."""
     item_kind = get_args(kind)[0]
     hook = converter.get_structure_hook(item_kind)
 
@@ -336,7 +336,7 @@ def _unwrapped(entry: Any) -> Any:
 
 
 def _model_writer(kind: type, converter: cattrs.Converter) -> Callable[[Any], Any]:
-    """Writes by wire name; `UNSET` is left out, and so is a `None` that is a field's default."""
+    """Returns a writer by wire name that leaves out `UNSET`, and any `None` that is the field's default."""
     names = _wire_names(kind)
     fields = {names[field.name]: field for field in _wire_fields(kind)}
     renames: dict[str, Any] = {name: override(rename=wire) for name, wire in names.items()}
@@ -354,9 +354,9 @@ def _model_writer(kind: type, converter: cattrs.Converter) -> Callable[[Any], An
 
 
 def _wire_value(value: Any, field: "attrs.Attribute[Any]") -> Any:
-    """Returns a field's value as it goes out, or refuses a number that JSON or Criteo's schema cannot hold.
+    """Returns a field's value as it is sent, or refuses a number that JSON or Criteo's schema cannot represent.
 
-    What an update may set to null is wrapped as `{"value": …}` (OpenAPI `Nillable…`): leaving it out means no change.
+    A field that an update may set to null is wrapped as `{"value": …}` (OpenAPI `Nillable…`): absence means no change.
     """
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigurationError(f"{field.name} must be a finite number.")
@@ -369,4 +369,4 @@ def _wire_value(value: Any, field: "attrs.Attribute[Any]") -> Any:
 
 
 _CONVERTER: Final = _new_converter()
-"""It takes a millisecond or two to be built, which an import may take and the first answer on an event loop may not."""
+"""Built at import, because building takes a millisecond or two: too long for the first answer on an event loop."""

@@ -1,4 +1,4 @@
-"""Logins of a user who has consented: the consent page's code, and the refresh token that it turns into."""
+"""Logins of a user who has consented: by the consent page's code, and by the refresh token that replaces it."""
 
 import base64
 import contextlib
@@ -54,7 +54,7 @@ _CODE_REFUSED: Final = (
 
 @define(kw_only=True, eq=False)
 class _Consented:
-    """What both logins share: any answer may replace the refresh token, and the new one must not get lost."""
+    """The common part of both logins: any answer may replace the refresh token, and the new one must not get lost."""
 
     client_id: str = field(repr=False, on_setattr=setters.frozen)
     client_secret: str = field(repr=False, on_setattr=setters.frozen)
@@ -80,17 +80,17 @@ class _Consented:
         return Quota(_CALLS_AN_ACCOUNT * self.accounts)
 
     async def token(self, grant: Grant) -> AccessToken:
-        """See `TokenSource.token`; one renewal at a time, also where several clients share these credentials."""
+        """See `TokenSource.token`; one renewal at a time, even if several clients share these credentials."""
         async with self._lock.held():
             return await completed(self._renew(grant), patience=_PATIENCE)
 
     def _question(self) -> tuple[dict[str, str], str]:
-        """Returns the grant's own fields, and what to do when it is refused."""
+        """Returns the grant's own fields, and the advice for when it is refused."""
         return {"grant_type": "refresh_token", "refresh_token": self.refresh_token or ""}, _REFRESH_REFUSED
 
     async def _renew(self, grant: Grant) -> AccessToken:
-        """Gets an access token; a refresh token that comes with it is stored before either of the two is used."""
-        if not self._is_stored:  # it could not be, the last time
+        """Gets an access token; stores a refresh token that comes with it before either of the two is used."""
+        if not self._is_stored:  # storing it failed last time
             await completed(self._hand_over())
         document = await self._ask(grant)
         given = read_refresh_token(document)
@@ -122,8 +122,8 @@ async def _stored(on_rotate: OnRotate, token: str) -> None:
     """Awaits the caller's function.
 
     Raises:
-        ConfigurationError: when it failed; its own exception is not shown, because a database's, for one, prints the
-            values that it could not store.
+        ConfigurationError: when the function failed. Its own exception is not shown: that of a database, for example,
+            prints the values that it could not store.
     """
     try:
         outcome: object = on_rotate(token)
@@ -146,15 +146,15 @@ async def _stored(on_rotate: OnRotate, token: str) -> None:
 class RefreshToken(_Consented):
     """The OAuth refresh-token grant: an application acting for a user who has consented.
 
-    Criteo may answer with a new refresh token at any renewal, and the old one may be dead from then on. The new one is
-    handed to `on_rotate` before it is used, and stays in `refresh_token`. A cancellation waits for that.
+    Criteo may answer with a new refresh token at any renewal, and the old one may be invalid from then on. The new one
+    is passed to `on_rotate` before it is used, and stays in `refresh_token`. A cancellation waits until it is stored.
 
     Attributes:
         client_id: the application's id.
         client_secret: its secret.
-        refresh_token: the one in use; good for six months, and until the user's role changes.
-        on_rotate: an async function that stores a new refresh token where the next start finds it. When it fails, the
-            renewal fails, nothing is lost, and the next renewal calls it again first.
+        refresh_token: the token in use; valid for six months, unless the user's role changes before.
+        on_rotate: an async function that stores a new refresh token where the next start finds it. If it fails, the
+            renewal fails too, but nothing is lost: the next renewal calls it again first.
         accounts: how many accounts have consented: each allows 10 calls a minute.
 
     Source: Criteo's API guide, "Authentication" and "Rate limits"; RFC 6749 §6.
@@ -172,18 +172,18 @@ class RefreshToken(_Consented):
 class AuthorizationCode(_Consented):
     """The OAuth authorization-code grant: the code of a user who has just consented, exchanged once.
 
-    The first token call turns the code into a refresh token and hands that to `on_rotate`; from then on it is a
-    `RefreshToken`.
+    The first token call exchanges the code for a refresh token and passes that to `on_rotate`; from then on, the login
+    works like a `RefreshToken`.
 
     Attributes:
         client_id: the application's id.
         client_secret: its secret.
         code: what the consent page added to the redirect; it works once.
         redirect_uri: the one that the consent URL named.
-        code_verifier: the secret half of `pkce()`, where the consent URL had the other one.
-        on_rotate: an async function that stores the refresh token, the first one and each that replaces it.
+        code_verifier: the secret half of `pkce()`, if the consent URL had the public half.
+        on_rotate: an async function that stores the first refresh token and each that replaces it.
         accounts: how many accounts have consented: each allows 10 calls a minute.
-        refresh_token: the one in use; `None` before the code was exchanged.
+        refresh_token: the token in use; `None` before the code is exchanged.
 
     Source: Criteo's API guide, "Authentication" and "Rate limits"; RFC 6749 §4.1; RFC 7636.
     """
@@ -207,7 +207,7 @@ class AuthorizationCode(_Consented):
 
     @staticmethod
     def consent_url(*, client_id: str, redirect_uri: str, state: str, code_challenge: str | None = None) -> str:
-        """Returns the address of the page where a user consents; it holds no secret.
+        """Returns the URL of the page where a user consents; it contains no secret.
 
         Args:
             client_id: the application's id.

@@ -1,4 +1,4 @@
-"""Hides what an answer repeats of its own call: compared with what was sent, in every way a text may be read."""
+"""Hides texts of an answer that repeat data of its call, after comparing them with what was sent in every encoding."""
 
 import base64
 import binascii
@@ -34,7 +34,7 @@ def plain(text: str) -> str:
 
 
 def readings(text: str) -> Iterator[str]:
-    """Yields the other readings of a text; bytes that are no text come as hexadecimal digits."""
+    """Yields the other readings of a text; decoded bytes come as text and as hexadecimal digits."""
     yield text[::-1]
     yield codecs.decode(text, "rot13")
     yield _SPELLED_OUT.sub("", text)
@@ -48,7 +48,7 @@ def readings(text: str) -> Iterator[str]:
 
 
 def _decoded(text: str) -> Iterator[bytes]:
-    """Yields the bytes that a text may stand for."""
+    """Yields the bytes that a text may encode."""
     for found in _CODES.findall(text):
         yield bytes(code for code in map(int, re.findall("[0-9]+", found)) if code < 256)  # noqa: PLR2004 - a byte
     if bits := _BITS.findall(text):
@@ -60,14 +60,14 @@ def _decoded(text: str) -> Iterator[bytes]:
         yield bytes.fromhex(re.sub("[^0-9A-Fa-f]", "", found))
     for found in _BASE64.findall(text):
         standard = found.translate(_URL_SAFE)
-        for start in range(4):  # it may begin in the middle
+        for start in range(4):  # the encoded data may begin inside a group
             yield from _based(base64.b64decode, standard[start:], 4)
     for found in _BASE32.findall(text):
         yield from _based(base64.b32decode, found.upper(), 8)
 
 
 def _based(decode: Callable[[str], bytes], text: str, size: int) -> Iterator[bytes]:
-    """Yields what a text in groups of characters decodes to; its last group may lack its padding."""
+    """Yields the bytes that a text in base32 or base64 decodes to; its last group may lack its padding."""
     with contextlib.suppress(binascii.Error):
         yield decode(text + "=" * (-len(text) % size))
     with contextlib.suppress(binascii.Error):
@@ -83,25 +83,25 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{32}(?:[0-9a-f]{32})?")
 _UUID: Final = re.compile(r"(?=.*[a-f])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"(?<![0-9A-Za-z])[0-9](?:[ ().\-/_]*[0-9]){6,14}(?![0-9A-Za-z])")
 IDENTIFIERS: Final = b'"identifiers":['
-"""Stands before the identifiers of an amendment."""
+"""Precedes the identifiers in the body of an amendment."""
 _STRING: Final = re.compile(rb'"((?:[^"\\\\]|\\\\.)*)"')
 _LONGEST: Final = 256
 _MOST_TEXTS: Final = 64
-"""Different texts of an answer that are compared; an honest one has a few, and no others are shown."""
+"""Most different texts of an answer that are compared; a normal answer has a few. Any others are not shown."""
 _MOST_IN_A_ROW: Final = 200
 _LONGEST_TRACE: Final = 48
-"""Hexadecimal digits of the longest trace id; what has more is a digest, of whatever kind."""
+"""Hexadecimal digits of the longest trace id; a text with more is some digest."""
 _WORD: Final = 6
-"""Fewest characters of a sent text that is found anywhere; a shorter one is found as a whole word only."""
+"""Fewest characters of a sent text that is found anywhere; a shorter text is found only as a whole word."""
 _PART: Final = 7
 """Fewest characters of a part of a sent text that is found."""
 _BLOCK: Final = 8
-"""Digits of a block of a digest: any 15 digits of one hold a whole block, by which they are found."""
+"""Digits of a block of a digest: any 15 digits of a digest contain a whole block, by which the index finds them."""
 _PIECE: Final = 1_000
 
 
 def _digests(text: str) -> Iterator[str]:
-    """Yields what a text may be hashed to, as Criteo and others do it."""
+    """Yields the digests of a text, computed as Criteo and others do."""
     raw = text.encode("utf-8", "surrogatepass")
     md5, sha256 = hashlib.md5(raw, usedforsecurity=False).hexdigest(), hashlib.sha256(raw).hexdigest()
     yield md5
@@ -113,7 +113,7 @@ def _digests(text: str) -> Iterator[str]:
 
 
 def _spellings(text: str) -> set[str]:
-    """Returns what of a text may be hashed; the digits of an address or a digest are no phone number."""
+    """Returns the spellings in which a text may be hashed; only a text without letters may be a phone number."""
     if any(map(str.isalpha, text)):
         return {text, text.strip().lower()}
     digits = _digits(text)
@@ -130,7 +130,7 @@ def _digests_of(texts: Iterable[str]) -> Iterator[str]:
 
 @define(eq=False)
 class _Text:
-    """A text of an answer, or several that stand in a row.
+    """A text of an answer, or several texts in a row.
 
     Attributes:
         members: the texts that are hidden if this one is an echo.
@@ -163,7 +163,7 @@ class _Text:
         return cls(
             members=(text,),
             readings=said,
-            equals=parts | words | set(_digests_of(spoken)),  # what was sent hashed may come back in clear
+            equals=parts | words | set(_digests_of(spoken)),  # what was sent as a hash may come back in plain text
             parts={part for part in parts | dialed if len(part) >= _PART},
             words={word for word in words if len(word) >= _PART},
             has_number=bool(numbers),
@@ -172,7 +172,7 @@ class _Text:
 
     @classmethod
     def row(cls, texts: Sequence[str]) -> "_Text":
-        """Reads texts together, because each may hold only a piece of what was sent."""
+        """Reads texts together, because each may contain only a piece of what was sent."""
         joined = [plain("".join(texts)), plain("".join(reversed(texts)))]
         return cls(members=tuple(texts), readings=[*joined, *(text[::-1] for text in joined)])
 
@@ -183,7 +183,7 @@ class _Text:
 
 
 class _Shown:
-    """The texts of an answer, with an index that quickly rules out that any of them holds a sent text."""
+    """The texts of an answer, with an index that quickly rules out that any of them contains a sent text."""
 
     def __init__(self, texts: Sequence[_Text]) -> None:
         self._texts = texts
@@ -197,7 +197,7 @@ class _Shown:
         """Marks the texts of the answer that contain a sent text, a part of one, or a digest of one."""
         plains = {plain(text) for text in sent} - {""}
         joined = "\n".join(plains)
-        has_digests = any(map(_DIGEST.fullmatch, sent))  # which may be of any number
+        has_digests = any(map(_DIGEST.fullmatch, sent))  # which may be that of any phone number
         equal = plains & self._equals
         parts = {part for part in self._parts if part in joined}
         within = [known for known in plains if len(known) >= _WORD and self._has_words_of(known)]
@@ -213,7 +213,7 @@ class _Shown:
             )
 
     def meet_secrets(self, secrets: Sequence[str]) -> None:
-        """Marks the texts that hold a secret, or a word of one."""
+        """Marks the texts that contain a secret or a part of one."""
         self.meet(secrets)
         joined = "\n".join(map(plain, secrets))
         for text in self._texts:
@@ -233,16 +233,16 @@ def _windows(texts: Iterable[str], size: int) -> set[str]:
 
 
 _Place = tuple[dict[str, Any], str, str]
-"""A holder of a text, its key there, and what of the text is compared."""
+"""The object that contains a text, the text's key there, and the part of the text that is compared."""
 
 
 class Echoes:
-    """Compares the texts of an answer that are shown with the identifiers, secrets and tokens of its call.
+    """Compares the displayed texts of an answer with the identifiers, secrets and tokens of its call.
 
     Args:
-        body: of the request, in pieces.
-        secrets: what else the call carried.
-        has_prose: whether the sentences of the answer may be shown as well, since the call carries no identifiers.
+        body: the request's body, in pieces.
+        secrets: secrets that the call carried outside its body.
+        has_prose: whether sentences of the answer may be shown as well, because the call carries no identifiers.
     """
 
     def __init__(
@@ -253,11 +253,11 @@ class Echoes:
         self._has_prose = has_prose
 
     def compare(self, document: Any, most: int) -> None:
-        """Marks, in an answer's document, the texts that may be shown, and takes out those that may not.
+        """Marks the texts of an answer's document that may be shown, and replaces the others.
 
         Args:
             document: decoded JSON.
-            most: problems that are kept of each list.
+            most: the most problems to keep of each list.
         """
         if not isinstance(document, dict):
             return
@@ -283,7 +283,7 @@ class Echoes:
         return self._may_be_shown([text for _, _, text in places], rows)
 
     def _may_be_shown(self, texts: Sequence[str], rows: Sequence[Sequence[str]]) -> set[str]:
-        """Returns the texts in which nothing is found of what was sent."""
+        """Returns the texts that repeat nothing of what was sent."""
         different = dict.fromkeys(text for text in ("", *texts) if len(text) <= _LONGEST)
         singles = [_Text.single(text) for text in itertools.islice(different, _MOST_TEXTS)]
         compared = {member for text in singles for member in text.members}
@@ -314,7 +314,7 @@ def _hidden(text: str) -> str:
 
 
 def _identifiers(body: Sequence[bytes | memoryview]) -> Iterator[list[str]]:
-    """Yields the identifiers of an amendment, some at a time; other calls carry none."""
+    """Yields the identifiers of an amendment in groups; other calls carry none."""
     opening = b"".join(body[:1])
     if IDENTIFIERS not in opening:
         return
@@ -323,7 +323,7 @@ def _identifiers(body: Sequence[bytes | memoryview]) -> Iterator[list[str]]:
         inside = piece.strip(b",").removesuffix(b"]}}}")
         try:
             found: list[Any] = orjson.loads(b"[%b]" % inside)
-        except orjson.JSONDecodeError:  # whatever it is, nothing of it is shown
+        except orjson.JSONDecodeError:  # not JSON: its strings are compared all the same
             found = [text.decode("utf-8", "replace") for text in _STRING.findall(piece)]
         for start in range(0, len(found), _PIECE):
             yield [each for each in found[start : start + _PIECE] if isinstance(each, str)]

@@ -21,13 +21,13 @@ _BAD_REQUEST: Final = 400
 
 @frozen(kw_only=True)
 class _Identity:
-    """What is left of an item that was deleted."""
+    """A deleted item, of which only the id is left."""
 
     id: str | None = None
 
 
 async def send_bulk(session: Session, request: Request, kind: type[T], requested: Sequence[Any] = ()) -> BulkResult[T]:
-    """Makes a bulk call; a 400 that blames items is read like the 200 it stands for.
+    """Makes a bulk call; reads a 400 that blames items like a 200 in which every item failed.
 
     Criteo's guide shows a 200 when every item fails, but Criteo also answers 400 then (name-must-be-unique).
 
@@ -35,13 +35,13 @@ async def send_bulk(session: Session, request: Request, kind: type[T], requested
         session: sends the call.
         request: the call.
         kind: the model of an item.
-        requested: what is asked for, item by item: models, or ids.
+        requested: the items of the call, in its order: models or ids.
     """
     return await _send_bulk(session, request, requested, lambda document: read_bulk(document, kind, requested))
 
 
 async def send_deletion(session: Session, request: Request, ids: Sequence[str]) -> BulkResult[str]:
-    """Makes a call that deletes; an answer without a body (204) says that all is done."""
+    """Makes a call that deletes; an answer without a body (204) means that every item was deleted."""
 
     def read(document: Any) -> BulkResult[str]:
         if document is None:
@@ -76,10 +76,10 @@ async def send_for_list(session: Session, request: Request, kind: type[T]) -> tu
 
 
 async def send_for_page(session: Session, request: Request, kind: type[T]) -> tuple[tuple[T, ...], bool]:
-    """Makes a call that answers numbered pages (`metadata.nextPage`); returns the items and whether more follow."""
+    """Makes a call for a numbered page (`metadata.nextPage`); returns its items and whether another page follows."""
 
     def read(document: Any) -> tuple[tuple[T, ...], bool]:
-        items = _items(document, kind)  # which demands an object
+        items = _items(document, kind)  # raises unless it is an object
         metadata = document.get("metadata")
         return items, isinstance(metadata, dict) and bool(metadata.get("nextPage"))
 
@@ -104,7 +104,7 @@ def entities(models: Iterable[object], entity_type: str, name: str) -> dict[str,
     """Returns the body of a bulk call: each model as an entity, its `id` next to its attributes.
 
     Raises:
-        ConfigurationError: when there is none; naming the argument.
+        ConfigurationError: when there are no models; names the argument.
     """
     data = []
     for model in models:
@@ -120,7 +120,7 @@ def identities(ids: Iterable[str], entity_type: str) -> dict[str, Any]:
     """Returns the body of a bulk call that only names entities.
 
     Raises:
-        ConfigurationError: when there is none, or one is no text.
+        ConfigurationError: when there are no ids, or one of them is not text.
     """
     return {"data": [{"id": entry, "type": entity_type} for entry in require_ids(ids, "ids")]}
 
@@ -129,7 +129,7 @@ def id_list(ids: Iterable[str] | None, name: str) -> list[str] | None:
     """Returns ids as a list; `None` stays `None`, which filters nothing.
 
     Raises:
-        ConfigurationError: when it is no list, or holds anything but text.
+        ConfigurationError: when it is not a list, or contains anything but text.
     """
     # Criteo ignores an empty filter, and would answer with the items of all owners.
     return None if ids is None else require_ids(ids, name)
@@ -139,7 +139,7 @@ def words_of(words: type[W], values: Iterable[object] | None, name: str) -> list
     """Returns words of a vocabulary as Criteo spells them; `None` stays `None`, which filters nothing.
 
     Raises:
-        ConfigurationError: when it is no list, or holds an unknown word.
+        ConfigurationError: when it is not a list, or contains an unknown word.
     """
     if values is None:
         return None
@@ -151,16 +151,16 @@ def words_of(words: type[W], values: Iterable[object] | None, name: str) -> list
 
 @frozen
 class Search(Generic[T]):
-    """A search: iterate over it with `async for` and it turns the pages by itself, or ask for one with `page`.
+    """A search: iterate over it with `async for` to get every item, page by page, or get a single page with `page`.
 
-    Nothing is sent before the first item is asked for; iterating again searches again.
+    Nothing is sent before the first item is requested; iterating again searches again.
     """
 
     _fetch: Callable[[int, int], Awaitable[Page[T]]] = field(repr=False)
     _page_maximum: int
     _identity: Callable[[T], object] = field(repr=False)
 
-    if not TYPE_CHECKING:  # for type checkers it has none
+    if not TYPE_CHECKING:  # hidden from type checkers: to them, it is not iterable like this
 
         def __iter__(self) -> NoReturn:
             raise TypeError(
@@ -206,7 +206,7 @@ class Search(Generic[T]):
             before = page.items
 
     def _fresh(self, items: Sequence[T], seen: set[object]) -> list[T]:
-        """Returns the items that were not there before, and notes them."""
+        """Returns the items that were not seen before, and remembers them."""
         fresh = []
         for item in items:
             identity = self._identity(item)
@@ -216,9 +216,9 @@ class Search(Generic[T]):
         return fresh
 
     def _is_last(self, page: Page[T], covered: int, offset: int) -> bool:
-        """Whether nothing follows: by the total, or without one by a page that is not full.
+        """Whether no page follows: judged by the total, or without a total by whether the page is full.
 
-        A full one has as many places as were asked for, unless the server says that it gives fewer.
+        A full page has as many entries as were requested, unless the server announces a lower limit.
         """
         if page.total_items is not None:
             return offset >= page.total_items
@@ -232,7 +232,7 @@ def search(
 
     Args:
         session: sends the calls.
-        path: the call without its page.
+        path: the call, without the page's parameters.
         filters: what to look for; a filter that is `None` is left out.
         kind: the model of an item, which has an `id`.
         page_maximum: the most items the service puts on a page.

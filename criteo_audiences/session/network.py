@@ -1,7 +1,7 @@
-"""The network of this machine: which URLs may be used, proxies and logins, and what comes over a connection.
+"""The network of this machine: checks of URLs, proxies and logins, errors of connections, and reading from them.
 
-Exceptions of aiohttp and the operating system become ours here, without the data that they may show. What has come is
-handed to aiohttp's parser for a moment at a time, so that no answer holds the loop.
+Exceptions of aiohttp and the operating system become ours here, without the data that they may show. aiohttp's parser
+gets received data in small pieces, so that no answer blocks the event loop.
 """
 
 import asyncio
@@ -40,11 +40,11 @@ _HOST: Final = re.compile(r"[a-z0-9._-]+")
 def read_url(text: object) -> URL:
     """Returns a URL in its normal form, which is what must be checked and used from here on.
 
-    Blanks around it are dropped; scheme and host come out in lower case, a name of other letters in IDNA, and the
-    scheme's own port is left out.
+    The normal form has no blanks around it, scheme and host in lower case, an international host name in IDNA, and no
+    port that is the scheme's default.
 
     Raises:
-        ValueError: when it is no absolute HTTP URL with a host, or programs would disagree about where it leads.
+        ValueError: when it is not an absolute HTTP URL with a host, or programs might read it in different ways.
     """
     bare = text.strip() if isinstance(text, str) else ""
     if _AMBIGUOUS.search(bare):
@@ -77,11 +77,11 @@ def is_loopback(host: str) -> bool:
 
 
 def check_base_url(base_url: str) -> str:
-    """Returns the base URL in its normal form, without its last slash; it is the one to use.
+    """Returns the base URL in its normal form, without a trailing slash; use this form from here on.
 
     Raises:
-        ConfigurationError: when it is no plain HTTPS URL. HTTP is accepted to this machine only (loopback), because
-            anywhere else identifiers and tokens would travel in clear.
+        ConfigurationError: when it is not a plain HTTPS URL. HTTP is accepted for this machine only (loopback), because
+            elsewhere identifiers and tokens would be sent unencrypted.
     """
     expected = "expected one such as https://api.criteo.com"
     try:
@@ -98,14 +98,14 @@ def check_base_url(base_url: str) -> str:
 
 
 def check_proxy(proxy: str | None, what: str = "proxy") -> str | None:
-    """Returns the URL of a proxy in its normal form; it may be `None`.
+    """Returns the URL of a proxy in its normal form; `None` stays `None`.
 
     Args:
         proxy: the URL.
-        what: where it comes from, for the message.
+        what: the name of the setting, for the message.
 
     Raises:
-        ConfigurationError: when it is no HTTP URL; never showing it, since it may hold a password.
+        ConfigurationError: when it is not an HTTP URL; never showing it, since it may contain a password.
     """
     if proxy is None:
         return None
@@ -120,7 +120,7 @@ def check_proxy(proxy: str | None, what: str = "proxy") -> str | None:
 
 def _read_proxy(proxy: str) -> URL:
     url = read_url(proxy)
-    # What RFC 7617 §2 cannot carry would fail later, in an exception that shows it.
+    # A login that RFC 7617 §2 cannot carry would fail later, in an exception that shows it.
     ((url.user or "") + (url.password or "")).encode("latin-1")
     if ":" in (url.user or ""):
         raise ValueError("a colon in the user's name")
@@ -128,12 +128,12 @@ def _read_proxy(proxy: str) -> URL:
 
 
 def environment_proxy(url: str) -> str | None:
-    """Returns the proxy that the environment names for a URL, and none for this machine: it would read plain HTTP.
+    """Returns the proxy that the environment names for a URL; `None` for this machine, so that it reads no plain HTTP.
 
     aiohttp's own `trust_env` makes no such exception, and takes passwords out of `~/.netrc` that clash with our token.
 
     Raises:
-        ConfigurationError: when the variable holds no URL of an HTTP proxy.
+        ConfigurationError: when the variable is not the URL of an HTTP proxy.
     """
     target = URL(url, encoded=True)
     host = target.host or ""
@@ -160,8 +160,8 @@ def keeps_login(host: str) -> bool:
         return False
 
 
-# Seconds for which a connection may be parsed before others have their turn, and bytes between two looks at the clock.
-# A kernel's buffer of usual data takes a tenth of that; full of chunks of one byte, a hundred times as long.
+# Seconds of parsing in one turn of a connection, and bytes between two checks of the clock. A full kernel buffer of
+# ordinary data takes a tenth of a turn; if it is full of one-byte chunks, it takes a hundred turns.
 _TURN: Final = 0.001
 _PIECE: Final = 2 * 1024
 
@@ -169,8 +169,9 @@ _PIECE: Final = 2 * 1024
 class Connector(aiohttp.TCPConnector):
     """Connects as aiohttp does, but hands what it receives to the parser in small pieces.
 
-    aiohttp has no public name for that: `_factory` here, and what `Receiver` overrides, are its own; tests hold them.
-    A small receive buffer would bound a turn as well, but also what a distant server may send in a round trip.
+    aiohttp has no public interface for that: `_factory`, and the methods that `Receiver` overrides, are private; tests
+    guard them. A small receive buffer would limit a turn as well, but also what a distant server can send in a round
+    trip.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -179,10 +180,10 @@ class Connector(aiohttp.TCPConnector):
 
 
 class Receiver(ResponseHandler):
-    """A connection's end here, which gives the parser a little at a time, and nothing while a body's reader has enough.
+    """Our end of a connection: gives the parser a little at a time, and nothing while the reader of a body has enough.
 
-    What is left is held until the next turn, and the transport does not read meanwhile. aiohttp may ask for that after
-    each chunk; the transport notes it once a turn.
+    The rest is kept until the next turn, and the transport does not read meanwhile. aiohttp may pause or resume reading
+    after each chunk; the transport is paused or resumed once a turn at most.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -193,7 +194,7 @@ class Receiver(ResponseHandler):
         self._is_reading = True
 
     def data_received(self, data: bytes) -> None:
-        """Takes what has come; nothing at all means that aiohttp goes on with what it has."""
+        """Takes received data; empty data means that aiohttp goes on with what it has."""
         if not data:
             super().data_received(data)
             return
@@ -203,11 +204,11 @@ class Receiver(ResponseHandler):
 
     @property
     def should_close(self) -> bool:
-        """Whether it can serve no other request; what is held would be taken for the answer."""
+        """Whether the connection cannot be reused; unread data would be taken for the next answer."""
         return bool(self._held) or super().should_close
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Is called once; what came before is taken in first."""
+        """Called once; first feeds the parser all data that came before."""
         if self._next_turn is not None:
             self._next_turn.cancel()
         while self._held:
@@ -288,19 +289,19 @@ _BEFORE_THE_BODY: Final[Sequence[tuple[type[Exception], type[TransportError], st
 
 
 def translated(error: Exception, timeout: float, proxy: str | None, *, began: bool | None) -> TransportError:
-    """Returns our exception for a foreign one.
+    """Translates a foreign exception into ours.
 
     Args:
-        error: the foreign one.
+        error: the foreign exception.
         timeout: seconds without progress that a request may take.
-        proxy: URL of the proxy that was to pass it on.
-        began: whether the body was begun; `None` for a call without one.
+        proxy: URL of the proxy for the request, if any.
+        began: whether writing the body had begun; `None` for a call without a body.
     """
     if (failed_handshake := _handshake(error)) is not None:
         return _handshake_error(failed_handshake)
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return refused_by_proxy(error.status, proxy)
-    is_unresolved = isinstance(error, aiohttp.ClientConnectorDNSError)  # which says no more than that
+    is_unresolved = isinstance(error, aiohttp.ClientConnectorDNSError)  # which does not reveal why
     if began is not True and (lacks_descriptors(error) or (is_unresolved and not has_descriptors())):
         return ConnectError(_NO_DESCRIPTORS)
     if proxy is not None and is_unresolved:
@@ -311,7 +312,7 @@ def translated(error: Exception, timeout: float, proxy: str | None, *, began: bo
 
 
 def _host_of(error: Exception) -> str:
-    """Returns the host that could not be reached, with its port where that is not HTTPS's own."""
+    """Returns the host that could not be reached, with its port unless that is HTTPS's default."""
     host, port = getattr(error, "host", ""), getattr(error, "port", None)
     return f"{host}" if port in {None, _HTTPS} else f"{host}:{port}"
 
@@ -326,7 +327,7 @@ def _handshake(error: BaseException | None) -> ssl.SSLError | None:
 
 
 def refused_by_proxy(status: int, proxy: str | None) -> ConnectError:
-    """Returns the error for a call that a proxy refused; only a fault of the proxy itself is worth a repeat."""
+    """Returns the error for a call that a proxy refused; only a fault of the proxy itself justifies a retry."""
     refused = f"{_named(proxy)} refused the connection (HTTP {status}); no part of this request was sent."
     if status == PROXY_LOGIN_REQUIRED:
         refused += " Put user name and password into its URL, as in http://user:password@host:port."
@@ -370,7 +371,7 @@ _OLD: Final = (
 )
 _NO_TLS: Final = "The server does not speak TLS on this port; no part of this request was sent. Check the base URL."
 
-# How OpenSSL's name of the reason ends; what it begins with depends on OpenSSL's version.
+# Endings of OpenSSL's names of reasons; their beginnings depend on OpenSSL's version.
 _BY_REASON: Final[Sequence[tuple[str, str]]] = (
     ("ALERT_CERTIFICATE_REQUIRED", _NO_CLIENT_CERTIFICATE),
     ("ALERT_HANDSHAKE_FAILURE", _NO_CLIENT_CERTIFICATE),
@@ -390,7 +391,7 @@ _BY_REASON: Final[Sequence[tuple[str, str]]] = (
 
 
 def _handshake_error(error: ssl.SSLError) -> ConnectError:
-    """Returns the error for a failed handshake; only one that no setting explains is worth a repeat."""
+    """Returns the error for a failed handshake; only a failure that no setting explains justifies a retry."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return ConnectError(_BY_VERIFY_CODE.get(error.verify_code, _UNTRUSTED), passing=False)
     reason = error.reason or ""

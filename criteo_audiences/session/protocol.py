@@ -1,4 +1,4 @@
-"""Criteo's HTTP conventions without I/O: what a call is, and what its answer means, the end of a version included."""
+"""Criteo's HTTP conventions, without I/O: builds calls, interprets answers, and warns of API versions that end."""
 
 import codecs
 import contextlib
@@ -36,19 +36,19 @@ from criteo_audiences.session.quota import MOST_CALLS
 from criteo_audiences.session.values import MOST_OF_A_SINGLE_CALL, MOST_PROBLEMS, read_problems
 
 MOST_OF_ONE: Final = 2 * 1024 * 1024
-"""Bytes of the answer to a call with a single result: a receipt may show 5,000 of the longest addresses."""
+"""Most bytes in the answer to a call with a single result: a receipt may show 5,000 of the longest addresses."""
 MOST_OF_MANY: Final = 8 * 1024 * 1024
-"""Bytes of the answer to a bulk call or a search: 500 segments to a page leave 16 kB to each."""
+"""Most bytes in the answer to a bulk call or a search: a page of 500 segments leaves 16 kB for each."""
 _SMALL: Final = 16 * 1024
 _SMALL_WITH_PROBLEMS: Final = 2 * 1024
-"""Each text of a problem is read in all ways in which it may hold what was sent, which takes a millisecond."""
+"""Lower for an answer with problems: comparing one text, in every encoding, with what was sent takes a millisecond."""
 _SMALL_CALL: Final = 8 * 1024
 _PROBLEM_MARKS: Final = (b'"err', b'"warn', b"\\")
-"""An answer without any of these has no problems: a key may be spelled with escapes."""
+"""An answer without any of these lists no problems; the backslash is there because a key may contain escapes."""
 _NO_PROBLEMS: Final = re.compile(rb'"(?:errors|warnings)"\s*:\s*(?:\[\s*\]|null)')
-"""What nearly every answer has: both lists, without a problem in them."""
+"""Matches a list without problems; nearly every answer has both lists, empty."""
 _MOST_VALUES: Final = 150_000
-"""Values in an answer: decoding one of them takes a fraction of a microsecond, during which nothing else runs."""
+"""Most values in an answer: decoding each takes a fraction of a microsecond, and nothing else runs meanwhile."""
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 
@@ -73,18 +73,18 @@ class Request:
     Attributes:
         method: the HTTP method.
         path: a template below the API version, such as `/marketing-solutions/audience-segments/{segment_id}/...`.
-        path_parameters: what goes into the template; quoted here.
-        query: query parameters; one with several values is repeated.
-        body: the encoded body in pieces, so that a large one is never sent in one step.
+        path_parameters: values for the template, unquoted; `target` quotes them.
+        query: query parameters; a parameter with several values is repeated.
+        body: the encoded body in pieces, so that a large body is never sent in one step.
         content_type: of the body.
-        repeatable: whether a repeat after a lost answer does no harm; the call's meaning decides, not its verb.
+        repeatable: whether a repeat after a lost answer does no harm; the call's meaning decides, not its HTTP method.
         versioned: whether the path lies below the API version.
-        authorized: whether it needs a token and uses quota; only the token call itself does not.
-        most_bytes: the most that its answer may have.
-        background: whether single calls get a slot of the quota before it, as before an upload's batch.
-        labels: identify an upload's batch in events: `upload_id`, `segment_id`, `batch`.
+        authorized: whether the call needs a token and uses quota; only the token call itself does not.
+        most_bytes: the maximum size of its answer.
+        background: whether single calls get a slot of the quota first; set for an upload's batches.
+        labels: fields that identify an upload's batch in events: `upload_id`, `segment_id`, `batch`.
         meter: counts the requests and the quota waits, or `None`.
-        before: is awaited before each request, with a place of the quota held; what it raises ends the call.
+        before: a function awaited before each request, while a slot of the quota is held; its exception ends the call.
     """
 
     method: str
@@ -104,7 +104,7 @@ class Request:
 
     @property
     def has_identifiers(self) -> bool:
-        """Whether identifiers of people, or a secret, may stand in it or in its answer."""
+        """Whether the call or its answer may contain identifiers of people, or a secret."""
         return not self.authorized or "contact-list" in self.path or IDENTIFIERS in b"".join(self.body[:1])
 
     @property
@@ -113,16 +113,16 @@ class Request:
         return MOST_PROBLEMS if self.most_bytes > MOST_OF_ONE else MOST_OF_A_SINGLE_CALL
 
     def waiting(self) -> AbstractContextManager[None]:
-        """Measures, where a meter is given, the wait for the quota inside."""
+        """Returns a context that measures the wait for the quota inside it, if there is a meter."""
         return self.meter.waiting() if self.meter is not None else nullcontext()
 
     def count_end(self, end: CallEnd) -> None:
-        """Counts, where a meter is given, the end of a request."""
+        """Counts the end of a request, if there is a meter."""
         if self.meter is not None:
             self.meter.count_end(end)
 
     def target(self, api_version: str) -> str:
-        """Returns the path and query to ask for."""
+        """Returns the path and query to request."""
         path = self.path.format_map({name: _quoted(value, name) for name, value in self.path_parameters.items()})
         prefix = f"/{api_version}" if self.versioned else ""
         return prefix + path + (f"?{urlencode(self.query, doseq=True)}" if self.query else "")
@@ -134,7 +134,7 @@ def _quoted(value: str, name: str) -> str:
         raise ConfigurationError(f"{name} is no id.")
     try:
         return quote(value, safe="")
-    except UnicodeEncodeError:  # half of a surrogate pair, as of a byte of the command line that is no UTF-8
+    except UnicodeEncodeError:  # half of a surrogate pair, as from a byte of the command line that is not UTF-8
         unusable = ConfigurationError(f"{name} is no id: a character of it is no Unicode.")
     raise unusable
 
@@ -143,7 +143,7 @@ def json_request(method: str, path: str, payload: object, **options: Any) -> Req
     """Builds a call whose body is a small JSON document.
 
     Raises:
-        ConfigurationError: when no JSON can hold it; never showing it.
+        ConfigurationError: when JSON cannot represent the payload; the message never shows it.
     """
     try:
         body = orjson.dumps(payload)
@@ -157,13 +157,13 @@ def json_request(method: str, path: str, payload: object, **options: Any) -> Req
 
 @frozen(kw_only=True)
 class Response:
-    """An answer as it came, read to its bounded end.
+    """An answer as it was received, read completely within a size limit.
 
     Attributes:
         status: the HTTP status.
         headers: names in lower case.
         body: the bytes, decompressed.
-        received_at: when it came, epoch seconds by this machine's clock.
+        received_at: when it arrived, epoch seconds by this machine's clock.
     """
 
     status: int
@@ -173,19 +173,19 @@ class Response:
 
 
 def decipher(response: Response, request: Request | None = None, secrets: Collection[str] = ()) -> Any:
-    """Returns an answer's JSON document, `None` where there is no content to have; what may be shown of it is marked.
+    """Returns an answer's JSON document, with the texts marked that may be shown; `None` for a status without content.
 
-    A 200 without a body is read as an empty document: it says of no item that it is done.
+    A 200 without a body is read as an empty document, which confirms no item.
 
     Args:
         response: the answer.
         request: what it answers.
-        secrets: what else the call carried in addition to its body, and must not be shown either.
+        secrets: secrets that the call carried outside its body; they must not be shown either.
 
     Raises:
         ResponseError: of the class that says what the caller can do, for every status but 2xx. Redirects are never
             followed, because one could carry identifiers elsewhere.
-        InvalidResponseError: for a 2xx that is not JSON, and for a status that no final answer has: it says nothing of
+        InvalidResponseError: for a 2xx that is not JSON, and for a status that is not a final one: neither reveals
             what became of the call.
     """
     status = response.status
@@ -221,7 +221,7 @@ def _compared(document: Any, request: Request | None, secrets: Collection[str]) 
 
 
 def _document(response: Response) -> Any:
-    if not response.body.strip():  # which says that all is done only where there is nothing to say
+    if not response.body.strip():  # means success only with a status that never has content
         return None if response.status in _WITHOUT_CONTENT else {}
     try:
         return _decoded(response.body)
@@ -240,7 +240,7 @@ def _decoded(body: bytes) -> Any:
 def _problems_of(
     response: Response, request: Request | None, secrets: Collection[str]
 ) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
-    """Reads an error answer's errors and warnings; a page of HTML or half a document has none."""
+    """Reads the errors and warnings of an error answer; an HTML page or a truncated document has none."""
     try:
         document = _compared(_decoded(response.body), request, secrets)
     except (orjson.JSONDecodeError, InvalidResponseError):
@@ -255,7 +255,7 @@ def _problems_of(
 
 
 def read_rate_limit(response: Response) -> RateLimit | None:
-    """Reads the `x-ratelimit-*` headers; `None` when there is none of them.
+    """Reads the `x-ratelimit-*` headers; returns `None` when none of them is readable.
 
     `x-ratelimit-reset` is "the timestamp at which a new call could be performed" (Criteo's API guide): epoch seconds.
     """
@@ -270,7 +270,7 @@ def read_rate_limit(response: Response) -> RateLimit | None:
 
 
 def _retry_after(response: Response, limit: RateLimit | None) -> float | None:
-    """Seconds to wait by `Retry-After` (RFC 9110 §10.2.3: seconds or a date), otherwise by the rate limit's reset."""
+    """Returns the seconds to wait, by `Retry-After` (RFC 9110 §10.2.3: seconds or a date) or the rate limit's reset."""
     text = response.headers.get("retry-after", "").strip()
     if _DIGITS.fullmatch(text):
         wait: float | None = float(text)
@@ -282,9 +282,9 @@ def _retry_after(response: Response, limit: RateLimit | None) -> float | None:
 
 
 def _server_time(response: Response) -> float:
-    """Returns the server's time in epoch seconds; its clock may be minutes from ours.
+    """Returns the server's time in epoch seconds, since its clock may differ from ours by minutes.
 
-    Where the two agree, our own time is returned, because `Date` has whole seconds only.
+    If the two clocks agree within 2 s, returns our own time, because `Date` has whole seconds only.
     """
     moment = read_date(response.headers.get("date", ""))
     if moment is None or abs(moment.timestamp() - response.received_at) < _CLOCKS_AGREE:
@@ -293,7 +293,7 @@ def _server_time(response: Response) -> float:
 
 
 def read_date(text: str) -> dt.datetime | None:
-    """Reads an HTTP date (RFC 9110 §5.6.7), `None` when it is none."""
+    """Reads an HTTP date (RFC 9110 §5.6.7); returns `None` for any other text."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, OverflowError):
@@ -307,7 +307,7 @@ def _number(text: str | None) -> float | None:
 
 
 def _calls(text: str | None) -> int | None:
-    """Reads a number of calls, or `None` if it is larger than any quota: it might be something else, and be shown."""
+    """Reads a number of calls; returns `None` above any real quota, since displaying it might reveal something else."""
     number = _number(text)
     return None if number is None or number > MOST_CALLS else int(number)
 
@@ -321,17 +321,17 @@ def _moment(text: str | None) -> dt.datetime | None:
 
 
 _GONE: Final = 410
-_MOST_ENDINGS: Final = 20  # notices read from one answer; no version has as many
+_MOST_ENDINGS: Final = 20  # deprecations that are warned of; no version has as many
 _LOG: Final = logging.getLogger("criteo_audiences.session")
 
 
 @frozen
 class Notices:
-    """What an answer says in passing.
+    """The notices in an answer, in addition to its result.
 
     Attributes:
-        endings: what announces a deprecation, among its warnings or its errors.
-        warnings: what warns of a failure.
+        endings: announcements of a deprecation, listed among its warnings or its errors.
+        warnings: all other warnings.
     """
 
     endings: Sequence[Problem]
@@ -339,7 +339,7 @@ class Notices:
 
 
 def notices_of(document: Any, request: Request) -> Notices:
-    """Reads what an answer says in passing; takes its time where a server lists thousands."""
+    """Reads the notices in an answer; slow when a server lists thousands."""
     parts = document if isinstance(document, dict) else {}
     most = request.most_problems
     errors, warned = (read_problems(parts.get(name), lenient=True, most=most) for name in ("errors", "warnings"))
@@ -348,9 +348,9 @@ def notices_of(document: Any, request: Request) -> Notices:
 
 
 def log_warnings(told: Sequence[Problem], request: Request) -> None:
-    """Logs what an answer warns of, in one line; notices of deprecation are the `DeprecationWatch`'s.
+    """Logs an answer's warnings in one line; `DeprecationWatch` handles the notices of deprecation.
 
-    The warnings of an upload's batches are counted in its report, so that their lines are of a lower level.
+    Warnings about an upload's batches have a lower level, because the upload's report counts them.
     """
     if told:
         level = logging.INFO if request.labels else logging.WARNING
@@ -360,7 +360,7 @@ def log_warnings(told: Sequence[Problem], request: Request) -> None:
 class DeprecationWatch:
     """Reads every answer and warns once of each version or field that will end.
 
-    Criteo announces it by `Deprecation` and `Sunset` headers (RFC 9745, RFC 8594), by `warnings[]` of type
+    Criteo announces an end by `Deprecation` and `Sunset` headers (RFC 9745, RFC 8594), by `warnings[]` of type
     `deprecation` inside an answer, and after the end by 410.
 
     Args:
@@ -381,7 +381,7 @@ class DeprecationWatch:
             self._warn("version", f"is deprecated and ends on {sunset:%Y-%m-%d}" if sunset else "is deprecated")
 
     def look_at_endings(self, problems: Iterable[Problem]) -> None:
-        """Warns of what an answer says will end."""
+        """Warns of each deprecation that an answer announces."""
         for problem in problems:
             self._warn(problem.code or "deprecation", f"announces a deprecation ({problem})")
 

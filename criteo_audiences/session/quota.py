@@ -50,10 +50,10 @@ _TOO_MANY: Final = 3
 
 @define
 class Refusals:
-    """The 429s that came in a row, and the wait that they ask for.
+    """Counts consecutive 429s, and remembers the wait that they demand.
 
-    A server that says "a millisecond" each time would be asked a thousand times a second, so a wait is never shorter
-    than a floor that doubles with each of them. Those of calls that were under way together count once.
+    A server that says "a millisecond" each time would get a thousand requests a second, so a wait is never shorter
+    than a floor that doubles with each 429. The 429s of concurrent calls count once.
 
     Attributes:
         count: 429s in a row.
@@ -70,13 +70,13 @@ class Refusals:
         return self.count >= _TOO_MANY
 
     def note(self, sent_at: float, now: float) -> None:
-        """Counts a 429 to a call that was sent at a moment."""
+        """Counts a 429 in answer to a call sent at `sent_at`, unless an earlier 429 has been counted since then."""
         if sent_at >= self._last:
             self.count += 1
             self._last = now
 
     def hold(self, announced: float, now: float) -> float:
-        """Returns how long to wait, which is at least the floor, and remembers it."""
+        """Returns the seconds to wait, which are at least the floor, and remembers when they end."""
         wait = max(announced, floor_of(self.count))
         self.ends_at = max(self.ends_at, now + wait)
         return wait
@@ -87,19 +87,19 @@ class Refusals:
 
 
 def floor_of(failures: int) -> float:
-    """Returns the shortest wait after so many failures in a row."""
+    """Returns the shortest wait after this many consecutive failures."""
     return min(_HIGHEST_FLOOR, _FLOOR * 2.0 ** min(failures - 1, 10)) if failures else 0.0
 
 
 _RESOLUTION: Final = 1.0
-"""Seconds by which the reset of a window may seem to have passed: the headers' moments are whole seconds."""
+"""Seconds by which a window's reset may seem to be in the past, because the headers have whole seconds only."""
 
 
 def seconds_to_reset(announced: RateLimit, period: float) -> float:
-    """Returns after how many seconds the calls that a server counts are forgotten.
+    """Returns the seconds until the server forgets the calls that it counts.
 
-    A server that has no call left at a moment that has just passed says that one can be made now. Any other moment in
-    the past says nothing, nor does one beyond a period: that is a whole period.
+    If no calls are left and the reset has just passed, a call can be made now. Any other reset in the past, or one
+    more than a period ahead, is useless: then a whole period is assumed.
     """
     seconds = announced.reset_in
     if seconds is None or seconds > period:
@@ -109,9 +109,9 @@ def seconds_to_reset(announced: RateLimit, period: float) -> float:
 
 
 class RateLimiter(Protocol):
-    """What the session asks of a limiter; give one of your own to share a quota between processes.
+    """The interface of a rate limiter; implement it to share a quota between processes.
 
-    `window`, `share` and `seconds_until` may be left out, which is the same as `None`.
+    `window`, `share` and `seconds_until` are optional: a limiter without them works as if they were `None`.
     """
 
     @property
@@ -121,11 +121,11 @@ class RateLimiter(Protocol):
 
     @property
     def share(self) -> float | None:
-        """Share of the application's window that it spends, above 0 and up to 1. `None`: others share it, too."""
+        """Share of the application's window, above 0 and up to 1; `None` if other limiters share its count."""
         return None
 
     def seconds_until(self, calls: int) -> float | None:  # noqa: ARG002 - a limiter of one's own may know it
-        """Returns the seconds until the last of so many further calls could start; `None` leaves that to `window`."""
+        """Returns the seconds until the last of so many further calls could start; `None` to estimate by `window`."""
         return None
 
     async def acquire(self, *, background: bool = False, longest: float | None = None) -> float:
@@ -133,8 +133,8 @@ class RateLimiter(Protocol):
 
         Args:
             background: an upload's batch, which lets single calls go first.
-            longest: refuse to wait longer than this, seconds: before waiting when that is known, and at the latest
-                when it is over; `None` waits as long as it takes.
+            longest: the most seconds to wait. A wait that is known to be longer is refused at once, any other when
+                this time is over; `None` waits as long as it takes.
 
         Returns:
             The seconds waited.
@@ -144,19 +144,19 @@ class RateLimiter(Protocol):
         """
 
     def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0, sent_at: float | None = None) -> None:
-        """Gives back the place of a call that has ended, with or without success; never blocks.
+        """Gives back the slot of a call that has ended, with or without success; never blocks.
 
         Args:
             announced: what its answer's headers said.
             pause: seconds during which no call may be made, because the server answered 429.
-            sent_at: when it was sent, on the session's clock. It shows which other calls the server had counted.
+            sent_at: when the call was sent, on the session's clock; shows which other calls the server had counted.
         """
 
 
 def quota_wait(limiter: RateLimiter, calls: int) -> float | None:
     """Returns the seconds until the last of so many further calls could start; `None` when a limiter cannot say.
 
-    One that says its window only is taken to have all of it left.
+    A limiter that only has a `window` is assumed to have all of it left.
     """
     planned = getattr(limiter, "seconds_until", None)
     seconds: float | None = None if planned is None else planned(calls)
@@ -179,8 +179,8 @@ class LocalRateLimiter:
     """A sliding window over the calls of one process.
 
     A full window may be spent at once: spreading calls out would only make a short upload slower. A call holds its
-    place from its start until `period` seconds after its answer came, which is never shorter than the server counts
-    it, for a fixed window as for a sliding one; or until the server shows by its own count that it does not any more.
+    slot from its start until `period` seconds after its answer. The server never counts a call for longer, with a
+    fixed or a sliding window. The slot is free earlier if the server's own count shows that it has dropped the call.
     """
 
     def __init__(self, quota: Quota | None = None, *, clock: Clock | None = None) -> None:
@@ -237,7 +237,7 @@ class LocalRateLimiter:
     def settle(self, announced: RateLimit | None = None, *, pause: float = 0.0, sent_at: float | None = None) -> None:
         """See `RateLimiter.settle`."""
         now = self._clock.now()
-        self._in_flight = max(0, self._in_flight - 1)  # a call of an event loop that has gone may end late
+        self._in_flight = max(0, self._in_flight - 1)  # a call of a former event loop may end late
         self._answered.append(now)
         if pause > 0:
             self._refusals.note(now if sent_at is None else sent_at, now)
@@ -253,11 +253,11 @@ class LocalRateLimiter:
         return self._wait_for(1, background=background)
 
     def seconds_until(self, calls: int) -> float:
-        """See `RateLimiter.seconds_until`; what is used of the window already counts."""
+        """See `RateLimiter.seconds_until`; takes into account the calls that already use the window."""
         return self._wait_for(calls, background=True)
 
     def _wait_for(self, calls: int, *, background: bool) -> float:
-        """Seconds until the last of so many new calls could start, if those in flight ended now."""
+        """Returns the seconds until the last of so many new calls could start, if the calls in flight ended now."""
         now = self._clock.now()
         wanted = calls + sum(1 for waiter in self._waiters if background or not waiter.background)
         mine, shared = self._room(now)
@@ -267,7 +267,7 @@ class LocalRateLimiter:
         return max(0.0, due - now)
 
     def _begin_anew(self, now: float) -> None:
-        """Drops the waiters of the former event loop; the calls made there stay counted, as if they ended now."""
+        """Drops the waiters of the former event loop; calls made there still count, as if they ended now."""
         self._answered.extend([now] * self._in_flight)
         self._in_flight = 0
         left, self._waiters = self._waiters, []
@@ -279,18 +279,18 @@ class LocalRateLimiter:
             self._timer = None
 
     def _free(self, now: float) -> int:
-        """Calls that may be made at this moment."""
+        """Returns how many calls may be made at this moment."""
         if now < self._paused_until:
             return 0
         room = min(self._room(now))
         return min(room, 1 - self._in_flight) if self._refusals.are_many else room
 
     def _allowed(self) -> int:
-        """Calls per window that this client may make."""
+        """Returns how many calls per window this client may make."""
         return max(1, math.floor(self._limit * self._quota.share))
 
     def _room(self, now: float) -> tuple[int, int]:
-        """Places free in this client's share, and in the application's limit."""
+        """Returns the free slots in this client's share, and in the application's limit."""
         while self._answered and self._answered[0] + self._quota.period <= now:
             self._answered.popleft()
         if now >= self._foreign_until:
@@ -301,7 +301,7 @@ class LocalRateLimiter:
         return self._allowed() - used, self._limit - used - self._foreign
 
     def _due(self, missing: int, releases: Sequence[float], now: float) -> float:
-        """When `missing` more places will be free."""
+        """Returns when `missing` more slots will be free."""
         if missing <= 0:
             return now
         windows, place = divmod(missing - 1, self._allowed())
@@ -316,7 +316,7 @@ class LocalRateLimiter:
             return
         counted = self._limit - announced.remaining
         # Calls answered before this one was sent are in the server's count, unless they have left its window; the
-        # count holds this call as well.
+        # count includes this call as well.
         answered_before = bisect_left(self._answered, sent_at)
         for _ in range(answered_before - max(0, counted - 1)):
             self._answered.popleft()
@@ -326,14 +326,14 @@ class LocalRateLimiter:
         self._reopens_at = now + reset_in if announced.remaining == 0 else None
 
     def _reopen(self) -> None:
-        """Frees one place: the server said that a call could be made now; its answer will say how many more can."""
+        """Frees one slot: the server said that a call could be made now; its answer will say how many more can."""
         self._reopens_at = None
         self._foreign = 0
         while len(self._answered) >= self._allowed():
             self._answered.popleft()
 
     def _admit(self) -> None:
-        """Lets waiters go while places are free, and wakes up again when the next one will be."""
+        """Admits waiters while slots are free, and schedules itself for when the next slot will be free."""
         now = self._clock.now()
         while self._waiters and self._free(now) > 0:
             waiter = heapq.heappop(self._waiters)
@@ -347,7 +347,7 @@ class LocalRateLimiter:
             self._timer = self._clock.call_later(max(0.0, due - now), self._admit)
 
     def _next_change(self, now: float) -> float | None:
-        """When a place may become free without an answer coming; `None` when only an answer can free one."""
+        """Returns when a slot may become free without an answer; `None` when only an answer can free one."""
         if now < self._paused_until:
             return self._paused_until
         changes = [self._answered[0] + self._quota.period] if self._answered else []
@@ -359,7 +359,7 @@ class LocalRateLimiter:
 
     def _refuse(self, waiter: _Waiter, longest: float) -> None:
         """Ends a wait that has become longer than its caller allows."""
-        self._admit()  # a place may have come free at this very moment
+        self._admit()  # a slot may have become free at this very moment
         if waiter.granted.done():
             return
         self._leave_queue(waiter)
@@ -367,7 +367,7 @@ class LocalRateLimiter:
         waiter.granted.set_exception(QuotaWaitError(wait, longest))
 
     def _withdraw(self, waiter: _Waiter) -> None:
-        """Takes a canceled waiter out of the queue; a place it was granted meanwhile goes to the next one."""
+        """Takes a canceled waiter out of the queue; a slot granted to it meanwhile goes to the next waiter."""
         if waiter in self._waiters:
             self._leave_queue(waiter)
         elif not waiter.granted.cancelled() and waiter.granted.exception() is None:

@@ -1,4 +1,4 @@
-"""Where a call stands, and whether and when it is repeated: a pure policy around which the session loops."""
+"""The state of a call, and the policy, free of I/O, by which the session decides whether and when to repeat it."""
 
 import math
 import random
@@ -21,7 +21,7 @@ from criteo_audiences.models import ProblemType
 from criteo_audiences.session.protocol import Request
 from criteo_audiences.validation import hinted_class, require_range
 
-# RFC 9110 §15.5.9, §15.6: statuses that say nothing about the request itself.
+# RFC 9110 §15.5.9, §15.6: statuses that do not blame the request itself.
 # Gateways of content networks answer 520 to 524 and 529 when the origin server does not answer.
 _PASSING: Final = frozenset({408, 500, 502, 503, 504, *range(520, 525), 529})
 _DAY: Final = 86_400
@@ -30,13 +30,13 @@ _DAY: Final = 86_400
 @hinted_class
 @frozen(kw_only=True)
 class RetryPolicy:
-    """Exponential back-off with full jitter, bounded by attempts and by time (Criteo's advice: 1 s, 2 s, 4 s …).
+    """Exponential backoff with full jitter, bounded by attempts and by time (Criteo's advice: 1 s, 2 s, 4 s …).
 
     Attributes:
         attempts: requests a call may make in all. A 429 that says how long to wait uses up none: it is an
             instruction, not a failure.
         first_delay: upper bound of the first delay, seconds; it doubles with each attempt.
-        max_delay: upper bound of every later one, seconds.
+        max_delay: upper bound of every delay, seconds.
         deadline: seconds after its first request at which a call ends, whatever it is doing; `None` sets no limit.
         jitter: returns a number from 0 to 1 that shortens a delay, so that clients do not return all at once.
     """
@@ -55,14 +55,14 @@ class RetryPolicy:
             require_range(self.deadline, "RetryPolicy deadline", least=0.001, most=_DAY)
 
     def delay(self, request: Request, attempt: int, error: CriteoError) -> float | None:
-        """Returns the seconds to wait before a repeat, or `None` when there is to be none.
+        """Returns the seconds to wait before a repeat, or `None` to give up.
 
         Args:
-            request: the call; one that is not repeatable is repeated only when Criteo cannot have applied it.
+            request: the call; a call that is not repeatable is repeated only if Criteo cannot have applied it.
             attempt: how many attempts have failed, from 1.
             error: how the last one failed.
         """
-        if isinstance(error, RateLimitExceeded) and error.retry_after:  # a moment that has passed says nothing
+        if isinstance(error, RateLimitExceeded) and error.retry_after:  # 0 means that the moment has passed: useless
             return error.retry_after
         if attempt >= self.attempts or not _may_repeat(request, error):
             return None
@@ -75,7 +75,7 @@ def _may_repeat(request: Request, error: CriteoError) -> bool:
     if isinstance(error, ConnectError):
         return error.passing  # nothing was sent
     if isinstance(error, RateLimitExceeded):
-        return True  # nothing was done with it
+        return True  # Criteo did not process it
     if not request.repeatable:
         return False
     if isinstance(error, (TransportError, InvalidResponseError)):
@@ -86,33 +86,33 @@ def _may_repeat(request: Request, error: CriteoError) -> bool:
 
 
 def end_of(error: CriteoError) -> CallEnd:
-    """Returns what a failed request says of the server's load."""
+    """Returns what a failed request reveals about the server's load."""
     if isinstance(error, RateLimitExceeded):
-        return CallEnd.SILENT  # the limiter holds everybody back already
+        return CallEnd.SILENT  # the limiter delays all calls already
     is_passing = isinstance(error, TransportError) or (isinstance(error, ResponseError) and error.status in _PASSING)
     return CallEnd.FAILED if is_passing else CallEnd.ANSWERED
 
 
 @define
 class Call:
-    """Where one call stands.
+    """The state of one call, which may take several requests.
 
     Attributes:
-        request: what is asked.
+        request: the call itself.
         attempt: requests made so far.
-        failures: those that used up an attempt of the policy.
-        refusals: those that were answered 429 with a wait.
-        delay: seconds before the next one, `None` when there is to be none.
+        failures: requests that used up an attempt of the policy.
+        refusals: requests that were answered 429 with a wait.
+        delay: seconds before the next request, `None` for no further request.
         ends_at: when the deadline passes.
-        token: the token the last request carried.
-        tokens: those that any of its requests carried.
-        read: makes the result out of the answer's document.
+        token: the token that the last request carried.
+        tokens: all tokens that requests of the call carried.
+        read: turns the answer's document into the result.
         renewed: whether a refused token was replaced already.
         is_final: whether no repeat would change the answer.
-        unknown: whether Criteo may have applied a request of it that has ended.
-        is_under_way: whether a request of it was sent and has not ended.
-        sent_at: when the last request started, `None` before it did.
-        status: of the last answer.
+        unknown: whether Criteo may have applied a request that has ended.
+        is_under_way: whether a request was sent and has not ended.
+        sent_at: when the last request started, `None` before that.
+        status: HTTP status of the last answer.
     """
 
     request: Request

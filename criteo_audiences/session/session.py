@@ -1,4 +1,4 @@
-"""Sends a call: quota, token, transport, meaning, retry."""
+"""Sends a call: waits for the quota, adds a token, sends the request, interprets the answer, and retries."""
 
 import asyncio
 import math
@@ -44,7 +44,7 @@ from criteo_audiences.session.transport import Exchange, Transport
 R = TypeVar("R")
 
 _TOKEN_CALL: Final = Request(method="POST", path="/oauth2/token", content_type=FORM, versioned=False, authorized=False)
-_TOKEN_CALLS: Final = Quota(20, period=10.0)  # none of Criteo's quota; a token serves for a quarter of an hour
+_TOKEN_CALLS: Final = Quota(20, period=10.0)  # apart from Criteo's quota; a token lasts a quarter of an hour
 _OF_TRACES: Final = frozenset({"traceparent", "tracestate", "baggage"})
 _SECRETS: Final = frozenset({"client_id", "client_secret", "refresh_token", "code", "code_verifier"})
 _RETRY: Final = RetryPolicy()
@@ -62,7 +62,7 @@ class _Holder:
 
 
 def _is_sendable(value: object) -> bool:
-    """Whether a header may have this value: the W3C's contexts of traces are ASCII without control characters."""
+    """Whether a header may have this value: W3C trace contexts are ASCII without control characters."""
     return isinstance(value, str) and value.isascii() and value.isprintable()
 
 
@@ -72,7 +72,7 @@ def _unread(document: Any) -> Any:
 
 
 def _understood(call: Call, response: Response, secrets: Collection[str]) -> tuple[Notices, Any]:
-    """Decodes, compares and reads; a document that cannot be read would be no better the next time."""
+    """Decodes an answer, compares it and reads it; an unreadable document is final, since a repeat would not help."""
     document = decipher(response, call.request, secrets)
     try:
         return notices_of(document, call.request), call.read(document)
@@ -83,18 +83,18 @@ def _understood(call: Call, response: Response, secrets: Collection[str]) -> tup
 
 
 class Session:
-    """The one way to Criteo: every call of every service goes through `send`.
+    """The only way to Criteo: every call of every service goes through `send` or `ask`.
 
     Args:
         credentials: where tokens come from.
         transport: carries the bytes.
-        base_url: checked already.
-        api_version: such as `2026-07`.
+        base_url: the server's URL, already checked.
+        api_version: the API version in paths, such as `2026-07`.
         user_agent: names this library to the server.
-        limiter: says when a call may be made.
-        retry: says whether a failed one is repeated.
+        limiter: decides when a call may be made.
+        retry: decides whether a failed call is repeated.
         max_quota_wait: seconds a call may wait for the quota, `None` for as long as it takes.
-        on_event: is called with every event.
+        on_event: called with every event.
         clock: the source of time.
     """
 
@@ -150,7 +150,7 @@ class Session:
 
     @property
     def has_login(self) -> bool:
-        """Whether the credentials are a login; those of a dry run without a login have `is_login = False`."""
+        """Whether the credentials are a login; the credentials of a dry run without a login have `is_login = False`."""
         return bool(getattr(self._credentials, "is_login", True))
 
     @property
@@ -159,10 +159,10 @@ class Session:
         return self._rate_limit
 
     async def authenticate(self) -> None:
-        """Gets a token if none is held; uses no quota.
+        """Gets a token if none is cached; uses no quota.
 
         Raises:
-            CriteoError: when none can be had.
+            CriteoError: when no token can be obtained.
         """
         await self._tokens.get()
 
@@ -183,10 +183,10 @@ class Session:
     async def ask(self, request: Request, read: Callable[[Any], R]) -> R:
         """Makes a call like `send` and reads its document.
 
-        An answer is asked for again because of what it holds only when that is a problem of availability.
+        An answer that reports a failure in its contents is requested again only if that is a problem of availability.
 
         Raises:
-            CriteoError: as `send`; for what `read` cannot read with the status of the answer.
+            CriteoError: as in `send`; if `read` cannot read the document, the error has the status of the answer.
         """
         result: R = await self._within_deadline(Call(request, read))
         return result
@@ -208,7 +208,7 @@ class Session:
             raise
         except TimeoutError:
             if not alarm.expired():
-                raise  # a token source's own
+                raise  # raised by a token source
             call.unknown = call.unknown or call.is_under_way
             late = RequestTimeout(f"The call did not end within its deadline of {deadline:g} s.")
             self._conclude(call, late)
@@ -221,7 +221,7 @@ class Session:
             APPLICATIONS.enter(self, self._credentials, self._base_url, self.limiter)
 
     async def _send_until_settled(self, call: Call) -> Any:
-        """Repeats requests until one succeeds or the policy gives up; a slot of the quota is held at each start."""
+        """Repeats requests until one succeeds or the policy gives up; starts each with a slot of the quota held."""
         while True:
             call.attempt += 1
             try:
@@ -261,7 +261,7 @@ class Session:
             self._limiter_of(call.request).settle(announced, pause=pause, sent_at=call.sent_at)
 
     async def _understand(self, call: Call, response: Response) -> tuple[Notices, Any]:
-        """Returns what an answer says in passing and what was read from it; a large one is read in a thread."""
+        """Returns an answer's notices and its result; reads a large answer in a thread."""
         secrets = self._secrets | call.tokens
         if is_quickly_read(response, call.request):
             return _understood(call, response, secrets)
@@ -301,7 +301,7 @@ class Session:
     def _delay_after(self, call: Call, error: CriteoError) -> float | None:
         """Returns the delay before a repeat; a wait the server announced uses up no attempt."""
         if call.sent_at is None or call.is_final:
-            return None  # there is no token, and its source has had repeats of its own; or a repeat is no use
+            return None  # without a token, since its source has retried by itself; or a repeat is useless
         announced_wait = isinstance(error, RateLimitExceeded) and bool(error.retry_after)
         call.refusals += announced_wait
         call.failures += not announced_wait
@@ -315,7 +315,7 @@ class Session:
     def _pause_after(self, call: Call, error: CriteoError) -> float:
         """Returns how long all calls must wait: after a 429 the server would refuse any of them.
 
-        A call that waits already is held no longer than the deadline of a call; a later one is refused at once.
+        A call that already waits is delayed by at most a call's deadline; a call that begins later is refused at once.
         """
         refusals, sent_at = self._refusals_of(call.request), call.sent_at
         if sent_at is None or not isinstance(error, RateLimitExceeded):
@@ -346,11 +346,11 @@ class Session:
         if call.delay is None:
             raise error
         self._tell("request.retried", call, error=error, seconds=call.delay)
-        if not isinstance(error, RateLimitExceeded):  # there the limiter holds it back
+        if not isinstance(error, RateLimitExceeded):  # after a 429, the limiter delays the call
             await self._clock.sleep(call.delay)
 
     async def _has_other_token(self, call: Call) -> bool:
-        """After a 401: whether to ask once more, with a fresh token; a token call itself is just asked once more."""
+        """Whether to repeat a call once after a 401, with a fresh token; a token call itself is just repeated once."""
         if call.renewed or call.sent_at is None:
             return False
         return call.token is None or await self._tokens.replace(call.token) is not None

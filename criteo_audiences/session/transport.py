@@ -1,4 +1,4 @@
-"""Bytes out, bytes in, over aiohttp; foreign exceptions become ours here and nowhere else."""
+"""Sends requests and reads answers over aiohttp; translates foreign exceptions into ours, here and nowhere else."""
 
 import asyncio
 import math
@@ -35,18 +35,18 @@ from criteo_audiences.session.protocol import MOST_OF_MANY, Response
 
 __all__ = ["AiohttpTransport", "Exchange", "Transport", "check_base_url", "check_proxy"]
 
-# Bytes that are taken out of what has come in one step: they may have come one by one.
+# Bytes of the received data that are taken in one step: each may have come in a chunk of its own.
 _CHUNK: Final = 2 * 1024
 # Bytes the kernel may hold unsent: with more, a slow link would look idle to us long after the last piece was written.
 _UNSENT: Final = 128 * 1024
 # Bytes the kernel may hold unread: what it holds is parsed at once, and tens of thousands of tiny chunks fit into more.
 _UNREAD: Final = 32 * 1024
-# Bytes the event loop may hold, for the same reason; it is the default of plain connections, and that of TLS is 512 kB.
+# Bytes the event loop may hold unsent, for the same reason; the default for plain connections, 512 kB for TLS.
 _UNWRITTEN: Final = 64 * 1024
-# Bytes of a body that are written in one step: each step is a call of the system, and a turn of the event loop.
+# Bytes of a body that are written in one step: each step costs a system call and a turn of the event loop.
 _ONE_STEP: Final = 128 * 1024
 _RENEWED_EVERY: Final = (
-    0.01  # of a time-out, which is over so much later: a timer for each step would cost more than it
+    0.01  # share of a timeout, which may end that much late: a timer for each step would cost more than the step
 )
 _END: Final = 0.01  # seconds
 
@@ -60,8 +60,8 @@ class Exchange:
         url: absolute.
         headers: what to send in addition to the content's length.
         body: in pieces.
-        most_bytes: the most that the answer may have.
-        on_written: is given the bytes of each piece of the body that was handed to the system.
+        most_bytes: the maximum size of the answer.
+        on_written: called with the size of each piece of the body once it was handed to the operating system.
     """
 
     method: str
@@ -76,27 +76,27 @@ class Transport(Protocol):
     """The interface to the network; a test may implement it."""
 
     async def send(self, exchange: Exchange) -> Response:
-        """Sends one request and reads its answer to a bounded end.
+        """Sends one request and reads its answer, within a size limit.
 
         Raises:
             TransportError: when no answer came.
-            InvalidResponseError: when the answer is larger than the bound.
+            InvalidResponseError: when the answer is larger than the limit.
         """
 
     async def aclose(self) -> None:
-        """Closes what the transport holds open."""
+        """Closes everything that the transport has open."""
 
 
 class AiohttpTransport:
-    """The real network, through a session of its own or one that is borrowed and left open.
+    """Sends over the real network, through an aiohttp session of its own or a borrowed one.
 
     Args:
         timeout: seconds without any progress, in either direction, after which a request is given up. A link that
             is slow but moves has no limit.
         clock: dates each answer.
-        http: a session to borrow; it is never closed here.
+        http: a session to borrow; the transport never closes it.
         proxy: URL of an HTTP proxy.
-        tls: an SSL context, for an authority or a client certificate of one's own.
+        tls: an SSL context, for a private certificate authority or a client certificate.
     """
 
     def __init__(
@@ -136,7 +136,7 @@ class AiohttpTransport:
             failure = translated(broken.error, self._timeout, self._proxy, began=progress.began)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             failure = translated(error, self._timeout, self._proxy, began=progress.began)
-        # Out here, so that it has no context: aiohttp's exceptions may show the token and the proxy's password.
+        # Raised out here, so that it has no context: aiohttp's exceptions may show the token and the proxy's password.
         raise failure
 
     async def aclose(self) -> None:
@@ -164,7 +164,7 @@ class AiohttpTransport:
             await self._abandon(home)
 
     async def _abandon(self, home: asyncio.AbstractEventLoop) -> None:
-        """Gives up the connections of an event loop that does not run any more."""
+        """Gives up the connections of an event loop that no longer runs."""
         own, self._own = self._own, None
         if own is None:
             return
@@ -200,15 +200,15 @@ class AiohttpTransport:
         return Response(status=answer.status, headers=headers, body=body, received_at=self._clock.time())
 
     def _asks_for_login(self, answer: aiohttp.ClientResponse) -> bool:
-        """Whether a proxy that passes plain HTTP on answered itself; through a tunnel, every answer is the server's."""
+        """Whether a proxy for plain HTTP itself demands a login; through a tunnel, every answer is the server's."""
         is_refused = answer.status == PROXY_LOGIN_REQUIRED
         return is_refused and self._proxy is not None and answer.url.scheme == "http"
 
     def _choose_route(self, url: str) -> dict[str, Any]:
-        """Returns what goes with every request: the proxy and the SSL context.
+        """Returns the options for every request: the proxy and the SSL context.
 
         Raises:
-            ConfigurationError: when the proxy would read what is sent, or a borrowed session would log in elsewhere.
+            ConfigurationError: when the proxy could read what is sent, or a borrowed session would send its own login.
         """
         if self._borrowed is not None:
             _check_logins(self._borrowed, url)
@@ -223,7 +223,7 @@ class AiohttpTransport:
         return {name: value for name, value in route.items() if value}
 
     def _session(self) -> aiohttp.ClientSession:
-        """Returns the session; an own one is made on first use, since it belongs to the running loop."""
+        """Returns the session; creates our own on first use, since it belongs to the running event loop."""
         if self._borrowed is not None:
             return self._borrowed
         if self._own is None:
@@ -243,12 +243,12 @@ class AiohttpTransport:
 
 @define
 class _Progress:
-    """How far a request has come.
+    """The progress of a request.
 
     Attributes:
-        note: is called whenever something moves; a function alone, since a body's payload may be copied with it.
-        written: is given the bytes of each piece that was written.
-        began: whether the body was begun; `None` for a request without one.
+        note: called whenever data moves; a plain function, since a body's payload may be copied with it.
+        written: called with the size of each piece once it is written.
+        began: whether writing the body has begun; `None` for a request without a body.
     """
 
     note: Callable[[], None] = lambda: None
@@ -267,7 +267,7 @@ class _BrokenError(Exception):
 async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Keeps aiohttp from repeating a GET, PUT or DELETE on its own when a pooled connection is dead.
 
-    The quota would not know of the repeat; our retry policy makes it.
+    Such a repeat would bypass the quota; our retry policy repeats instead.
     """
     try:
         return await handler(request)
@@ -277,7 +277,7 @@ async def _once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerTy
 
 
 class _Pieces(aiohttp.Payload):
-    """A body written piece by piece, giving way to the event loop after each."""
+    """A body written piece by piece, yielding to the event loop after each."""
 
     def __init__(self, pieces: Sequence[bytes | memoryview], content_type: str, progress: _Progress) -> None:
         super().__init__(None, content_type=content_type)
@@ -294,11 +294,11 @@ class _Pieces(aiohttp.Payload):
         try:
             await self._write_all(writer)
         except ConnectionError:
-            await asyncio.sleep(_END)  # the other side may have said why, which is read when the connection has ended
+            await asyncio.sleep(_END)  # the server may have answered why; that is read once the connection has ended
             raise
         except BaseException:
             if isinstance(transport, asyncio.WriteTransport):
-                transport.abort()  # a mere close would first send what is held, for as long as the link takes
+                transport.abort()  # `close` would first send all buffered data, however slow the link is
             raise
 
     async def _write_all(self, writer: AbstractStreamWriter) -> None:
@@ -314,7 +314,7 @@ class _Pieces(aiohttp.Payload):
 
 
 def renewal(alarm: asyncio.Timeout, seconds: float) -> Callable[[], None]:
-    """Returns what to call at each step: it lets the alarm go off so many seconds, and a little, after the last one."""
+    """Returns a function to call at each step; the alarm then goes off `seconds`, and a little, after the last step."""
     now, step = asyncio.get_running_loop().time, _RENEWED_EVERY * seconds
     renewed_at = -math.inf
 
@@ -329,7 +329,7 @@ def renewal(alarm: asyncio.Timeout, seconds: float) -> Callable[[], None]:
 
 
 async def _read(answer: aiohttp.ClientResponse, most: int, moved: Callable[[], None]) -> bytes:
-    """Reads a body to its end, which must come before the bound (counted after decompression)."""
+    """Reads a whole body; refuses one of more than `most` bytes, counted after decompression."""
     read = bytearray()
     try:
         async for chunk in answer.content.iter_chunked(_CHUNK):
@@ -339,13 +339,13 @@ async def _read(answer: aiohttp.ClientResponse, most: int, moved: Callable[[], N
                 answer.close()
                 raise InvalidResponseError([f"more than {most:,} bytes @ $"], status=answer.status)
             await asyncio.sleep(0)
-    except RuntimeError:  # aiohttp's, where the connection is closed because of what follows the last chunk
+    except RuntimeError:  # raised by aiohttp when it closes the connection because of data after the last chunk
         raise aiohttp.ClientPayloadError from None
     return bytes(read)
 
 
 def _socket(address: Any) -> socket.socket:
-    """Opens a socket that keeps little unsent, so that writing it is a measure of progress, and little unread."""
+    """Opens a socket with small buffers: little unsent data, so that writing shows progress, and little unread data."""
     family, kind, protocol, _, _ = address
     opened = socket.socket(family, kind, protocol)
     try:
@@ -361,7 +361,7 @@ def _socket(address: Any) -> socket.socket:
 
 
 def _check_borrowed(http: aiohttp.ClientSession, *, is_elsewhere: bool) -> None:
-    """Refuses a borrowed session that cannot be used where it is.
+    """Refuses a borrowed session that is closed or belongs to another event loop.
 
     Raises:
         ConfigurationError: saying why, and what to do.

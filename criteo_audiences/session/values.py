@@ -1,4 +1,4 @@
-"""Reads single values and problems in all of Criteo's spellings; raises `UnreadableError` for what is no such value."""
+"""Reads single values and problems in all of Criteo's spellings; raises `UnreadableError` for anything else."""
 
 import datetime as dt
 import re
@@ -18,11 +18,11 @@ _BOOLS: Final = {"true": True, "false": False}
 
 
 class UnreadableError(InvalidResponseError):
-    """A value is not of the expected kind. The codec catches this error, which never holds the value.
+    """A value is not of the expected kind. The codec catches this error, which never contains the value.
 
     Attributes:
-        expected: what it should have been.
-        way: where it is, from where the reading began: names on the wire and places in lists.
+        expected: what the value should have been.
+        way: the path to it from where the reading began: names on the wire and positions in lists.
     """
 
     def __init__(self, expected: str, *way: str | int) -> None:
@@ -32,12 +32,12 @@ class UnreadableError(InvalidResponseError):
 
 
 def read_timestamp(text: str) -> dt.datetime:
-    """Reads Criteo's timestamps: none to nine digits of a second, with or without a zone, which is UTC then.
+    """Reads Criteo's timestamps, with zero to nine fractional digits; one without a time zone is in UTC.
 
     The fraction is cut to microseconds, not rounded.
 
     Raises:
-        ValueError: when it is no timestamp.
+        ValueError: when it is not a timestamp.
     """
     found = _TIMESTAMP.fullmatch(text)
     if not found:
@@ -49,7 +49,7 @@ def read_timestamp(text: str) -> dt.datetime:
 
 
 def read_text(value: Any, _: type) -> str:
-    """Reads text; ids are text whatever the wire sends; Criteo's run to 18 digits."""
+    """Reads text. A number is read as text too: Criteo may send ids, of up to 18 digits, as numbers."""
     if isinstance(value, str):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
@@ -95,7 +95,7 @@ def read_datetime(value: Any, _: type) -> dt.datetime:
 
 
 def read_word(value: Any, kind: type[Word]) -> Word:
-    """Reads a word, also one this release does not know."""
+    """Reads a word of a vocabulary, even one that this release does not know."""
     if isinstance(value, str):
         return kind(value)
     raise UnreadableError("expected a word")
@@ -113,12 +113,12 @@ def read_problems(entries: Any, *, lenient: bool = False, most: int = MOST_PROBL
 
     Args:
         entries: the JSON value.
-        lenient: skip what is no problem object, as among warnings or in the answer of a broken gateway, instead of
-            refusing it.
-        most: how many are read; a server may list any number.
+        lenient: skip anything that is not an object instead of refusing it; for warnings, and for answers of broken
+            gateways.
+        most: the most entries to read; a server may list any number.
 
     Raises:
-        InvalidResponseError: when it is no list of objects and `lenient` is false.
+        InvalidResponseError: when it is not a list of objects and `lenient` is false.
     """
     if entries is None:
         return ()
@@ -130,7 +130,7 @@ def read_problems(entries: Any, *, lenient: bool = False, most: int = MOST_PROBL
 
 
 def _problem(entry: Mapping[str, Any]) -> Problem:
-    """Reads one problem; the trace id also from its deprecated twin, the stack trace as a text or a list of texts."""
+    """Reads one problem. The trace id may have its deprecated name; the stack trace may be one text or several."""
     kind, source, stack = entry.get("type"), entry.get("source"), entry.get("stackTrace")
     lines = [line for line in stack if isinstance(line, str)] if isinstance(stack, list) else []
     return Problem(
@@ -143,7 +143,7 @@ def _problem(entry: Mapping[str, Any]) -> Problem:
 
 
 def _source(entries: Mapping[str, Any]) -> dict[str, str] | None:
-    """Returns what is text of what caused a problem, with a bound on how much."""
+    """Returns the texts in a problem's `source`, limited in number and length."""
     read = {key[:_LONGEST_TEXT]: _text(value) for key, value in list(entries.items())[:_MOST_SOURCES]}
     return {key: value for key, value in read.items() if value is not None} or None
 

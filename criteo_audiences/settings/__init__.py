@@ -1,4 +1,4 @@
-"""What a client is built from when it is not written in Python: variables, secret files, profiles.
+"""Reads a client's settings from outside the program: environment variables, secret files, profiles.
 
 Profiles are sections of a TOML file in the user's configuration directory.
 """
@@ -25,7 +25,7 @@ WAY_OF_A_LOGIN: Final = (
     "Set CRITEO_CLIENT_ID and CRITEO_CLIENT_SECRET (or CRITEO_CLIENT_SECRET_FILE, the path of a file), and "
     "CRITEO_QUOTA_URL where there is a Redis, in the environment of the {}, or name a profile of theirs with 'profile'."
 )
-"""How a login gets to programs on other machines, where it is no option; to be filled in with their name."""
+"""How to give a login to programs on other machines, where it cannot be an option; format it with their name."""
 _OF_A_LOGIN: Final = re.compile("secret|passw|token|credential|apikey|clientid|redis|quotaurl|login")
 
 V = TypeVar("V")
@@ -38,15 +38,15 @@ _LINE: Final = re.compile(r"at line ([0-9]+)")
 
 @frozen(kw_only=True)
 class Profile:
-    """One section of the file.
+    """One section of the file of profiles.
 
     Attributes:
         client_id: the application's id.
         client_secret: its secret, from the section or from the file that `client_secret_file` names.
-        refresh_token_file: holds the refresh token of a user who has consented, and gets each that replaces it.
+        refresh_token_file: the file with a consented user's refresh token; each new token is written there.
         accounts: how many accounts have consented.
-        base_url: where Criteo is, `None` for its own address.
-        api_version: `None` for the usual one.
+        base_url: the URL of the API, `None` for the default.
+        api_version: `None` for the default.
     """
 
     client_id: str
@@ -61,12 +61,12 @@ _KEYS: Final = (*(field.name for field in fields(Profile)), "client_secret_file"
 
 
 def is_of_a_login(name: str) -> bool:
-    """Whether an option of that name would hold a secret, or belong to one."""
+    """Whether an option of that name would contain a secret or another part of a login."""
     return _OF_A_LOGIN.search(re.sub("[^a-z]", "", name.lower())) is not None
 
 
 def profiles_path(environment: Mapping[str, str]) -> Path:
-    """Returns where the file is: in `$XDG_CONFIG_HOME` or `~/.config`, on Windows in `%APPDATA%`."""
+    """Returns the path of the file: in `$XDG_CONFIG_HOME` or `~/.config`, on Windows in `%APPDATA%`."""
     windows = sys.platform == "win32"
     folder = Path(environment.get("APPDATA" if windows else "XDG_CONFIG_HOME") or "")
     if not folder.is_absolute():  # the XDG Base Directory Specification: a relative path is to be ignored
@@ -103,16 +103,16 @@ def read_profile(path: Path, name: str) -> Profile:
 
 
 def profile_names(path: Path) -> list[str]:
-    """Returns the names of the profiles in a file, in its order.
+    """Returns the names of the profiles in a file, in the file's order.
 
     Raises:
-        ConfigurationError: when it does not exist or cannot be used.
+        ConfigurationError: when the file does not exist or cannot be used.
     """
     return [name for name, section in _parse(_read(path), path).items() if isinstance(section, dict)]
 
 
 def _read(path: Path) -> bytes:
-    """Returns the file, once it is certain that its owner alone can read it."""
+    """Returns the content of the file; refuses a file that anyone but its owner can read."""
     try:
         with path.open("rb") as opened:
             mode = os.fstat(opened.fileno()).st_mode
@@ -140,7 +140,7 @@ def _parse(content: bytes, path: Path) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         line = _LINE.search(str(error))
         unreadable = ConfigurationError(f"{path} is not TOML{f': see line {line[1]}' if line else ''}.")
-    raise unreadable  # out of reach of the decoders' exceptions, which carry the file
+    raise unreadable  # outside the `except` blocks: the decoders' exceptions contain the file
 
 
 def _value(section: Mapping[str, Any], key: str, kind: type[V], where: str) -> V | None:
@@ -168,7 +168,7 @@ def _client_secret(section: Mapping[str, Any], folder: Path, where: str) -> str:
 
 
 def _path(section: Mapping[str, Any], key: str, folder: Path, where: str) -> Path | None:
-    """Returns a path of the section; a relative one starts where the profiles are."""
+    """Returns a path in the section; a relative path starts at the directory of the profiles."""
     value = _value(section, key, str, where)
     if value and "\0" in value:
         raise ConfigurationError(f"{key} of {where} holds a NUL character, which no file's name can hold.")
@@ -177,12 +177,12 @@ def _path(section: Mapping[str, Any], key: str, folder: Path, where: str) -> Pat
 
 @frozen(kw_only=True)
 class Login:
-    """What a client is built from.
+    """The settings with which a client logs in.
 
     Attributes:
         credentials: the login.
-        base_url: where Criteo is, `None` for its own address.
-        api_version: `None` for the usual one.
+        base_url: the URL of the API, `None` for the default.
+        api_version: `None` for the default.
     """
 
     credentials: TokenSource
@@ -191,10 +191,10 @@ class Login:
 
 
 def read_login(environment: Mapping[str, str], profile: str | None = None) -> Login:
-    """Reads a profile when one is named, otherwise the variables; the two are never mixed.
+    """Reads a profile if one is named, otherwise the environment variables; never mixes the two.
 
     Args:
-        environment: the variables.
+        environment: the environment variables.
         profile: name of a profile; overrides `CRITEO_PROFILE`.
 
     Raises:
@@ -208,11 +208,11 @@ def read_login(environment: Mapping[str, str], profile: str | None = None) -> Lo
 
 @frozen(kw_only=True)
 class SharedQuota:
-    """Where a quota is kept that many programs share.
+    """The place of a quota that many programs share.
 
     Attributes:
-        url: of the Redis server; it may hold a password.
-        key: names the quota, `None` for the application's.
+        url: the URL of the Redis server; it may contain a password.
+        key: the name of the quota, `None` for the application's.
     """
 
     url: str = field(repr=False)

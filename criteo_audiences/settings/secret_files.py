@@ -1,4 +1,4 @@
-"""Secrets in files: read whole, replaced so that no moment has half of one, and rotated by one process at a time."""
+"""Secrets in files: read whole, replaced atomically, and rotated by one process at a time."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ def read_secret(path: Path, *, source: str) -> str:
 
     Args:
         path: the file.
-        source: the variable or the key that names it, for the message.
+        source: the variable or the key that names the file, for the message.
 
     Raises:
         ConfigurationError: naming the source; never the text.
@@ -42,19 +42,19 @@ def read_secret(path: Path, *, source: str) -> str:
         if value:
             return value
         unreadable = ConfigurationError(f"The file that {source} names is empty.")
-    raise unreadable  # out of reach of the decoder's exception, which carries the file
+    raise unreadable  # outside the `except` block: the decoder's exception contains the file
 
 
 def write_secret(path: Path, value: str, *, source: str) -> None:
     """Replaces a file's text atomically, and returns after the fsync.
 
-    The file keeps its owner, group and mode. If this process may not give a file to that owner or group, no user gains
-    rights. A new file can be read by its owner only.
+    The file keeps its owner, group and mode. If this process may not assign that owner or group, no user gains rights.
+    Only its owner can read a file that is new.
 
     Args:
-        path: the file; a symbolic link stays one, and the file that it leads to is replaced.
+        path: the file; a symbolic link stays a link, and its target is replaced.
         value: the text.
-        source: the variable or the key that names it, for the message.
+        source: the variable or the key that names the file, for the message.
 
     Raises:
         ConfigurationError: naming the source; the old text is then still there.
@@ -90,7 +90,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 def _keep_rights(descriptor: int, old: Path) -> None:
-    """Gives a new file the owner, group and mode of the one that it replaces; never wider rights than that one gave."""
+    """Gives a new file the owner, group and mode of the file that it replaces, but no user more rights."""
     if sys.platform == "win32":
         return
     try:
@@ -103,15 +103,15 @@ def _keep_rights(descriptor: int, old: Path) -> None:
             os.fchown(descriptor, owner, group)
             break
     now = os.fstat(descriptor)
-    if now.st_gid != was.st_gid:  # the rights of a group would be another group's, and its members' those of others
+    if now.st_gid != was.st_gid:  # the rights would go to another group, and the old group would count as others
         mode &= ~stat.S_IRWXG
-    if now.st_uid != was.st_uid:  # it stays readable for whoever replaces it
+    if now.st_uid != was.st_uid:  # the new owner keeps access
         mode = mode & ~stat.S_IRWXU | stat.S_IRUSR | stat.S_IWUSR
     os.fchmod(descriptor, mode)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes the new name of a file last through a power cut; Windows has no such call, and needs none."""
+    """Makes a rename durable with an fsync of the folder; Windows has no such call and needs none."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -129,10 +129,10 @@ _PAUSE: Final = 0.02
 
 @asynccontextmanager
 async def turn(folder: Path) -> AsyncIterator[None]:
-    """Waits until no other process, or task, has its turn in a folder; a process that dies gives its turn up.
+    """Holds a lock on a folder inside the block, against other processes and tasks; a process that dies releases it.
 
-    The folder itself is locked, so nothing is written and no file stays there. Where there are no such locks (on
-    Windows, on some network file systems) no process waits for another.
+    The lock is on the folder itself, so no lock file is written. On systems without such locks (Windows, some network
+    file systems), no process waits for another.
     """
     descriptor = _opened(folder)
     try:
@@ -147,7 +147,7 @@ async def turn(folder: Path) -> AsyncIterator[None]:
 def _opened(folder: Path) -> int | None:
     try:
         return None if sys.platform == "win32" else os.open(folder, os.O_RDONLY)
-    except OSError:  # what is wrong with it shows when the file in it is read
+    except OSError:  # reading the file in it will show what is wrong
         return None
 
 
@@ -158,21 +158,21 @@ def _is_ours(descriptor: int) -> bool:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        except OSError:  # no locks here
+        except OSError:  # this file system has no locks
             return True
     return True
 
 
 class StoredRefreshToken:
-    """A `RefreshToken` whose file is read before each renewal and written after each rotation; a `TokenSource`.
+    """A `RefreshToken` in a file, read before each renewal and written after each rotation; a `TokenSource`.
 
-    Reading it again picks up what another process has stored there since: its token may have replaced ours. Processes
-    of one machine renew in turn.
+    Another process may have stored a new token in the file, which has replaced ours; so each renewal reads the file
+    again. Processes on one machine renew one after the other.
 
     Args:
-        login: what was read from the file.
+        login: the login with the token from the file.
         path: the file.
-        source: the variable or the key that names it, for messages.
+        source: the variable or the key that names the file, for messages.
     """
 
     def __init__(self, login: RefreshToken, path: Path, *, source: str) -> None:
@@ -185,14 +185,14 @@ class StoredRefreshToken:
 
     @property
     def quota(self) -> Quota:
-        """What the grant allows."""
+        """The quota that the grant allows."""
         return self._login.quota
 
     async def token(self, grant: Grant) -> AccessToken:
         """See `TokenSource.token`."""
-        async with self._lock.held(), turn(self._folder()):  # no renewal may read what another one is about to replace
+        async with self._lock.held(), turn(self._folder()):  # or it might read a token that another is about to replace
             if self._is_stored:
-                # Not in a thread: the future that brings it back can show it in a debug log of asyncio's.
+                # Not in a thread: asyncio's debug log could show the token in the future that returns it.
                 self._login.refresh_token = read_secret(self._path, source=self._source)
             return await self._login.token(grant)
 
