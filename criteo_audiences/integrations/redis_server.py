@@ -208,7 +208,7 @@ def script_text(name: str) -> str:
     return (Path(__file__).parent / name).read_text("utf-8")
 
 
-_DRIFT: Final = 1 / 2000
+_DRIFT: Final = 1 / 1000
 """How far the rates of clocks may differ: NTP slews a clock by at most 500 parts in a million."""
 
 
