@@ -209,7 +209,7 @@ def script_text(name: str) -> str:
 
 
 _DRIFT: Final = 1 / 1000
-"""How far the rates of clocks may differ: NTP slews a clock by at most 500 parts in a million."""
+"""How much the rates of two clocks may differ: NTP slews each by at most 500 parts in a million."""
 
 
 @define
