@@ -97,7 +97,7 @@ class UploadStream(Twin):
 
     @property
     def journal(self) -> Path | None:
-        """The file of the journal, `None` for an upload that keeps none."""
+        """The journal's file; `None` for an upload without a journal."""
         path: Path | None = self._read("journal")
         return path
 
