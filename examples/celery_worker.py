@@ -1,7 +1,8 @@
 """A Celery worker that runs uploads: `celery --app celery_worker worker`; send jobs with `upload.delay(job.to_dict())`.
 
-A message is acknowledged when its upload has ended. If a worker is killed, another worker takes over its job; sending an
-identifier twice does no harm, because a list is a set. Export CRITEO_CLIENT_ID, CRITEO_CLIENT_SECRET and CRITEO_QUOTA_URL.
+A message is acknowledged when its upload has ended. If a worker is killed, another worker takes over its job. Sending
+an identifier twice does no harm, because a list is a set. Export CRITEO_CLIENT_ID, CRITEO_CLIENT_SECRET and
+CRITEO_QUOTA_URL.
 """
 
 import os

@@ -1,8 +1,8 @@
 """A service that uploads the files that it receives: `uvicorn fastapi_app:app --timeout-graceful-shutdown 30`.
 
 One client serves all requests. A small file is uploaded while its request waits; a large file in the background, where
-its progress can be followed. A service that is asked to stop gives uploads some time to finish. Export CRITEO_CLIENT_ID,
-CRITEO_CLIENT_SECRET and SPOOL, a directory for the files that are uploaded in the background.
+its progress can be followed. A service that is asked to stop gives uploads some time to finish. Export
+CRITEO_CLIENT_ID, CRITEO_CLIENT_SECRET and SPOOL, a directory for the files that are uploaded in the background.
 """
 
 import asyncio
