@@ -1,4 +1,4 @@
-"""An agency that uploads for many accounts which have consented: one quota each, tokens kept in a store of its own."""
+"""An agency that uploads for many consented accounts: one quota per account, and tokens in the agency's own store."""
 
 import asyncio
 import os
@@ -11,17 +11,17 @@ from criteo_audiences.integrations.redis import RedisQuota
 
 
 class TokenStore(Protocol):
-    """Where the agency keeps refresh tokens: a vault, or a table with a row an account."""
+    """Where the agency keeps refresh tokens: a vault, or a table with one row per account."""
 
     async def read(self, account: str) -> str:
         """Returns an account's refresh token."""
 
     async def write(self, account: str, token: str) -> None:
-        """Replaces an account's refresh token, and returns once it is safe."""
+        """Replaces an account's refresh token, and returns once it is stored durably."""
 
 
 async def upload_for(account: str, segment_id: str, source: Path, store: TokenStore) -> UploadReport:
-    """Uploads an account's file with its own consent, for which Criteo allows ten calls a minute on all machines."""
+    """Uploads an account's file with its own consent; Criteo allows ten calls per minute for it, on all machines."""
 
     async def keep(token: str) -> None:
         await store.write(account, token)
@@ -41,7 +41,7 @@ async def upload_for(account: str, segment_id: str, source: Path, store: TokenSt
 
 
 async def upload_all(lists: Mapping[str, tuple[str, Path]], store: TokenStore) -> dict[str, UploadReport]:
-    """Uploads for all accounts at once: none waits for another's quota."""
+    """Uploads for all accounts at once: no account waits for the quota of another."""
     async with asyncio.TaskGroup() as group:
         running = {
             account: group.create_task(upload_for(account, segment_id, source, store))

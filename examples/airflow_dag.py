@@ -1,4 +1,4 @@
-"""An Airflow DAG that uploads the night's export: what may pass is tried again, what may not ends the run at once."""
+"""An Airflow DAG that uploads the night's export: temporary failures are retried, permanent ones end the run."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -21,7 +21,7 @@ from criteo_audiences import (
 def upload_customers() -> None:
     """Adds the customers of a day's export to a contact list."""
 
-    # A run that is marked failed, or takes too long, stops sending, and batches in flight get their time to end.
+    # A run that is marked failed, or takes too long, stops sending; batches in flight get some time to finish.
     @task(retries=3, retry_delay=timedelta(minutes=5), execution_timeout=timedelta(hours=2))
     def upload(ds: str | None = None) -> dict[str, Any]:
         """Returns the report, which is an XCom for the tasks that follow. A retry sends only what is missing."""
@@ -34,7 +34,7 @@ def upload_customers() -> None:
         try:
             report = run_upload_job_blocking(job)
         except (ConfigurationError, AuthenticationError, PermissionDeniedError, SegmentMismatchError) as error:
-            raise AirflowFailException(str(error)) from error  # another try would end the same
+            raise AirflowFailException(str(error)) from error  # a retry would fail in the same way
         report.raise_for_failures()
         return report.to_dict()
 

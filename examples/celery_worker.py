@@ -1,7 +1,8 @@
 """A Celery worker that runs uploads: `celery --app celery_worker worker`; send jobs with `upload.delay(job.to_dict())`.
 
-A message is acknowledged when its upload has ended, so another worker takes over from one that was killed; what was
-sent twice does no harm, because a list is a set. Export CRITEO_CLIENT_ID, CRITEO_CLIENT_SECRET and CRITEO_QUOTA_URL.
+A message is acknowledged when its upload has ended. If a worker is killed, another worker takes over its job. Sending
+an identifier twice does no harm, because a list is a set. Export CRITEO_CLIENT_ID, CRITEO_CLIENT_SECRET and
+CRITEO_QUOTA_URL.
 """
 
 import os
@@ -17,7 +18,7 @@ app.conf.update(
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
     broker_connection_retry_on_startup=True,
-    broker_transport_options={  # seconds after which a lost job is another worker's: ten times what an upload takes
+    broker_transport_options={  # seconds after which another worker gets a lost job: ten times an upload's duration
         "visibility_timeout": int(os.environ.get("VISIBILITY_TIMEOUT", "3600")),
         "unacked_restore_interval": 10,
         "unacked_restore_throttle": 1,

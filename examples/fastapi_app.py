@@ -1,8 +1,8 @@
-"""A service that uploads what it is sent: `uvicorn fastapi_app:app --timeout-graceful-shutdown 30`.
+"""A service that uploads the files that it receives: `uvicorn fastapi_app:app --timeout-graceful-shutdown 30`.
 
-One client serves all requests. A small file is uploaded while its request waits; a large one in the background, where
-its progress can be followed. A service that is told to end lets uploads finish for a while. Export CRITEO_CLIENT_ID,
-CRITEO_CLIENT_SECRET and SPOOL, a directory for what is uploaded in the background.
+One client serves all requests. A small file is uploaded while its request waits; a large file in the background, where
+its progress can be followed. A service that is asked to stop gives uploads some time to finish. Export
+CRITEO_CLIENT_ID, CRITEO_CLIENT_SECRET and SPOOL, a directory for the files that are uploaded in the background.
 """
 
 import asyncio
@@ -22,14 +22,14 @@ from criteo_audiences import CriteoClient, CriteoError, Progress, Table
 
 SPOOL = Path(os.environ["SPOOL"])
 DRAIN = float(os.environ.get("DRAIN_SECONDS", "20"))
-KEPT = 3_600.0  # seconds for which the report of an upload can be asked for
+KEPT = 3_600.0  # seconds for which the report of an upload can be requested
 uploads: dict[str, "Upload"] = {}
 criteo: CriteoClient
 
 
 @asynccontextmanager
 async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-    """Has a client as long as the service lasts; at its end uploads may finish, and those that do not are cut short."""
+    """Keeps a client while the service runs; at its end, uploads get some time to finish, and are then canceled."""
     global criteo
     async with CriteoClient.from_env() as criteo:
         yield
@@ -46,7 +46,7 @@ app = FastAPI(lifespan=lifespan)
 
 @app.get("/ready")
 async def ready() -> dict[str, bool]:
-    """Says whether Criteo lets this service in."""
+    """Says whether Criteo accepts this service's login."""
     try:
         await criteo.authenticate()
     except CriteoError as error:
@@ -66,10 +66,10 @@ async def upload_now(segment_id: str, file: UploadFile) -> dict[str, Any]:
 
 @app.post("/lists/{segment_id}/uploads", status_code=202)
 async def upload_in_the_background(segment_id: str, file: UploadFile) -> dict[str, str]:
-    """Keeps a file, which ends with its request otherwise, and begins to upload it."""
+    """Copies a file, which otherwise ends with its request, and begins to upload the copy."""
     key = uuid.uuid4().hex
     try:
-        with os.fdopen(os.open(SPOOL / key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:  # its owner's
+        with os.fdopen(os.open(SPOOL / key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as copy:  # owner only
             await asyncio.to_thread(shutil.copyfileobj, file.file, copy)
     except BaseException:
         (SPOOL / key).unlink(missing_ok=True)
@@ -81,24 +81,24 @@ async def upload_in_the_background(segment_id: str, file: UploadFile) -> dict[st
 
 @app.get("/uploads/{key}")
 async def follow(key: str) -> StreamingResponse:
-    """Sends the progress of an upload, and at last its report, as server-sent events."""
+    """Sends the progress of an upload, and finally its report, as server-sent events."""
     if key not in uploads:
         raise HTTPException(404, "There is no such upload.")
     return StreamingResponse(uploads[key].told(), media_type="text/event-stream")
 
 
 class Upload:
-    """An upload in the background, and what was last said of it."""
+    """An upload in the background, and its latest event."""
 
     def __init__(self, segment_id: str, path: Path) -> None:
         self._segment_id, self._path = segment_id, path
         self._last = ("progress", dict[str, Any]())
         self._moved = asyncio.Event()
         self.task = asyncio.create_task(self._run())
-        self.task.add_done_callback(self._end)  # also of a task that is canceled before its first step
+        self.task.add_done_callback(self._end)  # also for a task that is canceled before its first step
 
     async def told(self) -> AsyncIterator[str]:
-        """Yields what is said from now on."""
+        """Yields the latest event, and each new one until the upload has ended."""
         while True:
             name, document = self._last
             yield f"event: {name}\ndata: {json.dumps(document)}\n\n"

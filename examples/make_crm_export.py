@@ -45,7 +45,7 @@ HEADER = (
     "Created",
 )
 
-# What the Email cell of a row holds; the rest of the rows hold an address in plain form.
+# What the Email cell of a row contains; the other rows contain an address in plain form.
 DUPLICATE_SHARE = 0.05  # an earlier person once more, often in another case or spacing
 EMPTY_SHARE = 0.03  # nothing
 PLACEHOLDER_SHARE = 0.012  # a word typed because the form asked for something

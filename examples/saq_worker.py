@@ -1,7 +1,7 @@
 """A SAQ worker that runs uploads: `saq saq_worker.settings`; send a job with `await send(job)`.
 
-A worker that is told to end finishes its uploads. The job of one that was killed is run by another when its heartbeat
-has stopped. Export SAQ_URL, CRITEO_CLIENT_ID, CRITEO_CLIENT_SECRET and CRITEO_QUOTA_URL.
+A worker that is asked to stop finishes its uploads first. If a worker is killed, another worker runs its job when the
+job's heartbeat has stopped. Export SAQ_URL, CRITEO_CLIENT_ID, CRITEO_CLIENT_SECRET and CRITEO_QUOTA_URL.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ queue = Queue.from_url(os.environ["SAQ_URL"])
 
 
 async def beat(job: Job) -> None:
-    """Shows that a job is alive, also while it waits for the quota or for its list."""
+    """Shows that a job is alive, even while it waits for the quota or for its list."""
     while True:
         await asyncio.sleep(HEARTBEAT / 4)
         await job.update()
@@ -37,7 +37,7 @@ async def upload(context: Context, *, job: dict[str, Any]) -> int:
 
 
 async def rescue(_: Context) -> None:
-    """Puts back a job that SAQ 0.26 forgets, "aborting" or in no list, where the worker that swept it up was killed."""
+    """Puts back a job that SAQ 0.26 loses, "aborting" or in no list, if the worker that swept it up was killed."""
     silent = 2 * HEARTBEAT + 10  # seconds after which no worker is about to put it back
     async for job in queue.iter_jobs([Status.ABORTING, Status.ACTIVE]):
         if time.time() - job.touched / 1000 > silent:
@@ -45,7 +45,7 @@ async def rescue(_: Context) -> None:
 
 
 async def send(job: UploadJob) -> None:
-    """Sends a job once: a second one with its key is refused for as long as the first has not ended."""
+    """Sends a job once: a second job with the same key is refused until the first has ended."""
     await queue.enqueue("upload", job=job.to_dict(), key=job.key, timeout=0, heartbeat=HEARTBEAT, retries=5)
 
 
@@ -53,8 +53,8 @@ settings = SettingsDict(
     queue=queue,
     functions=[upload],
     concurrency=4,
-    shutdown_grace_period_s=3600,  # seconds for the uploads of a worker that is told to end
-    dequeue_timeout=2,  # or an idle part of the worker would use up that time
+    shutdown_grace_period_s=3600,  # seconds for the uploads of a worker that is asked to stop
+    dequeue_timeout=2,  # otherwise an idle part of the worker would use up that time
     startup=rescue,
     cron_jobs=[CronJob(rescue, cron="* * * * *")],
     timers={"sweep": max(1, HEARTBEAT // 4)},

@@ -1,4 +1,4 @@
-"""Upload from an async source and see each batch as it comes back; leaving the block early cancels the rest."""
+"""Upload from an async source and see each batch when it is answered; leaving the block early cancels the rest."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from criteo_audiences import CriteoClient
 
 
 async def customers() -> AsyncIterator[str]:
-    """Stands for a database cursor or a queue: only what is in flight is held in memory."""
+    """Stands for a database cursor or a queue: only the batches in flight are kept in memory."""
     for number in range(120_000):
         yield f"customer{number}@example.com"
 

@@ -1,4 +1,4 @@
-"""How to test code of your own against a real local Criteo: `pytest examples/test_with_sandbox.py`."""
+"""How to test your own code against a local Criteo: `pytest examples/test_with_sandbox.py`."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from criteo_audiences.sandbox import Sandbox
 
 
 def test_customers_arrive() -> None:
-    """What the server holds is what was uploaded, although its first answer was a failure."""
+    """The server contains what was uploaded, although its first answer was an error."""
 
     async def scenario() -> None:
         async with Sandbox() as sandbox:
