@@ -91,7 +91,7 @@ class UploadStream(Twin):
 
     @property
     def report(self) -> UploadReport:
-        """What the upload has done so far; complete once the `with` block is left."""
+        """The report so far; complete once the `with` block is left."""
         report: UploadReport = self._read("report")
         return report
 
@@ -103,18 +103,18 @@ class UploadStream(Twin):
 
     @property
     def resumes(self) -> bool:
-        """Whether it continues an unfinished upload."""
+        """Whether this run continues an unfinished upload."""
         return bool(self._read("resumes"))
 
     @property
     def set_aside(self) -> str | None:
-        """Why it does not continue the unfinished upload in the journal; `None` when there is no such upload."""
+        """Why this run does not continue the unfinished upload in the journal; `None` if it does or there is none."""
         reason: str | None = self._read("set_aside")
         return reason
 
     @property
     def resumable(self) -> bool:
-        """Whether, as things stand, starting the same upload again would send only what is missing."""
+        """Whether the same upload, started again now, would send only the missing batches."""
         return bool(self._read("resumable"))
 
     def __iter__(self) -> Iterator[BatchResult]:
