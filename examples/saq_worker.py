@@ -15,6 +15,7 @@ from saq.types import Context, SettingsDict
 from criteo_audiences import UploadJob, run_upload_job
 
 HEARTBEAT = int(os.environ.get("SAQ_HEARTBEAT", "60"))
+SWEEP = max(1, HEARTBEAT // 4)  # seconds between two sweeps for jobs without a heartbeat
 queue = Queue.from_url(os.environ["SAQ_URL"])
 
 
@@ -44,6 +45,11 @@ async def rescue(_: Context) -> None:
             await queue.retry(job, "its worker was killed")
 
 
+async def sweep(_: Context) -> None:
+    """Makes the first sweep before the worker takes a job, since SAQ 0.26 aborts a job taken during a sweep."""
+    await queue.sweep(SWEEP)
+
+
 async def send(job: UploadJob) -> None:
     """Sends a job once: a second job with the same key is refused until the first has ended."""
     await queue.enqueue("upload", job=job.to_dict(), key=job.key, timeout=0, heartbeat=HEARTBEAT, retries=5)
@@ -55,7 +61,7 @@ settings = SettingsDict(
     concurrency=4,
     shutdown_grace_period_s=3600,  # seconds for the uploads of a worker that is asked to stop
     dequeue_timeout=2,  # otherwise an idle part of the worker would use up that time
-    startup=rescue,
+    startup=[rescue, sweep],
     cron_jobs=[CronJob(rescue, cron="* * * * *")],
-    timers={"sweep": max(1, HEARTBEAT // 4)},
+    timers={"sweep": SWEEP},
 )
