@@ -208,8 +208,8 @@ def script_text(name: str) -> str:
     return (Path(__file__).parent / name).read_text("utf-8")
 
 
-_DRIFT: Final = 1 / 1000
-"""How much the rates of two clocks may differ: NTP slews each by at most 500 parts in a million."""
+_DRIFT: Final = 1 / 2000
+"""How much the rate of a clock may be off: NTP slews a clock by at most 500 parts in a million."""
 
 
 @define
@@ -324,7 +324,7 @@ def _said(age: float, sent_age: float, announced: RateLimit | None, pause: float
     if announced is not None:
         said["limit"] = announced.limit or None
         said["remaining"] = announced.remaining
-        said["reset"] = seconds_to_reset(announced, period) - age
+        said["reset"] = seconds_to_reset(announced, period, is_refusal=pause > 0) - age
     if pause > 0:
         said["pause"] = max(0.0, pause - age)
     return {name: value for name, value in said.items() if value is not None}

@@ -95,17 +95,23 @@ _RESOLUTION: Final = 1.0
 """Seconds by which a window's reset may seem to be in the past, because the headers have whole seconds only."""
 
 
-def seconds_to_reset(announced: RateLimit, period: float) -> float:
+def seconds_to_reset(announced: RateLimit, period: float, *, is_refusal: bool) -> float:
     """Returns the seconds until the server forgets the calls that it counts.
 
-    If no calls are left and the reset has just passed, a call can be made now. Any other reset in the past, or one
-    more than a period ahead, is useless: then a whole period is assumed.
+    If a 429 says that the reset has just passed, it is over. Any other reset in the past, or one more than a period
+    ahead, is useless: then a whole period is assumed.
+
+    Args:
+        announced: what the headers said.
+        period: length of a window, seconds.
+        is_refusal: whether they came with a 429, after which calls are delayed anyway.
     """
     seconds = announced.reset_in
     if seconds is None or seconds > period:
         return period
-    has_just_passed = announced.remaining == 0 and -_RESOLUTION <= seconds <= 0
-    return seconds if seconds > 0 else 0.0 if has_just_passed else period
+    if is_refusal and -_RESOLUTION <= seconds <= 0:
+        return 0.0
+    return seconds if seconds > 0 else period
 
 
 class RateLimiter(Protocol):
@@ -245,7 +251,7 @@ class LocalRateLimiter:
         elif sent_at is not None:
             self._refusals.clear()
         if announced is not None:
-            self._believe(announced, now, now if sent_at is None else sent_at)
+            self._believe(announced, now, now if sent_at is None else sent_at, is_refusal=pause > 0)
         self._admit()
 
     def expected_wait(self, *, background: bool = False) -> float:
@@ -308,7 +314,7 @@ class LocalRateLimiter:
         first = releases[place] if place < len(releases) else now + self._quota.period
         return first + self._quota.period * windows
 
-    def _believe(self, announced: RateLimit, now: float, sent_at: float) -> None:
+    def _believe(self, announced: RateLimit, now: float, sent_at: float, *, is_refusal: bool) -> None:
         """Adjusts the window to the server's own count, which includes the calls of other tools."""
         if announced.limit:
             self._limit = min(announced.limit, MOST_CALLS)
@@ -321,7 +327,7 @@ class LocalRateLimiter:
         for _ in range(answered_before - max(0, counted - 1)):
             self._answered.popleft()
         self._foreign = max(0, counted - self._in_flight - len(self._answered))
-        reset_in = seconds_to_reset(announced, self._quota.period)
+        reset_in = seconds_to_reset(announced, self._quota.period, is_refusal=is_refusal)
         self._foreign_until = now + reset_in
         self._reopens_at = now + reset_in if announced.remaining == 0 else None
 

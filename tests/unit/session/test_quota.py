@@ -190,8 +190,8 @@ async def test_calls_the_server_may_not_have_seen_keep_their_places(clock: Any) 
 
 
 @pytest.mark.parametrize("reset_in", [0.0, -0.2, -1.0])
-async def test_a_reset_that_has_just_passed_lets_calls_go(clock: Any, reset_in: float) -> None:
-    """The second of `x-ratelimit-reset` may end on the answer's way; no period is waited for what is over."""
+async def test_a_refusal_whose_reset_has_just_passed_lets_calls_go(clock: Any, reset_in: float) -> None:
+    """The second of a 429's `x-ratelimit-reset` may end in transit; no period is waited for what is over."""
     limiter = LocalRateLimiter(Quota(3), clock=clock)
     await take(limiter, 1)
     limiter.settle(RateLimit(limit=3, remaining=0, reset_in=reset_in), pause=0.25, sent_at=clock.now())
@@ -202,9 +202,9 @@ async def test_a_reset_that_has_just_passed_lets_calls_go(clock: Any, reset_in: 
     assert sum(done(waiting)) == 2
 
 
-@pytest.mark.parametrize("reset_in", [None, -1.001, -5.0, 60.001, 10**9])
+@pytest.mark.parametrize("reset_in", [None, 0.0, -0.5, -5.0, 60.001, 10**9])
 async def test_unusable_reset_means_a_period(clock: Any, reset_in: float | None) -> None:
-    """A reset that is missing, past or beyond a period is taken for a whole period."""
+    """An answer whose reset is missing, past or beyond a period means a whole period: it may have been rounded down."""
     limiter = LocalRateLimiter(Quota(10), clock=clock)
     await take(limiter, 1)
     limiter.settle(RateLimit(limit=10, remaining=0, reset_in=reset_in))
