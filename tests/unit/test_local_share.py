@@ -47,6 +47,16 @@ def test_report_says_durations() -> None:
     assert answer == {"sent": 2.0, "limit": 50, "remaining": 3, "reset": 3.0, "pause": 5.0}
 
 
+def test_a_refusal_whose_reset_has_just_passed_is_over() -> None:
+    """The others learn that the server's window is open again; any other answer with such a reset means a period."""
+    own = OwnCalls(PERIOD, 0.0)
+    for pause in (0.25, 0.0):
+        own.begin(100.0)
+        own.end(101.0, RateLimit(limit=50, remaining=0, reset_in=-0.5), pause, 100.0)
+    refusal, answer = own.report(101.0, everything=False)["answers"]
+    assert (refusal["reset"], answer["reset"]) == (0.0, PERIOD)
+
+
 def test_worker_uses_only_its_own_places_for_a_period() -> None:
     """As long as the others' earlier calls count, a worker gets no more places than it had; then it gets its part."""
     own = spent(2, 0.0)

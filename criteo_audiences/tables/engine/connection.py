@@ -187,6 +187,27 @@ _OF_ANY_FILE: Final[Mapping[str, str]] = {
 }
 
 
+_AS_WRITTEN: Final[Mapping[str, str]] = {
+    "auto_detect": "false",
+    "header": "false",
+    "quote": "'\"'",
+    "escape": "'\"'",
+    "null_padding": "true",
+    "strict_mode": "false",
+    "max_line_size": str(LONGEST_LINE),
+    "buffer_size": str(_READ_AT_ONCE),
+    "encoding": "'utf-8'",
+    "allow_quoted_nulls": "true",
+    "comment": "''",
+    "thousands": "''",
+    "normalize_names": "false",
+    "ignore_errors": "false",
+    "store_rejects": "false",
+    "union_by_name": "false",
+}
+"""Options of every delimited text: its cells are read as they are written."""
+
+
 def read_csv(
     path: LiteralPath,
     columns: Sequence[str],
@@ -215,29 +236,14 @@ def read_csv(
     # The engine skips empty lines only in files with several columns, so a single column gets a second one.
     further = [SURPLUS] if keeps_blanks else [_NOWHERE] * (len(columns) == 1)
     types = ", ".join(f"{literal(column)}: 'VARCHAR'" for column in (*columns, *further))
-    options: Mapping[str, str] = {
-        "auto_detect": "false",
-        "header": "false",
+    options = {
+        **_AS_WRITTEN,
         "skip": str(skip),
         "delim": literal(delimiter),
-        "quote": "'\"'",
-        "escape": "'\"'",
         "columns": "{" + types + "}",
-        "null_padding": "true",
-        "strict_mode": "false",
         "compression": literal(compression),
         "parallel": str(parallel).lower(),
-        "max_line_size": str(LONGEST_LINE),
-        "buffer_size": str(_READ_AT_ONCE),
-        "encoding": "'utf-8'",
         "nullstr": literal(_NOT_NULL if keeps_blanks else ""),
-        "allow_quoted_nulls": "true",
-        "comment": "''",
-        "thousands": "''",
-        "normalize_names": "false",
-        "ignore_errors": "false",
-        "store_rejects": "false",
-        "union_by_name": "false",
     }
     return _read("read_csv", literal(path), options)
 
