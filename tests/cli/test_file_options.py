@@ -194,7 +194,7 @@ async def test_a_title_above_the_header_and_an_encoding(cli, sandbox: Sandbox, t
     what = ("upload", SERVICE, segment, str(report), "--hash", "none")
     refused = await cli(*what)
     assert refused.code == 2
-    assert "Line 3 looks like the header: give --skip-rows 2" in refused.err.splitlines()[-1]
+    assert "There, line 3 looks like the header: give --skip-rows 2" in refused.err.splitlines()[-1]
     done = await cli(*what, "--skip-rows", "2", "--encoding", "cp1251", "--where", "имя = 'Иван'")
     assert done.code == 0, done.err
     assert sandbox.contact_list(segment).identifiers == {"a@example.com"}

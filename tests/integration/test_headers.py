@@ -124,7 +124,7 @@ async def test_a_delimiter_below_a_title_is_refused_in_sources_and_opt_outs(stag
     odd.write_text("Email export\nid|email\n12|a@b.co\n")
     plain.write_text("email\na@b.co\n")
     for source, options in ((odd, {}), (plain, {"suppress": odd}), (["a@b.co"], {"suppress": odd})):
-        with pytest.raises(ConfigurationError, match=r"Line 2 looks like the header: give skip_rows=1 "):
+        with pytest.raises(ConfigurationError, match=r"There, line 2 looks like the header: give skip_rows=1 "):
             await stage.upload(source, **options)
     assert stage.held == set()
 

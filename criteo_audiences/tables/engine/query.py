@@ -11,7 +11,7 @@ from typing import Final
 
 from attrs import frozen
 
-from criteo_audiences.identifiers import DIGESTS_OF_NOTHING, RejectReason
+from criteo_audiences.identifiers import BLANKS, DIGESTS_OF_NOTHING, RejectReason
 from criteo_audiences.models import HashAlgorithm, IdentifierType
 from criteo_audiences.tables.files.quotes import BROKEN, NO_CELL
 
@@ -67,6 +67,7 @@ def _bits(places: Iterable[int]) -> str:
 
 _SUSPECTS: Final = _bits(int(digest[:_BEGINNING], 16) for digest in DIGESTS_OF_NOTHING)
 _WORDS: Final = "[a-zA-Z0-9][a-zA-Z0-9._+ -]*"
+_NOTHING: Final = BLANKS + "'\"=<>\uff07\uff02\uff1d\uff1c\uff1e"  # a cell of these only has guards, but no value
 
 _STRING: Final = re.compile(r"'(?:[^']|'')*'")
 _NAME: Final = re.compile(r'"([^"]+)"|\b([^\W\d]\w*)\b(?!\s*\()')
@@ -373,7 +374,7 @@ def opt_out_objects(
 
 
 def _marked(relation: str, cells: Mapping[str, str], wanted: Sequence[str], is_odd: str) -> str:
-    is_blank = " AND ".join(f"trim(coalesce({cells[column]}, '')) = ''" for column in wanted)
+    is_blank = " AND ".join(f"trim(coalesce({cells[column]}, ''), {literal(_NOTHING)}) = ''" for column in wanted)
     has_none = f"{is_blank} AND coalesce({is_odd}, false)"
     marked = {
         column: f"CASE WHEN {has_none} THEN {literal(NO_CELL)} ELSE {cell} END" if column in wanted else cell

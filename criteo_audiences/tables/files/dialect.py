@@ -203,7 +203,7 @@ def header_hint(line: int | None) -> str:
     """Returns a sentence that names the line that looks like the header, or an empty text if `line` is `None`."""
     if line is None:
         return ""
-    return f" Line {line:,} looks like the header: give skip_rows={line - 1} (--skip-rows on the command line)."
+    return f" There, line {line:,} looks like the header: give skip_rows={line - 1} (--skip-rows on the command line)."
 
 
 def _holds_something(row: Sequence[str]) -> bool:

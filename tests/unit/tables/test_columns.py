@@ -317,7 +317,7 @@ def test_names_that_cannot_be_right_say_what_may_be_wrong(asked: str | None) -> 
     with pytest.raises(ConfigurationError) as caught:
         choose_column(file, asked, EMAIL)
     assert str(caught.value).endswith(
-        " Line 3 looks like the header: give skip_rows=2 (--skip-rows on the command line). They were read as cp1252, "
+        " There, line 3 looks like the header: give skip_rows=2 (--skip-rows on the command line). They were read as cp1252, "
         "which is a guess: give encoding= (--encoding) if they look wrong."
     )
 

@@ -302,7 +302,7 @@ def test_the_longest_line_that_is_taken(desk: Any, length: int) -> None:
 
 # A delimiter that the header lacks, and lines above the header
 
-HEADER = "Line {} looks like the header: give skip_rows={} (--skip-rows on the command line)."
+HEADER = "There, line {} looks like the header: give skip_rows={} (--skip-rows on the command line)."
 BY_A_LIST = "Name every column in the header, or give values that hold the character themselves as a list."
 
 

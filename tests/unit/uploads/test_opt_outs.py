@@ -323,10 +323,14 @@ MISPLACED = {
     "a cell too many before it": "item,email,city\nT,,gone@b.co,Paris\nx,other@b.co,Rome\n",
     "two cells too many": "item,email\n1,other@b.co\nT,,x,gone@b.co\n",
     "a delimiter at its end as well": "item,email,city\nT,,gone@b.co,\nx,other@b.co,Rome\n",
+    "an apostrophe under its header": "item,email,city\nT,',gone@b.co,Paris\nx,other@b.co,Rome\n",
+    "the guard of an empty text": 'item,email,city\nT,"=""""",gone@b.co,Paris\nx,other@b.co,Rome\n',
+    "a no-break space": "item,email,city\nT,\N{NO-BREAK SPACE},gone@b.co,Paris\nx,other@b.co,Rome\n",
     "one column": "email\nother@b.co\n,gone@b.co\n",
     "another key": '{"email":"other@b.co"}\n' * 1_500 + '{"Email":"gone@b.co"}\n',
     "a key with a blank": '{"email":"other@b.co"}\n' * 1_500 + '{"email ":"gone@b.co"}\n',
     "an object within": '{"email":"other@b.co"}\n' * 1_500 + '{"person":{"mail":"gone@b.co"}}\n',
+    "a quote under its key": '{"email":"other@b.co"}\n' * 1_500 + '{"email":"\'","id":"gone@b.co"}\n',
     "null under its key": '{"email":"other@b.co"}\n' * 1_500 + '{"email":null,"id":"gone@b.co"}\n',
 }
 
