@@ -171,11 +171,11 @@ class AiohttpTransport:
         if not home.is_closed():  # it closes them if it goes on
             home.call_soon(lambda: asyncio.ensure_future(own.close(), loop=home))
             return
-        connector = own.connector
+        left, connector = list(self._sockets), own.connector  # before the first `await`, after which others may connect
         own.detach()
         if connector is not None:
             await connector.close()
-        for opened in list(self._sockets):
+        for opened in left:
             opened.close()
 
     async def _exchange(self, exchange: Exchange, options: dict[str, Any], progress: "_Progress") -> Response:

@@ -12,8 +12,9 @@ import pytest
 
 from criteo_audiences import ConfigurationError, CriteoClient, Quota, StaticToken
 from criteo_audiences.loops import LoopLock
-from criteo_audiences.sandbox import Sandbox
+from criteo_audiences.sandbox import Fault, Sandbox
 from criteo_audiences.session import LocalRateLimiter
+from criteo_audiences.session.transport import Connector
 
 # The connections of an event loop that ended unclosed are its own doing, and Python says so.
 pytestmark = [
@@ -93,6 +94,31 @@ def test_one_client_serves_two_open_event_loops_in_turn(served: tuple[Sandbox, s
         loop.run_until_complete(criteo.aclose())
         loop.close()
     assert len(sandbox.contact_list(segment)) == 120
+
+
+def test_giving_up_the_connections_of_a_closed_event_loop_leaves_the_others_open(
+    served: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call that connects while the first one still closes the old connections keeps its own until its answer."""
+    sandbox, _ = served
+    criteo = client(sandbox)
+    first = asyncio.new_event_loop()
+    first.run_until_complete(criteo.marketing_solutions.get_application())
+    first.close()
+    sandbox.fail_with(lambda call: Fault(delay=0.3) if "oauth2" not in call.path else None)
+    arrived = len(sandbox.requests)
+
+    async def close_later(_: Connector) -> None:
+        while len(sandbox.requests) == arrived:  # noqa: ASYNC110 - in the loop of another thread
+            await asyncio.sleep(0.01)
+
+    async def two_calls() -> None:
+        async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+            for _ in range(2):
+                group.create_task(criteo.marketing_solutions.get_application())
+
+    monkeypatch.setattr(Connector, "close", close_later)
+    asyncio.run(two_calls())
 
 
 def test_a_consented_login_serves_one_event_loop_after_the_other(served: tuple[Sandbox, str]) -> None:
