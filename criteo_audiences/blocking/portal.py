@@ -16,15 +16,13 @@ from collections.abc import (
     Iterable,
     Iterator,
 )
-from concurrent.futures import CancelledError, Future
-from contextlib import ExitStack, closing
+from contextlib import AbstractAsyncContextManager, ExitStack, closing
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 from weakref import finalize
 
-import anyio
-from anyio.from_thread import BlockingPortal
+from attrs import define, field
 
 from criteo_audiences.errors import ConfigurationError
 from criteo_audiences.loops import IN_FLIGHT, InFlight
@@ -42,6 +40,67 @@ _CLOSED: Final = "This client is closed; make a new one."
 _FORKED: Final = "This client was used before the process was forked; make a client in each process."
 
 
+class Call:
+    """A call that the event loop carries out for a thread.
+
+    The two share no lock. If Ctrl-C comes when a thread has just taken one, Python may not release it
+    (https://github.com/python/cpython/issues/148874), and the event loop would wait for it forever.
+
+    Args:
+        function: returns an awaitable, or the result itself.
+        in_flight: the batches in flight of its uploads.
+        ended: called in the event loop once the call has ended.
+
+    Attributes:
+        has_ended: whether it has; set before `ended` is called.
+        error: the exception that ended it.
+    """
+
+    def __init__(self, function: Callable[[], Any], in_flight: InFlight, ended: Callable[["Call"], object]) -> None:
+        self.has_ended = False
+        self.error: BaseException | None = None
+        self._function = function
+        self._in_flight = in_flight
+        self._ended = ended
+        self._task: asyncio.Task[None] | None = None
+        self._value: Any = None
+        self._is_canceled = False
+
+    def result(self) -> Any:
+        """Returns the result of a call that has ended, or raises its exception."""
+        if self.error is not None:
+            raise self.error
+        return self._value
+
+    def begin(self) -> None:
+        """Begins the call, in the event loop; only once."""
+        if self._task is None and not self.has_ended:
+            self._task = asyncio.ensure_future(self._run())
+            self._task.add_done_callback(lambda _: self.end())
+
+    def cancel(self) -> None:
+        """Cancels the call, in the event loop; only once, since a second time would end its batches in flight."""
+        if self._task is not None and not self._is_canceled:
+            self._is_canceled = True
+            self._task.cancel()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Notes that the call has ended."""
+        if error is not None or (self._task is not None and self._task.cancelled()):  # it had not begun
+            self.error = error or asyncio.CancelledError()
+        self._task = None  # freed here: Python drops an exception, such as Ctrl-C's, while it frees an object
+        self.has_ended = True
+        self._ended(self)
+
+    async def _run(self) -> None:
+        IN_FLIGHT.set(self._in_flight)
+        try:
+            value = self._function()
+            self._value = await value if inspect.isawaitable(value) else value
+        except BaseException as error:  # noqa: BLE001 - raised where the call was made
+            self.error = error
+
+
 class Caller:
     """The thread that waits for a call, and meanwhile does the work that must happen in that thread.
 
@@ -54,31 +113,40 @@ class Caller:
 
     def __init__(self) -> None:
         self.in_flight = InFlight()
-        self._inbox: SimpleQueue[Callable[[], object] | Future[Any]] = SimpleQueue()
+        self._inbox: SimpleQueue[Callable[[], object] | Call] = SimpleQueue()
         self._sources = ExitStack()
 
-    def wait(self, call: "Future[T]", cancel: Callable[[], object], cut: Callable[[], object]) -> T:
-        """Does jobs until a call has ended, and returns its result.
+    def call(self, function: Callable[[], Any]) -> Call:
+        """Returns a call that this thread can wait for."""
+        return Call(function, self.in_flight, self._inbox.put)
+
+    def wait(
+        self, call: Call, begin: Callable[[], object], cancel: Callable[[], object], cut: Callable[[], object]
+    ) -> Any:
+        """Begins a call, does jobs until it has ended, and returns its result.
 
         An exception in this thread meanwhile (Ctrl-C, a failing job) cancels the call and is raised once the call has
         ended: an upload's batches in flight get their `drain_timeout`. A second Ctrl-C ends them at once.
 
+        Args:
+            call: what to wait for.
+            begin: asks the event loop to begin it; asking twice is harmless, as with the other two.
+            cancel: asks the event loop to cancel it.
+            cut: asks the event loop to end the batches in flight.
+
         Raises:
             BaseException: the exception of the call, or of a job.
         """
-        call.add_done_callback(self._inbox.put)
         try:
+            begin()
             while (job := self._inbox.get()) is not call:
-                if not isinstance(job, Future):
+                if not isinstance(job, Call):
                     job()
         except BaseException:
             try:
-                cancel()
-                self._outlast(call)
+                self._outlast(call, begin, cancel)
             except BaseException:
-                cancel()  # again: Ctrl-C may have come before the event loop received the first request
-                cut()
-                self._outlast(call)
+                self._outlast(call, begin, cancel, cut)
                 raise
             raise
         return call.result()
@@ -117,9 +185,15 @@ class Caller:
         yield values
         yield []
 
-    def _outlast(self, call: "Future[Any]") -> None:
+    def _outlast(self, call: Call, *requests: Callable[[], object]) -> None:
+        """Makes requests of the event loop, and waits until the call has ended.
+
+        They are all made, because Ctrl-C may have come before the event loop received those before.
+        """
+        for request in requests:
+            request()
         # Ctrl-C may come right after `get` has taken the call out of the queue; then `get` would wait in vain.
-        while not call.done() and self._inbox.get() is not call:
+        while not call.has_ended and self._inbox.get() is not call:
             continue  # drops jobs: the source is not read any further
 
 
@@ -132,43 +206,6 @@ def _take(parts: "Iterator[list[T]]", taken: "asyncio.Future[list[T]]", loop: as
     loop.call_soon_threadsafe(lambda: taken.done() or answer())
 
 
-class _Call:
-    """A running call, which can be canceled from another thread.
-
-    Args:
-        function: returns an awaitable, or the result itself.
-        in_flight: the batches in flight of its uploads.
-
-    Attributes:
-        task: the task of the call, once it has begun.
-        notes: the notes of its exception, such as how far an upload has come.
-    """
-
-    def __init__(self, function: Callable[[], Any], in_flight: InFlight) -> None:
-        self._function = function
-        self._in_flight = in_flight
-        self._is_canceled = False
-        self.task: asyncio.Task[Any] | None = None
-        self.notes: tuple[str, ...] = ()
-
-    async def run(self) -> Any:
-        """Carries out the call, in the event loop."""
-        self.task = asyncio.current_task()
-        IN_FLIGHT.set(self._in_flight)
-        try:
-            result = self._function()
-            return await result if inspect.isawaitable(result) else result
-        except BaseException as error:
-            self.notes = tuple(getattr(error, "__notes__", ()))
-            raise
-
-    def cancel(self) -> None:
-        """Cancels the call, in the event loop; only once, since a second time would end its batches in flight."""
-        if self.task is not None and not self._is_canceled:
-            self._is_canceled = True
-            self.task.cancel()
-
-
 class Portal:
     """An event loop in its own thread, which starts with the first call.
 
@@ -178,11 +215,10 @@ class Portal:
 
     def __init__(self, close: Callable[[], Awaitable[None]]) -> None:
         self._close = close
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._process = os.getpid()
-        self._portal: BlockingPortal | None = None
+        self._serving: _Serving | None = None
         self._stop: Callable[[], object] | None = None
-        self._main: set[asyncio.Task[Any]] = set()
         self._closed = False
 
     def call(self, function: Callable[[], Any], caller: Caller | None = None, *, interrupts: int = 0) -> Any:
@@ -197,21 +233,59 @@ class Portal:
             ConfigurationError: when the client is closed, or the process has been forked since.
             BaseException: an exception of the function, or one in this thread meanwhile.
         """
-        portal, caller = self._running(), caller or Caller()
-        call = _Call(function, caller.in_flight)
-        cut = partial(_soon, portal, caller.in_flight.cut)
+        loop, caller = self._running().loop, caller or Caller()
+        call, cut = caller.call(function), partial(_soon, loop, caller.in_flight.cut)
+        cancel = cut if interrupts else partial(_soon, loop, call.cancel)
         try:
-            future = portal.start_task_soon(call.run)
             if interrupts > 1:
                 cut()
-            return caller.wait(future, cut if interrupts else partial(_soon, portal, call.cancel), cut)
-        except CancelledError:  # `close` canceled it: a cancellation by this thread raises its cause instead
+            return caller.wait(call, partial(self._begin, call), cancel, cut)
+        except asyncio.CancelledError:  # `close` canceled it: a cancellation by this thread raises its cause instead
             raise ConfigurationError(_CLOSED) from None
         except BaseException as error:  # Ctrl-C is an exception other than the call's
-            for note in call.notes:
+            for note in getattr(call.error, "__notes__", ()):
                 if note not in getattr(error, "__notes__", ()):
                     error.add_note(note)
             raise
+
+    def enter(self, context: AbstractAsyncContextManager[T], caller: Caller) -> T:
+        """Enters a context in the event loop; `close` leaves it if `leave` has not."""
+        entered = self._running().entered
+
+        async def enter() -> T:
+            value = await context.__aenter__()
+            entered.append(context)
+            return value
+
+        value: T = self.call(enter, caller)
+        return value
+
+    def leave(
+        self,
+        context: AbstractAsyncContextManager[Any],
+        error: BaseException | None,
+        caller: Caller,
+        interrupts: int = 0,
+    ) -> bool:
+        """Leaves a context in the event loop, if it has not been left, and returns whether the error is handled.
+
+        Args:
+            context: what to leave.
+            error: what ended the block.
+            caller: this thread.
+            interrupts: how often Ctrl-C was pressed before.
+        """
+        entered = self._running().entered
+
+        async def leave() -> bool:
+            if context not in entered:
+                return False
+            entered.remove(context)
+            if error is None:
+                return bool(await context.__aexit__(None, None, None))
+            return bool(await context.__aexit__(type(error), error, error.__traceback__))
+
+        return bool(self.call(leave, caller, interrupts=interrupts))
 
     def iterate(self, items: AsyncIterable[T]) -> Iterator[T]:
         """Yields the items of an async iterable, each when it is requested."""
@@ -226,75 +300,98 @@ class Portal:
 
     def close(self) -> None:
         """Cancels the calls that still run, and ends the thread; safe to call twice."""
-        is_running = self._portal is not None and not self._closed and self._process == os.getpid()
-        if is_running:
-            self.call(self._end)
-        self._closed = True
-        if is_running and self._stop is not None:
+        serving = self._serving if not self._closed and self._process == os.getpid() else None
+        if serving is not None:
+            self.call(partial(self._end, serving))
+        with self._lock:  # from here on, no call begins; the event loop ends after those that have
+            self._closed = True
+        if serving is not None and self._stop is not None:
             self._stop()
 
-    def _running(self) -> BlockingPortal:
+    def _running(self) -> "_Serving":
         with self._lock:
             if self._closed:
                 raise ConfigurationError(_CLOSED)
             if self._process != os.getpid():
                 raise ConfigurationError(_FORKED)
-            if self._portal is None:
-                self._portal, thread = _begin()
-                self._main = self._portal.call(asyncio.all_tasks)
-                self._stop = finalize(self, _stop, self._portal, thread, self._main, self._process)
-            return self._portal
+            if self._serving is None:
+                self._serving = _serve()
+                self._stop = finalize(self, _stop, self._serving, self._process)
+            return self._serving
 
-    async def _end(self) -> None:
+    def _begin(self, call: Call) -> None:
+        with self._lock:
+            if self._closed or self._serving is None:
+                call.end(ConfigurationError(_CLOSED))
+            else:
+                self._serving.loop.call_soon_threadsafe(call.begin)
+
+    async def _end(self, serving: "_Serving") -> None:
         self._closed = True
-        await _cancel_all(self._main)
+        await serving.cancel_all()
         await self._close()
 
 
-async def _cancel_all(main: "set[asyncio.Task[Any]]") -> None:
-    """Cancels all tasks in the event loop, including batches in flight, and waits until they end.
+@define
+class _Serving:
+    """An event loop that runs in a thread until it is told that it is over.
 
-    Args:
-        main: the tasks of the loop itself, which continue.
+    Attributes:
+        thread: its thread.
+        loop: the event loop.
+        main: the tasks of the loop itself.
+        over: tells it to end.
+        entered: the contexts that calls have entered and not left yet.
     """
-    tasks = asyncio.all_tasks() - main - {asyncio.current_task()}
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        await asyncio.wait(tasks)
+
+    thread: threading.Thread
+    loop: asyncio.AbstractEventLoop
+    main: set[asyncio.Task[Any]]
+    over: asyncio.Event
+    entered: list[AbstractAsyncContextManager[Any]] = field(factory=list)
+
+    async def cancel_all(self) -> None:
+        """Cancels all calls and their tasks, including batches in flight, and leaves the contexts."""
+        tasks = asyncio.all_tasks() - self.main - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        while self.entered:  # or the loop would close the generators within each other all at once, which fails
+            with contextlib.suppress(Exception, asyncio.CancelledError):
+                await self.entered.pop().__aexit__(asyncio.CancelledError, asyncio.CancelledError(), None)
 
 
-def _begin() -> tuple[BlockingPortal, threading.Thread]:
-    """Starts an event loop in a thread, as `anyio.from_thread.start_blocking_portal` does.
+def _serve() -> _Serving:
+    """Starts an event loop in a thread.
 
-    That function is a generator, which waits for its thread when it is garbage-collected. At interpreter exit and
-    after a fork, it would wait forever.
+    `anyio.from_thread.start_blocking_portal` does so, too, but is a generator that waits for its thread when it is
+    garbage-collected: at interpreter exit and after a fork, forever. And its calls share locks with the thread.
     """
-    started: Future[BlockingPortal] = Future()
+    started: SimpleQueue[_Serving] = SimpleQueue()
 
     async def serve() -> None:
-        async with BlockingPortal() as portal:
-            started.set_result(portal)
-            await portal.sleep_until_stopped()
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        started.put(serving := _Serving(thread, loop, asyncio.all_tasks(), over))
+        await over.wait()
+        await serving.cancel_all()
 
-    thread = threading.Thread(target=anyio.run, args=(serve,), daemon=True, name="criteo-audiences portal")
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True, name="criteo-audiences portal")
     thread.start()
-    return started.result(), thread
+    return started.get()
 
 
-def _stop(portal: BlockingPortal, thread: threading.Thread, main: "set[asyncio.Task[Any]]", process: int) -> None:
+def _stop(serving: _Serving, process: int) -> None:
     """Ends the event loop, which closes its connections: after `close`, garbage collection or interpreter exit."""
     if process != os.getpid():
         return  # the thread stayed in the parent process
-    if thread is threading.current_thread():  # a client may be garbage-collected in any thread
-        with contextlib.suppress(StopIteration):
-            portal.stop(cancel_remaining=True).send(None)  # it completes without waiting
+    if serving.thread is threading.current_thread():  # a client may be garbage-collected in any thread
+        serving.over.set()
         return
-    portal.call(_cancel_all, main)
-    portal.call(partial(portal.stop, cancel_remaining=True))
-    thread.join()
+    _soon(serving.loop, serving.over.set)
+    serving.thread.join()
 
 
-def _soon(portal: BlockingPortal, function: Callable[[], Any]) -> None:
-    with contextlib.suppress(RuntimeError):  # a portal that has ended has nothing left to cancel
-        portal.start_task_soon(function)
+def _soon(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> None:
+    with contextlib.suppress(RuntimeError):  # a loop that has ended has nothing left to cancel
+        loop.call_soon_threadsafe(function)

@@ -228,15 +228,20 @@ def _streamed(
 ) -> Iterator[UploadStream]:
     with closing(caller):
         over = threading.Event()
-        stream = UploadStream(portal, portal.call(upload.__aenter__, caller), caller, over)
+        stream = UploadStream(portal, portal.enter(upload, caller), caller, over)
         try:
             yield stream
         except BaseException as error:
-            leave = partial(upload.__aexit__, type(error), error, error.__traceback__)
-            if not portal.call(leave, caller, interrupts=_interrupts(error)):
+            try:
+                is_handled = portal.leave(upload, error, caller, interrupts=_interrupts(error))
+            except BaseException as another:
+                # Ctrl-C may have come before it was left.
+                portal.leave(upload, another, caller, interrupts=_interrupts(another))
+                raise
+            if not is_handled:
                 raise
         else:
-            portal.call(partial(upload.__aexit__, None, None, None), caller)
+            portal.leave(upload, None, caller)
         finally:
             over.set()
 

@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any
 
@@ -322,30 +321,28 @@ def test_ctrl_c_while_a_call_ends_is_raised_at_once(monkeypatch: pytest.MonkeyPa
                 raise KeyboardInterrupt
             return taken
 
-    call: Future[None] = Future()
-    call.set_result(None)
     monkeypatch.setattr(portal, "SimpleQueue", Interrupted)
     caller, ends = portal.Caller(), list[str]()
+    call = caller.call(list)
     with pytest.raises(KeyboardInterrupt):
-        caller.wait(call, lambda: ends.append("cancel"), lambda: ends.append("cut"))
+        caller.wait(call, call.end, lambda: ends.append("cancel"), lambda: ends.append("cut"))
     assert ends == ["cancel"]
 
 
 def test_second_ctrl_c_cancels_what_the_first_one_had_no_time_to() -> None:
     """It may come while the event loop is being asked to cancel the call."""
-    call: Future[None] = Future()
-    asked: list[str] = []
+    caller, asked = portal.Caller(), list[str]()
+    call = caller.call(list)
 
     def cancel() -> None:
         asked.append("cancel")
         if len(asked) == 1:
             raise KeyboardInterrupt
-        call.set_result(None)
+        call.end()
 
-    caller = portal.Caller()
     caller.calls_back(lambda _: _press())(None)
     with pytest.raises(KeyboardInterrupt):
-        caller.wait(call, cancel, lambda: asked.append("cut"))
+        caller.wait(call, lambda: None, cancel, lambda: asked.append("cut"))
     assert asked == ["cancel", "cancel", "cut"]
 
 
