@@ -208,7 +208,8 @@ async def run_upload_job(job: UploadJob, *, on_progress: Callable[[Progress], ob
 
     Args:
         job: what to upload.
-        on_progress: a plain function, called with a `Progress` after every batch, for a heartbeat, for example.
+        on_progress: a plain function, called with a `Progress` after every batch and several times a second, for a
+            heartbeat, for example.
 
     Raises:
         ConfigurationError: when a setting is missing or wrong; nothing was sent.

@@ -10,11 +10,14 @@ from airflow.sdk.exceptions import AirflowFailException
 from criteo_audiences import (
     AuthenticationError,
     ConfigurationError,
+    NotFoundError,
     PermissionDeniedError,
     SegmentMismatchError,
     UploadJob,
     run_upload_job_blocking,
 )
+
+PERMANENT = (ConfigurationError, AuthenticationError, PermissionDeniedError, NotFoundError, SegmentMismatchError)
 
 
 @dag(schedule="0 20 * * *", start_date=datetime(2026, 1, 1, tzinfo=UTC), catchup=False, max_active_runs=1)
@@ -33,7 +36,7 @@ def upload_customers() -> None:
         )
         try:
             report = run_upload_job_blocking(job)
-        except (ConfigurationError, AuthenticationError, PermissionDeniedError, SegmentMismatchError) as error:
+        except PERMANENT as error:
             raise AirflowFailException(str(error)) from error  # a retry would fail in the same way
         report.raise_for_failures()
         return report.to_dict()
