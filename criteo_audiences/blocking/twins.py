@@ -228,9 +228,8 @@ def _streamed(
 ) -> Iterator[UploadStream]:
     with closing(caller):
         over = threading.Event()
-        stream = UploadStream(portal, portal.enter(upload, caller), caller, over)
         try:
-            yield stream
+            yield UploadStream(portal, portal.enter(upload, caller), caller, over)
         except BaseException as error:
             try:
                 is_handled = portal.leave(upload, error, caller, interrupts=_interrupts(error))
