@@ -1,7 +1,6 @@
 """Event loops, tasks and time: work that outlasts a cancellation, tasks bound to a block, and a clock for tests."""
 
 import asyncio
-import concurrent.futures
 import contextlib
 import contextvars
 import threading
@@ -9,7 +8,9 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, Protocol, TypeVar
+from functools import partial
+from queue import SimpleQueue
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import anyio
 
@@ -158,31 +159,69 @@ def run_apart(main: Callable[[], Coroutine[Any, Any, T]], name: str) -> T:
         main: makes the coroutine, in the new thread.
         name: the name of the thread.
     """
-    started: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None]]
-    started, ended = concurrent.futures.Future(), concurrent.futures.Future[T]()
-
-    async def observed() -> T:
-        started.set_result((asyncio.get_running_loop(), asyncio.current_task()))
-        return await main()
-
-    def body() -> None:
-        try:
-            ended.set_result(asyncio.run(observed()))
-        except BaseException as error:  # noqa: BLE001 - raised where the coroutine was started
-            ended.set_exception(error)
-
-    thread = threading.Thread(target=contextvars.copy_context().run, args=(body,), name=name)
-    thread.start()
+    run = _RunApart(main)
     try:
-        return ended.result()
+        # Not kept, so that the object is freed in its own thread: Python drops an exception while it frees an object.
+        threading.Thread(target=contextvars.copy_context().run, args=(run.body,), name=name).start()
+        run.wait()
     except BaseException:
-        if not ended.done():
-            loop, task = started.result()
-            with contextlib.suppress(RuntimeError):  # the loop ended at this very moment
-                loop.call_soon_threadsafe(task.cancel if task is not None else lambda: None)
+        run.stop()
         raise
-    finally:
-        thread.join()
+    return run.result()
+
+
+class _RunApart(Generic[T]):
+    """A coroutine in a thread of its own. It shares no lock with the thread that waits, as `blocking.portal.Call`.
+
+    Args:
+        main: makes the coroutine, in its thread.
+    """
+
+    def __init__(self, main: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._main = main
+        self._cancel: Callable[[], object] | None = None
+        self._is_stopped = False
+        self._has_ended = False
+        self._ended: SimpleQueue[None] = SimpleQueue()
+        self._values: list[T] = []
+        self._error: BaseException | None = None
+
+    def body(self) -> None:
+        """Runs the coroutine; the body of its thread."""
+        try:
+            self._values.append(asyncio.run(self._run()))
+        except BaseException as error:  # noqa: BLE001 - raised where the coroutine was started
+            self._error = error
+        self._cancel = None  # with the task, which is freed here
+        self._has_ended = True
+        self._ended.put(None)
+
+    def wait(self) -> None:
+        """Waits until the coroutine has ended."""
+        while not self._has_ended:  # an exception may have come right after `get` took what says so
+            self._ended.get()
+
+    def stop(self) -> None:
+        """Cancels the coroutine and waits until it has ended; if it has not begun, it never does."""
+        self._is_stopped = True
+        if (cancel := self._cancel) is not None:
+            with contextlib.suppress(RuntimeError):  # the loop ended at this very moment
+                cancel()
+            self.wait()
+
+    def result(self) -> T:
+        """Returns the result of a coroutine that has ended, or raises its exception."""
+        if self._error is not None:
+            raise self._error
+        return self._values[0]
+
+    async def _run(self) -> T:
+        task, loop = asyncio.current_task(), asyncio.get_running_loop()
+        if task is not None:
+            self._cancel = partial(loop.call_soon_threadsafe, task.cancel)
+        if self._is_stopped:
+            raise asyncio.CancelledError
+        return await self._main()
 
 
 MOVED: Final = (
