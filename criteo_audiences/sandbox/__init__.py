@@ -226,8 +226,7 @@ class Sandbox:
             account_id: Another name of ``owner_id``, for Retail Media.
             data_provider_id: Another name of ``owner_id``, for Commerce Grid.
             retailer_id: The retailer of a list of Retail Media.
-            identifier_type: The only identifier type that a list of Retail Media takes, such as ``"Email"``; any when
-                left out.
+            identifier_type: The only type that a list of Retail Media takes, such as ``"Email"``; any when left out.
             read_only: Whether it counts as made outside the API, so that calls cannot change it.
             segment_id: The id of its segment, unique within each service; made up when left out.
 
