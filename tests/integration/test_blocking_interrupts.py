@@ -31,7 +31,7 @@ def in_handler(frame):
 def watch(main):
     while not interrupts or in_handler(sys._current_frames()[main]):
         time.sleep(0.001)
-    print("heard", flush=True)  # a second Ctrl-C does not end the handler of the first in its place any longer
+    print("heard", flush=True)  # from here on, a second Ctrl-C is an exception of its own
 
 interrupts = []
 signal.signal(signal.SIGINT, heard)

@@ -3,7 +3,9 @@
 import asyncio
 import inspect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
 from queue import SimpleQueue
 from typing import Any
 
@@ -309,6 +311,24 @@ def test_docs_say_no_await(stage: Stage) -> None:
     described = inspect.getdoc(stage.criteo.marketing_solutions.stream_contact_list) or ""
     assert "`with ms.stream_contact_list(...) as results:`" in described
     assert inspect.getdoc(blocking.Search.__iter__) == inspect.getdoc(endpoints.Search.__aiter__)
+
+
+def test_closing_a_client_leaves_what_was_entered() -> None:
+    """A stream that nobody left is canceled in its event loop, before the loop closes its generators."""
+    ends: list[type[BaseException]] = []
+
+    @asynccontextmanager
+    async def block() -> AsyncIterator[None]:
+        try:
+            yield
+        except BaseException as error:
+            ends.append(type(error))
+            raise
+
+    opened = portal.Portal(partial(asyncio.sleep, 0))
+    opened.enter(block(), portal.Caller())
+    opened.close()
+    assert ends == [asyncio.CancelledError]
 
 
 def test_ctrl_c_while_a_call_ends_is_raised_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

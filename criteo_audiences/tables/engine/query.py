@@ -67,7 +67,7 @@ def _bits(places: Iterable[int]) -> str:
 
 _SUSPECTS: Final = _bits(int(digest[:_BEGINNING], 16) for digest in DIGESTS_OF_NOTHING)
 _WORDS: Final = "[a-zA-Z0-9][a-zA-Z0-9._+ -]*"
-_NOTHING: Final = BLANKS + "'\"=<>\uff07\uff02\uff1d\uff1c\uff1e"  # a cell of these only has guards, but no value
+_NOTHING: Final = BLANKS + "'\"=<>\uff07\uff02\uff1d\uff1c\uff1e"  # a cell of only these contains no value
 
 _STRING: Final = re.compile(r"'(?:[^']|'')*'")
 _NAME: Final = re.compile(r'"([^"]+)"|\b([^\W\d]\w*)\b(?!\s*\()')
