@@ -32,6 +32,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 _IN_MEMORY = Path("/dev/shm")  # noqa: S108 - pytest makes directories of its own there
 _ROOM = 2 << 30
 """Bytes of memory that must be free for the files of the tests."""
+_STATE_HOMES = pytest.StashKey[Iterator[Path]]()
 
 
 def pytest_configure() -> None:
@@ -42,19 +43,24 @@ def pytest_configure() -> None:
     tempfile.tempdir = None  # makes tempfile read the environment again
 
 
-@pytest.fixture(scope="session")
-def state_homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Numbered directories for state, so that no free name has to be searched among those of thousands of tests."""
-    parent = tmp_path_factory.mktemp("state")
-    return (parent / str(number) for number in itertools.count())
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Gives the test a state directory of its own, never the developer's, and hides the clients of earlier tests.
+
+    A hook, since two fixtures would take seconds in ten thousand tests. The code creates the directory when it writes.
+    """
+    if _STATE_HOMES not in item.config.stash:
+        parent = Path(tempfile.mkdtemp(prefix="state-"))
+        item.config.add_cleanup(lambda: shutil.rmtree(parent))
+        item.config.stash[_STATE_HOMES] = (parent / str(number) for number in itertools.count())
+    os.environ["XDG_STATE_HOME"] = str(next(item.config.stash[_STATE_HOMES]))
+    session.APPLICATIONS = auth.Applications()
 
 
-@pytest.fixture(autouse=True)
-def state_home(state_homes: Iterator[Path], monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A separate state directory for the test, never the developer's; created when the code first writes to it."""
-    home = next(state_homes)
-    monkeypatch.setenv("XDG_STATE_HOME", str(home))
-    return home
+@pytest.fixture
+def state_home() -> Path:
+    """The test's directory for state, which may not be there yet."""
+    return Path(os.environ["XDG_STATE_HOME"])
 
 
 class FakeTimer:
@@ -120,11 +126,26 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     return None
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Begins in each process with another directory, so that the processes share the work of compiling the tests."""
+    gc.disable()  # collecting only adds objects that stay
+    arguments = session.config.args
+    begin = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % len(arguments)
+    session.config.args = arguments[begin:] + arguments[:begin]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sorts the tests by file, since all processes must collect them in one order."""
+    items.sort(key=lambda item: item.path)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """Freezes the collected tests, because every garbage collection would walk through thousands of them."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
@@ -161,8 +182,3 @@ def clock() -> FakeClock:
     """A clock that only the test moves."""
     return FakeClock()
 
-
-@pytest.fixture(autouse=True)
-def _applications_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hides clients that an earlier test left behind."""
-    monkeypatch.setattr(session, "APPLICATIONS", auth.Applications())
