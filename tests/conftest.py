@@ -181,4 +181,3 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
 def clock() -> FakeClock:
     """A clock that only the test moves."""
     return FakeClock()
-
