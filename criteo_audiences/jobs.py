@@ -203,7 +203,7 @@ async def run_upload_job(job: UploadJob, *, on_progress: Callable[[Progress], ob
     """Runs a job with the login and the quota of the environment, and returns the upload's report.
 
     Jobs that run at the same time in one event loop share a client. With `CRITEO_QUOTA_URL`, one operation at a time
-    works on a contact list, whatever worker runs it. If the job is cancelled, batches in flight get `drain_timeout`
+    works on a contact list, whatever worker runs it. If the job is canceled, batches in flight get `drain_timeout`
     (default: 10 s) to finish, then this raises. It installs no signal handlers.
 
     Args:

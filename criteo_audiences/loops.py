@@ -19,7 +19,7 @@ from criteo_audiences.meter import steady
 
 
 class Timer(Protocol):
-    """A callback that was scheduled and can be cancelled."""
+    """A callback that was scheduled and can be canceled."""
 
     def cancel(self) -> None:
         """Makes the callback never run."""
@@ -75,7 +75,7 @@ async def completed(work: Coroutine[Any, Any, T], *, patience: float | None = No
     try:
         await asyncio.wait([task])
     except asyncio.CancelledError:
-        with anyio.CancelScope(shield=True):  # a cancelled scope of anyio's would cancel again at each turn of the loop
+        with anyio.CancelScope(shield=True):  # a canceled scope of anyio's would cancel again at each turn of the loop
             await _outlast(task, patience)
             task.cancel()
             await _outlast(task, None)
@@ -309,7 +309,7 @@ class OwnTask:
         await asyncio.wait([self._task, self._may_enter], return_when=asyncio.FIRST_COMPLETED)
         if self._task.done():
             self._task.result()
-        if not self._entered.done():  # done: the work was cancelled meanwhile
+        if not self._entered.done():  # done: the work was canceled meanwhile
             self._entered.set_result(None)
 
     async def ended(self) -> None:
@@ -343,7 +343,7 @@ class OwnTask:
 
     async def _outlast(self) -> asyncio.CancelledError | None:
         canceled = None
-        with anyio.CancelScope(shield=True):  # a cancelled scope of anyio's would cancel at each turn of the loop
+        with anyio.CancelScope(shield=True):  # a canceled scope of anyio's would cancel at each turn of the loop
             while not self._task.done():
                 try:
                     await asyncio.wait([self._task])

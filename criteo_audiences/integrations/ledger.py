@@ -326,7 +326,7 @@ Ended = TypeVar("Ended", bound=_Upload)
 
 
 async def _ended(upload: "asyncio.Task[Ended]", keeper: "asyncio.Task[None]") -> "Ended":
-    """Waits for the upload, and stops it when its caller is cancelled or its lease ends."""
+    """Waits for the upload, and stops it when its caller is canceled or its lease ends."""
     try:
         await asyncio.wait([upload, keeper], return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -338,7 +338,7 @@ async def _ended(upload: "asyncio.Task[Ended]", keeper: "asyncio.Task[None]") ->
 
 
 async def _stopped(task: "asyncio.Task[Any]") -> None:
-    """Cancels a task and waits until it has ended, even if the caller is cancelled again meanwhile."""
+    """Cancels a task and waits until it has ended, even if the caller is canceled again meanwhile."""
     task.cancel()
     while not task.done():
         with contextlib.suppress(asyncio.CancelledError):

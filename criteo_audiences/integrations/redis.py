@@ -397,7 +397,7 @@ class RedisQuota:
         self._woken.set()
 
     def _withdraw(self, waiter: _Waiter) -> None:
-        """Takes a cancelled waiter out of the queue; gives back a slot that it was granted meanwhile."""
+        """Takes a canceled waiter out of the queue; gives back a slot that it was granted meanwhile."""
         if self._leave_queue(waiter):
             self._wake()
         elif not waiter.granted.cancelled() and waiter.granted.exception() is None:

@@ -25,7 +25,7 @@ from criteo_audiences.session.quota import Refusals, seconds_to_reset
 _PATIENCE: Final = 1.0
 """Seconds for a connection and for an answer, unless the URL says otherwise (`?socket_timeout=5`)."""
 _MOMENT: Final = 1.0
-"""Seconds that a running exchange gets to end when its caller is cancelled."""
+"""Seconds that a running exchange gets to end when its caller is canceled."""
 _OLDEST: Final = (5, 0)
 """Since Redis 5, a script may write after it has read the time (https://redis.io/docs/latest/commands/time/)."""
 _SENTINEL: Final = "+sentinel"

@@ -152,7 +152,7 @@ def _opened(folder: Path) -> int | None:
 
 
 def _is_ours(descriptor: int) -> bool:
-    """Takes the lock if it is free, without waiting: a thread that waits could not be cancelled."""
+    """Takes the lock if it is free, without waiting: a thread that waits could not be canceled."""
     if sys.platform != "win32":
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -349,7 +349,7 @@ class _Thread:
 
 @atexit.register
 def _finish_all() -> None:
-    """Cleans up, at exit, after readers that were never closed or whose clean-up was cancelled.
+    """Cleans up, at exit, after readers that were never closed or whose clean-up was canceled.
 
     A thread may be blocked in a read that never returns. The engine must not wait for such a thread either.
     """
