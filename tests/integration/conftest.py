@@ -1,3 +1,4 @@
+import traceback
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -29,3 +30,9 @@ async def stage(set_stage: Callable[..., Any]) -> AsyncIterator[Stage]:
     """The usual sandbox and client."""
     async with set_stage() as ready:
         yield ready
+
+
+@pytest.fixture
+def short_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets asyncio's debug mode note only the line that made a task or a callback: whole stacks take most of the time."""
+    monkeypatch.setattr(traceback, "walk_stack", lambda frame: iter([(frame, frame.f_lineno)]))

@@ -21,7 +21,7 @@ else:
 
 MEGABYTE = 1024 * 1024
 BOUND = 16 * MEGABYTE
-UNPACKED = 120 * MEGABYTE
+UNPACKED = 40 * MEGABYTE
 DOCUMENT = b'{"access_token": "planted", "expires_in": 900}'
 TOKEN = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(DOCUMENT), DOCUMENT)
 ENDPOINTS = ["oauth2", "audience-segments"]
@@ -213,7 +213,7 @@ async def test_a_part_of_an_answer_without_an_end_ends_with_the_call(endpoint: s
             await writer.drain()
             await asyncio.sleep(0)
 
-    async with client_of(answer, endpoint, deadline=0.5) as criteo:
+    async with client_of(answer, endpoint, deadline=0.25) as criteo:
         began = time.perf_counter()
         _, peak = await failure_of(criteo)
         assert time.perf_counter() - began < 10.0  # on a busy machine

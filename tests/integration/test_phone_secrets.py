@@ -14,6 +14,8 @@ import pytest
 
 from criteo_audiences import CriteoError, hash_phone
 
+pytestmark = pytest.mark.usefixtures("short_stacks")
+
 # The same eight digits are in every number, and in nothing else.
 PLANTED = "64204209"
 GOOD = ["+33 6 64 20 42 09", "+336-64-20-42-09", "0033 (0)6.64.20.42.09", "06 64 20 42 09", "tel:+33-664-204-209;ext=1"]

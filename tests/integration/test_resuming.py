@@ -267,7 +267,7 @@ async def test_a_refused_start_leaves_no_journal(stage: Stage, options: dict[str
         with pytest.raises(CriteoError):
             await stage.upload(tmp_path / "crm.csv", journal=journal, **options)
         assert {each.name for each in stage.journal.parent.iterdir()} <= {directory.REGISTER_NAME}
-        assert (await stage.upload(tmp_path / "crm.csv", journal=tmp_path / "other.journal")).ok
+        assert (await stage.upload(EMAILS[:1], journal=tmp_path / "other.journal")).ok
 
 
 async def test_resuming_what_is_finished_is_refused(stage: Stage) -> None:

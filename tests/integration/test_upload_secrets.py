@@ -15,6 +15,8 @@ from criteo_audiences import AuthenticationError, ClientCredentials, CriteoClien
 from criteo_audiences.sandbox import Sandbox
 from tests.kit import AMENDING
 
+pytestmark = pytest.mark.usefixtures("short_stacks")
+
 SECRET = "planted-client-secret"
 CLIENT_ID = "planted-client-id"
 EMAILS = [f"planted.person.{number}@example.com" for number in range(30)]
@@ -148,7 +150,7 @@ async def test_nothing_planted_is_shown_whatever_the_answer(
     async with open_stage() as stage:
         if fault:
             stage.sandbox.fail_next(**fault, on=AMENDING)
-        report = await stage.upload(asynchronously(ROWS), hash=algorithm, batch_size=7, on_progress=spoken.note)
+        report = await stage.upload(asynchronously(ROWS), hash=algorithm, batch_size=10, on_progress=spoken.note)
         assert stage.held or not report.ok
         spoken.note(stage.criteo, stage.criteo.marketing_solutions, stage.criteo.rate_limit)
         spoken.note(*stage.sandbox.requests)
@@ -205,7 +207,7 @@ async def test_a_canceled_upload_shows_nothing(open_stage: Open, spoken: Spoken)
         "name,mail\n" + "\n".join(EMAILS),
         "\n".join(EMAILS),
         'email\n"' + "\n".join(EMAILS),
-        'email\n"' + "\n".join(EMAILS * 2_000),
+        'email\n"' + "\n".join(EMAILS * 500),
         "email\n" + "\0".join(EMAILS),
     ],
     ids=range(6),
@@ -219,7 +221,7 @@ async def test_a_file_shows_nothing_of_itself(
     raw = gzip.compress(content.encode())
     path.write_bytes(raw[: len(raw) - cut])
     async with open_stage() as stage:
-        await stage.upload(EMAILS)
+        await stage.upload(EMAILS[:1])
         try:
             spoken.note_report(await stage.upload(path))
         except Exception as error:  # noqa: BLE001 - whatever it is, it must not show anything

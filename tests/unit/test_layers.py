@@ -1,6 +1,7 @@
 """Who may import whom (the design's table of layers), held against the imports that the package really makes."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
@@ -75,21 +76,24 @@ class Import:
         return f"{self.path} imports {self.name or 'all'} from {self.module}"
 
 
+@functools.cache
 def modules() -> dict[str, str]:
     """Returns the source of every module by its path below the package."""
     return {path.relative_to(PACKAGE).as_posix(): path.read_text("utf-8") for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def imports(path: str, source: str) -> Iterator[Import]:
-    """Yields what a module imports anywhere in it, relative imports resolved."""
-    package = [ROOT, *Path(path).parts[:-1]]
+@functools.cache
+def imports(path: str, source: str) -> tuple[Import, ...]:
+    """Returns what a module imports anywhere in it, relative imports resolved; parses it once for all tests."""
+    package, found = [ROOT, *Path(path).parts[:-1]], []
     for node in ast.walk(ast.parse(source, path)):
         if isinstance(node, ast.Import):
-            yield from (Import(path, alias.name, None) for alias in node.names)
+            found += [Import(path, alias.name, None) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else []
             module = ".".join([*above, *([node.module] if node.module else [])])
-            yield from (Import(path, module, alias.name) for alias in node.names)
+            found += [Import(path, module, alias.name) for alias in node.names]
+    return tuple(found)
 
 
 def own_imports(sources: Mapping[str, str]) -> Iterator[Import]:

@@ -215,12 +215,19 @@ def test_pieces_are_not_part_of_a_batch(place: Place) -> None:
         assert journal.begin(Batch(number=1, count=1, full=False, pieces=(b'"a@b.co"',))) is not None
 
 
+@pytest.fixture
+def unwitnessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets runs be recorded in their journal's own directory only."""
+    monkeypatch.setenv("XDG_STATE_HOME", os.devnull)
+
+
 SOURCES = st.text("ab", max_size=6)
 ENDS = st.lists(st.sampled_from([*BatchState, ACKNOWLEDGED, ACKNOWLEDGED]), min_size=6, max_size=6)
 ALL = [ACKNOWLEDGED] * 6
 RUNS = st.lists(st.tuples(SOURCES, ENDS, st.integers(0, 6)), min_size=2, max_size=4)
 
 
+@pytest.mark.usefixtures("unwitnessed")
 @settings(max_examples=30)
 @given(runs=RUNS)
 @example(runs=[("aab", ALL, 3), ("bab", ALL, 1), ("bab", ALL, 3)])
@@ -730,6 +737,7 @@ def test_log_is_written_in_place(place: Place) -> None:
         assert log.stat().st_size == length
 
 
+@pytest.mark.usefixtures("unwitnessed")
 @given(steps=st.lists(st.tuples(st.integers(1, 45), st.integers(0, 60), st.integers(0, 3)), min_size=1, max_size=4))
 @example(steps=[(40, 0, 0)])
 @example(steps=[(45, 0, 3), (45, 45, 3), (45, 10, 0)])

@@ -73,7 +73,7 @@ def known(path: Path) -> list[Entry | None]:
 def bytes_of(path: Path, step: int, seed: int) -> Iterator[tuple[int, bytes]]:
     """Yields a file with one bit of every so many bytes in use flipped, one at a time, and where."""
     content, chosen = path.read_bytes(), random.Random(seed)  # noqa: S311 - which bits
-    used = [each for each in range(len(content)) if any(content[max(0, each - 8) : each + 8])]
+    used = [each for each in range(len(content)) if content[max(0, each - 8) : each + 8].strip(b"\0")]
     for position in used[chosen.randrange(step) :: step]:
         flipped = bytearray(content)
         flipped[position] ^= 1 << chosen.randrange(8)
@@ -84,7 +84,7 @@ def copied(written: Path, tmp_path: Path, name: str, content: bytes) -> Path:
     """Returns a copy of the directory in which one file has another content."""
     directory = tmp_path / "copy"
     shutil.rmtree(directory, ignore_errors=True)
-    shutil.copytree(written, directory)
+    shutil.copytree(written, directory, copy_function=shutil.copy)
     (directory / name).write_bytes(content)
     return directory
 

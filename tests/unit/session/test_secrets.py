@@ -109,8 +109,9 @@ def login(kind: str, folder: Path, on_rotate: OnRotate | None = None) -> TokenSo
 
 
 @pytest.fixture
-async def talkative(everything: Any) -> Any:
-    """A loop that logs each callback, with what it was called with."""
+async def talkative(everything: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A loop that logs each callback, with what it was called with; of the stack that made it, only the last line."""
+    monkeypatch.setattr(traceback, "walk_stack", lambda frame: iter([(frame, frame.f_lineno)]))
     loop = asyncio.get_running_loop()
     loop.set_debug(True)
     loop.slow_callback_duration = 0.0

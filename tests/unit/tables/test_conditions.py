@@ -1,5 +1,7 @@
 """Conditions are held against the columns before a row is read, and refused in words about `where`."""
 
+import functools
+
 import duckdb
 import pytest
 from hypothesis import given
@@ -16,10 +18,15 @@ SHAPE = Shape(
 COLUMNS = 'The columns are: "email", "consent", "E Mail", "n", "d", "Filename".'
 
 
+@functools.cache
+def engine() -> duckdb.DuckDBPyConnection:
+    """Returns an engine without a table, the same one for all conditions: holding one against columns leaves nothing."""
+    return duckdb.connect()
+
+
 def checked(condition: str, shape: Shape = SHAPE) -> str:
-    """Holds a condition against columns, in an engine without a table."""
-    with duckdb.connect() as engine:
-        return require_condition(engine, condition, shape)
+    """Holds a condition against columns."""
+    return require_condition(engine(), condition, shape)
 
 
 @pytest.mark.parametrize(
@@ -116,9 +123,7 @@ def test_what_does_not_is_refused_in_one_line(condition: str, words: str) -> Non
 
 def every_function() -> dict[str, str]:
     """Returns the functions of the engine that is installed, and what each is."""
-    with duckdb.connect() as engine:
-        found = engine.execute("SELECT function_name, function_type FROM duckdb_functions()").fetchall()
-    return dict(found)
+    return dict(engine().execute("SELECT function_name, function_type FROM duckdb_functions()").fetchall())
 
 
 def test_every_permitted_function_exists() -> None:
@@ -132,17 +137,16 @@ def test_every_other_function_is_refused_before_it_is_computed() -> None:
     others = {name: kind for name, kind in every_function().items() if name not in FUNCTIONS | comparisons}
     assert len(others) > 500
     words = ("holds an aggregate", "holds a window function", "which conditions may not use")
-    with duckdb.connect() as engine:
-        calls = ", ".join(f'"{name}"(email)' for name in others)
-        nodes = [
-            node for node in conditions._nodes(conditions._tree(engine, f"1 IN ({calls})")) if "function_name" in node
-        ]
-        refused = {node["function_name"] for node in nodes if conditions.misuse([node], str) == node["function_name"]}
-        of_each_kind = {kind: name for name, kind in others.items()}.values()
-        for name in (set(others) - refused) | set(of_each_kind):  # those that the parser takes for something else, too
-            with pytest.raises(ConfigurationError) as caught:
-                require_condition(engine, f'"{name}"(email) IS NULL', SHAPE)
-            assert any(said in str(caught.value) for said in words), name
+    calls = ", ".join(f'"{name}"(email)' for name in others)
+    nodes = [
+        node for node in conditions._nodes(conditions._tree(engine(), f"1 IN ({calls})")) if "function_name" in node
+    ]
+    refused = {node["function_name"] for node in nodes if conditions.misuse([node], str) == node["function_name"]}
+    of_each_kind = {kind: name for name, kind in others.items()}.values()
+    for name in (set(others) - refused) | set(of_each_kind):  # those that the parser takes for something else, too
+        with pytest.raises(ConfigurationError) as caught:
+            checked(f'"{name}"(email) IS NULL')
+        assert any(said in str(caught.value) for said in words), name
     assert len(refused) > 500
 
 
@@ -160,14 +164,13 @@ EXPRESSIONS = st.recursive(
 @given(EXPRESSIONS)
 def test_what_is_taken_stays_in_proportion_to_its_row(expression: str) -> None:
     """No text that a condition makes is more than a hundred times as long as those of its row."""
-    with duckdb.connect() as engine:
-        try:
-            require_condition(engine, f"({expression}) = 'a'", SHAPE)
-        except ConfigurationError as error:
-            assert "makes texts that are very much longer" in str(error)  # noqa: PT017
-            return
-        row = "SELECT repeat('x', 50) AS email, repeat('y', 50) AS consent"
-        found = engine.execute(f"SELECT length({expression}) FROM ({row})").fetchall()  # noqa: S608
+    try:
+        checked(f"({expression}) = 'a'")
+    except ConfigurationError as error:
+        assert "makes texts that are very much longer" in str(error)  # noqa: PT017
+        return
+    row = "SELECT repeat('x', 50) AS email, repeat('y', 50) AS consent"
+    found = engine().execute(f"SELECT length({expression}) FROM ({row})").fetchall()  # noqa: S608
     assert found[0][0] <= 100 * 50
 
 

@@ -3,7 +3,7 @@ import gzip
 import io
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -475,6 +475,13 @@ TITLE = st.text(st.sampled_from([*'ab ,;|="\t', "é"]), max_size=12)
 CELL = st.text(st.sampled_from([*"ab ,;", "\n", '"', "é"]), max_size=6)
 
 
+@pytest.fixture(scope="module")
+def engine() -> Iterator[duckdb.DuckDBPyConnection]:
+    """One engine for every file."""
+    with duckdb.connect() as connection:
+        yield connection
+
+
 @given(
     above=st.lists(TITLE, max_size=5),
     rows=st.lists(CELL, max_size=5),
@@ -482,7 +489,7 @@ CELL = st.text(st.sampled_from([*"ab ,;", "\n", '"', "é"]), max_size=6)
     encoding=st.sampled_from([None, "cp1252", "utf-16"]),
 )
 def test_lines_above_the_header_change_nothing_below_it(
-    above: list[str], rows: list[str], end: str, encoding: str | None, desks: Any
+    above: list[str], rows: list[str], end: str, encoding: str | None, desks: Any, engine: duckdb.DuckDBPyConnection
 ) -> None:
     """Whatever they hold, the engine reads the same rows as of the file without them."""
     quoted = ['"' + cell.replace('"', '""') + '"' for cell in rows]
@@ -492,7 +499,6 @@ def test_lines_above_the_header_change_nothing_below_it(
     source = read_csv(
         layout.path, layout.names, layout.delimiter, skip=layout.skip, compression="none", parallel=not layout.quotes
     )
-    with duckdb.connect() as engine:
-        read = [cell or "" for (cell,) in engine.sql(source.join(("SELECT email FROM ", ""))).fetchall()]
+    read = [cell or "" for (cell,) in engine.sql(source.join(("SELECT email FROM ", ""))).fetchall()]
     assert read == [*rows, "a@b.co"]
     assert [row[1] for row in layout.sample] == read

@@ -1,5 +1,6 @@
 """The rule for how much is in flight: its bounds, and what it makes of servers whose service time is a formula."""
 
+import heapq
 import itertools
 import math
 from typing import Any
@@ -45,18 +46,29 @@ def uploaded(server: Server, batches: int, **options: Any) -> tuple[float, Uploa
     return seconds, report
 
 
+def seconds_at(in_flight: int, server: Server, batches: int) -> float:
+    """Returns the seconds that so many batches take if a fixed number is always in flight."""
+    now, under_way = 0.0, list[float]()
+    for _ in range(batches):
+        if len(under_way) == in_flight:
+            now = heapq.heappop(under_way)
+        heapq.heappush(under_way, now + server.seconds(len(under_way) + 1))
+    return max(under_way)
+
+
 @pytest.mark.parametrize(
-    ("quota", "latency"),
+    ("quota", "windows", "latency"),
     [
-        *((Quota(50, period=2.0), latency) for latency in (0.02, 0.1, 0.17, 0.35, 0.5, 1.0, 2.0, 4.0)),
-        *((Quota(250, period=60.0), latency) for latency in (0.02, 1.0, 15.0)),
+        *((Quota(50, period=2.0), 5, latency) for latency in (0.02, 0.1, 0.17, 0.35, 0.5, 1.0, 2.0, 4.0)),
+        *((Quota(250, period=60.0), 3, latency) for latency in (0.02, 1.0)),
+        (Quota(250, period=60.0), 4, 15.0),
     ],
 )
-def test_the_floor_is_reached_at_any_latency(quota: Quota, latency: float) -> None:
+def test_the_floor_is_reached_at_any_latency(quota: Quota, windows: int, latency: float) -> None:
     """A call holds its place until a period after its answer: so many windows and no more than a tenth beyond that."""
-    batches = 5 * quota.calls + 4 * quota.calls // 5
+    batches = windows * quota.calls + 4 * quota.calls // 5
     seconds, report = uploaded(Server(lambda _: latency, quota), batches)
-    assert seconds <= 1.1 * 5 * (quota.period + latency) + latency
+    assert seconds <= 1.1 * windows * (quota.period + latency) + latency
     assert report.limited_by is LimitedBy.QUOTA
     assert report.hint is None
 
@@ -65,22 +77,22 @@ def test_the_floor_is_reached_at_any_latency(quota: Quota, latency: float) -> No
 def test_no_more_is_in_flight_than_the_quota_can_use(latency: float) -> None:
     """Its rate times the round trip, with headroom: of a minute's 250 calls, all are not made at once."""
     server = Server(lambda _: latency, Quota(250, period=60.0))
-    uploaded(server, 600)
+    uploaded(server, 300)
     assert server.most <= quota_bound((250, 60.0), latency) + 1
 
 
-@pytest.mark.parametrize("best", [4, 7, 16, 27])
+@pytest.mark.parametrize(("best", "batches"), [(4, 300), (7, 300), (16, 300), (27, 500)])
 @pytest.mark.parametrize("base", [0.01, 0.1])
-def test_a_server_that_slows_down_is_not_pressed(best: int, base: float) -> None:
+def test_a_server_that_slows_down_is_not_pressed(best: int, batches: int, base: float) -> None:
     """With a service time that grows with the square of what is in flight, a fixed number does little better."""
 
     def seconds(in_flight: int) -> float:
         return base * (1 + (in_flight / best) ** 2)
 
     server = Server(seconds)
-    took, report = uploaded(server, 500)
+    took, report = uploaded(server, batches)
     assert server.most <= 2 * best
-    assert took <= uploaded(Server(seconds), 500, max_concurrency=best)[0] / 0.9
+    assert took <= seconds_at(best, server, batches) / 0.9
     assert report.limited_by is LimitedBy.ROUND_TRIPS
 
 
@@ -89,7 +101,7 @@ def test_a_full_network_is_not_pressed() -> None:
     server = Server(lambda in_flight: max(0.1, 0.0125 * in_flight))
     took, _ = uploaded(server, 400)
     assert server.most <= 3 * 8
-    assert took <= uploaded(Server(server.seconds), 400, max_concurrency=8)[0] / 0.9
+    assert took <= seconds_at(8, server, 400) / 0.9
 
 
 def test_failures_cost_no_more_than_themselves() -> None:

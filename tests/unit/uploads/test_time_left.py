@@ -3,7 +3,8 @@
 import asyncio
 import heapq
 import math
-from collections.abc import AsyncIterator, Iterator
+from bisect import bisect_right
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -51,30 +52,38 @@ class Upload:
         return run
 
 
-def waits(run: list[tuple[float, float, float]], until: float) -> float:
-    """Returns the seconds during which the quota held at least one batch back."""
-    total, covered = 0.0, 0.0
+def waits(run: list[tuple[float, float, float]]) -> Callable[[float], float]:
+    """Returns what says for how many seconds, until a moment, the quota held at least one batch back."""
+    begins, spans, total, covered = list[float](), list[tuple[float, float]](), 0.0, 0.0
     for taken, gone, _ in sorted(run):
-        begin, end = max(taken, covered), min(gone, until)
-        if end > begin:
-            total, covered = total + end - begin, end
-    return total
+        begin = max(taken, covered)
+        if gone > begin:
+            begins.append(begin)
+            spans.append((gone, total))
+            total, covered = total + gone - begin, gone
+
+    def until(moment: float) -> float:
+        at = bisect_right(begins, moment) - 1
+        return spans[at][1] + min(moment, spans[at][0]) - begins[at] if at >= 0 else 0.0
+
+    return until
 
 
 def estimate(upload: Upload, run: list[tuple[float, float, float]], now: float) -> float:
     """Returns what is said at a moment of an upload."""
     window = (upload.calls, upload.period)
+    waited = waits(run)
     left = TimeLeft(lambda _: upload.senders, answers_after=upload.seconds)
     for taken in sorted(taken for taken, _, _ in run if taken <= now):
-        left.begin(Moment(now=taken, waited=waits(run, taken), window=window))
+        left.begin(Moment(now=taken, waited=waited(taken), window=window))
     ended = sorted(end for _, _, end in run if end <= now)
     for end in ended:
-        left.note(Moment(now=end, waited=waits(run, end), window=window))
+        left.note(Moment(now=end, waited=waited(end), window=window))
     held = [now - taken for taken, gone, _ in run if taken <= now < gone]
     flying = sum(taken <= now < end for taken, _, end in run)
     moment = Moment(
         now=now,
-        waited=waits(run, now),
+        waited=waited(now),
         waiting_for=max(held, default=None),
         window=window,
         in_flight=flying,
@@ -284,7 +293,7 @@ class Rows:
 def test_the_number_in_flight_may_find_itself(run_timed: Any, seconds: float, batches: int, service: str) -> None:
     """With Criteo's quota, whether it is reached or not, and servers at which more calls at once do or do not pay."""
     server = Server(lambda beside: seconds * (1.0 if service == "at any load" else max(1.0, beside / 20)), Quota(250))
-    took, told = uploaded(run_timed, server, list(emails(10 * batches)), slots=Slots(LoopClock().now))
+    took, told = uploaded(run_timed, server, list(emails(batches)), slots=Slots(LoopClock().now), batch_size=1)
     assert max(offs(took, told)) <= MOST_OFF
 
 

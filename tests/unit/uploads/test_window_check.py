@@ -164,8 +164,9 @@ async def test_a_dry_run_predicts_what_the_upload_would_do(fake_amend: Fake) -> 
 
 async def test_what_an_earlier_run_delivered_takes_no_call(fake_amend: Fake, tmp_path: Path) -> None:
     """A resumed upload is judged by what it still has to send; one that is refused leaves the journal as it was."""
+    rows = list(emails(25))
     options = {"batch_size": 10, "journal": tmp_path / "journal"}
-    async with stream(fake_amend(), LIST, frame(25), options_of(max_concurrency=1, **options)) as results:
+    async with stream(fake_amend(), LIST, rows, options_of(max_concurrency=1, **options)) as results:
         await anext(results)
     done = results.report.batches
     assert 0 < done < 3
@@ -173,9 +174,9 @@ async def test_what_an_earlier_run_delivered_takes_no_call(fake_amend: Fake, tmp
     late = options_of(deadline="next-window", **options)
     for _ in range(2):
         with pytest.raises(WindowMissedError):
-            await upload(fake_amend(), LIST, frame(25), late, None, quota)
+            await upload(fake_amend(), LIST, rows, late, None, quota)
     assert quota.asked == [3 - done, 3 - done]
-    report = await upload(fake_amend(), LIST, frame(25), options_of(**options), None, Quota(0.0))
+    report = await upload(fake_amend(), LIST, rows, options_of(**options), None, Quota(0.0))
     assert (report.resumed, report.valid, report.ok) == (done, 25, True)
 
 
