@@ -145,6 +145,7 @@ def pytest_collection_finish() -> None:
     """Freezes the collected tests, because every garbage collection would walk through thousands of them."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)  # rare and thorough: a test leaves little behind
     gc.enable()
 
 
