@@ -4,7 +4,7 @@ import gzip
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -77,50 +77,73 @@ FORMATS: dict[str, Callable[[str], bytes]] = {
 }
 
 
-@pytest.fixture(params=ODD_NAMES.items(), ids=lambda pair: ascii(pair[0]))
-def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Callable[[str], bytes]], Path]:
-    """Writes a file with an odd name beside the neighbors of all of them."""
+def written(paths: Iterable[Path], content: Callable[[str], bytes]) -> dict[str, Path]:
+    """Writes files with an address each, and returns them by their addresses."""
+    files = {f"{number}@b.co": path for number, path in enumerate(paths)}
+    for address, path in files.items():
+        path.write_bytes(content(address))
+    return files
 
-    def written(content: Callable[[str], bytes]) -> Path:
+
+@pytest.fixture
+def neighbors(tmp_path: Path) -> Callable[[Callable[[str], bytes]], None]:
+    """Writes files that the odd names would match as patterns, and files that have odd names themselves."""
+
+    def written(content: Callable[[str], bytes]) -> None:
         other = content(NEIGHBOR)
         for neighbor in (*ODD_NAMES.values(), *ODD_NAMES):
             (tmp_path / neighbor).write_bytes(other)
-        path = tmp_path / request.param[0]
-        path.write_bytes(content(MINE))
-        return path
 
     return written
 
 
-@pytest.mark.parametrize("content", [FORMATS["csv"], FORMATS["json, gzip"], FORMATS["parquet"]])
-async def test_a_file_with_an_odd_name_is_that_file(stage: Any, odd: Any, content: Callable[[str], bytes]) -> None:
-    """As a source, as a str or in a list, and as opt-outs of both lanes, beside files that its name would match."""
-    path = odd(content)
-    for source in (path, Table.from_file(str(path)), Table.from_file([path])):
-        await stage.upload(source, operation="add")
+@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
+async def test_a_file_with_an_odd_name_is_that_file(stage: Any, neighbors: Any, tmp_path: Path, name: str) -> None:
+    """As a source, as a str or in a list, beside files that its name would match."""
+    neighbors(csv)
+    path = tmp_path / name
+    path.write_bytes(csv(MINE))
+    for described in (path, str(path), [path]):
+        assert Table.from_file(described).paths == (str(path),)
+    await stage.upload(path)
     assert stage.held == {MINE}
-    for source in ([MINE, NEIGHBOR], pl.DataFrame({"email": [MINE, NEIGHBOR]})):
-        report = await stage.upload(source, suppress=path)
-        assert (report.suppressed, report.sent) == (1, 1)
 
 
+@pytest.mark.parametrize("content", [FORMATS["csv"], FORMATS["json, gzip"], FORMATS["parquet"]])
+async def test_files_with_odd_names_are_these_files(
+    stage: Any, neighbors: Any, tmp_path: Path, content: Callable[[str], bytes]
+) -> None:
+    """All in one list, as a source and as opt-outs of both lanes."""
+    neighbors(content)
+    files = written(map(tmp_path.joinpath, ODD_NAMES), content)
+    table = Table.from_file(files.values())
+    assert (await stage.upload(table, operation="add")).read == len(files)
+    assert stage.held == set(files)
+    addresses = [*files, NEIGHBOR]
+    for source in (addresses, pl.DataFrame({"email": addresses})):
+        report = await stage.upload(source, suppress=table)
+        assert (report.opt_outs, report.suppressed, report.sent) == (len(files), len(files), 1)
+
+
+@pytest.mark.parametrize("dedupe", [True, False])
 @pytest.mark.parametrize("content", FORMATS.values(), ids=FORMATS)
-@pytest.mark.parametrize("name", ["export[1].csv", "a*b.csv", "odd\n'{x}?\\"])
 async def test_every_format_under_an_odd_name(
-    stage: Any, tmp_path: Path, name: str, content: Callable[[str], bytes]
+    stage: Any,
+    tmp_path: Path,
+    content: Callable[[str], bytes],
+    dedupe: bool,  # noqa: FBT001 - parametrized
 ) -> None:
     """Packed, in another encoding, with batches going out at once, and in a directory of an odd name."""
-    for place in (tmp_path, tmp_path / "dir[1]"):
-        place.mkdir(exist_ok=True)
-        for neighbor in ("export1.csv", "axb.csv", "odd\n'{x}1\\"):
-            (place / neighbor).write_bytes(content(NEIGHBOR))
-        (place / name).write_bytes(content(MINE))
-        for dedupe in (True, False):
-            await stage.upload(place / name, dedupe=dedupe)
-    (tmp_path / "dir1").mkdir()
-    (tmp_path / "dir1" / name).write_bytes(content(NEIGHBOR))
-    await stage.upload(tmp_path / "dir[1]" / name)
-    assert stage.held == {MINE}
+    names = ["export[1].csv", "a*b.csv", "odd\n'{x}?\\"]
+    places = [tmp_path / "plain", tmp_path / "dir[1]"]
+    other = content(NEIGHBOR)
+    for place in (*places, tmp_path / "dir1"):
+        place.mkdir()
+        for neighbor in ("export1.csv", "axb.csv", "odd\n'{x}1\\", *names):
+            (place / neighbor).write_bytes(other)
+    files = written([place / name for place in places for name in names], content)
+    report = await stage.upload(Table.from_file(files.values()), dedupe=dedupe)
+    assert (report.sent, stage.held) == (len(files), set(files))
 
 
 @pytest.mark.parametrize(
@@ -253,11 +276,18 @@ def lake(tmp_path: Path, files: dict[str, str] = LAKE) -> Path:
 async def test_partitions_are_columns_when_asked_for(
     stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, held: set[str]
 ) -> None:
-    """By the table or by the upload, as texts, whatever signs the values hold; only parts of the path as given count."""
+    """By the table or by the upload, as texts, whatever signs the values hold."""
     monkeypatch.chdir(lake(tmp_path).parent)
     await stage.upload(Table.from_file("lake", hive_partitioning=True), where=where)
     await stage.upload(Path("lake"), hive_partitioning=True, where=where)
     assert stage.held == held
+
+
+async def test_partitions_are_columns_only_when_asked_for(
+    stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only those in the part of the path that is given."""
+    monkeypatch.chdir(lake(tmp_path).parent)
     with pytest.raises(ConfigurationError, match='not there: "cut"'):
         await stage.upload(Path("lake"), hive_partitioning=True, where="cut = '1'")
     with pytest.raises(ConfigurationError, match='not there: "country"'):
