@@ -64,6 +64,11 @@ class Mirrored:
         segment_id = chosen.pop("segment_id", self.stage.segment_id)
         return await lists.mirror_contact_list(segment_id, source, **chosen)
 
+    async def begin(self, source: Any, **options: Any) -> None:
+        """Gives the list and its snapshot a content; costs less than a first mirror that sends it."""
+        await self.stage.upload(source, hash="sha256")
+        await self(source, baseline="assume-current", **options)
+
     @property
     def held(self) -> frozenset[str]:
         """What the server holds."""
@@ -105,7 +110,7 @@ async def test_only_changes_are_sent(mirror: Mirrored, tmp_path: Path) -> None:
 
 async def test_the_way_out_of_damaged_changes_is_one(mirror: Mirrored) -> None:
     """Whoever removes what the message names can mirror again with the baseline it names."""
-    await mirror(emails(20), baseline="empty")
+    await mirror.begin(list(emails(20)))
     changes = mirror.path.with_name(f"{mirror.path.name}.changes")
     for content in (mirror.path.read_bytes(), mirror.path.read_bytes()[:-20]):
         changes.write_bytes(content)
@@ -233,7 +238,7 @@ async def test_baselines(mirror: Mirrored, tmp_path: Path) -> None:
 
 async def test_guard_stops_before_any_call(mirror: Mirrored) -> None:
     """An empty source and a drop of half are refused with the numbers, before a token is asked for."""
-    await mirror(list(emails(100)), baseline="empty")
+    await mirror.begin(list(emails(100)))
     before, requests = mirror.path.read_bytes(), len(mirror.stage.sandbox.requests)
     with pytest.raises(
         MirrorRefusedError, match=r"would remove 50 of 100 identifiers \(50.0%\) and add 1; .* allows 20"
@@ -303,7 +308,7 @@ async def test_failed_batches_are_sent_again_and_no_others(mirror: Mirrored) -> 
 
 async def test_nobody_stays_who_was_added_without_an_answer(mirror: Mirrored) -> None:
     """A batch that got no answer and whose people have left the source meanwhile is removed."""
-    await mirror(list(emails(10)), baseline="empty")
+    await mirror.begin(list(emails(10)))
     mirror.stage.sandbox.fail_next(status=503, on=AMENDING, times=9, handle_first=True)
     await mirror(list(emails(20)))
     report = await mirror(list(emails(10)))
@@ -313,7 +318,7 @@ async def test_nobody_stays_who_was_added_without_an_answer(mirror: Mirrored) ->
 
 async def test_refused_permission_leaves_the_additions_unsent(mirror: Mirrored) -> None:
     """When no removal arrives, no addition is tried, and the next mirror does both."""
-    await mirror(list(emails(20)), baseline="empty")
+    await mirror.begin(list(emails(20)))
     mirror.stage.sandbox.fail_next(status=403, on=AMENDING)
     report = await mirror(list(emails(30))[10:])
     assert (report.ok, report.removals.failed, report.additions.pending, report.additions.sent) == (False, 10, 10, 0)
@@ -367,7 +372,7 @@ async def test_other_operations_are_noticed(mirror: Mirrored) -> None:
 
 async def test_second_mirror_of_a_list_is_refused(mirror: Mirrored, tmp_path: Path) -> None:
     """By the snapshot's own lock, and with another snapshot by that of the list."""
-    await mirror(list(emails(3)), baseline="empty")
+    await mirror.begin(list(emails(3)))
     began, go_on = asyncio.Event(), asyncio.Event()
 
     async def slowly() -> AsyncIterator[str]:
@@ -387,7 +392,7 @@ async def test_second_mirror_of_a_list_is_refused(mirror: Mirrored, tmp_path: Pa
 
 async def test_restored_copy_is_refused(mirror: Mirrored, tmp_path: Path, state_home: Path) -> None:
     """An older snapshot that came back is not believed, whichever register knows better."""
-    await mirror(list(emails(3)), baseline="empty")
+    await mirror.begin(list(emails(3)))
     shutil.copy(mirror.path, tmp_path / "old")
     await mirror(list(emails(4)))
     newest = mirror.path.read_bytes()
@@ -407,7 +412,7 @@ async def test_restored_copy_is_refused(mirror: Mirrored, tmp_path: Path, state_
 async def test_register_that_was_given_knows_the_newest(mirror: Mirrored, tmp_path: Path, state_home: Path) -> None:
     """Where nothing else does: the journals' directory was kept, the snapshot's and the user's state came back."""
     journals = tmp_path / "journals"
-    await mirror(list(emails(3)), baseline="empty", journal=journals)
+    await mirror.begin(list(emails(3)), journal=journals)
     old = mirror.path.read_bytes()
     await mirror(list(emails(4)), journal=journals)
     mirror.path.write_bytes(old)
@@ -442,7 +447,7 @@ async def test_a_journal_that_was_being_made_is_no_obstacle(
     mirror: Mirrored, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str
 ) -> None:
     """A mirror that was killed between making the file and writing into it has sent nothing of that upload."""
-    await mirror(list(emails(20)), baseline="empty")
+    await mirror.begin(list(emails(20)))
     with monkeypatch.context() as patch:
         patch.setattr(mirroring, "upload_lane", crashing(mirroring.upload_lane, at=2))
         with pytest.raises(CrashError):
@@ -487,7 +492,7 @@ async def test_crash_between_two_steps(
     mirror: Mirrored, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, crash: str, first: int, last: int
 ) -> None:
     """Wherever a mirror ends, the next one sends what is still to change, and leaves nothing but the snapshot."""
-    await mirror(list(emails(30)), baseline="empty")
+    await mirror.begin(list(emails(30)))
     owner, _, name = crash.partition(".")
 
     calls = itertools.count()
@@ -527,7 +532,7 @@ async def test_nothing_of_an_identifier_is_shown(mirror: Mirrored, caplog: pytes
 
 async def test_lost_snapshot_has_a_way_out(mirror: Mirrored) -> None:
     """It is said that there was one; a baseline begins anew, and the old one is no longer believed."""
-    await mirror(list(emails(3)), baseline="empty")
+    await mirror.begin(list(emails(3)))
     old = mirror.path.read_bytes()
     mirror.path.unlink()
     with pytest.raises(ConfigurationError, match="though the list was mirrored before: bring it back, or give"):
@@ -557,7 +562,7 @@ BAD: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 async def test_bad_snapshots_are_refused_in_one_line(mirror: Mirrored, kind: str) -> None:
     """Nothing is sent, and the file stays as it is."""
     spoil, message = BAD[kind]
-    await mirror(list(emails(200)), baseline="empty")
+    await mirror.begin(list(emails(200)))
     bad, calls = spoil(mirror.path.read_bytes()), len(mirror.stage.sandbox.requests)
     mirror.path.write_bytes(bad)
     with pytest.raises(SnapshotError, match=message) as refused:
@@ -575,7 +580,7 @@ async def test_bad_snapshots_are_refused_in_one_line(mirror: Mirrored, kind: str
 )
 async def test_a_snapshot_that_others_can_change_is_refused(mirror: Mirrored, where: str, message: str) -> None:
     """Whoever writes it decides who is removed."""
-    await mirror(list(emails(3)), baseline="empty")
+    await mirror.begin(list(emails(3)))
     changed = mirror.path if where == "file" else mirror.path.parent
     mode = changed.stat().st_mode
     changed.chmod(mode | 0o022)
@@ -597,14 +602,14 @@ async def test_a_snapshot_that_others_can_change_is_refused(mirror: Mirrored, wh
 )
 async def test_snapshot_of_something_else_is_refused(mirror: Mirrored, options: Any, message: str) -> None:
     """Another segment, kind or hash; the message says which."""
-    await mirror(list(emails(3)), baseline="empty")
+    await mirror.begin(list(emails(3)))
     with pytest.raises(SnapshotError, match=message):
         await mirror(list(emails(3)), **options)
 
 
 async def test_clock_before_the_last_write_is_refused(mirror: Mirrored) -> None:
     """A snapshot from the future is not believed: the clock is wrong, or the file."""
-    await mirror(list(emails(3)), baseline="empty")
+    await mirror.begin(list(emails(3)))
     note = read_note(mirror.path)
     assert note is not None
     facts = Facts.from_note(note, mirror.path)
@@ -619,7 +624,7 @@ async def test_read_only_segment_and_a_failing_source_change_nothing(mirror: Mir
     with pytest.raises(SegmentMismatchError, match="read-only"):
         await mirror(list(emails(3)), segment_id=read_only, baseline="empty")
     assert files(tmp_path) == []
-    await mirror(list(emails(3)), baseline="empty")
+    await mirror.begin(list(emails(3)))
     before, calls = mirror.path.read_bytes(), len(mirror.stage.sandbox.requests)
 
     def failing() -> Iterator[str]:
@@ -675,7 +680,7 @@ async def test_summaries_and_removal(mirror: Mirrored, tmp_path: Path) -> None:
 
 async def test_what_is_forgotten_is_not_in_the_file(mirror: Mirrored) -> None:
     """A person is taken out in every form that is named; the next mirror neither removes them nor is refused."""
-    await mirror(list(emails(3)), baseline="empty")
+    await mirror.begin(list(emails(3)))
     (digest,) = sha256(["0@example.com"])
     assert bytes.fromhex(digest) in mirror.path.read_bytes()
     assert forget(mirror.path, ["0@example.com", digest]) == 1
