@@ -51,6 +51,10 @@ async def test_a_column_nobody_asked_for_does_no_harm(stage: Any, frame: Callabl
         assert (report.suppressed, report.sent) == (1, 1)
     await stage.upload(frame(), where="age = 2 AND email LIKE 'p%'", operation="remove")
     assert stage.held == {"a@b.co"}
+
+
+async def test_a_condition_on_a_column_that_is_not_there_is_refused(stage: Any) -> None:
+    """With the name that is nearest."""
     with pytest.raises(ConfigurationError, match='not there: "aeg"; did you mean "age"'):
         await stage.upload(pl.DataFrame({"email": EMAILS, "age": NUMBERS}), where="aeg = 1")
 
