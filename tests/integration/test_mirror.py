@@ -487,9 +487,8 @@ def crashing(function: Any, *, at: int) -> Any:
         "Snapshot.settle",
     ],
 )
-@pytest.mark.parametrize(("first", "last"), [(5, 45), (10, 50), (0, 30)], ids=["same", "another", "the old one"])
 async def test_crash_between_two_steps(
-    mirror: Mirrored, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, crash: str, first: int, last: int
+    mirror: Mirrored, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, state_home: Path, crash: str
 ) -> None:
     """Wherever a mirror ends, the next one sends what is still to change, and leaves nothing but the snapshot."""
     await mirror.begin(list(emails(30)))
@@ -505,13 +504,31 @@ async def test_crash_between_two_steps(
         patch.setattr({"Registers": Registers, "Snapshot": Snapshot}[owner], name, end)
         with pytest.raises(CrashError):
             await mirror(list(emails(45))[5:])
-    source = list(emails(last))[first:]
-    before, wanted = mirror.held, sha256(source)
-    report = await mirror(source)
-    assert (report.ok, report.uncertain, report.notes) == (True, 0, ())
-    assert (report.added, report.removed) == (len(wanted - before), len(before - wanted))
-    assert mirror.held == wanted
-    assert files(tmp_path) == ["crm.snapshot"]
+    before = mirror.held
+    restore = kept(tmp_path, state_home)
+    for which, first, last in (("same", 5, 45), ("another", 10, 50), ("the old one", 0, 30)):
+        source = list(emails(last))[first:]
+        wanted = sha256(source)
+        report = await mirror(source)
+        assert (report.ok, report.uncertain, report.notes) == (True, 0, ()), which
+        assert (report.added, report.removed) == (len(wanted - before), len(before - wanted)), which
+        assert mirror.held == wanted, which
+        assert files(tmp_path) == ["crm.snapshot"], which
+        await mirror.stage.criteo.marketing_solutions.clear_contact_list(mirror.stage.segment_id)
+        await mirror.stage.upload(before)
+        restore()
+
+
+def kept(*directories: Path) -> Callable[[], None]:
+    """Copies directories, and returns what makes them what they were."""
+    copies = {each: shutil.copytree(each, each.with_name(f"{each.name} before")) for each in directories}
+
+    def restore() -> None:
+        for each, copy in copies.items():
+            shutil.rmtree(each)
+            shutil.copytree(copy, each)
+
+    return restore
 
 
 async def test_nothing_of_an_identifier_is_shown(mirror: Mirrored, caplog: pytest.LogCaptureFixture) -> None:
