@@ -1,6 +1,7 @@
 """A file that exists under a name is that file and nothing else, wherever a path is taken; directories are read as data."""
 
 import gzip
+import io
 import os
 import sys
 import tempfile
@@ -60,10 +61,9 @@ def csv(address: str) -> bytes:
 
 def parquet(address: str) -> bytes:
     """A table in Parquet."""
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place, "x")
-        pl.DataFrame({"id": [1], "email": [address]}).write_parquet(path)
-        return path.read_bytes()
+    content = io.BytesIO()
+    pl.DataFrame({"id": [1], "email": [address]}).write_parquet(content)
+    return content.getvalue()
 
 
 FORMATS: dict[str, Callable[[str], bytes]] = {
@@ -85,36 +85,14 @@ def written(paths: Iterable[Path], content: Callable[[str], bytes]) -> dict[str,
     return files
 
 
-@pytest.fixture
-def neighbors(tmp_path: Path) -> Callable[[Callable[[str], bytes]], None]:
-    """Writes files that the odd names would match as patterns, and files that have odd names themselves."""
-
-    def written(content: Callable[[str], bytes]) -> None:
-        other = content(NEIGHBOR)
-        for neighbor in (*ODD_NAMES.values(), *ODD_NAMES):
-            (tmp_path / neighbor).write_bytes(other)
-
-    return written
-
-
-@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
-async def test_a_file_with_an_odd_name_is_that_file(stage: Any, neighbors: Any, tmp_path: Path, name: str) -> None:
-    """As a source, as a str or in a list, beside files that its name would match."""
-    neighbors(csv)
-    path = tmp_path / name
-    path.write_bytes(csv(MINE))
-    for described in (path, str(path), [path]):
-        assert Table.from_file(described).paths == (str(path),)
-    await stage.upload(path)
-    assert stage.held == {MINE}
-
-
 @pytest.mark.parametrize("content", [FORMATS["csv"], FORMATS["json, gzip"], FORMATS["parquet"]])
 async def test_files_with_odd_names_are_these_files(
-    stage: Any, neighbors: Any, tmp_path: Path, content: Callable[[str], bytes]
+    stage: Any, tmp_path: Path, content: Callable[[str], bytes]
 ) -> None:
-    """All in one list, as a source and as opt-outs of both lanes."""
-    neighbors(content)
+    """In one list, as a source and as opt-outs of both lanes, beside files that their names would match."""
+    other = content(NEIGHBOR)
+    for neighbor in ODD_NAMES.values():
+        (tmp_path / neighbor).write_bytes(other)
     files = written(map(tmp_path.joinpath, ODD_NAMES), content)
     table = Table.from_file(files.values())
     assert (await stage.upload(table, operation="add")).read == len(files)
@@ -123,6 +101,27 @@ async def test_files_with_odd_names_are_these_files(
     for source in (addresses, pl.DataFrame({"email": addresses})):
         report = await stage.upload(source, suppress=table)
         assert (report.opt_outs, report.suppressed, report.sent) == (len(files), len(files), 1)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
+def test_an_odd_name_is_one_path(tmp_path: Path, name: str) -> None:
+    """As a path, as a str or in a list, beside files that it would match."""
+    for each in (*ODD_NAMES, *ODD_NAMES.values()):
+        (tmp_path / each).touch()
+    path = tmp_path / name
+    for described in (path, str(path), [path], [str(path)]):
+        assert Table.from_file(described).paths == (str(path),)
+
+
+async def test_a_path_with_an_odd_name_is_a_source(stage: Any, tmp_path: Path) -> None:
+    """By itself, as opt-outs, and as both at once."""
+    for name, address in {"export[1].csv": MINE, "export1.csv": NEIGHBOR}.items():
+        (tmp_path / name).write_bytes(csv(address))
+    path = tmp_path / "export[1].csv"
+    await stage.upload(path)
+    assert stage.held == {MINE}
+    assert (await stage.upload([MINE, NEIGHBOR], suppress=path)).suppressed == 1
+    assert (await stage.upload(path, suppress=path)).sent == 0
 
 
 @pytest.mark.parametrize("dedupe", [True, False])
