@@ -89,7 +89,7 @@ def written(paths: Iterable[Path], content: Callable[[str], bytes]) -> dict[str,
 async def test_files_with_odd_names_are_these_files(
     stage: Any, tmp_path: Path, content: Callable[[str], bytes]
 ) -> None:
-    """In one list, as a source and as opt-outs of both lanes, beside files that their names would match."""
+    """In one list, as a source and as opt-outs of both lanes, next to files that their names would match."""
     other = content(NEIGHBOR)
     for neighbor in ODD_NAMES.values():
         (tmp_path / neighbor).write_bytes(other)
@@ -105,7 +105,7 @@ async def test_files_with_odd_names_are_these_files(
 
 @pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
 def test_an_odd_name_is_one_path(tmp_path: Path, name: str) -> None:
-    """As a path, as a str or in a list, beside files that it would match."""
+    """As a path, as a str or in a list, next to files that it would match."""
     for each in (*ODD_NAMES, *ODD_NAMES.values()):
         (tmp_path / each).touch()
     path = tmp_path / name
