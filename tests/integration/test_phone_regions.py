@@ -48,40 +48,37 @@ async def test_each_row_is_dialed_in_its_own_country(numbers: Path) -> None:
     assert report.rejected == {"unknown_country": 1}
 
 
-@pytest.mark.parametrize(
-    ("country", "outcome"),
-    [
-        *(
-            (country, "+34612345678")
-            for country in ("ES", "Spain", "ESP", "España", "Spanien", "ES - Spain", '="ES"', "'es")
-        ),
-        ("", "+33612345678"),  # nothing is given: the upload's region
-        (" \u00a0\u200b", "+33612345678"),
-        ("Narnia", "unknown_country"),
-        ("Spain, France", "unknown_country"),
-        ("-", "unknown_country"),
-        ("NULL", "unknown_country"),
-        ("34", "unknown_country"),
-        ("Antarctica", "unknown_country"),  # a country without numbers of its own
-        ("Deutschland", "+49612345678"),
-        ("UK", "no_such_number"),
-    ],
-)
-async def test_a_country_that_is_given_is_never_replaced_by_another(country: str, outcome: str) -> None:
+OUTCOMES = {
+    **dict.fromkeys(["ES", "Spain", "ESP", "España", "Spanien", "ES - Spain", '="ES"', "'es"], "+34"),
+    **dict.fromkeys(["", " \u00a0\u200b"], "+33"),  # nothing is given: the upload's region
+    **dict.fromkeys(["Narnia", "Spain, France", "-", "NULL", "34"], "unknown_country"),
+    "Antarctica": "unknown_country",  # a country without numbers of its own
+    "Deutschland": "+49",
+    "UK": "no_such_number",
+}
+
+
+async def test_a_country_that_is_given_is_never_replaced_by_another(tmp_path: Path) -> None:
     """A national number is dialed in the country of its row or rejected; sources and opt-outs alike."""
-    rows = Table.from_arrow(pl.DataFrame({"tel": ["612345678"], "country": [country]}), column="tel")
-    readings = ["+34612345678", "+33612345678", "+49612345678"]
-    kept = Table.from_arrow(pl.DataFrame({"tel": readings, "country": ["", "UK", "?"]}), column="tel")
+    numbers = [f"6123456{row}" for row, _ in enumerate(OUTCOMES, start=10)]
+    dialed = {code + number for code, number in zip(OUTCOMES.values(), numbers, strict=True) if code.startswith("+")}
+    rows = Table.from_arrow(pl.DataFrame({"tel": numbers, "country": list(OUTCOMES)}), column="tel")
+    readings = [code + number for number in numbers for code in ("+34", "+33", "+49")]
+    countries = ["", "UK", "?"] * len(numbers)
+    kept = Table.from_arrow(pl.DataFrame({"tel": readings, "country": countries}), column="tel")
     choices = {"identifier_type": "phone_number", "region": "FR", "region_column": "country", "hash": None}
     async with Sandbox() as sandbox, CriteoClient(sandbox.credentials, base_url=sandbox.url) as criteo:
         segment, upload = sandbox.add_contact_list(), criteo.marketing_solutions.upload_contact_list
-        report = await upload(segment, rows, **choices)
-        found = sandbox.contact_list(segment).identifiers or set(report.rejected)
-        assert found == {outcome}
+        await upload(segment, rows, rejects=tmp_path / "rejects.csv", **choices)
+        assert sandbox.contact_list(segment).identifiers == dialed
+        rejected = pl.read_csv(tmp_path / "rejects.csv")
+        assert {list(OUTCOMES)[row - 1]: reason for row, reason in rejected.select("row", "reason").iter_rows()} == {
+            country: outcome for country, outcome in OUTCOMES.items() if not outcome.startswith("+")
+        }
         other = sandbox.add_contact_list()
         report = await upload(other, kept, suppress=rows, suppress_strict=False, **choices)
-        assert report.suppressed == outcome.startswith("+")
-        assert sandbox.contact_list(other).identifiers == {*readings} - {outcome}
+        assert report.suppressed == len(dialed)
+        assert sandbox.contact_list(other).identifiers == {*readings} - dialed
 
 
 async def test_a_table_may_name_its_own_region_column() -> None:

@@ -1,10 +1,11 @@
 """A file that exists under a name is that file and nothing else, wherever a path is taken; directories are read as data."""
 
 import gzip
+import io
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -60,10 +61,9 @@ def csv(address: str) -> bytes:
 
 def parquet(address: str) -> bytes:
     """A table in Parquet."""
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place, "x")
-        pl.DataFrame({"id": [1], "email": [address]}).write_parquet(path)
-        return path.read_bytes()
+    content = io.BytesIO()
+    pl.DataFrame({"id": [1], "email": [address]}).write_parquet(content)
+    return content.getvalue()
 
 
 FORMATS: dict[str, Callable[[str], bytes]] = {
@@ -77,67 +77,91 @@ FORMATS: dict[str, Callable[[str], bytes]] = {
 }
 
 
-@pytest.fixture(params=ODD_NAMES.items(), ids=lambda pair: ascii(pair[0]))
-def odd(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Callable[[str], bytes]], Path]:
-    """Writes a file with an odd name beside the neighbors of all of them."""
-
-    def written(content: Callable[[str], bytes]) -> Path:
-        other = content(NEIGHBOR)
-        for neighbor in (*ODD_NAMES.values(), *ODD_NAMES):
-            (tmp_path / neighbor).write_bytes(other)
-        path = tmp_path / request.param[0]
-        path.write_bytes(content(MINE))
-        return path
-
-    return written
+def written(paths: Iterable[Path], content: Callable[[str], bytes]) -> dict[str, Path]:
+    """Writes files with an address each, and returns them by their addresses."""
+    files = {f"{number}@b.co": path for number, path in enumerate(paths)}
+    for address, path in files.items():
+        path.write_bytes(content(address))
+    return files
 
 
 @pytest.mark.parametrize("content", [FORMATS["csv"], FORMATS["json, gzip"], FORMATS["parquet"]])
-async def test_a_file_with_an_odd_name_is_that_file(stage: Any, odd: Any, content: Callable[[str], bytes]) -> None:
-    """As a source, as a str or in a list, and as opt-outs of both lanes, beside files that its name would match."""
-    path = odd(content)
-    for source in (path, Table.from_file(str(path)), Table.from_file([path])):
-        await stage.upload(source, operation="add")
+async def test_files_with_odd_names_are_these_files(
+    stage: Any, tmp_path: Path, content: Callable[[str], bytes]
+) -> None:
+    """In one list, as a source and as opt-outs of both lanes, next to files that their names would match."""
+    other = content(NEIGHBOR)
+    for neighbor in ODD_NAMES.values():
+        (tmp_path / neighbor).write_bytes(other)
+    files = written(map(tmp_path.joinpath, ODD_NAMES), content)
+    table = Table.from_file(files.values())
+    assert (await stage.upload(table, operation="add")).read == len(files)
+    assert stage.held == set(files)
+    addresses = [*files, NEIGHBOR]
+    for source in (addresses, pl.DataFrame({"email": addresses})):
+        report = await stage.upload(source, suppress=table)
+        assert (report.opt_outs, report.suppressed, report.sent) == (len(files), len(files), 1)
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
+def test_an_odd_name_is_one_path(tmp_path: Path, name: str) -> None:
+    """As a path, as a str or in a list, next to files that it would match."""
+    for each in (*ODD_NAMES, *ODD_NAMES.values()):
+        (tmp_path / each).touch()
+    path = tmp_path / name
+    for described in (path, str(path), [path], [str(path)]):
+        assert Table.from_file(described).paths == (str(path),)
+
+
+async def test_a_path_with_an_odd_name_is_a_source(stage: Any, tmp_path: Path) -> None:
+    """By itself, as opt-outs, and as both at once."""
+    for name, address in {"export[1].csv": MINE, "export1.csv": NEIGHBOR}.items():
+        (tmp_path / name).write_bytes(csv(address))
+    path = tmp_path / "export[1].csv"
+    await stage.upload(path)
     assert stage.held == {MINE}
-    for source in ([MINE, NEIGHBOR], pl.DataFrame({"email": [MINE, NEIGHBOR]})):
-        report = await stage.upload(source, suppress=path)
-        assert (report.suppressed, report.sent) == (1, 1)
+    assert (await stage.upload([MINE, NEIGHBOR], suppress=path)).suppressed == 1
+    assert (await stage.upload(path, suppress=path)).sent == 0
 
 
+@pytest.mark.parametrize("dedupe", [True, False])
 @pytest.mark.parametrize("content", FORMATS.values(), ids=FORMATS)
-@pytest.mark.parametrize("name", ["export[1].csv", "a*b.csv", "odd\n'{x}?\\"])
 async def test_every_format_under_an_odd_name(
-    stage: Any, tmp_path: Path, name: str, content: Callable[[str], bytes]
+    stage: Any,
+    tmp_path: Path,
+    content: Callable[[str], bytes],
+    dedupe: bool,  # noqa: FBT001 - parametrized
 ) -> None:
     """Packed, in another encoding, with batches going out at once, and in a directory of an odd name."""
-    for place in (tmp_path, tmp_path / "dir[1]"):
-        place.mkdir(exist_ok=True)
-        for neighbor in ("export1.csv", "axb.csv", "odd\n'{x}1\\"):
-            (place / neighbor).write_bytes(content(NEIGHBOR))
-        (place / name).write_bytes(content(MINE))
-        for dedupe in (True, False):
-            await stage.upload(place / name, dedupe=dedupe)
-    (tmp_path / "dir1").mkdir()
-    (tmp_path / "dir1" / name).write_bytes(content(NEIGHBOR))
-    await stage.upload(tmp_path / "dir[1]" / name)
-    assert stage.held == {MINE}
+    names = ["export[1].csv", "a*b.csv", "odd\n'{x}?\\"]
+    places = [tmp_path / "plain", tmp_path / "dir[1]"]
+    other = content(NEIGHBOR)
+    for place in (*places, tmp_path / "dir1"):
+        place.mkdir()
+        for neighbor in ("export1.csv", "axb.csv", "odd\n'{x}1\\", *names):
+            (place / neighbor).write_bytes(other)
+    files = written([place / name for place in places for name in names], content)
+    report = await stage.upload(Table.from_file(files.values()), dedupe=dedupe)
+    assert (report.sent, stage.held) == (len(files), set(files))
 
 
-@pytest.mark.parametrize(
-    "path", ["-dash.csv", "s3:/x.csv", "./file:/x.csv", "s3://x.csv", "~/x.csv", "a/../x.csv", "a//x"]
-)
 async def test_a_relative_path_is_a_file_below_the_working_directory(
-    stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
+    stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever it begins with, as long as the file is there."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "a").mkdir()
-    file = Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(csv(MINE))
-    await stage.upload(Table.from_file(path))
-    assert stage.held == {MINE}
-    assert (await stage.upload([MINE, FREE], suppress=Table.from_file(path))).suppressed == 1
+    paths = ["-dash.csv", "s3:/x.csv", "./file:/x.csv", "s3://y.csv", "~/x.csv", "a/../x.csv", "a//x"]
+    for path in paths:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        assert not Path(path).exists()
+        Path(path).touch()
+        assert len(Table.from_file(path).paths) == 1
+    files = written(map(Path, paths), csv)
+    await stage.upload(Table.from_file(paths))
+    assert stage.held == set(files)
+    report = await stage.upload([*files, FREE], suppress=Table.from_file(paths))
+    assert (report.suppressed, report.sent) == (len(files), 1)
 
 
 async def test_a_link_is_what_it_points_to(stage: Any, tmp_path: Path) -> None:
@@ -253,11 +277,18 @@ def lake(tmp_path: Path, files: dict[str, str] = LAKE) -> Path:
 async def test_partitions_are_columns_when_asked_for(
     stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, held: set[str]
 ) -> None:
-    """By the table or by the upload, as texts, whatever signs the values hold; only parts of the path as given count."""
+    """By the table or by the upload, as texts, whatever signs the values hold."""
     monkeypatch.chdir(lake(tmp_path).parent)
     await stage.upload(Table.from_file("lake", hive_partitioning=True), where=where)
     await stage.upload(Path("lake"), hive_partitioning=True, where=where)
     assert stage.held == held
+
+
+async def test_partitions_are_columns_only_when_asked_for(
+    stage: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And only those in the part of the path that is given."""
+    monkeypatch.chdir(lake(tmp_path).parent)
     with pytest.raises(ConfigurationError, match='not there: "cut"'):
         await stage.upload(Path("lake"), hive_partitioning=True, where="cut = '1'")
     with pytest.raises(ConfigurationError, match='not there: "country"'):

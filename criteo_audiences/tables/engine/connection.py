@@ -52,7 +52,7 @@ def connect(
     Raises:
         ConfigurationError: when DuckDB is not installed, or a file's name is no UTF-8.
     """
-    duckdb = import_duckdb()
+    duckdb = import_duckdb(calls_functions=files is not None)
     engine: DuckDBPyConnection = duckdb.connect(
         config={
             "threads": threads,
@@ -112,15 +112,20 @@ def _scanned(node: Any) -> Iterator[int]:
             yield from _scanned(node.get(name))
 
 
-def import_duckdb() -> Any:
+def import_duckdb(*, calls_functions: bool = True) -> Any:
     """Returns the `duckdb` module.
+
+    Args:
+        calls_functions: whether DuckDB is to call functions of ours, which takes numpy; a caller's query calls none.
 
     Raises:
         ConfigurationError: when it is not installed.
     """
     try:
         import duckdb  # noqa: PLC0415 - an extra, imported where it is used
-        import numpy  # noqa: F401, ICN001, PLC0415 - DuckDB calls our functions through it
+
+        if calls_functions:
+            import numpy  # noqa: F401, ICN001, PLC0415 - DuckDB calls our functions through it
     except ImportError:
         raise ConfigurationError(
             "Tables are read with DuckDB and numpy, which are not installed: pip install 'criteo-audiences[files]'."
@@ -143,7 +148,7 @@ def execute_followed(engine: "DuckDBPyConnection", statement: str) -> list[int]:
 
 def _set(engine: "DuckDBPyConnection", setting: str) -> None:
     """Changes a setting of the engine's progress; ignores that it refuses in a notebook without ipywidgets."""
-    with suppress(import_duckdb().InvalidInputException):
+    with suppress(import_duckdb(calls_functions=False).InvalidInputException):
         engine.execute(f"SET {setting}")
 
 

@@ -111,7 +111,7 @@ def _main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     directory, threads = Path(request["directory"]), int(request["threads"])
     os.umask(0o077)
-    duckdb = import_duckdb()
+    duckdb = import_duckdb(calls_functions=False)
     try:
         with closing(connect(directory, threads=threads, memory_limit=request["memory_limit"], files=None)) as engine:
             _bound_memory(request["memory_limit"], threads)

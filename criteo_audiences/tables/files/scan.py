@@ -283,11 +283,12 @@ class Scan:
         if len(self.continued) + len(parts) <= _FIRST_KEPT:
             return range(len(parts))
         bounds = np.concatenate(([0], quotes, [len(inner)]))
-        places = np.stack((bounds[parts], bounds[parts + 1]), axis=1).ravel()
+        examined, part_of = np.unique(parts, return_inverse=True)  # one part may contain the beginnings of many lines
+        places = np.stack((bounds[examined], bounds[examined + 1]), axis=1).ravel()
         inner = np.append(inner, np.uint8(0))  # so that the last part has an end
         is_digit, is_sign = inner - np.uint8(_ZERO) < 10, inner == _AT_SIGN  # noqa: PLR2004
         marks = is_digit.view(np.uint8) + is_sign.view(np.uint8) * np.uint8(_DIGITS)
-        told = np.add.reduceat(marks, places, dtype=np.uint32)[::2] >= _DIGITS
+        told = (np.add.reduceat(marks, places, dtype=np.uint32)[::2] >= _DIGITS)[part_of]
         found = np.flatnonzero(told | (parts == 0) | (parts == len(quotes)))
         return [int(at) for at in found[: _MOST_KEPT - len(self.continued)]]
 

@@ -1,6 +1,7 @@
 """The engine's comparison of a source with a snapshot, held against sets in Python."""
 
 import hashlib
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -36,10 +37,9 @@ def engine_in(directory: Path) -> Iterator[Any]:
 
 def written(engine: Any, directory: Path, certain: set[str], uncertain: set[str]) -> str:
     """Writes a snapshot and returns its relation."""
-    rows = [(text, False) for text in certain] + [(text, True) for text in uncertain]
-    engine.execute("CREATE OR REPLACE TEMP TABLE given (w VARCHAR, uncertain BOOLEAN)")
-    for row in rows:
-        engine.execute("INSERT INTO given VALUES (?, ?)", row)
+    given = "SELECT unnest(?::VARCHAR[]) AS w, unnest(?::BOOLEAN[]) AS uncertain"
+    words = [[*certain, *uncertain], [False] * len(certain) + [True] * len(uncertain)]
+    engine.execute(f"CREATE OR REPLACE TEMP TABLE given AS {given}", words)
     is_digest = "regexp_full_match(w, '[0-9a-f]{64}|[0-9a-f]{32}')"
     columns = f"CASE WHEN {is_digest} THEN unhex(w) END AS digest, CASE WHEN NOT {is_digest} THEN w END AS text"
     path = directory / "snapshot"
@@ -59,14 +59,33 @@ SETS = st.sets(WORDS, max_size=8)
 STATES = st.lists(st.tuples(st.sampled_from([DONE, NOT_DONE, MAYBE_DONE]), st.integers(1, 3)), max_size=4)
 
 
+@contextmanager
+def undone(engine: Any) -> Iterator[None]:
+    """Undoes what an example does in an engine that all examples share, since opening one takes most of the time."""
+    engine.begin()
+    try:
+        yield
+    finally:
+        engine.rollback()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
+    """An engine for many examples, and the directory in which it works."""
+    directory = tmp_path_factory.mktemp("engine")
+    with engine_in(directory) as engine:
+        yield engine, directory
+
+
 @given(wanted=st.lists(WORDS, max_size=12), certain=SETS, uncertain=SETS, removals=STATES, additions=STATES)
 def test_snapshot_is_carried_on_as_sets_would_be(
-    tmp_path_factory: pytest.TempPathFactory, wanted: Any, certain: Any, uncertain: Any, removals: Any, additions: Any
+    shared: tuple[Any, Path], wanted: Any, certain: Any, uncertain: Any, removals: Any, additions: Any
 ) -> None:
     """The difference is the sets' difference, each change knows what was, and what became of it decides what is next."""
-    directory = tmp_path_factory.mktemp("engine")
+    engine, workspace = shared
+    directory = Path(tempfile.mkdtemp(dir=workspace))
     uncertain -= certain
-    with engine_in(directory) as engine:
+    with undone(engine):
         snapshot = written(engine, directory, certain, uncertain)
         comparison.stage_values(engine, IDS, wanted)
         found = comparison.compare(engine, IDS, snapshot)

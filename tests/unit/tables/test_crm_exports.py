@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
-from criteo_audiences import ConfigurationError, CriteoClient, IdentifierType
+from criteo_audiences import ConfigurationError, CriteoClient, IdentifierType, Table
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.tables.columns import Choice, choose_column
 
@@ -35,7 +35,7 @@ FILLED: Mapping[str, Callable[[int], str]] = {
     "other e-mail": lambda row: f"home{row}@example.test",
     "staff's e-mail": lambda row: f"{('sales', 'anna')[row % 2]}@shop.test",
     "sha256": lambda row: hashlib.sha256(b"person%d@example.com" % row).hexdigest(),
-    "few e-mails": lambda row: f"old{row}@example.org" if row == 3 else "",
+    "few e-mails": lambda row: f"old{row}@example.org" if row % ROWS == 3 else "",
     "first": _turns("Zoë", "José", "Jörg", "Anna", "Renée"),
     "last": _turns("Núñez", "O'Neil", "Müller, Dr.", "d'Été", 'van "Bo" Dam'),
     "street": _turns("Rue de l'Église 1", "Hauptstraße 5; Hof", "1 Main St, Apt 2", ""),
@@ -73,10 +73,11 @@ class Export:
     after: str = ""
     compress: Callable[[bytes], bytes] = bytes
     kind: IdentifierType = field(default=IdentifierType.EMAIL)
+    first: int = 0  # the number of its first row: rows of other numbers hold other people
 
     def cells(self, header: str) -> list[str]:
         """Returns what the rows hold below a header."""
-        return [FILLED[self.columns[header]](row) for row in range(ROWS)]
+        return [FILLED[self.columns[header]](row) for row in range(self.first, self.first + ROWS)]
 
     def content(self) -> bytes:
         """Returns the file's bytes."""
@@ -307,18 +308,22 @@ def test_an_export_with_no_best_column_is_refused(desk: Any, text: str, candidat
 
 
 async def test_exports_upload_end_to_end(tmp_path: Path) -> None:
-    """Each sends, without a column named, what a list of its column's cells sends."""
+    """As one table, without a column named, they send what a list of the cells of their columns sends."""
+    ours = [each for each in EXPORTS if each.kind is IdentifierType.EMAIL]
+    exports = {tmp_path / f"{at}.csv": evolve(each, first=at * ROWS) for at, each in enumerate(ours)}
+    for path, export in exports.items():
+        path.write_bytes(export.content())
+    cells = {export.tool: export.cells(export.column) for export in exports.values()}
+    options: Any = {"hash": None, "dedupe": True}
     async with Sandbox() as sandbox, CriteoClient(sandbox.credentials, base_url=sandbox.url) as criteo:
-        for number, export in enumerate(each for each in EXPORTS if each.kind is IdentifierType.EMAIL):
-            path = tmp_path / f"{number}.csv"
-            path.write_bytes(export.content())
-            options: Any = {"hash": None, "dedupe": True}
-            by_file, by_list = sandbox.add_contact_list(), sandbox.add_contact_list()
-
-            report = await criteo.marketing_solutions.upload_contact_list(by_file, path, **options)
-            await criteo.marketing_solutions.upload_contact_list(by_list, export.cells(export.column), **options)
-
-            assert report.ok, export.tool
-            assert report.columns == (export.column,)
-            assert sandbox.contact_list(by_file).identifiers == sandbox.contact_list(by_list).identifiers
-            assert len(sandbox.contact_list(by_file).identifiers) == report.valid > ROWS / 2
+        by_file, by_list = sandbox.add_contact_list(), sandbox.add_contact_list()
+        report = await criteo.marketing_solutions.upload_contact_list(
+            by_file, Table.from_file(exports.keys()), **options
+        )
+        everybody = [cell for each in cells.values() for cell in each]
+        await criteo.marketing_solutions.upload_contact_list(by_list, everybody, **options)
+    held = sandbox.contact_list(by_file).identifiers
+    assert [tool for tool, each in cells.items() if not {cell.lower() for cell in each if cell} <= held] == []
+    assert held == sandbox.contact_list(by_list).identifiers
+    assert report.ok
+    assert len(held) == report.valid > len(exports) * ROWS / 2

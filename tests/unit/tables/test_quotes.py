@@ -4,7 +4,7 @@ import csv
 import io
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,10 @@ Read = Callable[..., tuple[int, dict[str, int], list[str]]]
 
 @pytest.fixture
 def read(tmp_path: Path) -> Read:
-    """Reads a file's column `email`: how many rows, how many were rejected why, and the addresses."""
+    """Reads the column `email` of files: how many rows, how many were rejected why, and the addresses."""
 
-    def read(content: str | bytes, **options: Any) -> tuple[int, dict[str, int], list[str]]:
-        path = tmp_path / "crm.csv"
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        chunks = chunks_of(path, **options)
+    def read(*contents: str, **options: Any) -> tuple[int, dict[str, int], list[str]]:
+        chunks = chunks_of(*files(tmp_path, contents), **options)
         codes = sum((chunk.codes for chunk in chunks), Counter[int]())
         rejected = {
             str(query.REASONS[code - query.FIRST_REASON]): number
@@ -46,60 +44,75 @@ def read(tmp_path: Path) -> Read:
     return read
 
 
-def chunks_of(path: Path, **options: Any) -> list[Chunk]:
-    """Reads a file's column `email`."""
+def files(directory: Path, contents: Iterable[str]) -> list[Path]:
+    """Writes files, named by their numbers."""
+    paths: list[Path] = []
+    for number, content in enumerate(contents, start=1):
+        paths.append(directory / f"{number}.csv")
+        paths[-1].write_bytes(content.encode())
+    return paths
+
+
+def chunks_of(*paths: Path, **options: Any) -> list[Chunk]:
+    """Reads the column `email` of files."""
     rule = rule_for(IdentifierType.EMAIL)
     selection = Selection(kind=IdentifierType.EMAIL, rule=rule, columns=("email",))
-    return list(Reader(Table.from_file(path), Plan(selections=(selection,), **options)).chunks())
+    return list(Reader(Table.from_file(paths), Plan(selections=(selection,), **options)).chunks())
 
 
 LINES = ("a@example.com", "b@example.com", "c@example.com")
 
 
+OUT_OF_PLACE = [
+    '"15" TV"',
+    r'"x\"y"',
+    r'"x \"quoted\" y"',
+    '"say "hi" there" now"',
+    '"well, "hi" there"',
+    '"He said "yes""',
+    '"""',
+    '"x""',
+    '15" TV',
+    '5" by 7"',
+    '"padded" ',
+    ' "padded"',
+    '"one "two" "three""',
+]
+
+
 @pytest.mark.parametrize("dedupe", [False, True])
-@pytest.mark.parametrize(
-    "cell",
-    [
-        '"15" TV"',
-        r'"x\"y"',
-        r'"x \"quoted\" y"',
-        '"say "hi" there" now"',
-        '"well, "hi" there"',
-        '"He said "yes""',
-        '"""',
-        '"x""',
-        '15" TV',
-        '5" by 7"',
-        '"padded" ',
-        ' "padded"',
-        '"one "two" "three""',
-    ],
-)
-def test_a_row_with_a_quote_out_of_place_is_read(cell: str, dedupe: bool, read: Read) -> None:  # noqa: FBT001
-    """Whatever its item holds, the row is one row, and so is each that follows."""
-    rows = [f"{LINES[0]},{cell}", f"{LINES[1]},x", f'{LINES[2]},"y, z"']
-    assert read("\n".join(["email,item", *rows]), dedupe=dedupe) == (3, {}, list(LINES))
+def test_a_row_with_a_quote_out_of_place_is_read(dedupe: bool, read: Read) -> None:  # noqa: FBT001
+    """Whatever its item holds, the row is one row, and so is each that follows; each item is in a file of its own."""
+    lines = [[f"{line[0]}{number}@example.com" for line in LINES] for number in range(len(OUT_OF_PLACE))]
+    texts = [
+        f'email,item\n{first},{cell}\n{second},x\n{third},"y, z"'
+        for cell, (first, second, third) in zip(OUT_OF_PLACE, lines, strict=True)
+    ]
+    assert read(*texts, dedupe=dedupe) == (3 * len(texts), {}, list(itertools.chain(*lines)))
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [
-        '"say "hi, there" now"',
-        '"a" b","other@example.com",z',
-        '"never closed',
-        '"a"b',
-        '"a "b, c',
-        '"a","b"c"',
-        '"',
-        'x,"y"z"',
-        '"a "b", c"',
-        '"x"",y',
-    ],
-)
-def test_a_row_whose_cells_are_in_doubt_is_rejected_and_swallows_nothing(cell: str, read: Read) -> None:
-    """It is counted with its reason; the rows around it are read."""
-    content = f'email,item\n{LINES[0]},x\nlost@example.com,{cell}\n{LINES[1]},"z"\n{LINES[2]},x\n'
-    assert read(content) == (4, {"broken_quotes": 1}, list(LINES))
+IN_DOUBT = [
+    '"say "hi, there" now"',
+    '"a" b","other@example.com",z',
+    '"never closed',
+    '"a"b',
+    '"a "b, c',
+    '"a","b"c"',
+    '"',
+    'x,"y"z"',
+    '"a "b", c"',
+    '"x"",y',
+]
+
+
+def test_a_row_whose_cells_are_in_doubt_is_rejected_and_swallows_nothing(read: Read) -> None:
+    """It is counted with its reason; the rows around it are read; each is in a file of its own."""
+    lines = [[f"{line[0]}{number}@example.com" for line in LINES] for number in range(len(IN_DOUBT))]
+    texts = [
+        f'email,item\n{first},x\nlost@example.com,{cell}\n{second},"z"\n{third},x\n'
+        for cell, (first, second, third) in zip(IN_DOUBT, lines, strict=True)
+    ]
+    assert read(*texts) == (4 * len(texts), {"broken_quotes": len(texts)}, list(itertools.chain(*lines)))
 
 
 def test_a_condition_leaves_out_no_row_that_cannot_be_read(read: Read) -> None:
@@ -153,37 +166,37 @@ def test_rows_that_two_stray_quotes_may_have_hidden_are_noted(tmp_path: Path) ->
     )
 
 
+HIDING = [
+    'id,note,email\n1,"best,a@example.com\n2,TV 15",b@example.com\n3,x,c@example.com\n',
+    'email,note\na@example.com,"best, really\nb@example.com,15, so"\nc@example.com,x\n',
+    'email,note\na@example.com,"best, really\nb@example.com,15, so"\nc@example.com,x"y\n',
+    'id,note,email\n"1,""2","x,a@example.com\n;15""",b@example.com\n3,x,c@example.com\n',
+    'email,note,n\na@example.com,"best\nb@example.com\n c@example.com,15",1\nd@example.com,x,2\n',
+    'email\n"a@example.com\nb@example.com"\nc@example.com\nd@example.com\n',
+    'n,email,note\n1,a@example.com,"x\n",b@example.com,y\n3,c@example.com,z\n',
+    'email,note\na@example.com,"""\nb@example.com",y\nc@example.com,z\n',
+    'note,email\n"15, 16,a@example.com\n""",b@example.com\nx,c@example.com\n',
+    'note,email\n"15\n16, 17,a@example.com\n18",b@example.com\nx,c@example.com\n',
+    'email,note\n"a@example.com","\nb@example.com",\nc@example.com,x\nd@example.com,x\n',
+    'email,note\n"a@example.com,\nb@example.com",x\nc@example.com,x\nd@example.com,x\n',
+    'email,note\n"a@example.com,\n""b@example.com",\nc@example.com,x\nd@example.com,x\n',
+    'n,email,note\n1,"a@example.com,2\n",b@example.com,\n3,c@example.com,x\n4,d@example.com,x\n',
+    'n,note,email\n"1,x,a@example.com\n,y ,",b@example.com\n3,x,c@example.com\n',
+    'n,note,email\n1,"x,a@example.com\n2","y","z",b@example.com\n3,x,c@example.com\n',
+    'n,note,email\n"4 x 4"",a@example.com,1\n2,""b@example.com","p,q"\n3,x,c@example.com\n',
+    'n,email,note\n1,"a@example.com","""\n,""",b@example.com,\n3,c@example.com,x\n',
+    'n,m,email,note\n1,2,"a@example.com,x\n3,,y""","b@example.com",\n4,5,c@example.com,x\n',
+]
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-@pytest.mark.parametrize(
-    "text",
-    [
-        'id,note,email\n1,"best,a@example.com\n2,TV 15",b@example.com\n3,x,c@example.com\n',
-        'email,note\na@example.com,"best, really\nb@example.com,15, so"\nc@example.com,x\n',
-        'email,note\na@example.com,"best, really\nb@example.com,15, so"\nc@example.com,x"y\n',
-        'id,note,email\n"1,""2","x,a@example.com\n;15""",b@example.com\n3,x,c@example.com\n',
-        'email,note,n\na@example.com,"best\nb@example.com\n c@example.com,15",1\nd@example.com,x,2\n',
-        'email\n"a@example.com\nb@example.com"\nc@example.com\nd@example.com\n',
-        'n,email,note\n1,a@example.com,"x\n",b@example.com,y\n3,c@example.com,z\n',
-        'email,note\na@example.com,"""\nb@example.com",y\nc@example.com,z\n',
-        'note,email\n"15, 16,a@example.com\n""",b@example.com\nx,c@example.com\n',
-        'note,email\n"15\n16, 17,a@example.com\n18",b@example.com\nx,c@example.com\n',
-        'email,note\n"a@example.com","\nb@example.com",\nc@example.com,x\nd@example.com,x\n',
-        'email,note\n"a@example.com,\nb@example.com",x\nc@example.com,x\nd@example.com,x\n',
-        'email,note\n"a@example.com,\n""b@example.com",\nc@example.com,x\nd@example.com,x\n',
-        'n,email,note\n1,"a@example.com,2\n",b@example.com,\n3,c@example.com,x\n4,d@example.com,x\n',
-        'n,note,email\n"1,x,a@example.com\n,y ,",b@example.com\n3,x,c@example.com\n',
-        'n,note,email\n1,"x,a@example.com\n2","y","z",b@example.com\n3,x,c@example.com\n',
-        'n,note,email\n"4 x 4"",a@example.com,1\n2,""b@example.com","p,q"\n3,x,c@example.com\n',
-        'n,email,note\n1,"a@example.com","""\n,""",b@example.com,\n3,c@example.com,x\n',
-        'n,m,email,note\n1,2,"a@example.com,x\n3,,y""","b@example.com",\n4,5,c@example.com,x\n',
-    ],
-)
-def test_rows_are_noted_wherever_they_are_hidden(tmp_path: Path, text: str, end: str) -> None:
+def test_rows_are_noted_wherever_they_are_hidden(tmp_path: Path, end: str) -> None:
     """At the end of the first line, in rows of another width than the header's, next to broken quotes, at any line end."""
-    path = tmp_path / "crm.csv"
-    path.write_text(text.replace("\n", end), newline="")
-    notes = chunks_of(path)[0].notes
-    assert notes[-1].startswith("crm.csv: the quoted cell in row 1 has several lines that look like rows of their own;")
+    paths = files(tmp_path, (text.replace("\n", end) for text in HIDING))
+    notes = chunks_of(*paths)[0].notes
+    words = "the quoted cell in row 1 has several lines that look like rows of their own;"
+    noted = {note.partition(":")[0] for note in notes if words in note}
+    assert [text for path, text in zip(paths, HIDING, strict=True) if path.name not in noted] == []
 
 
 @given(
@@ -212,24 +225,22 @@ def test_a_row_is_noted_after_thousands_of_cells_of_several_lines(tmp_path: Path
     assert inspect(str(path), tmp_path).hiding == 4_001
 
 
+NOT_HIDING = [
+    'email,address\na@example.com,"1 High St\nLondon, UK"\nb@example.com,"x\ny"\n',
+    'address,email\n"1 High St\nLondon",a@example.com\n"x\n\ny",b@example.com\n',
+    'n,note,email\n"1, or ""2""","a\nline, ""x""",a@example.com\n2,"z, y\n",b@example.com\n',
+    'address,email\n"1 High St\nLondon",a@example.com,\n"x\ny",b@example.com,,\n',
+    'n,address,email\n1,"1 High St\nLondon",a@example.com,\n2,"x\ny",b@example.com,,\n',
+    'note,x,email\n"a\nb","x, y",a@example.com\n"a\nb","x, y",b@example.com\n',
+    'email,cc\na@example.com,"c@example.com\nd@example.com"\nb@example.com,\n',
+]
+
+
 def test_a_cell_of_several_lines_is_nothing_to_note(tmp_path: Path) -> None:
     """Addresses have commas as well."""
-    for number, text in enumerate(
-        (
-            'email,address\na@example.com,"1 High St\nLondon, UK"\nb@example.com,"x\ny"\n',
-            'address,email\n"1 High St\nLondon",a@example.com\n"x\n\ny",b@example.com\n',
-            'n,note,email\n"1, or ""2""","a\nline, ""x""",a@example.com\n2,"z, y\n",b@example.com\n',
-            'address,email\n"1 High St\nLondon",a@example.com,\n"x\ny",b@example.com,,\n',
-            'n,address,email\n1,"1 High St\nLondon",a@example.com,\n2,"x\ny",b@example.com,,\n',
-            'note,x,email\n"a\nb","x, y",a@example.com\n"a\nb","x, y",b@example.com\n',
-            'email,cc\na@example.com,"c@example.com\nd@example.com"\nb@example.com,\n',
-        )
-    ):
-        path = tmp_path / f"{number}.csv"
-        path.write_text(text)
-        first, *others = chunks_of(path)
-        assert first.notes == ()
-        assert sum(chunk.codes.total() for chunk in others) == 2
+    first, *others = chunks_of(*files(tmp_path, NOT_HIDING))
+    assert first.notes == ()
+    assert sum(chunk.codes.total() for chunk in others) == 2 * len(NOT_HIDING)
 
 
 def test_what_is_kept_of_long_lines_is_bounded() -> None:
