@@ -13,7 +13,7 @@ from criteo_audiences.tables.engine.query import FRAME, HASHED
 
 CODES = st.integers(0, HASHED + 3)
 ROWS = st.lists(
-    st.tuples(CODES, st.text(st.characters(codec="ascii", categories=["L", "N"]), max_size=90)), max_size=60
+    st.tuples(CODES, st.text(st.characters(max_codepoint=127, categories=["L", "N"]), max_size=90)), max_size=60
 )
 CHUNKS = st.lists(ROWS, max_size=4)
 DIGEST_ROWS = st.lists(st.tuples(CODES, st.sampled_from(["a" * 32, "b" * 64, "0123456789abcdef" * 4])), max_size=60)
