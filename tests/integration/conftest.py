@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -6,6 +6,7 @@ import pytest
 
 from criteo_audiences import CriteoClient, RetryPolicy
 from criteo_audiences.sandbox import Sandbox
+from tests.integration.forking import Forking
 from tests.kit import Stage
 
 
@@ -29,3 +30,11 @@ async def stage(set_stage: Callable[..., Any]) -> AsyncIterator[Stage]:
     """The usual sandbox and client."""
     async with set_stage() as ready:
         yield ready
+
+
+@pytest.fixture(scope="session")
+def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forking]:
+    """Runs scripts in processes of their own that have what they import already: that takes longer than most scripts."""
+    ready = Forking(tmp_path_factory.mktemp("streams"))
+    yield ready
+    ready.close()
