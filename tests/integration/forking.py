@@ -1,6 +1,8 @@
 """A process that has imported the package and forks for every script: as real as one that starts anew, and fast."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -8,13 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 _FORKING = """
-import asyncio, importlib, json, os, pkgutil, signal, sys, tempfile
+import asyncio, gc, importlib, json, os, pkgutil, signal, sys, tempfile
 import anyio._backends._asyncio, duckdb, numpy, pandas, pyarrow  # the engine loads pandas for Arrow
 import criteo_audiences
 
 for module in pkgutil.walk_packages(criteo_audiences.__path__, "criteo_audiences."):
     if not module.name.startswith(("criteo_audiences.__main__", "criteo_audiences.cli", "criteo_audiences.integrations")):
         importlib.import_module(module.name)
+gc.collect()
+gc.freeze()  # a collection in a child would copy every page that it looks at
 for line in sys.stdin:
     script, arguments, directory, variables, streams = json.loads(line)
     if not (child := os.fork()):
@@ -52,18 +56,28 @@ class Forking:
         self._process = subprocess.Popen(  # noqa: S603 - our own script
             [sys.executable, "-c", _FORKING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        self._running: int | None = None
 
     def start(self, script: str, *arguments: str, directory: Path, variables: Mapping[str, str]) -> int:
         """Starts a script, and returns the number of its process; `ended` waits for its end."""
+        if self._running is not None:  # a test has failed in between
+            os.kill(self._running, signal.SIGKILL)
+            self.ended()
         for stream in self._streams:
             stream.write_bytes(b"")
         given = [script, arguments, str(directory), dict(variables), [str(stream) for stream in self._streams]]
         print(json.dumps(given), file=self._process.stdin, flush=True)
-        return int(self._line())
+        self._running = int(self._line())
+        return self._running
+
+    def said(self) -> str:
+        """Returns what the script has printed so far."""
+        return self._streams[0].read_text(encoding="utf-8")
 
     def ended(self) -> Ended:
         """Waits for the end of the script."""
         code = int(self._line())
+        self._running = None
         out, err = (stream.read_text(encoding="utf-8") for stream in self._streams)
         return Ended(out, err, code)
 
