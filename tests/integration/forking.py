@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 _FORKING = """
 import asyncio, gc, importlib, json, os, pkgutil, signal, sys, tempfile
@@ -28,7 +28,7 @@ for line in sys.stdin:
 else:
     raise SystemExit
 signal.alarm(30)
-for number, stream in enumerate([os.devnull, *streams]):
+for number, stream in enumerate(streams):
     os.dup2(os.open(stream, os.O_RDWR), number)
 os.environ.clear()
 os.environ.update(variables)
@@ -52,19 +52,21 @@ class Forking:
     """Runs scripts, one after the other, each in a process that has what it imports already."""
 
     def __init__(self, streams: Path) -> None:
-        self._streams = [streams / name for name in ("out", "err")]
+        self._streams = [streams / name for name in ("in", "out", "err")]
         self._process = subprocess.Popen(  # noqa: S603 - our own script
             [sys.executable, "-c", _FORKING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._running: int | None = None
 
-    def start(self, script: str, *arguments: str, directory: Path, variables: Mapping[str, str]) -> int:
-        """Starts a script, and returns the number of its process; `ended` waits for its end."""
+    def start(
+        self, script: str, *arguments: str, directory: Path, variables: Mapping[str, str], typed: str = ""
+    ) -> int:
+        """Starts a script, whose input is what is typed, and returns its process id; `ended` waits for its end."""
         if self._running is not None:  # a test has failed in between
             os.kill(self._running, signal.SIGKILL)
             self.ended()
-        for stream in self._streams:
-            stream.write_bytes(b"")
+        for stream, content in zip(self._streams, (typed, "", ""), strict=True):
+            stream.write_text(content, encoding="utf-8")
         given = [script, arguments, str(directory), dict(variables), [str(stream) for stream in self._streams]]
         print(json.dumps(given), file=self._process.stdin, flush=True)
         self._running = int(self._line())
@@ -72,18 +74,18 @@ class Forking:
 
     def said(self) -> str:
         """Returns what the script has printed so far."""
-        return self._streams[0].read_text(encoding="utf-8")
+        return self._streams[1].read_text(encoding="utf-8")
 
     def ended(self) -> Ended:
         """Waits for the end of the script."""
         code = int(self._line())
         self._running = None
-        out, err = (stream.read_text(encoding="utf-8") for stream in self._streams)
+        out, err = (stream.read_text(encoding="utf-8") for stream in self._streams[1:])
         return Ended(out, err, code)
 
-    def run(self, script: str, *arguments: str, directory: Path, variables: Mapping[str, str]) -> Ended:
+    def run(self, script: str, *arguments: str, **others: Any) -> Ended:
         """Runs a script to its end."""
-        self.start(script, *arguments, directory=directory, variables=variables)
+        self.start(script, *arguments, **others)
         return self.ended()
 
     def close(self) -> None:
