@@ -53,7 +53,8 @@ def rehearse() -> None:
 def build_parameters(command: typer.core.TyperGroup | typer.core.TyperCommand) -> None:
     """Lets typer build the pydantic types of all parameters, a millisecond each, which it does when one is first given."""
     for parameter in command.params:
-        parameter.get_runtime_param()
+        if hasattr(parameter, "get_runtime_param"):  # an older typer has none of these types
+            parameter.get_runtime_param()
     for each in getattr(command, "commands", {}).values():
         build_parameters(each)
 
