@@ -81,7 +81,7 @@ def start_anew(environment: dict[str, str]) -> Start:
 
 
 @pytest.fixture(scope="session")
-def warm() -> Iterator[socket.socket]:
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[socket.socket]:
     """A line to a process that forks for every command, since each would take a second to import what it needs."""
     mine, theirs = socket.socketpair()
     script, package = Path(__file__).with_name("warm.py"), Path(criteo_audiences.__file__).parents[1]
@@ -89,7 +89,7 @@ def warm() -> Iterator[socket.socket]:
         process = subprocess.Popen(  # noqa: S603 - our own script
             [sys.executable, script, str(theirs.fileno())],
             pass_fds=[theirs.fileno()],
-            env={**os.environ, "PYTHONPATH": str(package)},
+            env={**os.environ, "PYTHONPATH": str(package), "XDG_STATE_HOME": str(tmp_path_factory.mktemp("state"))},
         )
     with process, mine:
         yield mine

@@ -108,11 +108,11 @@ async def test_a_killed_upload_leaves_nothing_that_was_planted(
 
 
 async def test_temporary_files_are_for_their_owner_and_go_with_the_upload(
-    start_anew, cli, sandbox: Sandbox, arguments: tuple[str, ...], environment: dict[str, str]
+    start, cli, sandbox: Sandbox, arguments: tuple[str, ...], environment: dict[str, str]
 ) -> None:
     """Only a process that is killed leaves its directory, which nobody else can enter; an upload that ends does not."""
     temporary = Path(environment["TMPDIR"])
-    await killed(start_anew, sandbox, arguments)
+    await killed(start, sandbox, arguments)
     (left,) = temporary.iterdir()
     assert left.name.startswith("criteo-audiences-")
     assert left.stat().st_mode & 0o777 == 0o700

@@ -15,7 +15,7 @@ import pytest
 from criteo_audiences.sandbox import Sandbox
 
 SERVICE = "marketing-solutions"
-BATCH = 20_000
+BATCH = 2_000
 CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
 

@@ -20,6 +20,7 @@ import anyio._backends._asyncio
 import duckdb
 import numpy as np
 import rich.markup
+import typer.core
 import typer.main
 import typer.rich_utils
 
@@ -32,15 +33,30 @@ LOADED = (anyio._backends._asyncio, duckdb, np, rich.markup, typer.rich_utils)
 
 
 def rehearse() -> None:
-    """Loads the package and runs a command that is refused: what a command imports or builds is there before any fork."""
+    """Loads the package and runs two commands: what a command imports, compiles or builds is there before any fork."""
+    atexit._clear()  # DuckDB frees its types at exit, which would copy all pages that they are in
     for module in pkgutil.walk_packages(criteo_audiences.__path__, "criteo_audiences."):
         if not module.name.startswith(("criteo_audiences.__main__", "criteo_audiences.integrations")):
             importlib.import_module(module.name)
     typer.main.get_command = functools.cache(typer.main.get_command)
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.suppress(SystemExit):
-        app(["upload", "marketing-solutions", "1", os.devnull, "--batch-size", "0"])
+    build_parameters(typer.main.get_command(app))
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as export, contextlib.redirect_stderr(io.StringIO()):
+        print("email\nanna@example.com\ntypo", file=export, flush=True)
+        refused = ["upload", "marketing-solutions", "1", export.name, "--batch-size", "0"]
+        for command in (["demo", export.name], refused):
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+                app(command)
     gc.collect()
     gc.freeze()  # a collection in a child would copy every page that it looks at
+
+
+def build_parameters(command: typer.core.TyperGroup | typer.core.TyperCommand) -> None:
+    """Lets typer build the pydantic types of all parameters, a millisecond each, which it does when one is first given."""
+    for parameter in command.params:
+        if hasattr(parameter, "get_runtime_param"):  # an older typer has none of these types
+            parameter.get_runtime_param()
+    for each in getattr(command, "commands", {}).values():
+        build_parameters(each)
 
 
 def serve(line: socket.socket) -> None:

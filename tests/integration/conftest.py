@@ -1,5 +1,5 @@
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -7,6 +7,7 @@ import pytest
 
 from criteo_audiences import CriteoClient, RetryPolicy
 from criteo_audiences.sandbox import Sandbox
+from tests.integration.forking import Forking
 from tests.kit import Stage
 
 
@@ -36,3 +37,11 @@ async def stage(set_stage: Callable[..., Any]) -> AsyncIterator[Stage]:
 def short_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets asyncio's debug mode note only the line that made a task or a callback: whole stacks take most of the time."""
     monkeypatch.setattr(traceback, "walk_stack", lambda frame: iter([(frame, frame.f_lineno)]))
+
+
+@pytest.fixture(scope="session")
+def forking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forking]:
+    """Runs scripts in processes of their own that have what they import already: that takes longer than most scripts."""
+    ready = Forking(tmp_path_factory.mktemp("streams"))
+    yield ready
+    ready.close()

@@ -6,14 +6,16 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from criteo_audiences.sandbox import Fault, Sandbox
+from tests.integration.forking import Forking
 
 PROGRAM = """
-import contextlib, json, signal, sys, threading, time
+import contextlib, json, signal, sys, threading, time, warnings
 from criteo_audiences import CriteoError
 from criteo_audiences.blocking import CriteoClient
 
@@ -34,6 +36,7 @@ def watch(main):
     print("heard", flush=True)  # from here on, a second Ctrl-C is an exception of its own
 
 interrupts = []
+warnings.simplefilter("error")
 signal.signal(signal.SIGINT, heard)
 threading.Thread(target=watch, args=(threading.get_ident(),), daemon=True).start()
 way, segment_id = sys.argv[1:]
@@ -155,16 +158,22 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield running
 
 
-async def start(sandbox: Sandbox, program: str, *arguments: str) -> asyncio.subprocess.Process:
-    """Starts a program with the login of the local Criteo in its environment."""
+@pytest.fixture
+def environment(sandbox: Sandbox) -> dict[str, str]:
+    """The variables of a program, with the login of the local Criteo."""
     login = {
         "CRITEO_BASE_URL": sandbox.url,
         "CRITEO_CLIENT_ID": sandbox.client_id,
         "CRITEO_CLIENT_SECRET": sandbox.client_secret,
     }
+    return os.environ | login
+
+
+async def start(program: str, *arguments: str, environment: dict[str, str]) -> asyncio.subprocess.Process:
+    """Starts a program in an interpreter of its own, which forks."""
     return await asyncio.create_subprocess_exec(
         sys.executable, "-W", "error", "-c", program, *arguments,
-        env=os.environ | login, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
 
 
@@ -174,24 +183,26 @@ async def in_flight(sandbox: Sandbox, segment_id: str) -> None:
         await asyncio.sleep(0.01)
 
 
-async def ended(process: asyncio.subprocess.Process) -> dict[str, Any]:
+async def ended(forking: Forking) -> dict[str, Any]:
     """Returns what the program has said in the end, and on standard error nothing."""
     async with asyncio.timeout(20):
-        out, err = await process.communicate()
-    assert (process.returncode, err) == (0, b""), err.decode()
+        out, err, code = await asyncio.to_thread(forking.ended)
+    assert (code, err) == (0, "")
     said: dict[str, Any] = json.loads(out.splitlines()[-1])
     return said
 
 
 @pytest.mark.parametrize("way", ["upload", "stream"])
-async def test_ctrl_c_lets_batches_in_flight_finish(sandbox: Sandbox, way: str) -> None:
+async def test_ctrl_c_lets_batches_in_flight_finish(
+    forking: Forking, environment: dict[str, str], sandbox: Sandbox, tmp_path: Path, way: str
+) -> None:
     """What is in flight arrives, the rest is not begun, and the source is left and closed in its thread."""
     segment_id = sandbox.add_contact_list()
     sandbox.fail_with(lambda call: Fault(delay=0.5) if "contact-list" in call.path else None)
-    process = await start(sandbox, PROGRAM, way, segment_id)
+    process = forking.start(PROGRAM, way, segment_id, directory=tmp_path, variables=environment)
     await in_flight(sandbox, segment_id)
-    process.send_signal(signal.SIGINT)
-    said = await ended(process)
+    os.kill(process, signal.SIGINT)
+    said = await ended(forking)
     sent = [call for call in sandbox.requests if "contact-list" in call.path]
     assert all(call.acknowledged for call in sent)
     assert len(sandbox.contact_list(segment_id)) == 1_000 * len(sent) > 0
@@ -203,24 +214,26 @@ async def test_ctrl_c_lets_batches_in_flight_finish(sandbox: Sandbox, way: str) 
 
 
 @pytest.mark.parametrize("way", ["upload", "stream", "stream beside another thread"])
-async def test_second_ctrl_c_stops_at_once(sandbox: Sandbox, way: str) -> None:
+async def test_second_ctrl_c_stops_at_once(
+    forking: Forking, environment: dict[str, str], sandbox: Sandbox, tmp_path: Path, way: str
+) -> None:
     """Nothing waits for the batches in flight any longer, which would take longer than the test."""
     segment_id = sandbox.add_contact_list()
     sandbox.fail_with(lambda call: Fault(delay=40) if "contact-list" in call.path else None)
-    process = await start(sandbox, PROGRAM, way, segment_id)
+    process = forking.start(PROGRAM, way, segment_id, directory=tmp_path, variables=environment)
     await in_flight(sandbox, segment_id)
-    assert process.stdout is not None
-    process.send_signal(signal.SIGINT)
-    assert await process.stdout.readline() == b"heard\n"
-    process.send_signal(signal.SIGINT)
-    assert (await ended(process))["closed"] is None
+    os.kill(process, signal.SIGINT)
+    while forking.said() != "heard\n":  # noqa: ASYNC110 - another process
+        await asyncio.sleep(0.01)
+    os.kill(process, signal.SIGINT)
+    assert (await ended(forking))["closed"] is None
     assert not any(call.acknowledged for call in sandbox.requests if "contact-list" in call.path)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
-async def test_ctrl_c_is_never_lost_and_hangs_nothing(sandbox: Sandbox) -> None:
+async def test_ctrl_c_is_never_lost_and_hangs_nothing(environment: dict[str, str]) -> None:
     """Wherever Python looks for one in a call, once or twice, it is raised, and the client works afterwards."""
-    process = await start(sandbox, SWEEP, "portal", "apart")
+    process = await start(SWEEP, "portal", "apart", environment=environment)
     out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
     for line in out.decode().splitlines():
@@ -230,9 +243,9 @@ async def test_ctrl_c_is_never_lost_and_hangs_nothing(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
-async def test_client_used_before_a_fork_says_so(sandbox: Sandbox) -> None:
+async def test_client_used_before_a_fork_says_so(environment: dict[str, str]) -> None:
     """A forked process has no thread of the client's: it is told to make a client of its own, and the first goes on."""
-    process = await start(sandbox, FORKING)
+    process = await start(FORKING, environment=environment)
     out, err = await process.communicate()
     assert err == b""
     assert out.decode().splitlines() == [

@@ -45,12 +45,15 @@ def test_spark_without_its_extra_finds_other_data_sources() -> None:
 
 def test_integrations_say_which_extra_they_need() -> None:
     """Whoever imports one without its extra is told what to install, not which module of another package is missing."""
-    for module, needed in (("spark", "pyspark"), ("opentelemetry", "opentelemetry")):
-        said = run(
-            f"import sys; sys.modules[{needed!r}] = None\n"
-            f"try:\n    import criteo_audiences.integrations.{module}\nexcept ImportError as error:\n    print(error)"
-        )
-        assert f"pip install 'criteo-audiences[{module}]'" in said
+    needed = {"spark": "pyspark", "opentelemetry": "opentelemetry"}
+    said = run(
+        f"import importlib, sys; sys.modules.update(dict.fromkeys({[*needed.values()]!r}))\n"
+        f"for module in {[*needed]!r}:\n"
+        "    try: importlib.import_module(f'criteo_audiences.integrations.{module}')\n"
+        "    except ImportError as error: print(error)"
+    )
+    for line, module in zip(said.splitlines(), needed, strict=True):
+        assert f"pip install 'criteo-audiences[{module}]'" in line
 
 
 def test_services_stay_unloaded_until_asked_for() -> None:

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -22,6 +23,7 @@ from criteo_audiences.journals.journal import Job, Journal
 from criteo_audiences.journals.sqlite_file import InUseError
 from criteo_audiences.sandbox import Sandbox
 from criteo_audiences.uploads.slots import MOST
+from tests.integration.forking import Forking
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
@@ -44,12 +46,24 @@ def batch(number):
 """
 
 
-def run(script: str, directory: Path, *wrapper: str) -> Any:
-    """Runs a script in a process of its own; returns what it prints."""
+def run_anew(script: str, directory: Path, *wrapper: str) -> Any:
+    """Runs a script in a small process, which forks faster than one that has imported more; returns what it prints."""
     command = [*wrapper, sys.executable, "-c", PRELUDE + script, str(directory)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)  # noqa: S603 - ours
     assert not done.returncode, done.stderr
     return json.loads(done.stdout)
+
+
+@pytest.fixture
+def run(forking: Forking, tmp_path: Path) -> Callable[[str], Any]:
+    """Runs a script in a process of its own; returns what it prints."""
+
+    def printed(script: str) -> Any:
+        done = forking.run(PRELUDE + script, str(tmp_path), directory=Path.cwd(), variables=os.environ)
+        assert not done.returncode, done.stderr
+        return json.loads(done.stdout)
+
+    return printed
 
 
 KILLING = """
@@ -100,7 +114,7 @@ print(json.dumps(kills))
 
 def test_killed_upload_sends_again_only_what_was_in_flight(tmp_path: Path) -> None:
     """Whenever the process is killed, also twice: what was acknowledged is skipped, at most four batches repeat."""
-    assert run(KILLING, tmp_path) == 30
+    assert run_anew(KILLING, tmp_path) == 30
 
 
 RACING = """
@@ -142,7 +156,7 @@ print(json.dumps(won))
 
 def test_one_of_several_processes_gets_a_journal(tmp_path: Path) -> None:
     """Also when all of them make it at the same moment; the others are refused in words."""
-    assert run(RACING, tmp_path) == ["0001"] * 15
+    assert run_anew(RACING, tmp_path) == ["0001"] * 15
 
 
 def test_journals_are_opened_one_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +184,7 @@ except JournalError as error:
 """
 
 
-def test_lock_survives_whatever_this_process_does_beside_it(tmp_path: Path) -> None:
+def test_lock_survives_whatever_this_process_does_beside_it(run: Callable[[str], Any], tmp_path: Path) -> None:
     """A second upload, a look at it and a list of all do not free it for another process; its end does."""
     path = tmp_path / "crm.journal"
     with Journal.open(path, JOB):
@@ -178,22 +192,24 @@ def test_lock_survives_whatever_this_process_does_beside_it(tmp_path: Path) -> N
             Journal.open(path, JOB)
         assert describe(path).state is JournalState.IN_USE
         assert [each.segment_id for each in list_journals(tmp_path)] == ["812345"]
-        assert run(TRYING, tmp_path) == (
+        assert run(TRYING) == (
             f"The journal {path} is in use by another upload: wait for its end, or name another journal."
         )
-    assert run(TRYING, tmp_path) == "opened"
+    assert run(TRYING) == "opened"
 
 
 @pytest.mark.parametrize("look", [Path.read_bytes, lambda path: path.open("rb").close(), Path.stat])
-def test_lock_survives_that_this_process_reads_the_file(look: Callable[[Path], object], tmp_path: Path) -> None:
+def test_lock_survives_that_this_process_reads_the_file(
+    run: Callable[[str], Any], look: Callable[[Path], object], tmp_path: Path
+) -> None:
     """A backup that runs in the same process takes SQLite's locks away, but not the journal's own."""
     path = tmp_path / "crm.journal"
     with Journal.open(path, JOB) as opened:
         opened.begin(BATCH)
         for each in tmp_path.iterdir():
             look(each)
-        assert "is in use by another upload" in run(TRYING, tmp_path)
-    assert run(TRYING, tmp_path) == "opened"
+        assert "is in use by another upload" in run(TRYING)
+    assert run(TRYING) == "opened"
 
 
 LEFT = """
@@ -217,9 +233,9 @@ finally:
 """
 
 
-def test_lock_ends_with_its_process_and_not_with_its_children(tmp_path: Path) -> None:
+def test_lock_ends_with_its_process_and_not_with_its_children(run: Callable[[str], Any]) -> None:
     """A child that was forked meanwhile and lives on does not keep it; the file that was left is used and removed."""
-    assert run(LEFT, tmp_path) == [".criteo-audiences.register", "crm.journal"]
+    assert run(LEFT) == [".criteo-audiences.register", "crm.journal"]
 
 
 def test_planted_lock_is_refused(tmp_path: Path) -> None:
@@ -324,9 +340,9 @@ print(json.dumps(results))
 """
 
 
-def test_file_that_may_not_grow_loses_no_acknowledgement(tmp_path: Path) -> None:
+def test_file_that_may_not_grow_loses_no_acknowledgement(run: Callable[[str], Any], tmp_path: Path) -> None:
     """A batch is refused before it is sent; the end of each of the many in flight is recorded all the same."""
-    found = run(LIMITED, tmp_path)
+    found = run(LIMITED)
     assert set(found["messages"]) == {f"The journal {tmp_path / 'crm.journal'} cannot be written: File too large."}
     assert found["begun"] == found["skipped"] > 60
 
@@ -340,7 +356,7 @@ def test_full_disk_loses_no_acknowledgement(tmp_path: Path) -> None:
     wrapper = ["unshare", "--map-root-user", "--mount"]
     if subprocess.run([*wrapper, "true"], capture_output=True, check=False).returncode:  # noqa: S603 - ours
         pytest.skip("no mount namespaces here")
-    found = run(FILLED, tmp_path, *wrapper)
+    found = run_anew(FILLED, tmp_path, *wrapper)
     if found is None:
         pytest.skip("no mounts here")
     openings, *uploads = found
@@ -442,7 +458,9 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("max_concurrency", [40, None])
-async def test_a_kill_costs_no_more_calls_than_were_in_flight(max_concurrency: int | None, tmp_path: Path) -> None:
+async def test_a_kill_costs_no_more_calls_than_were_in_flight(
+    forking: Forking, max_concurrency: int | None, tmp_path: Path
+) -> None:
     """SIGKILL in the middle of 200 batches, forty at a time: at most what was in flight is sent again, and all arrives."""
     most = max_concurrency or MOST
     options = {
@@ -454,24 +472,22 @@ async def test_a_kill_costs_no_more_calls_than_were_in_flight(max_concurrency: i
     async with Sandbox(rate_limit=None, latency=0.1) as sandbox:
         segment_id = sandbox.add_contact_list(name="crm")
         credentials = sandbox.credentials
-        command = [
-            *(sys.executable, "-c", UPLOADING, sandbox.url, credentials.client_id, credentials.client_secret),
-            *(segment_id, json.dumps(options)),
-        ]
+        login = (sandbox.url, credentials.client_id, credentials.client_secret)
+        command = (UPLOADING, *login, segment_id, json.dumps(options))
+        process: Any = {"directory": Path.cwd(), "variables": os.environ}
 
         def amended() -> list[str]:
             return [str(call.digest) for call in sandbox.requests if call.identifiers]
 
-        killed = await asyncio.create_subprocess_exec(*command)
+        killed = forking.start(*command, **process)
         async with asyncio.timeout(30):
             while len(amended()) < 90:  # noqa: ASYNC110 - what happens in another process has no event here
                 await asyncio.sleep(0.005)
-        killed.kill()
-        await killed.wait()
+        os.kill(killed, signal.SIGKILL)
+        assert (await asyncio.to_thread(forking.ended)).returncode == -signal.SIGKILL
         first = len(amended())
-        again = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
-        printed, _ = await again.communicate()
-        resumed, valid, _ = json.loads(printed)
+        again = await asyncio.to_thread(forking.run, *command, **process)
+        resumed, valid, _ = json.loads(again.stdout)
         repeated = Counter(amended()).total() - len(set(amended()))
         assert (valid, len(set(amended()))) == (2_000, 200)
         assert repeated <= min(most, sandbox.max_in_flight)

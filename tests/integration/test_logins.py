@@ -18,6 +18,7 @@ from criteo_audiences import (
     RetryPolicy,
 )
 from criteo_audiences.sandbox import Sandbox
+from tests.integration.forking import Forking
 
 ROWS = [f"person.{number}@example.com" for number in range(40)]
 ROTATIONS = ["at-once", "when-used", "never"]
@@ -246,7 +247,7 @@ async def test_dry_wait_shows_the_default_quota(build: Callable[[Sandbox], Any],
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no SIGKILL")
 @pytest.mark.parametrize("rotation", ["at-once", "when-used"])
-async def test_killed_right_after_a_rotation(tmp_path: Path, rotation: Any) -> None:
+async def test_killed_right_after_a_rotation(forking: Forking, tmp_path: Path, rotation: Any) -> None:
     """A process killed in the middle of an upload, right after a rotation, leaves a refresh token that logs in."""
     file = tmp_path / "token"
     async with Sandbox(rotation=rotation, rate_limit=None) as sandbox:
@@ -260,10 +261,10 @@ async def test_killed_right_after_a_rotation(tmp_path: Path, rotation: Any) -> N
             "CRITEO_CLIENT_ID": sandbox.client_id,
             "CRITEO_CLIENT_SECRET": sandbox.client_secret,
         }
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", DOOMED, env=environment)
+        forking.start(DOOMED, directory=tmp_path, variables=environment)
         await first_row_arrived(sandbox, segment_id)
         sandbox.expire_tokens()
-        assert await process.wait() == -signal.SIGKILL
+        assert (await asyncio.to_thread(forking.ended)).returncode == -signal.SIGKILL
         arrived = len(sandbox.contact_list(segment_id))
         assert 0 < arrived < len(ROWS)
         async with connect(sandbox, login_with(sandbox, file.read_text().strip())) as criteo:

@@ -6,13 +6,14 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from criteo_audiences.cli import app
 from criteo_audiences.sandbox import Sandbox
+from tests.integration.forking import Forking
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,14 +51,20 @@ def checkout(monkeypatch: pytest.MonkeyPatch, sandbox: Sandbox) -> None:
     monkeypatch.setenv("CRITEO_CLIENT_SECRET", sandbox.client_secret)
 
 
-async def ran(*arguments: str, typed: str = "") -> subprocess.CompletedProcess[str]:
-    """Runs Python with arguments and what is typed into it."""
-    command = [sys.executable, *arguments]
-    done = await asyncio.to_thread(
-        subprocess.run, command, input=typed, capture_output=True, text=True, check=False, timeout=50
-    )
-    assert "Error" not in done.stderr, done.stderr
-    return done
+Prompt = Callable[[str], Awaitable[str]]
+
+
+@pytest.fixture
+def prompt(forking: Forking) -> Prompt:
+    """Types something into `python -m asyncio`, and returns what that prints."""
+    module = "import runpy; runpy.run_module('asyncio', run_name='__main__')"
+
+    async def printed(typed: str) -> str:
+        done = await asyncio.to_thread(forking.run, module, typed=typed, directory=ROOT, variables=os.environ)
+        assert "Error" not in done.stderr, done.stderr
+        return done.stdout
+
+    return printed
 
 
 async def test_the_first_script_prints_a_report(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -66,7 +73,10 @@ async def test_the_first_script_prints_a_report(sandbox: Sandbox, tmp_path: Path
     assert A_SEGMENT in SCRIPT
     script = tmp_path / "first_upload.py"
     script.write_text(SCRIPT.replace(A_SEGMENT, segment), encoding="utf-8")
-    done = await ran(str(script))
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, script], capture_output=True, text=True, check=False, timeout=50
+    )
+    assert "Error" not in done.stderr, done.stderr
     assert done.stdout.startswith("read          134,000  column 'Email'\n")
     assert done.stdout.splitlines()[-1].startswith("OK: 119,148 of 119,148 identifiers valid")
     assert len(sandbox.contact_list(segment)) > 100_000
@@ -74,25 +84,25 @@ async def test_the_first_script_prints_a_report(sandbox: Sandbox, tmp_path: Path
 
 
 @reads_a_pipe
-async def test_the_short_blocks_are_for_a_prompt(sandbox: Sandbox) -> None:
+async def test_the_short_blocks_are_for_a_prompt(prompt: Prompt, sandbox: Sandbox) -> None:
     """Pasted into `python -m asyncio`, one after the other, they do what their comments say."""
     segment = sandbox.add_contact_list()
     asked = f'print(await sync("{segment}", ["li@example.org"]))\n'
     pasted = (FRAME + SERVICE + asked).replace(A_SEGMENT, segment).replace('"journals/"', "None")
-    done = await ran("-m", "asyncio", typed=pasted)
-    assert "UploadReport(read=3, rejected={'no_at_sign': 1}" in done.stdout
-    assert "'valid': 1" in done.stdout
+    printed = await prompt(pasted)
+    assert "UploadReport(read=3, rejected={'no_at_sign': 1}" in printed
+    assert "'valid': 1" in printed
     assert len(sandbox.contact_list(segment)) == 3
 
 
 @reads_a_pipe
-async def test_the_page_on_the_library_is_for_a_prompt(sandbox: Sandbox) -> None:
+async def test_the_page_on_the_library_is_for_a_prompt(prompt: Prompt, sandbox: Sandbox) -> None:
     """Its blocks run one after the other in `python -m asyncio`, and what they announce is there afterwards."""
-    done = await ran("-m", "asyncio", typed="".join((*blocks(LIBRARY, "python"), 'print("id", segment.id)\n')))
-    found = re.search(r"id (\d+)", done.stdout)
+    printed = await prompt("".join((*blocks(LIBRARY, "python"), 'print("id", segment.id)\n')))
+    found = re.search(r"id (\d+)", printed)
     assert found
     assert len(sandbox.contact_list(found[1])) == 2
-    assert "OK: 2 of 2 identifiers valid" in done.stdout
+    assert "OK: 2 of 2 identifiers valid" in printed
 
 
 def test_blocks_can_be_pasted_into_a_prompt() -> None:

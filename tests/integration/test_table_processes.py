@@ -1,22 +1,21 @@
 """What other processes and users see of a table that is read: temporary files, and standard error at the end."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from criteo_audiences.tables.files.workspace import workspace
+from tests.integration.forking import Forking
 
 SCRIPT = """
-import asyncio, sys
+import asyncio, sys, tempfile
 from pathlib import Path
 from criteo_audiences import CriteoClient
 from criteo_audiences.sandbox import Sandbox
@@ -42,7 +41,8 @@ async def main(end, path):
             return
         task = asyncio.create_task(ms.upload_contact_list(segment_id, path, **options))
         if end == "cancelled":
-            await asyncio.sleep(0.15)
+            while not any(Path(tempfile.gettempdir()).iterdir()):
+                await asyncio.sleep(0.001)
             task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         print(end, task.cancelled() or type(task.exception()).__name__)
@@ -63,7 +63,7 @@ ENDS = {
 def crm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file that takes a moment."""
     path = tmp_path_factory.mktemp("tables") / "crm.csv"
-    path.write_text("id,email\n" + "".join(f"{n},p{n}@example.com\n" for n in range(300_000)) + "x,last@example.com\n")
+    path.write_text("id,email\n" + "".join(f"{n},p{n}@example.com\n" for n in range(60_000)) + "x,last@example.com\n")
     return path
 
 
@@ -73,70 +73,10 @@ def environment(temporary: Path) -> dict[str, str]:
     return {**os.environ, "TMPDIR": str(temporary), "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-FORKING = """
-import importlib, json, os, pkgutil, signal, sys, tempfile
-import anyio._backends._asyncio, duckdb, numpy, pandas, pyarrow  # the engine loads pandas for Arrow
-import criteo_audiences
-
-for module in pkgutil.walk_packages(criteo_audiences.__path__, "criteo_audiences."):
-    if not module.name.startswith(("criteo_audiences.__main__", "criteo_audiences.cli", "criteo_audiences.integrations")):
-        importlib.import_module(module.name)
-for line in sys.stdin:
-    script, arguments, directory, variables, streams = json.loads(line)
-    if not (child := os.fork()):
-        break
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-else:
-    raise SystemExit
-signal.alarm(30)
-for number, stream in enumerate([os.devnull, *streams]):
-    os.dup2(os.open(stream, os.O_RDWR), number)
-os.environ.clear()
-os.environ.update(variables)
-os.chdir(directory)
-tempfile.tempdir = None  # asks the environment anew
-sys.argv = ["-c", *arguments]
-exec(script)
-"""
-"""Forks for each script that comes on its standard input; the child then ends as any interpreter does."""
-
-
-class Ended(NamedTuple):
-    """What a script left behind."""
-
-    stdout: str
-    stderr: str
-    returncode: int
-
-
-@pytest.fixture(scope="module")
-def forked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Ended]]:
-    """Runs a script in a process of its own, which has what it imports already: that takes longer than the script."""
-    streams = [tmp_path_factory.mktemp("streams") / name for name in ("out", "err")]
-    with subprocess.Popen(  # noqa: S603
-        [sys.executable, "-c", FORKING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as forking:
-        assert forking.stdin is not None
-        assert forking.stdout is not None
-
-        def run(script: str, *arguments: str, directory: Path, variables: dict[str, str]) -> Ended:
-            for stream in streams:
-                stream.write_bytes(b"")
-            given = [script, arguments, str(directory), variables, [str(stream) for stream in streams]]
-            print(json.dumps(given), file=forking.stdin, flush=True)
-            code = int(forking.stdout.readline())
-            out, err = (stream.read_text(encoding="utf-8") for stream in streams)
-            return Ended(out, err, code)
-
-        yield run
-
-
 @pytest.mark.parametrize(("end", "said"), ENDS.items())
-def test_nothing_is_left_and_nothing_is_said(
-    forked: Callable[..., Ended], crm: Path, tmp_path: Path, end: str, said: str
-) -> None:
+def test_nothing_is_left_and_nothing_is_said(forking: Forking, crm: Path, tmp_path: Path, end: str, said: str) -> None:
     """However an upload ends, temporary files are gone; the engine complains of nothing, and nor does anybody else."""
-    ended = forked(SCRIPT, end, str(crm), directory=tmp_path, variables=environment(tmp_path / "tmp"))
+    ended = forking.run(SCRIPT, end, str(crm), directory=tmp_path, variables=environment(tmp_path / "tmp"))
     assert said in ended.stdout
     assert "leaked" not in ended.stderr
     if not end.startswith("abandoned"):  # where Python complains of a context manager that was never left
@@ -238,11 +178,11 @@ asyncio.run(main())
     ],
 )
 def test_a_program_ends_whatever_its_rows_wait_for(
-    forked: Callable[..., Ended], tmp_path: Path, where: str, end: str, dedupe: str
+    forking: Forking, tmp_path: Path, where: str, end: str, dedupe: str
 ) -> None:
     """The producer of the rows never answers or never rests, or the engine's thread does not return, as a held one."""
     began = time.monotonic()
-    ended = forked(STUCK, where, end, dedupe, directory=tmp_path, variables=environment(tmp_path / "tmp"))
+    ended = forking.run(STUCK, where, end, dedupe, directory=tmp_path, variables=environment(tmp_path / "tmp"))
     assert time.monotonic() - began < 10
     assert ended.stdout == f"ending {end == 'cancelled'}\n"
     assert (ended.stderr, ended.returncode) == ("", 7 if end == "exit" else 0)
