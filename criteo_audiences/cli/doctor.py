@@ -91,7 +91,7 @@ async def _findings() -> AsyncIterator[Finding]:
     for finding in (*_extras(), _temporary(), _journals()):
         yield finding
     try:
-        criteo = login.client()
+        criteo = _client()
     except CriteoError as error:
         yield Finding(False, "login", one_line(error), exit_for(error))
         return
@@ -106,6 +106,13 @@ async def _findings() -> AsyncIterator[Finding]:
         async for finding in _permissions(criteo):
             yield finding
         yield _quota(criteo)
+
+
+def _client(profile: str | None = None) -> "CriteoClient":
+    """Builds a client that repeats a failed call once: whoever asks what is wrong waits for the answer."""
+    from criteo_audiences import RetryPolicy  # noqa: PLC0415 - loads what only calls need
+
+    return login.client(profile, retry=RetryPolicy(attempts=2))
 
 
 def _extras() -> Iterator[Finding]:
@@ -243,7 +250,7 @@ def check(names: NamesArgument = None, *, state: Run) -> None:
 
 async def _refusal(name: str) -> CriteoError | None:
     try:
-        async with login.client(name) as criteo:
+        async with _client(name) as criteo:
             await criteo.authenticate()
     except CriteoError as error:
         return error

@@ -3,7 +3,7 @@
 import os
 from contextlib import suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from criteo_audiences import ConfigurationError
 
@@ -19,15 +19,19 @@ def choose_profile(name: str | None) -> None:
     _PROFILE.set(name)
 
 
-def client(profile: str | None = None) -> "CriteoClient":
+def client(profile: str | None = None, **options: Any) -> "CriteoClient":
     """Builds the client, by a profile's name or with what the command works with.
+
+    Args:
+        profile: the profile's name.
+        **options: the client's own.
 
     Raises:
         ConfigurationError: naming the variable or the key that is missing or cannot be used.
     """
     from criteo_audiences import CriteoClient  # noqa: PLC0415 - see above
 
-    return CriteoClient.from_env(profile=profile or _PROFILE.get())
+    return CriteoClient.from_env(profile=profile or _PROFILE.get(), **options)
 
 
 def names() -> list[str]:

@@ -103,6 +103,13 @@ async def test_what_is_wrong_says_what_to_do(
     assert sandbox.client_secret not in done.out + done.err
 
 
+async def test_a_call_that_fails_is_repeated_once(cli, sandbox: Sandbox) -> None:
+    """Whoever asks what is wrong does not wait for an outage to pass."""
+    sandbox.fail_next(status=503, times=9, on="/oauth2/token")
+    done = await cli("doctor")
+    assert (done.code, len(sandbox.requests)) == (OUTAGE, 2)
+
+
 async def test_without_the_engine_no_upload_can_begin(start_anew, environment: dict[str, str], tmp_path: Path) -> None:
     """Every upload of the command line reads a file, so what reads files is no extra there."""
     (tmp_path / "sitecustomize.py").write_text(
