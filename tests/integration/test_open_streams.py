@@ -59,8 +59,10 @@ async def uploaded() -> Upload:
 
 async def received() -> Any:
     """A byte stream of anyio."""
-    file = await anyio.open_file(await _stored(), "rb")
-    return FileReadStream(file.wrapped)
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - the test closes the stream
+    file.write(ROWS)
+    file.seek(0)
+    return FileReadStream(file)
 
 
 async def read() -> asyncio.StreamReader:
@@ -69,12 +71,6 @@ async def read() -> asyncio.StreamReader:
     reader.feed_data(ROWS)
     reader.feed_eof()
     return reader
-
-
-async def _stored() -> Path:
-    path = Path(tempfile.mkdtemp()) / "rows.csv"
-    await asyncio.to_thread(path.write_bytes, ROWS)
-    return path
 
 
 @pytest.fixture
