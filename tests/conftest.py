@@ -7,6 +7,7 @@ import itertools
 import os
 import shutil
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -182,3 +183,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
 def clock() -> FakeClock:
     """A clock that only the test moves."""
     return FakeClock()
+
+
+@pytest.fixture
+def short_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets asyncio's debug mode note only the line that made a task or a callback: whole stacks take most of the time."""
+    monkeypatch.setattr(traceback, "walk_stack", lambda frame: iter([(frame, frame.f_lineno)]))

@@ -1,4 +1,3 @@
-import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -31,12 +30,6 @@ async def stage(set_stage: Callable[..., Any]) -> AsyncIterator[Stage]:
     """The usual sandbox and client."""
     async with set_stage() as ready:
         yield ready
-
-
-@pytest.fixture
-def short_stacks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets asyncio's debug mode note only the line that made a task or a callback: whole stacks take most of the time."""
-    monkeypatch.setattr(traceback, "walk_stack", lambda frame: iter([(frame, frame.f_lineno)]))
 
 
 @pytest.fixture(scope="session")

@@ -109,9 +109,8 @@ def login(kind: str, folder: Path, on_rotate: OnRotate | None = None) -> TokenSo
 
 
 @pytest.fixture
-async def talkative(everything: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+async def talkative(everything: Any, short_stacks: None) -> Any:  # noqa: ARG001 - in place before it logs
     """A loop that logs each callback, with what it was called with; of the stack that made it, only the last line."""
-    monkeypatch.setattr(traceback, "walk_stack", lambda frame: iter([(frame, frame.f_lineno)]))
     loop = asyncio.get_running_loop()
     loop.set_debug(True)
     loop.slow_callback_duration = 0.0
